@@ -1,0 +1,1 @@
+"""Nouns and protocols: plain data and numpy, no torch."""

@@ -1,0 +1,36 @@
+"""Errors whose message is written for the user: what was given, what was expected, how to mend it.
+
+The command line prints the message alone and leaves with exit code 2.
+"""
+
+
+class NetwrightError(Exception):
+    """Any fault that the user can mend; its message needs no traceback."""
+
+
+class InvalidGenotype(NetwrightError):
+    """A genotype that its space does not admit: which gene, which value, what fits."""
+
+
+class InfeasibleConstraint(NetwrightError):
+    """No genotype within the constraints was found: says the nearest size that was seen."""
+
+
+class BadReference(NetwrightError):
+    """A plug-in that cannot be found, or an option that it does not take."""
+
+
+class BadRunFile(NetwrightError):
+    """A run file, or a command line over it, that does not describe a search."""
+
+
+class MissingCapability(NetwrightError):
+    """A strategy or evaluator needs what this space or task does not have."""
+
+
+class StoreError(NetwrightError):
+    """A table that cannot be opened, read or written."""
+
+
+class WorkerError(NetwrightError):
+    """Workers that cannot start or keep failing, so that going on would waste the budget."""

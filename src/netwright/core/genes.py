@@ -1,0 +1,209 @@
+"""Genes, and every encoding of a genotype that a strategy may want.
+
+A genotype is a tuple with one number per gene. Because a space states its genes, uniform samples, unit-cube vectors,
+tokens and JSON are the same few functions for all spaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from netwright.core.errors import InvalidGenotype
+from netwright.core.records import Genotype
+
+MAX_JSON_CHARACTERS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of `options`; the value is the option's index. Genes of one `kind` share their tokens."""
+
+    name: str
+    options: tuple[str, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Integer:
+    """A whole number from `low` to `high`, both included."""
+
+    name: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True)
+class Real:
+    """A number in [`low`, `high`]; `bins` is its grid when a strategy needs tokens."""
+
+    name: str
+    low: float
+    high: float
+    bins: int = 10
+
+
+Gene: TypeAlias = Choice | Integer | Real
+
+
+def size(gene: Gene) -> int:
+    """How many values the gene has; for a real gene, how many grid points."""
+    if isinstance(gene, Choice):
+        return len(gene.options)
+    return gene.high - gene.low + 1 if isinstance(gene, Integer) else gene.bins
+
+
+def check(genes: Sequence[Gene], genotype: Genotype) -> None:
+    """Raise InvalidGenotype unless `genotype` has one value in range per gene."""
+    if not isinstance(genotype, tuple):
+        raise InvalidGenotype(f"a genotype is a tuple of {len(genes)} numbers, got {type(genotype).__name__}")
+    if len(genotype) != len(genes):
+        raise InvalidGenotype(f"the genotype has {len(genotype)} values, the space has {len(genes)} genes")
+    for position, (gene, value) in enumerate(zip(genes, genotype, strict=True)):
+        if isinstance(gene, Choice):
+            fits = type(value) is int and 0 <= value < len(gene.options)
+        elif isinstance(gene, Integer):
+            fits = type(value) is int and gene.low <= value <= gene.high
+        else:
+            fits = isinstance(value, int | float) and gene.low <= value <= gene.high  # False for NaN
+        if not fits:
+            raise InvalidGenotype(f"gene {position} ({gene.name}) is {value!r}; it takes {_domain(gene)}")
+
+
+def sample(genes: Sequence[Gene], rng: np.random.Generator) -> Genotype:
+    """Every gene drawn uniformly over its values."""
+    return tuple(draw(gene, rng) for gene in genes)
+
+
+def draw(gene: Gene, rng: np.random.Generator) -> int | float:
+    """A value of the gene, uniform over its domain."""
+    if isinstance(gene, Real):
+        return gene.low + (gene.high - gene.low) * float(rng.random())
+    low = gene.low if isinstance(gene, Integer) else 0
+    return low + int(rng.random() * size(gene))
+
+
+def mutate(genes: Sequence[Gene], genotype: Genotype, rng: np.random.Generator) -> Genotype:
+    """One gene, drawn uniformly, gets a value drawn uniformly (which may be the old one)."""
+    position = int(rng.random() * len(genes))
+    return (*genotype[:position], draw(genes[position], rng), *genotype[position + 1 :])
+
+
+def to_vector(genes: Sequence[Gene], genotype: Genotype) -> np.ndarray:
+    """The genotype as a point of the unit cube, shape (genes,), float64; a discrete value sits mid-cell."""
+    return np.array([_to_unit(gene, value) for gene, value in zip(genes, genotype, strict=True)])
+
+
+def from_vector(genes: Sequence[Gene], vector: np.ndarray) -> Genotype:
+    """The genotype at a point of the unit cube, shape (genes,); coordinates outside [0, 1] are clipped."""
+    return tuple(_from_unit(gene, float(u)) for gene, u in zip(genes, vector, strict=True))
+
+
+def vocabulary(genes: Sequence[Gene]) -> dict[str, tuple[int, int]]:
+    """First token and number of tokens of each kind of gene, in order of first appearance; token 0 is left free.
+
+    Genes of one non-empty `kind` share tokens (as many as the largest of them needs); others have their own.
+    """
+    counts: dict[str, int] = {}
+    for gene in genes:
+        kind = _kind(gene)
+        counts[kind] = max(counts.get(kind, 0), size(gene))
+    spans, start = {}, 1
+    for kind, count in counts.items():
+        spans[kind] = (start, count)
+        start += count
+    return spans
+
+
+def to_tokens(genes: Sequence[Gene], genotype: Genotype) -> tuple[int, ...]:
+    """One token per gene, >= 1; a real value goes to the nearest point of its grid."""
+    spans = vocabulary(genes)
+    return tuple(spans[_kind(g)][0] + _level(g, value) for g, value in zip(genes, genotype, strict=True))
+
+
+def from_tokens(genes: Sequence[Gene], tokens: Sequence[int]) -> Genotype:
+    """Inverse of `to_tokens` (of the grid, for real genes). Raises InvalidGenotype for a token of another kind."""
+    spans = vocabulary(genes)
+    genotype = []
+    for position, (gene, token) in enumerate(zip(genes, tokens, strict=True)):
+        level = token - spans[_kind(gene)][0]
+        if not 0 <= level < size(gene):
+            raise InvalidGenotype(f"token {token} at position {position} does not belong to gene {gene.name}")
+        genotype.append(_value(gene, level))
+    return tuple(genotype)
+
+
+def to_json(genotype: Genotype) -> str:
+    """The genotype as a JSON array."""
+    return json.dumps(genotype, separators=(",", ":"), allow_nan=False)
+
+
+def from_json(text: str) -> Genotype:
+    """Read a JSON array of numbers. Raises InvalidGenotype for anything else, in time linear in its length."""
+    if len(text) > MAX_JSON_CHARACTERS:
+        raise InvalidGenotype(f"the genotype has {len(text):,} characters; at most {MAX_JSON_CHARACTERS:,} are read")
+    try:
+        values = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidGenotype(f"the genotype is not a JSON array of numbers: {error}") from None
+    if not isinstance(values, list):
+        raise InvalidGenotype(f"the genotype is a JSON {type(values).__name__}; it must be an array of numbers")
+    for position, value in enumerate(values):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise InvalidGenotype(f"value {position} of the genotype is {str(value)[:40]!r}; it must be a number")
+    return tuple(values)
+
+
+def digest(text: str) -> str:
+    """32 hexadecimal characters that stand for `text`: the key of a network."""
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that JSON has")
+
+
+def _domain(gene: Gene) -> str:
+    if isinstance(gene, Choice):
+        listed = ", ".join(f"{i} = {option}" for i, option in enumerate(gene.options))
+        return f"a whole number: {listed}"
+    whole = "a whole number" if isinstance(gene, Integer) else "a number"
+    return f"{whole} from {gene.low} to {gene.high}"
+
+
+def _kind(gene: Gene) -> str:
+    # a name can never look like a kind: kinds are prefixed
+    return f"kind:{gene.kind}" if isinstance(gene, Choice) and gene.kind else f"gene:{gene.name}"
+
+
+def _level(gene: Gene, value: int | float) -> int:
+    if isinstance(gene, Real):
+        span = gene.high - gene.low
+        return 0 if span == 0 else round((value - gene.low) / span * (gene.bins - 1))
+    return int(value) - (gene.low if isinstance(gene, Integer) else 0)
+
+
+def _value(gene: Gene, level: int) -> int | float:
+    if isinstance(gene, Real):
+        return gene.low if gene.bins == 1 else gene.low + (gene.high - gene.low) * level / (gene.bins - 1)
+    return level + (gene.low if isinstance(gene, Integer) else 0)
+
+
+def _to_unit(gene: Gene, value: int | float) -> float:
+    if isinstance(gene, Real):
+        span = gene.high - gene.low
+        return 0.5 if span == 0 else (value - gene.low) / span
+    return (_level(gene, value) + 0.5) / size(gene)
+
+
+def _from_unit(gene: Gene, unit: float) -> int | float:
+    unit = min(max(unit, 0.0), 1.0)
+    if isinstance(gene, Real):
+        return min(gene.low + (gene.high - gene.low) * unit, gene.high)
+    return _value(gene, min(math.floor(unit * size(gene)), size(gene) - 1))

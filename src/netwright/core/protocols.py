@@ -1,0 +1,238 @@
+"""The protocols that plug-ins fit by having the methods, and the four contracts that they keep.
+
+1. `Strategy.ask` is pure: all learning happens in `tell`.
+2. Randomness is an argument: nothing draws from, sets or saves a global generator.
+3. Resume is replay: a fresh strategy told every finished trial in `finish` order is the strategy that was lost.
+4. A failed trial is a result: the strategy is told it, with `scores=None`.
+
+`netwright.testing` holds a suite for each protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from netwright.core.genes import Gene
+from netwright.core.records import (
+    IO,
+    Counts,
+    Genotype,
+    LabeledGraph,
+    Proposal,
+    Result,
+    Trial,
+    WorkerState,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Split = Literal["train", "valid", "train+valid", "test"]
+
+
+class SearchSpace(Protocol):
+    """A family of networks: a frozen dataclass of its settings, scaled up with `dataclasses.replace`."""
+
+    @property
+    def genes(self) -> tuple[Gene, ...]:
+        """What a genotype holds, one entry per value."""
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A genotype of the start population."""
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """A neighbour of `genotype`; may equal it where the paper's mutation may."""
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network."""
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
+        """The network, initialised: images (B, C, H, W) in [0, 1] or normalised to logits (B, outputs)."""
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:
+        """Parameters and multiply-adds in closed form: a few milliseconds, no module built."""
+
+    def key(self, genotype: Genotype) -> str:
+        """Equal keys: the same network, parts that do nothing left out."""
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """What a drawing of the network shows."""
+
+
+@runtime_checkable
+class HasTrivial(Protocol):
+    """Capability of a space: a simplest network, the reference that a search must beat."""
+
+    def trivial(self) -> Genotype:
+        """The genotype that the paper's initialisation starts from."""
+
+
+class Strategy(Protocol):
+    """Chooses what to evaluate next."""
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """The next proposal; None: not until something finishes, or, with nothing pending, the search is over."""
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:
+        """Learn from a finished trial; `trial.scores` is None when it failed."""
+
+
+class Context(Protocol):
+    """What a worker lends an evaluator for one trial."""
+
+    @property
+    def folder(self) -> Path:
+        """This trial's own folder, made when first asked for."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads the evaluation uses: part of the run, because sums differ with it."""
+
+    @property
+    def worker_index(self) -> int:
+        """0, 1, ... among the workers of this machine: picks the GPU."""
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Say that the trial goes on (feeds the no-progress limit). False: stop now, nobody waits for it."""
+
+    def checkpoint_of(self, trial_id: int) -> Path | None:
+        """The folder that another trial left behind; None: it is gone, train anew."""
+
+    def pool(self) -> Sequence[Trial]:
+        """All finished rows, for evaluators that share weights."""
+
+
+class Evaluator(Protocol):
+    """Measures one trial. May raise: the worker turns any exception into a failed row."""
+
+    def evaluate(self, trial: Trial, context: Context) -> Result:
+        """Build, train, measure."""
+
+
+class Task(Protocol):
+    """Data, loss and metrics. Batches are (inputs, targets) tensors."""
+
+    @property
+    def io(self) -> IO:
+        """Shape of the inputs and number of outputs."""
+
+    def examples(self, split: Split) -> int:
+        """How many examples the split has."""
+
+    def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the split: shuffled and augmented with `rng`, in order and plain without one."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean training loss of a batch, shape ()."""
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+
+
+class Store(Protocol):
+    """The table of trials: the only channel between controller and workers. Safe for many threads."""
+
+    @property
+    def address(self) -> str:
+        """A reference by which another process opens the same table; "" when none can."""
+
+    def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
+        """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
+
+    def claim(self, worker: str) -> Trial | None:
+        """Make the oldest pending row `running` for this worker, atomically."""
+
+    def beat(self, worker: str, activity: str = "") -> None:
+        """The worker is alive; called by the process that watches over it, not by the busy one."""
+
+    def finish(self, trial_id: int, result: Result) -> None:
+        """Write a result; the first finish of a row wins, later ones change nothing."""
+
+    def finished(self, after: int = 0) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order."""
+
+    def unfinished(self) -> list[Trial]:
+        """Pending and running rows in order of id."""
+
+    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+        """Put running rows back to pending whose worker is dead or silent for `lost_for` seconds; returns how many.
+
+        With `worker`, only that worker's rows. A row lost for the fourth time fails as `lost` instead.
+        """
+
+    def put_back(self, worker: str | None = None) -> int:
+        """Put running rows (of one worker, or all) back to pending, counting no loss: they were stopped on purpose."""
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a fact about the run (its run file, its elapsed time)."""
+
+    def recall(self, name: str) -> str | None:
+        """A fact kept before."""
+
+    def workers(self) -> list[WorkerState]:
+        """Workers that have beaten, for people who watch."""
+
+    def close(self) -> None:
+        """Release files; the store is not used afterwards."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an executor needs to start workers.
+
+    A worker in another process gets `store.address` and finds the rest (run file, evaluator, seed) in the table.
+    """
+
+    store: Store
+    folder: Path | None = None
+    threads: int = 1
+    keep: bool = False  # leave the folders of finished trials
+
+
+class Executor(Protocol):
+    """Runs workers: in this process, in processes, on a cluster."""
+
+    @property
+    def workers(self) -> int:
+        """How many trials it evaluates at a time."""
+
+    def start(self, job: Job) -> None:
+        """Bring the workers up."""
+
+    def poll(self, seconds: float) -> None:
+        """Let work happen for about `seconds`; restart dead workers."""
+
+    def drain(self) -> None:
+        """Let running trials finish, start no other."""
+
+    def is_idle(self) -> bool:
+        """After `drain`: nothing runs any more."""
+
+    def stop(self) -> None:
+        """Stop every worker now. Returns when none is left."""
+
+
+class Observer(Protocol):
+    """Someone who watches a search: a live display, a test."""
+
+    def asked(self, trial: Trial) -> None:
+        """A row was added."""
+
+    def told(self, trial: Trial) -> None:
+        """The strategy was told a finished trial."""
+
+    def tick(self) -> None:
+        """The loop went round once more."""
+
+
+def unwrap(value: Any, capability: type) -> Any:
+    """`value`, or the space within a wrapper, that has the capability; None when neither has."""
+    if isinstance(value, capability):
+        return value
+    inner = getattr(value, "space", None)
+    return inner if isinstance(inner, capability) else None

@@ -1,0 +1,127 @@
+"""The values that travel between strategy, controller, table, worker and evaluator.
+
+All are frozen dataclasses of plain numbers and strings, so that each can be written as JSON and read back unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Genotype = tuple[int | float, ...]
+Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
+Status = Literal["pending", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class IO:
+    """What a network takes and gives: `channels` x `height` x `width` images, `outputs` logits."""
+
+    channels: int
+    height: int
+    width: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Size and cost of a network: `params` trainable numbers; `multiply_adds` of one input's forward pass.
+
+    Multiply-adds are those of convolutions and linear layers, as torch's own counter has them (it says twice that).
+    """
+
+    params: int
+    multiply_adds: int
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a strategy asks to have evaluated.
+
+    Args:
+        genotype: One value per gene of the space.
+        parents: Ids of the trials it was derived from; empty for a fresh sample.
+        budget: Epochs or steps; None: the evaluator's own default.
+        continues: Id of the trial whose checkpoint and seed this one carries on.
+        notes: Numbers that the strategy wants back in `tell`; stored in the row.
+    """
+
+    genotype: Genotype
+    parents: tuple[int, ...] = ()
+    budget: int | None = None
+    continues: int | None = None
+    notes: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluator answers.
+
+    Args:
+        metrics: "valid_accuracy", "params", ...: finite numbers; empty when the trial failed.
+        curve: (step, main metric) pairs in the order they were measured.
+        seconds: Wall-clock time of the evaluation.
+        failure: Why there are no metrics; "" when there are.
+        message: For people: a traceback, the step of a divergence.
+        reused: Id of the trial whose measurement this repeats (same key and budget); None: measured anew.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curve: tuple[tuple[int, float], ...] = ()
+    seconds: float = 0.0
+    failure: Failure = ""
+    message: str = ""
+    reused: int | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of the table.
+
+    Args:
+        id: 1, 2, 3, ... in order of asking.
+        proposal: What the strategy asked.
+        key: `space.key(genotype)`: equal keys, same network.
+        seed: Of this evaluation: from the search's seed, the key, and how often the key was asked before.
+        status: Moves pending, running, then done or failed; back to pending only when its worker is lost.
+        result: Once done or failed.
+        scores: The search's objectives, each to be maximised; None: failed or not finished.
+        finish: 1, 2, 3, ... in order of finishing.
+    """
+
+    id: int
+    proposal: Proposal
+    key: str
+    seed: int
+    status: Status
+    result: Result | None = None
+    scores: tuple[float, ...] | None = None
+    finish: int | None = None
+
+
+@dataclass(frozen=True)
+class WorkerState:
+    """What a worker does now, for people who watch: `silent_seconds` since its last sign of life."""
+
+    name: str
+    trial_id: int | None
+    activity: str
+    silent_seconds: float
+
+
+@dataclass(frozen=True)
+class LabeledGraph:
+    """A directed acyclic graph to be drawn: nodes in topological order, labeled edges, graphs within it.
+
+    Args:
+        name: Title of the drawing.
+        nodes: Node labels; an edge names nodes by their position here.
+        edges: (source, destination, label) with source < destination.
+        parts: What labels stand for, when they are graphs themselves: motifs, stages.
+    """
+
+    name: str
+    nodes: tuple[str, ...]
+    edges: tuple[tuple[int, int, str], ...]
+    parts: tuple[LabeledGraph, ...] = ()

@@ -1,0 +1,183 @@
+"""The run file: everything that defines a search, as TOML on disk and in the table, and the objects it stands for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from netwright.core import refs
+from netwright.core.constraints import constrain
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
+from netwright.core.refs import Reference
+
+PARTS = ("space", "strategy", "task", "evaluator", "executor")
+_STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search ends: the first limit that is met. None: no such limit.
+
+    Args:
+        trials: Finished rows, done or failed, over all restarts.
+        hours: Wall-clock hours of searching, over all restarts.
+        failures_in_a_row: So many failures one after another stop the search with an error.
+    """
+
+    trials: int | None = None
+    hours: float | None = None
+    failures_in_a_row: int | None = 5
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "hours", "failures_in_a_row"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be greater than 0, got {value}")
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """One search. Plug-ins are references; `final` overrides evaluator options when the best is trained in full.
+
+    Args:
+        seed: Of everything that is drawn.
+        objectives: Metrics to maximise; a leading minus minimises.
+        constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
+        reuse: Answer a network that was measured before, at the same budget, from the table.
+        threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
+        keep: Trial folders that stay after a trial has finished.
+    """
+
+    space: Reference = Reference("hierarchical")
+    strategy: Reference = Reference("tournament")
+    task: Reference = Reference("digits")
+    evaluator: Reference = Reference("training")
+    executor: Reference = Reference("processes")
+    seed: int = 0
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    constraints: tuple[str, ...] = ()
+    reuse: bool = False
+    threads_per_trial: int | None = None
+    keep: Literal["none", "all"] = "none"
+    limits: Limits = field(default_factory=Limits)
+    final: Mapping[str, Any] | None = None
+
+    __pydantic_config__ = _STRICT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
+        if not self.objectives or any(not name.removeprefix("-") for name in self.objectives):
+            raise ValueError("objectives must name at least one metric")
+        if self.threads_per_trial is not None and self.threads_per_trial < 1:
+            raise ValueError(f"threads_per_trial must be at least 1, got {self.threads_per_trial}")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The objects of a run, wired together."""
+
+    space: SearchSpace
+    strategy: Strategy
+    task: Task
+    evaluator: Evaluator
+    executor: Executor
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises BadRunFile for a file that is missing or no TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise BadRunFile(f"run file {path} cannot be read: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadRunFile(f"run file {path} is not valid TOML: {error}") from None
+
+
+def from_tables(tables: Mapping[str, Any]) -> RunFile:
+    """Check the tables of a run file and make it. Raises BadRunFile with the path of the field."""
+    fields = {name: _reference(name, value) if name in PARTS else value for name, value in tables.items()}
+    try:
+        return TypeAdapter(RunFile).validate_python(fields)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "unexpected_keyword_argument":
+            taken = Limits if where.startswith("limits.") else RunFile
+            listed = ", ".join(taken.__dataclass_fields__)
+            raise BadRunFile(f"the run file has no setting {where!r}; it takes {listed}") from None
+        message = refs.as_sentence(fault["msg"])
+        raise BadRunFile(f"{where} is {fault['input']!r}: {message}" if where else message) from None
+
+
+def to_tables(run: RunFile) -> dict[str, Any]:
+    """The run file as TOML tables, defaults included, settings that are None left out."""
+    tables: dict[str, Any] = {}
+    for name in RunFile.__dataclass_fields__:
+        value = getattr(run, name)
+        if isinstance(value, Reference):
+            value = {"ref": value.name, **value.options}
+        if isinstance(value, Limits):
+            value = {k: v for k, v in vars(value).items() if v is not None}
+        if value is not None:
+            tables[name] = value
+    scalars = {k: v for k, v in tables.items() if not isinstance(v, Mapping)}
+    return scalars | {k: v for k, v in tables.items() if isinstance(v, Mapping)}
+
+
+def to_toml(run: RunFile) -> str:
+    """The run file as text; `from_toml` gives it back."""
+    return tomli_w.dumps(to_tables(run))
+
+
+def from_toml(text: str) -> RunFile:
+    """Inverse of `to_toml`."""
+    return from_tables(tomllib.loads(text))
+
+
+def build_space(run: RunFile, task: Task) -> SearchSpace:
+    """The run's space, wrapped when there are constraints."""
+    space: SearchSpace = refs.load("space", run.space)
+    return constrain(space, task.io, run.constraints) if run.constraints else space
+
+
+def build_evaluator(run: RunFile) -> Evaluator:
+    """What a worker needs of a run."""
+    task: Task = refs.load("task", run.task)
+    return refs.load("evaluator", run.evaluator, space=refs.load("space", run.space), task=task)
+
+
+def build(run: RunFile) -> Parts:
+    """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
+    task: Task = refs.load("task", run.task)
+    space = build_space(run, task)
+    strategy = refs.load("strategy", run.strategy, space=space, objectives=run.objectives)
+    evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
+    executor = refs.load("executor", run.executor, evaluator=evaluator)
+    return Parts(space, strategy, task, evaluator, executor)
+
+
+def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
+    """The run file with options of one plug-in replaced."""
+    reference: Reference = getattr(run, part)
+    changed: dict[str, Any] = {part: Reference(reference.name, {**reference.options, **options})}
+    return replace(run, **changed)
+
+
+def _reference(name: str, value: Any) -> Reference:
+    if isinstance(value, Reference):
+        return value
+    if isinstance(value, str):
+        return refs.parse(value)
+    if isinstance(value, Mapping) and isinstance(value.get("ref"), str):
+        short = refs.parse(value["ref"])
+        return Reference(short.name, {**short.options, **{k: v for k, v in value.items() if k != "ref"}})
+    raise BadReference(f'{name} is {value!r}: write a name, or a table with ref = "name" and options')

@@ -1,0 +1,1 @@
+"""Ways to measure a trial, one per file."""

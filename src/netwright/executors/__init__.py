@@ -1,0 +1,1 @@
+"""Ways to run workers, one per file."""

@@ -1,0 +1,53 @@
+"""Evaluates in the calling process, one trial at a time: for scripts, tables, tests and debuggers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netwright import worker
+from netwright.core.protocols import Evaluator, Job
+from netwright.core.records import Trial
+
+
+@dataclass
+class Inline:
+    """One worker, the caller itself. `poll` evaluates one trial, however long it takes.
+
+    Args:
+        evaluator: Measures the trials.
+    """
+
+    evaluator: Evaluator
+    workers: int = field(default=1, init=False)
+    _job: Job | None = field(default=None, init=False, repr=False)
+    _draining: bool = field(default=False, init=False, repr=False)
+
+    def start(self, job: Job) -> None:
+        """Remember the table."""
+        self._job, self._draining = job, False
+        job.store.beat("inline")
+
+    def poll(self, seconds: float) -> None:  # noqa: ARG002 - nothing to wait for
+        """Evaluate the oldest pending trial, if there is one."""
+        if self._job is not None and not self._draining:
+            worker.run_once(self._job.store, self.evaluator, "inline", self._context, keep=self._job.keep)
+
+    def drain(self) -> None:
+        """Evaluate no further trial."""
+        self._draining = True
+
+    def is_idle(self) -> bool:
+        """Nothing runs between polls."""
+        return True
+
+    def stop(self) -> None:
+        """Nothing is left to stop."""
+        self._job = None
+
+    def _context(self, trial: Trial) -> worker.WorkerContext:
+        assert self._job is not None
+        trials_folder = self._job.folder / "trials" if self._job.folder else None
+        return worker.WorkerContext(self._job.store, trials_folder, trial.id, self._job.threads)
+
+
+plugin = Inline

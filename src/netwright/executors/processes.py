@@ -1,0 +1,128 @@
+"""Worker processes on this machine, each under a parent of its own that beats for it, times it and replaces it.
+
+Processes are started anew, never forked, so no live torch is inherited; they learn what to do from the table.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+
+from netwright.core.errors import WorkerError
+from netwright.core.protocols import Job
+from netwright.executors import supervisor
+from netwright.executors.supervisor import Post
+
+
+@dataclass
+class Processes:
+    """`workers` processes that evaluate side by side.
+
+    Args:
+        workers: How many; by default one per core.
+        trial_minutes: Wall-clock limit of a trial; None: no limit.
+        silent_minutes: How long a trial may go on without a report; None: no limit.
+    """
+
+    workers: int = os.cpu_count() or 1
+    trial_minutes: float | None = None
+    silent_minutes: float | None = 30.0
+    _job: Job | None = field(default=None, init=False, repr=False)
+    _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
+    _draining: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise WorkerError(f"executor.workers is {self.workers}; it must be at least 1")
+
+    def start(self, job: Job) -> None:
+        """Start the parents; each starts its worker."""
+        if not job.store.address or job.folder is None:
+            raise WorkerError("worker processes need a table in a file and a run folder; use the inline executor")
+        self._job, self._draining = job, False
+        self._parents = [self._launch(index) for index in range(self.workers)]
+
+    def poll(self, seconds: float) -> None:
+        """Wait; replace parents that died. Raises WorkerError when workers cannot start."""
+        time.sleep(seconds)
+        for index, parent in enumerate(self._parents):
+            code = parent.poll()
+            if code is None or self._draining:
+                continue
+            if code == supervisor.CANNOT_START:
+                raise WorkerError(f"worker w{index} cannot start: {_last_line(self._log(index))}")
+            self._parents[index] = self._launch(index)
+
+    def drain(self) -> None:
+        """Tell the workers to leave after the trial they are at."""
+        if self._draining:
+            return
+        self._draining = True
+        for parent in self._parents:
+            assert parent.stdin is not None
+            try:
+                parent.stdin.write(b"drain\n")
+                parent.stdin.flush()
+            except OSError:  # it is gone already
+                continue
+
+    def is_idle(self) -> bool:
+        """Whether all workers have left."""
+        return all(parent.poll() is not None for parent in self._parents)
+
+    def stop(self) -> None:
+        """Close the line to the parents: they kill their workers and leave; what does not leave is killed."""
+        for parent in self._parents:
+            assert parent.stdin is not None
+            try:
+                parent.stdin.close()
+            except OSError:
+                continue
+        for parent in self._parents:
+            try:
+                parent.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                parent.kill()  # its worker sees the closed line and follows
+                parent.wait()
+        self._parents = []
+
+    def _launch(self, index: int) -> Popen[bytes]:
+        job = self._job
+        assert job is not None and job.folder is not None
+        post = Post(
+            address=job.store.address,
+            folder=str(job.folder),
+            name=f"w{index}",
+            index=index,
+            threads=job.threads,
+            keep=job.keep,
+            trial_seconds=self.trial_minutes and self.trial_minutes * 60,
+            silent_seconds=self.silent_minutes and self.silent_minutes * 60,
+        )
+        log = self._log(index)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            return Popen(
+                [sys.executable, "-m", "netwright.executors.supervisor", post.to_json()],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches the controller alone
+            )
+
+    def _log(self, index: int) -> Path:
+        assert self._job is not None and self._job.folder is not None
+        return self._job.folder / "logs" / f"w{index}.log"
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1][:500]} (all of it in {path})" if lines else f"see {path}"
+
+
+plugin = Processes

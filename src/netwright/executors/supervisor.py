@@ -1,0 +1,202 @@
+"""The parent of one worker process: beats for it, enforces its limits, replaces it when it dies.
+
+It imports no torch, so it stays small and answers while the worker is busy, and it outlives whatever the worker does.
+Parent and worker speak over two pipes. Down: "drain", and the end of the pipe, at which the worker kills its own
+process group. Up: "ready", "start <trial>", "report <step> <text>", "end".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from subprocess import Popen
+from typing import Final
+
+import psutil
+
+from netwright.core import refs
+from netwright.core.protocols import Store
+from netwright.core.records import Result
+
+CANNOT_START: Final = 3  # exit code: the worker died again and again before its first trial
+STARTS: Final = 3  # deaths in a row before a first sign of life
+BEAT: Final = 1.0  # seconds between beats
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a worker is told on its command line, as JSON; the rest it finds in the table.
+
+    Args:
+        address: Of the store.
+        folder: Of the run.
+        name: The worker's name in the table.
+        index: 0, 1, ... among the workers of this machine.
+        threads: Per trial.
+        keep: Leave the folders of finished trials.
+        trial_seconds: Wall-clock limit of a trial.
+        silent_seconds: Longest time without a report.
+        controller: Process to follow; None: follow the standard input instead.
+    """
+
+    address: str
+    folder: str
+    name: str
+    index: int = 0
+    threads: int = 1
+    keep: bool = False
+    trial_seconds: float | None = None
+    silent_seconds: float | None = None
+    controller: int | None = None
+
+    def to_json(self) -> str:
+        """As text for a command line."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Post:
+        """Inverse of `to_json`."""
+        return Post(**json.loads(text))
+
+
+class Worker:
+    """A running worker process, its two pipes, and what it last said."""
+
+    def __init__(self, post: Post) -> None:
+        down, self._down = os.pipe()
+        self._up, up = os.pipe()
+        self.process = Popen(
+            [sys.executable, "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
+            stdin=subprocess.DEVNULL,
+            pass_fds=(down, up),
+            start_new_session=True,  # a process group of its own, killed as a whole
+        )
+        os.close(down)
+        os.close(up)
+        self._rest = b""
+        self.has_started = False
+        self.trial: int | None = None
+        self.activity = "starting"
+        self.begun = self.heard = time.monotonic()
+
+    @property
+    def up(self) -> int:
+        """File descriptor to wait on for news."""
+        return self._up
+
+    def listen(self) -> bool:
+        """Take in what the worker said; False at the end of the pipe."""
+        text = os.read(self._up, 65536)
+        *lines, self._rest = (self._rest + text).split(b"\n")
+        for line in lines:
+            word, _, detail = line.decode().partition(" ")
+            self.has_started, self.heard = True, time.monotonic()
+            if word == "start":
+                self.trial, self.begun, self.activity = int(detail), self.heard, ""
+            elif word == "report":
+                self.activity = detail
+            else:
+                self.trial, self.activity = None, ""
+        return bool(text)
+
+    def overdue(self, post: Post) -> str:
+        """Which limit the trial has passed, in words; "" when none."""
+        now = time.monotonic()
+        if self.trial is None:
+            return ""
+        if post.trial_seconds and now - self.begun > post.trial_seconds:
+            return f"stopped after its limit of {post.trial_seconds:g} s"
+        if post.silent_seconds and now - self.heard > post.silent_seconds:
+            return f"stopped after {post.silent_seconds:g} s without a report"
+        return ""
+
+    def tell(self, word: str) -> None:
+        """Say a word to the worker."""
+        os.write(self._down, f"{word}\n".encode())
+
+    def kill(self) -> None:
+        """End the whole process group and close the pipes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self._down)
+        os.close(self._up)
+
+
+def supervise(store: Store, post: Post) -> int:
+    """Keep one worker going until the controller is gone, or drains; returns an exit code."""
+    failed_starts, is_draining = 0, False
+    while not is_draining:
+        worker = Worker(post)
+        try:
+            is_wanted, is_draining = _accompany(store, post, worker)
+        finally:
+            worker.kill()
+        if not is_wanted:
+            store.put_back(post.name)
+            return 0
+        store.requeue(0.0, post.name)
+        # a kill from outside says nothing about the worker itself
+        is_own_fault = not worker.has_started and worker.process.returncode not in (
+            -signal.SIGKILL,
+            -signal.SIGTERM,
+        )
+        failed_starts = failed_starts + 1 if is_own_fault else 0
+        if failed_starts >= STARTS:
+            return CANNOT_START
+    return 0
+
+
+def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
+    """Beat and watch until the worker ends. Returns (still wanted, asked to drain)."""
+    is_draining, beaten, order = False, 0.0, b""
+    lines = [worker.up] if post.controller else [worker.up, sys.stdin.fileno()]
+    while True:
+        now = time.monotonic()
+        if now - beaten >= BEAT:
+            store.beat(post.name, worker.activity)
+            beaten = now
+            if post.controller and not psutil.pid_exists(post.controller):
+                return False, is_draining
+        ready, _, _ = select.select(lines, [], [], max(0.0, beaten + BEAT - now))
+        if len(lines) > 1 and lines[1] in ready:
+            order = os.read(lines[1], 1024)
+            if not order:
+                return False, is_draining
+            is_draining = True
+            worker.tell("drain")
+        if worker.up in ready and not worker.listen():
+            return True, is_draining  # the pipe ended: the worker has died or left
+        if worker.process.poll() is not None:
+            while select.select([worker.up], [], [], 0)[0] and worker.listen():
+                continue
+            return True, is_draining
+        if fault := worker.overdue(post):
+            assert worker.trial is not None
+            with suppress(ProcessLookupError):
+                os.killpg(worker.process.pid, signal.SIGKILL)
+            seconds = time.monotonic() - worker.begun
+            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
+            return True, is_draining
+
+
+def main() -> None:
+    """Entry point of the parent process."""
+    post = Post.from_json(sys.argv[1])
+    store = refs.load("store", refs.parse(post.address))
+    try:
+        code = supervise(store, post)
+    finally:
+        store.close()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Torch blocks that spaces share, and the layer plans that they are made of."""

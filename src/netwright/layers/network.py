@@ -1,0 +1,100 @@
+"""The torch module of a layer plan."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from netwright.layers import torch_rng
+from netwright.layers.plan import Layer, Plan
+
+
+class _Conv(nn.Conv2d):
+    def reset_parameters(self) -> None:
+        """Left to `initialize`, which takes its generator as an argument."""
+
+
+class _Linear(nn.Linear):
+    def reset_parameters(self) -> None:
+        """Left to `initialize`, which takes its generator as an argument."""
+
+
+class Network(nn.Module):
+    """Runs a plan: images (B, C, H, W) to logits (B, outputs). Weights are undefined until `initialize`.
+
+    Each output is dropped as soon as its last reader has run, and ReLU works in place where nobody else reads its
+    input.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        readers = Counter(source for layer in plan for source in layer.inputs)
+        last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
+        self._steps: list[tuple[Callable[..., Tensor], tuple[int, ...], tuple[int, ...]]] = []
+        for position, layer in enumerate(plan[1:], start=1):
+            run = _operation(plan, layer, is_only_reader=readers[layer.inputs[0]] == 1)
+            if isinstance(run, nn.Module):
+                self.add_module(layer.name, run)
+            done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
+            self._steps.append((run, layer.inputs, done))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits, shape (B, outputs)."""
+        values: dict[int, Tensor] = {0: images}
+        for position, (run, inputs, done) in enumerate(self._steps, start=1):
+            values[position] = run(*[values[source] for source in inputs])
+            for source in done:
+                del values[source]
+        return values[len(self._steps)]
+
+
+def build(plan: Plan, rng: np.random.Generator) -> Network:
+    """The plan's network, initialized from `rng`."""
+    network = Network(plan)
+    initialize(network, torch_rng.from_numpy(rng))
+    return network
+
+
+@torch.no_grad()
+def initialize(module: nn.Module, generator: torch.Generator) -> None:
+    """Draw all convolution and linear weights: normal, variance 2 / fan-in (He et al. 2015) and 1 / fan-in; biases 0.
+
+    The papers implemented here do not state theirs.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            gain = 2.0 if isinstance(layer, nn.Conv2d) else 1.0
+            layer.weight.normal_(0.0, math.sqrt(gain / layer.weight[0].numel()), generator=generator)
+            if layer.bias is not None:
+                layer.bias.zero_()
+
+
+def _operation(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., Tensor]:
+    """What computes the layer from its inputs: a module where it has parameters, a function where not."""
+    channels, kernel, stride, padding = layer.channels, layer.kernel, layer.stride, layer.kernel // 2
+    entering = plan[layer.inputs[0]].channels
+    if layer.op == "conv":
+        return _Conv(entering, channels, kernel, stride, padding, groups=layer.groups, bias=False)
+    if layer.op == "linear":
+        return _Linear(entering, channels)
+    if layer.op == "norm":
+        return nn.BatchNorm2d(channels)
+    if layer.op == "relu":
+        return F.relu_ if is_only_reader and plan[layer.inputs[0]].op != "input" else F.relu
+    if layer.op == "max_pool":
+        return lambda x: F.max_pool2d(x, kernel, stride, padding)
+    if layer.op == "avg_pool":
+        return lambda x: F.avg_pool2d(x, kernel, stride, padding, count_include_pad=False)
+    if layer.op == "concat":
+        return lambda *inputs: torch.cat(inputs, 1)
+    if layer.op == "add":
+        return lambda *inputs: torch.stack(inputs).sum(0)
+    if layer.op == "mean":
+        return lambda x: x.mean((2, 3))
+    raise ValueError(f"layer {layer.name} has the unknown operation {layer.op!r}")

@@ -1,0 +1,1 @@
+"""Reads a table, writes figures and pages."""

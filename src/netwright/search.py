@@ -1,0 +1,245 @@
+"""The controller: asks the strategy, writes rows, lets workers work, tells the strategy what finished.
+
+Everything it knows is in the table; a new controller that replays the table is the old one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from netwright.core import seeds
+from netwright.core.errors import InvalidGenotype, WorkerError
+from netwright.core.objectives import score
+from netwright.core.protocols import Executor, Job, Observer, SearchSpace, Store, Strategy
+from netwright.core.records import Proposal, Trial
+from netwright.core.run_file import Limits
+
+Ending = Literal["trials", "hours", "exhausted", "drained"]
+
+ATTEMPTS = 100  # proposals of one ask that `check` may refuse
+LOST_FOR = 60.0  # seconds of silence after which a living worker is given up
+HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
+
+
+@dataclass(frozen=True)
+class Watchers:
+    """Passes every event on to several observers."""
+
+    observers: tuple[Observer, ...] = ()
+
+    def asked(self, trial: Trial) -> None:
+        """A row was added."""
+        for observer in self.observers:
+            observer.asked(trial)
+
+    def told(self, trial: Trial) -> None:
+        """The strategy was told a finished trial."""
+        for observer in self.observers:
+            observer.told(trial)
+
+    def tick(self) -> None:
+        """The loop went round once more."""
+        for observer in self.observers:
+            observer.tick()
+
+
+@dataclass
+class Search:
+    """A search over `space` with `strategy`, resumed from whatever `store` holds.
+
+    Args:
+        objectives: Metrics to maximise; a leading minus minimises.
+        limits: When to end.
+        seed: Of everything that is drawn.
+        reuse: Answer a proposal whose key and budget are done from the table.
+        folder: The run's own folder, for trial folders; None: trials cannot write files.
+        threads: Threads per trial.
+        keep: Leave the folders of finished trials.
+        prefetch: Pending rows beyond the workers. None: 0 with one worker, so that a resumed run repeats the
+            undisturbed one; else 1, so that nobody waits for the controller.
+        observers: Told about every row.
+    """
+
+    space: SearchSpace
+    strategy: Strategy
+    store: Store
+    executor: Executor
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+    reuse: bool = False
+    folder: Path | None = None
+    threads: int = 1
+    keep: bool = False
+    prefetch: int | None = None
+    observers: Sequence[Observer] = ()
+
+    def __post_init__(self) -> None:
+        self._streams = seeds.Streams(self.seed)
+        self._watchers = Watchers(tuple(self.observers))
+        self._pending: dict[int, Trial] = {}  # unfinished rows by id
+        self._waiting: tuple[Trial, ...] | None = ()  # the same as a sequence; None: to be made anew
+        self._asked = 0
+        self._told = 0
+        self._times: dict[str, int] = {}  # how often each key was asked
+        self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
+        self._failures = 0  # in a row, in this session
+        self._last_failure = ""
+        self._draining = False
+        self._exhausted = False
+        self._earlier_hours = 0.0
+        self._start = self._tidied = time.monotonic()
+
+    def run(self) -> Ending:
+        """Search until a limit is met, and say which.
+
+        Raises:
+            WorkerError: Too many failures in a row, or workers that cannot start.
+            KeyboardInterrupt: As raised into it; running trials are put back first.
+        """
+        self.store.requeue(LOST_FOR)
+        self.replay()
+        self._start = self._tidied = time.monotonic()
+        self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
+        try:
+            while (ending := self._ending()) is None:
+                self._top_up()
+                self.executor.poll(0.02)
+                self._take_finished()
+                self._keep_house()
+            return ending
+        finally:
+            self.executor.stop()
+            self.store.put_back()
+            self._note_hours()
+
+    def drain(self) -> None:
+        """Ask nothing more and let what runs finish; `run` then returns "drained". Safe in a signal handler."""
+        self._draining = True
+
+    def replay(self) -> None:
+        """Tell the strategy every finished trial of the table, in order, and take up the unfinished ones."""
+        self._earlier_hours = float(self.store.recall("hours") or 0.0)
+        unfinished = self.store.unfinished()
+        for trial in unfinished:
+            self._note_asked(trial)
+        self._take_finished(is_replay=True)
+        self._failures = 0
+
+    def _ending(self) -> Ending | None:
+        """The limit that is met, once nothing is left to wait for."""
+        limits = self.limits
+        if limits.failures_in_a_row and self._failures >= limits.failures_in_a_row:
+            raise WorkerError(
+                f"{self._failures} trials failed one after another; the last: {self._last_failure.strip()}"
+            )
+        if not self._pending and limits.trials is not None and self._told >= limits.trials:
+            return "trials"
+        if not self._pending and self._exhausted:
+            return "exhausted"
+        is_late = limits.hours is not None and self._hours() >= limits.hours
+        if not (is_late or self._draining):
+            return None
+        self.executor.drain()
+        if not self.executor.is_idle():
+            return None
+        self._take_finished()
+        return "hours" if is_late else "drained"
+
+    def _top_up(self) -> None:
+        workers = self.executor.workers
+        ahead = (workers > 1) if self.prefetch is None else self.prefetch
+        last = self.limits.trials
+        while not self._draining and len(self._pending) < workers + ahead and (last is None or self._asked < last):
+            proposal = self._ask()
+            if proposal is None:
+                self._exhausted = not self._pending
+                return
+            self._add(proposal)
+
+    def _ask(self) -> Proposal | None:
+        """What the strategy proposes; proposals that the space refuses cost an attempt each."""
+        if self._waiting is None:
+            self._waiting = tuple(self._pending.values())
+        fault = ""
+        for attempt in range(ATTEMPTS):
+            rng = self._streams.rng(seeds.ASK, self._asked + 1, attempt)
+            proposal = self.strategy.ask(rng, self._waiting)
+            if proposal is None:
+                return None
+            try:
+                self.space.check(proposal.genotype)
+            except InvalidGenotype as error:
+                fault = str(error)
+                continue
+            return proposal
+        raise InvalidGenotype(
+            f"the strategy proposed {ATTEMPTS} genotypes that do not fit the space; the last: {fault}"
+        )
+
+    def _add(self, proposal: Proposal) -> None:
+        key = self.space.key(proposal.genotype)
+        known = self._measured.get((key, proposal.budget)) if self.reuse else None
+        if known is not None and known.result is not None:
+            origin = known.result.reused or known.id
+            result = replace(known.result, seconds=0.0, reused=origin)
+            trial_id = self.store.add(proposal, key, known.seed, result)
+            self._note_asked(Trial(trial_id, proposal, key, known.seed, "running"))
+            self._take_finished()
+            return
+        seed = seeds.trial_seed(self.seed, key, self._times.get(key, 0))
+        trial_id = self.store.add(proposal, key, seed)
+        self._note_asked(Trial(trial_id, proposal, key, seed, "pending"))
+
+    def _note_asked(self, trial: Trial) -> None:
+        self._asked += 1
+        self._times[trial.key] = self._times.get(trial.key, 0) + 1
+        self._pending[trial.id] = trial
+        self._waiting = None
+        self._watchers.asked(trial)
+
+    def _take_finished(self, is_replay: bool = False) -> None:
+        for row in self.store.finished(self._told):
+            if row.id not in self._pending:  # finished before this controller came
+                self._note_asked(row)
+            assert row.result is not None and row.finish is not None
+            scores = score(row.result, self.objectives)
+            trial = Trial(row.id, row.proposal, row.key, row.seed, row.status, row.result, scores, row.finish)
+            self.strategy.tell(trial, self._streams.rng(seeds.TELL, row.finish))
+            self._told = row.finish
+            del self._pending[trial.id]
+            self._waiting = None
+            self._learn(trial)
+            if not is_replay:
+                self._watchers.told(trial)
+
+    def _learn(self, trial: Trial) -> None:
+        result = trial.result
+        assert result is not None
+        if result.failure:
+            self._failures += 1
+            self._last_failure = result.message.strip().rpartition("\n")[2] or result.failure
+            return
+        self._failures = 0
+        if self.reuse:
+            self._measured.setdefault((trial.key, trial.proposal.budget), trial)
+
+    def _keep_house(self) -> None:
+        self._watchers.tick()
+        now = time.monotonic()
+        if now - self._tidied < HOUSEKEEPING:
+            return
+        self._tidied = now
+        self._note_hours()
+        if self.executor.workers > 1 or self._pending:
+            self.store.requeue(LOST_FOR)
+
+    def _hours(self) -> float:
+        return self._earlier_hours + (time.monotonic() - self._start) / 3600
+
+    def _note_hours(self) -> None:
+        self.store.remember("hours", repr(self._hours()))

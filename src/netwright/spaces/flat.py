@@ -1,0 +1,24 @@
+"""Flat representation: one graph of 11 nodes over the six primitives (Liu et al. 2018, sections 2.1 and 4.2).
+
+It is the hierarchical space with a single level above the primitives: 55 possible edges against 46, no motif, and so
+no closing 1x1 convolution anywhere.
+"""
+
+from __future__ import annotations
+
+from netwright.layers.skeletons import Skeleton
+from netwright.spaces.hierarchical import HierarchicalSpace
+
+
+def flat_space(
+    nodes: int = 11,
+    channels: int | None = None,
+    repeats: int | None = None,
+    skeleton: Skeleton = "cifar",
+    diversification: int = 1000,
+) -> HierarchicalSpace:
+    """Cells that are one graph of primitives; options as in the hierarchical space."""
+    return HierarchicalSpace((1,), (nodes,), channels, repeats, skeleton, diversification)
+
+
+plugin = flat_space

@@ -1,0 +1,306 @@
+"""Hierarchical representation: motifs made of motifs made of primitives (Liu et al. 2018, sections 2 and 3.1).
+
+A motif is a directed acyclic graph whose edges carry operations of the level below and whose nodes concatenate what
+arrives. Level 1 holds six primitives; the one motif of the highest level is the cell, which a skeleton repeats.
+
+Choices where the paper is silent: a node without incoming edges is absent, and so is one from which the output cannot
+be reached, with all their edges (the latter is a setting, `unread`); a motif whose output cannot be reached acts as no edge; such a cell is drawn again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from itertools import accumulate, pairwise
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from netwright.core import genes
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.genes import Choice
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.layers import counting, network, ops, skeletons
+from netwright.layers.plan import Plan, PlanWriter
+from netwright.layers.skeletons import Skeleton
+
+NONE = 0  # gene value: no edge
+CHAIN = 1  # operation of a trivial chain at level 3 and above: motif 1, as all motifs are equal then
+
+
+@dataclass(frozen=True, eq=False)
+class Motif:
+    """A graph with its dead parts left out. Nodes are numbered 0, 1, ...: input first, output last.
+
+    Args:
+        edges: (source, destination, operation), ordered by destination, then source; an operation is a primitive's
+            name or a motif of the level below.
+        text: Equal texts: the same graph all the way down.
+    """
+
+    nodes: int
+    edges: tuple[tuple[int, int, str | Motif], ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class HierarchicalSpace:
+    """Cells of motifs of motifs.
+
+    Args:
+        motifs: How many at each level from 2 up; the last is the cell, 1.
+        nodes: Of each graph, at each level from 2 up.
+        channels: Width of the first cell; None: the skeleton's default.
+        repeats: Cells per group; None: the skeleton's default.
+        skeleton: What the cell is put into.
+        diversification: Random mutations that make a sample out of the trivial genotype (paper: 1000).
+        unread: Whether nodes whose output never reaches the graph's output are left out, as nodes without input always
+            are, or built to no effect, as a literal reading of the paper has it.
+    """
+
+    motifs: tuple[int, ...] = (6, 1)
+    nodes: tuple[int, ...] = (4, 5)
+    channels: int | None = None
+    repeats: int | None = None
+    skeleton: Skeleton = "cifar"
+    diversification: int = 1000
+    unread: Literal["skip", "build"] = "skip"
+
+    def __post_init__(self) -> None:
+        if len(self.motifs) != len(self.nodes) or not self.motifs:
+            raise BadReference(f"space.motifs {self.motifs} and space.nodes {self.nodes} must have one entry per level")
+        if self.motifs[-1] != 1 or min(self.motifs) < 1:
+            raise BadReference(f"space.motifs is {self.motifs}; every level needs a motif, and the last exactly one")
+        if min(self.nodes) < 2:
+            raise BadReference(f"space.nodes is {self.nodes}; a graph has at least 2 nodes, input and output")
+        for name in ("channels", "repeats", "diversification"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+
+    @cached_property
+    def genes(self) -> tuple[Choice, ...]:
+        """One gene per possible edge: levels upwards, motif by motif, by destination, then source."""
+        options: tuple[str, ...] = ("none", *ops.HIERARCHICAL)
+        listed: list[Choice] = []
+        for level, (motifs, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True), start=2):
+            for motif in range(1, motifs + 1):
+                title = "cell" if level == self._levels else _title(level, motif)
+                names = (f"{title} {source + 1}->{target + 1}" for source, target in _edges(nodes))
+                listed.extend(Choice(name, options, kind=f"level {level}") for name in names)
+            options = ("none", *(_title(level, motif) for motif in range(1, motifs + 1)))
+        return tuple(listed)
+
+    def trivial(self) -> Genotype:
+        """Every motif a chain of identities, the cell and higher motifs chains of the first motif below."""
+        identity = 1 + list(ops.HIERARCHICAL).index("identity")
+        return tuple(
+            (identity if level == 0 else CHAIN) if target == source + 1 else NONE
+            for level, (motifs, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True))
+            for _ in range(motifs)
+            for source, target in _edges(nodes)
+        )
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """The trivial genotype after `diversification` mutations; again until the cell has a path.
+
+        All mutations are drawn at once; of several that hit one gene the last stays, as if made one after another.
+        """
+        sizes = np.array([len(gene.options) for gene in self.genes])
+        while True:
+            targets = np.searchsorted(self._target_sums, rng.random(self.diversification), side="right")
+            values = (rng.random(self.diversification) * sizes[targets]).astype(int)
+            drawn = np.array(self.trivial())
+            drawn[targets] = values
+            genotype = tuple(drawn.tolist())
+            if self.cell(genotype) is not None:
+                return genotype
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """One edge gets a new operation, drawn uniformly with the old one and none among them (section 3.1).
+
+        Level, motif, destination and source are each uniform, so edges into early nodes change more often. A mutation
+        that would cut the cell's output off is drawn again.
+        """
+        while True:
+            position = bisect_right(self._target_sums, rng.random())
+            value = int(rng.random() * len(self.genes[position].options))
+            mutant = (*genotype[:position], value, *genotype[position + 1 :])
+            if self.cell(mutant) is not None:
+                return mutant
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype for a wrong value or a cell without a path from input to output."""
+        genes.check(self.genes, genotype)
+        if self.cell(genotype) is None:
+            raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
+        """The network: images (B, C, H, W) of any size to logits (B, outputs)."""
+        return network.build(self.plan(genotype, io), rng)
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:
+        """Parameters and multiply-adds in closed form."""
+        return counting.count(self.plan(genotype, io))
+
+    def key(self, genotype: Genotype) -> str:
+        """Digest of the cell with dead nodes, unused motifs and the numbering of motifs left out."""
+        cell = self.cell(genotype)
+        return genes.digest(cell.text if cell else "")
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """The cell, and below it the motifs that it uses, level by level."""
+        levels = self._resolve(genotype)
+        titles = {
+            id(motif): _title(level, number)
+            for level, row in enumerate(levels, start=2)
+            for number, motif in reversed(list(enumerate(row, start=1)))
+            if motif is not None
+        }
+        cell = levels[-1][0]
+        if cell is None:
+            raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
+        titles[id(cell)] = "cell"
+        return _labeled(cell, titles)
+
+    def plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of the network."""
+        cell = self.cell(genotype)
+        if cell is None:
+            raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
+        return skeletons.plan(
+            self.skeleton,
+            lambda plan, x, width: write_motif(plan, cell, x, width),
+            io,
+            self.channels,
+            self.repeats,
+        )
+
+    def cell(self, genotype: Genotype) -> Motif | None:
+        """The cell with its dead parts left out; None: its output cannot be reached."""
+        return self._resolve(genotype)[-1][0]
+
+    def _resolve(self, genotype: Genotype) -> list[list[Motif | None]]:
+        """The motifs of each level from 2 up."""
+        below: Sequence[str | Motif | None] = tuple(ops.HIERARCHICAL)
+        levels = []
+        for spans, nodes in zip(self._spans, self.nodes, strict=True):
+            row = [
+                _prune(
+                    tuple([below[value - 1] if value else None for value in genotype[start:end]]),  # type: ignore[index]
+                    nodes,
+                    self.unread == "build",
+                )
+                for start, end in spans
+            ]
+            levels.append(row)
+            below = row
+        return levels
+
+    @property
+    def _levels(self) -> int:
+        return len(self.motifs) + 1
+
+    @cached_property
+    def _spans(self) -> list[list[tuple[int, int]]]:
+        """First and last-plus-one gene of each motif, level by level."""
+        spans, start = [], 0
+        for motifs, nodes in zip(self.motifs, self.nodes, strict=True):
+            edges = nodes * (nodes - 1) // 2
+            bounds = range(start, start + (motifs + 1) * edges, edges)
+            spans.append(list(pairwise(bounds)))
+            start += motifs * edges
+        return spans
+
+    @cached_property
+    def _target_sums(self) -> list[float]:
+        """Running sums of the probability that a mutation targets each gene."""
+        chances = [
+            1 / len(self.motifs) / motifs / (nodes - 1) / target
+            for motifs, nodes in zip(self.motifs, self.nodes, strict=True)
+            for _ in range(motifs)
+            for _, target in _edges(nodes)
+        ]
+        return [*list(accumulate(chances))[:-1], 1.0]
+
+
+def write_motif(plan: PlanWriter, motif: Motif, x: int, width: int) -> int:
+    """Write a motif's graph into a plan, without a closing convolution: that stands only behind motifs within motifs.
+
+    Args:
+        plan: Where to.
+        motif: Its graph.
+        x: The motif's input.
+        width: Channels of the cell, which every convolution in it gives.
+
+    Returns:
+        The output: the concatenation of what arrives at the last node.
+    """
+    arriving: list[list[int]] = [[] for _ in range(motif.nodes)]
+    arriving[0] = [x]
+    values: dict[int, int] = {}
+    for source, target, operation in motif.edges:
+        if source not in values:
+            values[source] = plan.concat(arriving[source])
+        with plan.scope(f"{source + 1}to{target + 1}"):
+            arriving[target].append(_write_operation(plan, operation, values[source], width))
+    return plan.concat(arriving[-1])
+
+
+def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: int) -> int:
+    if isinstance(operation, str):
+        return ops.HIERARCHICAL[operation](plan, x, width)
+    return ops.conv_norm_relu(plan, write_motif(plan, operation, x, width), width)
+
+
+@lru_cache(maxsize=65536)
+def _prune(operations: tuple[str | Motif | None, ...], nodes: int, is_unread_kept: bool) -> Motif | None:
+    """The graph of these edge operations without dead parts; None: its output cannot be reached.
+
+    Remembered, because a child shares all but one motif with its parent, and the motifs of a search are few.
+    """
+    edges = [(s, t, op) for (s, t), op in zip(_edges(nodes), operations, strict=True) if op is not None]
+    reached = {0}
+    for source, target, _ in edges:  # ordered by target, so each source is settled before it is asked for
+        if source in reached:
+            reached.add(target)
+    needed = set(range(nodes)) if is_unread_kept else {nodes - 1}
+    for source, target, _ in reversed(edges):
+        if target in needed:
+            needed.add(source)
+    if nodes - 1 not in reached:
+        return None
+    numbers = {node: number for number, node in enumerate(sorted(reached & needed))}
+    kept = tuple((numbers[s], numbers[t], op) for s, t, op in edges if s in numbers and t in numbers)
+    text = ",".join(f"{s}-{t}:{op if isinstance(op, str) else f'({op.text})'}" for s, t, op in kept)
+    return Motif(len(numbers), kept, text)
+
+
+@lru_cache(maxsize=64)
+def _edges(nodes: int) -> tuple[tuple[int, int], ...]:
+    """All (source, destination) pairs of a graph, nodes counted from 0, by destination, then source."""
+    return tuple((source, target) for target in range(1, nodes) for source in range(target))
+
+
+def _title(level: int, motif: int) -> str:
+    return f"motif {motif}" if level == 2 else f"level {level} motif {motif}"
+
+
+def _labeled(motif: Motif, titles: dict[int, str]) -> LabeledGraph:
+    nodes = ("input", *(str(n + 1) for n in range(1, motif.nodes - 1)), "output")
+    edges: list[tuple[int, int, str]] = []
+    parts: dict[str, Motif] = {}
+    for source, target, operation in motif.edges:
+        if isinstance(operation, str):
+            edges.append((source, target, operation))
+            continue
+        edges.append((source, target, titles[id(operation)]))
+        parts.setdefault(titles[id(operation)], operation)
+    below = tuple(_labeled(parts[title], titles) for title in sorted(parts, key=lambda t: (len(t), t)))
+    return LabeledGraph(titles[id(motif)], nodes, tuple(edges), below)
+
+
+plugin = HierarchicalSpace

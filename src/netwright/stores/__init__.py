@@ -1,0 +1,1 @@
+"""Tables of trials, one kind per file."""

@@ -1,0 +1,146 @@
+"""A table in this process's memory: for tabular benchmarks, tests and scripts that need no resume."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+
+from netwright.core.records import Proposal, Result, Status, Trial, WorkerState
+
+MAX_LOSSES = 3  # a lost trial is asked again this often
+
+
+class MemoryStore:
+    """Rows in lists. Ends with the process."""
+
+    address = ""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: list[Trial] = []
+        self._pending: deque[int] = deque()
+        self._running: dict[int, str] = {}
+        self._losses: dict[int, int] = {}
+        self._finished: list[int] = []
+        self._beats: dict[str, tuple[float, str]] = {}
+        self._facts: dict[str, str] = {}
+
+    def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
+        """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
+        with self._lock:
+            trial_id = len(self._rows) + 1
+            self._rows.append(Trial(trial_id, proposal, key, seed, "pending"))
+            if result is None:
+                self._pending.append(trial_id)
+            else:
+                self._finish(trial_id, result)
+            return trial_id
+
+    def claim(self, worker: str) -> Trial | None:
+        """Make the oldest pending row `running` for this worker."""
+        with self._lock:
+            if not self._pending:
+                return None
+            trial_id = self._pending.popleft()
+            old = self._rows[trial_id - 1]
+            trial = Trial(trial_id, old.proposal, old.key, old.seed, "running")
+            self._rows[trial_id - 1] = trial
+            self._running[trial_id] = worker
+            self._beats[worker] = (time.monotonic(), "")
+            return trial
+
+    def beat(self, worker: str, activity: str = "") -> None:
+        """The worker is alive."""
+        with self._lock:
+            self._beats[worker] = (time.monotonic(), activity)
+
+    def finish(self, trial_id: int, result: Result) -> None:
+        """Write a result; the first finish of a row wins."""
+        with self._lock:
+            self._finish(trial_id, result)
+
+    def finished(self, after: int = 0) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order."""
+        with self._lock:
+            return [self._rows[trial_id - 1] for trial_id in self._finished[after:]]
+
+    def unfinished(self) -> list[Trial]:
+        """Pending and running rows in order of id."""
+        with self._lock:
+            return [self._rows[trial_id - 1] for trial_id in sorted((*self._pending, *self._running))]
+
+    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+        """Put rows of silent workers back to pending; fail those lost too often."""
+        with self._lock:
+            now = time.monotonic()
+            lost = [
+                trial_id
+                for trial_id, name in self._running.items()
+                if worker in (None, name) and now - self._beats[name][0] >= lost_for
+            ]
+            for trial_id in lost:
+                self._losses[trial_id] = self._losses.get(trial_id, 0) + 1
+                if self._losses[trial_id] > MAX_LOSSES:
+                    self._finish(trial_id, Result(failure="lost", message=lost_message(MAX_LOSSES + 1)))
+                else:
+                    self._back(trial_id)
+            return len(lost)
+
+    def put_back(self, worker: str | None = None) -> int:
+        """Put running rows (of one worker, or all) back to pending without counting a loss."""
+        with self._lock:
+            running = [trial_id for trial_id, name in self._running.items() if worker in (None, name)]
+            for trial_id in running:
+                self._back(trial_id)
+            return len(running)
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a fact about the run."""
+        with self._lock:
+            self._facts[name] = text
+
+    def recall(self, name: str) -> str | None:
+        """A fact kept before."""
+        with self._lock:
+            return self._facts.get(name)
+
+    def workers(self) -> list[WorkerState]:
+        """Workers that have beaten or claimed."""
+        with self._lock:
+            now = time.monotonic()
+            doing = {name: trial_id for trial_id, name in self._running.items()}
+            return [
+                WorkerState(name, doing.get(name), activity, now - beat)
+                for name, (beat, activity) in self._beats.items()
+            ]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _finish(self, trial_id: int, result: Result) -> None:
+        old = self._rows[trial_id - 1]
+        if old.status in ("done", "failed"):
+            return
+        if old.status == "running":
+            del self._running[trial_id]
+        elif trial_id in self._pending:  # a late result of a row that was put back
+            self._pending.remove(trial_id)
+        self._finished.append(trial_id)
+        status: Status = "failed" if result.failure else "done"
+        place = len(self._finished)
+        self._rows[trial_id - 1] = Trial(trial_id, old.proposal, old.key, old.seed, status, result, finish=place)
+
+    def _back(self, trial_id: int) -> None:
+        del self._running[trial_id]
+        self._rows[trial_id - 1] = replace(self._rows[trial_id - 1], status="pending")
+        self._pending = deque(sorted((*self._pending, trial_id)))
+
+
+def lost_message(times: int) -> str:
+    """What a row says that was lost too often."""
+    return f"its worker died or fell silent {times} times; see the logs of the run"
+
+
+plugin = MemoryStore

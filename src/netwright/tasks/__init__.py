@@ -1,0 +1,1 @@
+"""Data, loss and metrics, one kind per file."""

@@ -1,0 +1,125 @@
+"""One readable loop that trains a network on a task, and one that measures it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from netwright.core.protocols import Split, Task
+
+LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
+EVALUATION_BATCH = 500
+
+
+class Diverged(Exception):
+    """The loss is not finite any more: says the step and the learning rate."""
+
+
+class Stopped(Exception):
+    """Whoever watches asked to stop."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training tells: mean loss of the last pass, images seen, wall-clock seconds."""
+
+    train_loss: float
+    images: int
+    seconds: float
+
+
+def train(
+    network: nn.Module,
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    *,
+    split: Split,
+    steps: int,
+    batch: int,
+    factor: Callable[[int], float],
+    rng_of_epoch: Callable[[int], np.random.Generator],
+    on_epoch: Callable[[int, float], bool],
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Trained:
+    """Train for `steps` steps.
+
+    Args:
+        network: On the device to train on.
+        task: Gives batches and the loss.
+        optimizer: Over the network's parameters, at the initial learning rate.
+        split: To train on.
+        steps: Of the optimizer.
+        batch: Examples per step.
+        factor: On the initial learning rate, at each step.
+        rng_of_epoch: Shuffles and augments pass 0, 1, ...
+        on_epoch: Told the steps done and the mean loss since the last call, after each pass; False: stop.
+        memory_format: Of the images on the device.
+
+    Raises:
+        Diverged: The loss became infinite or no number.
+        Stopped: `on_epoch` said so.
+    """
+    device = next(network.parameters()).device
+    rates = [group["lr"] for group in optimizer.param_groups]
+    network.train()
+    start, step, images, loss_of_pass = time.perf_counter(), 0, 0, math.nan
+    for epoch in count():
+        total, first = torch.zeros((), device=device), step
+        for inputs, targets in task.batches(split, batch, rng_of_epoch(epoch)):
+            if step == steps:
+                break
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor(step)
+            loss = task.loss(network(_move(inputs, device, memory_format)), targets.to(device, non_blocking=True))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+            step, images = step + 1, images + len(targets)
+            if step % LOOK_EVERY == 0 or step == steps:
+                _check_finite(total, step, optimizer)
+        if step == first:
+            raise ValueError(f"the split {split!r} gave no batch of {batch} examples; give a smaller batch")
+        loss_of_pass = _check_finite(total, step, optimizer) / (step - first)
+        if not on_epoch(step, loss_of_pass):
+            raise Stopped(f"stopped at step {step}")
+        if step == steps:
+            return Trained(loss_of_pass, images, time.perf_counter() - start)
+    raise AssertionError("unreachable: count() does not end")
+
+
+@torch.inference_mode()
+def measure(
+    network: nn.Module, task: Task, split: Split, memory_format: torch.memory_format = torch.contiguous_format
+) -> dict[str, float]:
+    """Means of the task's metrics over a split, without augmentation."""
+    device = next(network.parameters()).device
+    network.eval()
+    sums: dict[str, Tensor] = {}
+    examples = 0
+    for inputs, targets in task.batches(split, EVALUATION_BATCH, None):
+        found = task.metrics(network(_move(inputs, device, memory_format)), targets.to(device))
+        for name, values in found.items():
+            sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + values.double().sum().cpu()
+        examples += len(targets)
+    return {name: float(value) / examples for name, value in sums.items()}
+
+
+def _move(inputs: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
+    if inputs.dim() != 4:
+        return inputs.to(device, non_blocking=True)
+    return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
+
+
+def _check_finite(total: Tensor, step: int, optimizer: torch.optim.Optimizer) -> float:
+    value = float(total)
+    if not math.isfinite(value):
+        raise Diverged(f"the loss is {value} at step {step}, learning rate {optimizer.param_groups[0]['lr']:.4g}")
+    return value

@@ -1,0 +1,37 @@
+"""Peak memory of a piece of work."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def reset_peak(device: torch.device) -> None:
+    """Begin anew: on a GPU, and on Linux also for this process."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    try:
+        _CLEAR.write_text("5")  # resets the high-water mark of resident memory, see proc(5)
+    except OSError:
+        return
+
+
+def peak_mb(device: torch.device) -> float:
+    """Peak since `reset_peak` in 10**6 bytes: allocated on the GPU, else resident memory of this process.
+
+    Where the mark cannot be reset (not Linux), the peak is that of the whole process so far.
+    """
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device)) / 1e6
+    try:
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,16 @@
+"""Learning-rate schedules: the factor on the initial rate at a step of a training of known length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def cosine(step: int, steps: int) -> float:
+    """From 1 at step 0 down half a cosine to 0 at `steps` (Loshchilov and Hutter 2017, without restarts)."""
+    return 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def stepwise(step: int, steps: int, milestones: Sequence[float], factor: float) -> float:
+    """Multiplied by `factor` once for every milestone, a fraction of `steps`, that `step` has reached."""
+    return factor ** sum(step >= milestone * steps for milestone in milestones)

@@ -1,0 +1,131 @@
+"""A worker: claims a trial, evaluates it, writes the result, and turns whatever goes wrong into a failed row.
+
+The only place in the package that catches every exception.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from netwright.core.protocols import Evaluator, Store
+from netwright.core.records import Failure, Result, Trial
+
+MESSAGE_CHARACTERS = 20_000
+
+
+@dataclass
+class WorkerContext:
+    """What a worker lends an evaluator for one trial.
+
+    Args:
+        store: For `pool`.
+        trials_folder: Where trial folders are made; None: in no run folder, so `folder` is refused.
+        trial_id: Of the trial that is evaluated.
+        threads: How many threads the evaluation uses.
+        worker_index: 0, 1, ... among the workers of this machine.
+        on_report: Told (step, metrics) at each report; answers whether to go on.
+    """
+
+    store: Store
+    trials_folder: Path | None
+    trial_id: int
+    threads: int = 1
+    worker_index: int = 0
+    on_report: Callable[[int, Mapping[str, float]], bool] = field(default=lambda _step, _metrics: True)
+
+    @property
+    def folder(self) -> Path:
+        """This trial's own folder, made when first asked for."""
+        if self.trials_folder is None:
+            raise RuntimeError("this search has no folder; give the executor's job one to let trials write files")
+        folder = self._folder_of(self.trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def report(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Say that the trial goes on. False: stop now."""
+        return self.on_report(step, metrics)
+
+    def checkpoint_of(self, trial_id: int) -> Path | None:
+        """The folder that another trial left behind, or None."""
+        folder = self._folder_of(trial_id) if self.trials_folder else None
+        return folder if folder and folder.is_dir() else None
+
+    def pool(self) -> Sequence[Trial]:
+        """All finished rows."""
+        return self.store.finished()
+
+    def _folder_of(self, trial_id: int) -> Path:
+        assert self.trials_folder is not None
+        return self.trials_folder / f"{trial_id:06d}"
+
+
+def run_once(
+    store: Store,
+    evaluator: Evaluator,
+    name: str,
+    context: Callable[[Trial], WorkerContext],
+    *,
+    keep: bool = False,
+) -> Result | None:
+    """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
+
+    `keep` leaves the trial's folder; otherwise it is removed once the result is in the table.
+    """
+    trial = store.claim(name)
+    if trial is None:
+        return None
+    lent = context(trial)
+    result = evaluate(evaluator, trial, lent)
+    store.finish(trial.id, result)
+    if not keep and lent.trials_folder is not None:
+        shutil.rmtree(lent.trials_folder / f"{trial.id:06d}", ignore_errors=True)
+    return result
+
+
+def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
+    """The evaluator's result, or what became of it: an exception, a metric that is no finite number."""
+    start = time.perf_counter()
+    try:
+        result = evaluator.evaluate(trial, context)
+        if not isinstance(result, Result):
+            raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
+        result = result if result.failure else _finite(result)
+    except Exception as error:  # any fault of an evaluator is a result
+        text = traceback.format_exc(limit=-20)
+        result = Result(failure=_failure_of(error), message=text[-MESSAGE_CHARACTERS:])
+    return result if result.seconds else replace(result, seconds=time.perf_counter() - start)
+
+
+def _finite(result: Result) -> Result:
+    """Metrics as plain floats; one that is not finite makes the trial `diverged`."""
+    metrics = {}
+    for name, value in result.metrics.items():
+        try:
+            metrics[name] = value if type(value) is int else float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric {name!r} is {str(value)[:80]!r}; it must be a number") from None
+        if not math.isfinite(metrics[name]):
+            message = f"metric {name!r} is {metrics[name]}"
+            return Result(curve=_plain(result.curve), seconds=result.seconds, failure="diverged", message=message)
+    if not metrics:
+        raise TypeError("evaluate returned no metrics and no failure; give at least one metric")
+    return replace(result, metrics=metrics, curve=_plain(result.curve))
+
+
+def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    """The curve as plain numbers, points that are not finite left out (JSON has none)."""
+    points = ((int(step), float(value)) for step, value in curve) if curve else ()
+    return tuple(point for point in points if math.isfinite(point[1]))
+
+
+def _failure_of(error: Exception) -> Failure:
+    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    # torch's CPU allocator raises a plain RuntimeError
+    return "out_of_memory" if is_memory or "can't allocate memory" in str(error) else "error"
