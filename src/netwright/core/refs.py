@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -30,6 +30,9 @@ FOLDERS: Mapping[str, str] = {
     "executor": "executors",
     "zoo": "zoo",
 }
+
+# what callers wire by parameter name; never options
+WIRED = ("space", "task", "evaluator", "objectives")
 
 
 @dataclass(frozen=True)
@@ -75,17 +78,16 @@ def load(kind: str, reference: Reference, /, **given: Any) -> Any:
         BadReference: No such plug-in, an option that it does not take, or a value of the wrong type.
     """
     plugin = locate(kind, reference.name)
-    accepted = options_of(plugin, without=tuple(given))
-    unknown = [name for name in reference.options if name not in accepted]
-    if unknown:
-        listed = ", ".join(accepted) or "none"
-        raise BadReference(
-            f"{kind} {reference.name!r} has no option {unknown[0]!r}{_hint(unknown[0], accepted)}; "
-            f"its options: {listed}"
-        )
-    checked = _checked(kind, reference, accepted)
+    checked = _checked(kind, reference, plugin, tuple(given))
     wired = {name: value for name, value in given.items() if name in inspect.signature(plugin).parameters}
     return plugin(**checked, **wired)
+
+
+def revise(kind: str, instance: Any, options: Mapping[str, Any]) -> Any:
+    """A copy of a dataclass plug-in with options changed, checked as `load` checks them."""
+    plugin = type(instance)
+    given = tuple(name for name in options_of(plugin) if name not in options)
+    return replace(instance, **_checked(kind, Reference(plugin.__name__, options), plugin, given))
 
 
 def locate(kind: str, name: str) -> Any:
@@ -127,8 +129,16 @@ def options_of(plugin: Callable[..., Any], without: tuple[str, ...] = ()) -> dic
     return {name: p for name, p in parameters if name not in without and p.kind is not p.VAR_KEYWORD}
 
 
-def _checked(kind: str, reference: Reference, accepted: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    plugin = locate(kind, reference.name)
+def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...]) -> dict[str, Any]:
+    """The options converted to the plug-in's types; those of `given` are not for the user to set."""
+    accepted = options_of(plugin, without=given)
+    for name in reference.options:
+        if name not in accepted:
+            known = options_of(plugin, without=WIRED)
+            raise BadReference(
+                f"{kind} {reference.name!r} has no option {name!r}{_hint(name, known)}; "
+                f"its options: {', '.join(known) or 'none'}"
+            )
     hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)

@@ -4,7 +4,8 @@ A motif is a directed acyclic graph whose edges carry operations of the level be
 arrives. Level 1 holds six primitives; the one motif of the highest level is the cell, which a skeleton repeats.
 
 Choices where the paper is silent: a node without incoming edges is absent, and so is one from which the output cannot
-be reached, with all their edges (the latter is a setting, `unread`); a motif whose output cannot be reached acts as no edge; such a cell is drawn again.
+be reached, with all their edges (the latter is a setting, `unread`); a motif whose output cannot be reached acts as no
+edge; a cell whose output cannot be reached is drawn again.
 """
 
 from __future__ import annotations

@@ -1,0 +1,35 @@
+# `make search` on a fresh clone sets up and runs the main job; `make test` is what CI runs.
+PYTHON ?= python3
+QUIET := --disable-pip-version-check --no-warn-script-location
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: search test verify bench lint clean
+
+search: $(READY)
+	$(BIN)/netwright search recipes/hierarchical-digits.toml --out runs/digits
+
+test: $(READY) lint
+	$(BIN)/pytest -n 2 -m "not verify and not gpu and not download"
+
+# full counts: hours
+verify: $(READY) lint
+	NETWRIGHT_VERIFY=1 $(BIN)/pytest -m "not gpu and not download" --timeout 7200
+
+bench: $(READY)
+	$(BIN)/pip install -q $(QUIET) -r requirements-bench.lock
+	$(BIN)/python benchmarks/trial_overhead.py
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q $(QUIET) -r requirements.lock
+	$(BIN)/pip install -q $(QUIET) --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+clean:
+	rm -rf .venv

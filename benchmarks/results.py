@@ -1,0 +1,81 @@
+"""The table that all benchmarks share: one row per measurement, with everything needed to repeat it."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+FILE = HERE / "results.csv"
+HEADER = (
+    "benchmark",
+    "commit",
+    "command",
+    "hardware",
+    "date",
+    "subject",
+    "n",
+    "median",
+    "min",
+    "max",
+    "unit",
+    "ratio_to",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement of `subject`: median, smallest and largest of `n` repetitions.
+
+    Args:
+        ratio_to: The median divided by that of another row, and which: "1.04 to 100 rows"; "" for none.
+    """
+
+    subject: str
+    n: int
+    median: float
+    min: float
+    max: float
+    unit: str
+    ratio_to: str = ""
+
+
+def append(path: Path, rows: Sequence[Row]) -> None:
+    """Write rows to the table; a new table starts with the header."""
+    name = Path(sys.argv[0])
+    command = " ".join(["python", f"benchmarks/{name.name}", *sys.argv[1:]])
+    start = (name.stem, commit(), command, hardware(), datetime.date.today().isoformat())
+    is_new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if is_new:
+            writer.writerow(HEADER)
+        for row in rows:
+            numbers = (f"{value:.4g}" for value in (row.median, row.min, row.max))
+            writer.writerow((*start, row.subject, row.n, *numbers, row.unit, row.ratio_to))
+
+
+def commit() -> str:
+    """The commit that is measured, "+dirty" when the code differs from it."""
+    changed = _git("status", "--porcelain", "--", ":/src", ":/benchmarks", ":(exclude,top)benchmarks/*.csv")
+    return _git("rev-parse", "--short", "HEAD") + ("+dirty" if changed else "")
+
+
+def hardware() -> str:
+    """Model and number of the processor's cores."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.processor() or platform.machine()}; {os.cpu_count()} cores"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(("git", "-C", str(HERE), *arguments), capture_output=True, text=True, check=True)
+    return done.stdout.strip()

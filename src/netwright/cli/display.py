@@ -1,0 +1,130 @@
+"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from netwright.core.protocols import Store
+from netwright.core.records import Trial
+
+REFRESH = 0.5  # seconds between pictures
+BEAT = 30.0  # seconds between plain lines when nothing finishes
+
+
+class Display:
+    """Watches a search and shows best so far, rate, time left, and what each worker does.
+
+    Args:
+        console: Where to; its kind decides between live and plain.
+        store: Asked what workers do.
+        title: What is searched.
+        trials: The budget; None: no such limit.
+        measure: The objective's name.
+    """
+
+    def __init__(self, console: Console, store: Store, *, title: str, trials: int | None, measure: str) -> None:
+        self._console, self._store = console, store
+        self._title, self._trials, self._measure = title, trials, measure
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._begun = self._shown = time.monotonic()
+        self._finished = self._finished_before = self._failed = self._reused = 0
+        self._best: Trial | None = None
+
+    def __enter__(self) -> Display:
+        self._context: AbstractContextManager[object] = self._live or nullcontext()
+        self._context.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(None, None, None)
+
+    def asked(self, trial: Trial) -> None:
+        """Nothing to show: what matters is what finishes."""
+
+    def replayed(self, trials: list[Trial]) -> None:
+        """Take in what earlier sessions finished; call once, before the search goes on."""
+        for trial in trials:
+            self._take(trial)
+        self._finished_before = self._finished
+        if trials:
+            self.say(f"going on after {self._finished} finished trials")
+
+    def told(self, trial: Trial) -> None:
+        """One more finished; on a terminal the next picture shows it, elsewhere a line does."""
+        is_better = self._take(trial)
+        if trial.result and trial.result.failure:
+            reason = trial.result.message.strip().rpartition("\n")[2]
+            self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
+        elif self._live is None and trial.scores is not None:
+            mark = "  best so far" if is_better else ""
+            again = " (reused)" if trial.result and trial.result.reused else ""
+            self.say(f"trial {trial.id}: {self._measure} {trial.scores[0]:.4f}{again}, {self._progress()}{mark}")
+
+    def tick(self) -> None:
+        """Show a new picture when it is time."""
+        now = time.monotonic()
+        if self._live is not None and now - self._shown >= REFRESH:
+            self._shown = now
+            self._live.update(self._picture(), refresh=True)
+        elif self._live is None and now - self._shown >= BEAT:
+            self.say(f"{self._progress()}; {self._doing()}")
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self._shown = time.monotonic()
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def _take(self, trial: Trial) -> bool:
+        self._finished += 1
+        self._failed += trial.scores is None
+        self._reused += bool(trial.result and trial.result.reused)
+        if trial.scores is None or (self._best and self._best.scores and trial.scores[0] <= self._best.scores[0]):
+            return False
+        self._best = trial
+        return True
+
+    def _progress(self) -> str:
+        limit = f"/{self._trials}" if self._trials else ""
+        return f"{self._finished}{limit} finished{self._rate()}"
+
+    def _rate(self) -> str:
+        here, seconds = self._finished - self._finished_before, time.monotonic() - self._begun
+        if not here:
+            return ""
+        left = f", {clock((self._trials - self._finished) * seconds / here)} left" if self._trials else ""
+        return f", {here / seconds * 60:.3g} a minute{left}"
+
+    def _doing(self) -> str:
+        states = (
+            f"{w.name}: {f'trial {w.trial_id} {w.activity}' if w.trial_id else 'idle'}" for w in self._store.workers()
+        )
+        return "; ".join(states) or "no worker yet"
+
+    def _picture(self) -> Group:
+        facts = Table.grid(padding=(0, 2))
+        facts.add_row("finished", self._progress())
+        if self._best is not None and self._best.scores:
+            facts.add_row("best", f"{self._measure} {self._best.scores[0]:.4f}, trial {self._best.id}")
+        if self._failed or self._reused:
+            facts.add_row("of them", f"{self._failed} failed, {self._reused} reused")
+        facts.add_row("running for", clock(time.monotonic() - self._begun))
+        for worker in self._store.workers():
+            doing = f"trial {worker.trial_id}  {worker.activity}" if worker.trial_id else worker.activity or "idle"
+            facts.add_row(worker.name, doing)
+        return Group(Text(self._title, style="bold"), facts)
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: 42 s, 3 min 20 s, 5 h 12 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,66 @@
+"""The command `netwright`. Commands import what they need when they run, so that help and status answer at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Any
+
+import typer
+
+from netwright import __version__
+from netwright.cli import list as list_command
+from netwright.cli import report, search, show, status, worker
+from netwright.cli.options import PASS_ON
+from netwright.core.errors import NetwrightError
+
+app = typer.Typer(
+    help="Neural architecture search that survives any crash and ends with a drawn, tested network.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("search", context_settings=PASS_ON)(search.search)
+app.command("status")(status.status)
+app.command("report")(report.report)
+app.command("show", context_settings=PASS_ON)(show.show)
+app.command("list")(list_command.list_plugins)
+app.command("worker")(worker.worker)
+
+
+@app.callback(invoke_without_command=True)
+def version(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+    """Neural architecture search that survives any crash and ends with a drawn, tested network."""
+    if show_version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run a command; a fault of the user's is one sentence on standard error and exit code 2."""
+    sys.path.insert(0, os.getcwd())  # own plug-ins, as `mylab.wild:WildSearch`, are found where the user stands
+    try:
+        app(arguments)
+    except NetwrightError as error:
+        typer.echo(f"netwright: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("netwright: stopped; the same command goes on", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader has left, as in `netwright list spaces | head`
+        sys.exit(0)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        typer.echo(
+            f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; mend it, then give "
+            "the same command again",
+            err=True,
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

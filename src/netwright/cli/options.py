@@ -1,0 +1,82 @@
+"""Options such as `--space.channels 64`, which no command declares because every plug-in has its own."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from netwright.core import refs
+from netwright.core.errors import BadRunFile
+from netwright.core.records import IO
+from netwright.core.run_file import PARTS
+
+# typer hands on what it does not know, for `dotted` to read
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+_SECTIONS = (*PARTS, "limits", "final")
+
+
+def dotted(arguments: Sequence[str], sections: Sequence[str] = _SECTIONS) -> dict[str, dict[str, Any]]:
+    """Read `--section.option value` or `--section.option=value` pairs.
+
+    Raises:
+        BadRunFile: Something else, a section that is not in `sections`, or a missing value.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, has_value, value = word.partition("=")
+        section, _, option = name.removeprefix("--").partition(".")
+        if not name.startswith("--") or not option or section not in sections:
+            listed = ", ".join(f"--{s}.OPTION" for s in sections)
+            raise BadRunFile(f"unknown option {word!r}; besides those of --help there are {listed}")
+        if not has_value:
+            if not rest or rest[0].startswith("--"):
+                raise BadRunFile(f"option {name} needs a value, as in {name} 4")
+            value = rest.pop(0)
+        found.setdefault(section, {})[option] = literal(value)
+    return found
+
+
+def literal(text: str) -> Any:
+    """A value as TOML would read it; a bare word is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Run-file tables with dotted options put over them; references become tables."""
+    new = dict(tables)
+    for section, options in changes.items():
+        old = new.get(section, {})
+        if section in PARTS:
+            old = _as_table(section, old)
+        new[section] = {**old, **options}
+    task = new.get("task")
+    if isinstance(task, Mapping) and isinstance(task.get("path"), str):
+        new["task"] = {**task, "path": str(Path(task["path"]).expanduser().absolute())}  # a run can move, its data not
+    return new
+
+
+def read_io(text: str) -> IO:
+    """Read `3x32x32:10`: channels, height, width, outputs."""
+    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
+    if not found or not all(int(number) > 0 for number in found.groups()):
+        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
+    return IO(*map(int, found.groups()))
+
+
+def _as_table(section: str, value: Any) -> dict[str, Any]:
+    defaults = {"space": "hierarchical", "strategy": "tournament", "task": "digits"}
+    defaults |= {"evaluator": "training", "executor": "processes"}
+    if not value:
+        return {"ref": defaults[section]}
+    if isinstance(value, str):
+        reference = refs.parse(value)
+        return {"ref": reference.name, **reference.options}
+    return dict(value)

@@ -1,0 +1,118 @@
+"""`netwright show`: one architecture: its size, its genes, its graph, its drawing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from netwright.cli import options
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.records import IO, Genotype, LabeledGraph
+
+DEFAULT_IO = IO(3, 32, 32, 10)
+
+
+def show(
+    context: typer.Context,
+    target: str = typer.Argument(..., help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
+    trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
+    genes: str = typer.Option(None, help="The genotype as a JSON array."),
+    io: str = typer.Option(None, help="Shape and outputs, as 3x32x32:10."),
+    skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
+    out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
+    changes = options.dotted(context.args, ("space",)).get("space", {})
+    if skeleton is not None:
+        changes["skeleton"] = skeleton
+    space, genotype, found_io = _find(target, trial, changes)
+    if genes is not None:
+        from netwright.core import genes as encodings
+
+        genotype = encodings.from_json(genes)
+    if genotype is None:
+        raise BadRunFile(f"{target} is a space; give --genes '[...]' to show one of its architectures")
+    space.check(genotype)
+    shape = options.read_io(io) if io else found_io
+    counts = space.count(genotype, shape)
+    key, graph = space.key(genotype), space.graph(genotype)
+    drawn = _draw(graph, out) if out else []
+    if as_json:
+        facts = {
+            "params": counts.params,
+            "multiply_adds": counts.multiply_adds,
+            "flops": 2 * counts.multiply_adds,
+            "genes": list(genotype),
+            "key": key,
+        }
+        typer.echo(json.dumps(facts))
+        return
+    typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
+    typer.echo(f" on {shape.channels}x{shape.height}x{shape.width}, {shape.outputs} outputs")
+    typer.echo(f"key {key}")
+    for line in _lines(graph):
+        typer.echo(line)
+    for path in drawn:
+        typer.echo(f"drawn: {path}")
+
+
+def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype | None, IO]:
+    """The space, genotype and shape that a target stands for."""
+    from netwright.core import refs
+
+    kind, _, name = target.partition(":")
+    if kind == "zoo":
+        published = refs.locate("zoo", name)
+        return refs.revise("space", published.space, changes), published.genotype, published.io
+    from netwright import run_folder
+
+    folder = Path(target)
+    if run_folder.holds_run(folder):
+        return _of_run(folder, trial, changes)
+    if folder.is_dir():
+        raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
+    reference = refs.parse(target)
+    space = refs.load("space", refs.Reference(reference.name, {**reference.options, **changes}))
+    return space, None, DEFAULT_IO
+
+
+def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
+    from netwright import finals, run_folder
+    from netwright.core import objectives, refs, run_file
+
+    store = run_folder.open_table(folder, "read")
+    run = run_folder.stored_run(store, folder)
+    finished = objectives.with_scores(store.finished(), run.objectives)
+    if trial_id is None:
+        found = finals.best_of(finished)
+        if found is None:
+            raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
+    else:
+        rows = {row.id: row for row in (*finished, *store.unfinished())}
+        if trial_id not in rows:
+            raise BadReference(f"{folder} has no trial {trial_id}; it has trials 1 to {len(rows)}")
+        found = rows[trial_id]
+    store.close()
+    space = refs.load("space", run_file.override(run, "space", changes).space)
+    return space, found.proposal.genotype, refs.load("task", run.task).io
+
+
+def _draw(graph: LabeledGraph, out: Path) -> list[Path]:
+    from netwright.report import drawing
+
+    out.mkdir(parents=True, exist_ok=True)
+    drawing.save(drawing.draw(graph), out / "cell")
+    return [out / "cell.svg", out / "cell.png"]
+
+
+def _lines(graph: LabeledGraph) -> list[str]:
+    lines = [f"{graph.name}:"]
+    wide = max((len(f"{graph.nodes[s]} -> {graph.nodes[t]}") for s, t, _ in graph.edges), default=0)
+    for source, target, label in graph.edges:
+        arrow = f"{graph.nodes[source]} -> {graph.nodes[target]}"
+        lines.append(f"  {arrow:{wide}}  {label}")
+    return lines + [line for part in graph.parts for line in _lines(part)]

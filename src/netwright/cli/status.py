@@ -1,0 +1,46 @@
+"""`netwright status`: how far a run has come, without disturbing it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+from netwright import finals, run_folder
+from netwright.core import objectives
+
+
+def status(
+    folder: Path = typer.Argument(..., help="Folder of a run."),
+    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
+) -> None:
+    """Count the trials of a run, name its best and say what its workers do."""
+    store = run_folder.open_table(folder, "read")
+    run = run_folder.stored_run(store, folder)
+    finished = objectives.with_scores(store.finished(), run.objectives)
+    unfinished = store.unfinished()
+    best = finals.best_of(finished)
+    counts = {
+        "trials": len(finished) + len(unfinished),
+        "done": sum(trial.status == "done" for trial in finished),
+        "failed": sum(trial.status == "failed" for trial in finished),
+        "pending": sum(trial.status == "pending" for trial in unfinished),
+        "running": sum(trial.status == "running" for trial in unfinished),
+    }
+    if as_json:
+        found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
+        typer.echo(json.dumps({**counts, "best": found}))
+        return
+    typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
+    limit = f" of {run.limits.trials}" if run.limits.trials else ""
+    typer.echo(
+        f"{counts['done'] + counts['failed']}{limit} trials finished, {counts['failed']} of them failed; "
+        f"{counts['running']} running, {counts['pending']} pending"
+    )
+    if best is not None:
+        typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
+    for worker in store.workers():
+        doing = f"trial {worker.trial_id} {worker.activity}" if worker.trial_id else worker.activity or "idle"
+        typer.echo(f"  {worker.name}: {doing}")
+    store.close()

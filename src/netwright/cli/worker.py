@@ -1,0 +1,45 @@
+"""`netwright worker`: lend this terminal to a search that runs in another one on the same machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import typer
+
+from netwright import run_folder
+from netwright.executors import supervisor
+
+
+def worker(
+    folder: Path = typer.Argument(..., help="Folder of a run that is being searched."),
+    index: int = typer.Option(0, min=0, help="Picks the GPU where there are several."),
+) -> None:
+    """Evaluate trials of a running search until it ends, or until Ctrl-C."""
+    pid = run_folder.controller_pid(folder)
+    store = run_folder.open_table(folder, "write")
+    run = run_folder.stored_run(store, folder)
+    options = run.executor.options
+    post = supervisor.Post(
+        address=store.address,
+        folder=str(folder.absolute()),
+        name=f"joined-{os.getpid()}",
+        index=index,
+        threads=run.threads_per_trial or 1,
+        keep=run.keep == "all",
+        trial_seconds=60 * options["trial_minutes"] if options.get("trial_minutes") else None,
+        silent_seconds=60 * options.get("silent_minutes", 30.0) or None,
+        controller=pid,
+    )
+    typer.echo(f"{post.name} works for the search of process {pid}; Ctrl-C leaves it")
+    try:
+        code = supervisor.supervise(store, post)
+    except KeyboardInterrupt:
+        store.put_back(post.name)
+        typer.echo("left; the trial it was at is put back")
+        raise typer.Exit(130) from None
+    finally:
+        store.close()
+    if code == supervisor.CANNOT_START:
+        typer.echo("netwright: the worker cannot start; its error stands above", err=True)
+    raise typer.Exit(code)

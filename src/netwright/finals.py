@@ -1,0 +1,101 @@
+"""Final trainings: the best network of a search and two references, trained in full and tested, the same way each.
+
+They are a search of their own, over a fixed list, in a folder of their own, so that they too survive any crash.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from netwright.core.protocols import HasTrivial, SearchSpace, unwrap
+from netwright.core.records import Genotype, Trial
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+
+BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network to be trained in full; `trial_id` is where the search found it."""
+
+    label: str
+    genotype: Genotype
+    trial_id: int | None = None
+
+
+@dataclass(frozen=True)
+class Final:
+    """What became of a candidate: the mean of the test metric over `n` trainings, and its standard deviation."""
+
+    candidate: Candidate
+    params: int
+    mean: float
+    sd: float | None
+    n: int
+
+
+def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
+    """The best trial, the best of those without parents, and the trivial genotype where the space has one.
+
+    `trials` carry scores; of equal scores the first to finish counts as best.
+    """
+    best = best_of(trials)
+    first = best_of([trial for trial in trials if not trial.proposal.parents])
+    listed = [
+        Candidate(label, trial.proposal.genotype, trial.id) for label, trial in ((BEST, best), (RANDOM, first)) if trial
+    ]
+    with_trivial = unwrap(space, HasTrivial)
+    return [*listed, Candidate(TRIVIAL, with_trivial.trivial())] if with_trivial else listed
+
+
+def best_of(trials: Sequence[Trial]) -> Trial | None:
+    """The trial of the highest first score; the earliest of equals; None when none succeeded."""
+    scored = [trial for trial in trials if trial.scores is not None]
+    return max(scored, key=lambda trial: trial.scores[0] if trial.scores else 0.0, default=None)
+
+
+def run_of(run: RunFile, chosen: Sequence[Candidate]) -> RunFile:
+    """The run file of the final trainings: the run's own settings, with `final` over those of the evaluator."""
+    final: Mapping[str, Any] = run.final or {}
+    repeats = final.get("repeats", 1)
+    changed = {name: value for name, value in final.items() if name != "repeats"}
+    budget = {"epochs", "steps"} & set(changed)
+    kept = {
+        name: value
+        for name, value in run.evaluator.options.items()
+        if name != "repeats" and not (budget and name in ("epochs", "steps"))
+    }
+    genotypes = tuple(dict.fromkeys(candidate.genotype for candidate in chosen))
+    return replace(
+        run,
+        strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": repeats}),
+        evaluator=Reference(run.evaluator.name, {**kept, **changed, "split": "test"}),
+        objectives=(run.objectives[0].replace("valid_", "test_"),),
+        constraints=(),
+        reuse=False,
+        limits=Limits(failures_in_a_row=None),
+        final=None,
+    )
+
+
+def results(chosen: Sequence[Candidate], finished: Sequence[Trial]) -> list[Final]:
+    """What was measured of each candidate; those whose trainings all failed are left out. `finished` carry scores."""
+    found = []
+    for candidate in chosen:
+        rows = [t for t in finished if t.proposal.genotype == candidate.genotype and t.scores is not None]
+        if not rows:
+            continue
+        values = [(trial.scores or ())[0] for trial in rows]
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        params = int(rows[0].result.metrics.get("params", 0)) if rows[0].result else 0
+        found.append(Final(candidate, params, statistics.fmean(values), sd, len(values)))
+    return found
+
+
+def folder_name(trials: int) -> str:
+    """Where the final trainings after so many trials stand within the run's folder; a longer search has others."""
+    return f"final-{trials}"

@@ -1,0 +1,302 @@
+"""The curves of one or several searches, after figures 3 to 5 of Liu et al. 2018, and the lineage of a trial.
+
+Each function returns a matplotlib Figure; `files.save` writes it. Several runs share one pair of axes: one color and,
+beyond seven runs, one line style each. A minimized objective is shown as measured, so that lower is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+
+from netwright.core.records import Trial
+from netwright.report import curves
+
+# Okabe and Ito's scheme for color-blind readers, without yellow
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#444444")
+STYLES = ("-", "--", ":", "-.")
+TEXT_SIZE = 9.0  # points, as in the drawings
+INK = "#333333"
+SIZE = (7.2, 3.7)  # inches
+WINDOWS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
+RASTER = 1000  # more points than this are one image within an SVG
+POINTS = 5000  # of one run in one figure
+NAMED = 60  # points of a lineage that carry their trial's id
+OUTLIERS = 4  # the fitness axis is cut when that makes it so many times finer
+SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
+
+
+@dataclass(frozen=True)
+class RunData:
+    """One search as the figures see it: `trials` finished, in order of finishing, with scores."""
+
+    label: str
+    trials: Sequence[Trial]
+    objective: str = "valid_accuracy"
+
+
+def fitness(runs: Sequence[RunData]) -> Figure:
+    """The objective of every trial, its moving average, and where the start population ends (figure 3)."""
+    window = average_window(runs)
+    scores = [curves.scores(run.trials) for run in runs]
+    has_failed = any(np.isnan(values).any() for values in scores)
+    failed = "; ticks at the bottom: failed" if has_failed else ""
+    figure, axes = _start(f"dots: trials; line: mean of the last {window} trials{failed}")
+    for number, (run, values) in enumerate(zip(runs, scores, strict=True)):
+        _cloud(axes, -values if is_minimized(run.objective) else values, window, number)
+    if not axes.lines:
+        return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
+    _cut_outliers(axes, runs, scores)
+    for number, values in enumerate(scores):
+        _failed_ticks(axes, values, number)
+    return _finish(figure, axes, runs, objective_label(runs))
+
+
+def best(runs: Sequence[RunData]) -> Figure:
+    """The best objective so far after each trial (figure 4)."""
+    figure, axes = _start("best so far; dot: the best trial")
+    for number, run in enumerate(runs):
+        values = shown_scores(run)
+        steps = curves.records(curves.scores(run.trials))
+        if not len(steps):
+            continue
+        color, style = _ink(number)
+        places = np.append(steps, len(values) - 1)
+        heights = np.append(values[steps], values[steps[-1]])
+        axes.plot(places + 1, heights, color=color, linestyle=style, linewidth=1.6, drawstyle="steps-post")
+        axes.plot(steps[-1] + 1, heights[-1], "o", color=color, markersize=5)
+        if len(runs) == 1:
+            text = f"trial {run.trials[int(steps[-1])].id}: {short(heights[-1])}"
+            side = 1 if is_minimized(run.objective) else -1
+            align = "right" if steps[-1] > len(values) / 2 else "left"
+            _note(axes, text, (steps[-1] + 1, heights[-1]), (0, 9 * side), align, "bottom" if side > 0 else "top")
+    return _finish(figure, axes, runs, objective_label(runs), is_empty=not axes.lines)
+
+
+def parameters(runs: Sequence[RunData]) -> Figure:
+    """Parameters of every trial and their moving average (figure 5)."""
+    window = average_window(runs)
+    figure, axes = _start(f"dots: trials; line: mean of the last {window} trials")
+    counts = [curves.metric(run.trials, "params") for run in runs]
+    highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
+    factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
+    for number, values in enumerate(counts):
+        _cloud(axes, values / factor, window, number)
+    label = f"parameters ({unit})" if unit else "parameters"
+    return _finish(figure, axes, runs, label, is_empty=not axes.lines)
+
+
+def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
+    """The objective along a line of descent, oldest first (`curves.lineage`), the trial's id at each point.
+
+    The figure widens up to 60 generations; of longer lines some ids are left out, never the first or last.
+    """
+    shown = RunData("", trials, objective)
+    values = shown_scores(shown)
+    figure, axes = _start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(trials) + 1), 15.0))
+    axes.plot(values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
+    axes.margins(x=0.02 if len(trials) > 12 else 0.06, y=0.22)
+    stride = -(-len(trials) // NAMED)
+    for place in range(len(trials)):
+        is_named = place == len(trials) - 1 or (place % stride == 0 and place < len(trials) - stride)
+        if (is_named or len(trials) <= NAMED) and not np.isnan(values[place]):
+            _name_point(axes, values, place, str(trials[place].id))
+    axes.set_xlabel("generation (0: start population)", size=TEXT_SIZE)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
+    if np.isnan(values).all():
+        _say(axes, "no trial has a score yet")
+    return figure
+
+
+def average_window(runs: Sequence[RunData]) -> int:
+    """How many trials the moving averages of these runs span: about a fortieth of the longest."""
+    longest = max((len(run.trials) for run in runs), default=0)
+    return max((window for window in WINDOWS if window <= longest / 40), default=WINDOWS[0])
+
+
+def shown_scores(run: RunData) -> np.ndarray:
+    """The first objective as measured, shape (trials,): scores with a minimized one's sign turned back."""
+    values = curves.scores(run.trials)
+    return -values if is_minimized(run.objective) else values
+
+
+def is_minimized(objective: str) -> bool:
+    """Whether lower is better."""
+    return objective.startswith("-")
+
+
+def objective_name(objective: str) -> str:
+    """An objective in words: "valid accuracy", "params"."""
+    return objective.removeprefix("-").replace("_", " ")
+
+
+def objective_label(runs: Sequence[RunData]) -> str:
+    """What the axis of the first objective says."""
+    names = sorted({objective_name(run.objective) for run in runs})
+    unit = ", fraction" if len(names) == 1 and names[0].endswith("accuracy") else ""
+    directions = {is_minimized(run.objective) for run in runs}
+    hint = "" if len(directions) != 1 else " (lower is better)" if directions == {True} else " (higher is better)"
+    return f"{' / '.join(names)}{unit}{hint}"
+
+
+def short(value: float) -> str:
+    """A measured value as text: four decimals, or a whole number with thousands set apart."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+
+
+def _start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
+    """An empty pair of axes; every style is given here, so that no global setting is touched."""
+    figure = Figure(figsize=(width, SIZE[1]), layout="constrained", facecolor="white")
+    axes = figure.add_subplot(facecolor="white")
+    axes.set_title(title, loc="left", size=TEXT_SIZE, color="#555555")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#777777")
+    axes.grid(True, color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    return figure, axes
+
+
+def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_empty: bool = False) -> Figure:
+    """Labels, the start populations' ends and, for several runs, a legend."""
+    axes.set_xlabel("trials finished", size=TEXT_SIZE)
+    axes.set_ylabel(label, size=TEXT_SIZE, parse_math=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    longest = max((len(run.trials) for run in runs), default=0)
+    axes.set_xlim(-0.01 * longest, 1.01 * longest + 1)
+    if is_empty:
+        _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
+        return figure
+    _mark_starts(axes, runs, is_rising=label != objective_label(runs) or is_minimized(runs[0].objective))
+    if len(runs) > 1:
+        inks = [_ink(number) for number in range(len(runs))]
+        handles = [Line2D([], [], color=color, linestyle=style, linewidth=2) for color, style in inks]
+        # a label that starts with an underscore would be left out
+        labels = [f"\u200b{run.label}" if run.label.startswith("_") else run.label for run in runs]
+        legend = figure.legend(
+            handles, labels, loc="outside upper left", ncols=min(len(runs), 3), frameon=False, fontsize=TEXT_SIZE
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
+    return figure
+
+
+def _cloud(axes: Axes, values: np.ndarray, window: int, number: int) -> None:
+    """A dot for each value, thinned out in long runs, and the moving average."""
+    if np.isnan(values).all():
+        return
+    color, style = _ink(number)
+    places = curves.thin(values, POINTS)
+    places = places[~np.isnan(values[places])]
+    size, alpha = (10, 0.6) if len(values) < 500 else (3, 0.3)
+    is_raster = len(places) > RASTER
+    axes.scatter(places + 1, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster)
+    average = curves.moving_average(values, window)
+    places = curves.thin(average, POINTS)
+    axes.plot(places + 1, average[places], color="white", linewidth=3.2)
+    axes.plot(places + 1, average[places], color=color, linestyle=style, linewidth=1.6)
+
+
+def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarray]) -> None:
+    """Where the worst hundredth of the trials takes most of the height, end the axis above it; mark what is beyond."""
+    everything = np.concatenate(scores)
+    worst, low, high = np.nanpercentile(everything, [0, 1, 100])
+    if not (0 < OUTLIERS * (high - low) < high - worst):
+        return
+    floor = low - 0.1 * (high - low)
+    sign = -1 if is_minimized(runs[0].objective) else 1
+    edges = (sign * floor, sign * (high + 0.05 * (high - low)))
+    axes.set_ylim(min(edges), max(edges))
+    for number, values in enumerate(scores):
+        beyond = np.flatnonzero(values < floor)
+        beyond = beyond[curves.thin(beyond.astype(float), 500)]
+        height = np.full(len(beyond), 0.045 if sign > 0 else 0.985)
+        place = axes.get_xaxis_transform()
+        marker = "v" if sign > 0 else "^"
+        axes.plot(beyond + 1, height, marker, color=_ink(number)[0], markersize=4, transform=place)
+    axes.set_title(f"{axes.get_title(loc='left')}; triangles: beyond the axis", loc="left", size=TEXT_SIZE)
+
+
+def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
+    failed = np.flatnonzero(np.isnan(scores))
+    failed = failed[curves.thin(failed.astype(float), 500)]
+    bottom = np.full(len(failed), 0.012)
+    axes.plot(failed + 1, bottom, "|", color=_ink(number)[0], markersize=5, transform=axes.get_xaxis_transform())
+
+
+def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
+    """Vertical lines where start populations end; one gray, named line when they agree."""
+    ends = [curves.start_population(run.trials) for run in runs]
+    if len(set(ends)) > 1:
+        for number, end in enumerate(ends):
+            if end:
+                axes.axvline(end + 0.5, color=_ink(number)[0], linestyle=(0, (2, 2)), linewidth=1)
+        return
+    if not ends[0]:
+        return
+    axes.axvline(ends[0] + 0.5, color="#777777", linestyle=(0, (2, 2)), linewidth=1)
+    is_late = ends[0] > 0.6 * max(len(run.trials) for run in runs)
+    place = axes.get_xlim()[0], axes.get_ylim()[0]
+    span = axes.get_ylim()[1] - place[1]
+    height = place[1] + span * (0.94 if is_rising else 0.1)
+    text = f"start population: {ends[0]:,}"
+    _note(axes, text, (ends[0] + 0.5, height), (-5 if is_late else 5, 0), "right" if is_late else "left", "center")
+
+
+def _note(
+    axes: Axes, text: str, point: tuple[float, float], shift: tuple[float, float], align: str, vertical: str
+) -> None:
+    """Words beside a point, on a ground that keeps them readable; `shift` is in printer's points."""
+    ground = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+    axes.annotate(
+        text,
+        point,
+        xytext=shift,
+        textcoords="offset points",
+        ha=align,
+        va=vertical,
+        color=INK,
+        size=TEXT_SIZE,
+        bbox=ground,
+    )
+
+
+def _name_point(axes: Axes, values: np.ndarray, place: int, text: str) -> None:
+    """Write upright above or below a point, wherever the line to its neighbors is farther away."""
+    around = np.array([values[max(place - 1, 0)], values[min(place + 1, len(values) - 1)]]) - values[place]
+    is_above = np.nanmax(np.append(around, 0.0)) <= -np.nanmin(np.append(around, 0.0))
+    is_dense = len(values) > 12
+    axes.annotate(
+        text,
+        (place, values[place]),
+        xytext=(0, 6 if is_above else -6),
+        textcoords="offset points",
+        ha="center",
+        va="bottom" if is_above else "top",
+        rotation=90 if is_dense else 0,
+        size=7.5,
+        color=INK,
+        path_effects=[withStroke(linewidth=2, foreground="white")],
+    )
+
+
+def _say(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", size=TEXT_SIZE)
+    axes.set_title("", loc="left")
+    axes.set(xticks=[], yticks=[])
+
+
+def _ink(number: int) -> tuple[str, str]:
+    return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]

@@ -1,0 +1,43 @@
+"""Writing a report's files: each appears whole or not at all, and the same figure gives the same bytes."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+DPI = 150
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as `path` with .png (150 dots per inch) and with .svg added; older files are replaced."""
+    write(path.with_name(path.name + ".png"), png(figure))
+    write(path.with_name(path.name + ".svg"), svg(figure, path.name).encode())
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG image."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def svg(figure: Figure, salt: str) -> str:
+    """The figure as SVG: text drawn as paths, no date; ids depend on content and `salt` alone."""
+    buffer = BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
+    return buffer.getvalue().decode()
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file at once: a reader, or a kill, meets the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,48 @@
+"""Evaluates a given list of genotypes, each a given number of times: for final trainings and re-rankings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netwright.core.errors import BadReference
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype, Proposal, Trial
+
+
+@dataclass
+class Listed:
+    """The genotypes in order, then all of them again, `repeats` times in all; then the search is over.
+
+    Args:
+        space: Checks the genotypes.
+        genotypes: What to evaluate.
+        repeats: Evaluations of each, from different seeds.
+    """
+
+    space: SearchSpace
+    genotypes: tuple[Genotype, ...] = ()
+    repeats: int = 1
+    _told: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise BadReference(f"strategy.repeats is {self.repeats}; it must be at least 1")
+        for genotype in self.genotypes:
+            self.space.check(genotype)
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:  # noqa: ARG002
+        """The next of the list."""
+        asked = self._told + len(pending)
+        if asked >= len(self.genotypes) * self.repeats:
+            return None
+        return Proposal(self.genotypes[asked % len(self.genotypes)])
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Only counts."""
+        self._told += 1
+
+
+plugin = Listed

@@ -1,0 +1,81 @@
+"""What every search space must do. Call `check_space` from a test of your own space."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from netwright.core import genes, seeds
+from netwright.core.genes import Real
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import IO, Genotype, LabeledGraph
+
+
+def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5) -> None:
+    """Assert the contract of a space on `samples` drawn genotypes, and on as many mutants.
+
+    Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
+    built network, in which every parameter has a gradient; equal keys build equal networks; drawings are acyclic.
+    """
+    for n in range(samples):
+        genotype = space.sample(seeds.rng_for(1, seeds.ASK, n))
+        assert genotype == space.sample(seeds.rng_for(1, seeds.ASK, n)), "a sample depends on more than its generator"
+        mutant = space.mutate(genotype, seeds.rng_for(2, seeds.ASK, n))
+        assert mutant == space.mutate(genotype, seeds.rng_for(2, seeds.ASK, n)), "a mutant depends on more than rng"
+        for each in (genotype, mutant):
+            space.check(each)
+            check_encodings(space, each)
+            check_graph(space.graph(each))
+        check_network(space, mutant, io, n)
+
+
+def check_encodings(space: SearchSpace, genotype: Genotype) -> None:
+    """JSON, tokens and vectors give the genotype back (real genes: their grid, and to rounding)."""
+    assert genes.from_json(genes.to_json(genotype)) == genotype
+    assert json.loads(genes.to_json(genotype)) == list(genotype), "a genotype holds plain numbers only"
+    tokens = genes.to_tokens(space.genes, genotype)
+    assert genes.to_tokens(space.genes, genes.from_tokens(space.genes, tokens)) == tokens
+    vector = genes.to_vector(space.genes, genotype)
+    assert vector.shape == (len(space.genes),)
+    assert np.all((vector >= 0) & (vector <= 1))
+    back = genes.from_vector(space.genes, vector)
+    for gene, value, other in zip(space.genes, genotype, back, strict=True):
+        assert math.isclose(value, other) if isinstance(gene, Real) else value == other
+
+
+def check_graph(graph: LabeledGraph) -> None:
+    """Edges run forward between existing nodes, in parts too."""
+    for source, target, label in graph.edges:
+        assert 0 <= source < target < len(graph.nodes), f"{graph.name}: edge {source}->{target} does not run forward"
+        assert label
+    for part in graph.parts:
+        check_graph(part)
+
+
+def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> None:
+    """The built network is the counted one, trains, and is the same for the same key and generator."""
+    network = space.build(genotype, io, seeds.rng_for(3, seeds.BUILD, n))
+    counts = space.count(genotype, io)
+    built = sum(parameter.numel() for parameter in network.parameters())
+    assert counts.params == built, f"count says {counts.params} parameters, the network has {built}"
+    generator = torch.Generator().manual_seed(n)
+    images = torch.randn(2, io.channels, io.height, io.width, generator=generator)
+    network.eval()
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        assert network(images[:1]).shape == (1, io.outputs), "a batch of 1 must work"
+    assert flops.get_total_flops() == 2 * counts.multiply_adds, "count says other multiply-adds than torch's counter"
+    network.train()
+    network(images).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient: it is built but not used"
+        assert torch.isfinite(parameter.grad).all(), f"the gradient of {name} is not finite"
+    state = torch.random.get_rng_state()
+    twin = space.build(genotype, io, seeds.rng_for(3, seeds.BUILD, n))
+    assert torch.equal(state, torch.random.get_rng_state()), "build must not draw from torch's global generator"
+    again = space.build(genotype, io, seeds.rng_for(3, seeds.BUILD, n))
+    for one, other in zip(twin.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, other), "build depends on more than its generator"

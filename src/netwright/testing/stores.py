@@ -1,0 +1,120 @@
+"""What every store must do. Call `check_store` from a test of your own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from netwright.core.protocols import Store
+from netwright.core.records import Proposal, Result
+
+PROPOSAL = Proposal((1, 2, 0.5), (1, 2), 7, 3, {"bracket": 2.0})
+RESULT = Result({"valid_accuracy": 0.9, "params": 12.0}, ((1, 0.5), (2, 0.9)), 1.5, message="fine", reused=2)
+
+
+def check_store(make: Callable[[], Store]) -> None:
+    """Assert the contract on fresh stores from `make`."""
+    for check in (check_rows, check_first_finish_wins, check_losses, check_put_back, check_threads, check_facts):
+        store = make()
+        check(store)
+        store.close()
+
+
+def check_rows(store: Store) -> None:
+    """What was written comes back unchanged, and rows move from pending over running to done."""
+    first = store.add(PROPOSAL, "key", 2**63 - 1)
+    second = store.add(Proposal((0,)), "other", 5)
+    assert (first, second) == (1, 2)
+    assert [(t.id, t.status) for t in store.unfinished()] == [(1, "pending"), (2, "pending")]
+    trial = store.claim("w0")
+    assert trial is not None
+    assert (trial.id, trial.proposal, trial.key, trial.seed) == (1, PROPOSAL, "key", 2**63 - 1)
+    assert [t.status for t in store.unfinished()] == ["running", "pending"]
+    store.finish(1, RESULT)
+    [row] = store.finished()
+    assert (row.proposal, row.result, row.status, row.finish) == (PROPOSAL, RESULT, "done", 1)
+    assert store.finished(after=1) == []
+    assert store.claim("w0") is not None
+    assert store.claim("w0") is None
+    store.finish(2, Result(failure="diverged", message="NaN at step 3"))
+    [row] = store.finished(after=1)
+    assert (row.status, row.finish) == ("failed", 2)
+    born_done = store.add(PROPOSAL, "key", 1, RESULT)
+    assert store.claim("w0") is None, "a row that is added with its result is never claimed"
+    assert store.finished(after=2)[0].id == born_done
+
+
+def check_first_finish_wins(store: Store) -> None:
+    """A late result changes nothing; a result for a row that was put back counts."""
+    store.add(PROPOSAL, "key", 1)
+    store.claim("w0")
+    store.beat("w0")
+    assert store.requeue(0.0) == 1
+    store.finish(1, RESULT)
+    store.finish(1, Result({"valid_accuracy": 0.1}))
+    assert [t.result for t in store.finished()] == [RESULT]
+    assert store.claim("w1") is None
+
+
+def check_losses(store: Store) -> None:
+    """A lost row is asked again three times, then fails; rows of living workers and others' rows are left alone."""
+    store.add(PROPOSAL, "key", 1)
+    for _ in range(4):
+        assert store.finished() == []
+        trial = store.claim("w0")
+        assert trial is not None
+        store.beat("w0")
+        assert store.requeue(3600.0) == 0, "a worker that has just beaten is alive"
+        assert store.requeue(0.0, "w1") == 0, "only the named worker's rows"
+        assert store.requeue(0.0, "w0") == 1
+    [row] = store.finished()
+    assert row.result is not None
+    assert (row.status, row.result.failure) == ("failed", "lost")
+
+
+def check_put_back(store: Store) -> None:
+    """Rows of workers that were stopped on purpose go back as often as one likes, the oldest first."""
+    for number in range(2):
+        store.add(Proposal((number,)), str(number), number)
+    for _ in range(6):
+        for name in ("w0", "w1"):
+            store.claim(name)
+            store.beat(name)
+        assert store.put_back("w0") == 1
+        assert store.put_back() == 1
+    trial = store.claim("w0")
+    assert trial is not None
+    assert trial.id == 1
+
+
+def check_threads(store: Store, rows: int = 200, threads: int = 8) -> None:
+    """Claims by many threads are unique, and every finish gets a place of its own."""
+    for number in range(rows):
+        store.add(Proposal((number,)), str(number), number)
+    claimed: list[int] = []
+
+    def work(name: str) -> None:
+        while (trial := store.claim(name)) is not None:
+            claimed.append(trial.id)
+            store.finish(trial.id, RESULT)
+
+    team = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(threads)]
+    for thread in team:
+        thread.start()
+    for thread in team:
+        thread.join()
+    assert sorted(claimed) == list(range(1, rows + 1))
+    assert [trial.finish for trial in store.finished()] == list(range(1, rows + 1))
+
+
+def check_facts(store: Store) -> None:
+    """Facts and workers are remembered."""
+    assert store.recall("run") is None
+    store.remember("run", "seed = 0")
+    store.remember("run", "seed = 1")
+    assert store.recall("run") == "seed = 1"
+    store.add(PROPOSAL, "key", 1)
+    store.claim("w0")
+    store.beat("w0", "step 3")
+    [worker] = store.workers()
+    assert (worker.name, worker.trial_id, worker.activity) == ("w0", 1, "step 3")

@@ -1,0 +1,108 @@
+"""What every strategy must do. Call `check_strategy` from a test of your own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from netwright.core import seeds
+from netwright.core.protocols import SearchSpace, Strategy
+from netwright.core.records import Proposal, Result, Trial
+from netwright.testing.toys import ToySpace
+
+Make = Callable[[SearchSpace], Strategy]
+
+
+def check_strategy(make: Make, trials: int = 60, seeds_tried: int = 10) -> None:
+    """Assert the four contracts on the toy space, and that the strategy is no worse than random.
+
+    `make` constructs it, with a start population well below `trials`; one that proposes nothing at all (a list that
+    is empty) passes.
+    """
+    check_pure(make, trials)
+    check_replay(make, trials)
+    check_failures(make, trials)
+    check_no_worse_than_random(make, trials, seeds_tried)
+
+
+def check_pure(make: Make, trials: int) -> None:
+    """Two asks in the same state give the same proposal, whatever other asks came between."""
+    space, strategy = ToySpace(), make(ToySpace())
+    for n in range(1, trials + 1):
+        first = strategy.ask(seeds.rng_for(0, seeds.ASK, n), ())
+        strategy.ask(seeds.rng_for(99, seeds.ASK, n), ())
+        second = strategy.ask(seeds.rng_for(0, seeds.ASK, n), ())
+        assert first == second, f"ask {n} changed the state: learning belongs into tell"
+        if first is None:
+            return
+        space.check(first.genotype)
+        strategy.tell(finished(n, first), seeds.rng_for(0, seeds.TELL, n))
+
+
+def check_replay(make: Make, trials: int) -> None:
+    """A fresh strategy told the same trials in the same order proposes the same."""
+    strategy, history = make(ToySpace()), play(make, trials)
+    for trial in history:
+        strategy.tell(trial, seeds.rng_for(0, seeds.TELL, trial.finish or 0))
+    n = len(history) + 1
+    continued = make(ToySpace())
+    for trial in history:
+        continued.ask(seeds.rng_for(0, seeds.ASK, trial.id), ())
+        continued.tell(trial, seeds.rng_for(0, seeds.TELL, trial.finish or 0))
+    rng = seeds.rng_for
+    assert strategy.ask(rng(0, seeds.ASK, n), ()) == continued.ask(rng(0, seeds.ASK, n), ())
+
+
+def check_failures(make: Make, trials: int) -> None:
+    """Goes on when trials fail, even all of them, and while others are pending."""
+    for fails in (lambda _n: True, lambda n: n % 2 == 0):
+        strategy = make(ToySpace())
+        pending: list[Trial] = []
+        for n in range(1, trials + 1):
+            proposal = strategy.ask(seeds.rng_for(0, seeds.ASK, n), tuple(pending))
+            if proposal is None and not pending:
+                return
+            if proposal is not None:
+                pending.append(Trial(n, proposal, str(n), n, "pending"))
+            if proposal is None or len(pending) > 3:
+                trial = finished(pending[0].id, pending.pop(0).proposal)
+                if fails(n):
+                    trial = replace(trial, status="failed", result=Result(failure="error"), scores=None)
+                strategy.tell(trial, seeds.rng_for(0, seeds.TELL, n))
+
+
+def check_no_worse_than_random(make: Make, trials: int, seeds_tried: int) -> None:
+    """The mean of the best score over fixed seeds is at least random's, less one part in fifty."""
+    found = [max((t.scores or (0.0,))[0] for t in h) for s in range(seeds_tried) if (h := play(make, trials, s))]
+    if not found:
+        return
+    space = ToySpace()
+    draws = [[space.sample(seeds.rng_for(s, seeds.ASK, n)) for n in range(trials)] for s in range(seeds_tried)]
+    random = np.mean([max(_fitness(genotype) for genotype in drawn) for drawn in draws])
+    assert np.mean(found) >= random - 0.02, f"best score {np.mean(found):.3f} on average, random has {random:.3f}"
+
+
+def play(make: Make, trials: int, seed: int = 0) -> list[Trial]:
+    """A run without failures, one trial at a time."""
+    strategy, history = make(ToySpace()), []
+    for n in range(1, trials + 1):
+        proposal = strategy.ask(seeds.rng_for(seed, seeds.ASK, n), ())
+        if proposal is None:
+            break
+        history.append(finished(n, copy.deepcopy(proposal)))
+        strategy.tell(history[-1], seeds.rng_for(seed, seeds.TELL, n))
+    return history
+
+
+def finished(n: int, proposal: Proposal) -> Trial:
+    """A trial that was measured on the toy problem; its id and finish are both `n`."""
+    score = _fitness(proposal.genotype)
+    result = Result({"valid_accuracy": score})
+    return Trial(n, proposal, ToySpace().key(proposal.genotype), n, "done", result, (score,), n)
+
+
+def _fitness(genotype: tuple[float, ...]) -> float:
+    return sum(genotype) / (3.0 * len(genotype))

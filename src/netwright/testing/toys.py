@@ -1,0 +1,122 @@
+"""A space, a task and an evaluator that cost nothing and need no torch: to try a strategy, a store or an executor on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from netwright.core import genes, seeds
+from netwright.core.errors import MissingCapability
+from netwright.core.genes import Choice
+from netwright.core.protocols import Context, SearchSpace, Split, Task
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Result, Trial
+
+
+@dataclass(frozen=True)
+class ToySpace:
+    """`length` genes of `options` values; the best genotype is all of the highest value. Describes no network."""
+
+    length: int = 12
+    options: int = 4
+
+    @cached_property
+    def genes(self) -> tuple[Choice, ...]:
+        """All alike."""
+        names = tuple(f"option {value}" for value in range(self.options))
+        return tuple(Choice(f"gene {position}", names, kind="toy") for position in range(self.length))
+
+    def trivial(self) -> Genotype:
+        """All zero."""
+        return (0,) * self.length
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Uniform."""
+        return genes.sample(self.genes, rng)
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """One gene anew."""
+        return genes.mutate(self.genes, genotype, rng)
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype for a value out of range."""
+        genes.check(self.genes, genotype)
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:
+        """Not to be had."""
+        raise MissingCapability("the toy space describes no network; give a real space to build one")
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:  # noqa: ARG002
+        """The sum of the values, as if it were a size."""
+        total = int(sum(genotype))
+        return Counts(total, 10 * total)
+
+    def key(self, genotype: Genotype) -> str:
+        """The genotype itself."""
+        return genes.digest(genes.to_json(genotype))
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """A chain of the values."""
+        nodes = ("input", *(str(n) for n in range(1, self.length)), "output")
+        edges = tuple((n, n + 1, f"option {value}") for n, value in enumerate(genotype))
+        return LabeledGraph("toy", nodes, edges)
+
+
+@dataclass(frozen=True)
+class ToyTask:
+    """No data at all."""
+
+    io: ClassVar[IO] = IO(1, 1, 1, 1)
+
+    def examples(self, split: Split) -> int:  # noqa: ARG002
+        """None."""
+        return 0
+
+    def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[Any]:  # noqa: ARG002
+        """None."""
+        return iter(())
+
+    def loss(self, outputs: Any, targets: Any) -> Any:  # noqa: ARG002
+        """Zero."""
+        return 0.0
+
+    def metrics(self, outputs: Any, targets: Any) -> dict[str, Any]:  # noqa: ARG002
+        """None."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ToyEvaluator:
+    """The share of the highest possible sum, plus noise from the trial's seed.
+
+    Args:
+        space: A ToySpace.
+        task: Unused; part of the protocol.
+        seconds: How long an evaluation takes.
+        noise: Standard deviation of the noise.
+        split: Names the metric.
+    """
+
+    space: SearchSpace
+    task: Task
+    seconds: float = 0.0
+    noise: float = 0.01
+    split: str = "valid"
+
+    def evaluate(self, trial: Trial, context: Context) -> Result:
+        """Look at the genes; take the time."""
+        until = time.monotonic() + self.seconds
+        step = 0
+        while (left := until - time.monotonic()) > 0:
+            step += 1
+            context.report(step, {"left": left})
+            time.sleep(min(left, 0.02))
+        highest = sum(genes.size(gene) - 1 for gene in self.space.genes)
+        total = sum(trial.proposal.genotype)
+        noise = self.noise * float(seeds.rng_for(trial.seed, seeds.TRAIN).standard_normal())
+        accuracy = total / highest + noise
+        return Result({f"{self.split}_accuracy": accuracy, "params": total}, ((1, accuracy),))

@@ -1,0 +1,65 @@
+"""Every plug-in file is held to the contract of its protocol, before its author has written a test."""
+
+import inspect
+
+import pytest
+
+from netwright.core import refs
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import IO
+from netwright.testing.executors import check_executor
+from netwright.testing.spaces import check_network, check_space
+from netwright.testing.stores import check_store
+from netwright.testing.strategies import check_strategy
+from netwright.testing.tasks import check_task
+
+
+def _plugins(kind):
+    return [pytest.param(refs.locate(kind, name), id=name) for name in refs.available(kind)]
+
+
+@pytest.mark.parametrize("plugin", _plugins("space"))
+def test_space(plugin):
+    check_space(plugin())
+
+
+@pytest.mark.parametrize("plugin", _plugins("strategy"))
+def test_strategy(plugin):
+    takes_initial = "initial" in inspect.signature(plugin).parameters
+
+    def make(space: SearchSpace):
+        return plugin(space, initial=10) if takes_initial else plugin(space)
+
+    check_strategy(make)
+
+
+@pytest.mark.parametrize("plugin", _plugins("store"))
+def test_store(plugin, tmp_path):
+    numbers = iter(range(100))
+    takes_path = "path" in inspect.signature(plugin).parameters
+    check_store(lambda: plugin(str(tmp_path / f"{next(numbers)}.sqlite")) if takes_path else plugin())
+
+
+@pytest.mark.parametrize("plugin", _plugins("executor"))
+def test_executor(plugin, tmp_path):
+    takes_workers = "workers" in refs.options_of(plugin)
+    store = refs.locate("store", "sqlite")
+    check_executor(
+        lambda evaluator: plugin(workers=2) if takes_workers else plugin(evaluator),
+        lambda: store(str(tmp_path / "trials.sqlite")),
+        tmp_path,
+    )
+
+
+@pytest.mark.parametrize("plugin", _plugins("task"))
+def test_task(plugin):
+    if any(p.default is p.empty for p in inspect.signature(plugin).parameters.values()):
+        pytest.skip("needs data of its own; its test calls check_task")
+    check_task(plugin())
+
+
+@pytest.mark.parametrize("published", _plugins("zoo"))
+def test_zoo(published):
+    published.space.check(published.genotype)
+    assert published.source
+    check_network(published.space, published.genotype, IO(3, 16, 16, 10), 0)
