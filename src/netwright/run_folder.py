@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import psutil
 from filelock import FileLock, Timeout
 
 from netwright.core import refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
@@ -102,7 +102,7 @@ def controller_pid(folder: Path) -> int:
     """Process id of the folder's controller. Raises StoreError when none is at work."""
     words = _owner(folder).split()
     pid = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-    if not pid or not psutil.pid_exists(pid):
+    if not pid or not is_alive(pid):
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
     return pid
 

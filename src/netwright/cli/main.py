@@ -11,8 +11,7 @@ import typer
 
 from netwright import __version__
 from netwright.cli import list as list_command
-from netwright.cli import report, search, show, status, worker
-from netwright.cli.options import PASS_ON
+from netwright.cli import options, report, search, show, status, worker
 from netwright.core.errors import NetwrightError
 
 app = typer.Typer(
@@ -21,17 +20,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("search", context_settings=PASS_ON)(search.search)
+app.command("search")(search.search)
 app.command("status")(status.status)
 app.command("report")(report.report)
-app.command("show", context_settings=PASS_ON)(show.show)
+app.command("show")(show.show)
 app.command("list")(list_command.list_plugins)
 app.command("worker")(worker.worker)
 
 
 @app.callback(invoke_without_command=True)
-def version(show_version: bool = typer.Option(False, "--version", help="Print the version and leave.")) -> None:
+def version(
+    context: typer.Context,
+    show_version: bool = typer.Option(False, "--version", help="Print the version and leave."),
+) -> None:
     """Neural architecture search that survives any crash and ends with a drawn, tested network."""
+    if context.invoked_subcommand not in ("search", "show"):
+        options.tables(context.obj or (), ())  # refuses what would be ignored
     if show_version:
         typer.echo(__version__)
         raise typer.Exit
@@ -41,7 +45,8 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run a command; a fault of the user's is one sentence on standard error and exit code 2."""
     sys.path.insert(0, os.getcwd())  # own plug-ins, as `mylab.wild:WildSearch`, are found where the user stands
     try:
-        app(arguments)
+        words, pairs = options.split(sys.argv[1:] if arguments is None else arguments)
+        app(words, obj=pairs)
     except NetwrightError as error:
         typer.echo(f"netwright: {error}", err=True)
         sys.exit(2)

@@ -13,30 +13,43 @@ from netwright.core.errors import BadRunFile
 from netwright.core.records import IO
 from netwright.core.run_file import PARTS
 
-# typer hands on what it does not know, for `dotted` to read
-PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-_SECTIONS = (*PARTS, "limits", "final")
+SECTIONS = (*PARTS, "limits", "final")
 
 
-def dotted(arguments: Sequence[str], sections: Sequence[str] = _SECTIONS) -> dict[str, dict[str, Any]]:
-    """Read `--section.option value` or `--section.option=value` pairs.
+def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Take `--section.option value` and `--section.option=value` out of a command line.
+
+    Returns:
+        The words that are left, for typer, and the (section.option, value) pairs.
 
     Raises:
-        BadRunFile: Something else, a section that is not in `sections`, or a missing value.
+        BadRunFile: A value is missing.
     """
-    found: dict[str, dict[str, Any]] = {}
+    left: list[str] = []
+    found: list[tuple[str, str]] = []
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        name, has_value, value = word.partition("=")
-        section, _, option = name.removeprefix("--").partition(".")
-        if not name.startswith("--") or not option or section not in sections:
-            listed = ", ".join(f"--{s}.OPTION" for s in sections)
-            raise BadRunFile(f"unknown option {word!r}; besides those of --help there are {listed}")
+        if not re.match(r"--\w+\.", word):
+            left.append(word)
+            continue
+        name, has_value, value = word.removeprefix("--").partition("=")
         if not has_value:
             if not rest or rest[0].startswith("--"):
-                raise BadRunFile(f"option {name} needs a value, as in {name} 4")
+                raise BadRunFile(f"option --{name} needs a value, as in --{name} 4")
             value = rest.pop(0)
+        found.append((name, value))
+    return left, found
+
+
+def tables(pairs: Sequence[tuple[str, str]], sections: Sequence[str] = SECTIONS) -> dict[str, dict[str, Any]]:
+    """Pairs of `split` by section. Raises BadRunFile for a section that is not in `sections`."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in pairs:
+        section, _, option = name.partition(".")
+        if section not in sections or not option:
+            listed = ", ".join(f"--{s}.OPTION" for s in sections) or "none of this kind"
+            raise BadRunFile(f"unknown option --{name}; there are {listed}")
         found.setdefault(section, {})[option] = literal(value)
     return found
 

@@ -43,7 +43,7 @@ def search(
     Every option of a plug-in is --space.OPTION, --strategy.OPTION, --task.OPTION, --evaluator.OPTION or
     --executor.OPTION; Ctrl-C lets running trials finish, a second one stops at once.
     """
-    changes = options.dotted(context.args)
+    changes = options.tables(context.obj)
     given: dict[str, Any] = {
         "space": space,
         "strategy": strategy,

@@ -26,7 +26,7 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
-    changes = options.dotted(context.args, ("space",)).get("space", {})
+    changes = options.tables(context.obj, ("space",)).get("space", {})
     if skeleton is not None:
         changes["skeleton"] = skeleton
     space, genotype, found_io = _find(target, trial, changes)

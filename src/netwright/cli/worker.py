@@ -40,6 +40,8 @@ def worker(
         raise typer.Exit(130) from None
     finally:
         store.close()
+    if code == 0:
+        typer.echo("the search has ended")
     if code == supervisor.CANNOT_START:
         typer.echo("netwright: the worker cannot start; its error stands above", err=True)
     raise typer.Exit(code)

@@ -19,9 +19,8 @@ from dataclasses import asdict, dataclass
 from subprocess import Popen
 from typing import Final
 
-import psutil
-
 from netwright.core import refs
+from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.records import Result
 
@@ -163,7 +162,7 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
         if now - beaten >= BEAT:
             store.beat(post.name, worker.activity)
             beaten = now
-            if post.controller and not psutil.pid_exists(post.controller):
+            if post.controller and not is_alive(post.controller):
                 return False, is_draining
         ready, _, _ = select.select(lines, [], [], max(0.0, beaten + BEAT - now))
         if len(lines) > 1 and lines[1] in ready:

@@ -16,6 +16,7 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
 from netwright.core.records import LabeledGraph
+from netwright.report.files import save as save
 from netwright.report.layout import ARROW, FONT_SIZE, PADDING, Layout, Point, Wire, layout, text_width
 
 # Paul Tol's "muted" scheme, made for color-blind readers; its two palest darkened for thin lines

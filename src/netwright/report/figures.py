@@ -48,7 +48,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
     scores = [curves.scores(run.trials) for run in runs]
     has_failed = any(np.isnan(values).any() for values in scores)
     failed = "; ticks at the bottom: failed" if has_failed else ""
-    figure, axes = _start(f"dots: trials; line: mean of the last {window} trials{failed}")
+    figure, axes = _start(f"dots: trials; line: mean of the last {window:,} trials{failed}")
     for number, (run, values) in enumerate(zip(runs, scores, strict=True)):
         _cloud(axes, -values if is_minimized(run.objective) else values, window, number)
     if not axes.lines:
@@ -61,7 +61,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
 
 def best(runs: Sequence[RunData]) -> Figure:
     """The best objective so far after each trial (figure 4)."""
-    figure, axes = _start("best so far; dot: the best trial")
+    figure, axes = _start("dot: the best trial")
     for number, run in enumerate(runs):
         values = shown_scores(run)
         steps = curves.records(curves.scores(run.trials))
@@ -74,7 +74,8 @@ def best(runs: Sequence[RunData]) -> Figure:
         axes.plot(steps[-1] + 1, heights[-1], "o", color=color, markersize=5)
         if len(runs) == 1:
             text = f"trial {run.trials[int(steps[-1])].id}: {short(heights[-1])}"
-            side = 1 if is_minimized(run.objective) else -1
+            side = -1 if is_minimized(run.objective) else 1  # where the curve never is
+            axes.margins(y=0.12)
             align = "right" if steps[-1] > len(values) / 2 else "left"
             _note(axes, text, (steps[-1] + 1, heights[-1]), (0, 9 * side), align, "bottom" if side > 0 else "top")
     return _finish(figure, axes, runs, objective_label(runs), is_empty=not axes.lines)
@@ -83,7 +84,7 @@ def best(runs: Sequence[RunData]) -> Figure:
 def parameters(runs: Sequence[RunData]) -> Figure:
     """Parameters of every trial and their moving average (figure 5)."""
     window = average_window(runs)
-    figure, axes = _start(f"dots: trials; line: mean of the last {window} trials")
+    figure, axes = _start(f"dots: trials; line: mean of the last {window:,} trials")
     counts = [curves.metric(run.trials, "params") for run in runs]
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
@@ -113,6 +114,8 @@ def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
     axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
     if np.isnan(values).all():
         _say(axes, "no trial has a score yet")
+        return figure
+    _group_thousands(axes)
     return figure
 
 
@@ -179,6 +182,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     if is_empty:
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
         return figure
+    _group_thousands(axes)
     _mark_starts(axes, runs, is_rising=label != objective_label(runs) or is_minimized(runs[0].objective))
     if len(runs) > 1:
         inks = [_ink(number) for number in range(len(runs))]
@@ -205,7 +209,8 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int) -> None:
     axes.scatter(places + 1, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster)
     average = curves.moving_average(values, window)
     places = curves.thin(average, POINTS)
-    axes.plot(places + 1, average[places], color="white", linewidth=3.2)
+    places = places[(places >= window // 5 - 1) | (len(values) < window)]  # the mean of the first few jumps about
+    axes.plot(places + 1, average[places], color="white", linewidth=3.2, zorder=1.5)  # over dots, under lines
     axes.plot(places + 1, average[places], color=color, linestyle=style, linewidth=1.6)
 
 
@@ -296,6 +301,11 @@ def _say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", size=TEXT_SIZE)
     axes.set_title("", loc="left")
     axes.set(xticks=[], yticks=[])
+
+
+def _group_thousands(axes: Axes) -> None:
+    if max(map(abs, axes.get_ylim())) >= 1000:
+        axes.yaxis.set_major_formatter("{x:,.0f}")
 
 
 def _ink(number: int) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import psutil
 
 from netwright.core.errors import StoreError
+from netwright.core.liveness import is_alive
 from netwright.core.records import Proposal, Result, Trial, WorkerState
 
 VERSION = 1
@@ -171,7 +172,7 @@ class SqliteStore:
             lost = [
                 trial_id
                 for trial_id, name, pid, born, beat in running
-                if worker in (None, name) and (not _is_alive(pid, born) or now - beat >= lost_for)
+                if worker in (None, name) and (pid is None or not is_alive(pid, born) or now - beat >= lost_for)
             ]
             for trial_id in lost:
                 self._lose(trial_id)
@@ -202,7 +203,7 @@ class SqliteStore:
         return [
             WorkerState(name, trial_id, activity, now - beat)
             for name, trial_id, activity, beat, pid, born in rows
-            if _is_alive(pid, born)
+            if is_alive(pid, born)
         ]
 
     def close(self) -> None:
@@ -318,16 +319,6 @@ def _explain(path: Path, error: sqlite3.Error) -> str:
     if "locked" in text:
         return f"{path} stayed locked for a minute; close the program that holds it, then give the same command again"
     return f"{path} is damaged ({text}); keep it aside, and restore a copy or start in another folder"
-
-
-def _is_alive(pid: int | None, born: float | None) -> bool:
-    if pid is None or born is None:
-        return False
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - born) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
 
 
 def _dump(value: Any) -> str:

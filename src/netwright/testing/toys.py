@@ -1,4 +1,4 @@
-"""A space, a task and an evaluator that cost nothing and need no torch: to try a strategy, a store or an executor on."""
+"""A space, a task and an evaluator that cost nothing and need no torch, to try strategies, stores and executors on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ToySpace:
         """Raise InvalidGenotype for a value out of range."""
         genes.check(self.genes, genotype)
 
-    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:  # noqa: ARG002
         """Not to be had."""
         raise MissingCapability("the toy space describes no network; give a real space to build one")
 

@@ -1,0 +1,148 @@
+"""HTML as strings: tables, sections, drawings within the page, and the page around them.
+
+The page is one file that fetches nothing. Whatever comes from data is escaped here; only `Html` passes unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+from string import Template
+
+
+class Html(str):
+    """Text that is markup already."""
+
+    __slots__ = ()
+
+
+_STYLE = """
+:root { color-scheme: light dark; --ground: #f4f4f2; --card: #ffffff; --ink: #222222; --faint: #6a6a6a; --line: #dededa;
+  --code: #f6f6f4; --strong: #0060a0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ground: #101010; --card: #1a1a1a; --ink: #e6e6e6; --faint: #a0a0a0; --line: #383838; --code: #242424;
+    --strong: #6db9ef; }
+  figure svg { filter: invert(0.9) hue-rotate(180deg); }
+}
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 1180px; margin: 0 auto; padding: 24px 16px 64px; }
+h1 { font-size: 1.6rem; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 0 0 10px; }
+p { margin: 0 0 10px; color: var(--faint); }
+section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
+  padding: 18px 20px; margin-top: 18px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: 0; }
+.tiles dt { color: var(--faint); font-size: 0.85rem; }
+.tiles dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
+.tiles .main dd { color: var(--strong); font-weight: 650; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 14px 24px; }
+figure { margin: 0; overflow-x: auto; }
+figcaption { font-weight: 600; margin-bottom: 4px; }
+figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
+figure.full svg { max-width: none; }
+.scroll { overflow: auto; max-height: 36rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: 5px 22px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th { color: var(--faint); font-weight: 600; font-size: 0.85rem; white-space: nowrap; position: sticky; top: 0;
+  background: var(--card); }
+.number { width: 1%; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td { overflow-wrap: anywhere; min-width: 4.5rem; }
+code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
+pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0; overflow-x: auto; }
+summary { cursor: pointer; margin: 6px 0; }
+"""
+
+_PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<main>
+<h1>$title</h1>
+$body
+</main>
+</body>
+</html>
+""")
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole document."""
+    return _PAGE.substitute(title=escape(title), style=_STYLE, body="\n".join(part for part in parts if part))
+
+
+def section(title: str, *parts: str) -> Html:
+    """A card with a heading; parts are Html, or text that becomes a paragraph."""
+    body = "\n".join(part if isinstance(part, Html) else f"<p>{escape(part)}</p>" for part in parts if part)
+    return Html(f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[str] = ()) -> Html:
+    """A table that scrolls within itself; columns named in `numbers` are set flush right."""
+    right = set(numbers)
+    kinds = [' class="number"' if column in right else "" for column in columns]
+    head = "".join(f"<th{kind}>{escape(column)}</th>" for kind, column in zip(kinds, columns, strict=True))
+    body = "\n".join(
+        "<tr>" + "".join(f"<td{kind}>{_safe(cell)}</td>" for kind, cell in zip(kinds, row, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return Html(
+        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+    )
+
+
+def tiles(facts: Iterable[tuple[str, str]]) -> Html:
+    """Headline numbers, (name, value); the first one stands out."""
+    listed = "\n".join(
+        f'<div class="{"other" if number else "main"}"><dt>{escape(name)}</dt><dd>{_safe(value)}</dd></div>'
+        for number, (name, value) in enumerate(facts)
+    )
+    return Html(f'<dl class="tiles">\n{listed}\n</dl>')
+
+
+def code(text: str) -> Html:
+    """A short piece of text in a fixed-width font."""
+    return Html(f"<code>{escape(text)}</code>")
+
+
+def listing(text: str, summary: str = "") -> Html:
+    """Lines of text as they are; with `summary`, folded away under it."""
+    lines = f"<pre>{escape(text)}</pre>"
+    return Html(f"<details><summary>{escape(summary)}</summary>{lines}</details>" if summary else lines)
+
+
+def figure(svg: str, name: str, caption: str, *, is_full_size: bool = False) -> Html:
+    """An SVG file of matplotlib's as part of a page.
+
+    Args:
+        svg: The whole file.
+        name: Of letters and digits, unlike other figures' of the page: ids begin with it, because matplotlib gives a
+            glyph the same id in every file.
+        caption: What it shows, for all readers.
+        is_full_size: Scroll a wide drawing rather than shrink it.
+    """
+    kind = ' class="full"' if is_full_size else ""
+    heading = f"<figcaption>{escape(caption)}</figcaption>"
+    return Html(f"<figure{kind}>{heading}\n{inline_svg(svg, name, caption)}</figure>")
+
+
+def inline_svg(svg: str, name: str, label: str) -> str:
+    """The `svg` element of an SVG file, its ids made its own, without comments, metadata and page-wide styles."""
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
+    element = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", element)
+    element = re.sub(r'\bid="', f'id="{name}-', element)
+    element = re.sub(r'href="#', f'href="#{name}-', element)
+    element = element.replace("url(#", f"url(#{name}-")
+    return element.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+
+
+def _safe(cell: str) -> str:
+    return cell if isinstance(cell, Html) else escape(cell)

@@ -1,0 +1,319 @@
+"""The report of one search, or of several overlaid: figures as files, and one HTML page that holds everything.
+
+With several runs the curves are overlaid and the cell, its lineage and the tables are those of the run with the best
+first objective (among those that share the first run's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from netwright.core import run_file
+from netwright.core.genes import Choice, Gene
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype, Trial
+from netwright.core.run_file import RunFile
+from netwright.report import curves, drawing, figures, files, markup
+from netwright.report.figures import RunData
+from netwright.report.markup import Html
+
+MISSING = "–"
+MOST_CHANGES = 8  # of one mutation, spelled out
+MOST_STEPS = 300  # of a lineage, in its table
+MOST_IDS = 10  # of one kind of failure, listed
+CAPTIONS = {
+    "fitness": "Objective of every trial",
+    "best": "Best so far",
+    "parameters": "Parameters of every trial",
+    "lineage": "From the start population to the best",
+    "cell": "The best architecture, at every level",
+}
+
+
+@dataclass(frozen=True)
+class FinalRow:
+    """A network trained in full: `mean` and `sd` of its test accuracy (0 to 1) over `n` trainings."""
+
+    label: str
+    trial_id: int | None
+    params: int | None
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """One search to be reported.
+
+    Args:
+        name: What figures and tables call it.
+        run: Its run file.
+        trials: Finished, in order of finishing, with scores (`objectives.with_scores`).
+        space: Its space.
+        hours: Wall-clock hours of searching; None: not known.
+        finals: Networks trained in full, in order of display.
+        workers: How many worked at a time; None: not known.
+    """
+
+    name: str
+    run: RunFile
+    trials: Sequence[Trial]
+    space: SearchSpace
+    hours: float | None = None
+    finals: tuple[FinalRow, ...] = ()
+    workers: int | None = None
+
+    @property
+    def data(self) -> RunData:
+        """The run as the figures see it."""
+        return RunData(self.name, self.trials, self.run.objectives[0])
+
+
+def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
+    """Write the report.
+
+    Args:
+        folder: Gets report.html, and fitness, best, parameters, lineage and cell as .png and .svg; made when missing.
+            Without a successful trial there are no lineage and cell; those of an earlier report are removed.
+        runs: At least one.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        ValueError: `runs` is empty.
+    """
+    if not runs:
+        raise ValueError("runs is empty; a report needs at least one run")
+    folder.mkdir(parents=True, exist_ok=True)
+    winner = _winner(runs)
+    best = curves.best(winner.trials)
+    line = curves.lineage(winner.trials, best.id) if best else []
+    drawn = _figures(folder, runs, winner, line)
+    title = f"Search report: {', '.join(run.name for run in runs)}"
+    html = markup.page(title, _parts(runs, winner, line, drawn))
+    path = folder / "report.html"
+    files.write(path, html.encode())
+    return path
+
+
+def changes(genes: Sequence[Gene], old: Genotype, new: Genotype) -> list[str]:
+    """What was changed, gene by gene: "cell 2->4: none → motif 3"."""
+    return [
+        f"{gene.name}: {_option(gene, before)} → {_option(gene, after)}"
+        for gene, before, after in zip(genes, old, new, strict=True)
+        if before != after
+    ]
+
+
+def _figures(folder: Path, runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial]) -> dict[str, Html]:
+    """Write the figures; returns each as part of the page."""
+    data = [run.data for run in runs]
+    made: dict[str, Figure] = {
+        "fitness": figures.fitness(data),
+        "best": figures.best(data),
+        "parameters": figures.parameters(data),
+    }
+    if line:
+        made["lineage"] = figures.lineage(line, winner.run.objectives[0])
+        made["cell"] = drawing.draw(winner.space.graph(line[-1].proposal.genotype))
+    for name in CAPTIONS.keys() - made.keys():
+        for suffix in (".png", ".svg"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    for name, figure in made.items():
+        files.save(figure, folder / name)
+    return {
+        name: markup.figure(
+            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, CAPTIONS[name], is_full_size=name == "cell"
+        )
+        for name in made
+    }
+
+
+def _parts(
+    runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html]
+) -> list[str]:
+    whose = f" of {winner.name}" if len(runs) > 1 else ""
+    three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
+    return [
+        _headline(winner, line, whose),
+        _runs(runs) if len(runs) > 1 else "",
+        _finals(runs),
+        markup.section("The search", _objectives_note(winner.run), three),
+        markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
+        _lineage(winner, line, drawn, whose),
+        _ten_best(winner, whose),
+        _failures(runs),
+        markup.section("Run files" if len(runs) > 1 else "Run file", *_run_files(runs)),
+    ]
+
+
+def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
+    facts = _facts(run)
+    objective = figures.objective_name(run.run.objectives[0])
+    listed = [
+        (f"best {objective}", facts["best"]),
+        ("its trial", facts["trial"]),
+        ("its parameters", facts["params"]),
+        ("trials finished", facts["finished"]),
+        ("done", facts["done"]),
+        ("failed", facts["failed"]),
+        ("answered from the table", facts["reused"]),
+        ("time searched", _duration(run.hours)),
+        ("time in evaluations", _duration(curves.evaluation_seconds(run.trials) / 3600)),
+    ]
+    if objective == "params":
+        del listed[2]
+    if run.workers and run.hours:
+        listed.append(("workers busy", f"{curves.utilization(run.trials, run.workers, run.hours * 3600):.0%}"))
+    note = "" if line else "No trial has succeeded yet." if run.trials else "No trial has finished yet."
+    return markup.section(f"Result{whose}", note, markup.tiles(listed))
+
+
+def _facts(run: ReportedRun) -> dict[str, str]:
+    best = curves.best(run.trials)
+    failed = sum(trial.status == "failed" for trial in run.trials)
+    reused = sum(trial.result is not None and trial.result.reused is not None for trial in run.trials)
+    return {
+        "finished": f"{len(run.trials):,}",
+        "done": f"{len(run.trials) - failed:,}",
+        "failed": f"{failed:,}",
+        "reused": f"{reused:,}",
+        "best": _objective(best, run.run.objectives[0]) if best else MISSING,
+        "trial": str(best.id) if best else MISSING,
+        "params": _metric(best, "params") if best else MISSING,
+    }
+
+
+def _runs(runs: Sequence[ReportedRun]) -> str:
+    columns = ("run", "strategy", "space", "seed", "objective", "finished", "failed", "best", "trial", "params", "time")
+    rows = []
+    for run in runs:
+        facts, made = _facts(run), run.run
+        names = (run.name, made.strategy.name, made.space.name, str(made.seed), made.objectives[0])
+        numbers = [facts[name] for name in ("finished", "failed", "best", "trial", "params")]
+        rows.append((*names, *numbers, _duration(run.hours)))
+    return markup.section("Runs", markup.table(columns, rows, (columns[3], *columns[5:])))
+
+
+def _finals(runs: Sequence[ReportedRun]) -> str:
+    columns = ("network", "trial", "params", "test accuracy, mean", "sd", "trainings")
+    rows = [
+        (
+            f"{run.name}: {row.label}" if len(runs) > 1 else row.label,
+            MISSING if row.trial_id is None else str(row.trial_id),
+            MISSING if row.params is None else f"{row.params:,}",
+            f"{row.mean:.4f}",
+            MISSING if row.sd is None else f"{row.sd:.4f}",
+            str(row.n),
+        )
+        for run in runs
+        for row in run.finals
+    ]
+    return markup.section("Final test", markup.table(columns, rows, columns[1:])) if rows else ""
+
+
+def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:
+    """The table starts with the ancestor and says at each step what was changed."""
+    if not line:
+        return ""
+    first = line[0].proposal.parents
+    rows = [(str(line[0].id), _scored(line[0], run), f"derived from {first[0]}" if first else "start population")]
+    if len(line) > MOST_STEPS:
+        rows.append(("…", "", f"{len(line) - MOST_STEPS:,} generations left out"))
+    for parent, child in pairwise(line[-MOST_STEPS:]):
+        found = changes(run.space.genes, parent.proposal.genotype, child.proposal.genotype)
+        more = [f"and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
+        text = "; ".join((*found[:MOST_CHANGES], *more)) or "nothing (the same genotype again)"
+        rows.append((str(child.id), _scored(child, run), text))
+    objective = figures.objective_name(run.run.objectives[0])
+    listed = markup.table(("trial", objective, "changed"), rows, (objective,))
+    return markup.section(f"Lineage of the best{whose}", drawn["lineage"], listed)
+
+
+def _ten_best(run: ReportedRun, whose: str) -> str:
+    found = curves.ten_best(run.trials)
+    if not found:
+        return ""
+    objectives = run.run.objectives
+    measured = [figures.objective_name(name) for name in objectives]
+    extra = () if "params" in measured else ("params",)
+    columns = ("trial", *measured, *extra, "key", "parents")
+    rows = [
+        (
+            str(trial.id),
+            *(_objective(trial, name) for name in objectives),
+            *(_metric(trial, name) for name in extra),
+            markup.code(trial.key),
+            ", ".join(map(str, trial.proposal.parents)) or MISSING,
+        )
+        for trial in found
+    ]
+    return markup.section(f"Ten best networks{whose}", markup.table(columns, rows, columns[1:-2]))
+
+
+def _failures(runs: Sequence[ReportedRun]) -> str:
+    columns = ("failure", "reason", "times", "trials")
+    rows = []
+    for run in runs:
+        for group in curves.failures(run.trials):
+            ids = ", ".join(map(str, group.trial_ids[:MOST_IDS])) + (", …" if len(group.trial_ids) > MOST_IDS else "")
+            cells = (group.failure.replace("_", " "), group.reason or MISSING, f"{len(group.trial_ids):,}", ids)
+            rows.append((run.name, *cells) if len(runs) > 1 else cells)
+    if not rows:
+        return markup.section("Failures", "No trial failed.")
+    return markup.section("Failures", markup.table(("run", *columns) if len(runs) > 1 else columns, rows, ("times",)))
+
+
+def _run_files(runs: Sequence[ReportedRun]) -> list[Html]:
+    return [markup.listing(run_file.to_toml(run.run), run.name if len(runs) > 1 else "") for run in runs]
+
+
+def _objectives_note(run: RunFile) -> str:
+    first, *others = run.objectives
+    direction = "minimized" if figures.is_minimized(first) else "maximized"
+    more = f" Further objectives: {', '.join(others)}; the curves show the first." if others else ""
+    return f"Objective: {first.removeprefix('-')}, {direction}.{more}"
+
+
+def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:
+    """The run of the highest first score among those with the first run's objective; the first one of equals."""
+    rivals = [run for run in runs if run.run.objectives[0] == runs[0].run.objectives[0]]
+    best = {id(run): curves.best(run.trials) for run in rivals}
+    return max(rivals, key=lambda run: trial.scores[0] if (trial := best[id(run)]) and trial.scores else float("-inf"))
+
+
+def _scored(trial: Trial, run: ReportedRun) -> str:
+    return _objective(trial, run.run.objectives[0])
+
+
+def _objective(trial: Trial, objective: str) -> str:
+    return _metric(trial, objective.removeprefix("-"))
+
+
+def _metric(trial: Trial, name: str) -> str:
+    """A metric as text; whole numbers keep all digits."""
+    value = trial.result.metrics.get(name) if trial.result else None
+    if value is None:
+        return MISSING
+    return f"{int(value):,}" if name in ("params", "multiply_adds") else figures.short(value)
+
+
+def _option(gene: Gene, value: float) -> str:
+    return gene.options[int(value)] if isinstance(gene, Choice) else f"{value:g}"
+
+
+def _duration(hours: float | None) -> str:
+    if hours is None:
+        return MISSING
+    seconds = hours * 3600
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"

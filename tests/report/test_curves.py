@@ -1,0 +1,113 @@
+import math
+import time
+
+import numpy as np
+import pytest
+
+from netwright.core.records import Proposal, Result, Trial
+from netwright.report import curves
+
+
+def made(trial_id, score=None, parents=(), key=None, **result):
+    status = "failed" if score is None else "done"
+    failure = "" if score is not None else result.pop("failure", "error")
+    metrics = {} if score is None else {"valid_accuracy": score, "params": 1000 * trial_id}
+    return Trial(
+        trial_id,
+        Proposal((0,), tuple(parents)),
+        key or f"k{trial_id}",
+        0,
+        status,
+        Result(metrics, failure=failure, **result),
+        None if score is None else (score,),
+        trial_id,
+    )
+
+
+def test_failed_trials_have_no_score_and_no_params():
+    trials = [made(1, 0.5), made(2), made(3, 0.7)]
+    np.testing.assert_array_equal(curves.scores(trials), [0.5, np.nan, 0.7])
+    np.testing.assert_array_equal(curves.metric(trials, "params"), [1000, np.nan, 3000])
+    assert np.isnan(curves.metric(trials, "latency")).all()
+
+
+def test_best_so_far_skips_failures_and_never_falls():
+    values = np.array([np.nan, 0.5, 0.4, np.nan, 0.9, 0.1])
+    np.testing.assert_array_equal(curves.best_so_far(values), [np.nan, 0.5, 0.5, 0.5, 0.9, 0.9])
+    np.testing.assert_array_equal(curves.records(values), [1, 4])
+    assert len(curves.best_so_far(np.zeros(0))) == len(curves.records(np.zeros(0))) == 0
+
+
+def test_moving_average_is_the_mean_of_the_last_numbers():
+    values = np.array([np.nan, 1.0, 3.0, np.nan, np.nan, np.nan, 8.0])
+    np.testing.assert_allclose(curves.moving_average(values, 3), [np.nan, 1, 2, 2, 3, np.nan, 8])
+    with pytest.raises(ValueError, match="window is 0"):
+        curves.moving_average(values, 0)
+
+
+def test_moving_average_keeps_the_digits_of_large_numbers():
+    values = 1e9 + np.arange(100_000) % 2
+    np.testing.assert_allclose(curves.moving_average(values, 2)[1:] - 1e9, 0.5, rtol=0, atol=1e-6)
+
+
+def test_thin_keeps_ends_records_and_the_minimum():
+    values = np.random.default_rng(0).normal(size=50_000)
+    places = curves.thin(values, 100)
+    assert len(places) <= 100
+    assert (np.diff(places) > 0).all()
+    assert {0, len(values) - 1, int(values.argmin()), *curves.records(values)} <= set(places)
+    np.testing.assert_array_equal(curves.thin(values[:100], 100), np.arange(100))
+
+
+def test_thin_holds_its_limit_when_every_value_is_a_record():
+    places = curves.thin(np.arange(10_000.0), 100)
+    assert 50 <= len(places) <= 100
+    assert places[-1] == 9999
+
+
+def test_start_population_is_what_was_asked_before_the_first_child():
+    trials = [made(2, 0.1), made(1, 0.2), made(4, 0.3, [1]), made(3, 0.1), made(5, 0.4)]
+    assert curves.start_population(trials) == 3
+    assert curves.start_population(trials[:2]) == curves.start_population([]) == 0
+
+
+def test_lineage_leads_from_the_oldest_ancestor():
+    trials = [made(1, 0.1), made(2, 0.1), made(3, 0.2, [1, 2]), made(4, 0.3, [3])]
+    assert [trial.id for trial in curves.lineage(trials, 4)] == [1, 3, 4]
+    assert curves.lineage(trials, 9) == []
+
+
+def test_lineage_ends_at_missing_parents_and_cycles():
+    assert [trial.id for trial in curves.lineage([made(5, 0.1, [3])], 5)] == [5]
+    assert [trial.id for trial in curves.lineage([made(1, 0.1, [2]), made(2, 0.1, [1])], 2)] == [1, 2]
+
+
+def test_ten_best_are_distinct_networks_the_earliest_first():
+    trials = [made(1, 0.5), made(2, 0.9, key="a"), made(3), made(4, 0.9, key="b"), made(5, 0.95, key="a")]
+    assert [trial.id for trial in curves.ten_best(trials)] == [5, 4, 1]
+    assert curves.best(trials) is trials[4]
+    assert [trial.id for trial in curves.ten_best([made(i, 0.5) for i in range(1, 20)])] == list(range(1, 11))
+    assert curves.best([made(1)]) is None
+
+
+def test_failures_are_grouped_by_kind_and_last_line():
+    trials = [made(1, message="Traceback\nat 1\nboom\n"), made(2, 0.5), made(3, message="other\nboom")]
+    trials += [made(4, failure="timeout"), made(5, message="boom", failure="diverged")]
+    found = [(group.failure, group.reason, group.trial_ids) for group in curves.failures(trials)]
+    assert found == [("error", "boom", (1, 3)), ("timeout", "", (4,)), ("diverged", "boom", (5,))]
+
+
+def test_utilization_leaves_out_what_was_not_measured_anew():
+    trials = [made(1, 0.5, seconds=30.0), made(2, 0.5, seconds=99.0, reused=1), made(3, seconds=10.0)]
+    assert math.isclose(curves.utilization(trials, 2, 40.0), 0.5)
+    with pytest.raises(ValueError, match="wall_seconds"):
+        curves.utilization(trials, 2, 0.0)
+
+
+def test_arrays_of_a_million_trials_take_seconds_at_most():
+    values = np.random.default_rng(0).normal(size=1_000_000)
+    start = time.perf_counter()
+    curves.moving_average(values, 1000)
+    curves.thin(values)
+    curves.best_so_far(values)
+    assert time.perf_counter() - start < 3

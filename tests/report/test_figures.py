@@ -1,0 +1,138 @@
+from itertools import pairwise
+
+import matplotlib
+import numpy as np
+import pytest
+
+from netwright.core.records import Proposal, Result, Trial
+from netwright.report import curves, figures
+from netwright.report.figures import RunData
+
+
+def made(scores, start=None, first_id=1):
+    """Trials with these scores, None: failed; from number `start` on each the child of the one before."""
+    trials = []
+    for number, score in enumerate(scores):
+        parents = (first_id + number - 1,) if start is not None and number >= start else ()
+        metrics = {} if score is None else {"valid_accuracy": abs(score), "params": 2_000_000.0 + number}
+        result = Result(metrics, failure="" if score is not None else "error")
+        trial_id = first_id + number
+        status = "done" if score is not None else "failed"
+        found = None if score is None else (score,)
+        trials.append(Trial(trial_id, Proposal((0,), parents), str(trial_id), 0, status, result, found, number + 1))
+    return trials
+
+
+RISING = made([0.5, None, 0.6, 0.55, 0.7, 0.8, 0.75], start=3)
+
+
+def note_texts(figure):
+    return [text.get_text() for text in figure.axes[0].texts]
+
+
+def test_fitness_shows_every_trial_its_average_and_the_start_population():
+    figure = figures.fitness([RunData("a", RISING)])
+    axes = figure.axes[0]
+    points = axes.collections[0].get_offsets()
+    np.testing.assert_allclose(points, [(1, 0.5), (3, 0.6), (4, 0.55), (5, 0.7), (6, 0.8), (7, 0.75)])
+    average = curves.moving_average(curves.scores(RISING), 5)
+    assert any(np.array_equal(line.get_ydata(), average, equal_nan=True) for line in axes.lines)
+    assert any(list(line.get_xdata()) == [3.5, 3.5] for line in axes.lines)
+    assert note_texts(figure) == ["start population: 3"]
+    assert "failed" in axes.get_title(loc="left")
+    assert figure.legends == []
+
+
+def test_best_so_far_is_drawn_in_steps_and_names_the_best_trial():
+    figure = figures.best([RunData("a", RISING)])
+    line = figure.axes[0].lines[0]
+    np.testing.assert_allclose(line.get_xydata(), [(1, 0.5), (3, 0.6), (5, 0.7), (6, 0.8), (7, 0.8)])
+    assert line.get_drawstyle() == "steps-post"
+    assert "trial 6: 0.8000" in note_texts(figure)
+
+
+def test_a_minimized_objective_is_shown_as_measured():
+    run = RunData("a", made([-5.0, -3.0, -4.0]), "-params")
+    figure = figures.best([run])
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [5, 3, 3])
+    assert figure.axes[0].get_ylabel() == "params (lower is better)"
+    np.testing.assert_allclose(figures.shown_scores(run), [5, 3, 4])
+
+
+def test_parameters_are_scaled_to_their_unit():
+    figure = figures.parameters([RunData("a", made([0.1, 0.2]))])
+    assert figure.axes[0].get_ylabel() == "parameters (millions)"
+    np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets()[:, 1], [2.0, 2.000001])
+
+
+def test_several_runs_have_colors_of_their_own_and_a_legend():
+    runs = [RunData("first", RISING), RunData("_$\\bad{$", made([0.4, 0.5], first_id=50))]
+    for draw in (figures.fitness, figures.best, figures.parameters):
+        figure = draw(runs)
+        figure.canvas.draw()  # labels are not read as mathematics
+        legend = figure.legends[0]
+        assert [text.get_text().strip("\u200b") for text in legend.get_texts()] == ["first", "_$\\bad{$"]
+        colors = {line.get_color() for line in legend.get_lines()}
+        assert len(colors) == 2 and colors <= {line.get_color() for line in figure.axes[0].lines}
+
+
+def test_long_runs_are_thinned_and_keep_the_best():
+    scores = np.random.default_rng(0).random(20_000)
+    figure = figures.fitness([RunData("a", made(scores.tolist()))])
+    points = figure.axes[0].collections[0].get_offsets()
+    assert len(points) <= figures.POINTS
+    assert scores.max() in points[:, 1]
+    assert figure.axes[0].collections[0].get_rasterized()
+
+
+def test_a_few_hopeless_trials_do_not_flatten_the_rest():
+    scores = [0.1, *np.linspace(0.9, 0.91, 400)]
+    axes = figures.fitness([RunData("a", made(scores))]).axes[0]
+    assert axes.get_ylim()[0] > 0.89
+    assert "beyond the axis" in axes.get_title(loc="left")
+    assert any(line.get_marker() == "v" and list(line.get_xdata()) == [1] for line in axes.lines)
+    assert figures.fitness([RunData("a", made(scores[1:]))]).axes[0].get_title(loc="left").count("axis") == 0
+
+
+def test_lineage_names_the_trial_at_each_point():
+    figure = figures.lineage(made([0.1, 0.3, 0.2], first_id=40))
+    assert note_texts(figure) == ["40", "41", "42"]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.1, 0.3, 0.2])
+
+
+def test_names_along_forty_generations_do_not_overlap():
+    scores = 0.9 - 0.5 * 0.9 ** np.arange(41)
+    figure = figures.lineage(made(scores.tolist(), first_id=6000))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 41
+    assert not any(a.overlaps(b) for a, b in pairwise(boxes))
+
+
+def test_a_very_long_lineage_names_some_first_and_last_among_them():
+    names = note_texts(figures.lineage(made([0.5] * 500)))
+    assert len(names) <= figures.NAMED + 1
+    assert names[0] == "1" and names[-1] == "500"
+
+
+@pytest.mark.parametrize("trials", [[], made([None]), made([None, None]), made([0.5])])
+def test_runs_without_much_to_show_are_drawn(trials):
+    for draw in (figures.fitness, figures.best, figures.parameters):
+        figure = draw([RunData("a", trials)])
+        figure.canvas.draw()
+        is_measured = any(trial.scores for trial in trials)
+        assert bool(note_texts(figure)) != is_measured or draw is figures.best
+    figures.lineage(trials).canvas.draw()
+
+
+def test_no_global_setting_is_changed():
+    before = dict(matplotlib.rcParams)
+    figures.fitness([RunData("a", RISING)]).canvas.draw()
+    assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.91234, "0.9123"), (1234567.0, "1,234,567"), (0.0, "0.0000"), (1.5e-5, "1.50e-05")]
+)
+def test_values_are_written_with_four_decimals_or_as_whole_numbers(value, text):
+    assert figures.short(value) == text

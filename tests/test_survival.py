@@ -1,0 +1,174 @@
+"""A search is killed at random instants, in whole or in part, and goes on: exactly the asked rows, none twice."""
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from netwright.core.run_file import Limits
+from netwright.executors.inline import Inline
+from netwright.search import Search
+from netwright.stores.memory import MemoryStore
+from netwright.strategies.tournament import Tournament
+from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
+from tests.executors.test_processes import assert_nothing_left
+
+KILLS = 30 if os.environ.get("NETWRIGHT_VERIFY") else 8
+TOYS = "netwright.testing.toys"
+INITIAL = 10
+
+
+def start(folder, trials, workers, seconds=0.08, seed=3):
+    """The command line, in a process group of its own."""
+    command = [
+        *(sys.executable, "-m", "netwright.cli.main", "search", "--out", str(folder), "--seed", str(seed)),
+        *("--space", f"{TOYS}:ToySpace", "--task", f"{TOYS}:ToyTask", "--evaluator", f"{TOYS}:ToyEvaluator"),
+        *("--evaluator.seconds", str(seconds), "--strategy.initial", str(INITIAL)),
+        *("--trials", str(trials), "--workers", str(workers), "--json"),
+    ]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+
+def rows(folder):
+    """Everything but times."""
+    with sqlite3.connect(folder / "trials.sqlite") as db:
+        return db.execute(
+            "SELECT id, genotype, parents, key, seed, status, finish, metrics, failure FROM trials ORDER BY id"
+        ).fetchall()
+
+
+def undisturbed(trials, seed=3):
+    """The same search in this process, with one worker and no pauses."""
+    space, store = ToySpace(), MemoryStore()
+    evaluator = ToyEvaluator(space, ToyTask())
+    strategy = Tournament(space, initial=INITIAL)
+    Search(space, strategy, store, Inline(evaluator), limits=Limits(trials=trials), seed=seed).run()
+    return [
+        (
+            *(t.id, json.dumps(t.proposal.genotype, separators=(",", ":")), json.dumps(t.proposal.parents)),
+            *(t.key, t.seed, t.status, t.finish),
+            *(json.dumps(dict(t.result.metrics), separators=(",", ":")), t.result.failure),
+        )
+        for t in sorted(store.finished(), key=lambda t: t.id)
+    ]
+
+
+def victims(process, rng):
+    """Controller, a worker's parent, a worker, or everything at once."""
+    try:
+        controller = psutil.Process(process.pid)
+        parents = controller.children()
+        workers = [worker for parent in parents for worker in parent.children()]
+    except psutil.NoSuchProcess:
+        return []
+    groups = [[controller], parents[:1], workers[-1:], [controller, *parents, *workers]]
+    return rng.choice([group for group in groups if group])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kills_at_random_instants(tmp_path, workers):
+    rng, trials, kills, process = random.Random(workers), 10 * KILLS, 0, None
+    while True:
+        if process is None or process.poll() is not None:
+            assert process is None or process.returncode in (0, -signal.SIGKILL), process.communicate()
+            if process is not None and process.returncode == 0:
+                break
+            process = start(tmp_path, trials, workers)
+        if kills == KILLS:
+            process.wait(timeout=120)
+            continue
+        time.sleep(rng.uniform(0.1, 1.5))
+        for victim in victims(process, rng):
+            try:
+                victim.kill()
+            except psutil.NoSuchProcess:
+                continue
+        kills += 1
+        time.sleep(0.05)
+    assert kills == KILLS, "the search was over too soon: give it more trials"
+    assert_nothing_left(tmp_path)
+    found = rows(tmp_path)
+    assert [row[0] for row in found] == list(range(1, trials + 1))
+    assert {row[5] for row in found} == {"done"}
+    assert sorted(row[6] for row in found) == list(range(1, trials + 1)), "each row finished once"
+    if workers == 1:
+        assert found == undisturbed(trials)
+
+
+def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path):
+    process = start(tmp_path, 6, 1, seconds=1.0)
+    wait_for(tmp_path, "running")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert b"running trials finish first" in errors
+    assert [row[5] for row in rows(tmp_path)][:1] == ["done"]
+    assert "running" not in {row[5] for row in rows(tmp_path)}
+    assert_nothing_left(tmp_path)
+    assert start_and_wait(tmp_path, 6) == 0
+    assert rows(tmp_path) == undisturbed(6)
+
+
+def test_ctrl_c_twice_stops_now_and_puts_the_trial_back(tmp_path):
+    process = start(tmp_path, 4, 1, seconds=300)
+    wait_for(tmp_path, "running")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert [row[5] for row in rows(tmp_path)] == ["pending"]
+    with sqlite3.connect(tmp_path / "trials.sqlite") as db:
+        assert db.execute("SELECT losses FROM trials").fetchall() == [(0,)]
+    assert_nothing_left(tmp_path)
+
+
+def test_sigterm_puts_the_trial_back_and_says_so_in_the_exit_code(tmp_path):
+    process = start(tmp_path, 4, 1, seconds=300)
+    wait_for(tmp_path, "running")
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert [row[5] for row in rows(tmp_path)] == ["pending"]
+    assert_nothing_left(tmp_path)
+
+
+def test_a_second_controller_is_refused_and_a_second_worker_joins(tmp_path):
+    first = start(tmp_path, 12, 1, seconds=0.5)
+    wait_for(tmp_path, "running")
+    second = start(tmp_path, 12, 1, seconds=0.5)
+    _, errors = second.communicate(timeout=60)
+    assert second.returncode == 2
+    assert f"is being searched by process {first.pid}".encode() in errors
+    command = [sys.executable, "-m", "netwright.cli.main", "worker", str(tmp_path)]
+    joined = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert joined.returncode == 0, joined.stderr
+    assert first.wait(timeout=60) == 0
+    with sqlite3.connect(tmp_path / "trials.sqlite") as db:
+        names = {name.partition("-")[0] for (name,) in db.execute("SELECT worker FROM trials")}
+    assert names == {"w0", "joined"}
+    assert_nothing_left(tmp_path)
+
+
+def start_and_wait(folder, trials, workers=1):
+    process = start(folder, trials, workers, seconds=1.0)
+    process.communicate(timeout=120)
+    return process.returncode
+
+
+def wait_for(folder, status):
+    """Until a row has the status."""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        if (folder / "trials.sqlite").exists() and status in {row[5] for row in rows(folder)}:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no trial was {status} in 30 s")
