@@ -22,6 +22,7 @@ Ending = Literal["trials", "hours", "exhausted", "drained"]
 
 ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker is given up
+PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there to be fed
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
 
@@ -89,6 +90,7 @@ class Search:
         self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
         self._failures = 0  # in a row, in this session
         self._last_failure = ""
+        self._present = 0  # workers seen at the table, those that joined from elsewhere among them
         self._draining = False
         self._exhausted = False
         self._earlier_hours = 0.0
@@ -151,7 +153,7 @@ class Search:
         return "hours" if is_late else "drained"
 
     def _top_up(self) -> None:
-        workers = self.executor.workers
+        workers = max(self.executor.workers, self._present)
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
         while not self._draining and len(self._pending) < workers + ahead and (last is None or self._asked < last):
@@ -235,8 +237,8 @@ class Search:
             return
         self._tidied = now
         self._note_hours()
-        if self.executor.workers > 1 or self._pending:
-            self.store.requeue(LOST_FOR)
+        self.store.requeue(LOST_FOR)
+        self._present = sum(worker.silent_seconds < PRESENT_FOR for worker in self.store.workers())
 
     def _hours(self) -> float:
         return self._earlier_hours + (time.monotonic() - self._start) / 3600

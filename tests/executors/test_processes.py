@@ -96,7 +96,7 @@ def test_what_a_trial_prints_goes_to_the_log(tmp_path):
 
 
 def test_workers_that_cannot_start_end_the_search_with_their_error(tmp_path):
-    with pytest.raises(WorkerError, match="there is no module 'tests.nowhere'"):
+    with pytest.raises(WorkerError, match=r"there is no module 'tests\.nowhere'"):
         search(tmp_path, "raise", evaluator="tests.nowhere:Evaluator")
     assert_nothing_left(tmp_path)
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from netwright.report.page import ReportedRun
 
 
 def report(
@@ -16,5 +20,33 @@ def report(
 
 
 def write(folders: list[Path], out: Path) -> Path:
-    """Read the tables, write the report; returns the path of the page."""
-    return out
+    """Read the tables, which a search may be writing; write the report; returns the path of the page."""
+    from netwright.report import page
+
+    runs = [_read(folder) for folder in folders]
+    out.mkdir(parents=True, exist_ok=True)
+    return page.write(out, runs)
+
+
+def _read(folder: Path) -> ReportedRun:
+    from netwright import finals, run_folder
+    from netwright.core import objectives, refs, run_file
+    from netwright.report.page import FinalRow, ReportedRun
+
+    store = run_folder.open_table(folder, "read")
+    run = run_folder.stored_run(store, folder)
+    trials = objectives.with_scores(store.finished(), run.objectives)
+    hours = store.recall("hours")
+    store.close()
+    space = run_file.build_space(run, refs.load("task", run.task))
+    rows = []
+    final = folder / finals.folder_name(len(trials))
+    if run.final is not None and run_folder.holds_run(final):
+        table = run_folder.open_table(final, "read")
+        tested = objectives.with_scores(table.finished(), run_folder.stored_run(table, final).objectives)
+        table.close()
+        for found in finals.results(finals.candidates(space, trials), tested):
+            chosen = found.candidate
+            rows.append(FinalRow(chosen.label, chosen.trial_id, found.params, found.mean, found.sd, found.n))
+    workers = run.executor.options.get("workers")
+    return ReportedRun(folder.name, run, trials, space, float(hours) if hours else None, tuple(rows), workers)
