@@ -234,8 +234,9 @@ def optuna_line(folder: Path, name: str, rows: int, trials: int, filling: float)
     start = time.perf_counter()
     for added in range(FEW, rows + 1, FEW):
         study.add_trials([done] * FEW)
-        expected = (time.perf_counter() - start) * rows / added
-        if added >= 2 * FEW and expected > filling:
+        spent = time.perf_counter() - start
+        expected = spent * rows / added
+        if spent > filling / 25 and expected > filling:
             line.note = f"not measured (filling would take {expected:.0f} s, more than {filling:.0f} s)"
             return line
     line.block = partial(timed, run, trials)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from netwright.core import objectives
 from netwright.core.protocols import HasTrivial, SearchSpace, unwrap
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -43,19 +44,13 @@ def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
 
     `trials` carry scores; of equal scores the first to finish counts as best.
     """
-    best = best_of(trials)
-    first = best_of([trial for trial in trials if not trial.proposal.parents])
+    best = objectives.best(trials)
+    first = objectives.best([trial for trial in trials if not trial.proposal.parents])
     listed = [
         Candidate(label, trial.proposal.genotype, trial.id) for label, trial in ((BEST, best), (RANDOM, first)) if trial
     ]
     with_trivial = unwrap(space, HasTrivial)
     return [*listed, Candidate(TRIVIAL, with_trivial.trivial())] if with_trivial else listed
-
-
-def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest first score; the earliest of equals; None when none succeeded."""
-    scored = [trial for trial in trials if trial.scores is not None]
-    return max(scored, key=lambda trial: trial.scores[0] if trial.scores else 0.0, default=None)
 
 
 def run_of(run: RunFile, chosen: Sequence[Candidate]) -> RunFile:

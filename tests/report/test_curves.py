@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 
+from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import curves
 
@@ -85,9 +86,9 @@ def test_lineage_ends_at_missing_parents_and_cycles():
 def test_ten_best_are_distinct_networks_the_earliest_first():
     trials = [made(1, 0.5), made(2, 0.9, key="a"), made(3), made(4, 0.9, key="b"), made(5, 0.95, key="a")]
     assert [trial.id for trial in curves.ten_best(trials)] == [5, 4, 1]
-    assert curves.best(trials) is trials[4]
+    assert objectives.best(trials) is trials[4]
     assert [trial.id for trial in curves.ten_best([made(i, 0.5) for i in range(1, 20)])] == list(range(1, 11))
-    assert curves.best([made(1)]) is None
+    assert objectives.best([made(1)]) is None
 
 
 def test_failures_are_grouped_by_kind_and_last_line():

@@ -31,7 +31,7 @@ def write(folders: list[Path], out: Path) -> Path:
 def _read(folder: Path) -> ReportedRun:
     from netwright import finals, run_folder
     from netwright.core import objectives, refs, run_file
-    from netwright.report.page import FinalRow, ReportedRun
+    from netwright.report.page import ReportedRun
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
@@ -39,14 +39,12 @@ def _read(folder: Path) -> ReportedRun:
     hours = store.recall("hours")
     store.close()
     space = run_file.build_space(run, refs.load("task", run.task))
-    rows = []
+    tested = []
     final = folder / finals.folder_name(len(trials))
     if run.final is not None and run_folder.holds_run(final):
         table = run_folder.open_table(final, "read")
-        tested = objectives.with_scores(table.finished(), run_folder.stored_run(table, final).objectives)
+        finished = objectives.with_scores(table.finished(), run_folder.stored_run(table, final).objectives)
         table.close()
-        for found in finals.results(finals.candidates(space, trials), tested):
-            chosen = found.candidate
-            rows.append(FinalRow(chosen.label, chosen.trial_id, found.params, found.mean, found.sd, found.n))
+        tested = finals.results(finals.candidates(space, trials), finished)
     workers = run.executor.options.get("workers")
-    return ReportedRun(folder.name, run, trials, space, float(hours) if hours else None, tuple(rows), workers)
+    return ReportedRun(folder.name, run, trials, space, float(hours) if hours else None, tuple(tested), workers)

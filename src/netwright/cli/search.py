@@ -141,11 +141,10 @@ class _Run:
 
     def _finish(self, store: Any, used: float | None, was_complete: bool) -> _Ending:
         """Everything after the last trial."""
-        from netwright import finals
         from netwright.core import objectives
 
         finished = objectives.with_scores(store.finished(), self.run.objectives)
-        best = finals.best_of(finished)
+        best = objectives.best(finished)
         failed = sum(trial.scores is None for trial in finished)
         self.console.print(f"{len(finished)} trials finished, {failed} of them failed", highlight=False)
         if used is not None:
@@ -205,11 +204,10 @@ class _Run:
         return limit is not None and not store.unfinished() and len(store.finished()) >= limit
 
     def _facts(self, store: Any, tested: list[Any] = []) -> dict[str, Any]:  # noqa: B006 - never changed
-        from netwright import finals
         from netwright.core import objectives
 
         finished = objectives.with_scores(store.finished(), self.run.objectives)
-        best = finals.best_of(finished)
+        best = objectives.best(finished)
         return {
             "folder": str(self.folder),
             "trials": len(finished) + len(store.unfinished()),

@@ -81,14 +81,14 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 
 
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
-    from netwright import finals, run_folder
+    from netwright import run_folder
     from netwright.core import objectives, refs, run_file
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
     finished = objectives.with_scores(store.finished(), run.objectives)
     if trial_id is None:
-        found = finals.best_of(finished)
+        found = objectives.best(finished)
         if found is None:
             raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from netwright import finals, run_folder
+from netwright import run_folder
 from netwright.core import objectives
 
 
@@ -20,7 +20,7 @@ def status(
     run = run_folder.stored_run(store, folder)
     finished = objectives.with_scores(store.finished(), run.objectives)
     unfinished = store.unfinished()
-    best = finals.best_of(finished)
+    best = objectives.best(finished)
     counts = {
         "trials": len(finished) + len(unfinished),
         "done": sum(trial.status == "done" for trial in finished),

@@ -25,6 +25,12 @@ def with_scores(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Tria
     return [replace(t, scores=score(t.result, objectives) if t.result else None) for t in trials]
 
 
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """The trial of the highest first score, the earliest of equals; None when none has a score."""
+    scored = [trial for trial in trials if trial.scores is not None]
+    return max(scored, key=lambda trial: trial.scores[0] if trial.scores else 0.0, default=None)
+
+
 def _value(result: Result, objective: str) -> float:
     name, sign = (objective[1:], -1.0) if objective[0] == "-" else (objective, 1.0)
     try:

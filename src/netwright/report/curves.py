@@ -98,11 +98,6 @@ def start_population(trials: Sequence[Trial]) -> int:
     return sum(trial.id < first for trial in trials)
 
 
-def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest first score, the earliest of equals; None when none has a score."""
-    return next(iter(ten_best(trials, 1)), None)
-
-
 def ten_best(trials: Sequence[Trial], most: int = 10) -> list[Trial]:
     """Best trials of different networks (`key`), best first, the earliest of equals; failed ones are left out."""
     values = scores(trials)

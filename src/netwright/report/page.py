@@ -13,11 +13,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from netwright.core import run_file
+from netwright.core import objectives, run_file
 from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
+from netwright.finals import Final
 from netwright.report import curves, drawing, figures, files, markup
 from netwright.report.figures import RunData
 from netwright.report.markup import Html
@@ -33,18 +34,6 @@ CAPTIONS = {
     "lineage": "From the start population to the best",
     "cell": "The best architecture, at every level",
 }
-
-
-@dataclass(frozen=True)
-class FinalRow:
-    """A network trained in full: `mean` and `sd` of its test accuracy (0 to 1) over `n` trainings."""
-
-    label: str
-    trial_id: int | None
-    params: int | None
-    mean: float
-    sd: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class ReportedRun:
     trials: Sequence[Trial]
     space: SearchSpace
     hours: float | None = None
-    finals: tuple[FinalRow, ...] = ()
+    finals: tuple[Final, ...] = ()
     workers: int | None = None
 
     @property
@@ -93,7 +82,7 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
         raise ValueError("runs is empty; a report needs at least one run")
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
-    best = curves.best(winner.trials)
+    best = objectives.best(winner.trials)
     line = curves.lineage(winner.trials, best.id) if best else []
     drawn = _figures(folder, runs, winner, line)
     title = f"Search report: {', '.join(run.name for run in runs)}"
@@ -177,7 +166,7 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
 
 
 def _facts(run: ReportedRun) -> dict[str, str]:
-    best = curves.best(run.trials)
+    best = objectives.best(run.trials)
     failed = sum(trial.status == "failed" for trial in run.trials)
     reused = sum(trial.result is not None and trial.result.reused is not None for trial in run.trials)
     return {
@@ -206,9 +195,9 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     columns = ("network", "trial", "params", "test accuracy, mean", "sd", "trainings")
     rows = [
         (
-            f"{run.name}: {row.label}" if len(runs) > 1 else row.label,
-            MISSING if row.trial_id is None else str(row.trial_id),
-            MISSING if row.params is None else f"{row.params:,}",
+            f"{run.name}: {row.candidate.label}" if len(runs) > 1 else row.candidate.label,
+            MISSING if row.candidate.trial_id is None else str(row.candidate.trial_id),
+            f"{row.params:,}",
             f"{row.mean:.4f}",
             MISSING if row.sd is None else f"{row.sd:.4f}",
             str(row.n),
@@ -285,7 +274,7 @@ def _objectives_note(run: RunFile) -> str:
 def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:
     """The run of the highest first score among those with the first run's objective; the first one of equals."""
     rivals = [run for run in runs if run.run.objectives[0] == runs[0].run.objectives[0]]
-    best = {id(run): curves.best(run.trials) for run in rivals}
+    best = {id(run): objectives.best(run.trials) for run in rivals}
     return max(rivals, key=lambda run: trial.scores[0] if (trial := best[id(run)]) and trial.scores else float("-inf"))
 
 

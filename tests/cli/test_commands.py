@@ -1,0 +1,150 @@
+"""The commands as a user gives them; `--json` as scripts read it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netwright.core import run_file
+from netwright.stores.sqlite import SqliteStore
+from tests.cli.test_bad_input import TOY, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def as_json(capsys, *words):
+    code, out, err = run(capsys, *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "params"),
+    [
+        (["--space.channels", "16", "--space.repeats", "1"], 542_138),
+        (["--space.channels", "64", "--space.repeats", "2"], 15_727_306),
+        (["--space.channels=128", "--space.repeats=2"], 61_896_074),
+        (["--skeleton", "imagenet", "--io", "3x299x299:1000"], 62_832_520),
+        (["--skeleton", "imagenet", "--io", "3x299x299:1000", "--space.channels", "64"], 62_832_520),
+    ],
+)
+def test_show_counts_the_published_cell(capsys, words, params):
+    facts = as_json(capsys, "show", "zoo:hierarchical", *words)
+    assert facts["params"] == params
+    assert facts["flops"] == 2 * facts["multiply_adds"]
+    assert len(facts["genes"]) == 46
+    assert len(facts["key"]) == 32
+
+
+def test_show_prints_and_draws(capsys, tmp_path):
+    code, out, _ = run(capsys, "show", "zoo:hierarchical", "--out", tmp_path)
+    assert code == 0
+    assert "542,138 parameters" in out
+    assert re.search(r"3 -> output +motif 5", out)
+    assert (tmp_path / "cell.svg").read_text().count("motif 5") or (tmp_path / "cell.svg").stat().st_size > 10_000
+    assert (tmp_path / "cell.png").stat().st_size > 10_000
+
+
+def test_show_takes_any_genotype(capsys):
+    genes = [6 if i in (0, 2) else 0 for i in range(3)]
+    facts = as_json(capsys, "show", "flat(nodes=3)", "--genes", json.dumps(genes), "--io", "1x8x8:10")
+    assert facts["genes"] == genes
+
+
+def test_search_status_report_show_on_one_folder(capsys, tmp_path):
+    folder = tmp_path / "run"
+    found = as_json(capsys, "search", *TOY, "--out", folder)
+    assert (found["trials"], found["done"], found["failed"]) == (6, 6, 0)
+    status = as_json(capsys, "status", folder)
+    assert {k: status[k] for k in ("trials", "done", "failed", "pending", "running")} == {
+        "trials": 6,
+        "done": 6,
+        "failed": 0,
+        "pending": 0,
+        "running": 0,
+    }
+    assert status["best"] == found["best"]
+    assert (folder / "report" / "report.html").exists()
+    code, out, _ = run(capsys, "report", folder, "--out", tmp_path / "page")
+    assert code == 0
+    assert Path(out.strip()) == tmp_path / "page" / "report.html"
+    facts = as_json(capsys, "show", folder, "--trial", "2")
+    assert len(facts["genes"]) == 12
+    assert as_json(capsys, "show", folder)["key"] == found["best"]["key"]
+
+
+def test_the_same_command_again_says_that_the_run_is_done(capsys, tmp_path):
+    words = ["search", *TOY, "--out", tmp_path / "run"]
+    run(capsys, *words)
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "This run was done before. More of it: --trials and a larger number." in out
+
+
+def test_a_larger_budget_goes_on_and_the_folder_alone_is_enough(capsys, tmp_path):
+    as_json(capsys, "search", *TOY, "--out", tmp_path / "run")
+    moved = tmp_path / "moved"
+    shutil.move(tmp_path / "run", moved)
+    assert as_json(capsys, "search", "--out", moved, "--trials", "9")["trials"] == 9
+    whole = as_json(capsys, "search", *TOY, "--trials", "9", "--out", tmp_path / "whole")
+    assert whole["best"] == as_json(capsys, "status", moved)["best"]
+
+
+def test_several_runs_are_overlaid(capsys, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for seed, folder in enumerate(folders):
+        run(capsys, "search", *TOY, "--seed", seed, "--out", folder)
+    code, out, _ = run(capsys, "report", *folders, "--out", tmp_path / "both")
+    assert code == 0
+    page = Path(out.strip()).read_text()
+    assert "one" in page
+    assert "two" in page
+
+
+def test_failures_in_a_row_are_told_as_they_happen(capsys, tmp_path):
+    words = [*TOY, "--evaluator", "tests.faulty:Evaluator", "--evaluator.every", "1", "--out", tmp_path / "run"]
+    code, out, err = run(capsys, "search", *words)
+    assert code == 2
+    assert "trial 1 failed: error: ValueError: no good: 1" in out
+    assert "5 trials failed one after another; the last: ValueError: no good: 5" in err
+
+
+def test_list(capsys):
+    names = {row["name"]: row["summary"] for row in as_json(capsys, "list", "strategies")}
+    assert {"random", "tournament", "listed"} <= set(names)
+    assert all(names.values())
+    code, out, _ = run(capsys, "list", "spaces")
+    assert code == 0
+    assert "flat" in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"], ["list", "strategies"], ["status"]])
+def test_quick_commands_import_no_torch(tmp_path, words):
+    if words == ["status"]:
+        store = SqliteStore(str(tmp_path / "trials.sqlite"))
+        store.remember("run", run_file.to_toml(run_file.RunFile()))
+        store.close()
+        words = ["status", str(tmp_path)]
+    code = (
+        "import sys\nfrom netwright.cli.main import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit as left:\n    assert not left.code, left.code\n"
+        "assert not {'torch', 'matplotlib', 'sklearn', 'scipy', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_are_complete_and_build(path, tmp_path, monkeypatch):
+    """All but the data, which is not shipped."""
+    (tmp_path / "data" / "cifar10").mkdir(parents=True)
+    for part in ("train", "test"):
+        (tmp_path / "data" / "cifar10" / f"{part}.parquet").touch()
+    monkeypatch.chdir(tmp_path)
+    run = run_file.from_tables(run_file.read(path))
+    assert run.limits.trials
+    run_file.build(run)
+    assert run_file.from_toml(run_file.to_toml(run)) == run

@@ -1,0 +1,105 @@
+import operator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwright.core import seeds
+from netwright.core.constraints import TRIES, Constrained, Constraint, constrain, parse
+from netwright.core.errors import BadRunFile, InfeasibleConstraint, InvalidGenotype
+from netwright.core.records import IO, Counts
+from netwright.testing.toys import ToySpace
+
+TOY, ANY = ToySpace(), IO(1, 1, 1, 1)  # a toy's params are the sum of its genes, 0 to 36; multiply-adds ten times that
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("params <= 1e6", Constraint("params", "<=", 1e6)),
+        ("  params<1_000_000 ", Constraint("params", "<", 1e6)),
+        ("multiply_adds >= 5.5E+3", Constraint("multiply_adds", ">=", 5500.0)),
+        ("multiply_adds > 7.", Constraint("multiply_adds", ">", 7.0)),
+    ],
+)
+def test_reads(text, expected):
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "params", "params <= ", "params <= -1", "params == 3", "params =< 3", "accuracy > 0.9", "params <= 1e6 or so"]
+    + ["params <= 1e6, params > 3", "3 <= params", "params <= nan", "params <= inf", "params <= 1e", "params <= 0x10"],
+)
+def test_refuses_and_says_how_to_write_it(text):
+    with pytest.raises(BadRunFile, match=r"cannot be read; write it as 'params <= 1e6' or 'multiply_adds < 5e7'"):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["params <= 1__0", "params <= 1_", "params <= 1_.5"])
+def test_refuses_misplaced_underscores(text):
+    with pytest.raises(BadRunFile, match="cannot be read"):
+        parse(text)
+
+
+@given(st.sampled_from(["<=", "<", ">=", ">"]), st.integers(0, 100), st.integers(0, 100))
+def test_compares(comparison, params, bound):
+    compare = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}[comparison]
+    assert parse(f"params {comparison} {bound}").holds(Counts(params, 0)) == compare(params, bound)
+    assert parse(f"multiply_adds {comparison} {bound}").holds(Counts(0, params)) == compare(params, bound)
+
+
+def test_without_constraints_the_space_is_not_wrapped():
+    assert constrain(TOY, ANY, ()) is TOY
+
+
+def test_samples_and_mutants_fit_and_are_the_spaces_own():
+    space = constrain(TOY, ANY, ("params <= 16", "multiply_adds >= 140"))
+    for n in range(50):
+        genotype = space.sample(seeds.rng_for(0, seeds.ASK, n))
+        mutant = space.mutate(genotype, seeds.rng_for(1, seeds.ASK, n))
+        for each in (genotype, mutant):
+            assert 14 <= sum(each) <= 16
+            assert space.is_feasible(each)
+            space.check(each)
+        assert sum(a != b for a, b in zip(genotype, mutant, strict=True)) <= 1
+    assert space.genes == TOY.genes
+    assert (space.key(genotype), space.graph(genotype)) == (TOY.key(genotype), TOY.graph(genotype))
+    assert space.count(genotype, ANY) == TOY.count(genotype, ANY)
+
+
+def test_a_constraint_that_all_samples_meet_changes_no_draw():
+    loose = constrain(TOY, ANY, ("params <= 36",))
+    assert loose.sample(seeds.rng_for(0, seeds.ASK)) == TOY.sample(seeds.rng_for(0, seeds.ASK))
+
+
+def test_says_the_nearest_size_that_was_seen():
+    sizes = []
+
+    class Watched(ToySpace):
+        def count(self, genotype, io):
+            sizes.append(sum(genotype))
+            return super().count(genotype, io)
+
+    with pytest.raises(InfeasibleConstraint) as caught:
+        constrain(Watched(), ANY, ("params <= 0",)).sample(seeds.rng_for(0, seeds.ASK))
+    assert len(sizes) == TRIES
+    assert f"none of 1,000 samples satisfies params <= 0; the smallest params found was {min(sizes)}" in str(caught.value)
+    with pytest.raises(InfeasibleConstraint, match=r"none of 1,000 mutants .*; the largest multiply_adds found was 30$"):
+        constrain(TOY, ANY, ("multiply_adds > 1000",)).mutate(TOY.trivial(), seeds.rng_for(0, seeds.ASK))
+
+
+def test_constraints_that_exclude_each_other_are_both_named():
+    space = constrain(TOY, ANY, ("params < 5", "params > 30"))
+    with pytest.raises(InfeasibleConstraint, match="params < 5 and params > 30; the smallest .*, the largest"):
+        space.sample(seeds.rng_for(0, seeds.ASK))
+
+
+def test_check_refuses_what_does_not_fit():
+    space = Constrained(TOY, ANY, (parse("params <= 1e1"),))
+    space.check((0,) * 12)
+    with pytest.raises(InvalidGenotype, match=r"the network has 36 params; the run asks params <= 10"):
+        space.check((3,) * 12)
+    with pytest.raises(InvalidGenotype, match="gene 0"):
+        space.check((9,) * 12)
+    assert not space.is_feasible((3,) * 12)

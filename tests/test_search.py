@@ -1,0 +1,245 @@
+"""The controller, stepped by hand with the inline executor."""
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from netwright.core import seeds
+from netwright.core.errors import BadRunFile, InvalidGenotype, WorkerError
+from netwright.core.records import Proposal, Result
+from netwright.core.run_file import Limits
+from netwright.executors.inline import Inline
+from netwright.search import Search
+from netwright.stores.memory import MemoryStore
+from netwright.stores.sqlite import SqliteStore
+from netwright.strategies.listed import Listed
+from netwright.strategies.random import RandomSearch
+from netwright.strategies.tournament import Tournament
+from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
+
+SPACE = ToySpace()
+
+
+def searching(store=None, strategy=None, evaluator=None, space=SPACE, **options):
+    evaluator = evaluator or ToyEvaluator(space, ToyTask())
+    strategy = strategy or Tournament(space, initial=10)
+    return Search(space, strategy, store or MemoryStore(), Inline(evaluator), **options)
+
+
+def table(store):
+    return [
+        (t.id, t.proposal, t.key, t.seed, t.status, t.finish, t.result.metrics)
+        for t in sorted(store.finished(), key=lambda t: t.id)
+    ]
+
+
+@dataclass
+class Watcher:
+    told_ids: list = field(default_factory=list)
+
+    def asked(self, trial):
+        pass
+
+    def told(self, trial):
+        self.told_ids.append(trial.id)
+
+    def tick(self):
+        pass
+
+
+@dataclass
+class Failing:
+    """Fails where told."""
+
+    fails: object
+    inner: object = ToyEvaluator(SPACE, ToyTask())
+
+    def evaluate(self, trial, context):
+        if self.fails(trial.id):
+            raise RuntimeError(f"broken at {trial.id}")
+        return self.inner.evaluate(trial, context)
+
+
+def test_a_budget_ends_with_exactly_its_rows():
+    search = searching(limits=Limits(trials=25))
+    assert search.run() == "trials"
+    assert [row[0] for row in table(search.store)] == list(range(1, 26))
+
+
+def test_the_same_seed_gives_the_same_table_and_another_seed_another():
+    first, second, third = (searching(limits=Limits(trials=30), seed=seed) for seed in (5, 5, 6))
+    for search in (first, second, third):
+        search.run()
+    assert table(first.store) == table(second.store) != table(third.store)
+
+
+def test_a_search_in_pieces_is_the_search_in_one(tmp_path):
+    """Every piece has a new controller, a new strategy and a newly opened table."""
+    whole = searching(limits=Limits(trials=40), seed=1)
+    whole.run()
+    for trials in (1, 9, 10, 11, 33, 40):
+        store = SqliteStore(str(tmp_path / "trials.sqlite"))
+        assert searching(store, limits=Limits(trials=trials), seed=1).run() == "trials"
+        pieces = table(store)
+        store.close()
+    assert pieces == table(whole.store)
+
+
+def test_a_controller_that_died_between_claim_and_finish_loses_nothing():
+    whole, store = searching(limits=Limits(trials=20), seed=1), MemoryStore()
+    whole.run()
+    searching(store, limits=Limits(trials=12), seed=1).run()
+    half = searching(store, limits=Limits(trials=20), seed=1)
+    half.replay()
+    half._top_up()
+    store.claim("dead")  # and then everything was killed
+    store.requeue(0.0)
+    searching(store, limits=Limits(trials=20), seed=1).run()
+    assert table(store) == table(whole.store)
+
+
+def test_seeds_of_equal_networks_differ_from_one_asking_to_the_next():
+    search = searching(strategy=Listed(SPACE, ((0,) * 12,), repeats=3), limits=Limits(trials=3))
+    search.run()
+    assert len({row[3] for row in table(search.store)}) == 3
+    assert table(search.store)[1][3] == seeds.trial_seed(0, SPACE.key((0,) * 12), 1)
+
+
+def test_reuse_answers_equal_networks_from_the_table():
+    strategy = Listed(SPACE, ((0,) * 12, (1,) * 12), repeats=3)
+    search = searching(strategy=strategy, limits=Limits(trials=6), reuse=True)
+    search.run()
+    rows = sorted(search.store.finished(), key=lambda t: t.id)
+    assert [row.result.reused for row in rows] == [None, None, 1, 2, 1, 2]
+    assert rows[4].result.metrics == rows[0].result.metrics
+    assert rows[4].result.seconds == 0
+
+
+def test_reuse_does_not_answer_failures_or_other_budgets():
+    @dataclass
+    class Budgets(Listed):
+        def ask(self, rng, pending):
+            proposal = super().ask(rng, pending)
+            return proposal and replace(proposal, budget=self._told)
+
+    for strategy, evaluator in (
+        (Budgets(SPACE, ((0,) * 12,), 3), None),
+        (Listed(SPACE, ((0,) * 12,), 3), Failing(lambda _: True)),
+    ):
+        search = searching(strategy=strategy, evaluator=evaluator, limits=Limits(trials=3), reuse=True)
+        search.run()
+        assert [row.result.reused for row in search.store.finished()] == [None] * 3
+
+
+def test_failures_count_as_rows_and_the_strategy_hears_of_them():
+    watcher = Watcher()
+    search = searching(
+        evaluator=Failing(lambda n: n % 3 == 0), limits=Limits(trials=12, failures_in_a_row=2), observers=(watcher,)
+    )
+    assert search.run() == "trials"
+    assert [row[4] for row in table(search.store)] == ["done", "done", "failed"] * 4
+    assert watcher.told_ids == list(range(1, 13))
+    assert len(search.strategy._ranking) == 8
+
+
+def test_failures_in_a_row_stop_the_search_with_the_last_reason():
+    search = searching(evaluator=Failing(lambda n: n > 3), limits=Limits(trials=100, failures_in_a_row=4))
+    with pytest.raises(WorkerError, match="4 trials failed one after another; the last: RuntimeError: broken at 7"):
+        search.run()
+    assert len(search.store.finished()) == 7
+    mended = searching(search.store, limits=Limits(trials=10, failures_in_a_row=4))
+    assert mended.run() == "trials", "old failures do not count against a new session"
+
+
+def test_a_strategy_with_nothing_left_ends_the_search():
+    search = searching(strategy=Listed(SPACE, ((0,) * 12,)), limits=Limits(trials=10))
+    assert search.run() == "exhausted"
+    assert len(search.store.finished()) == 1
+
+
+def test_hours_end_the_search_over_restarts():
+    store = MemoryStore()
+    store.remember("hours", "2.5")
+    assert searching(store, limits=Limits(hours=2.5)).run() == "hours"
+    assert store.finished() == []
+    assert float(store.recall("hours")) >= 2.5
+
+
+def test_drain_stops_after_the_running_trial():
+    search = searching(limits=Limits(trials=100))
+
+    class Stop(Watcher):
+        def told(self, trial):
+            if trial.id == 5:
+                search.drain()
+
+    search._watchers = Stop()
+    assert search.run() == "drained"
+    assert len(search.store.finished()) == 5
+    assert searching(search.store, limits=Limits(trials=8)).run() == "trials"
+
+
+def test_an_interrupted_trial_is_put_back():
+    @dataclass
+    class Interrupted:
+        def evaluate(self, trial, context):
+            raise KeyboardInterrupt
+
+    search = searching(evaluator=Interrupted(), limits=Limits(trials=3))
+    with pytest.raises(KeyboardInterrupt):
+        search.run()
+    assert [t.status for t in search.store.unfinished()] == ["pending"]
+
+
+def test_refused_proposals_cost_attempts_not_rows():
+    @dataclass
+    class Careless(RandomSearch):
+        def ask(self, rng, pending):
+            proposal = super().ask(rng, pending)
+            return proposal if rng.random() < 0.5 else Proposal((99,) * 12)
+
+    search = searching(strategy=Careless(SPACE), limits=Limits(trials=20))
+    search.run()
+    assert len(search.store.finished()) == 20
+
+    @dataclass
+    class Hopeless(RandomSearch):
+        def ask(self, rng, pending):
+            return Proposal((99,) * 12)
+
+    with pytest.raises(InvalidGenotype, match=r"proposed 100 genotypes that do not fit.*gene 0"):
+        searching(strategy=Hopeless(SPACE), limits=Limits(trials=20)).run()
+
+
+def test_an_objective_nobody_measures_is_named():
+    with pytest.raises(
+        BadRunFile, match=r"'accuracy' was not measured; the evaluator measures: params, valid_accuracy"
+    ):
+        searching(limits=Limits(trials=2), objectives=("accuracy",)).run()
+
+
+def test_prefetch_keeps_rows_ahead():
+    class Asleep(Inline):
+        def poll(self, seconds):
+            seen.append(len(self._job.store.unfinished()))
+            super().poll(seconds)
+
+    seen = []
+    evaluator = ToyEvaluator(SPACE, ToyTask())
+    Search(SPACE, RandomSearch(SPACE), MemoryStore(), Asleep(evaluator), limits=Limits(trials=5), prefetch=2).run()
+    assert max(seen) == 3
+
+
+def test_result_of_a_late_worker_counts_once():
+    """Its row was given to another one meanwhile."""
+    store = MemoryStore()
+    store.add(Proposal((0,) * 12), "key", 1)
+    store.claim("slow")
+    store.beat("slow")
+    store.requeue(0.0)
+    store.claim("quick")
+    store.finish(1, Result({"valid_accuracy": 0.5}))
+    store.finish(1, Result({"valid_accuracy": 0.7}))
+    search = searching(store, limits=Limits(trials=1))
+    search.run()
+    assert [t.result.metrics["valid_accuracy"] for t in store.finished()] == [0.5]
