@@ -32,9 +32,9 @@ def holds_run(folder: Path) -> bool:
     return (folder / TABLE).exists()
 
 
-def open_table(folder: Path, mode: Literal["read", "write"]) -> Store:
+def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
     """The table of a folder. Raises StoreError when there is none, or it cannot be used."""
-    if mode == "read" and not holds_run(folder):
+    if mode != "write" and not holds_run(folder):
         raise StoreError(f"{folder} holds no run ({TABLE} is missing); give the folder that a search wrote to")
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
     return store

@@ -96,14 +96,16 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         result = evaluator.evaluate(trial, context)
         if not isinstance(result, Result):
             raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
-        result = result if result.failure else _finite(result)
+        seconds = result.seconds or time.perf_counter() - start
+        if not result.failure:
+            return _finite(result, seconds)
     except Exception as error:  # any fault of an evaluator is a result
         text = traceback.format_exc(limit=-20)
         result = Result(failure=_failure_of(error), message=text[-MESSAGE_CHARACTERS:])
     return result if result.seconds else replace(result, seconds=time.perf_counter() - start)
 
 
-def _finite(result: Result) -> Result:
+def _finite(result: Result, seconds: float) -> Result:
     """Metrics as plain floats; one that is not finite makes the trial `diverged`."""
     metrics = {}
     for name, value in result.metrics.items():
@@ -113,15 +115,17 @@ def _finite(result: Result) -> Result:
             raise TypeError(f"metric {name!r} is {str(value)[:80]!r}; it must be a number") from None
         if not math.isfinite(metrics[name]):
             message = f"metric {name!r} is {metrics[name]}"
-            return Result(curve=_plain(result.curve), seconds=result.seconds, failure="diverged", message=message)
+            return Result(curve=_plain(result.curve), seconds=seconds, failure="diverged", message=message)
     if not metrics:
         raise TypeError("evaluate returned no metrics and no failure; give at least one metric")
-    return replace(result, metrics=metrics, curve=_plain(result.curve))
+    return Result(metrics, _plain(result.curve), seconds, "", result.message, result.reused)
 
 
 def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     """The curve as plain numbers, points that are not finite left out (JSON has none)."""
-    points = ((int(step), float(value)) for step, value in curve) if curve else ()
+    if not curve:
+        return ()
+    points = ((int(step), float(value)) for step, value in curve)
     return tuple(point for point in points if math.isfinite(point[1]))
 
 

@@ -17,7 +17,7 @@ def worker(
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C."""
     pid = run_folder.controller_pid(folder)
-    store = run_folder.open_table(folder, "write")
+    store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder)
     options = run.executor.options
     post = supervisor.Post(

@@ -65,14 +65,11 @@ def check(genes: Sequence[Gene], genotype: Genotype) -> None:
         raise InvalidGenotype(f"a genotype is a tuple of {len(genes)} numbers, got {type(genotype).__name__}")
     if len(genotype) != len(genes):
         raise InvalidGenotype(f"the genotype has {len(genotype)} values, the space has {len(genes)} genes")
-    for position, (gene, value) in enumerate(zip(genes, genotype, strict=True)):
-        if isinstance(gene, Choice):
-            fits = type(value) is int and 0 <= value < len(gene.options)
-        elif isinstance(gene, Integer):
-            fits = type(value) is int and gene.low <= value <= gene.high
-        else:
-            fits = isinstance(value, int | float) and gene.low <= value <= gene.high  # False for NaN
-        if not fits:
+    for gene, value in zip(genes, genotype, strict=True):
+        if type(gene) is Choice and type(value) is int and 0 <= value < len(gene.options):
+            continue  # nearly all there is, told apart without a call
+        if not _admits(gene, value):
+            position = next(n for n, pair in enumerate(zip(genes, genotype, strict=True)) if not _admits(*pair))
             raise InvalidGenotype(f"gene {position} ({gene.name}) is {value!r}; it takes {_domain(gene)}")
 
 
@@ -167,6 +164,14 @@ def digest(text: str) -> str:
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number that JSON has")
+
+
+def _admits(gene: Gene, value: object) -> bool:
+    if isinstance(gene, Choice):
+        return type(value) is int and 0 <= value < len(gene.options)
+    if isinstance(gene, Integer):
+        return type(value) is int and gene.low <= value <= gene.high
+    return type(value) in (int, float) and gene.low <= value <= gene.high  # type: ignore[operator] # False for NaN
 
 
 def _domain(gene: Gene) -> str:

@@ -11,7 +11,6 @@ edge; a cell whose output cannot be reached is drawn again.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
@@ -154,7 +153,7 @@ class HierarchicalSpace:
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
         """The cell, and below it the motifs that it uses, level by level."""
-        levels = self._resolve(genotype)
+        levels = self.resolve(genotype)
         titles = {
             id(motif): _title(level, number)
             for level, row in enumerate(levels, start=2)
@@ -182,23 +181,17 @@ class HierarchicalSpace:
 
     def cell(self, genotype: Genotype) -> Motif | None:
         """The cell with its dead parts left out; None: its output cannot be reached."""
-        return self._resolve(genotype)[-1][0]
+        return _cell(self, genotype)
 
-    def _resolve(self, genotype: Genotype) -> list[list[Motif | None]]:
-        """The motifs of each level from 2 up."""
-        below: Sequence[str | Motif | None] = tuple(ops.HIERARCHICAL)
-        levels = []
+    def resolve(self, genotype: Genotype) -> list[list[Motif | None]]:
+        """The motifs of each level from 2 up, by number; None where a motif's output cannot be reached."""
+        below: tuple[str | Motif | None, ...] = tuple(ops.HIERARCHICAL)
+        is_unread_kept, levels = self.unread == "build", []
         for spans, nodes in zip(self._spans, self.nodes, strict=True):
-            row = [
-                _prune(
-                    tuple([below[value - 1] if value else None for value in genotype[start:end]]),  # type: ignore[index]
-                    nodes,
-                    self.unread == "build",
-                )
-                for start, end in spans
-            ]
+            prune = _prune if len(spans) == 1 else _prune_known  # cells hardly recur, motifs do
+            row = [prune(genotype[start:end], below, nodes, is_unread_kept) for start, end in spans]
             levels.append(row)
-            below = row
+            below = tuple(row)
         return levels
 
     @property
@@ -257,12 +250,22 @@ def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: in
     return ops.conv_norm_relu(plan, write_motif(plan, operation, x, width), width)
 
 
-@lru_cache(maxsize=65536)
-def _prune(operations: tuple[str | Motif | None, ...], nodes: int, is_unread_kept: bool) -> Motif | None:
-    """The graph of these edge operations without dead parts; None: its output cannot be reached.
+@lru_cache(maxsize=1024)
+def _cell(space: HierarchicalSpace, genotype: Genotype) -> Motif | None:
+    """Remembered, because a proposal is resolved to be mutated, checked and named."""
+    return space.resolve(genotype)[-1][0]
 
-    Remembered, because a child shares all but one motif with its parent, and the motifs of a search are few.
+
+def _prune(values: Genotype, below: tuple[str | Motif | None, ...], nodes: int, is_unread_kept: bool) -> Motif | None:
+    """The graph of these edge values without dead parts; None: its output cannot be reached.
+
+    Args:
+        values: Of the graph's genes: 0 for no edge, else 1 + the position of its operation in `below`.
+        below: The operations of the level below; None acts as no edge.
+        nodes: Of the graph.
+        is_unread_kept: Keep nodes whose output is read by nobody.
     """
+    operations = (below[int(value) - 1] if value else None for value in values)
     edges = [(s, t, op) for (s, t), op in zip(_edges(nodes), operations, strict=True) if op is not None]
     reached = {0}
     for source, target, _ in edges:  # ordered by target, so each source is settled before it is asked for
@@ -278,6 +281,10 @@ def _prune(operations: tuple[str | Motif | None, ...], nodes: int, is_unread_kep
     kept = tuple((numbers[s], numbers[t], op) for s, t, op in edges if s in numbers and t in numbers)
     text = ",".join(f"{s}-{t}:{op if isinstance(op, str) else f'({op.text})'}" for s, t, op in kept)
     return Motif(len(numbers), kept, text)
+
+
+# a child shares all but one motif with its parent
+_prune_known = lru_cache(maxsize=65536)(_prune)
 
 
 @lru_cache(maxsize=64)

@@ -11,8 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,7 +81,8 @@ class SqliteStore:
 
     Args:
         path: The file; made, with its folder, when missing.
-        mode: "write", or "read" for a look that never changes the file.
+        mode: "write" makes the file when missing and checks all of it; "join", for workers, does neither; "read" is for
+            a look that never changes the file.
         synchronous: SQLite's durability; FULL also survives a power loss, at the price of a disk flush per write.
 
     Raises:
@@ -93,29 +93,33 @@ class SqliteStore:
         self,
         path: str,
         *,
-        mode: Literal["write", "read"] = "write",
+        mode: Literal["write", "join", "read"] = "write",
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
     ) -> None:
         self.path = Path(path)
-        self.address = f"sqlite(path={str(self.path.absolute())!r})"
+        self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
         self._birth = 0.0
-        with self._faults():
+        try:
             if mode == "write":
                 _create(self.path)
             self._db = _connect(self.path, mode)
-            self._check()
-            if mode == "write":
+            self._check(is_thorough=mode == "write")
+            if mode != "read":
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
+        except sqlite3.Error as error:
+            raise _fault(self.path, error) from None
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
 
     def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
         """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
         row = (
             _dump(proposal.genotype),
-            _dump(proposal.parents),
+            _dump(proposal.parents) if proposal.parents else "[]",
             proposal.budget,
             proposal.continues,
-            _dump(dict(proposal.notes)),
+            _dump(dict(proposal.notes)) if proposal.notes else "{}",
             key,
             seed,
         )
@@ -229,25 +233,31 @@ class SqliteStore:
         return [_trial(row) for row in self._read(f"SELECT {_COLUMNS} FROM trials WHERE {where}", *values)]
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        with self._lock, self._faults():
-            return list(self._db.execute(query, values))
+        with self._lock:
+            try:
+                return list(self._db.execute(query, values))
+            except sqlite3.Error as error:
+                raise _fault(self.path, error) from None
 
     def _write(self, work: Callable[[Any], Any], statements: int = 1) -> Any:
         """Run `work` as one transaction; a single statement is one by itself."""
-        with self._lock, self._faults():
-            if statements == 1:
-                return work(self._db)
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._lock:
             try:
-                answer = work(self._db)
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
-            return answer
+                if statements == 1:
+                    return work(self._db)
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    answer = work(self._db)
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+                return answer
+            except sqlite3.Error as error:
+                raise _fault(self.path, error) from None
 
-    def _check(self) -> None:
-        """Refuse what is not a whole table of a schema we know."""
+    def _check(self, is_thorough: bool) -> None:
+        """Refuse what is not a table of a schema we know, and, thoroughly, one that is not whole."""
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION:
@@ -256,20 +266,9 @@ class SqliteStore:
             raise StoreError(
                 f"{self.path} has schema {version} of a newer netwright; this one reads up to {VERSION}: upgrade"
             )
-        fault = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        fault = self._db.execute("PRAGMA quick_check(1)").fetchone()[0] if is_thorough else "ok"
         if fault != "ok":
             raise sqlite3.DatabaseError(fault)
-
-    @contextmanager
-    def _faults(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.ProgrammingError:
-            raise  # ours, not the file's
-        except sqlite3.Error as error:
-            raise StoreError(_explain(self.path, error)) from None
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
 
 
 def _create(path: Path) -> None:
@@ -310,26 +309,33 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _explain(path: Path, error: sqlite3.Error) -> str:
+def _fault(path: Path, error: sqlite3.Error) -> Exception:
+    """What to raise for an error of SQLite's: a sentence, or, when it is of our making, the error itself."""
     text = str(error)
+    if isinstance(error, sqlite3.ProgrammingError):
+        return error
     if "full" in text:
-        return f"{path} cannot be written: the disk is full; make room and give the same command again"
+        return StoreError(f"{path} cannot be written: the disk is full; make room and give the same command again")
     if "readonly" in text or "unable to open" in text:
-        return f"{path} cannot be written; check the permissions of the folder"
+        return StoreError(f"{path} cannot be written; check the permissions of the folder")
     if "locked" in text:
-        return f"{path} stayed locked for a minute; close the program that holds it, then give the same command again"
-    return f"{path} is damaged ({text}); keep it aside, and restore a copy or start in another folder"
+        return StoreError(f"{path} stayed locked for a minute; close the program that holds it, then try again")
+    return StoreError(f"{path} is damaged ({text}); keep it aside, and restore a copy or start in another folder")
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
+_DECODER = json.JSONDecoder()
+_dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # dumps would make an encoder for each call
+
+
+def _load(text: str) -> Any:
+    return _DECODER.raw_decode(text)[0]  # loads would look for white space that is not there
 
 
 def _result_row(result: Result) -> tuple[Any, ...]:
     return (
         "failed" if result.failure else "done",
         _dump(dict(result.metrics)),
-        _dump(result.curve),
+        _dump(result.curve) if result.curve else "[]",
         result.seconds,
         result.failure,
         result.message,
@@ -340,17 +346,17 @@ def _result_row(result: Result) -> tuple[Any, ...]:
 def _trial(row: tuple[Any, ...]) -> Trial:
     trial_id, genotype, parents, budget, continues, notes, key, seed, status, finish, *rest = row
     proposal = Proposal(
-        tuple(json.loads(genotype)),
-        () if parents == "[]" else tuple(json.loads(parents)),
+        tuple(_load(genotype)),
+        () if parents == "[]" else tuple(_load(parents)),
         budget,
         continues,
-        {} if notes == "{}" else json.loads(notes),
+        {} if notes == "{}" else _load(notes),
     )
     result = None
     if finish is not None:
         metrics, curve, seconds, failure, message, reused = rest
-        points = () if curve == "[]" else tuple((step, value) for step, value in json.loads(curve))
-        result = Result(json.loads(metrics), points, seconds, failure, message, reused)
+        points = () if curve == "[]" else tuple((step, value) for step, value in _load(curve))
+        result = Result(_load(metrics), points, seconds, failure, message, reused)
     return Trial(trial_id, proposal, key, seed, status, result, None, finish)
 
 
