@@ -19,6 +19,8 @@ verify: $(READY) lint
 bench: $(READY)
 	$(BIN)/pip install -q $(QUIET) -r requirements-bench.lock
 	$(BIN)/python benchmarks/trial_overhead.py
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/start_up.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
