@@ -106,6 +106,8 @@ class Search:
         self.store.requeue(LOST_FOR)
         self.replay()
         self._start = self._tidied = time.monotonic()
+        if self._is_complete():
+            return "trials"
         self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
         try:
             while (ending := self._ending()) is None:
@@ -139,7 +141,7 @@ class Search:
             raise WorkerError(
                 f"{self._failures} trials failed one after another; the last: {self._last_failure.strip()}"
             )
-        if not self._pending and limits.trials is not None and self._told >= limits.trials:
+        if self._is_complete():
             return "trials"
         if not self._pending and self._exhausted:
             return "exhausted"
@@ -151,6 +153,9 @@ class Search:
             return None
         self._take_finished()
         return "hours" if is_late else "drained"
+
+    def _is_complete(self) -> bool:
+        return not self._pending and self.limits.trials is not None and self._told >= self.limits.trials
 
     def _top_up(self) -> None:
         workers = max(self.executor.workers, self._present)

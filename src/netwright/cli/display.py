@@ -14,6 +14,7 @@ from netwright.core.protocols import Store
 from netwright.core.records import Trial
 
 REFRESH = 0.5  # seconds between pictures
+SETTLED = 5.0  # seconds before which a rate says nothing
 BEAT = 30.0  # seconds between plain lines when nothing finishes
 
 
@@ -52,7 +53,7 @@ class Display:
         for trial in trials:
             self._take(trial)
         self._finished_before = self._finished
-        if trials:
+        if trials and self._finished != self._trials:
             self.say(f"going on after {self._finished} finished trials")
 
     def told(self, trial: Trial) -> None:
@@ -95,7 +96,7 @@ class Display:
 
     def _rate(self) -> str:
         here, seconds = self._finished - self._finished_before, time.monotonic() - self._begun
-        if not here:
+        if not here or seconds < SETTLED:
             return ""
         left = f", {clock((self._trials - self._finished) * seconds / here)} left" if self._trials else ""
         return f", {here / seconds * 60:.3g} a minute{left}"

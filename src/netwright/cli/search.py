@@ -165,6 +165,7 @@ class _Run:
             self.console.print(
                 "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out.",
                 highlight=False,
+                soft_wrap=True,
             )
         return _Ending(0, self._facts(store, tested))
 
@@ -179,7 +180,8 @@ class _Run:
         parts = run_file.build(run)
         store, run = run_folder.take(folder, run)
         try:
-            self.console.print(f"training {len(chosen)} networks in full, then testing them", highlight=False)
+            if len(store.finished()) != run.limits.trials:
+                self.console.print(f"training {len(chosen)} networks in full, then testing them", highlight=False)
             if self._control(store, run, parts, folder, "final trainings") == "drained":
                 return INTERRUPTED, []
             rows = finals.results(chosen, objectives.with_scores(store.finished(), run.objectives))
