@@ -181,7 +181,7 @@ class _Run:
         store, run = run_folder.take(folder, run)
         try:
             if len(store.finished()) != run.limits.trials:
-                self.console.print(f"training {len(chosen)} networks in full, then testing them", highlight=False)
+                self.console.print(f"{run.limits.trials} final trainings, then tests", highlight=False)
             if self._control(store, run, parts, folder, "final trainings") == "drained":
                 return INTERRUPTED, []
             rows = finals.results(chosen, objectives.with_scores(store.finished(), run.objectives))

@@ -1,0 +1,175 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwright.core import run_file
+from netwright.core.constraints import Constrained
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
+KEYS = st.from_regex(r"[a-z_]{1,6}", fullmatch=True).filter(lambda key: key != "ref")
+VALUES = st.recursive(
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+OPTIONS = st.dictionaries(KEYS, VALUES, max_size=3)
+REFERENCES = st.builds(Reference, st.from_regex(r"[a-z]{1,6}(\.[a-z]{1,3}:[A-Z])?", fullmatch=True), OPTIONS)
+SOME = st.none() | st.integers(1, 10**9)
+RUNS = st.builds(
+    RunFile,
+    space=REFERENCES,
+    strategy=REFERENCES,
+    task=REFERENCES,
+    evaluator=REFERENCES,
+    executor=REFERENCES,
+    seed=st.integers(0, 2**63 - 1),
+    objectives=st.lists(st.from_regex("-?[a-z_]{1,9}", fullmatch=True), min_size=1, max_size=3).map(tuple),
+    constraints=st.lists(WORDS, max_size=2).map(tuple),
+    reuse=st.booleans(),
+    threads_per_trial=SOME,
+    keep=st.sampled_from(["none", "all"]),
+    limits=st.builds(Limits, trials=SOME, hours=st.none() | st.floats(0, exclude_min=True, allow_nan=False)),
+    final=st.none() | OPTIONS,
+)
+
+
+@given(RUNS)
+def test_toml_gives_the_run_back(run):
+    assert run_file.from_toml(run_file.to_toml(run)) == run
+
+
+@given(RUNS)
+def test_a_file_gives_the_run_back(tmp_path_factory, run):
+    path = tmp_path_factory.getbasetemp() / "run.toml"
+    path.write_bytes(run_file.to_toml(run).encode())
+    assert run_file.from_tables(run_file.read(path)) == run
+
+
+@pytest.mark.xfail(strict=True, reason="'no failure limit' is left out of the file, and reads back as the default 5")
+def test_a_limit_that_was_switched_off_stays_off():
+    run = RunFile(limits=Limits(failures_in_a_row=None))
+    assert run_file.from_toml(run_file.to_toml(run)) == run
+
+
+@pytest.mark.xfail(strict=True, reason="TOML has no null: an option that is None cannot be stored")
+def test_an_option_that_is_none_can_be_stored():
+    run = RunFile(evaluator=Reference("training", {"epochs": None, "steps": 5}))
+    text = run_file.to_toml(run)
+    assert run_file.from_toml(text).evaluator.options["steps"] == 5
+
+
+def test_an_empty_file_is_a_whole_run():
+    assert run_file.from_toml("") == RunFile()
+    assert run_file.to_tables(RunFile())["limits"] == {"failures_in_a_row": 5}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'strategy = "tournament(initial=10, share=0.1)"',
+        'strategy = {ref = "tournament", initial = 10, share = 0.1}',
+        'strategy = {ref = "tournament(initial=99, share=0.1)", initial = 10}',
+        '[strategy]\nref = "tournament"\ninitial = 10\nshare = 0.1',
+    ],
+)
+def test_references_are_read_in_every_form(text):
+    assert run_file.from_toml(text).strategy == Reference("tournament", {"initial": 10, "share": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"sede": 1}, "the run file has no setting 'sede'; it takes space, strategy, .*, seed, objectives,"),
+        (
+            {"limits": {"trails": 1}},
+            r"the run file has no setting 'limits\.trails'; it takes trials, hours, failures_in",
+        ),
+        ({"seed": "x"}, "seed is 'x': should be a valid integer"),
+        ({"seed": 1.5}, "seed is 1.5: should be a valid integer"),
+        ({"seed": -1}, r"seed must be a whole number from 0 to 2\*\*63 - 1, got -1"),
+        ({"seed": 2**63}, "seed must be a whole number"),
+        ({"limits": {"trials": "many"}}, r"limits\.trials is 'many': should be a valid integer"),
+        ({"limits": {"trials": 0}}, "trials must be greater than 0, got 0"),
+        ({"limits": {"hours": -0.5}}, "hours must be greater than 0, got -0.5"),
+        ({"limits": {"hours": math.nan}}, "hours must be greater than 0, got nan"),
+        ({"limits": {"failures_in_a_row": 0}}, "failures_in_a_row must be greater than 0, got 0"),
+        ({"limits": 3}, "limits is 3: should be a dictionary"),
+        ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a valid tuple"),
+        ({"objectives": []}, "objectives must name at least one metric"),
+        ({"objectives": ["params", "-"]}, "objectives must name at least one metric"),
+        ({"constraints": ["params < 1", 2]}, r"constraints\.1 is 2: should be a valid string"),
+        ({"threads_per_trial": 0}, "threads_per_trial must be at least 1, got 0"),
+        ({"keep": "some"}, "keep is 'some': should be 'none' or 'all'"),
+        ({"reuse": "perhaps"}, "reuse is 'perhaps': should be a valid boolean"),
+        ({"final": 3}, "final is 3: should be a valid dictionary"),
+    ],
+)
+def test_says_which_setting_is_wrong_and_what_it_takes(tables, message):
+    with pytest.raises(BadRunFile, match=message):
+        run_file.from_tables(tables)
+
+
+@pytest.mark.parametrize("value", [3, {"channels": 3}, {"ref": 3}, ["hierarchical"], None])
+def test_a_plug_in_must_be_named(value):
+    with pytest.raises(BadReference, match=r"space is .*: write a name, or a table with ref = \"name\" and options"):
+        run_file.from_tables({"space": value})
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(BadRunFile, match=r"run file .*none\.toml cannot be read: No such file or directory"):
+        run_file.read(tmp_path / "none.toml")
+    with pytest.raises(BadRunFile, match="cannot be read: Is a directory"):
+        run_file.read(tmp_path)
+
+
+def test_a_file_that_is_no_text_or_no_toml_is_refused(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_bytes(b'space = "\xff\xfe"')
+    with pytest.raises(BadRunFile, match="cannot be read: it is not UTF-8 text"):
+        run_file.read(path)
+    path.write_text("seed = \nspace = 3")
+    with pytest.raises(BadRunFile, match=r"is not valid TOML: Invalid value \(at line 1"):
+        run_file.read(path)
+    path.write_text("seed = 1\nseed = 2")
+    with pytest.raises(BadRunFile, match="is not valid TOML"):
+        run_file.read(path)
+
+
+TOYS = "netwright.testing.toys"
+RUN = RunFile(
+    space=Reference(f"{TOYS}:ToySpace", {"length": 5}),
+    strategy=Reference("tournament", {"initial": 3}),
+    task=Reference(f"{TOYS}:ToyTask"),
+    evaluator=Reference(f"{TOYS}:ToyEvaluator", {"noise": 0.0}),
+    executor=Reference("inline"),
+    objectives=("-params",),
+)
+
+
+def test_builds_and_wires_every_object():
+    parts = run_file.build(RUN)
+    assert parts.strategy.space is parts.space
+    assert parts.strategy.objectives == ("-params",)
+    assert parts.evaluator.task is parts.task
+    assert (parts.space.length, parts.strategy.initial, parts.evaluator.noise) == (5, 3, 0.0)
+    assert run_file.build_evaluator(RUN) == parts.evaluator
+
+
+def test_constraints_wrap_the_space_and_are_checked():
+    run = RunFile(**{**vars(RUN), "constraints": ("params <= 7",)})
+    assert isinstance(run_file.build(run).strategy.space, Constrained)
+    with pytest.raises(BadRunFile, match="constraint 'size < 3' cannot be read"):
+        run_file.build(RunFile(**{**vars(RUN), "constraints": ("size < 3",)}))
+
+
+def test_override_replaces_some_options_of_one_plug_in():
+    run = run_file.override(RUN, "space", {"options": 7})
+    assert run.space == Reference(f"{TOYS}:ToySpace", {"length": 5, "options": 7})
+    assert run_file.override(run, "space", {"length": 6}).space.options == {"length": 6, "options": 7}
+    assert run.strategy is RUN.strategy
+    assert RUN.space.options == {"length": 5}

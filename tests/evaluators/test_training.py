@@ -1,0 +1,284 @@
+import math
+from dataclasses import dataclass, field, replace
+
+import pytest
+import torch
+
+from netwright import worker
+from netwright.core.errors import BadReference
+from netwright.core.records import Proposal, Trial
+from netwright.evaluators.training import Training
+from netwright.spaces.hierarchical import HierarchicalSpace
+from netwright.stores.memory import MemoryStore
+from netwright.tasks.digits import Digits
+from netwright.training import loop
+from netwright.worker import WorkerContext
+
+MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
+SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
+# motif 1: separable 3x3 and a max pooling beside it; the cell: motif 1 twice and a short cut
+GENOTYPE = (3, 4, 6, 1, 0, 1, 1, 1, 1)
+TASK = Digits(train_limit=100)
+
+
+@dataclass
+class Watched:
+    """A space that keeps the networks it built, and what their first weights were."""
+
+    space: HierarchicalSpace = SPACE
+    built: list = field(default_factory=list)
+    drawn: list = field(default_factory=list)
+
+    def build(self, genotype, io, rng):
+        self.built.append(self.space.build(genotype, io, rng))
+        self.drawn.append(next(self.built[-1].parameters()).detach().clone())
+        return self.built[-1]
+
+    def count(self, genotype, io):
+        return self.space.count(genotype, io)
+
+
+class Counted:
+    """Digits that note which splits were read, and how many images of them."""
+
+    io = TASK.io
+
+    def __init__(self, task=TASK):
+        self.task, self.read = task, []
+
+    def __getattr__(self, name):
+        return getattr(self.task, name)
+
+    def batches(self, split, size, rng):
+        for images, labels in self.task.batches(split, size, rng):
+            self.read.append((split, len(labels), rng is not None))
+            yield images, labels
+
+
+def _trial(seed=7, budget=None):
+    return Trial(1, Proposal(GENOTYPE, budget=budget), "key", seed, "running")
+
+
+def _context(**changed):
+    return WorkerContext(MemoryStore(), None, 1, **changed)
+
+
+def _evaluate(space=None, task=TASK, seed=7, budget=None, context=None, **settings):
+    evaluator = Training(
+        space or SPACE, task, **{"batch": 25, **({} if "epochs" in settings else {"steps": 5}), **settings}
+    )
+    return evaluator.evaluate(_trial(seed, budget), context or _context())
+
+
+def _exact(result):
+    return {name: value for name, value in result.metrics.items() if name not in MEASURED_IN_TIME}, result.curve
+
+
+def test_measures_everything_that_is_promised():
+    result = _evaluate()
+    assert list(result.metrics) == [
+        *("valid_accuracy", "valid_loss", "train_loss", "params", "multiply_adds"),
+        *("seconds", "images_per_second", "peak_memory_mb"),
+    ]
+    counts = SPACE.count(GENOTYPE, TASK.io)
+    assert (result.metrics["params"], result.metrics["multiply_adds"]) == (counts.params, counts.multiply_adds)
+    assert 0 <= result.metrics["valid_accuracy"] <= 1
+    assert result.failure == ""
+    assert 0 < result.metrics["seconds"] <= result.seconds + 1e-9
+    assert result.curve == ((5, result.metrics["valid_accuracy"]),)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    spaces = Watched(), Watched()
+    one, other = (_evaluate(space, epochs=2, curve_every=1) for space in spaces)
+    assert _exact(one) == _exact(other)
+    for a, b in zip(spaces[0].built[0].state_dict().values(), spaces[1].built[0].state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_another_seed_gives_another_network():
+    spaces = Watched(), Watched()
+    one, other = (_evaluate(space, seed=seed) for seed, space in enumerate(spaces))
+    assert one.metrics["train_loss"] != other.metrics["train_loss"]
+    weights = [space.drawn[0] for space in spaces]
+    assert not torch.equal(*weights)
+
+
+def test_the_global_generator_is_neither_read_nor_moved():
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.random.get_rng_state()
+        results.append(_exact(_evaluate()))
+        assert torch.equal(state, torch.random.get_rng_state())
+    assert results[0] == results[1]
+
+
+def test_looking_more_often_changes_no_result():
+    often, seldom = _evaluate(epochs=3, curve_every=1), _evaluate(epochs=3)
+    assert _exact(often)[0] == _exact(seldom)[0]
+    assert [step for step, _ in often.curve] == [4, 8, 12]
+    assert [step for step, _ in seldom.curve] == [12]
+    assert often.curve[-1] == seldom.curve[-1] == (12, often.metrics["valid_accuracy"])
+    assert [step for step, _ in _evaluate(epochs=5, curve_every=2).curve] == [8, 16, 20]
+
+
+@pytest.mark.parametrize(
+    ("settings", "budget", "steps"),
+    [
+        ({"steps": 3}, None, 3),
+        ({"steps": 6}, None, 6),
+        ({"steps": 3}, 5, 5),
+        ({"epochs": 2}, None, 8),
+        ({"epochs": 2}, 1, 4),
+        ({"epochs": 1, "batch": 30}, None, 3),
+    ],
+)
+def test_trains_exactly_as_long_as_asked(monkeypatch, settings, budget, steps):
+    """100 images make 4 batches of 25, or 3 of 30. A budget counts what the evaluator counts."""
+    calls, step = [], torch.optim.SGD.step
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self, *args: calls.append(1) or step(self, *args))
+    task = Counted()
+    assert _evaluate(task=task, budget=budget, **settings).curve[-1][0] == steps
+    assert len(calls) == steps
+    trained = [count for split, count, is_training in task.read if is_training and split == "train"]
+    assert set(trained) == {settings.get("batch", 25)}
+
+
+def test_without_steps_or_epochs_there_are_ten_epochs():
+    assert _evaluate(epochs=None, batch=100).curve[-1][0] == 10
+
+
+def test_a_search_never_reads_the_test_images():
+    task = Counted()
+    _evaluate(task=task, epochs=1, curve_every=1)
+    assert {split for split, _, _ in task.read} == {"train", "valid"}
+
+
+def test_before_the_test_both_other_splits_are_trained_on():
+    task = Counted()
+    result = _evaluate(task=task, epochs=1, split="test")
+    assert {split for split, _, is_training in task.read if is_training} == {"train+valid"}
+    assert {split for split, _, is_training in task.read if not is_training} == {"test"}
+    assert {"test_accuracy", "test_loss"} < set(result.metrics)
+    assert result.curve == (((100 + 360) // 25, result.metrics["test_accuracy"]),)
+
+
+def test_repeats_are_averaged_and_their_deviation_stated():
+    space = Watched()
+    result = _evaluate(space, repeats=3)
+    assert len(space.built) == 3
+    assert not torch.equal(*space.drawn[:2])
+    found = [loop.measure(net, TASK, "valid", torch.channels_last) for net in space.built]
+    losses = [each["loss"] for each in found]
+    mean = sum(losses) / 3
+    sd = math.sqrt(sum((loss - mean) ** 2 for loss in losses) / 2)
+    assert result.metrics["valid_loss"] == pytest.approx(mean)
+    assert result.metrics["valid_loss_sd"] == pytest.approx(sd)
+    assert result.curve == ((5, found[0]["accuracy"]),), "the curve is the first training's"
+    assert "valid_accuracy_sd" not in _evaluate().metrics
+    assert _exact(result) == _exact(_evaluate(repeats=3))
+
+
+def test_divergence_is_a_result_with_step_and_rate():
+    result = _evaluate(lr=1e9, epochs=30, curve_every=1)
+    assert (result.failure, result.metrics) == ("diverged", {})
+    assert result.seconds > 0
+    step, rate = result.message.removeprefix("the loss is ").split(" at step ")[1].split(", learning rate ")
+    assert 0 < int(step) <= 120
+    assert 0 < float(rate) <= 1e9
+
+
+@pytest.mark.parametrize("is_diverging", [False, True])
+def test_threads_are_the_contexts_and_are_given_back(monkeypatch, is_diverging):
+    during, train = [], loop.train
+    monkeypatch.setattr(
+        loop, "train", lambda *args, **kwargs: during.append(torch.get_num_threads()) or train(*args, **kwargs)
+    )
+    before = torch.get_num_threads()
+    _evaluate(context=_context(threads=before + 1), lr=1e9 if is_diverging else 0.1)
+    assert (during, torch.get_num_threads()) == ([before + 1], before)
+
+
+def test_threads_are_given_back_after_an_error(monkeypatch):
+    monkeypatch.setattr(loop, "train", lambda *args, **kwargs: 1 / 0)
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError):
+        _evaluate(context=_context(threads=before + 1))
+    assert torch.get_num_threads() == before
+
+
+def test_reports_every_pass_of_every_repeat():
+    said = []
+    context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or True)
+    _evaluate(epochs=2, repeats=2, context=context)
+    assert said == [(step, {"train_loss"}) for step in (4, 8, 12, 16)]
+
+
+def test_a_report_that_answers_stop_stops_the_training():
+    steps = []
+    context = _context(on_report=lambda step, _: steps.append(step) or False)
+    with pytest.raises(loop.Stopped, match="stopped at step 4"):
+        _evaluate(epochs=30, context=context)
+    evaluator = Training(SPACE, TASK, epochs=30, batch=25)
+    result = worker.evaluate(evaluator, _trial(), context)
+    assert (result.failure, steps) == ("error", [4, 4])
+    assert "stopped at step 4" in result.message
+
+
+def test_a_batch_larger_than_the_split_trains_on_the_whole_split():
+    task = Counted()
+    assert _evaluate(task=task, batch=4096, epochs=3).curve[-1][0] == 3
+    assert [count for split, count, is_training in task.read if is_training] == [100] * 3
+
+
+def test_the_schedule_is_the_one_asked_for(monkeypatch):
+    rates, step = [], torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda self, *a: rates.append(self.param_groups[0]["lr"]) or step(self, *a)
+    )
+    _evaluate(steps=4, lr=0.2)
+    assert rates == pytest.approx([0.2, 0.2 * (2 + math.sqrt(2)) / 4, 0.1, 0.2 * (2 - math.sqrt(2)) / 4])
+    rates.clear()
+    _evaluate(steps=4, lr=0.2, schedule="step", milestones=(0.5, 0.75), factor=0.5)
+    assert rates == pytest.approx([0.2, 0.2, 0.1, 0.05])
+
+
+def test_momentum_and_weight_decay_reach_the_optimizer(monkeypatch):
+    made, init = [], torch.optim.SGD.__init__
+    monkeypatch.setattr(torch.optim.SGD, "__init__", lambda self, *a, **k: made.append(k) or init(self, *a, **k))
+    _evaluate(momentum=0.5, weight_decay=0.01)
+    assert (made[0]["momentum"], made[0]["weight_decay"]) == (0.5, 0.01)
+
+
+def test_a_network_that_trains_longer_is_better():
+    long, short = _evaluate(epochs=30, lr=0.05), _evaluate(steps=1, lr=0.05)
+    assert long.metrics["train_loss"] < short.metrics["train_loss"]
+    assert long.metrics["valid_accuracy"] > 0.4 > short.metrics["valid_accuracy"]
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_the_memory_format_changes_no_more_than_rounding(is_last):
+    result = _evaluate(steps=1, channels_last=is_last)
+    assert result.metrics["train_loss"] == pytest.approx(_evaluate(steps=1).metrics["train_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 1, "steps": 1}, "evaluator.epochs and evaluator.steps are both given; give one of them"),
+        ({"epochs": 0}, "evaluator.epochs is 0; it must be greater than 0"),
+        ({"steps": -1}, "evaluator.steps is -1; it must be"),
+        ({"batch": 0}, "evaluator.batch is 0; it must be"),
+        ({"repeats": 0}, "evaluator.repeats is 0; it must be"),
+        ({"lr": math.nan}, "evaluator.lr is nan; it must be"),
+    ],
+)
+def test_settings_that_train_nothing_are_refused(settings, message):
+    with pytest.raises(BadReference, match=message):
+        Training(SPACE, TASK, **settings)
+
+
+def test_settings_are_replaced_like_any_dataclass():
+    evaluator = Training(SPACE, TASK, steps=5)
+    assert replace(evaluator, lr=0.5) == Training(SPACE, TASK, steps=5, lr=0.5)

@@ -1,0 +1,58 @@
+"""What the documents say can be done can be done: Python runs, commands run or at least parse, links lead somewhere."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from netwright.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def _blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_runs(page):
+    """The blocks of a page are one program."""
+    names = {"__name__": "docs"}
+    for block in _blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_are_known(page, capsys, tmp_path, monkeypatch):
+    """Those about the zoo and the lists are run; of the others the options are looked up."""
+    monkeypatch.chdir(tmp_path)
+    commands = [line for block in _blocks(page, "sh") for line in block.splitlines() if line.startswith("netwright ")]
+    for command in commands:
+        words = shlex.split(command, comments=True)[1:]
+        if words[0] == "list" or words[1:2] == ["zoo:hierarchical"]:
+            with pytest.raises(SystemExit) as left:
+                main(words)
+            assert not left.value.code, command
+            continue
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main([words[0], "--help"])
+        listed = capsys.readouterr().out
+        for word in words:
+            assert not re.fullmatch(r"--\w+", word) or word in listed, f"{command}: {word} is no option"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_recipes_and_plug_ins_are_listed():
+    """Every plug-in has its line in the documents, every make target its place."""
+    for folder, page in (("spaces", "spaces"), ("strategies", "strategies"), ("tasks", "tasks")):
+        text = (ROOT / "docs" / f"{page}.md").read_text()
+        for path in (ROOT / "src" / "netwright" / folder).glob("[a-z]*.py"):
+            assert f"`{path.stem}`" in text, f"docs/{page}.md has no line for {path.stem}"
