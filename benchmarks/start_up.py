@@ -24,7 +24,7 @@ from netwright.core.records import Proposal
 from netwright.core.run_file import RunFile
 from netwright.evaluators.training import Training
 from netwright.stores.sqlite import SqliteStore
-from netwright.tasks.digits import Digits
+from netwright.tasks.digits import digits
 from netwright.training import loop
 from netwright.zoo.hierarchical import plugin as published
 
@@ -51,7 +51,7 @@ def warm_trials(folder: Path, repeats: int) -> results.Row:
     """Seconds of a trial outside `loop.train` and `loop.measure`, after one trial to warm up."""
     torch.set_num_threads(1)
     store = SqliteStore(str(folder / "warm.sqlite"))
-    evaluator = Training(published.space, Digits(), epochs=1)
+    evaluator = Training(published.space, digits(), epochs=1)
     inside = 0.0
     train, measure = loop.train, loop.measure
 

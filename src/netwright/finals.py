@@ -72,7 +72,7 @@ def run_of(run: RunFile, chosen: Sequence[Candidate]) -> RunFile:
         objectives=(run.objectives[0].replace("valid_", "test_"),),
         constraints=(),
         reuse=False,
-        limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=None),
+        limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=0),
         final=None,
     )
 

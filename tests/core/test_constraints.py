@@ -38,7 +38,6 @@ def test_refuses_and_says_how_to_write_it(text):
         parse(text)
 
 
-@pytest.mark.xfail(strict=True, reason="parse passes misplaced underscores on to float(), which raises ValueError")
 @pytest.mark.parametrize("text", ["params <= 1__0", "params <= 1_", "params <= 1_.5"])
 def test_refuses_misplaced_underscores(text):
     with pytest.raises(BadRunFile, match="cannot be read"):

@@ -4,13 +4,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 import torch
 
-from netwright import worker
 from netwright.core.errors import BadReference
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
-from netwright.tasks.digits import Digits
+from netwright.tasks.digits import digits
 from netwright.training import loop
 from netwright.worker import WorkerContext
 
@@ -18,7 +17,7 @@ MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
 SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
 # motif 1: separable 3x3 and a max pooling beside it; the cell: motif 1 twice and a short cut
 GENOTYPE = (3, 4, 6, 1, 0, 1, 1, 1, 1)
-TASK = Digits(train_limit=100)
+TASK = digits(train_limit=100)
 
 
 @dataclass
@@ -218,12 +217,13 @@ def test_reports_every_pass_of_every_repeat():
 def test_a_report_that_answers_stop_stops_the_training():
     steps = []
     context = _context(on_report=lambda step, _: steps.append(step) or False)
-    with pytest.raises(loop.Stopped, match="stopped at step 4"):
-        _evaluate(epochs=30, context=context)
-    evaluator = Training(SPACE, TASK, epochs=30, batch=25)
-    result = worker.evaluate(evaluator, _trial(), context)
-    assert (result.failure, steps) == ("error", [4, 4])
-    assert "stopped at step 4" in result.message
+    result = _evaluate(epochs=30, context=context)
+    assert (result.failure, result.message, steps) == ("error", "stopped at step 4", [4])
+
+
+def test_a_budget_below_one_is_an_error():
+    with pytest.raises(ValueError, match="budget is 0; it must be at least 1"):
+        Training(SPACE, TASK).evaluate(_trial(budget=0), _context())
 
 
 def test_a_batch_larger_than_the_split_trains_on_the_whole_split():

@@ -30,7 +30,7 @@ def search(folder, fault, trials=4, evaluator="tests.faulty:Evaluator", every=2,
     store = SqliteStore(str(folder / "trials.sqlite"))
     store.remember("run", run_file.to_toml(run))
     executor = Processes(**{"workers": 1, **options})
-    limits = Limits(trials=trials, failures_in_a_row=None)
+    limits = Limits(trials=trials, failures_in_a_row=0)
     ending = Search(ToySpace(), RandomSearch(ToySpace()), store, executor, limits=limits, folder=folder).run()
     assert ending == "trials"
     rows = sorted(store.finished(), key=lambda trial: trial.id)

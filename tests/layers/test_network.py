@@ -101,7 +101,6 @@ def test_relu_works_in_place_only_where_nobody_else_reads():
     assert [net._steps[position - 1][0] is F.relu_ for position in relus] == [True, False, False]
 
 
-@pytest.mark.xfail(strict=True, reason="the second ReLU overwrites what the first one's gradient needs")
 def test_a_relu_of_a_relu_has_a_gradient():
     writer = PlanWriter(IMAGES)
     writer.linear(writer.mean(writer.relu(writer.relu(writer.conv(0, 2)))), 4)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from netwright.core.errors import BadReference
-from netwright.tasks.cifar10 import Cifar10
+from netwright.tasks.cifar10 import cifar10
 from netwright.testing.tasks import check_task
 
 
@@ -29,30 +29,30 @@ def folder(tmp_path):
 
 
 def test_keeps_the_contract(folder):
-    check_task(Cifar10(str(folder), valid=50))
+    check_task(cifar10(str(folder), valid=50))
 
 
 def test_splits_are_disjoint_and_stratified(folder):
-    task = Cifar10(str(folder), valid=50)
-    levels = {s: {int(x) for x in task._data.splits[s].images[:, 0, 0, 0]} for s in ("train", "valid")}
+    task = cifar10(str(folder), valid=50)
+    levels = {s: {int(x) for x in task.data.splits[s].images[:, 0, 0, 0]} for s in ("train", "valid")}
     assert not levels["train"] & levels["valid"]
-    assert np.bincount(task._data.splits["valid"].labels.numpy()).tolist() == [5] * 10
+    assert np.bincount(task.data.splits["valid"].labels.numpy()).tolist() == [5] * 10
 
 
 def test_training_crops_are_smaller_and_evaluation_is_whole(folder):
-    task = Cifar10(str(folder), valid=50, crop=24)
+    task = cifar10(str(folder), valid=50, crop=24)
     assert next(task.batches("train", 8, np.random.default_rng(0)))[0].shape == (8, 3, 24, 24)
     assert next(task.batches("valid", 8, None))[0].shape == (8, 3, 32, 32)
 
 
 def test_says_what_is_missing(tmp_path):
     with pytest.raises(BadReference, match=r"holds no train\*\.parquet"):
-        Cifar10(str(tmp_path))
+        cifar10(str(tmp_path))
 
 
 @pytest.mark.skipif("NETWRIGHT_DATA" not in os.environ, reason="NETWRIGHT_DATA names no folder with cifar10/")
 def test_reads_the_published_images():
-    task = Cifar10(str(Path(os.environ["NETWRIGHT_DATA"]) / "cifar10"), train_limit=500)
+    task = cifar10(str(Path(os.environ["NETWRIGHT_DATA"]) / "cifar10"), train_limit=500)
     assert [task.examples(s) for s in ("train", "valid", "test")] == [500, 100, 100]
     images, labels = next(task.batches("test", 100, None))
     assert images.std().item() == pytest.approx(1.0, abs=0.1)

@@ -6,9 +6,9 @@ from sklearn.datasets import load_digits
 from netwright.core import seeds
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.tasks.digits import Digits
+from netwright.tasks.digits import digits
 
-ALL = Digits()
+ALL = digits()
 PARTS = ("train", "valid", "test")
 
 
@@ -27,17 +27,17 @@ def test_sizes():
 
 def test_splits_are_all_images_once_each():
     pixels = (load_digits().images * 15).astype(np.uint8)
-    ours = torch.cat([ALL._data.splits[split].images[:, 0] for split in PARTS]).numpy()
+    ours = torch.cat([ALL.data.splits[split].images[:, 0] for split in PARTS]).numpy()
     assert sorted(map(bytes, ours)) == sorted(map(bytes, pixels))
 
 
 def test_images_keep_their_labels():
-    digits = load_digits()
+    bunch = load_digits()
     label_of = {
-        bytes((image * 15).astype(np.uint8)): label for image, label in zip(digits.images, digits.target, strict=True)
+        bytes((image * 15).astype(np.uint8)): label for image, label in zip(bunch.images, bunch.target, strict=True)
     }
     for split in PARTS:
-        part = ALL._data.splits[split]
+        part = ALL.data.splits[split]
         assert all(
             label_of[bytes(image.numpy())] == label for image, label in zip(part.images, part.labels, strict=True)
         )
@@ -52,58 +52,56 @@ def test_splits_are_stratified():
 
 @pytest.mark.parametrize("limit", [10, 11, 57, 100, 333, 777, 1067, 1077, 5000])
 def test_a_limit_takes_part_of_the_training_images_and_leaves_the_others(limit):
-    task = Digits(train_limit=limit)
+    task = digits(train_limit=limit)
     assert task.examples("train") == min(limit, 1077)
     counts = np.bincount(_labels(task, "train").numpy(), minlength=10)
     assert counts.min() >= 1
     assert np.abs(counts - min(limit, 1077) / 10).max() <= 0.06 * limit + 1
     for split in ("valid", "test"):
-        assert torch.equal(task._data.splits[split].images, ALL._data.splits[split].images)
-    whole = {bytes(image.numpy()) for image in ALL._data.splits["train"].images}
-    assert {bytes(image.numpy()) for image in task._data.splits["train"].images} <= whole
+        assert torch.equal(task.data.splits[split].images, ALL.data.splits[split].images)
+    whole = {bytes(image.numpy()) for image in ALL.data.splits["train"].images}
+    assert {bytes(image.numpy()) for image in task.data.splits["train"].images} <= whole
 
 
-@pytest.mark.xfail(strict=True, reason="scikit-learn refuses to leave fewer images than there are classes")
 def test_a_limit_just_below_all_images_works():
     for limit in range(1068, 1077):
-        assert Digits(train_limit=limit).examples("train") == limit
+        assert digits(train_limit=limit).examples("train") == limit
 
 
 def test_another_seed_splits_otherwise_and_the_same_alike():
     def tests(seed):
-        return Digits(split_seed=seed)._data.splits["test"].images
+        return digits(split_seed=seed).data.splits["test"].images
 
     assert torch.equal(tests(3), tests(3))
     assert not torch.equal(tests(3), tests(4))
-    assert torch.equal(tests(0), ALL._data.splits["test"].images)
+    assert torch.equal(tests(0), ALL.data.splits["test"].images)
 
 
 def test_normalized_by_the_training_images_alone():
-    pixels = ALL._data.splits["train"].images.double() / 255
-    assert ALL._data.mean.item() == pytest.approx(pixels.mean().item())
-    assert ALL._data.sd.item() == pytest.approx(pixels.std(unbiased=False).item())
+    pixels = ALL.data.splits["train"].images.double() / 255
+    assert ALL.data.mean.item() == pytest.approx(pixels.mean().item())
+    assert ALL.data.sd.item() == pytest.approx(pixels.std(unbiased=False).item())
     assert _images(ALL, "train").mean().item() == pytest.approx(0.0, abs=1e-5)
     assert _images(ALL, "test").mean().item() != pytest.approx(0.0, abs=1e-5)
 
 
 def test_training_images_move_and_are_cut_as_asked():
     def batch(**options):
-        return next(Digits(train_limit=100, **options).batches("train", 100, seeds.rng_for(0, seeds.TRAIN)))[0]
+        return next(digits(train_limit=100, **options).batches("train", 100, seeds.rng_for(0, seeds.TRAIN)))[0]
 
     still, moved, cut = batch(padding=0), batch(padding=1), batch(padding=0, cutout=3)
     assert not torch.equal(still, moved)
     assert 0.3 < (still == moved).flatten(1).all(1).float().mean() * 9 < 3, "about a ninth stays where it was"
     holes = (still != cut).flatten(1).sum(1)
     assert 0 < holes.max() <= 9
-    plain = next(Digits(train_limit=100, padding=2, cutout=4).batches("train", 100, None))[0]
-    assert torch.equal(plain, _images(Digits(train_limit=100), "train")), "only training passes are augmented"
+    plain = next(digits(train_limit=100, padding=2, cutout=4).batches("train", 100, None))[0]
+    assert torch.equal(plain, _images(digits(train_limit=100), "train")), "only training passes are augmented"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split_seed": -1}, r"task.split_seed is -1; it must be from 0 to 2\*\*32 - 1"),
-        ({"split_seed": 2**32}, "task.split_seed is 4294967296"),
+        ({"split_seed": -1}, "task.split_seed is -1; it must be at least 0"),
         ({"train_limit": 9}, "task.train_limit is 9; it must be at least 10, one image per class"),
         ({"padding": -1}, "task.padding is -1; it must be at least 0"),
         ({"cutout": -2}, "task.cutout is -2; it must be at least 0"),
@@ -111,7 +109,7 @@ def test_training_images_move_and_are_cut_as_asked():
 )
 def test_settings_out_of_range_are_refused(options, message):
     with pytest.raises(BadReference, match=message):
-        Digits(**options)
+        digits(**options)
 
 
 def test_loss_and_metrics_by_hand():

@@ -1,10 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from netwright.core import seeds
-from netwright.training.images import Augmentation, ImageSplits, LabeledImages, classification_metrics
+from netwright.core.records import IO
+from netwright.training.images import Augmentation, ImageClassification, ImageSplits, LabeledImages, stratified_order
 
 PLAIN = Augmentation()
 
@@ -104,6 +106,16 @@ def test_crops_flips_and_cutout_are_applied():
 
 def test_classification_metrics_by_hand():
     outputs = torch.tensor([[0.0, 0.0], [0.0, math.log(3)], [100.0, 0.0]])
-    found = classification_metrics(outputs, torch.tensor([0, 0, 0]))
+    found = ImageClassification(IO(1, 1, 1, 3), None).metrics(outputs, torch.tensor([0, 0, 0]))
     assert found["accuracy"].tolist() == [1.0, 0.0, 1.0]
     assert found["loss"].tolist() == pytest.approx([math.log(2), math.log(4), 0.0])
+
+
+def test_every_stretch_of_a_stratified_order_has_the_classes_in_proportion():
+    labels = np.repeat([0, 1, 2], (600, 300, 100))
+    order = stratified_order(labels, 0)
+    assert sorted(order) == list(range(1000))
+    for start in range(0, 1000, 50):
+        assert np.abs(np.bincount(labels[order[start : start + 50]], minlength=3) - (30, 15, 5)).max() <= 1
+    assert np.array_equal(order, stratified_order(labels, 0))
+    assert not np.array_equal(order, stratified_order(labels, 1))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TRIES = 1000
 _COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-_PATTERN = re.compile(r"\s*(params|multiply_adds)\s*(<=|<|>=|>)\s*([0-9][0-9_]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*")
+_PATTERN = re.compile(r"\s*(params|multiply_adds)\s*(<=|<|>=|>)\s*([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def sample(genes: Sequence[Gene], rng: np.random.Generator) -> Genotype:
 def draw(gene: Gene, rng: np.random.Generator) -> int | float:
     """A value of the gene, uniform over its domain."""
     if isinstance(gene, Real):
-        return gene.low + (gene.high - gene.low) * float(rng.random())
+        return min(gene.low + (gene.high - gene.low) * float(rng.random()), gene.high)  # the sum may round past the end
     low = gene.low if isinstance(gene, Integer) else 0
     return low + int(rng.random() * size(gene))
 
@@ -154,6 +154,8 @@ def from_json(text: str) -> Genotype:
     for position, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidGenotype(f"value {position} of the genotype is {str(value)[:40]!r}; it must be a number")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidGenotype(f"value {position} of the genotype is too large for a floating-point number")
     return tuple(values)
 
 
@@ -196,7 +198,8 @@ def _level(gene: Gene, value: int | float) -> int:
 
 def _value(gene: Gene, level: int) -> int | float:
     if isinstance(gene, Real):
-        return gene.low if gene.bins == 1 else gene.low + (gene.high - gene.low) * level / (gene.bins - 1)
+        value = gene.low if gene.bins == 1 else gene.low + (gene.high - gene.low) * level / (gene.bins - 1)
+        return min(value, gene.high)  # the sum may round past the end
     return level + (gene.low if isinstance(gene, Integer) else 0)
 
 

@@ -15,5 +15,5 @@ def is_alive(pid: int, born: float | None = None) -> bool:
         process = psutil.Process(pid)
         is_same = born is None or abs(process.create_time() - born) < 1.0
         return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
+    except (psutil.Error, ValueError):
         return False

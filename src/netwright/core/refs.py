@@ -51,7 +51,7 @@ def parse(text: str) -> Reference:
     """Read `aging` or the short form `aging(population=10, sample=3)`."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body if "(" in text else None
-    except SyntaxError:
+    except (SyntaxError, RecursionError, MemoryError):
         tree = ast.Constant(None)
     if tree is None:
         return Reference(text.strip())
@@ -60,9 +60,15 @@ def parse(text: str) -> Reference:
         name, _, rest = text.partition("(")  # an import path (a.b:C) is no Python expression by itself
         if ":" not in name:
             raise BadReference(f"cannot read {text!r}; write a name and its options, as in aging(population=10)")
-        inner = parse(f"x({rest}")
+        try:
+            inner = parse(f"x({rest}")
+        except BadReference as error:
+            raise BadReference(str(error).replace(repr(f"x({rest}"), repr(text), 1)) from None
         return Reference(name.strip(), inner.options)
     path = ast.unparse(call.func)
+    names = [k.arg for k in call.keywords]
+    if twice := [n for n in names if names.count(n) > 1]:
+        raise BadReference(f"{text!r} gives the option {twice[0]!r} twice; give it once")
     return Reference(path, {str(k.arg): _literal(k.value) for k in call.keywords})
 
 
@@ -78,6 +84,8 @@ def load(kind: str, reference: Reference, /, **given: Any) -> Any:
         BadReference: No such plug-in, an option that it does not take, or a value of the wrong type.
     """
     plugin = locate(kind, reference.name)
+    if not callable(plugin):
+        raise BadReference(f"{kind} {reference.name!r} is a {type(plugin).__name__}, which cannot be constructed")
     checked = _checked(kind, reference, plugin, tuple(given))
     wired = {name: value for name, value in given.items() if name in inspect.signature(plugin).parameters}
     return plugin(**checked, **wired)
@@ -102,6 +110,8 @@ def locate(kind: str, name: str) -> Any:
                 f"and anything importable as package.module:Name"
             )
         module_name, attribute = f"netwright.{FOLDERS[kind]}.{name}", "plugin"
+    if not module_name or module_name.startswith("."):
+        raise BadReference(f"{kind} {name!r} names no module; write it as package.module:Name")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -28,15 +28,17 @@ class Limits:
     Args:
         trials: Finished rows, done or failed, over all restarts.
         hours: Wall-clock hours of searching, over all restarts.
-        failures_in_a_row: So many failures one after another stop the search with an error.
+        failures_in_a_row: So many failures one after another stop the search with an error; 0: none do.
     """
 
     trials: int | None = None
     hours: float | None = None
-    failures_in_a_row: int | None = 5
+    failures_in_a_row: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("trials", "hours", "failures_in_a_row"):
+        if self.failures_in_a_row < 0:
+            raise ValueError(f"failures_in_a_row must be at least 0, got {self.failures_in_a_row}")
+        for name in ("trials", "hours"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be greater than 0, got {value}")
@@ -173,11 +175,14 @@ def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
 
 
 def _reference(name: str, value: Any) -> Reference:
-    if isinstance(value, Reference):
-        return value
-    if isinstance(value, str):
-        return refs.parse(value)
+    """Read any form of a reference. An option that is None is left out: TOML has no such value; the default holds."""
     if isinstance(value, Mapping) and isinstance(value.get("ref"), str):
         short = refs.parse(value["ref"])
-        return Reference(short.name, {**short.options, **{k: v for k, v in value.items() if k != "ref"}})
-    raise BadReference(f'{name} is {value!r}: write a name, or a table with ref = "name" and options')
+        reference = Reference(short.name, {**short.options, **{k: v for k, v in value.items() if k != "ref"}})
+    elif isinstance(value, Reference):
+        reference = value
+    elif isinstance(value, str):
+        reference = refs.parse(value)
+    else:
+        raise BadReference(f'{name} is {value!r}: write a name, or a table with ref = "name" and options')
+    return Reference(reference.name, {k: v for k, v in reference.options.items() if v is not None})

@@ -14,7 +14,7 @@ from torch import nn
 from netwright.core import seeds
 from netwright.core.errors import BadReference
 from netwright.core.protocols import Context, SearchSpace, Split, Task
-from netwright.core.records import Result, Trial
+from netwright.core.records import Failure, Result, Trial
 from netwright.training import loop, memory, schedules
 from netwright.training.loop import Trained
 
@@ -80,9 +80,10 @@ class Training:
         try:
             with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
                 runs = [self._run(trial, context, repeat, device, curve) for repeat in range(self.repeats)]
-        except loop.Diverged as error:
+        except (loop.Diverged, loop.Stopped) as error:
+            failure: Failure = "diverged" if isinstance(error, loop.Diverged) else "error"
             seconds = time.perf_counter() - start
-            return Result(curve=tuple(curve), seconds=seconds, failure="diverged", message=str(error))
+            return Result(curve=tuple(curve), seconds=seconds, failure=failure, message=str(error))
         finally:
             torch.set_num_threads(threads)
         seconds = time.perf_counter() - start
@@ -120,7 +121,8 @@ class Training:
         def on_epoch(step: int, train_loss: float) -> bool:
             epoch = step // per_epoch
             if repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
-                curve.append((step, loop.measure(network, self.task, self.split, layout)["accuracy"]))
+                found = loop.measure(network, self.task, self.split, layout)
+                curve.append((step, next(iter(found.values()))))
                 network.train()
             return context.report(repeat * steps + step, {"train_loss": train_loss})
 
@@ -148,6 +150,8 @@ class Training:
         return found, trained
 
     def _steps(self, budget: int | None, per_epoch: int) -> int:
+        if budget is not None and budget < 1:
+            raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
         if self.steps is not None:
             return budget or self.steps
         return (budget or self.epochs or 10) * per_epoch

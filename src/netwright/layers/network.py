@@ -86,7 +86,7 @@ def _operation(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., 
     if layer.op == "norm":
         return nn.BatchNorm2d(channels)
     if layer.op == "relu":
-        return F.relu_ if is_only_reader and plan[layer.inputs[0]].op != "input" else F.relu
+        return F.relu_ if is_only_reader and plan[layer.inputs[0]].op not in ("input", "relu") else F.relu
     if layer.op == "max_pool":
         return lambda x: F.max_pool2d(x, kernel, stride, padding)
     if layer.op == "avg_pool":

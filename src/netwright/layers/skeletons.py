@@ -40,7 +40,7 @@ def plan(skeleton: Skeleton, cell: CellOp, io: IO, channels: int | None = None, 
         widths = [width * 2**group for group in range(3) for _ in range(cells)]
     else:
         with writer.scope("stem"):
-            half = ops.conv_norm_relu(writer, writer.image, width // 2, 3, stride=2)
+            half = ops.conv_norm_relu(writer, writer.image, max(1, width // 2), 3, stride=2)
             x = ops.conv_norm_relu(writer, half, width, 3, stride=2)
         widths = [width] + [width * 2**group for group in (1, 2, 3) for _ in range(cells)]
     for index, width in enumerate(widths):

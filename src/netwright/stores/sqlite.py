@@ -107,7 +107,7 @@ class SqliteStore:
             self._check(is_thorough=mode == "write")
             if mode != "read":
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise _fault(self.path, error) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
@@ -139,7 +139,7 @@ class SqliteStore:
         if not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
-        return _trial(row) if row else None
+        return self._trial(row) if row else None
 
     def beat(self, worker: str, activity: str = "") -> None:
         """The worker is alive; the calling process is the one whose death means that the worker is lost."""
@@ -230,13 +230,19 @@ class SqliteStore:
         self._write(lose, statements=2)
 
     def _trials(self, where: str, *values: Any) -> list[Trial]:
-        return [_trial(row) for row in self._read(f"SELECT {_COLUMNS} FROM trials WHERE {where}", *values)]
+        return [self._trial(row) for row in self._read(f"SELECT {_COLUMNS} FROM trials WHERE {where}", *values)]
+
+    def _trial(self, row: tuple[Any, ...]) -> Trial:
+        try:
+            return _trial(row)
+        except (ValueError, TypeError) as error:
+            raise _fault(self.path, sqlite3.DatabaseError(f"a row cannot be read: {error}")) from None
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         with self._lock:
             try:
                 return list(self._db.execute(query, values))
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise _fault(self.path, error) from None
 
     def _write(self, work: Callable[[Any], Any], statements: int = 1) -> Any:
@@ -266,6 +272,9 @@ class SqliteStore:
             raise StoreError(
                 f"{self.path} has schema {version} of a newer netwright; this one reads up to {VERSION}: upgrade"
             )
+        page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
+        if _is_settled(self.path) and self.path.stat().st_size % page_size:  # SQLite would fill up the last page
+            raise sqlite3.DatabaseError("its last page was cut")
         fault = self._db.execute("PRAGMA quick_check(1)").fetchone()[0] if is_thorough else "ok"
         if fault != "ok":
             raise sqlite3.DatabaseError(fault)
@@ -276,7 +285,7 @@ def _create(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     draft.unlink(missing_ok=True)
     db = sqlite3.connect(draft)
     db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA}")
@@ -298,8 +307,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     options = "mode=rw"
     if mode == "read":
         # without a log beside it and in a folder that cannot be written, SQLite reads only what it may call immutable
-        is_still = not path.with_name(path.name + "-wal").exists()
-        options = "mode=ro" + ("&immutable=1" if is_still and not os.access(path.parent, os.W_OK) else "")
+        options = "mode=ro" + ("&immutable=1" if _is_settled(path) and not os.access(path.parent, os.W_OK) else "")
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{options}",
         uri=True,
@@ -309,9 +317,15 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _fault(path: Path, error: sqlite3.Error) -> Exception:
+def _is_settled(path: Path) -> bool:
+    """Whether the file is all there is: no log beside it holds later pages."""
+    log = path.with_name(path.name + "-wal")
+    return not log.exists() or log.stat().st_size == 0
+
+
+def _fault(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
     """What to raise for an error of SQLite's: a sentence, or, when it is of our making, the error itself."""
-    text = str(error)
+    text = " ".join(str(error).split())
     if isinstance(error, sqlite3.ProgrammingError):
         return error
     if "full" in text:

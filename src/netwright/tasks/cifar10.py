@@ -7,100 +7,86 @@ Reads the layout of the Hugging Face data set: a folder of `train*.parquet` and 
 from __future__ import annotations
 
 import io as streams
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet
 import torch
-import torch.nn.functional as F
 from PIL import Image
-from sklearn.model_selection import train_test_split
-from torch import Tensor
 
 from netwright.core.errors import BadReference
-from netwright.core.protocols import Split
 from netwright.core.records import IO
-from netwright.training.images import Augmentation, ImageSplits, LabeledImages, classification_metrics
+from netwright.training.images import (
+    Augmentation,
+    ImageClassification,
+    ImageSplits,
+    LabeledImages,
+    stratified_order,
+)
 
 
-@dataclass(frozen=True)
-class Cifar10:
+def cifar10(
+    path: str,
+    valid: int = 10_000,
+    split_seed: int = 0,
+    train_limit: int | None = None,
+    crop: int | None = None,
+    padding: int = 0,
+    flip: bool = True,
+    cutout: int = 0,
+) -> ImageClassification:
     """32x32 color images of ten classes.
 
     Args:
         path: Folder of the parquet files.
         valid: How many of the training images validate.
-        split_seed: Which ones, in [0, 2**32).
+        split_seed: Which ones.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
         crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
         padding: Zeros around an image before the crop.
         flip: Mirror half of the training images.
         cutout: Side of a square cut out of training images; 0: none.
     """
+    for part in ("train", "test"):
+        if not _files(path, part):
+            raise BadReference(
+                f"task.path is {path!r}, which holds no {part}*.parquet; give the folder of CIFAR-10's files"
+            )
+    for name, value, least in (("valid", valid, 10), ("split_seed", split_seed, 0), ("padding", padding, 0)):
+        if value < least:
+            raise BadReference(f"task.{name} is {value}; it must be at least {least}")
+    if train_limit is not None and train_limit < 50:
+        raise BadReference(f"task.train_limit is {train_limit}; it must be at least 50, five images per class")
+    if crop is not None and not 1 <= crop <= 32 + 2 * padding:
+        raise BadReference(f"task.crop is {crop}; it must be from 1 to {32 + 2 * padding}")
+    augmentation = Augmentation(crop, padding, flip, cutout)
+    return ImageClassification(IO(3, 32, 32, 10), partial(_load, path, valid, split_seed, train_limit), augmentation)
 
-    path: str
-    valid: int = 10_000
-    split_seed: int = 0
-    train_limit: int | None = None
-    crop: int | None = None
-    padding: int = 0
-    flip: bool = True
-    cutout: int = 0
-    io: ClassVar[IO] = IO(3, 32, 32, 10)
 
-    def __post_init__(self) -> None:
-        for part in ("train", "test"):
-            if not self._files(part):
-                raise BadReference(
-                    f"task.path is {self.path!r}, which holds no {part}*.parquet; give the folder of CIFAR-10's files"
-                )
-        if self.train_limit is not None and self.train_limit < 50:
-            raise BadReference(f"task.train_limit is {self.train_limit}; it must be at least 50, five images per class")
-        if self.crop is not None and not 1 <= self.crop <= 32 + 2 * self.padding:
-            raise BadReference(f"task.crop is {self.crop}; it must be from 1 to {32 + 2 * self.padding}")
+def _load(path: str, valid_count: int, split_seed: int, train_limit: int | None) -> ImageSplits:
+    rows, test = _rows(path, "train"), _rows(path, "test")
+    if valid_count >= len(rows):
+        raise BadReference(f"task.valid is {valid_count}; there are only {len(rows)} training images to take it from")
+    order = stratified_order(np.array([label for _, label in rows]), split_seed)
+    valid, train = np.split(order, (valid_count,))
+    if train_limit is not None:
+        train, valid, test = train[:train_limit], valid[: train_limit // 5], test[: train_limit // 5]
+    return ImageSplits.of(
+        _decode([rows[i] for i in np.sort(train)]), _decode([rows[i] for i in np.sort(valid)]), _decode(test)
+    )
 
-    def examples(self, split: Split) -> int:
-        """How many images the split has."""
-        return self._data.examples(split)
 
-    def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: float32 images (B, 3, H, W), cropped when training, and labels (B,)."""
-        augmentation = Augmentation(self.crop, self.padding, self.flip, self.cutout)
-        return self._data.batches(split, size, rng, augmentation)
+def _files(path: str, part: str) -> list[Path]:
+    return sorted(Path(path).glob(f"{part}*.parquet"))
 
-    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy in nats."""
-        return F.cross_entropy(outputs, targets)
 
-    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Accuracy and loss of every example."""
-        return classification_metrics(outputs, targets)
-
-    @cached_property
-    def _data(self) -> ImageSplits:
-        rows, test_rows = self._rows("train"), self._rows("test")
-        labels = np.array([label for _, label in rows])
-        train, valid = train_test_split(
-            np.arange(len(rows)), test_size=self.valid, stratify=labels, random_state=self.split_seed
-        )
-        if self.train_limit is not None:
-            train, valid = train[: self.train_limit], valid[: self.train_limit // 5]
-            test_rows = test_rows[: self.train_limit // 5]
-        chosen = ([rows[i] for i in np.sort(train)], [rows[i] for i in np.sort(valid)], test_rows)
-        return ImageSplits.of(*map(_decode, chosen))
-
-    def _files(self, part: str) -> list[Path]:
-        return sorted(Path(self.path).glob(f"{part}*.parquet"))
-
-    def _rows(self, part: str) -> list[tuple[bytes, int]]:
-        """(encoded image, label) of every row."""
-        table = pyarrow.parquet.read_table(self._files(part), columns=["img", "label"])
-        images: list[Any] = table["img"].combine_chunks().field("bytes").to_pylist()
-        return list(zip(images, table["label"].to_pylist(), strict=True))
+def _rows(path: str, part: str) -> list[tuple[bytes, int]]:
+    """(encoded image, label) of every row."""
+    table = pyarrow.parquet.read_table(_files(path, part), columns=["img", "label"])
+    images: list[Any] = table["img"].combine_chunks().field("bytes").to_pylist()
+    return list(zip(images, table["label"].to_pylist(), strict=True))
 
 
 def _decode(rows: list[tuple[bytes, int]]) -> LabeledImages:
@@ -109,4 +95,4 @@ def _decode(rows: list[tuple[bytes, int]]) -> LabeledImages:
     return LabeledImages(images, torch.tensor([label for _, label in rows]))
 
 
-plugin = Cifar10
+plugin = cifar10

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from netwright.core import seeds
 from netwright.core.protocols import Split
+from netwright.core.records import IO
 from netwright.layers import torch_rng
 from netwright.training import augment
 
@@ -100,9 +103,54 @@ class ImageSplits:
         return (images.float() / 255 - self.mean) / self.sd
 
 
-def classification_metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Accuracy (0 or 1) and cross entropy (nats) of every example, each of shape (B,)."""
-    return {
-        "accuracy": (outputs.argmax(1) == targets).float(),
-        "loss": F.cross_entropy(outputs, targets, reduction="none"),
-    }
+@dataclass(frozen=True)
+class ImageClassification:
+    """A task of labeled images, whatever their source.
+
+    Args:
+        io: Shape of the images and number of classes.
+        load: Reads the data; called once, when first needed.
+        augmentation: Of training images.
+    """
+
+    io: IO
+    load: Callable[[], ImageSplits]
+    augmentation: Augmentation = Augmentation()
+
+    @cached_property
+    def data(self) -> ImageSplits:
+        """The images."""
+        return self.load()
+
+    def examples(self, split: Split) -> int:
+        """How many images the split has."""
+        return self.data.examples(split)
+
+    def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass: float32 images (B, C, H, W), augmented with `rng`, and labels (B,)."""
+        return self.data.batches(split, size, rng, self.augmentation)
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross entropy in nats."""
+        return F.cross_entropy(outputs, targets)
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Accuracy (0 or 1) and cross entropy (nats) of every example, each of shape (B,)."""
+        return {
+            "accuracy": (outputs.argmax(1) == targets).float(),
+            "loss": F.cross_entropy(outputs, targets, reduction="none"),
+        }
+
+
+def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
+    """The positions of `labels` (N,) in random order, every stretch of which has all classes in proportion.
+
+    Splits are cut from it one behind the other, so that each is stratified and a limit is a beginning.
+    """
+    rng = seeds.rng_for(seed, seeds.SPLIT)
+    order = rng.permutation(len(labels))
+    places = np.empty(len(labels))  # within its class, from 0 to 1
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        places[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.argsort(places, kind="stable")
