@@ -24,7 +24,10 @@ from netwright.core.run_file import PARTS, RunFile
 
 TABLE = "trials.sqlite"
 # what makes a run the run it is; limits, workers and final training may change between two commands
-IDENTITY = ("space", "strategy", "task", "evaluator", "seed", "objectives", "constraints", "reuse")
+IDENTITY = (
+    *("space", "strategy", "task", "evaluator", "seed"),
+    *("objectives", "constraints", "reuse", "threads_per_trial"),
+)
 
 
 def holds_run(folder: Path) -> bool:
@@ -63,7 +66,8 @@ def take(folder: Path, run: RunFile) -> tuple[Store, RunFile]:
         text = store.recall("run")
         if text is not None:
             stored = run_file.from_toml(text)
-            _refuse_other(folder, stored, run)
+            fixed = replace(run, threads_per_trial=run.threads_per_trial or stored.threads_per_trial)
+            _refuse_other(folder, stored, fixed)
             run = replace(run, threads_per_trial=stored.threads_per_trial)
         elif store.finished() or store.unfinished():
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")

@@ -109,3 +109,17 @@ def test_a_table_in_memory_is_refused(tmp_path):
 def test_no_workers_are_refused():
     with pytest.raises(WorkerError, match="workers is 0;"):
         Processes(workers=0)
+
+
+def test_a_table_without_a_run_file_ends_the_search(tmp_path):
+    """The reason is in the log, and starting is not tried for ever."""
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    executor = Processes(workers=1)
+    executor.start(Job(store, tmp_path))
+    try:
+        with pytest.raises(WorkerError, match="worker w0 cannot start: .*no run file"):
+            for _ in range(600):
+                executor.poll(0.1)
+    finally:
+        executor.stop()
+    assert_nothing_left(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -205,7 +205,7 @@ class _Run:
         limit = self.run.limits.trials
         return limit is not None and not store.unfinished() and len(store.finished()) >= limit
 
-    def _facts(self, store: Any, tested: list[Any] = []) -> dict[str, Any]:  # noqa: B006 - never changed
+    def _facts(self, store: Any, tested: Sequence[Any] = ()) -> dict[str, Any]:
         from netwright.core import objectives
 
         finished = objectives.with_scores(store.finished(), self.run.objectives)

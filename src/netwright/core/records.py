@@ -14,7 +14,7 @@ Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
 Status = Literal["pending", "running", "done", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class IO:
     """What a network takes and gives: `channels` x `height` x `width` images, `outputs` logits."""
 
@@ -24,7 +24,7 @@ class IO:
     outputs: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Size and cost of a network: `params` trainable numbers; `multiply_adds` of one input's forward pass.
 
@@ -35,7 +35,7 @@ class Counts:
     multiply_adds: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """What a strategy asks to have evaluated.
 
@@ -54,7 +54,7 @@ class Proposal:
     notes: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """What an evaluator answers.
 
@@ -75,7 +75,7 @@ class Result:
     reused: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One row of the table.
 
@@ -100,7 +100,7 @@ class Trial:
     finish: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WorkerState:
     """What a worker does now, for people who watch: `silent_seconds` since its last sign of life."""
 
@@ -110,7 +110,7 @@ class WorkerState:
     silent_seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LabeledGraph:
     """A directed acyclic graph to be drawn: nodes in topological order, labeled edges, graphs within it.
 

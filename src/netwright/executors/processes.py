@@ -34,6 +34,7 @@ class Processes:
     silent_minutes: float | None = 30.0
     _job: Job | None = field(default=None, init=False, repr=False)
     _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
+    _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _draining: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +45,7 @@ class Processes:
         """Start the parents; each starts its worker."""
         if not job.store.address or job.folder is None:
             raise WorkerError("worker processes need a table in a file and a run folder; use the inline executor")
-        self._job, self._draining = job, False
+        self._job, self._draining, self._faults = job, False, {}
         self._parents = [self._launch(index) for index in range(self.workers)]
 
     def poll(self, seconds: float) -> None:
@@ -54,7 +55,9 @@ class Processes:
             code = parent.poll()
             if code is None or self._draining:
                 continue
-            if code == supervisor.CANNOT_START:
+            # a parent ends on its own only over a fault of its own, say a full disk: not for ever
+            self._faults[index] = self._faults.get(index, 0) + (code > 0)
+            if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
                 raise WorkerError(f"worker w{index} cannot start: {_last_line(self._log(index))}")
             self._parents[index] = self._launch(index)
 

@@ -24,8 +24,8 @@ from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.records import Result
 
-CANNOT_START: Final = 3  # exit code: the worker died again and again before its first trial
-STARTS: Final = 3  # deaths in a row before a first sign of life
+CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
+STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
 
 
@@ -118,7 +118,8 @@ class Worker:
 
     def tell(self, word: str) -> None:
         """Say a word to the worker."""
-        os.write(self._down, f"{word}\n".encode())
+        with suppress(BrokenPipeError):  # it has just died: that is seen elsewhere
+            os.write(self._down, f"{word}\n".encode())
 
     def kill(self) -> None:
         """End the whole process group and close the pipes."""
@@ -155,7 +156,7 @@ def supervise(store: Store, post: Post) -> int:
 
 def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
     """Beat and watch until the worker ends. Returns (still wanted, asked to drain)."""
-    is_draining, beaten, order = False, 0.0, b""
+    is_draining, beaten = False, 0.0
     lines = [worker.up] if post.controller else [worker.up, sys.stdin.fileno()]
     while True:
         now = time.monotonic()
@@ -166,8 +167,7 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
                 return False, is_draining
         ready, _, _ = select.select(lines, [], [], max(0.0, beaten + BEAT - now))
         if len(lines) > 1 and lines[1] in ready:
-            order = os.read(lines[1], 1024)
-            if not order:
+            if not os.read(lines[1], 1024):
                 return False, is_draining
             is_draining = True
             worker.tell("drain")

@@ -265,22 +265,27 @@ def _prune(values: Genotype, below: tuple[str | Motif | None, ...], nodes: int, 
         nodes: Of the graph.
         is_unread_kept: Keep nodes whose output is read by nobody.
     """
-    operations = (below[int(value) - 1] if value else None for value in values)
-    edges = [(s, t, op) for (s, t), op in zip(_edges(nodes), operations, strict=True) if op is not None]
+    edges = [
+        (source, target, operation)
+        for (source, target), value in zip(_edges(nodes), values, strict=True)
+        if value and (operation := below[int(value) - 1]) is not None
+    ]
     reached = {0}
     for source, target, _ in edges:  # ordered by target, so each source is settled before it is asked for
         if source in reached:
             reached.add(target)
+    if nodes - 1 not in reached:
+        return None
     needed = set(range(nodes)) if is_unread_kept else {nodes - 1}
     for source, target, _ in reversed(edges):
         if target in needed:
             needed.add(source)
-    if nodes - 1 not in reached:
-        return None
-    numbers = {node: number for number, node in enumerate(sorted(reached & needed))}
-    kept = tuple((numbers[s], numbers[t], op) for s, t, op in edges if s in numbers and t in numbers)
-    text = ",".join(f"{s}-{t}:{op if isinstance(op, str) else f'({op.text})'}" for s, t, op in kept)
-    return Motif(len(numbers), kept, text)
+    alive = reached & needed
+    if len(alive) < nodes:
+        numbers = {node: number for number, node in enumerate(sorted(alive))}
+        edges = [(numbers[s], numbers[t], op) for s, t, op in edges if s in alive and t in alive]
+    text = ",".join([f"{s}-{t}:{op if type(op) is str else op.text}" for s, t, op in edges])  # type: ignore[union-attr]
+    return Motif(len(alive), tuple(edges), f"({text})")
 
 
 # a child shares all but one motif with its parent
