@@ -40,6 +40,12 @@ def search(folder, fault, trials=4, evaluator="tests.faulty:Evaluator", every=2,
     return rows
 
 
+def poll_for(executor, seconds):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        executor.poll(0.1)
+
+
 def assert_nothing_left(folder):
     until = time.monotonic() + 10
     while left := [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]:
@@ -117,9 +123,8 @@ def test_a_table_without_a_run_file_ends_the_search(tmp_path):
     executor = Processes(workers=1)
     executor.start(Job(store, tmp_path))
     try:
-        with pytest.raises(WorkerError, match="worker w0 cannot start: .*no run file"):
-            for _ in range(600):
-                executor.poll(0.1)
+        with pytest.raises(WorkerError, match=r"worker w0 cannot start: .*holds no run file"):
+            poll_for(executor, seconds=60)
     finally:
         executor.stop()
     assert_nothing_left(tmp_path)
