@@ -64,7 +64,7 @@ def toy_run(tmp_path, capsys):
 )
 def test_search_refuses(tmp_path, capsys, words, sentence):
     assert sentence in refused(capsys, "search", *TOY, "--out", tmp_path / "run", *words)
-    assert not (tmp_path / "run" / "report").exists()
+    assert not (tmp_path / "run").exists(), "whatever can be refused is refused before anything is written"
 
 
 @pytest.mark.parametrize(

@@ -78,13 +78,15 @@ class _Run:
     """One command's work on one folder."""
 
     def __init__(self, folder: Path, tables: Mapping[str, Any], console: Console) -> None:
-        from netwright.core import run_file
+        from netwright.core import run_file, seeds
 
         self.folder, self.console = folder, console
         self.run = run_file.from_tables(tables)
         self.parts = run_file.build(self.run)  # whatever is wrong with the run file is said before anything starts
         if self.run.limits.trials is None and self.run.limits.hours is None:
             raise BadRunFile("the search has no end; give --trials or --hours")
+        if self.run.constraints:
+            self.parts.space.sample(seeds.rng_for(self.run.seed, seeds.ASK))  # refused here when nothing fits
 
     def go(self) -> _Ending:
         """Search, train in full, report."""
