@@ -67,3 +67,10 @@ class Evaluator:
 
     def _print(self, trial, context):
         print("x" * 5_000_000)
+
+
+class Refusing:
+    """A plug-in that cannot be constructed."""
+
+    def __init__(self):
+        raise ValueError("never")

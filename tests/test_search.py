@@ -165,6 +165,26 @@ def test_hours_end_the_search_over_restarts():
     assert float(store.recall("hours")) >= 2.5
 
 
+def test_hours_end_a_search_that_only_repeats_itself():
+    tiny = ToySpace(length=1, options=2)
+    search = searching(space=tiny, strategy=RandomSearch(tiny), limits=Limits(hours=0.2 / 3600), reuse=True)
+    assert search.run() == "hours"
+    assert len({row[2] for row in table(search.store)}) == 2
+
+
+def test_a_trial_that_continues_another_has_its_seed_and_is_never_answered_from_the_table():
+    @dataclass
+    class Promotes(Listed):
+        def ask(self, rng, pending):
+            proposal = super().ask(rng, pending)
+            return proposal and replace(proposal, continues=self._told or None)
+
+    search = searching(strategy=Promotes(SPACE, ((0,) * 12,), 3), limits=Limits(trials=3), reuse=True)
+    search.run()
+    assert len({row[3] for row in table(search.store)}) == 1
+    assert [row.result.reused for row in search.store.finished()] == [None] * 3
+
+
 def test_drain_stops_after_the_running_trial():
     search = searching(limits=Limits(trials=100))
 

@@ -102,6 +102,20 @@ def test_kills_at_random_instants(tmp_path, workers):
         assert found == undisturbed(trials)
 
 
+def test_a_worker_whose_parent_is_killed_again_and_again(tmp_path):
+    """The successor's beats must not vouch for the row of the dead one."""
+    process = start(tmp_path, 3, 1, seconds=0.6)
+    wait_for(tmp_path, "running")
+    for _ in range(3):
+        [parent] = psutil.Process(process.pid).children()
+        parent.kill()
+        time.sleep(1.5)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rows(tmp_path) == undisturbed(3)
+    assert_nothing_left(tmp_path)
+
+
 def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path):
     process = start(tmp_path, 6, 1, seconds=1.0)
     wait_for(tmp_path, "running")

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netwright.core import objectives
+from netwright.core import genes, objectives, run_file
+from netwright.core.errors import BadRunFile
 from netwright.core.protocols import HasTrivial, SearchSpace, unwrap
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -30,9 +31,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Final:
-    """What became of a candidate: the mean of the test metric over `n` trainings, and its standard deviation."""
+    """What became of a candidate: mean and standard deviation of the test metric over `n` trainings."""
 
     candidate: Candidate
+    metric: str
     params: int
     mean: float
     sd: float | None
@@ -77,20 +79,38 @@ def run_of(run: RunFile, chosen: Sequence[Candidate]) -> RunFile:
     )
 
 
-def results(chosen: Sequence[Candidate], finished: Sequence[Trial]) -> list[Final]:
-    """What was measured of each candidate; those whose trainings all failed are left out. `finished` carry scores."""
-    found = []
+def results(run: RunFile, chosen: Sequence[Candidate], finished: Sequence[Trial]) -> list[Final]:
+    """What was measured of each candidate; those whose trainings all failed are left out.
+
+    Args:
+        run: The run file of the final trainings.
+        chosen: The candidates.
+        finished: Rows of the final trainings.
+    """
+    metric, found = run.objectives[0].removeprefix("-"), []
     for candidate in chosen:
-        rows = [t for t in finished if t.proposal.genotype == candidate.genotype and t.scores is not None]
-        if not rows:
+        rows = [t.result for t in finished if t.proposal.genotype == candidate.genotype and t.result]
+        values = [result.metrics[metric] for result in rows if not result.failure]
+        if not values:
             continue
-        values = [(trial.scores or ())[0] for trial in rows]
         sd = statistics.stdev(values) if len(values) > 1 else None
-        params = int(rows[0].result.metrics.get("params", 0)) if rows[0].result else 0
-        found.append(Final(candidate, params, statistics.fmean(values), sd, len(values)))
+        params = int(next(result.metrics.get("params", 0) for result in rows if not result.failure))
+        found.append(Final(candidate, metric, params, statistics.fmean(values), sd, len(values)))
     return found
 
 
-def folder_name(trials: int) -> str:
-    """Where the final trainings after so many trials stand within the run's folder; a longer search has others."""
-    return f"final-{trials}"
+def check(run: RunFile) -> None:
+    """Raise BadReference or BadRunFile for a `final` table that could not be used once the search is over."""
+    repeats = (run.final or {}).get("repeats", 1)
+    if type(repeats) is not int or repeats < 1:
+        raise BadRunFile(f"final.repeats is {repeats!r}; it must be a whole number of at least 1")
+    run_file.build_evaluator(run_of(run, [Candidate(BEST, ())]))
+
+
+def folder_name(run: RunFile, trials: int) -> str:
+    """Where the final trainings after so many trials stand within the run's folder.
+
+    A longer search has others, and so have other settings of `final`.
+    """
+    settings = genes.digest(str(sorted((run.final or {}).items())))
+    return f"final-{trials}-{settings[:6]}"

@@ -87,6 +87,7 @@ class Search:
         self._asked = 0
         self._told = 0
         self._times: dict[str, int] = {}  # how often each key was asked
+        self._seed_of: dict[int, int] = {}  # of each trial, for those that continue it
         self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
         self._failures = 0  # in a row, in this session
         self._last_failure = ""
@@ -108,8 +109,8 @@ class Search:
         self._start = self._tidied = time.monotonic()
         if self._is_complete():
             return "trials"
-        self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
         try:
+            self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
             while (ending := self._ending()) is None:
                 self._top_up()
                 self.executor.poll(0.02)
@@ -145,7 +146,7 @@ class Search:
             return "trials"
         if not self._pending and self._exhausted:
             return "exhausted"
-        is_late = limits.hours is not None and self._hours() >= limits.hours
+        is_late = self._is_late()
         if not (is_late or self._draining):
             return None
         self.executor.drain()
@@ -157,11 +158,16 @@ class Search:
     def _is_complete(self) -> bool:
         return not self._pending and self.limits.trials is not None and self._told >= self.limits.trials
 
+    def _is_late(self) -> bool:
+        return self.limits.hours is not None and self._hours() >= self.limits.hours
+
     def _top_up(self) -> None:
         workers = max(self.executor.workers, self._present)
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
-        while not self._draining and len(self._pending) < workers + ahead and (last is None or self._asked < last):
+        while len(self._pending) < workers + ahead and (last is None or self._asked < last):
+            if self._draining or self._is_late():  # asked each time: reused rows could go on for ever
+                return
             proposal = self._ask()
             if proposal is None:
                 self._exhausted = not self._pending
@@ -190,21 +196,27 @@ class Search:
 
     def _add(self, proposal: Proposal) -> None:
         key = self.space.key(proposal.genotype)
-        known = self._measured.get((key, proposal.budget)) if self.reuse else None
+        is_answerable = self.reuse and proposal.continues is None
+        known = self._measured.get((key, proposal.budget)) if is_answerable else None
         if known is not None and known.result is not None:
             origin = known.result.reused or known.id
             result = replace(known.result, seconds=0.0, reused=origin)
             trial_id = self.store.add(proposal, key, known.seed, result)
             self._note_asked(Trial(trial_id, proposal, key, known.seed, "running"))
             self._take_finished()
+            self._keep_house()
             return
-        seed = seeds.trial_seed(self.seed, key, self._times.get(key, 0))
+        if proposal.continues is not None:
+            seed = self._seed_of[proposal.continues]
+        else:
+            seed = seeds.trial_seed(self.seed, key, self._times.get(key, 0))
         trial_id = self.store.add(proposal, key, seed)
         self._note_asked(Trial(trial_id, proposal, key, seed, "pending"))
 
     def _note_asked(self, trial: Trial) -> None:
         self._asked += 1
         self._times[trial.key] = self._times.get(trial.key, 0) + 1
+        self._seed_of[trial.id] = trial.seed
         self._pending[trial.id] = trial
         self._waiting = None
         self._watchers.asked(trial)

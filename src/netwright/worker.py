@@ -10,7 +10,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from netwright.core.protocols import Evaluator, Store
@@ -96,13 +96,19 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         result = evaluator.evaluate(trial, context)
         if not isinstance(result, Result):
             raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
-        seconds = result.seconds or time.perf_counter() - start
+        is_timed = math.isfinite(result.seconds) and result.seconds > 0
+        seconds = float(result.seconds) if is_timed else time.perf_counter() - start
         if not result.failure:
             return _finite(result, seconds)
+        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
     except Exception as error:  # any fault of an evaluator is a result
-        text = traceback.format_exc(limit=-20)
-        result = Result(failure=_failure_of(error), message=text[-MESSAGE_CHARACTERS:])
-    return result if result.seconds else replace(result, seconds=time.perf_counter() - start)
+        text = _storable(traceback.format_exc(limit=-20))
+        return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
+
+
+def _storable(message: object) -> str:
+    """The end of a message as text that any table can hold."""
+    return str(message)[-MESSAGE_CHARACTERS:].encode("utf-8", "replace").decode()
 
 
 def _finite(result: Result, seconds: float) -> Result:
@@ -118,7 +124,7 @@ def _finite(result: Result, seconds: float) -> Result:
             return Result(curve=_plain(result.curve), seconds=seconds, failure="diverged", message=message)
     if not metrics:
         raise TypeError("evaluate returned no metrics and no failure; give at least one metric")
-    return Result(metrics, _plain(result.curve), seconds, "", result.message, result.reused)
+    return Result(metrics, _plain(result.curve), seconds, "", _storable(result.message) if result.message else "")
 
 
 def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:

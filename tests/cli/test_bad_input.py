@@ -59,6 +59,12 @@ def toy_run(tmp_path, capsys):
         (["--task", "cifar10"], "task 'cifar10' needs the option 'path'"),
         (["--task", "cifar10(path='/nowhere')"], "holds no train*.parquet"),
         (["--evaluator", "training(epochs=3,steps=5)"], "give one of them"),
+        (["--evaluator", "training(momentum=-1)"], "evaluator.momentum is -1.0; it must be at least 0"),
+        (["--evaluator", "training(device='gpu0')"], "evaluator.device is 'gpu0'; give auto, cpu, cuda or cuda:0"),
+        (["--executor", "processes(trial_minutes=-1)"], "executor.trial_minutes is -1.0; it must be at least 0"),
+        (["--final.bogus", "3"], "has no option 'bogus'"),
+        (["--final.repeats", "0"], "final.repeats is 0; it must be a whole number of at least 1"),
+        (["--space", "tests.faulty:Refusing"], "space 'tests.faulty:Refusing' cannot be made: never"),
         (["--executor", "processes(workers=0)"], "executor.workers is 0; it must be at least 1"),
     ],
 )

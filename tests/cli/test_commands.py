@@ -113,6 +113,37 @@ def test_failures_in_a_row_are_told_as_they_happen(capsys, tmp_path):
     assert "5 trials failed one after another; the last: ValueError: no good: 5" in err
 
 
+def test_final_trainings_follow_the_search(capsys, tmp_path):
+    final = ["--final.noise", "0.0", "--final.repeats", "2"]
+    found = as_json(capsys, "search", *TOY, *final, "--out", tmp_path / "run")
+    labels = [row["label"] for row in found["finals"]]
+    assert labels == ["best of the search", "best of the first random population", "trivial genotype"]
+    assert [row["n"] for row in found["finals"]] == [2, 2, 2]
+    assert found["finals"][2]["mean"] == 0.0
+    assert "best of the first random population" in (tmp_path / "run" / "report" / "report.html").read_text()
+    other = as_json(capsys, "search", "--final.noise", "0.5", "--out", tmp_path / "run")
+    assert other["finals"][2]["mean"] != 0.0, "other settings train anew"
+    assert as_json(capsys, "search", *TOY, *final, "--out", tmp_path / "run")["finals"] == found["finals"]
+
+
+def test_json_is_alone_on_standard_output(capsys, tmp_path):
+    words = [*TOY, "--evaluator", "tests.faulty:Evaluator", "--evaluator.fault", "print", "--trials", "2"]
+    assert as_json(capsys, "search", *words, "--out", tmp_path / "run")["done"] == 2
+
+
+def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for part in ("train", "test"):
+        (data / f"{part}.parquet").touch()
+    task = ["--task", f"cifar10(path='{data}')", "--executor", "inline"]
+    words = ["search", *task, "--limits.failures_in_a_row", "0", "--trials", "2", "--out", tmp_path / "run"]
+    assert run(capsys, *words)[0] == 1, "empty files: every trial fails"
+    shutil.rmtree(data)
+    assert run(capsys, "report", tmp_path / "run")[0] == 0
+    assert as_json(capsys, "show", tmp_path / "run", "--trial", "1")["params"] > 0
+
+
 def test_list(capsys):
     names = {row["name"]: row["summary"] for row in as_json(capsys, "list", "strategies")}
     assert {"random", "tournament", "listed"} <= set(names)

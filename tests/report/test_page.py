@@ -97,7 +97,7 @@ def test_headline_ten_best_failures_and_run_file_are_told(tmp_path):
 
 
 def test_text_from_data_is_escaped(tmp_path):
-    final = Final(Candidate("<script>alert(1)</script>", ()), 0, 0.97123, None, 1)
+    final = Final(Candidate("<script>alert(1)</script>", ()), "test_accuracy", 0, 0.97123, None, 1)
     path = write(tmp_path, [reported(rows(3), name="<b>&\"'", finals=(final,))])
     page = path.read_text(encoding="utf-8")
     assert "<script" not in page and "<b>" not in page
@@ -126,7 +126,9 @@ def test_changes_name_genes_and_options():
 
 
 def test_several_runs_are_overlaid_and_the_best_one_is_drawn(tmp_path):
-    better = reported(rows(9), name="long", finals=(Final(Candidate("its best", (), 9), 7, 0.9, 0.01, 3),))
+    better = reported(
+        rows(9), name="long", finals=(Final(Candidate("its best", (), 9), "test_accuracy", 7, 0.9, 0.01, 3),)
+    )
     checker = read(write(tmp_path, [reported(rows(4), name="short"), better]))
     text = " ".join(checker.text)
     assert "Result of long" in text and "Best architecture of long" in text and "long: its best" in text

@@ -60,8 +60,8 @@ def main(arguments: list[str] | None = None) -> Any:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         typer.echo(
-            f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; mend it, then give "
-            "the same command again",
+            f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; mend it, or "
+            "give another folder with --out",
             err=True,
         )
         sys.exit(2)

@@ -11,7 +11,8 @@ from typing import Any
 from netwright.core import refs
 from netwright.core.errors import BadRunFile
 from netwright.core.records import IO
-from netwright.core.run_file import PARTS
+from netwright.core.refs import Reference
+from netwright.core.run_file import PARTS, RunFile
 
 SECTIONS = (*PARTS, "limits", "final")
 
@@ -66,12 +67,12 @@ def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) 
     """Run-file tables with dotted options put over them; references become tables."""
     new = dict(tables)
     for section, options in changes.items():
-        old = new.get(section, {})
+        old = new.get(section) or {}
         if section in PARTS:
-            old = _as_table(section, old)
+            old = _as_table(section, new.get(section))
         new[section] = {**old, **options}
-    task = new.get("task")
-    if isinstance(task, Mapping) and isinstance(task.get("path"), str):
+    task = _as_table("task", new["task"]) if "task" in new else {}
+    if isinstance(task.get("path"), str):
         new["task"] = {**task, "path": str(Path(task["path"]).expanduser().absolute())}  # a run can move, its data not
     return new
 
@@ -84,12 +85,14 @@ def read_io(text: str) -> IO:
     return IO(*map(int, found.groups()))
 
 
+def write_io(io: IO) -> str:
+    """Inverse of `read_io`."""
+    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+
+
 def _as_table(section: str, value: Any) -> dict[str, Any]:
-    defaults = {"space": "hierarchical", "strategy": "tournament", "task": "digits"}
-    defaults |= {"evaluator": "training", "executor": "processes"}
-    if not value:
-        return {"ref": defaults[section]}
-    if isinstance(value, str):
-        reference = refs.parse(value)
-        return {"ref": reference.name, **reference.options}
-    return dict(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    default: Reference = getattr(RunFile, section)
+    reference = refs.parse(value) if isinstance(value, str) and value else default
+    return {"ref": reference.name, **reference.options}

@@ -30,7 +30,7 @@ def write(folders: list[Path], out: Path) -> Path:
 
 def _read(folder: Path) -> ReportedRun:
     from netwright import finals, run_folder
-    from netwright.core import objectives, refs, run_file
+    from netwright.core import objectives, refs
     from netwright.report.page import ReportedRun
 
     store = run_folder.open_table(folder, "read")
@@ -38,13 +38,12 @@ def _read(folder: Path) -> ReportedRun:
     trials = objectives.with_scores(store.finished(), run.objectives)
     hours = store.recall("hours")
     store.close()
-    space = run_file.build_space(run, refs.load("task", run.task))
+    space = refs.load("space", run.space)
     tested = []
-    final = folder / finals.folder_name(len(trials))
+    final = folder / finals.folder_name(run, len(trials))
     if run.final is not None and run_folder.holds_run(final):
         table = run_folder.open_table(final, "read")
-        finished = objectives.with_scores(table.finished(), run_folder.stored_run(table, final).objectives)
+        tested = finals.results(run_folder.stored_run(table, final), finals.candidates(space, trials), table.finished())
         table.close()
-        tested = finals.results(finals.candidates(space, trials), finished)
     workers = run.executor.options.get("workers")
     return ReportedRun(folder.name, run, trials, space, float(hours) if hours else None, tuple(tested), workers)

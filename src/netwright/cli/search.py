@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -60,7 +61,13 @@ def search(
     folder = out or Path("runs") / (recipe.stem if recipe else "search")
     console = Console(stderr=as_json)
     tables = _tables(recipe, folder, {name: value for name, value in given.items() if value is not None}, changes)
-    ending = _Run(folder.absolute(), tables, console).go()
+    try:
+        # what plug-ins print must not stand among the JSON
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            ending = _Run(folder.absolute(), tables, console).go()
+    except KeyboardInterrupt:
+        console.print("stopped; the same command goes on")
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         typer.echo(json.dumps(ending.facts))
     raise typer.Exit(ending.code)
@@ -78,6 +85,7 @@ class _Run:
     """One command's work on one folder."""
 
     def __init__(self, folder: Path, tables: Mapping[str, Any], console: Console) -> None:
+        from netwright import finals
         from netwright.core import run_file, seeds
 
         self.folder, self.console = folder, console
@@ -85,6 +93,8 @@ class _Run:
         self.parts = run_file.build(self.run)  # whatever is wrong with the run file is said before anything starts
         if self.run.limits.trials is None and self.run.limits.hours is None:
             raise BadRunFile("the search has no end; give --trials or --hours")
+        if self.run.final is not None:
+            finals.check(self.run)
         if self.run.constraints:
             self.parts.space.sample(seeds.rng_for(self.run.seed, seeds.ASK))  # refused here when nothing fits
 
@@ -95,6 +105,7 @@ class _Run:
         with run_folder.controlled(self.folder):
             store, self.run = run_folder.take(self.folder, self.run)
             try:
+                store.remember("io", options.write_io(self.parts.task.io))
                 was_complete = self._is_complete(store)
                 code, used = self._search(store)
                 if code:
@@ -174,11 +185,11 @@ class _Run:
     def _train_in_full(self, finished: list[Any]) -> tuple[int, list[Any]]:
         """Train the best and its references on training and validation data, and test them."""
         from netwright import finals, run_folder
-        from netwright.core import objectives, run_file
+        from netwright.core import run_file
 
         chosen = finals.candidates(self.parts.space, finished)
         run = finals.run_of(self.run, chosen)
-        folder = self.folder / finals.folder_name(len(finished))
+        folder = self.folder / finals.folder_name(self.run, len(finished))
         parts = run_file.build(run)
         store, run = run_folder.take(folder, run)
         try:
@@ -186,13 +197,20 @@ class _Run:
                 self.console.print(f"{run.limits.trials} final trainings, then tests", highlight=False)
             if self._control(store, run, parts, folder, "final trainings") == "drained":
                 return INTERRUPTED, []
-            rows = finals.results(chosen, objectives.with_scores(store.finished(), run.objectives))
+            finished = store.finished()
         finally:
             store.close()
+        failed = sum(trial.status == "failed" for trial in finished)
+        if failed:
+            self.console.print(f"{failed} of {len(finished)} final trainings failed; see {_short(folder)}")
+        rows = finals.results(run, chosen, finished)
         for row in rows:
-            spread = f" +- {row.sd:.2%} (n = {row.n})" if row.sd is not None else ""
+            is_share = row.metric.endswith("accuracy")
+            mean = f"{row.mean:.2%}" if is_share else f"{row.mean:.4g}"
+            spread = "" if row.sd is None else f" +- {row.sd:.2%}" if is_share else f" +- {row.sd:.2g}"
+            number = f" (n = {row.n})" if row.n > 1 else ""
             self.console.print(
-                f"{run.objectives[0]} {row.mean:.2%}{spread}, {row.params:,} parameters: {row.candidate.label}",
+                f"{row.metric} {mean}{spread}{number}, {row.params:,} parameters: {row.candidate.label}",
                 highlight=False,
             )
         return 0, rows
@@ -219,7 +237,15 @@ class _Run:
             "failed": sum(trial.status == "failed" for trial in finished),
             "best": {"trial": best.id, "score": best.scores[0], "key": best.key} if best and best.scores else None,
             "finals": [
-                {"label": t.candidate.label, "mean": t.mean, "sd": t.sd, "n": t.n, "params": t.params} for t in tested
+                {
+                    "label": t.candidate.label,
+                    "metric": t.metric,
+                    "mean": t.mean,
+                    "sd": t.sd,
+                    "n": t.n,
+                    "params": t.params,
+                }
+                for t in tested
             ],
         }
 

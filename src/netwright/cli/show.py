@@ -96,9 +96,10 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
         if trial_id not in rows:
             raise BadReference(f"{folder} has no trial {trial_id}; it has trials 1 to {len(rows)}")
         found = rows[trial_id]
+    io = store.recall("io")
     store.close()
     space = refs.load("space", run_file.override(run, "space", changes).space)
-    return space, found.proposal.genotype, refs.load("task", run.task).io
+    return space, found.proposal.genotype, options.read_io(io) if io else DEFAULT_IO
 
 
 def _draw(graph: LabeledGraph, out: Path) -> list[Path]:

@@ -27,8 +27,8 @@ def worker(
         index=index,
         threads=run.threads_per_trial or 1,
         keep=run.keep == "all",
-        trial_seconds=60 * options["trial_minutes"] if options.get("trial_minutes") else None,
-        silent_seconds=60 * options.get("silent_minutes", 30.0) or None,
+        trial_seconds=60 * options.get("trial_minutes", 0.0),
+        silent_seconds=60 * options.get("silent_minutes", 30.0),
         controller=pid,
     )
     typer.echo(f"{post.name} works for the search of process {pid}; Ctrl-C leaves it")
@@ -41,7 +41,7 @@ def worker(
     finally:
         store.close()
     if code == 0:
-        typer.echo("the search has ended")
+        typer.echo("its controller has ended or was stopped")
     if code == supervisor.CANNOT_START:
         typer.echo("netwright: the worker cannot start; its error stands above", err=True)
     raise typer.Exit(code)

@@ -148,7 +148,10 @@ class Store(Protocol):
         """Make the oldest pending row `running` for this worker, atomically."""
 
     def beat(self, worker: str, activity: str = "") -> None:
-        """The worker is alive; called by the process that watches over it, not by the busy one."""
+        """The worker is alive; called by the process that watches over it, not by the busy one.
+
+        Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
+        """
 
     def finish(self, trial_id: int, result: Result) -> None:
         """Write a result; the first finish of a row wins, later ones change nothing."""

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+MAX_LOSSES = 3  # a trial whose worker was lost is asked again this often
+LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
+
 Genotype = tuple[int | float, ...]
 Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
 Status = Literal["pending", "running", "done", "failed"]

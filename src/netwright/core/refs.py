@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, NetwrightError
 
 # what a kind of plug-in is called in a message, and the folder it stands in
 FOLDERS: Mapping[str, str] = {
@@ -88,14 +88,16 @@ def load(kind: str, reference: Reference, /, **given: Any) -> Any:
         raise BadReference(f"{kind} {reference.name!r} is a {type(plugin).__name__}, which cannot be constructed")
     checked = _checked(kind, reference, plugin, tuple(given))
     wired = {name: value for name, value in given.items() if name in inspect.signature(plugin).parameters}
-    return plugin(**checked, **wired)
+    return _constructed(kind, reference, lambda: plugin(**checked, **wired))
 
 
 def revise(kind: str, instance: Any, options: Mapping[str, Any]) -> Any:
     """A copy of a dataclass plug-in with options changed, checked as `load` checks them."""
     plugin = type(instance)
     given = tuple(name for name in options_of(plugin) if name not in options)
-    return replace(instance, **_checked(kind, Reference(plugin.__name__, options), plugin, given))
+    reference = Reference(plugin.__name__, options)
+    checked = _checked(kind, reference, plugin, given)
+    return _constructed(kind, reference, lambda: replace(instance, **checked))
 
 
 def locate(kind: str, name: str) -> Any:
@@ -137,6 +139,15 @@ def options_of(plugin: Callable[..., Any], without: tuple[str, ...] = ()) -> dic
     """The parameters of a plug-in that are options, in order."""
     parameters = inspect.signature(plugin).parameters.items()
     return {name: p for name, p in parameters if name not in without and p.kind is not p.VAR_KEYWORD}
+
+
+def _constructed(kind: str, reference: Reference, make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except NetwrightError:
+        raise
+    except (ValueError, TypeError, OSError) as error:  # how a constructor refuses its arguments
+        raise BadReference(f"{kind} {str(reference)!r} cannot be made: {error}") from error
 
 
 def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...]) -> dict[str, Any]:

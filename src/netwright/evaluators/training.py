@@ -64,6 +64,14 @@ class Training:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
+        for name in ("momentum", "weight_decay", "curve_every"):
+            if not getattr(self, name) >= 0:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
+        if self.device != "auto":
+            try:
+                torch.device(self.device)
+            except RuntimeError:
+                raise BadReference(f"evaluator.device is {self.device!r}; give auto, cpu, cuda or cuda:0") from None
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.

@@ -25,13 +25,13 @@ class Processes:
 
     Args:
         workers: How many; by default one per core.
-        trial_minutes: Wall-clock limit of a trial; None: no limit.
-        silent_minutes: How long a trial may go on without a report; None: no limit.
+        trial_minutes: Wall-clock limit of a trial; 0: none.
+        silent_minutes: How long a trial may go on without a report; 0: no limit.
     """
 
     workers: int = os.cpu_count() or 1
-    trial_minutes: float | None = None
-    silent_minutes: float | None = 30.0
+    trial_minutes: float = 0.0
+    silent_minutes: float = 30.0
     _job: Job | None = field(default=None, init=False, repr=False)
     _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
     _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)
@@ -40,6 +40,9 @@ class Processes:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise WorkerError(f"executor.workers is {self.workers}; it must be at least 1")
+        for name in ("trial_minutes", "silent_minutes"):
+            if not getattr(self, name) >= 0:
+                raise WorkerError(f"executor.{name} is {getattr(self, name)}; it must be at least 0 (0: no limit)")
 
     def start(self, job: Job) -> None:
         """Start the parents; each starts its worker."""
@@ -104,8 +107,8 @@ class Processes:
             index=index,
             threads=job.threads,
             keep=job.keep,
-            trial_seconds=self.trial_minutes and self.trial_minutes * 60,
-            silent_seconds=self.silent_minutes and self.silent_minutes * 60,
+            trial_seconds=self.trial_minutes * 60,
+            silent_seconds=self.silent_minutes * 60,
         )
         log = self._log(index)
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from subprocess import Popen
 from typing import Final
 
@@ -36,12 +36,12 @@ class Post:
     Args:
         address: Of the store.
         folder: Of the run.
-        name: The worker's name in the table.
+        name: The worker's name in the table; no two processes may have the same.
         index: 0, 1, ... among the workers of this machine.
         threads: Per trial.
         keep: Leave the folders of finished trials.
-        trial_seconds: Wall-clock limit of a trial.
-        silent_seconds: Longest time without a report.
+        trial_seconds: Wall-clock limit of a trial; 0: none.
+        silent_seconds: Longest time without a report; 0: no limit.
         controller: Process to follow; None: follow the standard input instead.
     """
 
@@ -51,8 +51,8 @@ class Post:
     index: int = 0
     threads: int = 1
     keep: bool = False
-    trial_seconds: float | None = None
-    silent_seconds: float | None = None
+    trial_seconds: float = 0.0
+    silent_seconds: float = 0.0
     controller: int | None = None
 
     def to_json(self) -> str:
@@ -189,6 +189,8 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
 def main() -> None:
     """Entry point of the parent process."""
     post = Post.from_json(sys.argv[1])
+    # a successor of the same name would beat for the row of this one, should this one be killed
+    post = replace(post, name=f"{post.name}-{os.getpid()}")
     store = refs.load("store", refs.parse(post.address))
     try:
         code = supervise(store, post)

@@ -192,12 +192,13 @@ def _runs(runs: Sequence[ReportedRun]) -> str:
 
 
 def _finals(runs: Sequence[ReportedRun]) -> str:
-    columns = ("network", "trial", "params", "test accuracy, mean", "sd", "trainings")
+    columns = ("network", "trial", "params", "measure", "mean", "sd", "trainings")
     rows = [
         (
             f"{run.name}: {row.candidate.label}" if len(runs) > 1 else row.candidate.label,
             MISSING if row.candidate.trial_id is None else str(row.candidate.trial_id),
             f"{row.params:,}",
+            figures.objective_name(row.metric),
             f"{row.mean:.4f}",
             MISSING if row.sd is None else f"{row.sd:.4f}",
             str(row.n),
@@ -205,7 +206,11 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
         for run in runs
         for row in run.finals
     ]
-    return markup.section("Final test", markup.table(columns, rows, columns[1:])) if rows else ""
+    return (
+        markup.section("Final test", markup.table(columns, rows, ("trial", "params", "mean", "sd", "trainings")))
+        if rows
+        else ""
+    )
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:

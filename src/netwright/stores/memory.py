@@ -7,9 +7,7 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from netwright.core.records import Proposal, Result, Status, Trial, WorkerState
-
-MAX_LOSSES = 3  # a lost trial is asked again this often
+from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Status, Trial, WorkerState
 
 
 class MemoryStore:
@@ -83,7 +81,7 @@ class MemoryStore:
             for trial_id in lost:
                 self._losses[trial_id] = self._losses.get(trial_id, 0) + 1
                 if self._losses[trial_id] > MAX_LOSSES:
-                    self._finish(trial_id, Result(failure="lost", message=lost_message(MAX_LOSSES + 1)))
+                    self._finish(trial_id, Result(failure="lost", message=LOST))
                 else:
                     self._back(trial_id)
             return len(lost)
@@ -136,11 +134,6 @@ class MemoryStore:
         del self._running[trial_id]
         self._rows[trial_id - 1] = replace(self._rows[trial_id - 1], status="pending")
         self._pending = deque(sorted((*self._pending, trial_id)))
-
-
-def lost_message(times: int) -> str:
-    """What a row says that was lost too often."""
-    return f"its worker died or fell silent {times} times; see the logs of the run"
 
 
 plugin = MemoryStore

@@ -19,10 +19,9 @@ import psutil
 
 from netwright.core.errors import StoreError
 from netwright.core.liveness import is_alive
-from netwright.core.records import Proposal, Result, Trial, WorkerState
+from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial, WorkerState
 
 VERSION = 1
-MAX_LOSSES = 3  # a lost trial is asked again this often
 APPLICATION = 0x6E657477  # "netw": marks the file as ours
 
 SCHEMA = """
@@ -216,7 +215,7 @@ class SqliteStore:
             self._db.close()
 
     def _lose(self, trial_id: int) -> None:
-        lost = Result(failure="lost", message=f"its worker died or fell silent {MAX_LOSSES + 1} times; see logs/")
+        lost = Result(failure="lost", message=LOST)
 
         def lose(db: Any) -> None:
             again = db.execute(
@@ -331,7 +330,14 @@ def _fault(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
     if "full" in text:
         return StoreError(f"{path} cannot be written: the disk is full; make room and give the same command again")
     if "readonly" in text or "unable to open" in text:
-        return StoreError(f"{path} cannot be written; check the permissions of the folder")
+        return StoreError(
+            f"{path} cannot be written; check the permissions of its folder "
+            "(the table of a run that was killed needs them to be read, too: copy the folder)"
+        )
+    if "disk I/O error" in text:
+        return StoreError(
+            f"{path} could not be read or written; check the disk, its room and size limits, then try again"
+        )
     if "locked" in text:
         return StoreError(f"{path} stayed locked for a minute; close the program that holds it, then try again")
     return StoreError(f"{path} is damaged ({text}); keep it aside, and restore a copy or start in another folder")

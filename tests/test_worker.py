@@ -1,0 +1,93 @@
+"""Whatever an evaluator answers or raises becomes a result that any table can hold."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from netwright.core.records import Proposal, Result, Trial
+from netwright.stores.memory import MemoryStore
+from netwright.stores.sqlite import SqliteStore
+from netwright.worker import WorkerContext, evaluate, run_once
+
+TRIAL = Trial(1, Proposal((0,)), "key", 1, "running")
+
+
+class Answers:
+    def __init__(self, answer):
+        self.answer = answer
+
+    def evaluate(self, trial, context):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def result_of(answer):
+    return evaluate(Answers(answer), TRIAL, WorkerContext(MemoryStore(), None, 1))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        OSError("no such file: \udcff"),
+        Result({"x": math.nan}, ((1, math.inf),), math.nan, "diverged", "at \udcff"),
+        Result({"x": 1.0}, ((1, math.nan),), math.nan),
+        Result({"x": 1.0}, seconds=-5.0),
+        Result({"x": math.inf}),
+        MemoryError(),
+        RuntimeError("x" * 1_000_000),
+    ],
+)
+def test_odd_answers_can_be_stored(tmp_path, answer):
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    store.add(Proposal((0,)), "key", 1)
+    run_once(store, Answers(answer), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+    [row] = store.finished()
+    json.dumps(dict(row.result.metrics), allow_nan=False)
+    assert math.isfinite(row.result.seconds)
+    assert row.result.seconds > 0
+    assert len(row.result.message) <= 20_000
+    store.close()
+
+
+def test_a_failed_result_has_no_metrics():
+    assert result_of(Result({"x": 1.0}, failure="diverged", message="at step 3")).metrics == {}
+
+
+def test_numbers_of_other_kinds_become_plain_ones():
+    found = result_of(Result({"x": np.float32(0.5), "n": 3}, ((np.int64(1), np.float64(0.25)),), 2.0))
+    assert (found.metrics, found.curve, found.seconds) == ({"x": 0.5, "n": 3}, ((1, 0.25),), 2.0)
+    assert type(found.metrics["x"]) is float
+
+
+@pytest.mark.parametrize(
+    ("error", "failure"),
+    [
+        (ValueError("no"), "error"),
+        (MemoryError(), "out_of_memory"),
+        (RuntimeError("[enforce fail] can't allocate memory: you tried to allocate 80 bytes"), "out_of_memory"),
+    ],
+)
+def test_exceptions_are_told_apart(error, failure):
+    assert result_of(error).failure == failure
+
+
+def test_folders_are_made_when_asked_for_and_removed_unless_kept(tmp_path):
+    class Writes:
+        def evaluate(self, trial, context):
+            (context.folder / "weights").touch()
+            return Result({"x": 1.0})
+
+    store = MemoryStore()
+    for keep in (False, True):
+        store.add(Proposal((0,)), "key", 1)
+        run_once(store, Writes(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id), keep=keep)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["000002"]
+    context = WorkerContext(store, tmp_path, 3)
+    assert context.checkpoint_of(2) == tmp_path / "000002"
+    assert context.checkpoint_of(1) is None
+    assert len(context.pool()) == 2
+    with pytest.raises(RuntimeError, match="this search has no folder"):
+        _ = WorkerContext(store, None, 1).folder
