@@ -72,7 +72,7 @@ class Worker:
         down, self._down = os.pipe()
         self._up, up = os.pipe()
         self.process = Popen(
-            [sys.executable, "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
+            [sys.executable, "-u", "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
             stdin=subprocess.DEVNULL,
             pass_fds=(down, up),
             start_new_session=True,  # a process group of its own, killed as a whole
