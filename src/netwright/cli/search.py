@@ -106,8 +106,9 @@ class _Run:
             store, self.run = run_folder.take(self.folder, self.run)
             try:
                 store.remember("io", options.write_io(self.parts.task.io))
-                was_complete = self._is_complete(store)
-                code, used = self._search(store)
+                earlier = store.finished()
+                was_complete = self._is_complete(store, len(earlier))
+                code, used = self._search(store, earlier)
                 if code:
                     self.console.print(f"stopped; the same command goes on in {_short(self.folder)}")
                     return _Ending(code, self._facts(store))
@@ -115,24 +116,23 @@ class _Run:
             finally:
                 store.close()
 
-    def _search(self, store: Any) -> tuple[int, float | None]:
+    def _search(self, store: Any, earlier: list[Any]) -> tuple[int, float | None]:
         """The search itself. Returns an exit code and the utilisation of the workers, when it was measured."""
         run, parts = self.run, self.parts
-        before = len(store.finished())
         begun = time.monotonic()
-        ending = self._control(store, run, parts, self.folder, f"{run.strategy} on {run.space}, {run.task}")
+        ending = self._control(store, earlier, run, parts, self.folder, f"{run.strategy} on {run.space}, {run.task}")
         wall = time.monotonic() - begun
-        rows = store.finished(before)
+        rows = store.finished(len(earlier))
         busy = sum(row.result.seconds for row in rows if not row.result.reused)
         used = busy / (wall * parts.executor.workers) if rows else None
         return (INTERRUPTED if ending == "drained" else 0), used
 
-    def _control(self, store: Any, run: Any, parts: Any, folder: Path, title: str) -> str:
+    def _control(self, store: Any, earlier: list[Any], run: Any, parts: Any, folder: Path, title: str) -> str:
         """Run one controller with a display and signals."""
         from netwright.core import objectives
         from netwright.search import Search
 
-        finished = objectives.with_scores(store.finished(), run.objectives)
+        finished = objectives.with_scores(earlier, run.objectives)
         display = Display(self.console, store, title=title, trials=run.limits.trials, measure=run.objectives[0])
         controller = Search(
             parts.space,
@@ -193,9 +193,10 @@ class _Run:
         parts = run_file.build(run)
         store, run = run_folder.take(folder, run)
         try:
-            if len(store.finished()) != run.limits.trials:
+            earlier = store.finished()
+            if len(earlier) != run.limits.trials:
                 self.console.print(f"{run.limits.trials} final trainings, then tests", highlight=False)
-            if self._control(store, run, parts, folder, "final trainings") == "drained":
+            if self._control(store, earlier, run, parts, folder, "final trainings") == "drained":
                 return INTERRUPTED, []
             finished = store.finished()
         finally:
@@ -221,9 +222,9 @@ class _Run:
         page = self.folder / "report" / "report.html"
         return page if was_complete and page.exists() else report.write([self.folder], self.folder / "report")
 
-    def _is_complete(self, store: Any) -> bool:
+    def _is_complete(self, store: Any, finished: int) -> bool:
         limit = self.run.limits.trials
-        return limit is not None and not store.unfinished() and len(store.finished()) >= limit
+        return limit is not None and not store.unfinished() and finished >= limit
 
     def _facts(self, store: Any, tested: Sequence[Any] = ()) -> dict[str, Any]:
         from netwright.core import objectives

@@ -17,7 +17,6 @@ TELL: Final = 2
 BUILD: Final = 3
 TRAIN: Final = 4
 SPLIT: Final = 5
-REPORT: Final = 6
 
 
 class Streams:

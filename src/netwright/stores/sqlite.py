@@ -72,7 +72,6 @@ _BEAT = (
     "INSERT INTO workers (name, pid, born, beat, activity) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
     "SET pid = excluded.pid, born = excluded.born, beat = excluded.beat, activity = excluded.activity"
 )
-_UNFINISHED = "status IN ('pending', 'running')"
 
 
 class SqliteStore:
