@@ -10,16 +10,17 @@ PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "e
 LEVELS = {
     0: ("core",),
     1: ("layers",),
-    2: ("search", "worker", "training", "surrogates", "run_folder", "finals"),
+    2: ("search", "worker", "training", "data", "surrogates", "run_folder", "trainings"),
     3: PLUGINS,
     4: ("report", "zoo", "testing"),
-    5: ("cli",),
+    5: ("export", "run"),
+    6: ("cli",),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}
 # a table may import the space whose genotypes it keys
 ALLOWED = {("tables", "spaces")}
 # plotting and table files are optional or slow to import: each belongs to the folders that need it
-HEAVY = {"matplotlib": ("report",), "sklearn": ("tasks", "surrogates"), "pyarrow": ("tasks", "tables")}
+HEAVY = {"matplotlib": ("report",), "sklearn": ("tasks", "surrogates"), "pyarrow": ("data", "tasks", "tables")}
 
 
 def _imports(path):

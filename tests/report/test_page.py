@@ -10,10 +10,10 @@ from netwright.core.genes import Choice, Real
 from netwright.core.objectives import with_scores
 from netwright.core.records import Proposal, Result
 from netwright.core.run_file import RunFile
-from netwright.finals import Candidate, Final
 from netwright.report.page import ReportedRun, changes, write
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
+from netwright.trainings import Candidate, Final
 
 SPACE = HierarchicalSpace()
 FILES = [

@@ -29,7 +29,7 @@ def write(folders: list[Path], out: Path) -> Path:
 
 
 def _read(folder: Path) -> ReportedRun:
-    from netwright import finals, run_folder
+    from netwright import run_folder, trainings
     from netwright.core import objectives, refs
     from netwright.report.page import ReportedRun
 
@@ -40,10 +40,12 @@ def _read(folder: Path) -> ReportedRun:
     store.close()
     space = refs.load("space", run.space)
     tested = []
-    final = folder / finals.folder_name(run, len(trials))
+    final = folder / trainings.folder_name(run, len(trials))
     if run.final is not None and run_folder.holds_run(final):
         table = run_folder.open_table(final, "read")
-        tested = finals.results(run_folder.stored_run(table, final), finals.candidates(space, trials), table.finished())
+        tested = trainings.results(
+            run_folder.stored_run(table, final), trainings.candidates(space, trials), table.finished()
+        )
         table.close()
     workers = run.executor.options.get("workers")
     return ReportedRun(folder.name, run, trials, space, float(hours) if hours else None, tuple(tested), workers)

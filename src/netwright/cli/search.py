@@ -85,7 +85,7 @@ class _Run:
     """One command's work on one folder."""
 
     def __init__(self, folder: Path, tables: Mapping[str, Any], console: Console) -> None:
-        from netwright import finals
+        from netwright import trainings
         from netwright.core import run_file, seeds
 
         self.folder, self.console = folder, console
@@ -94,7 +94,7 @@ class _Run:
         if self.run.limits.trials is None and self.run.limits.hours is None:
             raise BadRunFile("the search has no end; give --trials or --hours")
         if self.run.final is not None:
-            finals.check(self.run)
+            trainings.check(self.run)
         if self.run.constraints:
             self.parts.space.sample(seeds.rng_for(self.run.seed, seeds.ASK))  # refused here when nothing fits
 
@@ -184,12 +184,12 @@ class _Run:
 
     def _train_in_full(self, finished: list[Any]) -> tuple[int, list[Any]]:
         """Train the best and its references on training and validation data, and test them."""
-        from netwright import finals, run_folder
+        from netwright import run_folder, trainings
         from netwright.core import run_file
 
-        chosen = finals.candidates(self.parts.space, finished)
-        run = finals.run_of(self.run, chosen)
-        folder = self.folder / finals.folder_name(self.run, len(finished))
+        chosen = trainings.candidates(self.parts.space, finished)
+        run = trainings.run_of(self.run, chosen)
+        folder = self.folder / trainings.folder_name(self.run, len(finished))
         parts = run_file.build(run)
         store, run = run_folder.take(folder, run)
         try:
@@ -204,7 +204,7 @@ class _Run:
         failed = sum(trial.status == "failed" for trial in finished)
         if failed:
             self.console.print(f"{failed} of {len(finished)} final trainings failed; see {_short(folder)}")
-        rows = finals.results(run, chosen, finished)
+        rows = trainings.results(run, chosen, finished)
         for row in rows:
             is_share = row.metric.endswith("accuracy")
             mean = f"{row.mean:.2%}" if is_share else f"{row.mean:.4g}"

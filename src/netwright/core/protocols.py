@@ -23,6 +23,7 @@ from netwright.core.records import (
     Counts,
     Genotype,
     LabeledGraph,
+    Preprocessing,
     Proposal,
     Result,
     Trial,
@@ -132,6 +133,31 @@ class Task(Protocol):
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Capability of a task: its data can be made ready before any worker starts."""
+
+    def prepare(self) -> Iterator[str]:
+        """Decode and cache what is not yet; yields sentences for people: first what it will take, then what was found.
+
+        Raises NetwrightError for data that cannot be trained on.
+        """
+
+
+@runtime_checkable
+class ClassifiesImages(Protocol):
+    """Capability of a task: its inputs are images of named classes, outputs (B, classes), targets (B,) int64."""
+
+    def preprocessing(self) -> Preprocessing:
+        """What happens to an image before the network sees it."""
+
+    def pixels(self, split: Split, positions: Sequence[int]) -> np.ndarray:
+        """Images of a split before normalization, without augmentation: uint8, shape (B, H, W, C)."""
+
+    def names(self, split: Split, positions: Sequence[int]) -> list[str]:
+        """Where images of a split come from: a file's path within the data, or "test 17"."""
 
 
 class Store(Protocol):

@@ -28,6 +28,30 @@ class IO:
 
 
 @dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens to an image before a network sees it: all that is needed to classify images elsewhere.
+
+    Args:
+        channels: 1: gray; 3: red, green, blue.
+        height: In pixels.
+        width: In pixels.
+        fit: How another size becomes this one: "crop" scales the image to cover it and cuts the middle out, "stretch"
+            scales both sides on their own, "pad" scales the image to fit in and puts black around.
+        mean: Of each channel, in [0, 1]; subtracted.
+        sd: Of each channel; divided by.
+        classes: Names in order of the outputs.
+    """
+
+    channels: int
+    height: int
+    width: int
+    fit: Literal["crop", "stretch", "pad"]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Size and cost of a network: `params` trainable numbers; `multiply_adds` of one input's forward pass.
 

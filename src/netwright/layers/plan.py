@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
-from netwright.core.records import IO
+from netwright.core.records import IO, Genotype
 
 Op = Literal["input", "conv", "norm", "relu", "max_pool", "avg_pool", "concat", "add", "mean", "linear"]
 WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "concat", "add", "mean"})
@@ -44,6 +44,14 @@ class Layer:
 
 
 Plan = tuple[Layer, ...]
+
+
+@runtime_checkable
+class HasPlan(Protocol):
+    """Capability of a space: its networks are layer plans, from which source code and memory estimates come."""
+
+    def plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of the network."""
 
 
 class PlanWriter:

@@ -18,10 +18,10 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.finals import Final
 from netwright.report import curves, drawing, figures, files, markup
 from netwright.report.figures import RunData
 from netwright.report.markup import Html
+from netwright.trainings import Final
 
 MISSING = "–"
 MOST_CHANGES = 8  # of one mutation, spelled out

@@ -18,7 +18,7 @@ from PIL import Image
 
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.training.images import (
+from netwright.data.images import (
     Augmentation,
     ImageClassification,
     ImageSplits,

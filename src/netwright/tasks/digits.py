@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.training.images import (
+from netwright.data.images import (
     Augmentation,
     ImageClassification,
     ImageSplits,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from netwright.training import augment
+from netwright.data import augment
 
 
 def _generator(seed=0):

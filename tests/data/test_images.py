@@ -6,7 +6,7 @@ import torch
 
 from netwright.core import seeds
 from netwright.core.records import IO
-from netwright.training.images import Augmentation, ImageClassification, ImageSplits, LabeledImages, stratified_order
+from netwright.data.images import Augmentation, ImageClassification, ImageSplits, LabeledImages, stratified_order
 
 PLAIN = Augmentation()
 

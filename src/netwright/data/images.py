@@ -14,8 +14,8 @@ from torch import Tensor
 from netwright.core import seeds
 from netwright.core.protocols import Split
 from netwright.core.records import IO
+from netwright.data import augment
 from netwright.layers import torch_rng
-from netwright.training import augment
 
 
 @dataclass(frozen=True)

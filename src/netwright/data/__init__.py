@@ -1,0 +1,1 @@
+"""Images from files to batches: decoding, the cache on disk, splits, augmentation."""

@@ -1,0 +1,58 @@
+"""How a trained network does on every test image: what confusion matrices and pictures of mistakes are made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+WORST = 24  # images kept, those of the largest loss
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predictions on a split of N images, and its K worst images.
+
+    Args:
+        targets: True classes, shape (N,), int64.
+        predictions: Shape (N,), int64.
+        losses: Cross entropy in nats, shape (N,), float32.
+        worst: Pixels of the images of the largest loss, largest first, shape (K, H, W, C), uint8.
+        worst_positions: Which of the N they are, shape (K,), int64.
+        worst_names: Where they come from.
+        classes: Names in order of the outputs.
+    """
+
+    targets: np.ndarray
+    predictions: np.ndarray
+    losses: np.ndarray
+    worst: np.ndarray
+    worst_positions: np.ndarray
+    worst_names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def to_bytes(outcome: Outcome) -> bytes:
+    """The outcome as a safetensors file."""
+    arrays = {name: np.ascontiguousarray(getattr(outcome, name)) for name in _ARRAYS}
+    texts = {name: json.dumps(getattr(outcome, name)) for name in _TEXTS}
+    return safetensors.numpy.save(arrays, metadata=texts)
+
+
+def read(path: Path) -> Outcome:
+    """Read what `to_bytes` gave. Raises OSError or safetensors.SafetensorError for a file that is none."""
+    with safetensors.safe_open(path, "numpy") as file:
+        texts: Mapping[str, str] = file.metadata()
+        fields: dict[str, Any] = {name: file.get_tensor(name) for name in _ARRAYS}
+    fields |= {name: tuple(json.loads(texts[name])) for name in _TEXTS}
+    return Outcome(**fields)
+
+
+_ARRAYS = ("targets", "predictions", "losses", "worst", "worst_positions")
+_TEXTS = ("worst_names", "classes")
