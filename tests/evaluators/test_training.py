@@ -1,6 +1,7 @@
 import math
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from netwright.evaluators.training import Training
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
-from netwright.training import loop
+from netwright.training import checkpoint, loop, outcome
 from netwright.worker import WorkerContext
 
 MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
@@ -282,3 +283,94 @@ def test_settings_that_train_nothing_are_refused(settings, message):
 def test_settings_are_replaced_like_any_dataclass():
     evaluator = Training(SPACE, TASK, steps=5)
     assert replace(evaluator, lr=0.5) == Training(SPACE, TASK, steps=5, lr=0.5)
+
+
+class Killed(BaseException):
+    """As a kill would: not caught on the way."""
+
+
+def _folder_context(folder, on_report=lambda step, metrics: True):
+    return WorkerContext(MemoryStore(), folder, 1, on_report=on_report)
+
+
+@pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 8, 9])
+def test_a_killed_training_goes_on_from_its_very_step(tmp_path, kill_at):
+    """Nine checkpoints: one after each of 4 and 4 steps of two repeats, with 4 steps a pass of which 5 are trained."""
+    settings = {"steps": 5, "repeats": 2, "curve_every": 1, "checkpoint_minutes": 1e-9, "save": True}
+    undisturbed = _evaluate(context=_folder_context(tmp_path / "whole"), **settings)
+    seen = []
+
+    def kill(step, metrics):
+        seen.append(step)
+        if len(seen) == kill_at:
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        _evaluate(context=_folder_context(tmp_path / "cut", kill), **settings)
+    assert (tmp_path / "cut" / "000001" / "checkpoint.safetensors").exists()
+    resumed = Watched()
+    result = _evaluate(resumed, context=_folder_context(tmp_path / "cut"), **settings)
+    assert _exact(result) == _exact(undisturbed)
+    files = [tmp_path / part / "000001" / "weights.safetensors" for part in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert not (tmp_path / "cut" / "000001" / "checkpoint.safetensors").exists()
+
+
+def test_a_checkpoint_saves_steps(tmp_path):
+    settings = {"steps": 8, "checkpoint_minutes": 1e-9}
+
+    def kill(step, metrics):
+        if step == 7:
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        _evaluate(context=_folder_context(tmp_path, kill), **settings)
+    task = Counted()
+    steps = []
+    _evaluate(
+        task=task, context=_folder_context(tmp_path, lambda step, metrics: steps.append(step) or True), **settings
+    )
+    assert min(steps) == 8, "only the last step was left"
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\x10\0\0\0\0\0\0\0not json at all!"])
+def test_a_checkpoint_that_cannot_be_read_is_no_checkpoint(tmp_path, damage):
+    (tmp_path / "000001").mkdir()
+    (tmp_path / "000001" / "checkpoint.safetensors").write_bytes(damage)
+    result = _evaluate(context=_folder_context(tmp_path), checkpoint_minutes=1e-9)
+    assert _exact(result) == _exact(_evaluate())
+
+
+def test_a_full_disk_stops_no_training(tmp_path, monkeypatch, capsys):
+    def full(path, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("netwright.core.files.write", full)
+    result = _evaluate(context=_folder_context(tmp_path), checkpoint_minutes=1e-9)
+    assert _exact(result) == _exact(_evaluate())
+    assert "no checkpoint at step 1" in capsys.readouterr().err
+
+
+def test_what_is_saved_is_the_network_that_was_measured(tmp_path):
+    result = _evaluate(context=_folder_context(tmp_path), split="test", save=True)
+    folder = tmp_path / "000001"
+    network = SPACE.build(GENOTYPE, TASK.io, np.random.default_rng(0))
+    checkpoint.load_weights(folder / "weights.safetensors", network)
+    network.to(memory_format=torch.channels_last)
+    assert loop.measure(network, TASK, "test", torch.channels_last)["accuracy"] == result.metrics["test_accuracy"]
+    found = outcome.read(folder / "outcome.safetensors")
+    assert (found.predictions == found.targets).mean() == pytest.approx(result.metrics["test_accuracy"])
+    assert found.losses.mean() == pytest.approx(result.metrics["test_loss"], rel=1e-5)
+    assert found.classes == tuple("0123456789")
+    assert len(found.worst) == len(found.worst_names) == outcome.WORST
+    assert (found.losses[found.worst_positions] >= np.sort(found.losses)[-outcome.WORST]).all()
+    assert (found.worst[0] == TASK.pixels("test", [int(found.worst_positions[0])])[0]).all()
+
+
+def test_memory_is_estimated_from_the_plan():
+    small, large = (Training(SPACE, TASK, batch=batch).memory_mb(GENOTYPE) for batch in (1, 1000))
+    assert 200 < small < 300
+    assert large > small
+    assert Training(Watched(), TASK).memory_mb(GENOTYPE) == Training(SPACE, TASK).memory_mb(GENOTYPE)

@@ -115,6 +115,14 @@ class Evaluator(Protocol):
         """Build, train, measure."""
 
 
+@runtime_checkable
+class EstimatesMemory(Protocol):
+    """Capability of an evaluator: it knows beforehand about how much memory a trial takes."""
+
+    def memory_mb(self, genotype: Genotype) -> float | None:
+        """Resident memory of a worker that evaluates the genotype, in 10**6 bytes; None: not known for this space."""
+
+
 class Task(Protocol):
     """Data, loss and metrics. Batches are (inputs, targets) tensors."""
 

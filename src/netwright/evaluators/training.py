@@ -2,21 +2,64 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from netwright.core import seeds
+from netwright.core import files, seeds
 from netwright.core.errors import BadReference
-from netwright.core.protocols import Context, SearchSpace, Split, Task
-from netwright.core.records import Failure, Result, Trial
-from netwright.training import loop, memory, schedules
-from netwright.training.loop import Trained
+from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, unwrap
+from netwright.core.records import Failure, Genotype, Result, Trial
+from netwright.layers import counting
+from netwright.layers.plan import HasPlan
+from netwright.training import checkpoint, loop, memory, outcome, schedules
+from netwright.training.loop import Progress, Trained
+from netwright.training.outcome import Recorder
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+@dataclass
+class _State:
+    """Where an evaluation stands.
+
+    Args:
+        path: Of its checkpoint; None: there is none.
+        seed: Of the trial, so that a checkpoint is known to be its own.
+        progress: Of the training under way.
+        done: Metrics and course of those before it.
+        curve: So far.
+        seconds: Wall clock of earlier workers.
+    """
+
+    path: Path | None
+    seed: int
+    progress: Progress = Progress()
+    done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def write(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, seconds: float) -> None:
+        """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
+        facts = {
+            "seed": self.seed,
+            "progress": asdict(progress),
+            "done": [(found, astuple(trained)) for found, trained in self.done],
+            "curve": self.curve,
+            "seconds": self.seconds + seconds,
+        }
+        assert self.path is not None
+        try:
+            checkpoint.write(self.path, network, optimizer, facts)
+        except OSError as error:
+            print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -38,6 +81,9 @@ class Training:
         curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
         device: "auto": the worker's own GPU, else the CPU.
         channels_last: Memory format of images and weights.
+        checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
+            step; 0: never.
+        save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
     """
 
     space: SearchSpace
@@ -56,6 +102,8 @@ class Training:
     curve_every: int = 0
     device: str = "auto"
     channels_last: bool = True
+    checkpoint_minutes: float = 0.0
+    save: bool = False
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
@@ -64,7 +112,7 @@ class Training:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
-        for name in ("momentum", "weight_decay", "curve_every"):
+        for name in ("momentum", "weight_decay", "curve_every", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
         if self.device != "auto":
@@ -84,66 +132,82 @@ class Training:
         memory.reset_peak(device)
         threads = torch.get_num_threads()
         torch.set_num_threads(context.threads)
-        curve: list[tuple[int, float]] = []
+        state = self._state(trial, context)
         try:
             with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-                runs = [self._run(trial, context, repeat, device, curve) for repeat in range(self.repeats)]
+                while len(state.done) < self.repeats:
+                    state.done.append(self._run(trial, context, device, state))
+                    state.progress = Progress()
         except (loop.Diverged, loop.Stopped) as error:
             failure: Failure = "diverged" if isinstance(error, loop.Diverged) else "error"
             seconds = time.perf_counter() - start
-            return Result(curve=tuple(curve), seconds=seconds, failure=failure, message=str(error))
+            return Result(curve=tuple(state.curve), seconds=seconds, failure=failure, message=str(error))
         finally:
             torch.set_num_threads(threads)
-        seconds = time.perf_counter() - start
-        measured = [found for found, _ in runs]
+        if state.path:
+            state.path.unlink(missing_ok=True)
+        seconds = state.seconds + time.perf_counter() - start
+        measured = [found for found, _ in state.done]
         metrics = {name: float(np.mean([found[name] for found in measured])) for name in measured[0]}
         if self.repeats > 1:
             metrics |= {f"{name}_sd": float(np.std([m[name] for m in measured], ddof=1)) for name in measured[0]}
         metrics |= {
-            "train_loss": float(np.mean([trained.train_loss for _, trained in runs])),
+            "train_loss": float(np.mean([trained.train_loss for _, trained in state.done])),
             "params": counts.params,
             "multiply_adds": counts.multiply_adds,
             "seconds": seconds,
-            "images_per_second": sum(t.images for _, t in runs) / sum(t.seconds for _, t in runs),
+            "images_per_second": sum(t.images for _, t in state.done) / sum(t.seconds for _, t in state.done),
             "peak_memory_mb": memory.peak_mb(device),
         }
-        return Result(metrics, tuple(curve), seconds)
+        return Result(metrics, tuple(state.curve), seconds)
+
+    def memory_mb(self, genotype: Genotype) -> float | None:
+        """About what one evaluation takes, in 10**6 bytes: the process, the network and one batch's activations.
+
+        None: the space has no layer plans to count.
+        """
+        space = unwrap(self.space, HasPlan)
+        if space is None:
+            return None
+        return memory.PROCESS_MB + counting.training_bytes(space.plan(genotype, self.task.io), self.batch) / 1e6
 
     def _run(
-        self,
-        trial: Trial,
-        context: Context,
-        repeat: int,
-        device: torch.device,
-        curve: list[tuple[int, float]],
+        self, trial: Trial, context: Context, device: torch.device, state: _State
     ) -> tuple[dict[str, float], Trained]:
-        """One training: metrics of the split, and how it went. The first one's points go into `curve`."""
+        """The next training: metrics of the split, and how it went. Points of the first go into the curve."""
+        repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network: nn.Module = self.space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
+        optimizer = torch.optim.SGD(
+            network.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
+        )
+        if state.progress.step and state.path:
+            checkpoint.restore(state.path, network, optimizer)
         split: Split = "train" if self.split == "valid" else "train+valid"
         per_epoch = max(1, self.task.examples(split) // self.batch)
         steps = self._steps(trial.proposal.budget, per_epoch)
+        due = start + 60 * self.checkpoint_minutes
 
         def on_epoch(step: int, train_loss: float) -> bool:
             epoch = step // per_epoch
             if repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
                 found = loop.measure(network, self.task, self.split, layout)
-                curve.append((step, next(iter(found.values()))))
+                state.curve.append((step, next(iter(found.values()))))
                 network.train()
             return context.report(repeat * steps + step, {"train_loss": train_loss})
+
+        def save(progress: Progress) -> None:
+            nonlocal due
+            due = time.monotonic() + 60 * self.checkpoint_minutes
+            state.write(network, optimizer, progress, time.monotonic() - start)
+            context.report(repeat * steps + progress.step, {})
 
         trained = loop.train(
             network,
             self.task,
-            torch.optim.SGD(
-                network.parameters(),
-                self.lr,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                fused=True,
-            ),
+            optimizer,
             split=split,
             steps=steps,
             batch=self.batch,
@@ -151,11 +215,36 @@ class Training:
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
             memory_format=layout,
+            start=state.progress,
+            is_due=lambda: state.path is not None and time.monotonic() >= due,
+            save=save,
         )
-        found = {f"{self.split}_{k}": v for k, v in loop.measure(network, self.task, self.split, layout).items()}
+        recorder = Recorder()
+        is_kept = self.save and repeat == 0
+        is_watched = is_kept and isinstance(self.task, ClassifiesImages)
+        watch = recorder.add if is_watched else _ignore
+        found = loop.measure(network, self.task, self.split, layout, watch)
+        if is_kept:
+            checkpoint.write_weights(context.folder / checkpoint.WEIGHTS, network)
+        if is_watched and isinstance(self.task, ClassifiesImages):
+            data = outcome.to_bytes(recorder.outcome(self.task, self.split))
+            files.write(context.folder / outcome.OUTCOME, data)
+        found = {f"{self.split}_{name}": value for name, value in found.items()}
         if repeat == 0:
-            curve.append((steps, next(iter(found.values()))))
+            state.curve.append((steps, next(iter(found.values()))))
         return found, trained
+
+    def _state(self, trial: Trial, context: Context) -> _State:
+        """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
+        if not self.checkpoint_minutes:
+            return _State(None, trial.seed)
+        path = context.folder / CHECKPOINT
+        facts = checkpoint.read_facts(path)
+        if facts is None or facts["seed"] != trial.seed:
+            return _State(path, trial.seed)
+        done = [(found, Trained(*trained)) for found, trained in facts["done"]]
+        curve = [(step, value) for step, value in facts["curve"]]
+        return _State(path, trial.seed, Progress(**facts["progress"]), done, curve, facts["seconds"])
 
     def _steps(self, budget: int | None, per_epoch: int) -> int:
         if budget is not None and budget < 1:
@@ -175,6 +264,10 @@ class Training:
         if torch.cuda.is_available():
             return torch.device("cuda", worker_index % torch.cuda.device_count())
         return torch.device("cpu")
+
+
+def _ignore(_outputs: Tensor, _targets: Tensor) -> None:
+    """Nobody watches."""
 
 
 plugin = Training

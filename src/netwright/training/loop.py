@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -24,6 +24,27 @@ class Diverged(Exception):
 
 class Stopped(Exception):
     """Whoever watches asked to stop."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, between two steps.
+
+    Args:
+        step: Optimizer steps done.
+        epoch: The pass over the data, from 0.
+        batches: Steps done of that pass.
+        total: Sum of their losses.
+        images: Seen so far.
+        seconds: Wall clock so far, without `on_epoch`.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    batches: int = 0
+    total: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +68,9 @@ def train(
     rng_of_epoch: Callable[[int], np.random.Generator],
     on_epoch: Callable[[int, float], bool],
     memory_format: torch.memory_format = torch.contiguous_format,
+    start: Progress = Progress(),
+    is_due: Callable[[], bool] = lambda: False,
+    save: Callable[[Progress], None] = lambda _progress: None,
 ) -> Trained:
     """Train for `steps` steps.
 
@@ -59,8 +83,12 @@ def train(
         batch: Examples per step.
         factor: On the initial learning rate, at each step.
         rng_of_epoch: Shuffles and augments pass 0, 1, ...
-        on_epoch: Told the steps done and the mean loss since the last call, after each pass; False: stop.
+        on_epoch: Told the steps done and the mean loss of the pass, after each; False: stop.
         memory_format: Of the images on the device.
+        start: Where an interrupted training stood when network and optimizer were in their present state; what
+            follows is what would have followed, bit for bit.
+        is_due: Asked after each step whether to save.
+        save: Called then.
 
     Raises:
         Diverged: The loss became infinite or no number.
@@ -69,10 +97,12 @@ def train(
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]
     network.train()
-    seconds, step, images = 0.0, 0, 0
-    for epoch in count():
-        start, total, first = time.perf_counter(), torch.zeros((), device=device), step
-        for inputs, targets in task.batches(split, batch, rng_of_epoch(epoch)):
+    seconds, step, images = start.seconds, start.step, start.images
+    for epoch in count(start.epoch):
+        begun = time.perf_counter()
+        done = start.batches if epoch == start.epoch else 0
+        total = torch.full((), start.total if done else 0.0, device=device)
+        for inputs, targets in islice(task.batches(split, batch, rng_of_epoch(epoch)), done, None):
             if step == steps:
                 break
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -82,13 +112,15 @@ def train(
             loss.backward()
             optimizer.step()
             total += loss.detach()
-            step, images = step + 1, images + len(targets)
+            step, images, done = step + 1, images + len(targets), done + 1
             if step % LOOK_EVERY == 0 or step == steps:
                 _check_finite(total, step, optimizer)
-        if step == first:
+            if is_due():
+                save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
+        if not done:
             raise ValueError(f"the split {split!r} gave no batch of {batch} examples; give a smaller batch")
-        loss_of_pass = _check_finite(total, step, optimizer) / (step - first)
-        seconds += time.perf_counter() - start
+        loss_of_pass = _check_finite(total, step, optimizer) / done
+        seconds += time.perf_counter() - begun
         if not on_epoch(step, loss_of_pass):
             raise Stopped(f"stopped at step {step}")
         if step == steps:
@@ -98,15 +130,21 @@ def train(
 
 @torch.inference_mode()
 def measure(
-    network: nn.Module, task: Task, split: Split, memory_format: torch.memory_format = torch.contiguous_format
+    network: nn.Module,
+    task: Task,
+    split: Split,
+    memory_format: torch.memory_format = torch.contiguous_format,
+    watch: Callable[[Tensor, Tensor], None] = lambda _outputs, _targets: None,
 ) -> dict[str, float]:
-    """Means of the task's metrics over a split, without augmentation."""
+    """Means of the task's metrics over a split, without augmentation; `watch` sees outputs and targets of every batch."""
     device = next(network.parameters()).device
     network.eval()
     sums: dict[str, Tensor] = {}
     examples = 0
     for inputs, targets in task.batches(split, EVALUATION_BATCH, None):
-        found = task.metrics(network(_move(inputs, device, memory_format)), targets.to(device))
+        outputs, targets = network(_move(inputs, device, memory_format)), targets.to(device)
+        found = task.metrics(outputs, targets)
+        watch(outputs, targets)
         for name, values in found.items():
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + values.double().sum().cpu()
         examples += len(targets)

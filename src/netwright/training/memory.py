@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+PROCESS_MB = 250.0  # a worker with torch and nothing to do
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 

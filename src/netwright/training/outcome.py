@@ -11,7 +11,13 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from netwright.core.protocols import ClassifiesImages, Split
+
+OUTCOME = "outcome.safetensors"  # in the folder of the training
 WORST = 24  # images kept, those of the largest loss
 
 
@@ -36,6 +42,35 @@ class Outcome:
     worst_positions: np.ndarray
     worst_names: tuple[str, ...]
     classes: tuple[str, ...]
+
+
+class Recorder:
+    """Gathers an outcome batch by batch, in order of the split."""
+
+    def __init__(self) -> None:
+        self._targets: list[Tensor] = []
+        self._predictions: list[Tensor] = []
+        self._losses: list[Tensor] = []
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Outputs (B, classes) and targets (B,) of the next batch."""
+        self._targets.append(targets.cpu())
+        self._predictions.append(outputs.argmax(1).cpu())
+        self._losses.append(F.cross_entropy(outputs.float(), targets, reduction="none").cpu())
+
+    def outcome(self, task: ClassifiesImages, split: Split) -> Outcome:
+        """What was added, with the worst images of the split."""
+        losses = torch.cat(self._losses).numpy()
+        worst = np.argsort(-losses, kind="stable")[:WORST]
+        return Outcome(
+            torch.cat(self._targets).numpy(),
+            torch.cat(self._predictions).numpy(),
+            losses,
+            task.pixels(split, worst.tolist()),
+            worst,
+            tuple(task.names(split, worst.tolist())),
+            task.preprocessing().classes,
+        )
 
 
 def to_bytes(outcome: Outcome) -> bytes:

@@ -1,0 +1,19 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file at once: a reader, a kill or a full disk meets the old one or the new one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # else a power loss may leave the new name with nothing in it
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
