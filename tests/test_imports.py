@@ -12,8 +12,8 @@ LEVELS = {
     1: ("layers",),
     2: ("search", "worker", "training", "data", "surrogates", "run_folder", "trainings"),
     3: PLUGINS,
-    4: ("report", "zoo", "testing"),
-    5: ("export", "run"),
+    4: ("report", "zoo", "testing", "display"),
+    5: ("export", "session", "full_training", "run"),
     6: ("cli",),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}

@@ -1,3 +1,22 @@
-"""netwright: neural architecture search that survives crashes and ends with a drawn, tested model."""
+"""Neural architecture search: `Run` searches, trains and exports; `load` gives an exported network back."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netwright.export.load import load
+    from netwright.run import Run
 
 __version__ = "0.1.0"
+__all__ = ["Run", "__version__", "load"]
+
+_HOMES = {"Run": "netwright.run", "load": "netwright.export.load"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: torch takes a second that `netwright --help` need not wait."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'netwright' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

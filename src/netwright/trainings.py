@@ -1,44 +1,83 @@
-"""Final trainings: the best network of a search and two references, trained in full and tested, the same way each.
+"""Networks trained in full: the best of a search, any trial, a published one, and the references they must beat.
 
-They are a search of their own, over a fixed list, in a folder of their own, so that they too survive any crash.
+Each set of trainings is a search of its own, over a fixed list, in a folder of its own within the run's, so that it is
+parallel, survives any crash and is reported like any other. The folder's table also holds the list of candidates.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from netwright.core import genes, objectives, run_file
+from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
-from netwright.core.protocols import HasTrivial, SearchSpace, unwrap
+from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 
 BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
+RESIDUAL = "plain residual network of similar size"
+CHECKPOINT_MINUTES = 5.0
+FULL_EPOCHS = 30  # of a training in full, where nothing says how long
+BUDGETS = frozenset({"epochs", "steps"})
+PREFIX = "train-"  # of the folders' names
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A network to be trained in full; `trial_id` is where the search found it."""
+    """A network to be trained in full.
+
+    Args:
+        label: What it is, for people.
+        genotype: In the space of the trainings.
+        trial_id: Where the search found it.
+        is_reference: A network to compare with, not one to use.
+    """
 
     label: str
     genotype: Genotype
     trial_id: int | None = None
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)
 class Final:
-    """What became of a candidate: mean and standard deviation of the test metric over `n` trainings."""
+    """What became of a candidate.
 
-    candidate: Candidate
+    Args:
+        label: What it is.
+        trial_id: Where the search found it.
+        space: It is a genotype of.
+        genotype: The network.
+        setting: Of the training, in short: "30 epochs, channels 64".
+        metric: What was measured.
+        params: Trainable parameters.
+        mean: Of the metric over `n` trainings.
+        sd: Standard deviation; None of one training.
+        n: Trainings that succeeded.
+        reference: A network to compare with, not one to use.
+        folder: Of the first training that succeeded, with its weights where the evaluator saves them.
+        command: That repeats the trainings.
+    """
+
+    label: str
+    trial_id: int | None
+    space: Reference
+    genotype: Genotype
+    setting: str
     metric: str
     params: int
     mean: float
     sd: float | None
     n: int
+    reference: bool = False
+    folder: Path | None = None
+    command: str = ""
 
 
 def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
@@ -48,69 +87,129 @@ def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
     """
     best = objectives.best(trials)
     first = objectives.best([trial for trial in trials if not trial.proposal.parents])
-    listed = [
-        Candidate(label, trial.proposal.genotype, trial.id) for label, trial in ((BEST, best), (RANDOM, first)) if trial
-    ]
+    listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
+    if first and best and first.proposal.genotype != best.proposal.genotype:
+        listed.append(Candidate(RANDOM, first.proposal.genotype, first.id, is_reference=True))
     with_trivial = unwrap(space, HasTrivial)
-    return [*listed, Candidate(TRIVIAL, with_trivial.trivial())] if with_trivial else listed
+    return [*listed, Candidate(TRIVIAL, with_trivial.trivial(), is_reference=True)] if with_trivial else listed
 
 
-def run_of(run: RunFile, chosen: Sequence[Candidate]) -> RunFile:
-    """The run file of the final trainings: the run's own settings, with `final` over those of the evaluator."""
-    final: Mapping[str, Any] = run.final or {}
-    repeats = final.get("repeats", 1)
-    changed = {name: value for name, value in final.items() if name != "repeats"}
-    budget = {"epochs", "steps"} & set(changed)
-    kept = {
-        name: value
-        for name, value in run.evaluator.options.items()
-        if name != "repeats" and not (budget and name in ("epochs", "steps"))
-    }
+def run_of(
+    run: RunFile, chosen: Sequence[Candidate], changes: Mapping[str, Mapping[str, Any]], split: str = "test"
+) -> RunFile:
+    """The run file of trainings: the run's own settings, then its `final` ones, then `changes`.
+
+    Args:
+        run: Of the search.
+        chosen: The networks.
+        changes: Options by part, "repeats" of the part "final": trainings of each network from different seeds. A
+            budget that neither they nor `final` give is 30 epochs: that of the search is for the search.
+        split: Where to measure: before "test", training and validation data are both trained on.
+    """
+    options: dict[str, Any] = {name: value for name, value in run.evaluator.options.items() if name != "repeats"}
+    accepted = refs.options_of(refs.locate("evaluator", run.evaluator.name))
+    layers = [run.final or {}, changes.get("final", {}), changes.get("evaluator", {})]
+    if BUDGETS.isdisjoint({name for layer in layers for name in layer}) and "epochs" in accepted:
+        layers.append({"epochs": FULL_EPOCHS})
+    for layer in layers:
+        options = _put_over(options, layer)
+    repeats = options.pop("repeats", 1)
+    wanted = {"checkpoint_minutes": CHECKPOINT_MINUTES, "save": True}
+    ours = {name: value for name, value in wanted.items() if name in accepted}
+    for part in ("space", "task", "executor"):
+        run = run_file.override(run, part, changes.get(part, {}))
     genotypes = tuple(dict.fromkeys(candidate.genotype for candidate in chosen))
+    workers = run.executor.options.get("workers")
+    if isinstance(workers, int) and workers > len(genotypes) * repeats:
+        run = run_file.override(run, "executor", {"workers": len(genotypes) * repeats})
+        run = replace(run, threads_per_trial=None)  # those that are left share the machine
     return replace(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": repeats}),
-        evaluator=Reference(run.evaluator.name, {**kept, **changed, "split": "test"}),
-        objectives=(run.objectives[0].replace("valid_", "test_"),),
+        evaluator=Reference(run.evaluator.name, {**ours, **options, "split": split}),
+        objectives=(run.objectives[0].replace("valid_", f"{split}_"),),
         constraints=(),
         reuse=False,
+        keep="all",
         limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=0),
         final=None,
     )
 
 
-def results(run: RunFile, chosen: Sequence[Candidate], finished: Sequence[Trial]) -> list[Final]:
+def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with others put over them; a budget in epochs replaces one in steps, and the other way round."""
+    kept = options if BUDGETS.isdisjoint(over) else {n: v for n, v in options.items() if n not in BUDGETS}
+    return {**kept, **over}
+
+
+def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise BadReference or BadRunFile for a `final` table that could not be used once the search is over."""
+    repeats = {**(run.final or {}), **changes.get("final", {})}.get("repeats", 1)
+    if type(repeats) is not int or repeats < 1:
+        raise BadRunFile(f"final.repeats is {repeats!r}; it must be a whole number of at least 1")
+    run_file.build_evaluator(run_of(run, [Candidate(BEST, ())], changes))
+
+
+def folder_name(run: RunFile) -> str:
+    """Where trainings of this run file stand within the run's folder: other networks or settings stand elsewhere."""
+    tables = run_file.to_tables(replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None))
+    return PREFIX + genes.digest(json.dumps(tables, sort_keys=True))[:8]
+
+
+def remember(store: Store, chosen: Sequence[Candidate], command: str, now: float) -> None:
+    """Note in the table of trainings what they are of, the command that repeats them, and the time, in seconds."""
+    store.remember("candidates", json.dumps([asdict(candidate) for candidate in chosen]))
+    store.remember("command", command)
+    store.remember("asked", repr(now))
+
+
+def recall(store: Store) -> list[Candidate]:
+    """The candidates of a table of trainings."""
+    listed = json.loads(store.recall("candidates") or "[]")
+    return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
+
+
+def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     """What was measured of each candidate; those whose trainings all failed are left out.
 
     Args:
-        run: The run file of the final trainings.
-        chosen: The candidates.
-        finished: Rows of the final trainings.
+        store: The table of the trainings.
+        run: Their run file.
+        folder: Where the table is.
     """
     metric, found = run.objectives[0].removeprefix("-"), []
-    for candidate in chosen:
-        rows = [t.result for t in finished if t.proposal.genotype == candidate.genotype and t.result]
-        values = [result.metrics[metric] for result in rows if not result.failure]
-        if not values:
+    trials, command = store.finished(), store.recall("command") or ""
+    for candidate in recall(store):
+        rows = [t for t in trials if t.proposal.genotype == candidate.genotype and t.status == "done"]
+        measured = [row.result.metrics for row in sorted(rows, key=lambda row: row.id) if row.result]
+        if not measured:
             continue
-        sd = statistics.stdev(values) if len(values) > 1 else None
-        params = int(next(result.metrics.get("params", 0) for result in rows if not result.failure))
-        found.append(Final(candidate, metric, params, statistics.fmean(values), sd, len(values)))
+        values = [metrics[metric] for metrics in measured]
+        found.append(
+            Final(
+                label=candidate.label,
+                trial_id=candidate.trial_id,
+                space=run.space,
+                genotype=candidate.genotype,
+                setting=setting(run),
+                metric=metric,
+                params=int(measured[0].get("params", 0)),
+                mean=statistics.fmean(values),
+                sd=statistics.stdev(values) if len(values) > 1 else None,
+                n=len(values),
+                reference=candidate.is_reference,
+                folder=folder / "trials" / f"{min(row.id for row in rows):06d}",
+                command=command,
+            )
+        )
     return found
 
 
-def check(run: RunFile) -> None:
-    """Raise BadReference or BadRunFile for a `final` table that could not be used once the search is over."""
-    repeats = (run.final or {}).get("repeats", 1)
-    if type(repeats) is not int or repeats < 1:
-        raise BadRunFile(f"final.repeats is {repeats!r}; it must be a whole number of at least 1")
-    run_file.build_evaluator(run_of(run, [Candidate(BEST, ())]))
-
-
-def folder_name(run: RunFile, trials: int) -> str:
-    """Where the final trainings after so many trials stand within the run's folder.
-
-    A longer search has others, and so have other settings of `final`.
-    """
-    settings = genes.digest(str(sorted((run.final or {}).items())))
-    return f"final-{trials}-{settings[:6]}"
+def setting(run: RunFile) -> str:
+    """How long is trained, and at which scale, in a few words."""
+    options = run.evaluator.options
+    length = [f"{options[name]:,} {name}" for name in ("epochs", "steps") if options.get(name)]
+    scale = [
+        f"{name} {run.space.options[name]}" for name in ("channels", "repeats", "skeleton") if name in run.space.options
+    ]
+    return ", ".join([*length, *scale])

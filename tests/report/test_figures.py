@@ -69,7 +69,7 @@ def test_several_runs_have_colors_of_their_own_and_a_legend():
     runs = [RunData("first", RISING), RunData("_$\\bad{$", made([0.4, 0.5], first_id=50))]
     for draw in (figures.fitness, figures.best, figures.parameters):
         figure = draw(runs)
-        figure.canvas.draw()  # labels are not read as mathematics
+        figure.draw_without_rendering()  # labels are not read as mathematics
         legend = figure.legends[0]
         assert [text.get_text().strip("\u200b") for text in legend.get_texts()] == ["first", "_$\\bad{$"]
         colors = {line.get_color() for line in legend.get_lines()}
@@ -103,7 +103,7 @@ def test_lineage_names_the_trial_at_each_point():
 def test_names_along_forty_generations_do_not_overlap():
     scores = 0.9 - 0.5 * 0.9 ** np.arange(41)
     figure = figures.lineage(made(scores.tolist(), first_id=6000))
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == 41
     assert not any(a.overlaps(b) for a, b in pairwise(boxes))
@@ -119,15 +119,15 @@ def test_a_very_long_lineage_names_some_first_and_last_among_them():
 def test_runs_without_much_to_show_are_drawn(trials):
     for draw in (figures.fitness, figures.best, figures.parameters):
         figure = draw([RunData("a", trials)])
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         is_measured = any(trial.scores for trial in trials)
         assert bool(note_texts(figure)) != is_measured or draw is figures.best
-    figures.lineage(trials).canvas.draw()
+    figures.lineage(trials).draw_without_rendering()
 
 
 def test_no_global_setting_is_changed():
     before = dict(matplotlib.rcParams)
-    figures.fitness([RunData("a", RISING)]).canvas.draw()
+    figures.fitness([RunData("a", RISING)]).draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
 
 

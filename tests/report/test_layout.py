@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from netwright.core.records import LabeledGraph
 from netwright.report import layout
+from netwright.report.text import text_width
 
 
 def complete(nodes, label="depthwise 3x3"):
@@ -67,7 +68,7 @@ def test_edges_to_the_next_node_are_straight_and_a_gap_without_one_is_narrow():
     assert lane.side == 1 and lane.points[1][1] > layout.NODE_HEIGHT / 2
     first, second, third = placed.nodes
     assert third.left - second.right == pytest.approx(layout.MIN_GAP)
-    assert second.left - first.right > layout.text_width("conv")
+    assert second.left - first.right > text_width("conv")
 
 
 def test_five_nodes_with_all_edges_cross_once():

@@ -1,19 +1,25 @@
 import re
+from base64 import b64decode
 from dataclasses import replace
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from netwright.core.genes import Choice, Real
 from netwright.core.objectives import with_scores
 from netwright.core.records import Proposal, Result
+from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.report.page import ReportedRun, changes, write
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
-from netwright.trainings import Candidate, Final
+from netwright.training import outcome
+from netwright.training.outcome import Outcome
+from netwright.trainings import RESIDUAL, Final
 
 SPACE = HierarchicalSpace()
 FILES = [
@@ -75,6 +81,23 @@ def reported(trials, name="a run", objectives=("valid_accuracy",), **settings):
     return ReportedRun(name, RunFile(objectives=objectives), trials, SPACE, **settings)
 
 
+def trained_in_full(label="best of the search", **settings):
+    fields = {"trial_id": 9, "setting": "30 epochs", "metric": "test_accuracy", "params": 7, "mean": 0.9, "sd": None}
+    return Final(label, space=Reference("hierarchical"), genotype=(), **{"n": 1, **fields, **settings})
+
+
+def keep_outcome(folder, classes=("cat", "dog", "<b>大"), shape=(8, 8, 1), name="{}.png"):
+    """Of 40 images: ten cats and ten of the third class are taken for dogs, twenty dogs are not."""
+    folder.mkdir()
+    targets, predictions = np.repeat([0, 1, 1, 2], 10), np.ones(40, np.int64)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+    names = tuple(name.format(position) for position in range(5))
+    losses = np.linspace(4, 0, 40, dtype=np.float32)
+    kept = Outcome(targets, predictions, losses, pixels, np.arange(5), names, classes)
+    (folder / outcome.OUTCOME).write_bytes(outcome.to_bytes(kept))
+    return folder
+
+
 def test_the_page_is_whole_and_holds_its_drawings(tmp_path):
     path = write(tmp_path / "out", [reported(rows(12, failing=(4,)))])
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([*FILES, "report.html"])
@@ -97,8 +120,9 @@ def test_headline_ten_best_failures_and_run_file_are_told(tmp_path):
 
 
 def test_text_from_data_is_escaped(tmp_path):
-    final = Final(Candidate("<script>alert(1)</script>", ()), "test_accuracy", 0, 0.97123, None, 1)
-    path = write(tmp_path, [reported(rows(3), name="<b>&\"'", finals=(final,))])
+    final = trained_in_full("<script>alert(1)</script>", mean=0.97123, command="<b>train")
+    versions = {"<b>system": "<script>"}
+    path = write(tmp_path, [reported(rows(3), name="<b>&\"'", finals=(final,), versions=versions, command="<b>")])
     page = path.read_text(encoding="utf-8")
     assert "<script" not in page and "<b>" not in page
     text = " ".join(read(path).text)
@@ -126,9 +150,7 @@ def test_changes_name_genes_and_options():
 
 
 def test_several_runs_are_overlaid_and_the_best_one_is_drawn(tmp_path):
-    better = reported(
-        rows(9), name="long", finals=(Final(Candidate("its best", (), 9), "test_accuracy", 7, 0.9, 0.01, 3),)
-    )
+    better = reported(rows(9), name="long", finals=(trained_in_full("its best", sd=0.01, n=3),))
     checker = read(write(tmp_path, [reported(rows(4), name="short"), better]))
     text = " ".join(checker.text)
     assert "Result of long" in text and "Best architecture of long" in text and "long: its best" in text
@@ -160,6 +182,72 @@ def test_repeated_networks_and_orphans_are_reported(tmp_path):
     trials = [replace(first, proposal=replace(first.proposal, parents=(77,))), *others]
     text = " ".join(read(write(tmp_path, [reported(trials[:1])])).text)
     assert "derived from 77" in text
+
+
+def test_networks_trained_in_full_are_listed_and_compared(tmp_path):
+    found = trained_in_full(params=52_000, sd=0.002, n=3)
+    plain = trained_in_full(RESIDUAL, trial_id=None, params=51_000, mean=0.8, sd=0.002, n=3, reference=True)
+    text = " ".join(read(write(tmp_path, [reported(rows(3), finals=(found, plain))])).text)
+    assert "Trained in full" in text and "30 epochs" in text and "0.0020" in text
+    assert "The search paid" in text and "10.00 points more" in text
+
+
+def test_mistakes_of_the_best_network_are_shown(tmp_path):
+    final = trained_in_full(folder=keep_outcome(tmp_path / "kept"))
+    plain = trained_in_full(RESIDUAL, reference=True, folder=tmp_path / "kept")
+    path = write(tmp_path / "out", [reported(rows(3), finals=(plain, final))])
+    page, checker = path.read_text(encoding="utf-8"), read(path)
+    text = " ".join(checker.text)
+    assert "Mistakes on the test images" in text and "20 of 40 images" in text
+    assert "<b>大 taken for dog" in text and "<b>大" not in page
+    assert text.count("loss 4.00") == 1 and "4.png" in text
+    assert page.count("<img") == 5 and page.count('class="crisp"') == 5
+    assert len(set(checker.ids)) == len(checker.ids)
+    inner = {use[1:] for use in checker.uses if use.startswith("#")}
+    assert inner <= set(checker.ids)
+    assert all(use.startswith(("#", "data:image/png;base64,")) for use in checker.uses)
+    for name in ("confusion.png", "confusion.svg", "worst.png", "worst.svg"):
+        assert (path.parent / name).stat().st_size
+
+
+def test_figures_of_mistakes_go_when_there_is_nothing_to_show(tmp_path):
+    final = trained_in_full(folder=keep_outcome(tmp_path / "kept"))
+    write(tmp_path / "out", [reported(rows(3), finals=(final,))])
+    text = " ".join(read(write(tmp_path / "out", [reported(rows(3), finals=(trained_in_full(),))])).text)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "report.html"])
+    assert "Mistakes" not in text
+
+
+def test_photographs_are_made_small_for_the_page(tmp_path):
+    final = trained_in_full(folder=keep_outcome(tmp_path / "kept", shape=(1000, 700, 3)))
+    page = write(tmp_path, [reported(rows(3), finals=(final,))]).read_text(encoding="utf-8")
+    sources = re.findall(r'src="data:image/jpeg;base64,([^"]*)"', page)
+    assert [Image.open(BytesIO(b64decode(source))).size for source in sources] == [(112, 160)] * 5
+    assert 'class="crisp"' not in page
+
+
+def test_paths_are_shortened_and_whole_under_the_pointer(tmp_path):
+    folder = keep_outcome(tmp_path / "kept", name='C:\\pictures/a "quoted" {}\udcff.png')
+    page = write(tmp_path, [reported(rows(3), finals=(trained_in_full(folder=folder),))])
+    assert '"C:\\pictures/a &quot;quoted&quot; 3?.png">a &quot;quoted&quot; 3?.png<' in page.read_text(encoding="utf-8")
+
+
+def test_mistakes_of_another_run_are_shown_when_the_best_has_none(tmp_path):
+    other = reported(rows(2), name="other", finals=(trained_in_full(folder=keep_outcome(tmp_path / "kept")),))
+    text = " ".join(read(write(tmp_path, [reported(rows(9), name="best"), other])).text)
+    assert "Result of best" in text and "Mistakes on the test images of other" in text
+
+
+def test_commands_and_versions_to_repeat_a_run_are_listed(tmp_path):
+    """Each command once, the search first."""
+    search, train = "netwright search a.toml --out runs/a", "netwright train runs/a --epochs 30"
+    finals = [trained_in_full(command=command) for command in (search, train, train)]
+    run = reported(rows(3), finals=tuple(finals), command=search, versions={"python": "3.11.7", "torch": "2.13"})
+    page = write(tmp_path, [run]).read_text(encoding="utf-8")
+    assert f"<pre>{search}\n{train}</pre>" in page and "<pre>python 3.11.7\ntorch 2.13</pre>" in page
+    assert "To repeat this" not in write(tmp_path, [reported(rows(3))]).read_text(encoding="utf-8")
+    overlaid = write(tmp_path, [run, replace(run, name="second", command="another")]).read_text(encoding="utf-8")
+    assert overlaid.count("<h3>") == 2 and f"another\n{search}" in overlaid
 
 
 def test_no_runs_are_refused(tmp_path):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from typing import Any
 
 import typer
 
 from netwright import __version__
+from netwright.cli import export, options, predict, report, search, show, status, train, worker
 from netwright.cli import list as list_command
-from netwright.cli import options, report, search, show, status, worker
 from netwright.core.errors import NetwrightError
 
 app = typer.Typer(
@@ -21,6 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("search")(search.search)
+app.command("train")(train.train)
+app.command("export")(export.export)
+app.command("predict")(predict.predict)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)
@@ -34,8 +38,8 @@ def version(
     show_version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
     """Neural architecture search that survives any crash and ends with a drawn, tested network."""
-    if context.invoked_subcommand not in ("search", "show"):
-        options.tables(context.obj or (), ())  # refuses what would be ignored
+    if context.obj and context.invoked_subcommand not in ("search", "train", "show"):
+        options.tables(context.obj.pairs, ())  # refuses what would be ignored
     if show_version:
         typer.echo(__version__)
         raise typer.Exit
@@ -45,8 +49,9 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run a command; a fault of the user's is one sentence on standard error and exit code 2."""
     sys.path.insert(0, os.getcwd())  # own plug-ins, as `mylab.wild:WildSearch`, are found where the user stands
     try:
-        words, pairs = options.split(sys.argv[1:] if arguments is None else arguments)
-        app(words, obj=pairs)
+        typed = sys.argv[1:] if arguments is None else arguments
+        words, pairs = options.split(typed)
+        app(words, obj=options.Typed(tuple(pairs), shlex.join(["netwright", *typed])))
     except NetwrightError as error:
         typer.echo(f"netwright: {error}", err=True)
         sys.exit(2)

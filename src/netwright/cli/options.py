@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from netwright.core import refs
 from netwright.core.errors import BadRunFile
-from netwright.core.records import IO
-from netwright.core.refs import Reference
-from netwright.core.run_file import PARTS, RunFile
+from netwright.core.run_file import PARTS
 
 SECTIONS = (*PARTS, "limits", "final")
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What the user typed: the dotted options, and the whole command as a line to repeat."""
+
+    pairs: tuple[tuple[str, str], ...]
+    command: str
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
@@ -61,38 +66,3 @@ def literal(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
-
-
-def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Run-file tables with dotted options put over them; references become tables."""
-    new = dict(tables)
-    for section, options in changes.items():
-        old = new.get(section) or {}
-        if section in PARTS:
-            old = _as_table(section, new.get(section))
-        new[section] = {**old, **options}
-    task = _as_table("task", new["task"]) if "task" in new else {}
-    if isinstance(task.get("path"), str):
-        new["task"] = {**task, "path": str(Path(task["path"]).expanduser().absolute())}  # a run can move, its data not
-    return new
-
-
-def read_io(text: str) -> IO:
-    """Read `3x32x32:10`: channels, height, width, outputs."""
-    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
-    if not found or not all(int(number) > 0 for number in found.groups()):
-        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
-    return IO(*map(int, found.groups()))
-
-
-def write_io(io: IO) -> str:
-    """Inverse of `read_io`."""
-    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
-
-
-def _as_table(section: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, Mapping):
-        return dict(value)
-    default: Reference = getattr(RunFile, section)
-    reference = refs.parse(value) if isinstance(value, str) and value else default
-    return {"ref": reference.name, **reference.options}

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from netwright.cli import options
+from netwright.core import run_file
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import IO, Genotype, LabeledGraph
 
@@ -26,7 +27,7 @@ def show(
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
-    changes = options.tables(context.obj, ("space",)).get("space", {})
+    changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
     if skeleton is not None:
         changes["skeleton"] = skeleton
     space, genotype, found_io = _find(target, trial, changes)
@@ -37,7 +38,7 @@ def show(
     if genotype is None:
         raise BadRunFile(f"{target} is a space; give --genes '[...]' to show one of its architectures")
     space.check(genotype)
-    shape = options.read_io(io) if io else found_io
+    shape = run_file.read_io(io) if io else found_io
     counts = space.count(genotype, shape)
     key, graph = space.key(genotype), space.graph(genotype)
     drawn = _draw(graph, out) if out else []
@@ -82,7 +83,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
     from netwright import run_folder
-    from netwright.core import objectives, refs, run_file
+    from netwright.core import objectives, refs
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
@@ -99,7 +100,7 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
     io = store.recall("io")
     store.close()
     space = refs.load("space", run_file.override(run, "space", changes).space)
-    return space, found.proposal.genotype, options.read_io(io) if io else DEFAULT_IO
+    return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO
 
 
 def _draw(graph: LabeledGraph, out: Path) -> list[Path]:

@@ -34,3 +34,7 @@ class StoreError(NetwrightError):
 
 class WorkerError(NetwrightError):
     """Workers that cannot start or keep failing, so that going on would waste the budget."""
+
+
+class ExportError(NetwrightError):
+    """A trained network that cannot be exported, or an exported folder that is damaged or not one: says which file."""

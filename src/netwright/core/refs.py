@@ -100,6 +100,17 @@ def revise(kind: str, instance: Any, options: Mapping[str, Any]) -> Any:
     return _constructed(kind, reference, lambda: replace(instance, **checked))
 
 
+def reference_of(kind: str, instance: Any) -> Reference:
+    """The reference that makes a dataclass plug-in anew: its path, and the options that differ from their defaults."""
+    plugin = type(instance)
+    folder = f"netwright.{FOLDERS[kind]}."
+    is_own = plugin.__module__.startswith(folder)
+    name = plugin.__module__.removeprefix(folder) if is_own else f"{plugin.__module__}:{plugin.__qualname__}"
+    listed = {option: getattr(instance, option) for option in options_of(plugin, without=WIRED)}
+    defaults = {option: parameter.default for option, parameter in options_of(plugin).items()}
+    return Reference(name, {option: value for option, value in listed.items() if value != defaults[option]})
+
+
 def locate(kind: str, name: str) -> Any:
     """The object that a name stands for. Raises BadReference, listing what there is."""
     module_name, _, attribute = name.partition(":")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from netwright.core import refs
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
@@ -172,6 +174,41 @@ def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
     reference: Reference = getattr(run, part)
     changed: dict[str, Any] = {part: Reference(reference.name, {**reference.options, **options})}
     return replace(run, **changed)
+
+
+def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Run-file tables with options put over them, by section; references become tables, a task's path absolute."""
+    new = dict(tables)
+    for section, options in changes.items():
+        old = new.get(section) or {}
+        if section in PARTS:
+            old = _as_table(section, new.get(section))
+        new[section] = {**old, **options}
+    task = _as_table("task", new["task"]) if "task" in new else {}
+    if isinstance(task.get("path"), str):
+        new["task"] = {**task, "path": str(Path(task["path"]).expanduser().absolute())}  # a run can move, its data not
+    return new
+
+
+def read_io(text: str) -> IO:
+    """Read `3x32x32:10`: channels, height, width, outputs. Raises BadRunFile."""
+    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
+    if not found or not all(int(number) > 0 for number in found.groups()):
+        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
+    return IO(*map(int, found.groups()))
+
+
+def write_io(io: IO) -> str:
+    """Inverse of `read_io`."""
+    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+
+
+def _as_table(section: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Mapping):
+        return dict(value)
+    default: Reference = getattr(RunFile, section)
+    reference = value if isinstance(value, Reference) else refs.parse(value) if value else default
+    return {"ref": reference.name, **reference.options}
 
 
 def _reference(name: str, value: Any) -> Reference:

@@ -24,6 +24,7 @@ from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
 
 CHECKPOINT = "checkpoint.safetensors"
+DEFAULT_STEPS = 200
 
 
 @dataclass
@@ -69,8 +70,8 @@ class Training:
     Args:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
-        epochs: Passes over the training images, where a proposal names no budget; None: `steps` counts.
-        steps: Optimizer steps instead; give one of the two.
+        epochs: Passes over the training images, where a proposal names no budget.
+        steps: Optimizer steps instead; give one of the two, or neither: 200 steps, whatever the size of the data.
         batch: Images per step.
         lr: Initial learning rate.
         schedule: "cosine" down to 0, or "step": times `factor` at each of `milestones`, fractions of the training.
@@ -90,7 +91,7 @@ class Training:
     task: Task
     epochs: int | None = None
     steps: int | None = None
-    batch: int = 128
+    batch: int = 64
     lr: float = 0.1
     schedule: Literal["cosine", "step"] = "cosine"
     milestones: tuple[float, ...] = (0.8, 0.9)
@@ -251,7 +252,8 @@ class Training:
             raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
         if self.steps is not None:
             return budget or self.steps
-        return (budget or self.epochs or 10) * per_epoch
+        epochs = budget or self.epochs
+        return epochs * per_epoch if epochs else DEFAULT_STEPS
 
     def _factor(self, steps: int) -> partial[float]:
         if self.schedule == "cosine":

@@ -17,7 +17,8 @@ from matplotlib.path import Path
 
 from netwright.core.records import LabeledGraph
 from netwright.report.files import save as save
-from netwright.report.layout import ARROW, FONT_SIZE, PADDING, Layout, Point, Wire, layout, text_width
+from netwright.report.layout import ARROW, PADDING, Layout, Point, Wire, layout
+from netwright.report.text import FONT, FONT_SIZE, printable, text_width
 
 # Paul Tol's "muted" scheme, made for color-blind readers; its two palest darkened for thin lines
 PALETTE = ("#332288", "#117733", "#CC6677", "#3A9FC8", "#882255", "#B08D2E", "#44AA99", "#AA4499", "#7F7F2A")
@@ -225,10 +226,10 @@ def _text(
 ) -> None:
     axes.text(
         *place,
-        text,
+        printable(text),
         size=size,
         weight=weight,
-        family="DejaVu Sans",
+        family=FONT,
         color=color,
         ha=ha,
         va="center_baseline",

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 
 from netwright.core.records import Trial
 from netwright.report import curves
+from netwright.report.text import printable
 
 # Okabe and Ito's scheme for color-blind readers, without yellow
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#444444")
@@ -143,7 +144,7 @@ def objective_name(objective: str) -> str:
 
 def objective_label(runs: Sequence[RunData]) -> str:
     """What the axis of the first objective says."""
-    names = sorted({objective_name(run.objective) for run in runs})
+    names = sorted({printable(objective_name(run.objective)) for run in runs})
     unit = ", fraction" if len(names) == 1 and names[0].endswith("accuracy") else ""
     directions = {is_minimized(run.objective) for run in runs}
     hint = "" if len(directions) != 1 else " (lower is better)" if directions == {True} else " (higher is better)"
@@ -188,7 +189,8 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
         inks = [_ink(number) for number in range(len(runs))]
         handles = [Line2D([], [], color=color, linestyle=style, linewidth=2) for color, style in inks]
         # a label that starts with an underscore would be left out
-        labels = [f"\u200b{run.label}" if run.label.startswith("_") else run.label for run in runs]
+        labels = [printable(run.label) for run in runs]
+        labels = [f"\u200b{label}" if label.startswith("_") else label for label in labels]
         legend = figure.legend(
             handles, labels, loc="outside upper left", ncols=min(len(runs), 3), frameon=False, fontsize=TEXT_SIZE
         )

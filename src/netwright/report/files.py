@@ -1,21 +1,22 @@
-"""Writing a report's files: each appears whole or not at all, and the same figure gives the same bytes."""
+"""Figures as files: each appears whole or not at all, and the same figure gives the same bytes."""
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
+from netwright.core import files
+
 DPI = 150
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as `path` with .png (150 dots per inch) and with .svg added; older files are replaced."""
-    write(path.with_name(path.name + ".png"), png(figure))
-    write(path.with_name(path.name + ".svg"), svg(figure, path.name).encode())
+    files.write(path.with_name(path.name + ".png"), png(figure))
+    files.write(path.with_name(path.name + ".svg"), svg(figure, path.name).encode())
 
 
 def png(figure: Figure) -> bytes:
@@ -31,13 +32,3 @@ def svg(figure: Figure, salt: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "path"}):
         figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
     return buffer.getvalue().decode()
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file at once: a reader, or a kill, meets the old one or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        draft.write_bytes(data)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

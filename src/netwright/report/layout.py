@@ -15,15 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
 from netwright.core.records import LabeledGraph
+from netwright.report.text import text_width
 
-FONT_SIZE = 8.0  # points
 NODE_HEIGHT = 0.36
 LABEL_HEIGHT = 0.15
 LANE = 0.18  # from one lane to the next
@@ -116,14 +113,6 @@ def layout(graph: LabeledGraph) -> Layout:
     reach = [max((wire.lane + 1 for wire in wires if wire.side == side), default=0) for side in (1, -1)]
     top, bottom = (NODE_HEIGHT / 2 + (FIRST_LANE + (count - 0.5) * LANE if count else 0.0) for count in reach)
     return Layout(tuple(nodes), wires, Box(0.0, -bottom, nodes[-1].right if nodes else 0.0, top))
-
-
-@lru_cache(maxsize=4096)
-def text_width(text: str, size: float = FONT_SIZE, weight: str = "normal") -> float:
-    """Width of one line of text in inches, `size` in points, in the font that matplotlib brings along."""
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return float(width) / 72
 
 
 def _straight(edges: Sequence[Edge]) -> set[int]:

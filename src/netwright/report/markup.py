@@ -6,7 +6,9 @@ The page is one file that fetches nothing. Whatever comes from data is escaped h
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 from string import Template
 
@@ -15,6 +17,25 @@ class Html(str):
     """Text that is markup already."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image file and what stands below it.
+
+    Args:
+        data: The file.
+        format: "png" or "jpeg".
+        lines: Strong ones; one that is too long ends in an ellipsis and shows whole under the pointer.
+        name: Where it comes from; below it stands the last part of a path.
+        is_crisp: Enlarge it pixel by pixel.
+    """
+
+    data: bytes
+    format: str
+    lines: tuple[str, ...]
+    name: str
+    is_crisp: bool
 
 
 _STYLE = """
@@ -30,6 +51,7 @@ body { margin: 0; background: var(--ground); color: var(--ink); font: 15px/1.5 s
 main { max-width: 1180px; margin: 0 auto; padding: 24px 16px 64px; }
 h1 { font-size: 1.6rem; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 0 0 10px; }
+h3 { font-size: 1rem; margin: 22px 0 6px; }
 p { margin: 0 0 10px; color: var(--faint); }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 18px 20px; margin-top: 18px; }
@@ -43,7 +65,14 @@ figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 figure.full svg { max-width: none; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 16px; margin: 0;
+  padding: 0; list-style: none; font-size: 0.85rem; line-height: 1.35; }
+.pictures img { display: block; width: 100%; max-width: 170px; border: 1px solid var(--line); margin-bottom: 4px; }
+.pictures img.crisp { image-rendering: pixelated; }
+.pictures span { display: block; overflow: hidden; text-overflow: ellipsis; max-width: 170px; white-space: nowrap; }
+.pictures .faint { color: var(--faint); }
 .scroll { overflow: auto; max-height: 36rem; }
+.scroll + p { margin: 12px 0 0; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 5px 22px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--faint); font-weight: 600; font-size: 0.85rem; white-space: nowrap; position: sticky; top: 0;
@@ -52,6 +81,7 @@ th { color: var(--faint); font-weight: 600; font-size: 0.85rem; white-space: now
 td { overflow-wrap: anywhere; min-width: 4.5rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
 pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0; overflow-x: auto; }
+pre + pre, pre + p, h3 + pre { margin-top: 10px; }
 summary { cursor: pointer; margin: 6px 0; }
 """
 
@@ -80,8 +110,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def section(title: str, *parts: str) -> Html:
     """A card with a heading; parts are Html, or text that becomes a paragraph."""
-    body = "\n".join(part if isinstance(part, Html) else f"<p>{escape(part)}</p>" for part in parts if part)
-    return Html(f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>")
+    return Html(f"<section>\n<h2>{escape(title)}</h2>\n{_body(parts)}\n</section>")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[str] = ()) -> Html:
@@ -118,6 +147,16 @@ def listing(text: str, summary: str = "") -> Html:
     return Html(f"<details><summary>{escape(summary)}</summary>{lines}</details>" if summary else lines)
 
 
+def subsection(title: str, *parts: str) -> Html:
+    """A part of a section with a heading of its own; parts as in `section`."""
+    return Html(f"<h3>{escape(title)}</h3>\n{_body(parts)}")
+
+
+def pictures(shown: Iterable[Picture]) -> Html:
+    """Pictures side by side, as many as fit."""
+    return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
+
+
 def figure(svg: str, name: str, caption: str, *, is_full_size: bool = False) -> Html:
     """An SVG file of matplotlib's as part of a page.
 
@@ -142,6 +181,20 @@ def inline_svg(svg: str, name: str, label: str) -> str:
     element = re.sub(r'href="#', f'href="#{name}-', element)
     element = element.replace("url(#", f"url(#{name}-")
     return element.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+
+
+def _picture(shown: Picture) -> str:
+    source = f"data:image/{shown.format};base64,{b64encode(shown.data).decode()}"
+    crisp = ' class="crisp"' if shown.is_crisp else ""
+    name, short = escape(shown.name), escape(re.split(r"[/\\\\]", shown.name)[-1])
+    lines = "".join(f'<span title="{escape(line)}">{escape(line)}</span>' for line in shown.lines)
+    return (
+        f'<li><img{crisp} src="{source}" alt="{name}">{lines}<span class="faint" title="{name}">{short}</span></li>\n'
+    )
+
+
+def _body(parts: Iterable[str]) -> str:
+    return "\n".join(part if isinstance(part, Html) else f"<p>{escape(part)}</p>" for part in parts if part)
 
 
 def _safe(cell: str) -> str:

@@ -6,24 +6,25 @@ first objective (among those that share the first run's).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from netwright.core import objectives, run_file
+from netwright.core import files, objectives, run_file
 from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import curves, drawing, figures, files, markup
+from netwright.report import confusion, curves, drawing, figures, markup, mistakes, trained
 from netwright.report.figures import RunData
+from netwright.report.files import save
 from netwright.report.markup import Html
+from netwright.report.trained import MISSING, Examined
 from netwright.trainings import Final
 
-MISSING = "–"
 MOST_CHANGES = 8  # of one mutation, spelled out
 MOST_STEPS = 300  # of a lineage, in its table
 MOST_IDS = 10  # of one kind of failure, listed
@@ -33,6 +34,8 @@ CAPTIONS = {
     "parameters": "Parameters of every trial",
     "lineage": "From the start population to the best",
     "cell": "The best architecture, at every level",
+    "confusion": "Images by true and predicted class; the color says the share of the true class",
+    "worst": "Images of the largest loss",
 }
 
 
@@ -48,6 +51,8 @@ class ReportedRun:
         hours: Wall-clock hours of searching; None: not known.
         finals: Networks trained in full, in order of display.
         workers: How many worked at a time; None: not known.
+        command: That started the search.
+        versions: Of Python, packages and system, as they were then.
     """
 
     name: str
@@ -57,6 +62,8 @@ class ReportedRun:
     hours: float | None = None
     finals: tuple[Final, ...] = ()
     workers: int | None = None
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> RunData:
@@ -68,8 +75,9 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     """Write the report.
 
     Args:
-        folder: Gets report.html, and fitness, best, parameters, lineage and cell as .png and .svg; made when missing.
-            Without a successful trial there are no lineage and cell; those of an earlier report are removed.
+        folder: Gets report.html, and the figures named in CAPTIONS as .png and .svg; made when missing. Without a
+            successful trial there are no lineage and cell, without a network trained in full to classify images no
+            confusion and worst; those of an earlier report are removed.
         runs: At least one.
 
     Returns:
@@ -84,11 +92,14 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     winner = _winner(runs)
     best = objectives.best(winner.trials)
     line = curves.lineage(winner.trials, best.id) if best else []
-    drawn = _figures(folder, runs, winner, line)
+    owner, seen = _examined(runs, winner)
+    drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
-    html = markup.page(title, _parts(runs, winner, line, drawn))
+    html = markup.page(
+        title, _parts(runs, winner, line, drawn, trained.section(owner, seen, drawn["confusion"]) if seen else "")
+    )
     path = folder / "report.html"
-    files.write(path, html.encode())
+    files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
 
 
@@ -101,8 +112,10 @@ def changes(genes: Sequence[Gene], old: Genotype, new: Genotype) -> list[str]:
     ]
 
 
-def _figures(folder: Path, runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial]) -> dict[str, Html]:
-    """Write the figures; returns each as part of the page."""
+def _figures(
+    folder: Path, runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial], seen: Examined | None
+) -> dict[str, Html]:
+    """Write the figures; returns each as part of the page, but for the worst images, which the page shows itself."""
     data = [run.data for run in runs]
     made: dict[str, Figure] = {
         "fitness": figures.fitness(data),
@@ -112,21 +125,25 @@ def _figures(folder: Path, runs: Sequence[ReportedRun], winner: ReportedRun, lin
     if line:
         made["lineage"] = figures.lineage(line, winner.run.objectives[0])
         made["cell"] = drawing.draw(winner.space.graph(line[-1].proposal.genotype))
+    if seen:
+        made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
+        made["worst"] = mistakes.worst(seen.outcome)
     for name in CAPTIONS.keys() - made.keys():
         for suffix in (".png", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     for name, figure in made.items():
-        files.save(figure, folder / name)
+        save(figure, folder / name)
     return {
         name: markup.figure(
             (folder / f"{name}.svg").read_text(encoding="utf-8"), name, CAPTIONS[name], is_full_size=name == "cell"
         )
         for name in made
+        if name != "worst"
     }
 
 
 def _parts(
-    runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html]
+    runs: Sequence[ReportedRun], winner: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], mistaken: str
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -134,12 +151,14 @@ def _parts(
         _headline(winner, line, whose),
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
+        mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
         _ten_best(winner, whose),
         _failures(runs),
         markup.section("Run files" if len(runs) > 1 else "Run file", *_run_files(runs)),
+        _repeated(runs),
     ]
 
 
@@ -192,25 +211,20 @@ def _runs(runs: Sequence[ReportedRun]) -> str:
 
 
 def _finals(runs: Sequence[ReportedRun]) -> str:
-    columns = ("network", "trial", "params", "measure", "mean", "sd", "trainings")
-    rows = [
-        (
-            f"{run.name}: {row.candidate.label}" if len(runs) > 1 else row.candidate.label,
-            MISSING if row.candidate.trial_id is None else str(row.candidate.trial_id),
-            f"{row.params:,}",
-            figures.objective_name(row.metric),
-            f"{row.mean:.4f}",
-            MISSING if row.sd is None else f"{row.sd:.4f}",
-            str(row.n),
-        )
-        for run in runs
-        for row in run.finals
-    ]
-    return (
-        markup.section("Final test", markup.table(columns, rows, ("trial", "params", "mean", "sd", "trainings")))
-        if rows
-        else ""
-    )
+    named = [(f"{run.name}: " if len(runs) > 1 else "", run) for run in runs if run.finals]
+    if not named:
+        return ""
+    listed = trained.table([(name, final) for name, run in named for final in run.finals])
+    told = [name + trained.verdict(run.finals, figures.is_minimized(run.run.objectives[0])) for name, run in named]
+    return markup.section("Trained in full", listed, *told)
+
+
+def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
+    """The network whose mistakes are shown, of the winner if it has one, and what its title ends with."""
+    for run in (winner, *runs):
+        if seen := trained.examined(run.finals):
+            return f" of {run.name}" if len(runs) > 1 else "", seen
+    return "", None
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:
@@ -267,6 +281,17 @@ def _failures(runs: Sequence[ReportedRun]) -> str:
 
 def _run_files(runs: Sequence[ReportedRun]) -> list[Html]:
     return [markup.listing(run_file.to_toml(run.run), run.name if len(runs) > 1 else "") for run in runs]
+
+
+def _repeated(runs: Sequence[ReportedRun]) -> str:
+    """Commands of the search and of the trainings, and what they ran with."""
+    parts: list[Html] = []
+    for run in runs:
+        commands = [each for each in dict.fromkeys((run.command, *(final.command for final in run.finals))) if each]
+        texts = ["\n".join(commands), "\n".join(f"{name} {version}" for name, version in run.versions.items())]
+        listed = [markup.listing(text) for text in texts if text]
+        parts += [markup.subsection(run.name, *listed)] if len(runs) > 1 and listed else listed
+    return markup.section("To repeat this", *parts) if parts else ""
 
 
 def _objectives_note(run: RunFile) -> str:

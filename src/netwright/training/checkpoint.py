@@ -56,9 +56,13 @@ def restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) ->
     """Put network and optimizer into the state that was written. Raises RuntimeError when names or shapes differ."""
     tensors = safetensors.torch.load_file(path)
     network.load_state_dict(_part(tensors, "network."))
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         index, _, entry = name.partition(".")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:  # fused optimizers read both in the order in which they lie in memory
+            value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 

@@ -1,0 +1,29 @@
+"""`netwright predict`: classify images with an exported network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+
+
+def predict(
+    folder: Path = typer.Argument(..., metavar="EXPORT", help="Folder that `netwright export` wrote."),
+    images: list[Path] = typer.Argument(..., help="Image files, or folders of them."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object per image."),
+) -> None:
+    """Print each image's class and its probability. Exit code 1 when an image could not be read."""
+    from netwright.export.predict import predict as classify
+
+    faults = 0
+    for found in classify(folder, images):
+        if found.fault:
+            faults += 1
+            typer.echo(f"netwright: {found.path} is left out: {found.fault}", err=True)
+        elif as_json:
+            facts = {"path": str(found.path), "class": found.name, "probability": found.probability}
+            typer.echo(json.dumps(facts, ensure_ascii=False))
+        else:
+            typer.echo(f"{found.path}  {found.name}  {found.probability:.1%}")
+    raise typer.Exit(1 if faults else 0)

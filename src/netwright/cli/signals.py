@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM, while a controller is at work."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from netwright.display import clock
+
+if TYPE_CHECKING:
+    from netwright.search import Search
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+@contextmanager
+def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
+    """Ctrl-C once drains, twice stops now; SIGTERM, a job scheduler's, stops now."""
+    begun: list[float] = []
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        if begun:
+            raise KeyboardInterrupt
+        begun.append(time.monotonic())
+        controller.drain()
+        say("stopping: running trials finish first; Ctrl-C again stops now")
+
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    old = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old[0])
+        signal.signal(signal.SIGTERM, old[1])
+        if begun:
+            say(f"stopped after {clock(time.monotonic() - begun[0])}")

@@ -1,0 +1,90 @@
+"""`netwright train`: train networks in full, at any scale, and test them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from netwright.cli import options, signals
+from netwright.cli.signals import INTERRUPTED
+from netwright.core.errors import BadRunFile
+
+
+def train(
+    context: typer.Context,
+    target: str = typer.Argument(..., help="Folder of a run, or zoo:NAME."),
+    recipe: Path = typer.Argument(None, help="Of a zoo entry: a run file (TOML) that says how to train."),
+    trial: int = typer.Option(None, help="This trial of the search instead of the best."),
+    top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
+    epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
+    repeats: int = typer.Option(None, help="Trainings of each network from different seeds."),
+    skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
+    reference: bool = typer.Option(True, help="Train also a plain residual network of similar size, to compare with."),
+    task: str = typer.Option(None, help="Of a zoo entry: the task to train on."),
+    workers: int = typer.Option(None, help="How many trainings at a time."),
+    seed: int = typer.Option(None, help="Of a zoo entry: of everything that is drawn."),
+    out: Path = typer.Option(None, help="Of a zoo entry: folder to train in; by default runs/ and its name."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
+) -> None:
+    """Train in full on training and validation data, and test; the same command goes on where it was stopped.
+
+    --space.channels, --space.repeats and other options of the space scale the network; --evaluator.OPTION and
+    --task.OPTION say how and on what to train.
+    """
+    from netwright import run_folder
+    from netwright.run import Run
+    from netwright.session import Drained
+
+    if trial is not None and top is not None:
+        raise BadRunFile("--trial and --top are both given; give one of them")
+    for name, value in (("--top", top), ("--repeats", repeats), ("--epochs", epochs)):
+        if value is not None and value < 1:
+            raise BadRunFile(f"{name} is {value}; it must be at least 1")
+    changes = options.tables(context.obj.pairs, ("space", "task", "evaluator", "executor", "final"))
+    if skeleton is not None:
+        changes.setdefault("space", {})["skeleton"] = skeleton
+    kind, _, name = target.partition(":")
+    published = name if kind == "zoo" else None
+    console = Console(stderr=as_json)
+    attended = {"command": context.obj.command, "console": console, "attended": signals.attended}
+    if published is None:
+        given = {"RECIPE": recipe, "--task": task, "--seed": seed, "--out": out}
+        for word, value in given.items():
+            if value is not None:
+                raise BadRunFile(f"{word} goes with zoo:NAME; a run has its own, kept in its folder {target}")
+        if not run_folder.holds_run(Path(target)):
+            raise BadRunFile(f"{target} holds no run; give the folder that a search wrote to, or zoo:NAME")
+        run = Run(target, **attended)
+        if workers is not None:
+            changes.setdefault("executor", {})["workers"] = workers
+    else:
+        run = Run(out or Path("runs") / name, recipe, task=task, seed=seed, workers=workers, **attended)
+    try:
+        # what plug-ins print must not stand among the JSON
+        with redirect_stdout(sys.stderr) if as_json else nullcontext():
+            finals = run.train(
+                trial=trial,
+                top=top,
+                published=published,
+                epochs=epochs,
+                repeats=repeats,
+                reference=reference,
+                changes=changes,
+            )
+    except (Drained, KeyboardInterrupt):
+        console.print("stopped; the same command goes on")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json and finals:
+        first, metric = finals[0], finals[0].metric
+        listed = [
+            {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
+            for f in finals
+        ]
+        facts = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}
+        typer.echo(json.dumps({**facts, f"{metric}_sd": first.sd, "n": first.n, "networks": listed}))
+    raise typer.Exit(0 if finals else 1)

@@ -1,0 +1,152 @@
+"""Full trainings: which networks, next to which references, in which folders; the work itself is a search's."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from netwright import run_folder, trainings
+from netwright.core import objectives, refs, run_file
+from netwright.core.errors import BadReference, StoreError
+from netwright.core.protocols import SearchSpace, Task, unwrap
+from netwright.core.records import Trial
+from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
+from netwright.layers.plan import HasPlan
+from netwright.report import curves
+from netwright.session import Session, short
+from netwright.spaces import residual
+from netwright.trainings import Candidate, Final
+
+Changes = Mapping[str, Mapping[str, Any]]
+
+
+def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | None) -> list[Candidate]:
+    """Networks of a search.
+
+    Args:
+        folder: Of the search, for messages.
+        trials: Finished, with scores.
+        trial: This one; None: the best.
+        top: Instead: so many of the best, of different networks.
+
+    Raises:
+        BadReference: No such trial.
+        StoreError: None has succeeded.
+    """
+    if top is not None:
+        found = enumerate(curves.ten_best(trials, top), 1)
+        listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
+    elif trial is not None:
+        rows = {row.id: row for row in trials}
+        if trial not in rows:
+            known = f"it has finished trials {min(rows)} to {max(rows)}" if rows else "nothing was searched there"
+            raise BadReference(f"{short(folder)} has no finished trial {trial}; {known}")
+        listed = [Candidate(f"trial {trial}", rows[trial].proposal.genotype, trial)]
+    else:
+        best = objectives.best(trials)
+        listed = [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
+    if not listed:
+        raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")
+    return listed
+
+
+def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
+    """Settings whose space is that of an entry of the zoo, at the settings' own scale, and the entry."""
+    entry = refs.locate("zoo", name)
+    own = refs.reference_of("space", entry.space)
+    scale = settings.space.options if settings.space.name == own.name else {}
+    space = Reference(own.name, {**own.options, **scale})
+    budget = {option: value for option, value in settings.evaluator.options.items() if option in trainings.BUDGETS}
+    final = {**budget, **(settings.final or {})}  # nothing was searched: the evaluator's budget is for this training
+    return replace(settings, space=space, final=final), [Candidate(f"zoo:{name}", entry.genotype)]
+
+
+def ranked(
+    session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
+) -> Candidate:
+    """The one that does best on the validation data when all are trained in full on the training data."""
+    session.say(f"{len(candidates)} networks are trained on the training data and ranked by the validation data")
+    finals = train(session, folder, settings, candidates, changes, "valid")
+    if not finals:
+        raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
+    is_minimized = settings.objectives[0].startswith("-")
+    first = min(finals, key=lambda final: final.mean if is_minimized else -final.mean)
+    winner = next(candidate for candidate in candidates if candidate.genotype == first.genotype)
+    return replace(winner, label=f"best of {len(candidates)} retrained")
+
+
+def train_with_reference(
+    session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
+) -> list[Final]:
+    """Train candidates and test them, then a plain residual network of the size of the first, the same way."""
+    finals = train(session, folder, settings, candidates, changes, "test")
+    run = trainings.run_of(settings, candidates, changes)
+    task: Task = refs.load("task", run.task)
+    space: SearchSpace = refs.load("space", run.space)
+    if not finals or not unwrap(space, HasPlan):
+        return finals
+    plain = Reference("residual")
+    genotype = residual.nearest(refs.load("space", plain), task.io, finals[0].params)
+    reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
+    others = {part: options for part, options in changes.items() if part != "space"}
+    return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
+
+
+def train(
+    session: Session,
+    folder: Path,
+    settings: RunFile,
+    candidates: Sequence[Candidate],
+    changes: Changes,
+    split: str,
+) -> list[Final]:
+    """Train and measure each; those in the table already are not trained again.
+
+    Args:
+        session: Says what happens.
+        folder: Of the run; the trainings stand in one within.
+        settings: Of the search.
+        candidates: The networks.
+        changes: Options by part.
+        split: Where to measure.
+
+    Raises:
+        Drained: It was stopped on the way.
+    """
+    run = trainings.run_of(settings, candidates, changes, split)
+    place = folder / trainings.folder_name(run)
+    parts = run_file.build(run)
+    store, run = run_folder.take(place, run)
+    try:
+        command = session.command or f"netwright train {shlex.quote(short(folder))}"
+        trainings.remember(store, candidates, command, time.time())
+        session.note(store, command)
+        if run.limits.trials != len(store.finished()):
+            names = ", ".join(candidate.label for candidate in candidates[:3]) + (
+                ", ..." if len(candidates) > 3 else ""
+            )
+            session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
+            session.prepare(run.task, parts)
+        session.control(store, run, parts, place, "full trainings")
+        finals = trainings.results(store, run, place)
+        failed = sum(trial.status == "failed" for trial in store.finished())
+    finally:
+        store.close()
+    if failed:
+        session.say(f"{failed} of {run.limits.trials} trainings failed; see {short(place)}")
+    for final in finals:
+        session.say(f"{final.metric} {measured(final)}, {final.params:,} parameters: {final.label}")
+    return finals
+
+
+def measured(final: Final) -> str:
+    """Mean, spread and number of trainings as text; accuracies in percent."""
+    is_share = final.metric.endswith("accuracy")
+    mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
+    spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
+    return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")

@@ -1,0 +1,353 @@
+"""A run from Python: search, train in full, export and report in one folder. The commands are thin wrappers of this.
+
+run = Run("runs/flowers", task="image_folder(path='flowers')", trials=20)
+run.search()
+run.train(epochs=30)
+run.export("out/flowers")
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from netwright import full_training, run_folder, session, trainings
+from netwright.core import objectives, refs, run_file, seeds
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.protocols import Store
+from netwright.core.records import Trial
+from netwright.core.run_file import Parts
+from netwright.export import write as export_write
+from netwright.full_training import Changes
+from netwright.report import page
+from netwright.report.page import ReportedRun
+from netwright.session import Attended, Session, short
+from netwright.training import checkpoint
+from netwright.trainings import Final
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How a search ended.
+
+    Args:
+        trials: Finished ones, with scores, in order of finishing.
+        best: Of them; None: none succeeded.
+        finals: Networks trained in full.
+        report: The page.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial | None
+    finals: tuple[Final, ...] = ()
+    report: Path | None = None
+
+
+class Run:
+    """A folder in which is searched, trained and exported, and the settings to do so.
+
+    Args:
+        folder: Of the run; made when first written to. One that holds a run gives its settings.
+        recipe: A run file (TOML) to begin with.
+        space: A reference, as in "flat(nodes=7)"; so are strategy, task, evaluator and executor.
+        seed: Of everything that is drawn.
+        trials: Budget in finished trials, over all restarts.
+        hours: Budget in hours of searching, over all restarts.
+        workers: How many worker processes.
+        constraints: Such as "params <= 1e6".
+        changes: Options by part, put over everything else: {"space": {"channels": 8}}.
+        command: What the user typed; stands in the report, to be repeated.
+        console: Where progress is shown; None: standard output.
+        attended: Lends each controller to someone who may stop it.
+
+    Raises:
+        BadRunFile, BadReference: Settings that do not describe a run.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        recipe: str | Path | None = None,
+        *,
+        space: str | None = None,
+        strategy: str | None = None,
+        task: str | None = None,
+        evaluator: str | None = None,
+        executor: str | None = None,
+        seed: int | None = None,
+        trials: int | None = None,
+        hours: float | None = None,
+        workers: int | None = None,
+        constraints: Sequence[str] | None = None,
+        changes: Changes | None = None,
+        command: str = "",
+        console: Console | None = None,
+        attended: Attended = lambda _controller, _say: nullcontext(),
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self._session = Session(console or Console(), attended, command)
+        given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
+        given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
+        merged = {section: dict(options) for section, options in (changes or {}).items()}
+        limits = (("limits", "trials", trials), ("limits", "hours", hours), ("executor", "workers", workers))
+        for section, option, value in limits:
+            if value is not None:
+                merged.setdefault(section, {})[option] = value
+        tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
+        self.settings = run_file.from_tables(run_file.merged(tables, merged))
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Finished trials with scores, in order of finishing; empty where nothing was searched."""
+        if not run_folder.holds_run(self.folder):
+            return []
+        store = run_folder.open_table(self.folder, "read")
+        try:
+            return objectives.with_scores(store.finished(), self.settings.objectives)
+        finally:
+            store.close()
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial so far."""
+        return objectives.best(self.trials)
+
+    def search(self) -> Searched:
+        """Search until a limit is met, or go on with it; then train the best in full where `final` says how; report.
+
+        Raises:
+            Drained: It was stopped on the way.
+            NetwrightError: Settings, data or a folder that cannot be used, said before anything is written.
+        """
+        parts = self._checked()
+        was_complete = self._is_complete()
+        if not was_complete:
+            self._session.prepare(self.settings.task, parts)
+            if estimate := session.memory_estimate(parts, self.settings.seed):
+                self._session.say(estimate)
+        with run_folder.controlled(self.folder):
+            store, self.settings = run_folder.take(self.folder, self.settings)
+            try:
+                store.remember("io", run_file.write_io(parts.task.io))
+                self._session.note(store, f"netwright search run.toml --out {shlex.quote(short(self.folder))}")
+                self._search(store, parts)
+                trials = objectives.with_scores(store.finished(), self.settings.objectives)
+            finally:
+                store.close()
+            best = objectives.best(trials)
+            self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
+            if best is None or best.scores is None:
+                self._session.say("no trial succeeded; `netwright report` lists the reasons")
+                return Searched(tuple(trials), None)
+            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {best.scores[0]:.4f}")
+            finals: list[Final] = []
+            if self.settings.final is not None:
+                chosen = trainings.candidates(parts.space, trials)
+                finals = full_training.train_with_reference(self._session, self.folder, self.settings, chosen, {})
+            path = self.folder / "report" / "report.html"
+            if not (was_complete and path.exists()):
+                path = self.report()
+            self._session.say(f"report: {short(path)}")
+        if was_complete:
+            self._session.say(
+                "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out."
+            )
+        return Searched(tuple(trials), best, tuple(finals), path)
+
+    def train(
+        self,
+        *,
+        trial: int | None = None,
+        top: int | None = None,
+        published: str | None = None,
+        epochs: int | None = None,
+        repeats: int | None = None,
+        reference: bool = True,
+        changes: Changes | None = None,
+    ) -> list[Final]:
+        """Train networks in full, on training and validation data, and test them.
+
+        Args:
+            trial: Of the search: this one; None: the best.
+            top: Instead: so many of the best are trained on the training data and ranked again by the validation
+                data; the first of them is then trained in full.
+            published: Instead: an entry of the zoo.
+            epochs: Of each training.
+            repeats: Trainings of each network, from different seeds.
+            reference: Train also a plain residual network of similar size, to compare with.
+            changes: Options by part, as in {"space": {"channels": 64}}.
+
+        Returns:
+            What was measured, the reference last.
+
+        Raises:
+            Drained: It was stopped on the way.
+            NetwrightError: Nothing to train, or settings that cannot be used.
+        """
+        asked = {section: dict(options) for section, options in (changes or {}).items()}
+        if epochs is not None:
+            asked.setdefault("evaluator", {})["epochs"] = epochs
+        if repeats is not None:
+            asked.setdefault("final", {})["repeats"] = repeats
+        settings = self.settings
+        if published is not None:
+            settings, chosen = full_training.published(settings, published)
+        else:
+            chosen = full_training.chosen(self.folder, self.trials, trial, top)
+        trainings.check(settings, asked)
+        with run_folder.controlled(self.folder):
+            if top is not None:
+                chosen = [full_training.ranked(self._session, self.folder, settings, chosen, asked)]
+            if reference:
+                finals = full_training.train_with_reference(self._session, self.folder, settings, chosen, asked)
+            else:
+                finals = full_training.train(self._session, self.folder, settings, chosen, asked, "test")
+            self._session.say(f"report: {short(self.report())}")
+        return finals
+
+    def export(
+        self, out: str | Path, *, trial: int | None = None, training: str | None = None, onnx: bool = False
+    ) -> Path:
+        """Write the network that was trained last as a folder that runs without netwright; returns its path.
+
+        Args:
+            out: The folder.
+            trial: The network of this trial of the search, instead of the last one trained.
+            training: Name of a folder of trainings within the run's, instead of the last one.
+            onnx: Also as ONNX.
+
+        Raises:
+            NetwrightError: No trained network, no place to write, or an export that differs from what was trained.
+        """
+        for folder in reversed(self._training_folders()):
+            if training is not None and folder.name != training:
+                continue
+            store = run_folder.open_table(folder, "read")
+            settings = run_folder.stored_run(store, folder)
+            rows = {row.id: row for row in store.finished()}
+            finals = trainings.results(store, settings, folder)
+            store.close()
+            for final in finals:
+                if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
+                    continue
+                weights = final.folder / checkpoint.WEIGHTS
+                result = rows[int(final.folder.name)].result
+                if not weights.exists() or result is None:
+                    continue
+                name = final.label if final.trial_id is None else f"{final.label}, trial {final.trial_id}"
+                model = export_write.TrainedModel(
+                    name=name,
+                    run=settings,
+                    genotype=final.genotype,
+                    weights=weights,
+                    metrics=result.metrics,
+                    seed=rows[int(final.folder.name)].seed,
+                    command=final.command,
+                )
+                return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
+        which = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
+        place = short(self.folder)
+        raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
+
+    def report(self, out: str | Path | None = None) -> Path:
+        """Write the report's page and figures; returns the path of the page."""
+        folder = Path(out) if out else self.folder / "report"
+        folder.mkdir(parents=True, exist_ok=True)
+        return page.write(folder, [self.reported()])
+
+    def reported(self) -> ReportedRun:
+        """What a report shows of the run; where nothing was searched, of its last trainings."""
+        folders = self._training_folders()
+        folder = self.folder if run_folder.holds_run(self.folder) or not folders else folders[-1]
+        store = run_folder.open_table(folder, "read")
+        try:
+            settings = run_folder.stored_run(store, folder)
+            trials = objectives.with_scores(store.finished(), settings.objectives)
+            hours, command = store.recall("hours"), store.recall("command")
+            versions = json.loads(store.recall("versions") or "{}")
+        finally:
+            store.close()
+        return ReportedRun(
+            self.folder.name,
+            settings,
+            trials,
+            refs.load("space", settings.space),
+            float(hours) if hours else None,
+            tuple(self.finals()),
+            settings.executor.options.get("workers"),
+            command or "",
+            versions,
+        )
+
+    def finals(self) -> list[Final]:
+        """Every network trained in full, those asked for last first, references at the end."""
+        found: list[Final] = []
+        for folder in reversed(self._training_folders()):
+            store = run_folder.open_table(folder, "read")
+            found += trainings.results(store, run_folder.stored_run(store, folder), folder)
+            store.close()
+        return sorted(found, key=lambda final: final.reference)
+
+    def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
+        """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
+        if recipe is not None:
+            return run_file.read(Path(recipe))
+        if not run_folder.holds_run(self.folder):
+            return {}
+        store = run_folder.open_table(self.folder, "read")
+        text = store.recall("run")
+        store.close()
+        return run_file.to_tables(run_file.from_toml(text)) if text else {}
+
+    def _checked(self) -> Parts:
+        """The parts of the search. Whatever is wrong with the settings is said here, before anything starts."""
+        settings = self.settings
+        parts = run_file.build(settings)
+        if settings.limits.trials is None and settings.limits.hours is None:
+            raise BadRunFile("the search has no end; give --trials or --hours")
+        if settings.final is not None:
+            trainings.check(settings, {})
+        if settings.constraints:
+            parts.space.sample(seeds.rng_for(settings.seed, seeds.ASK))  # refused here when nothing fits
+        return parts
+
+    def _is_complete(self) -> bool:
+        """Whether the folder holds all the trials that are asked for."""
+        limit = self.settings.limits.trials
+        if limit is None or not run_folder.holds_run(self.folder):
+            return False
+        store = run_folder.open_table(self.folder, "read")
+        try:
+            return not store.unfinished() and len(store.finished()) >= limit
+        finally:
+            store.close()
+
+    def _search(self, store: Store, parts: Parts) -> None:
+        """The search itself; says how busy the workers were."""
+        earlier, settings = store.finished(), self.settings
+        begun = time.monotonic()
+        title = f"{settings.strategy} on {settings.space}, {settings.task}"
+        self._session.control(store, settings, parts, self.folder, title)
+        wall = time.monotonic() - begun
+        rows = store.finished(len(earlier))
+        busy = sum(row.result.seconds for row in rows if row.result and row.result.reused is None)
+        if rows:
+            self._session.say(f"workers were busy {busy / (wall * parts.executor.workers):.1%} of the time")
+
+    def _training_folders(self) -> list[Path]:
+        """Folders of trainings, the one asked for last at the end."""
+        found = []
+        for folder in self.folder.glob(f"{trainings.PREFIX}*/"):
+            if run_folder.holds_run(folder):
+                store = run_folder.open_table(folder, "read")
+                found.append((float(store.recall("asked") or 0.0), folder))
+                store.close()
+        return [folder for _, folder in sorted(found)]

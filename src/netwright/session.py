@@ -1,0 +1,118 @@
+"""What every command that puts workers to work needs: a place to say things, data made ready, a watched controller."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from netwright.core import objectives, seeds
+from netwright.core.protocols import EstimatesMemory, Prepares, Store
+from netwright.core.refs import Reference
+from netwright.core.run_file import Parts, RunFile
+from netwright.display import Display
+from netwright.search import Search
+
+SAMPLES = 10  # networks whose memory is estimated before a search
+PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
+
+# lends a controller, and a way to say so, to someone who may drain it: signals
+Attended = Callable[[Search, Callable[[str], None]], AbstractContextManager[None]]
+
+
+class Drained(Exception):
+    """Whoever attends the run asked it to stop; what was running has finished, and the same call goes on."""
+
+
+class Session:
+    """One process's work on runs.
+
+    Args:
+        console: Where progress is shown.
+        attended: Lends each controller to someone who may stop it.
+        command: What the user typed; "": this is no command.
+    """
+
+    def __init__(self, console: Console, attended: Attended, command: str) -> None:
+        self._console, self._attended, self.command = console, attended, command
+        self._prepared: Reference | None = None
+
+    def say(self, text: str) -> None:
+        """A line for the user."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def prepare(self, task: Reference, parts: Parts) -> None:
+        """Make the data ready, once, and say what it takes. Raises NetwrightError for data that cannot be used."""
+        if task == self._prepared:
+            return
+        self._prepared = task
+        if isinstance(parts.task, Prepares):
+            for line in parts.task.prepare():
+                self.say(line)
+
+    def note(self, store: Store, command: str) -> None:
+        """Write down, once, what is needed to repeat the run: the user's command, or this one; versions."""
+        if store.recall("command") is None:
+            store.remember("command", self.command or command)
+            store.remember("versions", json.dumps(versions()))
+
+    def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:
+        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before."""
+        finished = objectives.with_scores(store.finished(), settings.objectives)
+        measure, limit = settings.objectives[0], settings.limits.trials
+        display = Display(self._console, store, title=title, trials=limit, measure=measure)
+        controller = Search(
+            parts.space,
+            parts.strategy,
+            store,
+            parts.executor,
+            objectives=settings.objectives,
+            limits=settings.limits,
+            seed=settings.seed,
+            reuse=settings.reuse,
+            folder=folder,
+            threads=settings.threads_per_trial or 1,
+            keep=settings.keep == "all",
+            observers=(display,),
+        )
+        with display, self._attended(controller, display.say):
+            display.replayed(finished)
+            if controller.run() == "drained":
+                raise Drained(short(folder))
+
+
+def memory_estimate(parts: Parts, seed: int) -> str:
+    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell."""
+    if not isinstance(parts.evaluator, EstimatesMemory):
+        return ""
+    rngs = (seeds.rng_for(seed, seeds.ASK, n) for n in range(1, SAMPLES + 1))
+    estimates = [parts.evaluator.memory_mb(parts.space.sample(rng)) for rng in rngs]
+    known = [estimate for estimate in estimates if estimate is not None]
+    if not known:
+        return ""
+    largest, workers = max(known) / 1000, parts.executor.workers
+    free = psutil.virtual_memory().available / 1e9
+    text = f"memory: up to about {largest:.1f} GB a worker, {workers} at a time; {free:.1f} GB are free"
+    if largest * workers <= free:
+        return text
+    return f"{text}: give fewer --workers, a smaller --evaluator.batch or --space.channels"
+
+
+def versions() -> dict[str, str]:
+    """What this process runs on: Python, system, packages."""
+    found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
+    return found | {name: metadata.version(name) for name in PACKAGES}
+
+
+def short(path: Path) -> str:
+    """The path as seen from here."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

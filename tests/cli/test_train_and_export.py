@@ -1,0 +1,206 @@
+"""From a folder of images to a network that runs elsewhere, by commands."""
+
+import io
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from netwright.cli.main import main
+from tests.tiny_data import cifar, photos
+
+SMALL = """
+threads_per_trial = 1
+space = {ref = "hierarchical", motifs = [2, 1], nodes = [3, 3], channels = 2}
+executor = "inline"
+evaluator = {ref = "training", steps = 3, batch = 8}
+limits = {trials = 3}
+"""
+
+
+def run(capsys, *words):
+    """Exit code, standard output, standard error."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    out, err = capsys.readouterr()
+    return left.value.code or 0, out, err
+
+
+def as_json(capsys, *words):
+    code, out, err = run(capsys, *words, "--json")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def refused(capsys, *words):
+    code, _, err = run(capsys, *words)
+    assert code == 2
+    assert err.startswith("netwright: ")
+    assert err.count("\n") == 1, f"not one sentence: {err}"
+    return err
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Images, the run of a search on them, and what it printed."""
+    place = tmp_path_factory.mktemp("data")
+    folder = photos(place / "photos")
+    (folder / "dark" / "broken.png").write_bytes(b"")
+    task = ["--task", f"image_folder(path='{folder}',size=8,broken_share=0.1,cache='{place / 'cache'}')"]
+    stream = io.StringIO()
+    (place / "small.toml").write_text(SMALL)
+    with redirect_stdout(stream), pytest.raises(SystemExit) as left:
+        main(["search", str(place / "small.toml"), *task, "--out", str(place / "run")])
+    assert not left.value.code
+    return place, stream.getvalue()
+
+
+@pytest.fixture
+def searched(original, tmp_path):
+    """The run, copied: its trainings are the test's own."""
+    place, _ = original
+    (tmp_path / "photos").symlink_to(place / "photos")
+    return Path(shutil.copytree(place / "run", tmp_path / "run"))
+
+
+def test_a_search_says_what_it_takes_and_what_it_leaves_out(original):
+    assert "dark/broken.png" in original[1]
+    assert "memory: up to about" in original[1]
+
+
+def test_from_images_to_predictions(searched, tmp_path, capsys):
+    found = as_json(capsys, "train", searched, "--epochs", "2", "--repeats", "2")
+    assert {"params", "test_accuracy_mean", "test_accuracy_sd"} <= set(found)
+    labels = [row["label"] for row in found["networks"]]
+    assert labels == ["best of the search", "plain residual network of similar size"]
+    assert [row["n"] for row in found["networks"]] == [2, 2]
+    page = (searched / "report" / "report.html").read_text()
+    assert "plain residual network of similar size" in page
+    assert "netwright search" in page, "how to repeat it"
+    code, out, err = run(capsys, "export", searched, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert out.rstrip().endswith(str(tmp_path / "out"))
+    code, out, _ = run(capsys, "predict", tmp_path / "out", tmp_path / "photos" / "light")
+    assert code == 0
+    assert len(out.splitlines()) == 20
+    code, out, err = run(capsys, "predict", tmp_path / "out", tmp_path / "photos" / "dark", "--json")
+    assert code == 1
+    assert "broken.png is left out" in err
+    assert set(json.loads(out.splitlines()[0])) == {"path", "class", "probability"}
+
+
+def test_training_twice_trains_once(searched, capsys):
+    first = as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
+    code, out, _ = run(capsys, "train", searched, "--epochs", "1", "--no-reference")
+    assert code == 0
+    assert "full training:" not in out
+    assert as_json(capsys, "train", searched, "--epochs", "1", "--no-reference") == first
+    assert len(list(searched.glob("train-*"))) == 1
+
+
+def test_any_trial_at_any_scale(searched, capsys):
+    small = as_json(capsys, "train", searched, "--trial", "2", "--epochs", "1", "--no-reference")
+    large = as_json(
+        capsys, "train", searched, "--trial", "2", "--epochs", "1", "--no-reference", "--space.channels", "8"
+    )
+    assert large["params"] > 3 * small["params"]
+    assert large["networks"][0]["label"] == "trial 2"
+    assert "has no finished trial 9; it has finished trials 1 to 3" in refused(
+        capsys, "train", searched, "--trial", "9"
+    )
+
+
+def test_the_best_are_retrained_and_ranked_again(searched, capsys):
+    found = as_json(capsys, "train", searched, "--top", "2", "--epochs", "1", "--no-reference")
+    assert [row["label"] for row in found["networks"]] == ["best of 2 retrained"]
+    report = (searched / "report" / "report.html").read_text()
+    assert "number 2 of the search" in report
+
+
+def test_a_published_network_trained_by_a_recipe(tmp_path, capsys):
+    data = cifar(tmp_path / "data", 60, 20)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f"""
+        threads_per_trial = 1
+        space = {{ref = "hierarchical", channels = 2}}
+        task = {{ref = "cifar10", path = "{data}", valid = 20, crop = 16, cache = "{tmp_path / "cache"}"}}
+        executor = "inline"
+        evaluator = {{ref = "training", steps = 2, batch = 8}}
+        final = {{repeats = 2}}
+        """
+    )
+    out = tmp_path / "run"
+    found = as_json(capsys, "train", "zoo:hierarchical", recipe, "--out", out, "--no-reference")
+    assert found["networks"][0]["label"] == "zoo:hierarchical"
+    assert found["n"] == 2
+    assert (out / "report" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["train", "FOLDER", "--trial", "1", "--top", "2"], "--trial and --top are both given"),
+        (["train", "FOLDER", "--top", "0"], "--top is 0; it must be at least 1"),
+        (["train", "FOLDER", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
+        (["train", "FOLDER", "--task", "digits"], "--task goes with zoo:NAME"),
+        (["train", "FOLDER", "--evaluator.bogus", "1"], "has no option 'bogus'"),
+        (["train", "FOLDER", "--strategy.initial", "1"], "unknown option --strategy.initial"),
+        (["train", "nowhere"], "nowhere holds no run; give the folder that a search wrote to, or zoo:NAME"),
+        (["train", "zoo:nothing"], "there is no zoo 'nothing'"),
+        (["export", "FOLDER", "--out", "out"], "holds no trained network; train one with `netwright train"),
+        (["export", "nowhere", "--out", "out"], "there is no folder nowhere"),
+        (["export", "FOLDER/train-123", "--out", "out"], "holds no trained network in train-123"),
+        (["predict", "FOLDER", "image.png"], "architecture.json"),
+    ],
+)
+def test_what_cannot_be_done_is_said(searched, capsys, words, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(searched.rglob("*"))
+    assert sentence in refused(capsys, *[word.replace("FOLDER", str(searched)) for word in words])
+    assert sorted(path for path in searched.rglob("*") if path.name != "controller.lock") == [
+        path for path in before if path.name != "controller.lock"
+    ]
+
+
+def test_an_interrupted_training_goes_on(searched, capsys):
+    """SIGKILL in the middle; the same command finishes, with the result of the undisturbed one."""
+    words = ["train", str(searched), "--epochs", "30", "--no-reference", "--evaluator.checkpoint_minutes", "1e-6"]
+    code = f"from netwright.cli.main import main\nmain({words!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        checkpoint = None
+        while checkpoint is None and process.poll() is None:
+            checkpoint = next(searched.glob("train-*/trials/*/checkpoint.safetensors"), None)
+    finally:
+        process.kill()
+        process.communicate()
+    resumed = as_json(capsys, *words)
+    [folder] = searched.glob("train-*")
+    weights = (folder / "trials" / "000001" / "weights.safetensors").read_bytes()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    folder.rmdir()
+    whole = as_json(capsys, *words)
+    assert whole["networks"] == resumed["networks"]
+    assert weights == (folder / "trials" / "000001" / "weights.safetensors").read_bytes()
+
+
+def test_an_export_needs_no_netwright(searched, tmp_path, capsys):
+    as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
+    run(capsys, "export", searched, "--out", tmp_path / "out")
+    image = tmp_path / "photos" / "light" / "000.png"
+    code = f"import sys; sys.modules['netwright'] = None; sys.argv = ['predict.py', {str(image)!r}]\nimport runpy\n"
+    code += f"sys.path.insert(0, {str(tmp_path / 'out')!r}); runpy.run_path('predict.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
+    path, name, share = done.stdout.split("\t")
+    _, out, _ = run(capsys, "predict", tmp_path / "out", image, "--json")
+    ours = json.loads(out)
+    assert (path, name) == (str(image), ours["class"])
+    assert float(share) == pytest.approx(ours["probability"], abs=1e-3)
+    assert Path(tmp_path / "out" / "model.py").exists()

@@ -1,0 +1,37 @@
+"""Small data sets in the layouts that users have."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+
+def png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def cifar(folder: Path, train: int = 60, test: int = 20) -> Path:
+    """CIFAR-10's parquet files, all images alike."""
+    folder.mkdir(parents=True, exist_ok=True)
+    image = {"bytes": png(np.zeros((32, 32, 3), np.uint8)), "path": None}
+    for part, count in (("train", train), ("test", test)):
+        labels = pa.array([n % 10 for n in range(count)])
+        pq.write_table(pa.table({"img": pa.array([image] * count), "label": labels}), folder / f"{part}.parquet")
+    return folder
+
+
+def photos(folder: Path, classes: tuple[str, ...] = ("dark", "light"), images: int = 20, side: int = 8) -> Path:
+    """One folder of PNG files per class; the classes differ in brightness, so that a network can learn them."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        low = 256 * label // len(classes)
+        for n in range(images):
+            pixels = rng.integers(low, low + 256 // len(classes), (side, side, 3), dtype=np.uint8)
+            (folder / name / f"{n:03d}.png").write_bytes(png(pixels))
+    return folder
