@@ -128,12 +128,12 @@ class Run:
             NetwrightError: Settings, data or a folder that cannot be used, said before anything is written.
         """
         parts = self._checked()
-        was_complete = self._is_complete()
-        if not was_complete:
-            self._session.prepare(self.settings.task, parts)
-            if estimate := session.memory_estimate(parts, self.settings.seed):
-                self._session.say(estimate)
         with run_folder.controlled(self.folder):
+            was_complete = self._is_complete()
+            if not was_complete:
+                self._session.prepare(self.settings.task, parts)
+                if estimate := session.memory_estimate(parts, self.settings.seed):
+                    self._session.say(estimate)
             store, self.settings = run_folder.take(self.folder, self.settings)
             try:
                 store.remember("io", run_file.write_io(parts.task.io))

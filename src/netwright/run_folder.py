@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -100,6 +100,10 @@ def controlled(folder: Path) -> Iterator[None]:
     finally:
         (folder / "controller.txt").unlink(missing_ok=True)
         lock.release()
+        if not holds_run(folder):  # refused before anything was written, or trainings of no search
+            (folder / "controller.lock").unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def controller_pid(folder: Path) -> int:

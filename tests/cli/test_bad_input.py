@@ -56,7 +56,7 @@ def toy_run(tmp_path, capsys):
         (["--space", "hierarchical(nodes=(4,1))"], "a graph has at least 2 nodes"),
         (["--space", "hierarchical(motifs=(6,2))"], "the last exactly one"),
         (["--task", "digits(train_limit=3)"], "task.train_limit is 3; it must be at least 10"),
-        (["--task", "cifar10"], "task 'cifar10' needs the option 'path'"),
+        (["--task", "cifar10"], "fetching CIFAR-10 needs the package datasets"),
         (["--task", "cifar10(path='/nowhere')"], "holds no train*.parquet"),
         (["--evaluator", "training(epochs=3,steps=5)"], "give one of them"),
         (["--evaluator", "training(momentum=-1)"], "evaluator.momentum is -1.0; it must be at least 0"),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from netwright import trainings
 from netwright.core import run_file
 from netwright.stores.sqlite import SqliteStore
 from tests.cli.test_bad_input import TOY, run
+from tests.tiny_data import cifar, photos
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,13 +134,10 @@ def test_json_is_alone_on_standard_output(capsys, tmp_path):
 
 
 def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    for part in ("train", "test"):
-        (data / f"{part}.parquet").touch()
-    task = ["--task", f"cifar10(path='{data}')", "--executor", "inline"]
-    words = ["search", *task, "--limits.failures_in_a_row", "0", "--trials", "2", "--out", tmp_path / "run"]
-    assert run(capsys, *words)[0] == 1, "empty files: every trial fails"
+    data = photos(tmp_path / "data")
+    task = ["--task", f"image_folder(path='{data}',size=8,cache='{tmp_path / 'cache'}')", "--executor", "inline"]
+    words = ["search", *task, "--space.channels", "1", "--evaluator.steps", "1", "--trials", "1"]
+    assert run(capsys, *words, "--out", tmp_path / "run")[0] == 0
     shutil.rmtree(data)
     assert run(capsys, "report", tmp_path / "run")[0] == 0
     assert as_json(capsys, "show", tmp_path / "run", "--trial", "1")["params"] > 0
@@ -171,11 +170,12 @@ def test_quick_commands_import_no_torch(tmp_path, words):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_recipes_are_complete_and_build(path, tmp_path, monkeypatch):
     """All but the data, which is not shipped."""
-    (tmp_path / "data" / "cifar10").mkdir(parents=True)
-    for part in ("train", "test"):
-        (tmp_path / "data" / "cifar10" / f"{part}.parquet").touch()
+    cifar(tmp_path / "data" / "cifar10", 10_100, 100)
+    for split in ("train", "test"):
+        photos(tmp_path / "data" / "imagenet" / split, images=200 if split == "train" else 2)
     monkeypatch.chdir(tmp_path)
     run = run_file.from_tables(run_file.read(path))
-    assert run.limits.trials
+    assert run.limits.trials or run.final
     run_file.build(run)
+    trainings.check(run, {})
     assert run_file.from_toml(run_file.to_toml(run)) == run

@@ -1,72 +1,195 @@
+import re
+
+import numpy as np
 import pytest
 import torch
 
+from netwright.core.errors import BadReference
 from netwright.data import augment
+from netwright.data.augment import Augmentation
+
+MEAN, SD = (0.4, 0.5), (0.2, 0.25)
 
 
-def _generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+def _rng(seed=0):
+    return np.random.default_rng(seed)
 
 
-def _numbered(count, channels=2, height=6, width=6):
-    """Images in which every pixel has a value of its own; none is 0."""
-    return (torch.arange(count * channels * height * width) + 1).reshape(count, channels, height, width).int()
+def _numbered(count, height=6, width=6, channels=2, dtype=np.int32):
+    """Images in which every value is another; none is 0."""
+    return (np.arange(count * height * width * channels) + 1).reshape(count, height, width, channels).astype(dtype)
 
 
 def _windows(image, size, padding):
     """Every window of the padded image, by hand."""
-    channels, height, width = image.shape
-    padded = torch.zeros(channels, height + 2 * padding, width + 2 * padding, dtype=image.dtype)
-    padded[:, padding : padding + height, padding : padding + width] = image
+    height, width, channels = image.shape
+    padded = np.zeros((height + 2 * padding, width + 2 * padding, channels), image.dtype)
+    padded[padding : padding + height, padding : padding + width] = image
     return [
-        padded[:, top : top + size, left : left + size]
-        for top in range(height + 2 * padding - size + 1)
-        for left in range(width + 2 * padding - size + 1)
+        padded[top : top + size[0], left : left + size[1]]
+        for top in range(height + 2 * padding - size[0] + 1)
+        for left in range(width + 2 * padding - size[1] + 1)
     ]
 
 
-@pytest.mark.parametrize(("size", "padding"), [(4, 0), (6, 1), (5, 2), (1, 0), (8, 1), (6, 0)])
-@pytest.mark.parametrize("shape", [(6, 6), (6, 9)])
+@pytest.mark.parametrize("size", [(4, 4), (6, 6), (5, 3), (1, 1), (8, 8)])
+@pytest.mark.parametrize("padding", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 9)])
 def test_crops_are_windows_of_the_padded_image(size, padding, shape):
-    images = _numbered(40, 2, *shape)
-    cropped = augment.crop(images, size, padding, _generator())
-    assert cropped.shape == (40, 2, size, size)
+    images = _numbered(40, *shape)
+    cropped = augment.crop(images, *size, padding, _rng())
+    assert cropped.shape == (40, *size, 2)
     assert cropped.dtype == images.dtype
     for image, crop in zip(images, cropped, strict=True):
-        assert any(torch.equal(crop, window) for window in _windows(image, size, padding))
+        assert any(np.array_equal(crop, window) for window in _windows(image, size, padding))
 
 
 def test_every_window_comes_up_equally_often_and_images_move_apart():
-    image = _numbered(1, 1, 3, 3)
-    cropped = augment.crop(image.repeat(9000, 1, 1, 1), 3, 1, _generator())
-    shares = [(cropped == window).flatten(1).all(1).float().mean().item() for window in _windows(image[0], 3, 1)]
+    image = _numbered(1, 3, 3, 1)
+    cropped = augment.crop(image.repeat(9000, 0), 3, 3, 1, _rng())
+    shares = [(cropped == window).all((1, 2, 3)).mean() for window in _windows(image[0], (3, 3), 1)]
     assert len(shares) == 9
     assert shares == pytest.approx([1 / 9] * 9, abs=0.015)
 
 
 def test_a_crop_larger_than_the_padded_image_is_refused():
-    with pytest.raises(RuntimeError):
-        augment.crop(_numbered(2), 9, 1, _generator())
+    with pytest.raises(ValueError, match="larger"):
+        augment.crop(_numbered(2), 9, 9, 1, _rng())
+
+
+def test_what_is_cropped_stays_as_it_was():
+    images = _numbered(20)
+    augment.crop(images, 6, 6, 0, _rng())[:] = 0
+    assert np.array_equal(images, _numbered(20))
+
+
+def _slopes(count, height, width):
+    """Pixels say where they are: channel 0 the row, channel 1 the column, of their centers, counted from 0.5."""
+    rows, columns = np.meshgrid(np.arange(height) + 0.5, np.arange(width) + 0.5, indexing="ij")
+    return np.stack((rows, columns), -1)[None].repeat(count, 0).astype(np.float32)
+
+
+def _ends(values, height, width):
+    """Where the windows begin and end, from two inner pixels each: bilinear scaling keeps slopes straight."""
+    down, across = values[:, :, width // 2, 0], values[:, height // 2, :, 1]
+    ends = []
+    for line, wanted in ((down, height), (across, width)):
+        a, b = wanted // 4, wanted - wanted // 4 - 1
+        step = (line[:, b] - line[:, a]) / (b - a)
+        ends += [line[:, a] - (a + 0.5) * step, line[:, b] + (wanted - b - 0.5) * step]
+    return ends
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (30, 40)])
+@pytest.mark.parametrize("wanted", [(40, 40), (16, 24)])
+def test_scaled_crops_have_the_area_aspect_and_places_that_were_asked_for(shape, wanted):
+    scaled = augment.scaled_crop(_slopes(4000, *shape), *wanted, (0.2, 0.6), _rng())
+    assert scaled.shape == (4000, *wanted, 2)
+    assert scaled.dtype == np.float32
+    top, bottom, left, right = _ends(scaled, *wanted)
+    height, width = bottom - top, right - left
+    area, aspect = height * width / np.prod(shape), width / height
+    assert (area > 0.199).all() and (area < 0.601).all()
+    assert np.percentile(area, (25, 50, 75)) == pytest.approx((0.3, 0.4, 0.5), abs=0.02)
+    assert (aspect > 0.749).all() and (aspect < 1.335).all()
+    assert np.log(aspect).std() == pytest.approx(2 * np.log(4 / 3) / np.sqrt(12), rel=0.1)
+    for first, last, available in ((top, bottom, shape[0]), (left, right, shape[1])):
+        assert first.min() == pytest.approx(0, abs=0.6) and first.min() > -0.01
+        assert last.max() == pytest.approx(available, abs=0.6) and last.max() < available + 0.01
+        assert (first + last).mean() == pytest.approx(available, abs=0.6), "the middle is met on average"
+
+
+def test_a_crop_of_the_whole_area_is_the_image_scaled():
+    images = _numbered(5, 6, 6).astype(np.uint8)
+    assert augment.scaled_crop(images, 6, 6, (1.0, 1.0), _rng()) == pytest.approx(images, abs=1e-3)
+    halved = augment.scaled_crop(images, 3, 3, (1.0, 1.0), _rng())
+    by_hand = images.reshape(5, 3, 2, 3, 2, 2).mean((2, 4))
+    assert halved == pytest.approx(by_hand, abs=1e-3)
+
+
+def test_windows_that_would_not_fit_are_made_to():
+    scaled = augment.scaled_crop(_slopes(300, 10, 40), 20, 20, (0.9, 0.9), _rng())
+    top, bottom, left, right = _ends(scaled, 20, 20)
+    assert top == pytest.approx(np.zeros(300), abs=0.01)
+    assert bottom == pytest.approx(np.full(300, 10), abs=0.01)
+    assert right - left == pytest.approx(np.full(300, 36), abs=0.02)
 
 
 def test_flip_mirrors_about_half_and_leaves_the_rest():
-    images = _numbered(2000, 1, 2, 3)
-    flipped = augment.flip(images, _generator())
-    mirrored = (flipped == images.flip(3)).flatten(1).all(1)
-    same = (flipped == images).flatten(1).all(1)
+    images = _numbered(2000, 2, 3, 1)
+    flipped = images.copy()
+    augment.flip(flipped, _rng())
+    mirrored = (flipped == images[:, :, ::-1]).all((1, 2, 3))
+    same = (flipped == images).all((1, 2, 3))
     assert (mirrored ^ same).all()
-    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.05)
-    assert flipped.dtype == images.dtype
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_flip_keeps_the_channels_of_a_pixel_together(channels, dtype):
+    images = _numbered(8, 2, 5, channels).astype(dtype)
+    flipped = images.copy()
+    augment.flip(flipped, _rng())
+    for image, result in zip(images, flipped, strict=True):
+        assert np.array_equal(result, image) or np.array_equal(result, image[:, ::-1])
+
+
+def test_brightness_is_one_factor_per_image():
+    images = np.full((3000, 2, 2, 3), 100, np.uint8)
+    images[:, 0, 0] = 10
+    lit = augment.relight(images, 0.4, 0.0, _rng())
+    factors = lit[:, 1, 1, 0] / 100
+    assert lit.dtype == np.float32
+    assert lit[:, 0, 0, 2] / 10 == pytest.approx(factors, rel=1e-5)
+    assert np.percentile(factors, (0, 25, 50, 75, 100)) == pytest.approx((0.6, 0.8, 1.0, 1.2, 1.4), abs=0.03)
+    assert (images[:, 1] == 100).all(), "what was given is not changed"
+
+
+def test_contrast_keeps_the_mean_and_scales_the_rest():
+    images = np.full((3000, 1, 2, 2), 90, np.uint8)
+    images[:, 0, 1] = 110
+    changed = augment.relight(images, 0.0, 0.5, _rng())
+    assert changed.mean((1, 2, 3)) == pytest.approx(np.full(3000, 100), abs=1e-3)
+    factors = (changed[:, 0, 1, 0] - changed[:, 0, 0, 0]) / 20
+    assert np.percentile(factors, (0, 25, 50, 75, 100)) == pytest.approx((0.5, 0.75, 1.0, 1.25, 1.5), abs=0.03)
+
+
+def test_contrast_is_about_the_mean_after_the_change_of_brightness():
+    images = np.full((100, 1, 2, 2), 90, np.uint8)
+    images[:, 0, 1] = 110
+    light = augment.relight(images, 0.4, 0.0, _rng()).mean((1, 2, 3))
+    assert augment.relight(images, 0.4, 0.5, _rng()).mean((1, 2, 3)) == pytest.approx(light, abs=1e-3)
+
+
+def test_light_stays_within_what_a_pixel_can_be():
+    images = np.zeros((500, 1, 2, 1), np.uint8)
+    images[:, 0, 1] = 255
+    lit = augment.relight(images, 1.0, 1.0, _rng())
+    assert lit.min() == 0 and lit.max() == 255
+
+
+def test_no_brightness_and_no_contrast_change_nothing():
+    images = _numbered(4).astype(np.uint8)
+    assert augment.relight(images, 0.0, 0.0, _rng()) == pytest.approx(images, abs=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_normalization_by_hand(dtype):
+    images = np.array([[[[0, 255], [102, 51]]]], dtype)  # one row of two pixels
+    found = augment.normalize(images, MEAN, SD)
+    assert found.dtype == np.float32
+    assert found[0, 0].ravel() == pytest.approx([-2.0, 2.0, 0.0, -1.2], abs=1e-6)
+    assert images.tolist() == [[[[0, 255], [102, 51]]]], "what was given is not changed"
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 4])
 def test_cutout_is_one_square_clipped_at_the_border(side):
-    images = torch.ones(500, 2, 6, 8)
-    cut = augment.cutout(images, side, _generator())
-    assert (images == 1).all(), "what was given is not changed"
-    assert torch.equal(cut[:, 0], cut[:, 1]), "all channels are cut alike"
-    for hole in cut[:, 0] == 0:
-        rows, columns = hole.any(1).nonzero().flatten(), hole.any(0).nonzero().flatten()
+    images = np.ones((500, 6, 8, 2), np.float32)
+    augment.cut_out(images, side, _rng())
+    assert np.array_equal(images[..., 0], images[..., 1]), "all channels are cut alike"
+    for hole in images[..., 0] == 0:
+        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
         assert hole.sum() == len(rows) * len(columns), "a rectangle"
         for places, length in ((rows, 6), (columns, 8)):
             assert places[-1] - places[0] + 1 == len(places) <= side
@@ -75,17 +198,56 @@ def test_cutout_is_one_square_clipped_at_the_border(side):
 
 
 def test_cutout_centers_are_everywhere():
-    holes = augment.cutout(torch.ones(3000, 1, 4, 4), 1, _generator()).mean((0, 1))
-    assert holes.flatten().tolist() == pytest.approx([15 / 16] * 16, abs=0.02)
+    images = np.ones((3000, 4, 4, 1), np.float32)
+    augment.cut_out(images, 1, _rng())
+    assert images.mean((0, 3)).ravel() == pytest.approx([15 / 16] * 16, abs=0.02)
 
 
-def test_equal_generators_draw_equal_images_and_the_global_one_is_left_alone():
-    state, images = torch.random.get_rng_state(), _numbered(16).float()
-    for draw in (
-        lambda g: augment.crop(images, 4, 1, g),
-        lambda g: augment.flip(images, g),
-        lambda g: augment.cutout(images, 2, g),
-    ):
-        assert torch.equal(draw(_generator(1)), draw(_generator(1)))
-        assert not torch.equal(draw(_generator(1)), draw(_generator(2)))
-    assert torch.equal(state, torch.random.get_rng_state())
+ALL = Augmentation(crop=5, padding=2, flip=True, cutout=3, brightness=0.3, contrast=0.3)
+SCALED = Augmentation(crop=5, flip=True, cutout=3, area=(0.3, 0.9))
+
+
+@pytest.mark.parametrize("how", [ALL, SCALED, Augmentation(padding=1), Augmentation(area=(0.5, 1.0))])
+def test_equal_generators_draw_equal_images_and_the_global_ones_are_left_alone(how):
+    images = _numbered(16, 6, 8).astype(np.uint8)
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+
+    def draw(seed):
+        return augment.augment(images.copy(), how, MEAN, SD, _rng(seed))
+
+    assert draw(1).shape == ((16, 5, 5, 2) if how.crop else (16, 6, 8, 2))
+    assert draw(1).dtype == np.float32
+    assert np.array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_padding_is_black_before_normalization_and_cutout_is_the_mean():
+    images = np.full((200, 4, 4, 2), 255, np.uint8)
+    padded = augment.augment(images.copy(), Augmentation(padding=2), MEAN, SD, _rng())
+    assert set(padded[..., 0].ravel().round(4).tolist()) == {-2.0, 3.0}  # (0 - 0.4) / 0.2 and (1 - 0.4) / 0.2
+    cut = augment.augment(images.copy(), Augmentation(cutout=2), MEAN, SD, _rng())
+    assert set(cut[..., 0].ravel().round(4).tolist()) == {0.0, 3.0}
+
+
+def test_no_augmentation_is_normalization():
+    images = _numbered(3).astype(np.uint8)
+    plain = augment.augment(images.copy(), Augmentation(), MEAN, SD, _rng())
+    assert np.array_equal(plain, augment.normalize(images, MEAN, SD))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"brightness": 1.5}, "task.brightness is 1.5; it must be from 0 to 1"),
+        ({"contrast": -0.1}, "task.contrast is -0.1; it must be from 0 to 1"),
+        ({"area": (0.0, 1.0)}, "task.area is (0.0, 1.0); give two shares"),
+        ({"area": (0.5, 0.2)}, "task.area is (0.5, 0.2); give two shares"),
+        ({"area": (0.5, 1.2)}, "task.area is (0.5, 1.2); give two shares"),
+        ({"area": (0.5, 1.0), "padding": 4}, "task.area is (0.5, 1.0) and task.padding 4; use one of them"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options, message):
+    with pytest.raises(BadReference, match=re.escape(message)):
+        Augmentation(**options)

@@ -5,42 +5,98 @@ import pytest
 import torch
 
 from netwright.core import seeds
-from netwright.core.records import IO
-from netwright.data.images import Augmentation, ImageClassification, ImageSplits, LabeledImages, stratified_order
+from netwright.core.protocols import ClassifiesImages, Prepares
+from netwright.core.records import IO, Preprocessing
+from netwright.data import images as data_images
+from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
+from netwright.testing.tasks import check_task
 
 PLAIN = Augmentation()
 
 
-def _set(count, start=0, channels=2):
-    """Images of one gray level each, counted on from `start`; labels are the levels too."""
-    levels = torch.arange(start, start + count)
-    images = levels[:, None, None, None].expand(count, channels, 4, 4).to(torch.uint8)
-    return LabeledImages(images, levels)
+def _levels(levels, channels=2):
+    """Images of one gray level each."""
+    return np.array(levels, np.uint8)[:, None, None, None].repeat(4, 1).repeat(4, 2).repeat(channels, 3)
+
+
+def _splits(train=10, valid=4, test=3, valid_from=100):
+    """Levels count on from 0 in train, 100 in valid, 200 in test; labels are the levels; splits are mixed in memory."""
+    levels = [*range(train), *range(valid_from, valid_from + valid), *range(200, 200 + test)]
+    order = np.random.default_rng(0).permutation(len(levels))
+    labels = np.array(levels)[order]
+    places = np.argsort(order)
+    parts = np.split(places, (train, train + valid))
+    return ImageSplits.of(
+        ArrayPixels(_levels(labels)),
+        labels,
+        train=parts[0],
+        valid=parts[1],
+        test=parts[2],
+        names=lambda place: f"level {labels[place]}",
+    )
 
 
 @pytest.fixture
 def splits():
-    return ImageSplits.of(_set(10), _set(4, 100), _set(3, 200))
+    return _splits()
+
+
+@pytest.fixture
+def task(splits):
+    return ImageClassification(IO(2, 4, 4, 256), lambda: splits, tuple(map(str, range(256))), Augmentation(padding=1))
 
 
 def _rng(n=0):
     return seeds.rng_for(0, seeds.TRAIN, n)
 
 
-def test_mean_and_deviation_by_hand():
-    images = torch.tensor([[[[0, 255]], [[51, 51]]]], dtype=torch.uint8)  # one image, two channels
-    splits = ImageSplits.of(*[LabeledImages(images, torch.zeros(1))] * 3)
-    assert splits.mean.flatten().tolist() == pytest.approx([0.5, 0.2])
-    assert splits.sd.flatten().tolist() == pytest.approx([0.5, 1e-6])
+def test_pixels_are_taken_in_the_order_asked_for():
+    pixels = ArrayPixels(np.arange(5 * 2 * 3).astype(np.uint8).reshape(5, 2, 3, 1))
+    taken = pixels.take(np.array([3, 0, 3]))
+    assert pixels.shape == (5, 2, 3, 1)
+    assert taken[:, 0, 0, 0].tolist() == [18, 0, 18]
+    taken[:] = 0
+    assert pixels.array[3, 0, 0, 0] == 18, "a new array"
+
+
+def test_moments_by_hand():
+    pixels = ArrayPixels(np.array([[[[0, 51], [255, 51]]], [[[7, 7], [7, 7]]]], np.uint8))  # two channels
+    mean, sd = pixels.moments(np.array([0]))
+    assert mean.tolist() == pytest.approx([0.5, 0.2])
+    assert sd.tolist() == pytest.approx([0.5, 0.0])
+
+
+@pytest.mark.parametrize("shape", [(1000, 9, 11, 3), (70_000, 1, 1, 1)])
+def test_moments_of_many_images_are_those_of_one_sum(monkeypatch, shape):
+    monkeypatch.setattr(data_images, "CHUNK", 100_000)
+    array = np.random.default_rng(0).integers(150, 256, shape, dtype=np.uint8)
+    array[: len(array) // 2] = 255
+    positions = np.random.default_rng(1).permutation(len(array))[: len(array) - 7]
+    mean, sd = ArrayPixels(array).moments(positions)
+    chosen = array[positions].astype(np.float64) / 255
+    assert mean == pytest.approx(chosen.mean((0, 1, 2)), rel=1e-12)
+    assert sd == pytest.approx(chosen.std((0, 1, 2)), rel=1e-9)
+
+
+def test_sums_of_the_largest_chunk_do_not_overflow():
+    array = np.repeat(np.array([255, 0], np.uint8), 2**17)[:, None, None, None]
+    mean, sd = ArrayPixels(array).moments(np.arange(len(array)))
+    assert mean.tolist() == [0.5] and sd.tolist() == [0.5]
+
+
+def test_a_constant_channel_is_no_division_by_zero():
+    array = np.array([[[[0, 51], [255, 51]]]], np.uint8)
+    one = np.array([0])
+    splits = ImageSplits.of(ArrayPixels(array), np.array([0]), train=one, valid=one, test=one, names=str)
+    assert splits.sd == pytest.approx((0.5, 1e-6))
     batch, _ = next(splits.batches("train", 1, None, PLAIN))
     assert batch[0, 0].flatten().tolist() == pytest.approx([-1.0, 1.0])
-    assert batch[0, 1].abs().max().item() < 0.1, "a constant channel is no division by zero"
+    assert batch[0, 1].abs().max().item() < 0.1
 
 
 def test_only_training_pixels_are_measured(splits):
-    other = ImageSplits.of(_set(10), _set(4, 150), _set(30, 220))
-    assert torch.equal(splits.mean, other.mean)
-    assert torch.equal(splits.sd, other.sd)
+    other = _splits(valid=9, test=20, valid_from=150)
+    assert (splits.mean, splits.sd) == (other.mean, other.sd)
     images = torch.cat([batch for batch, _ in splits.batches("train", 3, None, PLAIN)])
     assert images.mean().item() == pytest.approx(0.0, abs=1e-6)
     assert images.std(unbiased=False).item() == pytest.approx(1.0, abs=1e-5)
@@ -56,7 +112,14 @@ def test_plain_batches_are_whole_and_in_order(splits):
     batches = list(splits.batches("train", 4, None, Augmentation(crop=2, padding=3, flip=True, cutout=2)))
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
     assert [tuple(images.shape) for images, _ in batches] == [(4, 2, 4, 4), (4, 2, 4, 4), (2, 2, 4, 4)]
-    assert batches[0][0].dtype == torch.float32
+    assert {images.dtype for images, _ in batches} == {torch.float32}
+    assert {labels.dtype for _, labels in batches} == {torch.int64}
+
+
+@pytest.mark.parametrize("how", [PLAIN, Augmentation(crop=3, flip=True), Augmentation(area=(0.5, 1.0), flip=True)])
+def test_memory_is_channels_last_so_that_training_copies_nothing(splits, how):
+    images, _ = next(splits.batches("train", 4, _rng(), how))
+    assert images.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_shuffled_batches_leave_the_incomplete_one_out(splits):
@@ -72,8 +135,9 @@ def test_a_batch_larger_than_the_split_is_the_whole_split(splits):
 
 
 def test_images_and_labels_stay_together(splits):
+    mean, sd = (torch.tensor(values)[:, None, None] for values in (splits.mean, splits.sd))
     for images, labels in splits.batches("train", 5, _rng(), PLAIN):
-        levels = (images * splits.sd + splits.mean) * 255
+        levels = (images * sd + mean) * 255
         assert torch.allclose(levels, labels[:, None, None, None].float(), atol=1e-3)
 
 
@@ -85,9 +149,19 @@ def test_passes_differ_by_their_generator_alone(splits):
     assert order(0) != order(1)
 
 
+def test_passes_leave_the_data_as_it_was(splits):
+    before = splits.pixels.array.copy()
+    for _ in splits.batches("train", 5, _rng(), Augmentation(flip=True, cutout=4)):
+        pass
+    assert np.array_equal(splits.pixels.array, before)
+
+
 def test_crops_flips_and_cutout_are_applied():
-    ramp = torch.arange(16, dtype=torch.uint8).reshape(1, 1, 1, 16).expand(64, 1, 16, 16)
-    splits = ImageSplits.of(*[LabeledImages(ramp, torch.zeros(64))] * 3)
+    ramp = np.arange(16, dtype=np.uint8)[None, None, :, None].repeat(64, 0).repeat(16, 1)
+    everything = np.arange(64)
+    splits = ImageSplits.of(
+        ArrayPixels(ramp), np.zeros(64, np.int64), train=everything, valid=everything, test=everything, names=str
+    )
     plain, _ = next(splits.batches("train", 64, None, PLAIN))
 
     def images(**how):
@@ -97,16 +171,58 @@ def test_crops_flips_and_cutout_are_applied():
     assert torch.equal(images(crop=16), plain)
     assert images(padding=2).shape == plain.shape
     assert not torch.equal(images(padding=2), plain)
+    assert images(area=(0.2, 0.5)).shape == plain.shape
+    assert images(area=(0.2, 0.5), crop=8).shape == (64, 1, 8, 8)
     flipped = images(flip=True)
     assert set(flipped[:, 0, 0, 0].tolist()) == {plain[0, 0, 0, 0].item(), plain[0, 0, 0, 15].item()}
     holes = images(cutout=4) != plain
     assert holes.flatten(1).any(1).all()
     assert (images(cutout=4)[holes] == 0).all(), "cut out is set to the mean"
+    for change in ({"brightness": 0.5}, {"contrast": 0.5}):
+        assert not torch.allclose(images(**change), plain, atol=0.1)
+
+
+def test_a_task_keeps_every_contract(task):
+    check_task(task)
+    assert isinstance(task, Prepares)
+    assert isinstance(task, ClassifiesImages)
+
+
+def test_preprocessing_tells_all_that_a_network_needs(task, splits):
+    assert task.preprocessing() == Preprocessing(2, 4, 4, "crop", splits.mean, splits.sd, task.classes)
+    padded = ImageClassification(task.io, task.load, task.classes, fit="pad")
+    assert padded.preprocessing().fit == "pad"
+
+
+def test_images_and_names_are_those_of_the_split(task):
+    images = task.pixels("valid", [2, 0])
+    assert images.shape == (2, 4, 4, 2)
+    assert images.dtype == np.uint8
+    assert images[:, 0, 0, 0].tolist() == [102, 100]
+    assert task.names("valid", [2, 0]) == ["level 102", "level 100"]
+    assert task.names("train+valid", range(9, 11)) == ["level 9", "level 100"]
+    assert task.pixels("test", []).shape == (0, 4, 4, 2)
+
+
+def test_data_is_loaded_once_and_not_before_it_is_needed(splits):
+    loads = []
+    task = ImageClassification(IO(2, 4, 4, 256), lambda: loads.append(1) or splits, ())
+    assert not loads
+    assert list(task.prepare()) == []
+    assert len(loads) == 1
+    assert task.examples("train") == 10
+    next(task.batches("train", 4, None))
+    assert len(loads) == 1
+
+
+def test_a_preparation_says_what_it_does(splits):
+    task = ImageClassification(IO(2, 4, 4, 256), lambda: splits, (), preparation=lambda: iter(("one", "two")))
+    assert list(task.prepare()) == ["one", "two"]
 
 
 def test_classification_metrics_by_hand():
     outputs = torch.tensor([[0.0, 0.0], [0.0, math.log(3)], [100.0, 0.0]])
-    found = ImageClassification(IO(1, 1, 1, 3), None).metrics(outputs, torch.tensor([0, 0, 0]))
+    found = ImageClassification(IO(1, 1, 1, 3), None, ()).metrics(outputs, torch.tensor([0, 0, 0]))
     assert found["accuracy"].tolist() == [1.0, 0.0, 1.0]
     assert found["loss"].tolist() == pytest.approx([math.log(2), math.log(4), 0.0])
 

@@ -174,7 +174,17 @@ def test_parameters_are_named_after_their_layers():
     assert names == ["conv_1", "norm_2", "conv_6", "linear_11"]
 
 
+def test_layers_of_a_scope_are_named_within_it():
+    writer = PlanWriter(IMAGES)
+    with writer.scope("cell1"), writer.scope("1to2"):
+        x = writer.norm(writer.conv(0, 2))
+    writer.linear(writer.mean(x), 4)
+    names = [name for name, _ in network.Network(writer.plan()).named_parameters()]
+    norm = ["cell1.norm_2.weight", "cell1.norm_2.bias"]
+    assert names == ["cell1.conv_1.weight", *norm, "linear_2.weight", "linear_2.bias"]
+
+
 def test_an_unknown_operation_is_named():
-    plan = (Layer("input", "input", (), 1, 1, 1), Layer("fold", "cell_fold_1", (0,), 1, 1, 1))
-    with pytest.raises(ValueError, match="layer cell_fold_1 has the unknown operation 'fold'"):
+    plan = (Layer("input", "input", (), 1, 1, 1), Layer("fold", "cell.fold_1", (0,), 1, 1, 1))
+    with pytest.raises(ValueError, match=r"layer cell\.fold_1 has the unknown operation 'fold'"):
         network.build(plan, np.random.default_rng(0))

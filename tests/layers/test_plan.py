@@ -69,7 +69,9 @@ def test_names_are_unique_and_say_where_a_layer_stands(writer):
             x = writer.conv(0, 4)
         writer.norm(x)
     writer.conv(0, 4)
-    assert [layer.name for layer in writer.plan()] == ["input", "cell1_1to2_conv_1", "cell1_norm_2", "conv_3"]
+    assert [layer.name for layer in writer.plan()] == ["input", "cell1.1to2.conv_1", "cell1.norm_2", "conv_1"]
+    found = [(layer.scope, layer.inner_scopes, layer.short_name) for layer in writer.plan()[1:]]
+    assert found == [("cell1", ("1to2",), "conv_1"), ("cell1", (), "norm_2"), ("", (), "conv_1")]
 
 
 def test_a_scope_ends_with_an_error(writer):

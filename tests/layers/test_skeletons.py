@@ -44,7 +44,7 @@ def test_defaults(skeleton, channels, cells):
     default, repeats = skeletons.DEFAULTS[skeleton]
     assert plan == _plan(skeleton, IO(3, 64, 64, 10), default, repeats)
     assert _ends(plan)[0 if skeleton == "cifar" else 1][0] == channels
-    assert len({layer.name.partition("_")[0] for layer in plan if layer.name.startswith("after")}) == cells
+    assert len({layer.scope for layer in plan if layer.scope.startswith("after")}) == cells
 
 
 @pytest.mark.parametrize("skeleton", ["cifar", "imagenet"])

@@ -15,6 +15,8 @@ from netwright.cli import export, options, predict, report, search, show, status
 from netwright.cli import list as list_command
 from netwright.core.errors import NetwrightError
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+
 app = typer.Typer(
     help="Neural architecture search that survives any crash and ends with a drawn, tested network.",
     no_args_is_help=True,
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.stderr.close()  # the reader has left, as in `netwright list spaces | head`
         sys.exit(0)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in UNWRITABLE:
             raise
         typer.echo(
             f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; mend it, or "

@@ -1,56 +1,217 @@
-"""Random crops, flips and cutout, a whole batch at a time; offsets come from a generator that is an argument."""
+"""What happens to a batch of images before a network sees it: crops, scaling, flips, light, normalization, cutout.
+
+Every function works on a whole batch with channels last, (B, H, W, C), and makes the draws of all its images at once
+from a generator that is an argument. `flip` and `cut_out` work in place, as memory traffic is what batches cost.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from numpy.lib.stride_tricks import sliding_window_view
+
+from netwright.core.errors import BadReference
+
+ASPECTS = (3 / 4, 4 / 3)  # of scaled crops, width to height: Szegedy et al. 2015, section 6
 
 
-def crop(images: Tensor, size: int, padding: int, generator: torch.Generator) -> Tensor:
-    """A `size` x `size` window of every image, placed at random after `padding` zeros were put around.
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to training images.
 
     Args:
-        images: Shape (B, C, H, W), any type.
-        size: At most H + 2 padding and W + 2 padding.
-        padding: Zeros on each side.
-        generator: Source of the offsets, on the CPU.
+        crop: Side of the square that is made of an image; None: the image's own height and width.
+        padding: Zeros put around before a window of that size is cut out at random.
+        flip: Mirror half of the images.
+        cutout: Side of a square set to the mean; 0: none.
+        area: Instead of a window of that size, cut out one of so large a share of the image, from least to most, and
+            scale it to that size; None: no scaling.
+        brightness: Pixels are multiplied by a random factor of 1 plus or minus this; 0: none.
+        contrast: Their differences from the image's mean likewise.
+
+    Raises:
+        BadReference: A value out of range, or both `area` and `padding`.
+    """
+
+    crop: int | None = None
+    padding: int = 0
+    flip: bool = False
+    cutout: int = 0
+    area: tuple[float, float] | None = None
+    brightness: float = 0.0
+    contrast: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("brightness", self.brightness), ("contrast", self.contrast)):
+            if not 0 <= value <= 1:
+                raise BadReference(f"task.{name} is {value}; it must be from 0 to 1")
+        if self.area is None:
+            return
+        if not 0 < self.area[0] <= self.area[1] <= 1:
+            raise BadReference(f"task.area is {self.area}; give two shares of the image, such as (0.08, 1.0)")
+        if self.padding:
+            raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
+
+
+def augment(
+    images: np.ndarray, how: Augmentation, mean: Sequence[float], sd: Sequence[float], rng: np.random.Generator
+) -> np.ndarray:
+    """Augmented and normalized images.
+
+    Args:
+        images: uint8, shape (B, H, W, C); may be changed.
+        how: What is done, in this order: crop or scaled crop, flip, brightness and contrast, cutout.
+        mean: Of each channel, in [0, 1].
+        sd: Likewise.
+        rng: Source of all draws.
 
     Returns:
-        Shape (B, C, size, size), the type of `images`.
+        float32, shape (B, H, W, C), or (B, crop, crop, C).
     """
-    if padding:
-        images = F.pad(images, (padding,) * 4)
-    count, _, height, width = images.shape
-    top = torch.randint(height - size + 1, (count, 1), generator=generator)
-    left = torch.randint(width - size + 1, (count, 1), generator=generator)
-    side = torch.arange(size)
-    rows, columns = (top + side)[:, :, None], (left + side)[:, None, :]  # (B, size, 1), (B, 1, size)
-    which = torch.arange(count)[:, None, None]
-    return images.permute(0, 2, 3, 1)[which, rows, columns].permute(0, 3, 1, 2)  # (B, C, size, size)
+    height, width = (how.crop, how.crop) if how.crop else images.shape[1:3]
+    if how.area:
+        images = scaled_crop(images, height, width, how.area, rng)
+    elif how.crop or how.padding:
+        images = crop(images, height, width, how.padding, rng)
+    if how.flip:
+        flip(images, rng)
+    if how.brightness or how.contrast:
+        images = relight(images, how.brightness, how.contrast, rng)
+    images = normalize(images, mean, sd)
+    if how.cutout:
+        cut_out(images, how.cutout, rng)
+    return images
 
 
-def flip(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Half of the images, at random, mirrored left to right; shape and type of `images`, (B, C, H, W)."""
-    is_flipped = torch.rand(len(images), 1, 1, 1, generator=generator) < 0.5
-    return torch.where(is_flipped, images.flip(3), images)
-
-
-def cutout(images: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """A square of `side` pixels set to zero in every image, its center anywhere, clipped at the border.
+def crop(images: np.ndarray, height: int, width: int, padding: int, rng: np.random.Generator) -> np.ndarray:
+    """A window of every image, placed at random after `padding` zeros were put around.
 
     Args:
-        images: Normalized, so that zero is the mean, shape (B, C, H, W).
+        images: Shape (B, H, W, C), any type.
+        height: Of the window, at most H + 2 padding.
+        width: Likewise, at most W + 2 padding.
+        padding: Zeros on each side.
+        rng: Source of the places.
+
+    Returns:
+        Shape (B, height, width, C), the type of `images`.
+    """
+    count, rows, columns, channels = images.shape
+    if padding:
+        padded = np.zeros((count, rows + 2 * padding, columns + 2 * padding, channels), images.dtype)
+        padded[:, padding:-padding, padding:-padding] = images
+        images = padded
+    windows = sliding_window_view(images, (height, width), (1, 2)).transpose(0, 1, 2, 4, 5, 3)
+    top, left = (rng.integers(places, size=count) for places in windows.shape[1:3])
+    return windows[np.arange(count), top, left]
+
+
+def scaled_crop(
+    images: np.ndarray, height: int, width: int, area: tuple[float, float], rng: np.random.Generator
+) -> np.ndarray:
+    """A window of random size, shape and place of every image, scaled bilinearly.
+
+    The share of the area is uniform in `area`; the logarithm of the aspect ratio is uniform in `ASPECTS`, or in what of
+    it fits into the image (the source draws anew when it does not fit). Windows need not begin at a whole pixel.
+
+    Args:
+        images: Shape (B, H, W, C), any type.
+        height: Of the result.
+        width: Likewise.
+        area: Least and greatest share of the image that a window covers, in (0, 1].
+        rng: Source of the windows.
+
+    Returns:
+        float32, shape (B, height, width, C), values on the scale of `images`.
+
+    Source: Szegedy et al. 2015, "Going Deeper with Convolutions", section 6.
+    """
+    count, rows, columns, _ = images.shape
+    pixels = rng.uniform(*area, count) * rows * columns
+    narrowest, widest = pixels / rows**2, columns**2 / pixels  # that fit
+    low, high = (np.log(np.clip(aspect, narrowest, widest)) for aspect in ASPECTS)
+    aspect = np.exp(rng.uniform(low, high))
+    across = _centers(np.sqrt(pixels * aspect), columns, width, rng)  # (B, width)
+    down = _centers(np.sqrt(pixels / aspect), rows, height, rng)  # (B, height)
+    shape = (count, height, width)
+    grid = np.stack(
+        (np.broadcast_to(across[:, None, :], shape), np.broadcast_to(down[:, :, None], shape)), -1, dtype=np.float32
+    )
+    source = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # (B, C, H, W)
+    scaled = F.grid_sample(source, torch.from_numpy(grid), padding_mode="border", align_corners=False)
+    return scaled.permute(0, 2, 3, 1).numpy()
+
+
+def _centers(lengths: np.ndarray, available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    """Centers of `wanted` equal parts of a randomly placed stretch of each length; -1 to 1 is all that is available."""
+    starts = rng.uniform(0, np.maximum(available - lengths, 0))
+    return (starts[:, None] + lengths[:, None] * (np.arange(wanted) + 0.5) / wanted) * 2 / available - 1
+
+
+def flip(images: np.ndarray, rng: np.random.Generator) -> None:
+    """Mirror half of the images, at random, left to right, in place; shape (B, H, W, C)."""
+    chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
+    images[chosen] = torch.from_numpy(images[chosen]).flip(2).numpy()  # five times as fast as numpy's
+
+
+def relight(images: np.ndarray, brightness: float, contrast: float, rng: np.random.Generator) -> np.ndarray:
+    """Brightness, then contrast, of every image changed by a random factor, and the result kept within 0 and 255.
+
+    Args:
+        images: From 0 to 255, any type, shape (B, H, W, C).
+        brightness: Pixels are multiplied by a factor uniform in 1 plus or minus this.
+        contrast: Their differences from the image's mean, over all channels, likewise.
+        rng: Source of the factors.
+
+    Returns:
+        float32, the shape of `images`.
+
+    Source: Howard 2013, "Some Improvements on Deep Convolutional Neural Network Based Image Classification", section 2.
+    """
+    shape = (len(images), 1, 1, 1)
+    light = rng.uniform(1 - brightness, 1 + brightness, shape).astype(np.float32)
+    spread = rng.uniform(1 - contrast, 1 + contrast, shape).astype(np.float32)
+    means = images.mean((1, 2, 3), dtype=np.float32, keepdims=True) * light
+    result = images * (light * spread)
+    result += means * (1 - spread)
+    return np.clip(result, 0, 255, out=result)
+
+
+def normalize(images: np.ndarray, mean: Sequence[float], sd: Sequence[float]) -> np.ndarray:
+    """(images / 255 - mean) / sd.
+
+    Args:
+        images: From 0 to 255, any type, shape (B, H, W, C).
+        mean: Of each channel, in [0, 1].
+        sd: Likewise, not 0.
+
+    Returns:
+        A new array, float32, the shape of `images`.
+    """
+    count, height, width, _ = images.shape
+    factor = 1 / (255 * np.array(sd))
+    shift = -np.array(mean) / np.array(sd)
+    factors, shifts = (torch.from_numpy(np.tile(np.float32(x), width)) for x in (factor, shift))  # (W C)
+    rows = torch.from_numpy(images).reshape(count, height, -1).to(torch.float32, copy=True)
+    return torch.addcmul(shifts, rows, factors, out=rows).numpy().reshape(images.shape)
+
+
+def cut_out(images: np.ndarray, side: int, rng: np.random.Generator) -> None:
+    """Set a square of `side` pixels to zero in every image, in place, its center anywhere, clipped at the border.
+
+    Args:
+        images: Normalized, so that zero is the mean, shape (B, H, W, C).
         side: In pixels.
-        generator: Source of the centers, on the CPU.
+        rng: Source of the centers.
 
     Source: DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
     """
-    count, _, height, width = images.shape
-    top = torch.randint(height, (count, 1), generator=generator) - side // 2
-    left = torch.randint(width, (count, 1), generator=generator) - side // 2
-    rows, columns = torch.arange(height), torch.arange(width)
-    in_rows = (rows >= top) & (rows < top + side)  # (B, H)
-    in_columns = (columns >= left) & (columns < left + side)  # (B, W)
-    is_hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]  # (B, 1, H, W)
-    return images.masked_fill(is_hole, 0.0)
+    count, height, width, _ = images.shape
+    first = rng.integers((height, width), size=(count, 2)) - side // 2  # row and column, may be outside
+    corners = np.concatenate((np.maximum(first, 0), first + side), 1)
+    for image, (top, left, bottom, right) in zip(list(images), corners.tolist(), strict=True):
+        image[top:bottom, left:right] = 0

@@ -1,10 +1,15 @@
-"""Labeled images in memory, one uint8 tensor per split, and batches of them: what image tasks are made of."""
+"""Labeled images of one size and batches of them: what image tasks are made of, whatever the source.
+
+Pixels stay uint8 with channels last until a batch of them is wanted, in memory or elsewhere (`Pixels`). A batch is made
+as a whole and with channels last throughout, so that every step runs along whole rows of pixels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,94 +18,123 @@ from torch import Tensor
 
 from netwright.core import seeds
 from netwright.core.protocols import Split
-from netwright.core.records import IO
+from netwright.core.records import IO, Preprocessing
 from netwright.data import augment
-from netwright.layers import torch_rng
+from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
+
+CHUNK = 2**22  # bytes that are measured at a time
+
+
+class Pixels(Protocol):
+    """N images of one size, uint8, channels last."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, C)."""
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """The images at `positions` (B,), int64, as a new array (B, H, W, C)."""
+
+    def moments(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over those images, in [0, 1], float64 (C,)."""
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """What happens to training images.
+class ArrayPixels:
+    """Images in memory, or in a file mapped to it: uint8, shape (N, H, W, C)."""
 
-    Args:
-        crop: Side of a random square crop; None: the whole image, moved by up to `padding`.
-        padding: Zeros put around before the crop.
-        flip: Mirror half of the images.
-        cutout: Side of a square set to the mean; 0: none.
-    """
+    array: np.ndarray
 
-    crop: int | None = None
-    padding: int = 0
-    flip: bool = False
-    cutout: int = 0
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, C)."""
+        count, height, width, channels = self.array.shape
+        return count, height, width, channels
 
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """The images at `positions` (B,), as a new array (B, H, W, C)."""
+        return np.take(self.array, positions, axis=0)
 
-@dataclass(frozen=True)
-class LabeledImages:
-    """Images (N, C, H, W), uint8, with labels (N,), int64."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __add__(self, other: LabeledImages) -> LabeledImages:
-        """Both sets, one behind the other."""
-        return LabeledImages(torch.cat((self.images, other.images)), torch.cat((self.labels, other.labels)))
+    def moments(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over those images, exact sums, in [0, 1]."""
+        _, height, width, channels = self.shape
+        size = min(max(CHUNK // (height * width * channels), 1), 2**16)  # 2**16 squares of 255 fit 32 bits
+        total = np.zeros(channels, np.int64)
+        squares = np.zeros(channels, np.int64)
+        for start in range(0, len(positions), size):
+            images = self.take(positions[start : start + size])
+            total += images.sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+            squares += np.square(images, dtype=np.uint16).sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
+        count = len(positions) * height * width
+        mean = total / count
+        return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 0)) / 255
 
 
 @dataclass(frozen=True)
 class ImageSplits:
-    """Splits of an image data set; normalized with `mean` and `sd` of the training pixels, per channel, in [0, 1]."""
+    """Images, their labels, and which of them belong to which split.
 
-    splits: Mapping[str, LabeledImages]
-    mean: Tensor
-    sd: Tensor
+    Args:
+        pixels: All images.
+        labels: Of all images, int64, shape (N,).
+        positions: Of "train", "valid", "train+valid" and "test": places in `pixels` and `labels`.
+        mean: Of the training pixels, per channel, in [0, 1].
+        sd: Likewise, at least 1e-6.
+        names: Where image n comes from.
+    """
+
+    pixels: Pixels
+    labels: np.ndarray
+    positions: Mapping[str, np.ndarray]
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    names: Callable[[int], str]
 
     @staticmethod
-    def of(train: LabeledImages, valid: LabeledImages, test: LabeledImages) -> ImageSplits:
+    def of(
+        pixels: Pixels,
+        labels: np.ndarray,
+        *,
+        train: np.ndarray,
+        valid: np.ndarray,
+        test: np.ndarray,
+        names: Callable[[int], str],
+    ) -> ImageSplits:
         """Measure mean and deviation on `train`, and join train and valid for final training."""
-        count = train.images.numel() / train.images.shape[1]
-        levels = torch.arange(256, dtype=torch.float64) / 255
-        histograms = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in train.images.unbind(1)])
-        mean = (histograms * levels).sum(1) / count  # (C,)
-        sd = ((histograms * levels**2).sum(1) / count - mean**2).clamp_min(1e-12).sqrt()
-        splits = {"train": train, "valid": valid, "train+valid": train + valid, "test": test}
-        return ImageSplits(splits, mean.float()[:, None, None], sd.float()[:, None, None])
+        mean, sd = pixels.moments(train)
+        positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
+        return ImageSplits(pixels, labels, positions, tuple(mean.tolist()), tuple(np.maximum(sd, 1e-6).tolist()), names)
 
     def examples(self, split: Split) -> int:
         """How many images the split has."""
-        return len(self.splits[split].labels)
+        return len(self.positions[split])
 
     def batches(
         self, split: Split, size: int, rng: np.random.Generator | None, augmentation: Augmentation
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: float32 images (B, C, H, W) and labels (B,).
+        """One pass: float32 images (B, C, H, W), in memory channels last, and labels (B,), int64.
 
         With `rng`, shuffled and augmented, an incomplete last batch left out unless it is the only one; without, in
         order, whole and plain.
         """
-        data = self.splits[split]
-        if rng is None:
-            for start in range(0, len(data.labels), size):
-                yield self._normalized(data.images[start : start + size]), data.labels[start : start + size]
-            return
-        generator = torch_rng.from_numpy(rng)
-        order = torch.randperm(len(data.labels), generator=generator)
-        for chosen in order.split(size):
-            if len(chosen) < size <= len(order):
+        positions = self.positions[split]
+        if rng is not None:
+            positions = rng.permutation(positions)
+        for start in range(0, len(positions), size):
+            chosen = positions[start : start + size]
+            if rng is not None and len(chosen) < size <= len(positions):
                 return
-            images = self._augmented(data.images[chosen], augmentation, generator)
-            yield images, data.labels[chosen]
+            yield self._batch(chosen, rng, augmentation)  # no name here keeps a batch from being freed
 
-    def _augmented(self, images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-        if how.crop or how.padding:
-            images = augment.crop(images, how.crop or images.shape[2], how.padding, generator)
-        if how.flip:
-            images = augment.flip(images, generator)
-        normalized = self._normalized(images)
-        return augment.cutout(normalized, how.cutout, generator) if how.cutout else normalized
-
-    def _normalized(self, images: Tensor) -> Tensor:
-        return (images.float() / 255 - self.mean) / self.sd
+    def _batch(
+        self, chosen: np.ndarray, rng: np.random.Generator | None, augmentation: Augmentation
+    ) -> tuple[Tensor, Tensor]:
+        images = self.pixels.take(chosen)  # (B, H, W, C)
+        if rng is None:
+            inputs = augment.normalize(images, self.mean, self.sd)
+        else:
+            inputs = augment.augment(images, augmentation, self.mean, self.sd, rng)
+        return torch.from_numpy(inputs).permute(0, 3, 1, 2), torch.from_numpy(self.labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -108,14 +142,20 @@ class ImageClassification:
     """A task of labeled images, whatever their source.
 
     Args:
-        io: Shape of the images and number of classes.
+        io: Shape of the images as evaluation sees them, and number of classes.
         load: Reads the data; called once, when first needed.
+        classes: Their names, in order of the labels.
         augmentation: Of training images.
+        fit: How an image of another size becomes one of this size; see `Preprocessing`.
+        preparation: Makes the data ready, and tells people about it; None: loading is all there is.
     """
 
     io: IO
     load: Callable[[], ImageSplits]
+    classes: tuple[str, ...]
     augmentation: Augmentation = Augmentation()
+    fit: Literal["crop", "stretch", "pad"] = "crop"
+    preparation: Callable[[], Iterator[str]] | None = None
 
     @cached_property
     def data(self) -> ImageSplits:
@@ -127,7 +167,7 @@ class ImageClassification:
         return self.data.examples(split)
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: float32 images (B, C, H, W), augmented with `rng`, and labels (B,)."""
+        """One pass: float32 images (B, C, H, W), augmented with `rng`, and labels (B,); see `ImageSplits.batches`."""
         return self.data.batches(split, size, rng, self.augmentation)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -140,6 +180,29 @@ class ImageClassification:
             "accuracy": (outputs.argmax(1) == targets).float(),
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
         }
+
+    def prepare(self) -> Iterator[str]:
+        """Make the data ready; yields sentences for people."""
+        if self.preparation is None:
+            _ = self.data
+            return
+        yield from self.preparation()
+
+    def preprocessing(self) -> Preprocessing:
+        """What happens to an image before the network sees it, with what was measured on the training images."""
+        io = self.io
+        return Preprocessing(io.channels, io.height, io.width, self.fit, self.data.mean, self.data.sd, self.classes)
+
+    def pixels(self, split: Split, positions: Sequence[int]) -> np.ndarray:
+        """Images of a split before normalization, without augmentation: uint8, shape (B, H, W, C)."""
+        return self.data.pixels.take(self._places(split, positions))
+
+    def names(self, split: Split, positions: Sequence[int]) -> list[str]:
+        """Where images of a split come from."""
+        return [self.data.names(place) for place in self._places(split, positions).tolist()]
+
+    def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:
+        return self.data.positions[split][np.asarray(positions, dtype=np.int64)]
 
 
 def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:

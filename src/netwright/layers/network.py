@@ -28,6 +28,7 @@ class _Linear(nn.Linear):
 class Network(nn.Module):
     """Runs a plan: images (B, C, H, W) to logits (B, outputs). Weights are undefined until `initialize`.
 
+    Names of weights are those of the source code that `layers.source` writes, as in `cell1.conv_5.weight`.
     Each output is dropped as soon as its last reader has run, and ReLU works in place where nobody else reads its
     input.
     """
@@ -40,7 +41,7 @@ class Network(nn.Module):
         for position, layer in enumerate(plan[1:], start=1):
             run = _operation(plan, layer, is_only_reader=readers[layer.inputs[0]] == 1)
             if isinstance(run, nn.Module):
-                self.add_module(layer.name, run)
+                self._container(layer.scope).add_module(layer.short_name, run)
             done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
             self._steps.append((run, layer.inputs, done))
 
@@ -52,6 +53,12 @@ class Network(nn.Module):
             for source in done:
                 del values[source]
         return values[len(self._steps)]
+
+    def _container(self, scope: str) -> nn.Module:
+        """What holds the layers of an outermost scope."""
+        if scope and scope not in self._modules:
+            self.add_module(scope, nn.Module())
+        return self.get_submodule(scope)
 
 
 def build(plan: Plan, rng: np.random.Generator) -> Network:

@@ -5,6 +5,7 @@ A space writes one plan; from it come the torch module, the exact counts, and wh
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Layer:
 
     Args:
         op: `mean` is global average pooling; `conv` has no bias; `norm` is batch normalization with scale and shift.
-        name: Unique in the plan; says where in the architecture the layer stands.
+        name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
         inputs: Positions of earlier layers in the plan; layer 0 is the image.
         channels: Of the output.
         height: Of the output; 1 after `mean`.
@@ -41,6 +42,21 @@ class Layer:
     kernel: int = 1
     stride: int = 1
     groups: int = 1
+
+    @property
+    def scope(self) -> str:
+        """The outermost scope; "" outside any."""
+        return self.name.partition(".")[0] if "." in self.name else ""
+
+    @property
+    def inner_scopes(self) -> tuple[str, ...]:
+        """The scopes within the outermost one, from the outside in."""
+        return tuple(self.name.split(".")[1:-1])
+
+    @property
+    def short_name(self) -> str:
+        """Operation and number, unique within the outermost scope; weights stand under `scope` and this."""
+        return self.name.rpartition(".")[2]
 
 
 Plan = tuple[Layer, ...]
@@ -61,6 +77,7 @@ class PlanWriter:
         self._layers = [Layer("input", "input", (), io.channels, io.height, io.width)]
         self._known: dict[tuple[object, ...], int] = {}
         self._scopes: list[str] = []
+        self._sizes: Counter[str] = Counter()  # layers in each outermost scope so far
 
     @property
     def image(self) -> int:
@@ -77,7 +94,10 @@ class PlanWriter:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names of layers written inside begin with `name`."""
+        """Names of layers written inside begin with `name`, which holds no dot.
+
+        Outermost scopes become classes in source code: there, each is a Python identifier and is opened once.
+        """
         self._scopes.append(name)
         try:
             yield
@@ -142,7 +162,9 @@ class PlanWriter:
             return self._known[signature]  # the same function of the same input: computed once
         position = len(self._layers)
         height, width = size or (self._layers[inputs[0]].height, self._layers[inputs[0]].width)
-        name = "_".join((*self._scopes, op, str(position)))
+        outermost = self._scopes[0] if self._scopes else ""
+        self._sizes[outermost] += 1
+        name = ".".join((*self._scopes, f"{op}_{self._sizes[outermost]}"))
         self._layers.append(Layer(op, name, inputs, channels, height, width, kernel, stride, groups))
         self._known[signature] = position
         return position

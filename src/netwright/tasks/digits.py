@@ -8,20 +8,14 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.data.images import (
-    Augmentation,
-    ImageClassification,
-    ImageSplits,
-    LabeledImages,
-    stratified_order,
-)
+from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
 
 TEST = VALID = 360
+CLASSES = tuple("0123456789")
 
 
 def digits(
@@ -41,17 +35,17 @@ def digits(
     if train_limit is not None and train_limit < 10:
         raise BadReference(f"task.train_limit is {train_limit}; it must be at least 10, one image per class")
     augmentation = Augmentation(padding=padding, cutout=cutout)
-    return ImageClassification(IO(1, 8, 8, 10), partial(_load, split_seed, train_limit), augmentation)
+    return ImageClassification(IO(1, 8, 8, 10), partial(_load, split_seed, train_limit), CLASSES, augmentation)
 
 
 def _load(split_seed: int, train_limit: int | None) -> ImageSplits:
     bunch = load_digits()
-    pixels = (bunch.images * 15).astype(np.uint8)[:, None]  # 0 to 16 becomes 0 to 240, (N, 1, 8, 8)
+    pixels = ArrayPixels((bunch.images * 15).astype(np.uint8)[..., None])  # 0 to 16 becomes 0 to 240, (N, 8, 8, 1)
     labels = bunch.target.astype(np.int64)
     order = stratified_order(labels, split_seed)
     test, valid, train = np.split(order, (TEST, TEST + VALID))
-    parts = (np.sort(part) for part in (train[:train_limit], valid, test))
-    return ImageSplits.of(*(LabeledImages(torch.from_numpy(pixels[p]), torch.from_numpy(labels[p])) for p in parts))
+    test, valid, train = np.sort(test), np.sort(valid), np.sort(train[:train_limit])
+    return ImageSplits.of(pixels, labels, train=train, valid=valid, test=test, names="digit {}".format)
 
 
 plugin = digits

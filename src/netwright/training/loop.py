@@ -136,7 +136,7 @@ def measure(
     memory_format: torch.memory_format = torch.contiguous_format,
     watch: Callable[[Tensor, Tensor], None] = lambda _outputs, _targets: None,
 ) -> dict[str, float]:
-    """Means of the task's metrics over a split, without augmentation; `watch` sees outputs and targets of every batch."""
+    """Means of the task's metrics over a split, without augmentation; `watch` sees outputs and targets."""
     device = next(network.parameters()).device
     network.eval()
     sums: dict[str, Tensor] = {}

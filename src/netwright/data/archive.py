@@ -1,0 +1,128 @@
+"""Arrays of images in a `.npz` file: heads read without the images, images a few at a time, nothing unpickled."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from netwright.core.errors import BadReference
+from netwright.data.text import row_name
+
+BLOCK = 2**22  # bytes read at a time
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the head of a member says."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+
+
+@dataclass(frozen=True)
+class ArchiveImages:
+    """The images of one or more members, one behind the other; fits `Source` of data/cache.py.
+
+    Args:
+        path: The `.npz` file.
+        members: Names of the members of images by what their images are called: "test" for "test 17".
+        heads: Of every member, uint8, (N, H, W), (N, H, W, C), or, with `is_channels_first`, (N, C, H, W).
+        labels: Of all images, int64, shape (N,).
+        is_channels_first: Where the channels are.
+    """
+
+    path: Path
+    members: Mapping[str, str]
+    heads: Mapping[str, Head]
+    labels: np.ndarray
+    is_channels_first: bool
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Images of every member, by what they are called."""
+        return {name: self.heads[member].shape[0] for name, member in self.members.items()}
+
+    def name(self, position: int) -> str:
+        """Member and row in it: "test 17"."""
+        return row_name(self.counts, position)
+
+    def describe(self, _positions: np.ndarray, /) -> Mapping[str, Any]:
+        """Path, size and time of change of the file, and the members."""
+        state = os.stat(self.path)
+        file = (str(self.path.resolve()), state.st_size, state.st_mtime_ns)
+        return {"kind": "arrays", "file": file, "members": list(self.members.values())}
+
+    def faults(self, _positions: np.ndarray, /) -> Mapping[int, str]:
+        """None: numbers are taken as they are."""
+        return {}
+
+    def images(self, positions: np.ndarray) -> Iterator[np.ndarray]:
+        """The images at ascending positions, each (H, W, C). Raises BadReference for a damaged file."""
+        start = 0
+        for member in self.members.values():
+            for block in _blocks(self.path, member, self.heads[member]):
+                stop = start + len(block)
+                inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)] - start
+                chosen = block[inside] if block.ndim == 4 else block[inside, :, :, None]
+                yield from chosen.transpose(0, 2, 3, 1) if self.is_channels_first else chosen
+                start = stop
+
+
+def heads(path: Path) -> Mapping[str, Head]:
+    """Shape and type of every member. Raises BadReference for a file that is no `.npz`."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        found = {}
+        for name in archive.namelist():
+            if name.endswith(".npy"):
+                with archive.open(name) as stream:
+                    found[name.removesuffix(".npy")] = _head(stream)
+        return found
+
+
+def read(path: Path, member: str) -> np.ndarray:
+    """A whole member. Raises BadReference when it is damaged."""
+    with _reading(path), np.load(path, allow_pickle=False) as archive:
+        return archive[member]
+
+
+def _head(stream: Any) -> Head:
+    version = npy.read_magic(stream)
+    reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, is_fortran, dtype = reader(stream)
+    return Head(shape, dtype, is_fortran)
+
+
+def _blocks(path: Path, member: str, head: Head) -> Iterator[np.ndarray]:
+    if head.is_fortran:  # the images are not one behind the other
+        yield read(path, member)
+        return
+    size = int(np.prod(head.shape[1:]))
+    rows = max(BLOCK // size, 1)
+    with _reading(path), zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:
+        _head(stream)
+        for start in range(0, head.shape[0], rows):
+            count = min(rows, head.shape[0] - start)
+            data = stream.read(count * size)
+            if len(data) < count * size:
+                raise ValueError(f"{member} ends early")
+            yield np.frombuffer(data, np.uint8).reshape(count, *head.shape[1:])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadReference(f"task.path is {str(path)!r}, which does not exist; give a file of arrays (.npz)") from None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise BadReference(f"{path} cannot be read as .npz: {error}; write it with numpy.savez") from error

@@ -1,0 +1,252 @@
+"""Images decoded once into a folder of plain files, which any number of processes read at a time.
+
+A cache is `<folder>/<digest>/`, the digest that of all that decides its content. It holds `images.raw` (uint8, one
+image behind the other), `kept.npy` (the source position of every image in it), `sums.npy` (of each image, for mean and
+deviation of any split) and `index.json`. It is built in `<digest>.building/` under a lock and renamed when whole, so
+that a reader never meets half of one; what a killed build left is removed by the next build.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from netwright.core.errors import NetwrightError
+from netwright.data.decode import BadImage, Form, decode
+from netwright.data.pixels import CachedPixels, sums_of
+from netwright.data.text import size_text
+
+VERSION = 1  # of the layout, and of what decoding makes of an image
+CHUNK = 8  # images that a thread decodes at a time
+THREADS = 16  # at most, so that no more than CHUNK * THREADS * 2 images are held
+SPARE = 1.02  # of the disk: sums, index, and what a file system needs for itself
+
+Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of the right form already
+
+
+class Source(Protocol):
+    """Labeled images in a fixed order, wherever they are."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Of all images, int64, shape (N,)."""
+
+    def name(self, position: int) -> str:
+        """Where an image comes from: a file's path within the data, or "test 17"."""
+
+    def describe(self, positions: np.ndarray, /) -> Mapping[str, Any]:
+        """What tells these images from any others (paths, sizes, times of change), as JSON can hold it."""
+
+    def faults(self, positions: np.ndarray, /) -> Mapping[int, str]:
+        """Positions of images that are not to be used although they may decode, each with a short reason."""
+
+    def images(self, positions: np.ndarray) -> Iterator[Encoded]:
+        """The images at ascending positions, one after the other. Raises NetwrightError for damaged containers."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """An open cache.
+
+    Args:
+        pixels: The images that could be decoded.
+        kept: Their positions in the source, ascending, shape (N,).
+        skipped: Positions of the others, each with a short reason.
+        notes: What was converted: positions by kind of conversion.
+        seconds: How long building it took; None: it was there.
+    """
+
+    pixels: CachedPixels
+    kept: np.ndarray
+    skipped: Mapping[int, str]
+    notes: Mapping[str, tuple[int, ...]]
+    seconds: float | None
+
+
+def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool) -> Cache:
+    """The decoded images, from the cache or decoded now; of several processes, one decodes and the others wait.
+
+    Args:
+        source: Where the images come from.
+        positions: Which of its images, ascending.
+        form: What they become.
+        folder: Of all caches.
+        is_streamed: Read the file when images are taken instead of mapping it to memory.
+
+    Raises:
+        NetwrightError: The folder cannot be written or has too little space; says how to give another.
+    """
+    content = {"version": VERSION, "form": asdict(form), "source": source.describe(positions)}
+    chosen = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=16).hexdigest()
+    text = json.dumps({**content, "positions": chosen}, sort_keys=True)
+    place = folder / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    if cache := _opened(place, form, positions, is_streamed):
+        return cache
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(_lock_of(place)):
+            if cache := _opened(place, form, positions, is_streamed):
+                return cache
+            _remove_leftovers(folder, _draft_of(place))
+            return _built(place, source, positions, form, is_streamed)
+
+
+def disk_bytes(count: int, form: Form) -> int:
+    """What so many images take."""
+    return count * form.height * form.width * form.channels
+
+
+def _opened(
+    place: Path, form: Form, positions: np.ndarray, is_streamed: bool, seconds: float | None = None
+) -> Cache | None:
+    """None: there is none, or it is damaged."""
+    try:
+        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
+        kept = np.load(place / "kept.npy", allow_pickle=False)
+        sums = np.load(place / "sums.npy", allow_pickle=False)
+        skipped = {int(position): str(reason) for position, reason in index["skipped"].items()}
+        notes = {str(note): tuple(map(int, which)) for note, which in index["notes"].items()}
+        expected = positions[~np.isin(positions, list(skipped))]
+        if not np.array_equal(kept, expected) or len(kept) + len(skipped) != len(positions):
+            return None
+        shape = (len(kept), form.height, form.width, form.channels)
+        pixels = CachedPixels(place / "images.raw", shape, sums, is_streamed)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError):
+        return None
+    return Cache(pixels, kept, skipped, notes, seconds)
+
+
+def _built(place: Path, source: Source, positions: np.ndarray, form: Form, is_streamed: bool) -> Cache:
+    start = time.monotonic()
+    _check_space(place.parent, disk_bytes(len(positions), form))
+    draft = _draft_of(place)
+    try:
+        draft.mkdir()
+        _fill(draft, source, positions, form)
+        shutil.rmtree(place, ignore_errors=True)  # a damaged one
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    cache = _opened(place, form, positions, is_streamed, time.monotonic() - start)
+    if cache is None:
+        raise NetwrightError(f"{place} changed while it was written; give another folder with task.cache")
+    return cache
+
+
+def _fill(draft: Path, source: Source, positions: np.ndarray, form: Form) -> None:
+    skipped = dict(source.faults(positions))
+    good = positions[~np.isin(positions, list(skipped))]
+    kept: list[int] = []
+    sums = [np.empty((0, 2, form.channels), np.int64)]
+    notes: dict[str, list[int]] = {}
+    rest = iter(good.tolist())
+    with (draft / "images.raw").open("wb") as file:
+        for chunk in _decoded(source.images(good), form):
+            _append(file, chunk.images)
+            sums.append(chunk.sums)
+            for (is_good, found), position in zip(chunk.outcomes, rest, strict=False):
+                if not is_good:
+                    skipped[position] = found[0]
+                    continue
+                kept.append(position)
+                for note in found:
+                    notes.setdefault(note, []).append(position)
+        file.flush()
+        os.fsync(file.fileno())  # before the rename: a power loss must not leave a whole cache of zeros
+    np.save(draft / "kept.npy", np.array(kept, np.int64))
+    np.save(draft / "sums.npy", np.concatenate(sums))
+    (draft / "index.json").write_text(json.dumps({"skipped": skipped, "notes": notes}), encoding="utf-8")
+
+
+def _append(file: BinaryIO, images: np.ndarray) -> None:
+    file.write(np.ascontiguousarray(images).data)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Images (k, H, W, C) with their sums, and of all that were given whether it is among them, and notes or reason."""
+
+    images: np.ndarray
+    sums: np.ndarray
+    outcomes: list[tuple[bool, tuple[str, ...]]]
+
+
+def _decoded(images: Iterator[Encoded], form: Form) -> Iterator[_Chunk]:
+    """The images in order, decoded by threads a bounded number ahead."""
+    threads = min(os.cpu_count() or 1, THREADS)
+    ahead: deque[Future[_Chunk]] = deque()
+    pool = ThreadPoolExecutor(threads)
+    try:
+        while encoded := list(islice(images, CHUNK)):
+            ahead.append(pool.submit(_decode_chunk, encoded, form))
+            if len(ahead) == 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_chunk(encoded: list[Encoded], form: Form) -> _Chunk:
+    images: list[np.ndarray] = []
+    outcomes: list[tuple[bool, tuple[str, ...]]] = []
+    for one in encoded:
+        try:
+            image, notes = (one, ()) if isinstance(one, np.ndarray) else decode(one, **asdict(form))
+        except BadImage as error:
+            outcomes.append((False, (str(error),)))
+            continue
+        images.append(image)
+        outcomes.append((True, notes))
+    block = np.stack(images) if images else np.empty((0, form.height, form.width, form.channels), np.uint8)
+    return _Chunk(block, sums_of(block), outcomes)
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed * SPARE > free:
+        raise NetwrightError(
+            f"the decoded images take {size_text(needed)}, but only {size_text(free)} are free in {folder}; "
+            f"free some, or give another folder with task.cache"
+        )
+
+
+def _draft_of(place: Path) -> Path:
+    return place.with_suffix(".building")
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_suffix(".lock")
+
+
+def _remove_leftovers(folder: Path, own: Path) -> None:
+    """What builds that were killed left: unfinished folders whose lock nobody holds."""
+    for draft in folder.glob("*.building"):
+        with suppress(Timeout), nullcontext() if draft == own else FileLock(_lock_of(draft), timeout=0):
+            shutil.rmtree(draft)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says about a folder that cannot be written, as a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise NetwrightError(
+            f"the decoded images cannot be written to {folder}: {reason}; give another folder with task.cache"
+        ) from error

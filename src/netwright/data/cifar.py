@@ -1,0 +1,107 @@
+"""What CIFAR-10 and CIFAR-100 (Krizhevsky 2009) have in common: 32x32 color images, training and test part, parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from netwright.core.errors import BadReference
+from netwright.data.decode import Form
+from netwright.data.hub import HubImages, check_datasets, fetch
+from netwright.data.images import Augmentation, ImageClassification, stratified_order
+from netwright.data.parquet import ParquetImages, read_columns
+from netwright.data.preparation import Keeping, Selection, check_least, image_task
+from netwright.data.splitting import Parts, check_classes, check_limit, limited
+
+FORM = Form(3, 32, 32)
+IMAGE_COLUMNS = ("img", "image")
+
+
+@dataclass(frozen=True)
+class Published:
+    """A data set as it is published.
+
+    Args:
+        title: For people.
+        hub_name: On the Hugging Face hub, whose columns come first in the following.
+        label_columns: Names that the column of labels may have.
+        classes: Names in order of the labels, for files that do not say them.
+    """
+
+    title: str
+    hub_name: str
+    label_columns: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def cifar(
+    data: Published,
+    path: str | None,
+    valid: int,
+    split_seed: int,
+    train_limit: int | None,
+    augmentation: Augmentation,
+    keeping: Keeping,
+) -> ImageClassification:
+    """The task; see tasks/cifar10.py for the options.
+
+    Raises:
+        BadReference: An option out of range, or files that are not those of the data set.
+        MissingCapability: No path, and no library to fetch the data with.
+    """
+    check_least(valid=(valid, len(data.classes)), split_seed=(split_seed, 0))
+    check_limit(train_limit, len(data.classes))
+    cut = partial(_selection, data, valid, split_seed, train_limit)
+    if path is None:
+        check_datasets(data.title)
+        return image_task(partial(_fetched, data, cut), FORM, data.classes, augmentation, keeping)
+    selection = _read(data, Path(path).expanduser(), path, cut)
+    return image_task(lambda: selection, FORM, selection.classes, augmentation, keeping)
+
+
+def _fetched(data: Published, cut: Callable[..., Selection]) -> Selection:
+    return cut(fetch(data.hub_name, IMAGE_COLUMNS[0], data.label_columns[0]), data.classes)
+
+
+def _read(data: Published, folder: Path, path: str, cut: Callable[..., Selection]) -> Selection:
+    files = {part: tuple(sorted(folder.glob(f"{part}*.parquet"))) for part in ("train", "test")}
+    for part, found in files.items():
+        if not found:
+            raise BadReference(
+                f"task.path is {path!r}, which holds no {part}*.parquet; give the folder of {data.title}'s files"
+            )
+    image, label, names = read_columns(
+        [f for found in files.values() for f in found], IMAGE_COLUMNS, data.label_columns
+    )
+    if names and len(names) != len(data.classes):
+        raise BadReference(
+            f"column {label!r} in {folder} has {len(names)} classes and that of {data.title} {len(data.classes)}; "
+            f"give the folder of {data.title}'s files"
+        )
+    return cut(ParquetImages(files, image, label), names or data.classes)
+
+
+def _selection(
+    data: Published,
+    valid_count: int,
+    seed: int,
+    limit: int | None,
+    source: ParquetImages | HubImages,
+    classes: tuple[str, ...],
+) -> Selection:
+    labels, count = source.labels, source.counts["train"]
+    if len(odd := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
+        raise BadReference(
+            f"image {source.name(int(odd[0]))} of {data.title} has the label {labels[odd[0]]}; labels must be from 0 "
+            f"to {len(classes) - 1}; get the files anew"
+        )
+    if valid_count >= count:
+        raise BadReference(f"task.valid is {valid_count}; there are only {count} training images to take it from")
+    valid, train = np.split(stratified_order(labels[:count], seed), (valid_count,))
+    parts = Parts(np.sort(train), np.sort(valid), np.arange(count, len(labels)))
+    check_classes(parts, labels, classes, "get the files anew or change task.valid")
+    return Selection(source, limited(parts, labels, limit, seed), classes)

@@ -1,0 +1,158 @@
+"""Labeled images in parquet files, as Hugging Face keeps them: one row per image, its encoded bytes and its label."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.data.cache import Encoded
+from netwright.data.text import counted, row_name, shortened
+
+ROWS = 32  # read at a time
+
+
+@dataclass(frozen=True)
+class ParquetImages:
+    """The rows of parquet files, one split behind the other; fits `Source` of data/cache.py.
+
+    Args:
+        files: Of each split, in order.
+        image: Column of encoded images, as bytes or a struct with `bytes`.
+        label: Column of labels, whole numbers from 0.
+    """
+
+    files: Mapping[str, tuple[Path, ...]]
+    image: str
+    label: str
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Of all rows, int64, shape (N,). Raises BadReference for a row without one."""
+        return np.concatenate([self._labels_of(file) for file in self._all])
+
+    @cached_property
+    def counts(self) -> Mapping[str, int]:
+        """Rows of each split."""
+        return {split: sum(_opened(f).metadata.num_rows for f in files) for split, files in self.files.items()}
+
+    def name(self, position: int) -> str:
+        """The split and the row in it: "test 17"."""
+        return row_name(self.counts, position)
+
+    def describe(self, _positions: np.ndarray, /) -> Mapping[str, Any]:
+        """Path, size and time of change of every file, whichever rows."""
+        files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in self._all]
+        return {"kind": "parquet", "column": self.image, "files": files}
+
+    def faults(self, _positions: np.ndarray, /) -> Mapping[int, str]:
+        """None: published data is taken as it is."""
+        return {}
+
+    def images(self, positions: np.ndarray) -> Iterator[Encoded]:
+        """The encoded images, read a few rows at a time. Raises NetwrightError for a damaged file."""
+        start = 0
+        for file in self._all:
+            table = _opened(file)
+            for group in range(table.num_row_groups):
+                stop = start + table.metadata.row_group(group).num_rows
+                inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
+                if len(inside):
+                    yield from self._rows(table, file, group, inside - start)
+                start = stop
+
+    @property
+    def _all(self) -> list[Path]:
+        return [file for files in self.files.values() for file in files]
+
+    def _rows(self, table: Any, file: Path, group: int, wanted: np.ndarray) -> Iterator[Encoded]:
+        start = 0
+        try:
+            for batch in table.iter_batches(ROWS, [group], [self.image]):
+                inside = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(batch))] - start
+                start += len(batch)
+                column = batch.column(0)
+                if pyarrow.types.is_struct(column.type):
+                    column = column.field("bytes")
+                yield from (value or b"" for value in column.take(pyarrow.array(inside)).to_pylist())
+        except (pyarrow.ArrowException, OSError) as error:
+            raise NetwrightError(f"{file} is damaged: {_reason(error)}; get it anew") from error
+
+    def _labels_of(self, file: Path) -> np.ndarray:
+        try:
+            column = pyarrow.parquet.read_table(file, columns=[self.label])[self.label]
+        except (pyarrow.ArrowException, OSError) as error:
+            raise BadReference(f"{file} is damaged: {_reason(error)}; get it anew") from None
+        if column.null_count:
+            raise BadReference(f"{file} has {counted(column.null_count, 'row')} without a {self.label}; remove them")
+        return column.to_numpy().astype(np.int64)
+
+
+def read_columns(
+    files: Sequence[Path], images: Sequence[str], labels: Sequence[str]
+) -> tuple[str, str, tuple[str, ...]]:
+    """The columns to read, from the heads of parquet files.
+
+    Args:
+        files: All of which must have the columns.
+        images: Names that the column of images may have, the first that is there counts.
+        labels: Likewise of labels.
+
+    Returns:
+        Column of images, column of labels, and the names of the classes, if the first file says them.
+
+    Raises:
+        BadReference: A file that is no parquet, or a column that is missing or of another type.
+    """
+    first = _opened(files[0]).schema_arrow
+    image, label = _column(files[0], first, images), _column(files[0], first, labels)
+    for file in files:
+        schema = _opened(file).schema_arrow
+        kind = schema.field(_column(file, schema, [image])).type
+        if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+            kind = kind.field("bytes").type
+        if not (pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)):
+            raise BadReference(
+                f"column {image!r} of {file} is {kind}; it must hold encoded images, or a struct of them"
+            )
+        kind = schema.field(_column(file, schema, [label])).type
+        if not pyarrow.types.is_integer(kind):
+            raise BadReference(f"column {label!r} of {file} is {kind}; it must hold whole numbers from 0")
+    return image, label, _class_names(first, label)
+
+
+def _opened(file: Path) -> Any:
+    try:
+        return pyarrow.parquet.ParquetFile(file, buffer_size=2**20)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadReference(f"{file} cannot be read as parquet: {_reason(error)}; get it anew") from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:100]
+
+
+def _column(file: Path, schema: Any, names: Sequence[str]) -> str:
+    for name in names:
+        if name in schema.names:
+            return name
+    wanted = " or ".join(map(repr, names))
+    there = ", ".join(map(shortened, schema.names)) or "none"
+    raise BadReference(f"{file} has no column {wanted}; its columns: {there}")
+
+
+def _class_names(schema: Any, label: str) -> tuple[str, ...]:
+    """What Hugging Face writes beside the columns; nothing when it is not there, or not what it should be."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return tuple(str(name) for name in features[label]["names"])
+    except (KeyError, TypeError, ValueError):
+        return ()

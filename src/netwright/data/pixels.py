@@ -1,0 +1,73 @@
+"""Images in one file: mapped to memory, so that processes share them, or read each time, so that memory stays free."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from netwright.core.errors import NetwrightError
+
+
+class CachedPixels:
+    """Images of one size in a raw file of bytes, channels last; fits `Pixels` of data/images.py.
+
+    Args:
+        path: The file.
+        shape: (N, H, W, C).
+        sums: Of every image, the sum over its pixels and that of their squares, int64, shape (N, 2, C).
+        is_streamed: Read when images are taken, so that resident memory does not grow; else map the file to memory.
+
+    Raises:
+        OSError: The file cannot be opened.
+        ValueError: File or sums are not of this shape.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, int, int, int], sums: np.ndarray, is_streamed: bool) -> None:
+        self.shape = shape
+        self._sums = sums
+        self._file = path.open("rb", buffering=0)
+        size = os.fstat(self._file.fileno()).st_size
+        if size != np.prod(shape, dtype=np.int64):
+            raise ValueError(f"{path} has {size} bytes, which are not {shape} images")
+        if sums.dtype != np.int64 or sums.shape != (shape[0], 2, shape[3]):
+            raise ValueError(f"{path} needs sums of shape {(shape[0], 2, shape[3])}, not {sums.dtype} {sums.shape}")
+        self.is_streamed = is_streamed
+
+    @cached_property
+    def _map(self) -> np.ndarray:
+        return np.memmap(self._file, np.uint8, "r", shape=self.shape)
+
+    def take(self, positions: np.ndarray) -> np.ndarray:
+        """The images at `positions` (B,), int64, as a new array (B, H, W, C)."""
+        if not self.is_streamed:
+            return np.take(self._map, positions, axis=0)
+        result = np.empty((len(positions), *self.shape[1:]), np.uint8)
+        size = int(np.prod(self.shape[1:]))
+        starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1).tolist()  # neighbors are read together
+        for start, stop in zip(starts, [*starts[1:], len(positions)], strict=False):  # none for none
+            self._read(result[start:stop], int(positions[start]) * size)
+        return result
+
+    def moments(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over those images, from the stored sums, in [0, 1]."""
+        count = len(positions) * self.shape[1] * self.shape[2]
+        total, squares = self._sums[positions].sum(0) / count
+        return total / 255, np.sqrt(np.maximum(squares - total**2, 0)) / 255
+
+    def _read(self, images: np.ndarray, offset: int) -> None:
+        rest = images.reshape(-1).data
+        while rest:
+            count = os.preadv(self._file.fileno(), [rest], offset)
+            if not count:
+                raise NetwrightError(f"{self._file.name} was cut while in use; start again to have it made anew")
+            rest, offset = rest[count:], offset + count
+
+
+def sums_of(images: np.ndarray) -> np.ndarray:
+    """What `CachedPixels` wants to know of uint8 images (N, H, W, C): exact sums, int64, shape (N, 2, C)."""
+    count, *_, channels = images.shape
+    values = images.reshape(count, -1, channels).transpose(0, 2, 1).astype(np.float64, order="C")  # (N, C, H W)
+    return np.stack((values.sum(2), np.einsum("ncp,ncp->nc", values, values)), 1).astype(np.int64)

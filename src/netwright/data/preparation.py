@@ -1,0 +1,186 @@
+"""From a source of images to what a task needs: decoded once, what is broken left out and named, split, measured."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import psutil
+
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.records import IO
+from netwright.data import cache
+from netwright.data.cache import Cache, Source
+from netwright.data.decode import Form
+from netwright.data.images import Augmentation, ImageClassification, ImageSplits
+from netwright.data.splitting import Parts, check_classes
+from netwright.data.text import counted, listed, shortened, size_text
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where decoded images are kept, and how.
+
+    Args:
+        cache: Folder of the caches; None: the user's cache folder.
+        memory_share: Images that are larger than this share of the machine's memory are not mapped to memory but read
+            as they are needed.
+        broken_share: How many of the images may be broken before the task refuses to start.
+    """
+
+    cache: str | None = None
+    memory_share: float = 0.05
+    broken_share: float = 0.01
+
+    def check(self) -> None:
+        """Raise BadReference for a share that is none."""
+        for name, value in (("memory_share", self.memory_share), ("broken_share", self.broken_share)):
+            if not 0 <= value <= 1:
+                raise BadReference(f"task.{name} is {value}; it must be from 0 to 1")
+
+    @property
+    def folder(self) -> Path:
+        """Of the caches."""
+        return Path(self.cache).expanduser() if self.cache else platformdirs.user_cache_path("netwright")
+
+    def is_streamed(self, size: int) -> bool:
+        """Whether so many bytes of images are read as they are needed."""
+        return size > self.memory_share * psutil.virtual_memory().total
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Images and what becomes of them.
+
+    Args:
+        source: The images.
+        parts: Which of them train, validate and test; the others are not decoded.
+        classes: Names in order of the labels.
+        remarks: Sentences on what was found besides images.
+    """
+
+    source: Source
+    parts: Parts
+    classes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def image_task(
+    selection: Callable[[], Selection],
+    form: Form,
+    classes: tuple[str, ...],
+    augmentation: Augmentation,
+    keeping: Keeping,
+) -> ImageClassification:
+    """The task of a selection, which is asked for when the data is first needed.
+
+    Raises:
+        BadReference: An option out of range.
+    """
+    keeping.check()
+    check_augmentation(augmentation, form)
+    prepared = _Prepared(selection, form, keeping)
+    io = IO(form.channels, form.height, form.width, len(classes))
+    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare)
+
+
+def check_least(**least: tuple[float, float]) -> None:
+    """Raise BadReference for an option, given as (value, least value), that is too small."""
+    for name, (value, smallest) in least.items():
+        if value < smallest:
+            raise BadReference(f"task.{name} is {value}; it must be at least {smallest}")
+
+
+def check_augmentation(how: Augmentation, form: Form) -> None:
+    """Raise BadReference for an augmentation that does not fit the size of the images."""
+    check_least(padding=(how.padding, 0), cutout=(how.cutout, 0))
+    most = min(form.height, form.width) + 2 * how.padding
+    if how.crop is not None and not 1 <= how.crop <= most:
+        raise BadReference(f"task.crop is {how.crop}; it must be from 1 to {most}")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    make_selection: Callable[[], Selection]
+    form: Form
+    keeping: Keeping
+
+    @cached_property
+    def selection(self) -> Selection:
+        return self.make_selection()
+
+    def load(self) -> ImageSplits:
+        return self._splits(self._open())
+
+    def prepare(self) -> Iterator[str]:
+        yield self._estimate()
+        yield from self.selection.remarks
+        opened = self._open()
+        if opened.seconds is None:
+            yield "found in the cache"
+        else:
+            yield f"decoded {counted(len(self.selection.parts.chosen), 'image')} in {opened.seconds:.1f} s"
+        yield from self._findings(opened)
+        self._splits(opened)
+
+    def _estimate(self) -> str:
+        count = len(self.selection.parts.chosen)
+        size = cache.disk_bytes(count, self.form)
+        share = f"more than {self.keeping.memory_share:.0%} of this machine's memory"
+        way = f"streamed: {share}" if self.keeping.is_streamed(size) else "memory-mapped"
+        return (
+            f"{counted(count, 'image')} of {self.form.width}x{self.form.height}: {size_text(size)} on disk in "
+            f"{self.keeping.folder}, shared by all workers, {way}"
+        )
+
+    def _open(self) -> Cache:
+        """Raises NetwrightError when too many images are broken."""
+        chosen = self.selection.parts.chosen
+        is_streamed = self.keeping.is_streamed(cache.disk_bytes(len(chosen), self.form))
+        opened = cache.open_or_build(self.selection.source, chosen, self.form, self.keeping.folder, is_streamed)
+        broken, most = len(opened.skipped), self.keeping.broken_share
+        if broken > most * len(chosen):
+            raise NetwrightError(
+                f"{broken:,} of {counted(len(chosen), 'image')} ({broken / len(chosen):.2%}) are broken: "
+                f"{self._named_faults(opened)}; mend or remove them, or raise task.broken_share, now {most:g}"
+            )
+        return opened
+
+    def _findings(self, opened: Cache) -> Iterator[str]:
+        name = self.selection.source.name
+        for note, positions in sorted(opened.notes.items()):
+            yield f"{counted(len(positions), 'image')} {note}: {listed([shortened(name(p)) for p in positions])}"
+        if opened.skipped:
+            yield f"{counted(len(opened.skipped), 'broken image')} skipped: {self._named_faults(opened)}"
+
+    def _named_faults(self, opened: Cache) -> str:
+        """By kind: what stands before the colon of a reason; what stands behind it is told of each image."""
+        name, kinds = self.selection.source.name, defaultdict[str, list[str]](list)
+        for position, reason in sorted(opened.skipped.items()):
+            kind, _, detail = reason.partition(": ")
+            kinds[kind].append(shortened(name(position)) + (f" ({shortened(detail)})" if detail else ""))
+        return "; ".join(f"{len(found):,} {kind}: {listed(found)}" for kind, found in sorted(kinds.items()))
+
+    def _splits(self, opened: Cache) -> ImageSplits:
+        selection, kept = self.selection, opened.kept
+        left = Parts(
+            *(p[np.isin(p, kept)] for p in (selection.parts.train, selection.parts.valid, selection.parts.test))
+        )
+        if opened.skipped:
+            mend = "its images are broken: mend them or take the class out"
+            check_classes(left, selection.source.labels, selection.classes, mend)
+        rows = (np.searchsorted(kept, p) for p in (left.train, left.valid, left.test))
+        train, valid, test = rows
+        return ImageSplits.of(
+            opened.pixels,
+            selection.source.labels[kept],
+            train=train,
+            valid=valid,
+            test=test,
+            names=lambda row: selection.source.name(int(kept[row])),
+        )

@@ -1,0 +1,48 @@
+"""Names and numbers of data in sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+NAMED = 5  # of each kind; the rest are counted
+
+
+def printable(name: str) -> str:
+    """A name without line breaks, control characters and halves of characters: those are spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def shortened(name: str, length: int = 60) -> str:
+    """A printable name that fits a line, its middle left out."""
+    name = printable(name)
+    if len(name) <= length:
+        return name
+    head = (length - 1) // 2
+    return f"{name[:head]}…{name[head + 1 - length :]}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names, and how many more."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def row_name(counts: Mapping[str, int], position: int) -> str:
+    """Split and place in it of a row, when splits of so many rows follow one another: "test 17"."""
+    for split, count in counts.items():
+        if position < count:
+            return f"{split} {position}"
+        position -= count
+    raise IndexError(f"row {position} beyond the last")
+
+
+def counted(count: int, noun: str) -> str:
+    """1 image, 12,000 images."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def size_text(count: float) -> str:
+    """So many bytes: 147 MB, 1.5 GB."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{max(count / 1e6, 0.1):.1f} MB"

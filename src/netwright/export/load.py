@@ -1,0 +1,64 @@
+"""An exported folder as a torch module, without running any code of the folder and without unpickling anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import nn
+
+from netwright.core.errors import ExportError
+from netwright.export import architecture
+from netwright.layers.network import Network
+from netwright.layers.plan import Plan
+
+WEIGHTS = "weights.safetensors"
+
+
+def load(folder: Path | str) -> nn.Module:
+    """The network of an exported folder, in evaluation mode: normalized images (B, C, H, W) to logits (B, classes).
+
+    Raises:
+        ExportError: A file is missing or damaged, or they do not belong together.
+    """
+    return with_weights(architecture.read_plan(Path(folder)), Path(folder) / WEIGHTS)
+
+
+def with_weights(plan: Plan, path: Path) -> nn.Module:
+    """The plan's network with the weights of a file, in single precision and evaluation mode.
+
+    Raises:
+        ExportError: The file cannot be read, or its weights are not those of the plan.
+    """
+    try:
+        tensors: dict[str, Any] = safetensors.torch.load_file(path)
+    except OSError as error:
+        reason = error.strerror or "it is missing"
+        raise ExportError(f"the weights {path} cannot be read: {reason}") from None
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise ExportError(f"the weights {path} are damaged: {error}") from None
+    try:
+        with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
+            network = Network(plan)
+    except (KeyError, RuntimeError) as error:
+        raise ExportError(f"the plan that belongs to {path} describes no network: {error}") from None
+    expected, found = _forms(network.state_dict()), _forms(tensors)
+    if expected != found:
+        name = min(name for name in expected | found if expected.get(name) != found.get(name))
+        fault = f"is {found.get(name, 'missing')} there and {expected.get(name, 'missing')} in the network"
+        raise ExportError(f"the weights {path} do not fit the architecture: {name} {fault}")
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    network.load_state_dict(floats, assign=True)
+    return network.eval()
+
+
+def _forms(tensors: Mapping[str, Any]) -> dict[str, str]:
+    """Kind and shape of each tensor."""
+    return {
+        name: f"{'float' if value.is_floating_point() else 'int'} {tuple(value.shape)}"
+        for name, value in tensors.items()
+    }

@@ -1,0 +1,43 @@
+"""The exported network as an ONNX file. Imported only when one is wanted: its libraries are optional."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import onnxruntime
+import onnxscript as onnxscript  # torch writes ONNX by it
+import torch
+from torch import Tensor
+from torch.export import ExportedProgram
+
+FILE = "model.onnx"
+
+
+def to_bytes(made: ExportedProgram) -> bytes:
+    """The file of a program: input `images` (B, C, H, W), normalized, any B; output `logits` (B, classes)."""
+    with _quiet():
+        written = torch.onnx.export(made, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False)
+    return written.model_proto.SerializeToString()
+
+
+def runner(data: bytes) -> Callable[[Tensor], Tensor]:
+    """Runs such a file on the CPU: normalized images to logits."""
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.contiguous().numpy()})[0])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch warns of operators that are not installed and of its own old ways."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,38 @@
+"""The exported network as a graph without Python: torch's program."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from types import ModuleType
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from netwright.core.records import IO
+
+FILE = "program.pt2"
+
+
+def run_source(text: str, name: str) -> ModuleType:
+    """The module that a source text of our own writing makes; no file of it is needed and none is written."""
+    module = ModuleType(name)
+    module.__file__ = f"{name}.py"
+    exec(compile(text, module.__file__, "exec"), vars(module))
+    return module
+
+
+def program(model: nn.Module, io: IO) -> ExportedProgram:
+    """The graph of a network: takes batches of any size, normalized images of the size of `io`."""
+    images = torch.zeros(2, io.channels, io.height, io.width)
+    made = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    for node in made.graph.nodes:
+        node.meta.pop("stack_trace", None)  # it names folders of this machine
+    return made
+
+
+def to_bytes(made: ExportedProgram) -> bytes:
+    """What torch.export.load reads."""
+    buffer = BytesIO()
+    torch.export.save(made, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,158 @@
+"""Images in a NumPy file: a `.npz` of `x_train, y_train, x_test, y_test`, or of `images, labels`.
+
+`x_valid, y_valid` validate when they are there, else part of the training images does; `images` are split by class into
+60 % training, 20 % validation and 20 % test images. Searches never read the test part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from netwright.core.errors import BadReference
+from netwright.data import archive
+from netwright.data.archive import ArchiveImages, Head
+from netwright.data.decode import Form
+from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.preparation import Keeping, Selection, check_least, image_task
+from netwright.data.splitting import check_classes, check_limit, checked_shares, completed, limited
+
+LAYOUTS = {
+    "train": ("x_train", "y_train"),
+    "valid": ("x_valid", "y_valid"),
+    "test": ("x_test", "y_test"),
+}
+WHOLE = ("images", "labels")
+
+
+def arrays(
+    path: str,
+    valid: float = 0.2,
+    test: float = 0.2,
+    split_seed: int = 0,
+    train_limit: int | None = None,
+    crop: int | None = None,
+    padding: int | None = None,
+    flip: bool = False,
+    cutout: int = 0,
+    area: tuple[float, float] | None = None,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    cache: str | None = None,
+    memory_share: float = 0.05,
+) -> ImageClassification:
+    """Images of one size, uint8, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels; labels from 0.
+
+    Args:
+        path: The file, ending in `.npz`.
+        valid: Share of the images that validate; not used with `x_valid`.
+        test: Share of the images that test; not used with `x_test`.
+        split_seed: Which ones.
+        train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
+        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
+        padding: Zeros around an image before the crop; None: an eighth of the height, or 0
+            with `area`.
+        flip: Mirror half of the training images (not for digits or letters).
+        cutout: Side of a square cut out of training images; 0: none.
+        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
+            size; takes the place of `padding`; None: no scaling.
+        brightness: Training images are up to this share brighter or darker.
+        contrast: Likewise of their contrast.
+        cache: Folder for a copy that workers share; None: the user's cache folder.
+        memory_share: Larger data than this share of the machine's memory is read as it is needed.
+    """
+    check_least(split_seed=(split_seed, 0))
+    shares = checked_shares(valid, test)
+    selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
+    if padding is None:
+        padding = 0 if area else form.height // 8
+    augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
+    return image_task(lambda: selection, form, selection.classes, augmentation, Keeping(cache, memory_share))
+
+
+def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> tuple[Selection, Form]:
+    heads = archive.heads(path)
+    layout = _layout(path, heads)
+    sides = {split: _sides(path, images, heads[images]) for split, (images, _) in layout.items()}
+    (first, *others) = sides.items()
+    if other := next((split for split, side in others if side != first[1]), None):
+        names = layout[first[0]][0], layout[other][0]
+        raise BadReference(
+            f"{names[0]} and {names[1]} of {path} are {heads[names[0]].shape} and {heads[names[1]].shape}; "
+            f"all images must have one size and the channels in one place"
+        )
+    found = {split: _labels(path, label, heads[images].shape[0]) for split, (images, label) in layout.items()}
+    classes = _classes(path, found)
+    labels = np.concatenate(list(found.values()))
+    stops = np.cumsum([len(part) for part in found.values()])
+    given = dict(zip(found, np.split(np.arange(len(labels)), stops[:-1]), strict=True))
+    parts = completed(given, labels, classes, shares, seed)
+    check_classes(parts, labels, classes, f"add some to that part of {path}, or take the class out of all parts")
+    check_limit(limit, len(classes))
+    height, width, channels, is_channels_first = first[1]
+    members = {"image" if layout[s] == WHOLE else s: images for s, (images, _) in layout.items()}
+    source = ArchiveImages(path, members, heads, labels, is_channels_first)
+    return Selection(source, limited(parts, labels, limit, seed), classes), Form(channels, height, width)
+
+
+def _layout(path: Path, heads: Mapping[str, Head]) -> Mapping[str, tuple[str, str]]:
+    """Members of images and labels by split."""
+    if set(WHOLE) <= set(heads):
+        return {"train": WHOLE}
+    layout = {split: names for split, names in LAYOUTS.items() if split != "valid" or set(names) & set(heads)}
+    missing = [name for names in layout.values() for name in names if name not in heads]
+    if missing:
+        raise BadReference(
+            f"{path} has no array {missing[0]}; its arrays: {', '.join(heads) or 'none'}; give it x_train, y_train, "
+            f"x_test and y_test, or images and labels"
+        )
+    return layout
+
+
+def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
+    """Height, width, channels, and whether those come first."""
+    if head.dtype != np.uint8:
+        raise BadReference(f"{name} of {path} is {head.dtype}; images must be uint8, from 0 to 255")
+    shape = head.shape
+    if len(shape) == 3 and min(shape) > 0:
+        return shape[1], shape[2], 1, False
+    is_last, is_first = (len(shape) == 4 and min(shape) > 0 and shape[axis] in (1, 3) for axis in (3, 1))
+    if is_last == is_first:
+        raise BadReference(
+            f"{name} of {path} has the shape {shape}; images must be (N, height, width), (N, height, width, 1 or 3) or "
+            f"(N, 1 or 3, height, width){', and it must be clear which' if is_last else ''}"
+        )
+    return (shape[2], shape[3], shape[1], True) if is_first else (shape[1], shape[2], shape[3], False)
+
+
+def _labels(path: Path, name: str, count: int) -> np.ndarray:
+    values = archive.read(path, name)
+    if values.shape not in ((count,), (count, 1)):
+        raise BadReference(f"{name} of {path} has the shape {values.shape}; it must be ({count},), one label per image")
+    is_number = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
+    if not is_number or not (np.isfinite(values) & (values == np.rint(values))).all():
+        raise BadReference(f"{name} of {path} holds {values.dtype} that are no whole numbers; labels count from 0")
+    values = values.reshape(-1)
+    if len(odd := values[(values < 0) | (values >= 2**31)]):
+        raise BadReference(f"{name} of {path} holds the label {odd[0]}; labels count from 0")
+    return values.astype(np.int64)
+
+
+def _classes(path: Path, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """The numbers of the classes: those of the training images, which must be all there are."""
+    known = np.unique(labels["train"])
+    if len(gaps := np.setdiff1d(np.arange(len(known)), known)):
+        raise BadReference(f"no training image of {path} has the label {gaps[0]}; labels count from 0 without gaps")
+    if len(known) < 2:
+        raise BadReference(f"all training images of {path} have the label 0; there must be at least two classes")
+    for split, part in labels.items():
+        if len(odd := np.setdiff1d(part, known)):
+            raise BadReference(
+                f"the label {odd[0]} is in y_{split} but not in y_train of {path}; add training images or remove it"
+            )
+    return tuple(map(str, known.tolist()))
+
+
+plugin = arrays

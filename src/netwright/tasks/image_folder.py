@@ -1,0 +1,121 @@
+"""Images in folders, one folder per class; `train/`, `valid/` and `test/` around them are taken as given.
+
+Without those folders the images are split by class into 60 % training, 20 % validation and 20 % test images. With
+`train/`, what is missing of the others is cut out of it. Searches never read the test part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from netwright.core.errors import BadReference
+from netwright.data.decode import Form
+from netwright.data.folder import FolderImages, find, remark, subfolders
+from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.preparation import Keeping, Selection, check_least, image_task
+from netwright.data.splitting import check_classes, check_limit, checked_shares, completed, limited
+from netwright.data.text import printable, shortened
+
+VALID = ("valid", "val")
+
+
+def image_folder(
+    path: str,
+    size: int = 64,
+    channels: Literal[1, 3] = 3,
+    fit: Literal["crop", "stretch", "pad"] = "crop",
+    valid: float = 0.2,
+    test: float = 0.2,
+    split_seed: int = 0,
+    train_limit: int | None = None,
+    crop: int | None = None,
+    padding: int | None = None,
+    flip: bool = True,
+    cutout: int = 0,
+    area: tuple[float, float] | None = None,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    cache: str | None = None,
+    memory_share: float = 0.05,
+    broken_share: float = 0.01,
+) -> ImageClassification:
+    """Images of any size, brought to `size` x `size`, of as many classes as there are folders.
+
+    Args:
+        path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`) and `test/` with such folders.
+        size: Side of the images.
+        channels: 3: color, 1: gray.
+        fit: "crop": scaled to cover, the middle cut out; "stretch"; "pad": scaled to fit in, black around.
+        valid: Share of the images that validate; of those in `train/` when there is one.
+        test: Share of the images that test; likewise.
+        split_seed: Which ones.
+        train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
+        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
+        padding: Zeros around an image before the crop; None: an eighth of the size, or 0
+            with `area`.
+        flip: Mirror half of the training images.
+        cutout: Side of a square cut out of training images; 0: none.
+        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
+            size; takes the place of `padding`; None: no scaling.
+        brightness: Training images are up to this share brighter or darker.
+        contrast: Likewise of their contrast.
+        cache: Folder for the decoded images; None: the user's cache folder.
+        memory_share: Larger data than this share of the machine's memory is read as it is needed.
+        broken_share: How many of the images may be broken before the task refuses to start.
+    """
+    check_least(size=(size, 4), split_seed=(split_seed, 0))
+    shares = checked_shares(valid, test)
+    selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
+    if padding is None:
+        padding = 0 if area else size // 8
+    augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
+    keeping = Keeping(cache, memory_share, broken_share)
+    return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
+
+
+def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> Selection:
+    folders = _split_folders(path)
+    found = {split: find(path / folder) for split, folder in folders.items()}
+    classes = tuple(found["train"].classes)
+    if len(classes) < 2:
+        raise BadReference(f"{path} holds one class, {shortened(classes[0])!r}; there must be at least two")
+    for split, here in found.items():
+        if extra := sorted(set(here.classes) - set(classes)):
+            raise BadReference(
+                f"class {shortened(extra[0])!r} is in {folders[split]}/ but not in train/ of {path}; "
+                f"add training images or remove the folder"
+            )
+    files = [(str(Path(folders[s], f)), s, c) for s, h in found.items() for c, fs in h.classes.items() for f in fs]
+    files.sort()
+    number = {name: label for label, name in enumerate(classes)}
+    labels = np.array([number[name] for _, _, name in files], np.int64)
+    given = np.array([split for _, split, _ in files])
+    parts = completed({split: np.flatnonzero(given == split) for split in folders}, labels, classes, shares, seed)
+    check_classes(parts, labels, classes, f"add some to the folder of that split in {path}, or remove the class")
+    check_limit(limit, len(classes))
+    ignored = [str(Path(folders[split], name)) for split, here in found.items() for name in here.ignored]
+    source = FolderImages(path, tuple(name for name, _, _ in files), labels)
+    return Selection(source, limited(parts, labels, limit, seed), tuple(map(printable, classes)), remark(ignored))
+
+
+def _split_folders(path: Path) -> dict[str, str]:
+    """The folder of every split that has one; the folder itself, as training images, when there are none."""
+    names = subfolders(path)
+    if "train" not in names or not subfolders(path / "train"):
+        return {"train": ""}
+    if others := sorted(set(names) - {"train", "test", *VALID}):
+        if len(others) == len(names) - 1:
+            return {"train": ""}  # a class of trains
+        raise BadReference(
+            f"{path} holds train/ and {shortened(others[0])}/; leave only train/, valid/ and test/ there"
+        )
+    if set(VALID) <= set(names):
+        raise BadReference(f"{path} holds valid/ and val/; keep one of them")
+    return {"valid" if name in VALID else name: name for name in names}
+
+
+plugin = image_folder

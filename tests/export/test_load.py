@@ -1,0 +1,174 @@
+import json
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+
+import netwright
+from netwright.core.errors import ExportError
+from netwright.export import architecture, programs
+from netwright.export.load import load
+
+
+@pytest.fixture
+def folder(exported, tmp_path):
+    """A copy with the files that are read."""
+    for name in ("architecture.json", "weights.safetensors"):
+        shutil.copy(exported.folder / name, tmp_path / name)
+    return tmp_path
+
+
+def _change(folder, change):
+    path = folder / "architecture.json"
+    facts = json.loads(path.read_text())
+    change(facts)
+    path.write_text(json.dumps(facts))
+
+
+def _refused(folder, match):
+    with pytest.raises(ExportError, match=match) as raised:
+        load(folder)
+    assert str(folder) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_it_is_the_network_that_was_exported(exported, folder):
+    ours, source = load(folder), programs.run_source((exported.folder / "model.py").read_text(), "model")
+    images = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected = exported.network.eval().to(memory_format=torch.contiguous_format)(images)
+        assert torch.equal(ours(images), expected)
+        assert torch.equal(source.load(exported.folder)(images), expected)
+    assert not ours.training
+    assert netwright.load is load
+
+
+def test_it_can_be_trained_on(folder):
+    network = load(str(folder)).train()
+    network(torch.zeros(2, 1, 8, 8)).sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_no_code_of_the_folder_is_run(folder):
+    for name in ("model.py", "decode.py", "predict.py", "torch.py", "__init__.py"):
+        (folder / name).write_text("raise SystemExit('ran')")
+    load(folder)
+
+
+def test_weights_in_half_precision_are_read(folder):
+    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    safetensors.torch.save_file(halves, folder / "weights.safetensors")
+    assert load(folder)(torch.zeros(1, 1, 8, 8)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["architecture.json", "weights.safetensors"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:100]),
+        lambda path: path.write_bytes(b"\x80\x04\x95" + bytes(200)),  # how a pickle begins
+        lambda path: path.write_bytes(b"[" * 100_000),
+        lambda path: path.write_bytes(b"null"),
+        lambda path: (path.unlink(), path.mkdir()),
+    ],
+    ids=["missing", "empty", "truncated", "pickle", "deep", "null", "folder"],
+)
+def test_a_damaged_file_is_named(folder, name, damage):
+    damage(folder / name)
+    _refused(folder, name)
+
+
+def test_a_huge_file_is_not_read(folder):
+    with (folder / "architecture.json").open("r+b") as file:
+        file.truncate(2**33)  # a hole: takes no space
+    _refused(folder, r"architecture\.json is damaged")
+
+
+def _layer(position, column, value):
+    def change(facts):
+        facts["plan"][position][facts["plan_columns"].index(column)] = value
+
+    return change
+
+
+HOSTILE = {
+    "no plan": lambda facts: facts.pop("plan"),
+    "plan of another type": lambda facts: facts.update(plan={"0": 1}),
+    "empty plan": lambda facts: facts.update(plan=[]),
+    "row of another type": lambda facts: facts["plan"].__setitem__(3, "conv"),
+    "short row": lambda facts: facts["plan"][3].pop(),
+    "unknown operation": _layer(3, "op", "system"),
+    "unhashable operation": _layer(3, "op", ["conv"]),
+    "second image": _layer(3, "op", "input"),
+    "name that leads elsewhere": _layer(1, "name", "../../etc/passwd.conv_1"),
+    "name of a method": _layer(1, "name", "forward.conv_1"),
+    "name of another type": _layer(1, "name", 7),
+    "name twice": _layer(2, "name", "stem.conv_1"),
+    "later input": _layer(1, "inputs", [5]),
+    "negative input": _layer(3, "inputs", [-1]),
+    "input of another type": _layer(1, "inputs", [True]),
+    "no inputs": _layer(1, "inputs", []),
+    "many inputs": _layer(1, "inputs", [0, 0]),
+    "no channels": _layer(1, "channels", 0),
+    "fraction of a channel": _layer(1, "channels", 1.5),
+    "truth for a number": _layer(1, "stride", True),
+    "too many channels": _layer(1, "channels", 10**30),
+    "other channels": _layer(1, "channels", 1000),
+    "other size": _layer(1, "height", 7),
+    "even kernel": _layer(1, "kernel", 2),
+    "huge kernel": _layer(1, "kernel", 2**20 - 1),
+    "groups that do not divide": _layer(1, "groups", 3),
+    "no number": _layer(1, "width", float("nan")),
+    "logits that are images": lambda facts: facts["plan"].__delitem__(slice(-2, None)),
+    "linear of images": lambda facts: facts["plan"].__delitem__(-2),
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_plan_is_refused(folder, change):
+    _change(folder, change)
+    _refused(folder, "architecture.json|weights.safetensors")
+
+
+def test_sizes_take_no_memory_before_they_are_known_to_fit(folder):
+    """A million channels squared would be 4 TB."""
+
+    def change(facts):
+        columns = [facts["plan_columns"].index(name) for name in ("channels", "groups")]
+        wide = [list(row) for row in facts["plan"][:2]]
+        wide[1][columns[0]] = 2**20
+        second = [*wide[1]]
+        second[1:3] = ["stem.conv_2", [1]]
+        third = ["mean", "mean_1", [2], 2**20, 1, 1, 1, 1, 1]
+        facts["plan"] = [*wide, second, third]
+
+    _change(folder, change)
+    _refused(folder, "do not fit the architecture")
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda t: t.pop("linear_2.bias"), r"linear_2\.bias is missing there and float \(10,\) in the network"),
+        (lambda t: t.update(more=torch.zeros(1)), r"more is float \(1,\) there and missing"),
+        (lambda t: t.update({"linear_2.bias": torch.zeros(11)}), r"float \(11,\) there and float \(10,\)"),
+        (lambda t: t.update({"linear_2.bias": torch.zeros(10).long()}), r"int \(10,\) there and float \(10,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(folder, change, match):
+    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
+    change(tensors)
+    safetensors.torch.save_file(tensors, folder / "weights.safetensors")
+    _refused(folder, match)
+
+
+def test_a_plan_survives_its_file(exported):
+    facts = json.loads((exported.folder / "architecture.json").read_text())
+    plan = architecture.read_plan(exported.folder)
+    assert [list(facts["plan"][n][:2]) for n in range(len(plan))] == [[layer.op, layer.name] for layer in plan]
+    assert architecture.is_export(exported.folder)
+    assert not architecture.is_export(exported.folder.parent)

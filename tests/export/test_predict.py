@@ -1,0 +1,108 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from netwright.core import refs
+from netwright.core.errors import ExportError
+from netwright.export import standalone
+from netwright.export.predict import Prediction, predict
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Files of many kinds, some of them no images."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "images"
+    (folder / "b").mkdir(parents=True)
+    color = rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(color).save(folder / "a.jpg", exif=turned)
+    Image.fromarray(color).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(color).convert("LA").save(folder / "b" / "clear.PNG")
+    Image.fromarray(rng.integers(0, 2**16, (9, 9), dtype=np.uint16)).save(folder / "b" / "deep.png")
+    frames = [Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in range(2)]
+    frames[0].save(folder / "frames.gif", save_all=True, append_images=frames[1:])
+    whole = (folder / "a.jpg").read_bytes()
+    (folder / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_test_images_get_the_classes_that_training_saw(exported, tmp_path):
+    task = refs.load("task", exported.model.run.task)
+    batch, _ = next(task.batches("test", 5, None))
+    with torch.inference_mode():
+        probabilities, classes = exported.network.eval()(batch).softmax(1).max(1)
+    paths = [tmp_path / f"{n}.png" for n in range(5)]
+    for path, image in zip(paths, task.pixels("test", range(5)), strict=True):
+        Image.fromarray(image[:, :, 0]).save(path)
+    found = list(predict(exported.folder, paths, batch=2))
+    assert [each.path for each in found] == paths
+    assert [each.name for each in found] == [str(int(c)) for c in classes]
+    assert [each.probability for each in found] == pytest.approx(probabilities.tolist(), abs=1e-5)
+
+
+def test_folders_are_walked_and_faults_told_in_order(exported, images):
+    paths = [images / "notes.txt", images, images / "none.png", images.parent / "b"]
+    (images.parent / "b").mkdir()
+    for batch in (1, 3, 64):
+        found = list(predict(exported.folder, paths, batch=batch))
+        names = ["a.jpg", "b/clear.PNG", "b/deep.png", "cmyk.jpg", "empty.png", "frames.gif", "truncated.jpg"]
+        assert [each.path for each in found] == [paths[0], *(images / name for name in names), *paths[2:]]
+        faults = {each.path.name: each.fault for each in found if each.fault}
+        assert faults.pop("b") == "holds no images"
+        assert faults.keys() == {"notes.txt", "empty.png", "truncated.jpg", "none.png"}
+        for each in found:
+            assert bool(each.name) != bool(each.fault)
+            assert (0.1 <= each.probability <= 1.0) == (not each.fault)
+
+
+def test_the_stand_alone_program_says_the_same(exported, images):
+    found = list(predict(exported.folder, [images]))
+    command = [sys.executable, "-B", "predict.py", *(str(each.path) for each in found)]
+    done = subprocess.run(command, cwd=exported.folder, capture_output=True, text=True, check=False)
+    lines = [f"{each.path}\t{each.name}\t{each.probability:.4f}" for each in found if not each.fault]
+    assert done.stdout.splitlines() == lines
+    assert done.stderr.splitlines() == [f"{each.path}: {each.fault}" for each in found if each.fault]
+    assert done.returncode == 1
+
+
+def test_the_reader_that_is_shipped_needs_nothing_of_netwright():
+    assert "netwright" not in standalone.decode_py()
+
+
+HOSTILE = {
+    "other size": {"height": 9},
+    "other classes": {"classes": ["a"]},
+    "classes of another type": {"classes": list(range(10))},
+    "unknown fit": {"fit": "rm -rf"},
+    "sd of zero": {"sd": [0.0]},
+    "mean that is no number": {"mean": [float("nan")]},
+    "too few means": {"mean": []},
+    "text for a size": {"width": "wide"},
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_damaged_preprocessing_is_refused_before_any_image(exported, tmp_path, change):
+    for name in ("architecture.json", "weights.safetensors", "preprocessing.json"):
+        shutil.copy(exported.folder / name, tmp_path / name)
+    path = tmp_path / "preprocessing.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ExportError, match=r"preprocessing\.json"):
+        predict(tmp_path, [])
+    path.unlink()
+    with pytest.raises(ExportError, match=r"preprocessing\.json cannot be read: No such file"):
+        predict(tmp_path, [])
+
+
+def test_a_prediction_without_fault_is_the_default():
+    assert Prediction("a", "b", 0.5).fault == ""

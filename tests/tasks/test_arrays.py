@@ -1,0 +1,163 @@
+import numpy as np
+import pytest
+import torch
+
+from netwright.core.errors import BadReference
+from netwright.core.records import IO
+from netwright.data import archive
+from netwright.tasks.arrays import arrays
+from netwright.testing.tasks import check_task
+
+SPLITS = ("train", "valid", "test")
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (90, 10, 8, 3), dtype=np.uint8)
+LABELS = np.arange(90) % 3
+
+
+def parts(images=IMAGES, labels=LABELS, stop=60):
+    return {"x_train": images[:stop], "y_train": labels[:stop], "x_test": images[stop:], "y_test": labels[stop:]}
+
+
+@pytest.fixture
+def task_of(tmp_path):
+    def make(members, save=np.savez, **options):
+        save(tmp_path / "data.npz", **members)
+        return arrays(str(tmp_path / "data.npz"), **{"cache": str(tmp_path / "cache"), **options})
+
+    return make
+
+
+def _of(task, split):
+    labels = torch.cat([y for _, y in task.batches(split, 64, None)]).tolist()
+    return task.pixels(split, range(task.examples(split))), labels
+
+
+def test_keeps_the_contract(task_of):
+    task = task_of(parts())
+    check_task(task)
+    assert (task.io, task.classes) == (IO(3, 10, 8, 3), ("0", "1", "2"))
+    assert [task.examples(split) for split in SPLITS] == [48, 12, 30]
+    assert task.augmentation.padding == 1 and not task.augmentation.flip
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("block", [1, 7 * 240, 2**22])
+def test_images_keep_their_pixels_and_labels(task_of, monkeypatch, save, block):
+    monkeypatch.setattr(archive, "BLOCK", block)
+    task = task_of(parts(), save)
+    images, labels = _of(task, "test")
+    assert np.array_equal(images, IMAGES[60:])
+    assert labels == LABELS[60:].tolist()
+    seen = [
+        int(name.split()[1]) for split in ("train", "valid") for name in task.names(split, range(task.examples(split)))
+    ]
+    assert sorted(seen) == list(range(60))
+    for split in ("train", "valid"):
+        images, labels = _of(task, split)
+        places = [int(name.split()[1]) for name in task.names(split, range(task.examples(split)))]
+        assert np.array_equal(images, IMAGES[places]) and labels == LABELS[places].tolist()
+
+
+@pytest.mark.parametrize(
+    ("images", "expected", "io"),
+    [
+        (IMAGES[..., 0], IMAGES[..., :1], IO(1, 10, 8, 3)),
+        (IMAGES[..., :1], IMAGES[..., :1], IO(1, 10, 8, 3)),
+        (IMAGES.transpose(0, 3, 1, 2), IMAGES, IO(3, 10, 8, 3)),
+        (np.asfortranarray(IMAGES), IMAGES, IO(3, 10, 8, 3)),
+        (np.asfortranarray(IMAGES.transpose(0, 3, 1, 2)[:, :1]), IMAGES[..., :1], IO(1, 10, 8, 3)),
+    ],
+)
+@pytest.mark.parametrize("labels", [LABELS, LABELS[:, None], LABELS.astype(np.float32), LABELS.astype(np.uint8)])
+def test_every_layout_is_read(task_of, images, expected, io, labels):
+    task = task_of(parts(images, labels))
+    assert task.io == io
+    images, found = _of(task, "test")
+    assert np.array_equal(images, expected[60:])
+    assert found == LABELS[60:].tolist()
+
+
+def test_images_and_labels_are_split_by_class(task_of):
+    task = task_of({"images": IMAGES, "labels": LABELS})
+    check_task(task)
+    assert [np.bincount(_of(task, split)[1]).tolist() for split in SPLITS] == [[18] * 3, [6] * 3, [6] * 3]
+    names = [name for split in SPLITS for name in task.names(split, range(task.examples(split)))]
+    assert sorted(names) == sorted(f"image {n}" for n in range(90))
+
+
+def test_validation_images_of_its_own(task_of):
+    members = {**parts(IMAGES[:75], LABELS[:75]), "x_valid": IMAGES[75:], "y_valid": LABELS[75:]}
+    task = task_of(members)
+    assert [task.examples(split) for split in SPLITS] == [60, 15, 15]
+    assert np.array_equal(_of(task, "valid")[0], IMAGES[75:])
+
+
+def test_workers_share_one_copy(tmp_path, task_of):
+    assert list(task_of(parts()).prepare())[1].startswith("decoded 90 images")
+    mapped, streamed = (
+        arrays(str(tmp_path / "data.npz"), cache=str(tmp_path / "cache"), memory_share=s) for s in (1, 0)
+    )
+    assert list(streamed.prepare())[1:] == ["found in the cache"]
+    assert streamed.data.pixels.is_streamed
+    assert np.array_equal(_of(mapped, "train")[0], _of(streamed, "train")[0])
+
+
+def test_a_limit(task_of):
+    task = task_of(parts(), train_limit=15)
+    assert [task.examples(split) for split in SPLITS] == [15, 3, 3]
+
+
+FAULTS = [
+    ({"images": IMAGES}, "has no array x_train; its arrays: images; give it x_train, y_train"),
+    ({**parts(), "x_valid": IMAGES}, "has no array y_valid"),
+    (parts(IMAGES.astype(np.float32)), "x_train of .* is float32; images must be uint8"),
+    (parts(IMAGES.reshape(90, -1)), r"x_train of .* has the shape \(60, 240\); images must be"),
+    (parts(np.zeros((90, 4, 4, 2), np.uint8)), r"has the shape \(60, 4, 4, 2\); images must be"),
+    (parts(np.zeros((90, 3, 4, 3), np.uint8)), r"has the shape \(60, 3, 4, 3\); .*, and it must be clear which"),
+    ({**parts(), "x_test": IMAGES[60:, :5]}, r"x_train and x_test of .* are .*; all images must have one size"),
+    ({**parts(), "y_test": LABELS}, r"y_test of .* has the shape \(90,\); it must be \(30,\), one label per image"),
+    (parts(labels=LABELS + 0.5), "y_train of .* holds float64 that are no whole numbers"),
+    (parts(labels=np.array(["a", "b", "c"] * 30)), "y_train of .* holds <U1 that are no whole numbers"),
+    (parts(labels=LABELS - 1), "y_train of .* holds the label -1; labels count from 0"),
+    (parts(labels=LABELS * 2), "no training image of .* has the label 1; labels count from 0 without gaps"),
+    (parts(labels=LABELS * 10**12), "y_train of .* holds the label 1000000000000; labels count from 0"),
+    (parts(labels=LABELS * 0), "all training images of .* have the label 0; there must be at least two classes"),
+    ({**parts(), "y_test": LABELS[60:] + 1}, "the label 3 is in y_test but not in y_train of .*; add training images"),
+    ({**parts(), "y_test": LABELS[60:] % 2}, "class '2' has no image to test; add some to that part of"),
+    ({"images": IMAGES[:4], "labels": LABELS[:4]}, "class '1' has 1 training image; it needs at least 3"),
+    ({"images": IMAGES[:0], "labels": LABELS[:0]}, r"has the shape \(0, 10, 8, 3\)"),
+]
+
+
+@pytest.mark.parametrize(("members", "message"), FAULTS)
+def test_arrays_of_another_kind_are_refused(task_of, members, message):
+    with pytest.raises(BadReference, match=message):
+        task_of(members)
+
+
+def test_files_of_another_kind_are_refused(tmp_path, task_of):
+    with pytest.raises(BadReference, match=r"none\.npz', which does not exist"):
+        arrays(str(tmp_path / "none.npz"))
+    for data in (b"", b"no", b"PK\x03\x04 no"):
+        (tmp_path / "x.npz").write_bytes(data)
+        with pytest.raises(BadReference, match=r"x\.npz cannot be read as \.npz"):
+            arrays(str(tmp_path / "x.npz"))
+    objects = np.array([{}] * 60, object)
+    for members in ({**parts(), "x_train": objects}, {**parts(), "y_train": objects}):
+        with pytest.raises(BadReference, match=r"x_train of .* is object|cannot be read as \.npz: Object arrays"):
+            task_of(members)
+
+
+def test_a_damaged_file_is_said_when_it_is_read(tmp_path, task_of):
+    task = task_of(parts())
+    data = bytearray((tmp_path / "data.npz").read_bytes())
+    data[500:600] = bytes(100)
+    (tmp_path / "data.npz").write_bytes(data)
+    with pytest.raises(BadReference, match=r"data\.npz cannot be read as \.npz"):
+        list(task.prepare())
+
+
+@pytest.mark.parametrize("options", [{"crop": 11}, {"valid": 0.0}, {"split_seed": -1}, {"train_limit": 14}])
+def test_options_out_of_range_are_refused(task_of, options):
+    with pytest.raises(BadReference, match=f"task.{next(iter(options))} is "):
+        task_of(parts(), **options)

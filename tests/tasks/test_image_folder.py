@@ -1,0 +1,298 @@
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.records import IO, Preprocessing
+from netwright.data import cache as data_cache
+from netwright.data.preparation import Keeping
+from netwright.tasks.image_folder import image_folder
+from netwright.testing.tasks import check_task
+from tests import bad_images
+from tests.bad_images import class_folders, good
+
+SPLITS = ("train", "valid", "test")
+
+
+@pytest.fixture
+def data(tmp_path):
+    class_folders(tmp_path / "data", classes=3, images=10)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def task_of(data, tmp_path):
+    def make(path=data, size=8, cache=tmp_path / "cache", **options):
+        return image_folder(str(path), size=size, cache=str(cache), **options)
+
+    return make
+
+
+def _names(task, split):
+    return task.names(split, range(task.examples(split)))
+
+
+def test_keeps_the_contract(task_of):
+    task = task_of()
+    check_task(task)
+    assert task.io == IO(3, 8, 8, 3)
+    assert task.classes == ("class 0", "class 1", "class 2")
+    assert task.augmentation.padding == 1 and task.augmentation.flip
+
+
+def test_splits_are_all_images_once_by_class(task_of):
+    task = task_of()
+    names = {split: _names(task, split) for split in SPLITS}
+    assert [len(names[split]) for split in SPLITS] == [18, 6, 6]
+    assert len({name for split in SPLITS for name in names[split]}) == 30
+    for split in SPLITS:
+        labels = torch.cat([y for _, y in task.batches(split, 4, None)]).tolist()
+        assert [int(name.removeprefix("class ")[0]) for name in names[split]] == labels
+        assert len(set(np.bincount(labels))) == 1
+
+
+def test_images_keep_their_pixels_names_and_labels(data, task_of):
+    task = task_of(size=12)
+    for split in SPLITS:
+        for row, name in zip(task.pixels(split, range(3)), _names(task, split), strict=False):
+            label, n = int(name[6]), int(name.split()[-1].removesuffix(".png"))
+            assert np.array_equal(row, bad_images.pixels(1000 * label + n))
+
+
+def test_what_an_image_goes_through_is_told(task_of):
+    task = task_of(channels=1, fit="pad")
+    assert task.preprocessing() == Preprocessing(1, 8, 8, "pad", task.data.mean, task.data.sd, task.classes)
+    assert len(task.data.mean) == 1
+    pixels = task.pixels("train", range(task.examples("train"))) / 255
+    assert task.data.mean[0] == pytest.approx(pixels.mean())
+    assert task.data.sd[0] == pytest.approx(pixels.std())
+
+
+def test_nested_and_other_files(data, task_of):
+    (data / "class 0" / "deep" / "er").mkdir(parents=True)
+    good(data / "class 0" / "deep" / "er" / "y.JPG", 50, "JPEG")
+    for name in (".hidden.png", "Thumbs.db", "notes.txt"):
+        (data / "class 0" / name).write_bytes(b"no image")
+    (data / ".git").mkdir()
+    (data / "readme.md").touch()
+    (data / "class 1" / "loop").symlink_to(data / "class 1")
+    task = task_of()
+    assert "class 0/deep/er/y.JPG" in [name for split in SPLITS for name in _names(task, split)]
+    assert sum(task.examples(split) for split in SPLITS) == 31
+    assert "2 files ignored, no image by extension: class 0/Thumbs.db, class 0/notes.txt" in list(task.prepare())
+
+
+def test_prepare_says_what_it_does(task_of, tmp_path):
+    first, second = list(task_of().prepare()), list(task_of().prepare())
+    where = f"0.1 MB on disk in {tmp_path / 'cache'}, shared by all workers"
+    assert first[0] == second[0] == f"30 images of 8x8: {where}, memory-mapped"
+    assert first[1].startswith("decoded 30 images in ")
+    assert second[1:] == ["found in the cache"]
+    [streamed, _] = task_of(memory_share=0).prepare()
+    assert streamed == f"30 images of 8x8: {where}, streamed: more than 0% of this machine's memory"
+
+
+def test_the_estimate_comes_before_any_decoding(task_of, monkeypatch):
+    monkeypatch.setattr(data_cache, "decode", None)
+    assert next(task_of().prepare()).startswith("30 images of 8x8")
+
+
+def test_the_default_cache_is_the_users(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert Keeping().folder == tmp_path / "netwright"
+
+
+def test_mapped_and_streamed_are_the_same(task_of):
+    mapped, streamed = task_of(), task_of(memory_share=0)
+    assert streamed.data.pixels.is_streamed and not mapped.data.pixels.is_streamed
+    assert (mapped.data.mean, mapped.data.sd) == (streamed.data.mean, streamed.data.sd)
+    for split in (*SPLITS, "train+valid"):
+        for rng in (None, 5):
+            passes = [t.batches(split, 4, rng and np.random.default_rng(rng)) for t in (mapped, streamed)]
+            for (a, y), (b, z) in zip(*passes, strict=True):
+                assert torch.equal(a, b) and torch.equal(y, z)
+
+
+def test_a_limit_decodes_no_more_than_it_uses(task_of, monkeypatch):
+    calls, decode = [], data_cache.decode
+    monkeypatch.setattr(data_cache, "decode", lambda *args, **how: calls.append(args) or decode(*args, **how))
+    task = task_of(train_limit=15)
+    assert [task.examples(split) for split in SPLITS] == [15, 3, 3]
+    assert len(calls) == 21
+    assert len({y for _, ys in task.batches("test", 8, None) for y in ys.tolist()}) == 3
+
+
+MAKES = {
+    "unreadable.png": bad_images.unreadable,
+    "zero.png": bad_images.zero_byte,
+    "truncated.jpg": bad_images.truncated,
+    "bomb.png": bad_images.bomb,
+    "cmyk.jpg": bad_images.cmyk,
+    "deep.png": bad_images.sixteen_bit,
+    "moving.gif": bad_images.animated,
+    "lying.jpg": bad_images.rotated,
+    "clear.png": bad_images.transparent,
+    "jpeg.png": bad_images.wrong_extension,
+    bad_images.LONGEST: good,
+    "日本語 ünï.png": good,
+}
+
+
+def test_every_kind_of_bad_image_is_counted_and_named(data, task_of):
+    for n, (name, make) in enumerate(MAKES.items()):
+        make(data / f"class {n % 3}" / name, *([900 + n] if make is good else []))
+    bad_images.mislabeled(data / "class 0" / "twin.png", data / "class 1" / "twin.png")
+    with pytest.raises(NetwrightError) as caught:
+        list(task_of().prepare())
+    assert str(caught.value) == (
+        "6 of 44 images (13.64%) are broken: 1 empty: class 1/zero.png; "
+        "2 mislabeled: class 0/twin.png (the same bytes as class 1/twin.png), "
+        "class 1/twin.png (the same bytes as class 0/twin.png); "
+        "1 more than 89 million pixels: class 0/bomb.png; 1 not an image: class 0/unreadable.png; "
+        "1 truncated: class 2/truncated.jpg; mend or remove them, or raise task.broken_share, now 0.01"
+    )
+    with pytest.raises(NetwrightError, match="6 of 44"):
+        _ = task_of().data
+    task = task_of(broken_share=0.2)
+    _, built, *findings = task.prepare()
+    assert built == "found in the cache", "refused before, but decoded"
+    assert findings == [
+        "1 image converted from CMYK: class 1/cmyk.jpg",
+        "1 image put on white where transparent: class 2/clear.png",
+        "1 image read by content, not by extension: class 0/jpeg.png",
+        "1 image reduced to the first of several frames: class 0/moving.gif",
+        "1 image scaled to 8 bits from 16 or 32: class 2/deep.png",
+        "1 image turned upright as EXIF says: class 1/lying.jpg",
+        findings[-1],
+    ]
+    assert findings[-1].startswith("6 broken images skipped: 1 empty: class 1/zero.png; 2 mislabeled: ")
+    check_task(task)
+    assert sum(task.examples(split) for split in SPLITS) == 38
+    names = [name for split in SPLITS for name in _names(task, split)]
+    assert f"class 1/{bad_images.LONGEST}" in names and "class 2/日本語 ünï.png" in names
+
+
+def test_a_share_below_the_limit_goes_on_and_more_than_five_are_counted(tmp_path, task_of):
+    class_folders(tmp_path / "many", 2, 100)
+    for n in range(7):
+        bad_images.zero_byte(tmp_path / "many" / "class 1" / f"empty {n}.png")
+    with pytest.raises(NetwrightError, match=r"7 of 207 images .*7 empty: .*empty 4.png and 2 more; mend"):
+        _ = task_of(tmp_path / "many").data
+    for n in range(2, 7):
+        (tmp_path / "many" / "class 1" / f"empty {n}.png").unlink()
+    task = task_of(tmp_path / "many")
+    assert sum(task.examples(split) for split in SPLITS) == 200
+
+
+def test_a_class_whose_images_are_broken_is_named(tmp_path, task_of):
+    class_folders(tmp_path / "scarce", 2, 3)
+    bad_images.truncated(tmp_path / "scarce" / "class 1" / "image 0.png")
+    with pytest.raises(BadReference, match=r"class 'class 1' has no image to .* its images are broken"):
+        _ = task_of(tmp_path / "scarce", broken_share=1).data
+
+
+@pytest.mark.parametrize(
+    ("folders", "counts"),
+    [
+        (("train", "valid", "test"), [20, 10, 10]),
+        (("train", "val", "test"), [20, 10, 10]),
+        (("train", "test"), [16, 4, 10]),
+        (("train", "val"), [16, 10, 4]),
+        (("train",), [12, 4, 4]),
+    ],
+)
+def test_folders_of_splits_are_taken_as_they_are(tmp_path, task_of, folders, counts):
+    for folder in folders:
+        class_folders(tmp_path / "split" / folder, 2, 10 if folder == "train" else 5)
+    task = task_of(tmp_path / "split")
+    assert [task.examples(split) for split in SPLITS] == counts
+    for split in SPLITS:
+        given = {"valid": "val" if "val" in folders else "valid"}.get(split, split)
+        expected = given if given in folders else "train"
+        assert {name.split("/")[0] for name in _names(task, split)} == {expected}
+    assert task.classes == ("class 0", "class 1")
+
+
+def test_a_class_called_train_is_a_class(data, task_of):
+    class_folders(data / "train", 2, 2)
+    assert task_of().classes == ("class 0", "class 1", "class 2", "train")
+
+
+def _raises(task_of, path, message, **options):
+    with pytest.raises(BadReference, match=message):
+        task_of(path, **options)
+
+
+def test_folders_that_cannot_be_trained_on_are_refused_at_once(tmp_path, task_of, monkeypatch):
+    monkeypatch.setattr(data_cache, "decode", None)
+    _raises(task_of, tmp_path / "none", "none', which does not exist")
+    (tmp_path / "file").touch()
+    _raises(task_of, tmp_path / "file", "file', which cannot be read: not a directory")
+    good(tmp_path / "x.png")
+    (tmp_path / "flat").mkdir()
+    good(tmp_path / "flat" / "x.png")
+    _raises(task_of, tmp_path / "flat", "flat holds no folders; put the images of each class in a folder")
+    class_folders(tmp_path / "one", 1)
+    _raises(task_of, tmp_path / "one", "one holds one class, 'class 0'; there must be at least two")
+    class_folders(tmp_path / "empty", 2)
+    (tmp_path / "empty" / "class 2").mkdir()
+    _raises(task_of, tmp_path / "empty", "no images in .*empty of class class 2; add some or remove the folder")
+    class_folders(tmp_path / "few", 2, 2)
+    _raises(task_of, tmp_path / "few", "class 'class 0' has 2 training images; it needs at least 3")
+
+
+def test_classes_that_are_not_in_every_split_are_refused(tmp_path, task_of):
+    class_folders(tmp_path / "a" / "train", 2)
+    class_folders(tmp_path / "a" / "test", 3)
+    _raises(
+        task_of, tmp_path / "a", "class 'class 2' is in test/ but not in train/ of .*; add training images or remove"
+    )
+    class_folders(tmp_path / "b" / "train", 3)
+    class_folders(tmp_path / "b" / "val", 2)
+    _raises(
+        task_of, tmp_path / "b", "class 'class 2' has no image to validate; add some to the folder of that split in .*b"
+    )
+
+
+def test_folders_beside_those_of_splits_are_refused(tmp_path, task_of):
+    for folder in ("train", "test", "raw"):
+        class_folders(tmp_path / "c" / folder, 2)
+    _raises(task_of, tmp_path / "c", "holds train/ and raw/; leave only train/, valid/ and test/ there")
+    for folder in ("train", "valid", "val"):
+        class_folders(tmp_path / "d" / folder, 2)
+    _raises(task_of, tmp_path / "d", "holds valid/ and val/; keep one of them")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 3}, r"task\.size is 3; it must be at least 4"),
+        ({"split_seed": -1}, r"task\.split_seed is -1; it must be at least 0"),
+        ({"train_limit": 14}, r"task\.train_limit is 14; it must be at least 15, five images per class"),
+        ({"padding": -1}, r"task\.padding is -1; it must be at least 0"),
+        ({"cutout": -1}, r"task\.cutout is -1; it must be at least 0"),
+        ({"crop": 11}, r"task\.crop is 11; it must be from 1 to 10"),
+        ({"valid": 0.0}, r"task\.valid is 0.0; it must be a share"),
+        ({"test": 0.9}, r"their sum must be below 1"),
+        ({"broken_share": 1.5}, r"task\.broken_share is 1.5; it must be from 0 to 1"),
+        ({"memory_share": -0.1}, r"task\.memory_share is -0.1; it must be from 0 to 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(task_of, options, message):
+    with pytest.raises(BadReference, match=message):
+        task_of(**options)
+
+
+def test_names_that_are_no_text_do_no_harm(data, tmp_path):
+    odd = os.fsencode(data) + b"/\xff\n"
+    os.mkdir(odd)
+    for n in range(5):
+        good(data / os.fsdecode(b"\xff\n") / f"{n}.png", 60 + n)
+    bad_images.zero_byte(data / os.fsdecode(b"\xff\n") / "zero.png")
+    task = image_folder(str(data), size=8, cache=str(tmp_path / "cache"), broken_share=0.1)
+    lines = list(task.prepare())
+    assert lines[2] == "1 broken image skipped: 1 empty: \\udcff\\n/zero.png"
+    assert task.classes[-1] == "\\udcff\\n"
+    "".join((*lines, *task.classes)).encode()  # what a terminal wants
