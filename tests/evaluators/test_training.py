@@ -145,8 +145,8 @@ def test_trains_exactly_as_long_as_asked(monkeypatch, settings, budget, steps):
     assert set(trained) == {settings.get("batch", 25)}
 
 
-def test_without_steps_or_epochs_there_are_200_steps_whatever_the_size_of_the_data():
-    assert _evaluate(epochs=None, batch=10).curve[-1][0] == 200
+def test_without_steps_or_epochs_there_are_100_steps_whatever_the_size_of_the_data():
+    assert _evaluate(epochs=None, batch=10).curve[-1][0] == 100
 
 
 def test_a_search_never_reads_the_test_images():

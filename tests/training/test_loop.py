@@ -156,3 +156,13 @@ def test_a_network_trains_in_training_mode_and_is_measured_in_evaluation_mode():
     _train(network, Line(), steps=1)
     loop.measure(network, Line(), "valid")
     assert modes == [True, False]
+
+
+def test_a_long_pass_is_looked_at_and_can_be_stopped():
+    points = [(1.0, 2.0)] * 100
+    seen = []
+    _train(_slope(), Line(points), steps=50, batch=2, on_look=lambda step, loss: seen.append((step, loss)) or True)
+    assert [step for step, _ in seen] == [20, 40, 50]
+    assert seen[0][1] > seen[1][1] > 0, "the mean loss of the pass so far"
+    with pytest.raises(loop.Stopped, match="stopped at step 20"):
+        _train(_slope(), Line(points), steps=50, batch=2, on_look=lambda step, loss: False)

@@ -24,7 +24,8 @@ from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
 
 CHECKPOINT = "checkpoint.safetensors"
-DEFAULT_STEPS = 200
+DEFAULT_STEPS = 100
+TELL_EVERY = 5.0  # seconds between signs of life within a pass, which may take hours
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Training:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
         epochs: Passes over the training images, where a proposal names no budget.
-        steps: Optimizer steps instead; give one of the two, or neither: 200 steps, whatever the size of the data.
+        steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
         batch: Images per step.
         lr: Initial learning rate.
         schedule: "cosine" down to 0, or "step": times `factor` at each of `milestones`, fractions of the training.
@@ -189,7 +190,14 @@ class Training:
         split: Split = "train" if self.split == "valid" else "train+valid"
         per_epoch = max(1, self.task.examples(split) // self.batch)
         steps = self._steps(trial.proposal.budget, per_epoch)
-        due = start + 60 * self.checkpoint_minutes
+        due, told = start + 60 * self.checkpoint_minutes, start
+
+        def on_look(step: int, train_loss: float) -> bool:
+            nonlocal told
+            if time.monotonic() - told < TELL_EVERY:
+                return True
+            told = time.monotonic()
+            return context.report(repeat * steps + step, {"train_loss": train_loss})
 
         def on_epoch(step: int, train_loss: float) -> bool:
             epoch = step // per_epoch
@@ -216,6 +224,7 @@ class Training:
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
             memory_format=layout,
+            on_look=on_look,
             start=state.progress,
             is_due=lambda: state.path is not None and time.monotonic() >= due,
             save=save,

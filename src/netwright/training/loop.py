@@ -68,6 +68,7 @@ def train(
     rng_of_epoch: Callable[[int], np.random.Generator],
     on_epoch: Callable[[int, float], bool],
     memory_format: torch.memory_format = torch.contiguous_format,
+    on_look: Callable[[int, float], bool] = lambda _step, _loss: True,
     start: Progress = Progress(),
     is_due: Callable[[], bool] = lambda: False,
     save: Callable[[Progress], None] = lambda _progress: None,
@@ -85,6 +86,7 @@ def train(
         rng_of_epoch: Shuffles and augments pass 0, 1, ...
         on_epoch: Told the steps done and the mean loss of the pass, after each; False: stop.
         memory_format: Of the images on the device.
+        on_look: Told the steps done and the mean loss of the pass so far, every few steps; False: stop.
         start: Where an interrupted training stood when network and optimizer were in their present state; what
             follows is what would have followed, bit for bit.
         is_due: Asked after each step whether to save.
@@ -92,7 +94,7 @@ def train(
 
     Raises:
         Diverged: The loss became infinite or no number.
-        Stopped: `on_epoch` said so.
+        Stopped: `on_epoch` or `on_look` said so.
     """
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -114,7 +116,9 @@ def train(
             total += loss.detach()
             step, images, done = step + 1, images + len(targets), done + 1
             if step % LOOK_EVERY == 0 or step == steps:
-                _check_finite(total, step, optimizer)
+                loss_so_far = _check_finite(total, step, optimizer) / done
+                if not on_look(step, loss_so_far):
+                    raise Stopped(f"stopped at step {step}")
             if is_due():
                 save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
         if not done:
