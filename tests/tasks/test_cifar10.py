@@ -238,3 +238,14 @@ def test_reads_the_published_images(tmp_path):
     assert images.std().item() == pytest.approx(1.0, abs=0.1)
     assert set(labels.tolist()) == set(range(10))
     assert task.classes == CLASSES
+
+
+def test_copies_encoded_as_jpeg_say_so_beside_every_accuracy(tmp_path):
+    for part in ("train", "test"):
+        images = [{"bytes": encoded(np.zeros((32, 32, 3), np.uint8), "JPEG"), "path": None}] * 60
+        table = pa.table({"img": pa.array(images), "label": [n % 10 for n in range(60)]})
+        pq.write_table(table, tmp_path / f"{part}.parquet")
+    task = cifar10(str(tmp_path), valid=20, cache=str(tmp_path / "cache"))
+    [caveat] = task.caveats()
+    assert caveat.startswith("these images were encoded as JPEG anew")
+    assert caveat in list(task.prepare())

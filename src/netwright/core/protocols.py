@@ -167,6 +167,9 @@ class ClassifiesImages(Protocol):
     def names(self, split: Split, positions: Sequence[int]) -> list[str]:
         """Where images of a split come from: a file's path within the data, or "test 17"."""
 
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences to stand beside any accuracy on this data, such as that it is not the original."""
+
 
 class Store(Protocol):
     """The table of trials: the only channel between controller and workers. Safe for many threads."""

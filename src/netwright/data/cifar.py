@@ -18,6 +18,7 @@ from netwright.data.preparation import Keeping, Selection, check_least, image_ta
 from netwright.data.splitting import Parts, check_classes, check_limit, limited
 
 FORM = Form(3, 32, 32)
+JPEG = b"\xff\xd8\xff"  # how such a file begins; the originals are PNG
 IMAGE_COLUMNS = ("img", "image")
 
 
@@ -104,4 +105,16 @@ def _selection(
     valid, train = np.split(stratified_order(labels[:count], seed), (valid_count,))
     parts = Parts(np.sort(train), np.sort(valid), np.arange(count, len(labels)))
     check_classes(parts, labels, classes, "get the files anew or change task.valid")
-    return Selection(source, limited(parts, labels, limit, seed), classes)
+    chosen = limited(parts, labels, limit, seed)
+    return Selection(source, chosen, classes, caveats=_caveats(data, source, chosen.chosen))
+
+
+def _caveats(data: Published, source: ParquetImages | HubImages, chosen: np.ndarray) -> tuple[str, ...]:
+    """Whether the images are copies; told by the first of them, since a copy is made as a whole."""
+    first = next(iter(source.images(chosen[:1])), None)
+    if not (isinstance(first, bytes) and first.startswith(JPEG)):
+        return ()
+    return (
+        f"these images were encoded as JPEG anew: accuracies are not comparable to the last digit with those on the "
+        f"original {data.title}",
+    )

@@ -81,6 +81,7 @@ class ImageSplits:
         mean: Of the training pixels, per channel, in [0, 1].
         sd: Likewise, at least 1e-6.
         names: Where image n comes from.
+        caveats: Sentences to stand beside any accuracy on this data.
     """
 
     pixels: Pixels
@@ -89,6 +90,7 @@ class ImageSplits:
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     names: Callable[[int], str]
+    caveats: tuple[str, ...] = ()
 
     @staticmethod
     def of(
@@ -99,11 +101,13 @@ class ImageSplits:
         valid: np.ndarray,
         test: np.ndarray,
         names: Callable[[int], str],
+        caveats: tuple[str, ...] = (),
     ) -> ImageSplits:
         """Measure mean and deviation on `train`, and join train and valid for final training."""
         mean, sd = pixels.moments(train)
         positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
-        return ImageSplits(pixels, labels, positions, tuple(mean.tolist()), tuple(np.maximum(sd, 1e-6).tolist()), names)
+        means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, 1e-6).tolist())
+        return ImageSplits(pixels, labels, positions, means, sds, names, caveats)
 
     def examples(self, split: Split) -> int:
         """How many images the split has."""
@@ -200,6 +204,10 @@ class ImageClassification:
     def names(self, split: Split, positions: Sequence[int]) -> list[str]:
         """Where images of a split come from."""
         return [self.data.names(place) for place in self._places(split, positions).tolist()]
+
+    def caveats(self) -> tuple[str, ...]:
+        """What is to be known beside any accuracy on this data."""
+        return self.data.caveats
 
     def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:
         return self.data.positions[split][np.asarray(positions, dtype=np.int64)]

@@ -62,12 +62,14 @@ class Selection:
         parts: Which of them train, validate and test; the others are not decoded.
         classes: Names in order of the labels.
         remarks: Sentences on what was found besides images.
+        caveats: Sentences to stand beside any accuracy on this data.
     """
 
     source: Source
     parts: Parts
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
 
 
 def image_task(
@@ -120,6 +122,7 @@ class _Prepared:
     def prepare(self) -> Iterator[str]:
         yield self._estimate()
         yield from self.selection.remarks
+        yield from self.selection.caveats
         opened = self._open()
         if opened.seconds is None:
             yield "found in the cache"
@@ -183,4 +186,5 @@ class _Prepared:
             valid=valid,
             test=test,
             names=lambda row: selection.source.name(int(kept[row])),
+            caveats=selection.caveats,
         )

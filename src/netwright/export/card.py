@@ -33,7 +33,8 @@ class Facts:
         key: Of the network in its space.
         plan: Its layers.
         preprocessing: Of images.
-        about_data: The task's own description, with its caveats.
+        about_data: The task's own description.
+        caveats: Sentences to stand beside any accuracy on the data.
         images: How many it was trained and tested on.
         metrics: Of the training.
         correct: Test images classified correctly.
@@ -48,6 +49,7 @@ class Facts:
     plan: Plan
     preprocessing: Preprocessing
     about_data: str
+    caveats: tuple[str, ...]
     images: Mapping[str, int]
     metrics: Mapping[str, float]
     correct: int
@@ -86,6 +88,7 @@ def _title(facts: Facts) -> list[str]:
         f"interval {low:.1%} to {high:.1%}), {counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds for "
         "one image. A fresh Python process without netwright repeated that test with the files of this folder before "
         "they were put here.",
+        *[f"\nNote: {caveat}." for caveat in facts.caveats],
     ]
 
 

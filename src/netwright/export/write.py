@@ -171,6 +171,7 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
                 plan=parts.plan,
                 preprocessing=parts.preprocessing,
                 about_data=about_data,
+                caveats=parts.task.caveats(),
                 images={split: parts.task.examples(split) for split in ("train+valid", "test")},
                 metrics=model.metrics,
                 correct=checked.correct,

@@ -123,6 +123,7 @@ def section(whose: str, seen: Examined, matrix: Html) -> Html:
     first = " after its first training" if final.n > 1 else ""
     setting = f", {final.setting}" if final.setting else ""
     told = f"{final.label}{setting}{first}: {wrong:,} of {total:,} images are taken for another class."
+    told = " ".join([told, *(f"Note: {caveat}." for caveat in kept.caveats)])
     frequent = confusion.most_frequent(counts, FREQUENT)
     columns = ("confusion", "images", "of", "share")
     rows = [

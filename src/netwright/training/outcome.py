@@ -33,6 +33,7 @@ class Outcome:
         worst_positions: Which of the N they are, shape (K,), int64.
         worst_names: Where they come from.
         classes: Names in order of the outputs.
+        caveats: Sentences to stand beside the accuracy.
     """
 
     targets: np.ndarray
@@ -42,6 +43,7 @@ class Outcome:
     worst_positions: np.ndarray
     worst_names: tuple[str, ...]
     classes: tuple[str, ...]
+    caveats: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -70,6 +72,7 @@ class Recorder:
             worst,
             tuple(task.names(split, worst.tolist())),
             task.preprocessing().classes,
+            task.caveats(),
         )
 
 
@@ -90,4 +93,4 @@ def read(path: Path) -> Outcome:
 
 
 _ARRAYS = ("targets", "predictions", "losses", "worst", "worst_positions")
-_TEXTS = ("worst_names", "classes")
+_TEXTS = ("worst_names", "classes", "caveats")
