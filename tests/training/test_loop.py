@@ -166,3 +166,8 @@ def test_a_long_pass_is_looked_at_and_can_be_stopped():
     assert seen[0][1] > seen[1][1] > 0, "the mean loss of the pass so far"
     with pytest.raises(loop.Stopped, match="stopped at step 20"):
         _train(_slope(), Line(points), steps=50, batch=2, on_look=lambda step, loss: False)
+
+
+def test_large_images_are_measured_few_at_a_time():
+    sizes = [loop.evaluation_batch(IO(3, side, side, 10)) for side in (8, 32, 64, 224, 299)]
+    assert sizes == [500, 500, 125, 16, 16]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from netwright.core.errors import ExportError
 from netwright.export import fresh
-from netwright.training.loop import EVALUATION_BATCH
+from netwright.training import loop
 
 Classify = Callable[[Tensor], Tensor]  # images (B, C, H, W), normalized, to logits (B, classes)
 
@@ -60,7 +60,7 @@ def check(
     network = network.eval().to(memory_format=layout)
     images = correct = undecided = 0
     with torch.inference_mode(), _fresh_process(folder, channels_last, task.io.outputs) as classify:
-        for inputs, targets in task.batches("test", EVALUATION_BATCH, None):
+        for inputs, targets in task.batches("test", loop.evaluation_batch(task.io), None):
             pixels = task.pixels("test", range(images, images + len(targets)))
             expected = network(inputs.contiguous(memory_format=layout))
             answers = {"model.py": classify(pixels)} | ({"model.onnx": onnx(inputs)} if onnx else {})

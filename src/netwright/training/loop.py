@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core.protocols import Split, Task
+from netwright.core.records import IO
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 500  # of 32x32 pixels, fewer of larger ones
 
 
 class Diverged(Exception):
@@ -145,7 +146,7 @@ def measure(
     network.eval()
     sums: dict[str, Tensor] = {}
     examples = 0
-    for inputs, targets in task.batches(split, EVALUATION_BATCH, None):
+    for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
         outputs, targets = network(_move(inputs, device, memory_format)), targets.to(device)
         found = task.metrics(outputs, targets)
         watch(outputs, targets)
@@ -153,6 +154,11 @@ def measure(
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + values.double().sum().cpu()
         examples += len(targets)
     return {name: float(value) / examples for name, value in sums.items()}
+
+
+def evaluation_batch(io: IO) -> int:
+    """How many inputs are measured at a time: as many as have about the pixels of 500 of 32x32, 16 to 500."""
+    return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // (io.height * io.width)))
 
 
 def _move(inputs: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
