@@ -167,14 +167,21 @@ def test_a_minimized_objective_is_reported_as_measured(tmp_path):
 
 @pytest.mark.parametrize(
     "trials",
-    [[], rows(1), rows(3, failing=(1, 2, 3)), rows(3, has_params=False), rows(1, failing=(1,))],
-    ids=["none", "one", "all failed", "no params", "one failed"],
+    [[], rows(3, failing=(1, 2, 3)), rows(3, has_params=False), rows(1, failing=(1,))],
+    ids=["none", "all failed", "no params", "one failed"],
 )
 def test_runs_without_much_to_tell_are_reported(tmp_path, trials):
     write(tmp_path, [reported(rows(2))])  # an earlier report
     read(write(tmp_path, [reported(trials)]))
     has_best = any(trial.scores for trial in trials)
     assert (tmp_path / "cell.svg").exists() == (tmp_path / "lineage.png").exists() == has_best
+
+
+def test_a_best_without_ancestors_has_no_figure_of_them(tmp_path):
+    write(tmp_path, [reported(rows(2))])  # an earlier report
+    write(tmp_path, [reported(rows(1))])
+    assert (tmp_path / "cell.svg").exists()
+    assert not (tmp_path / "lineage.png").exists()
 
 
 def test_repeated_networks_and_orphans_are_reported(tmp_path):

@@ -123,7 +123,8 @@ def _figures(
         "parameters": figures.parameters(data),
     }
     if line:
-        made["lineage"] = figures.lineage(line, winner.run.objectives[0])
+        if len(line) > 1:
+            made["lineage"] = figures.lineage(line, winner.run.objectives[0])
         made["cell"] = drawing.draw(winner.space.graph(line[-1].proposal.genotype))
     if seen:
         made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
@@ -242,7 +243,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
         rows.append((str(child.id), _scored(child, run), text))
     objective = figures.objective_name(run.run.objectives[0])
     listed = markup.table(("trial", objective, "changed"), rows, (objective,))
-    return markup.section(f"Lineage of the best{whose}", drawn["lineage"], listed)
+    return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
 
 def _ten_best(run: ReportedRun, whose: str) -> str:
