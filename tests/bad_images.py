@@ -28,13 +28,13 @@ def good(path: Path, seed: int = 0, kind: str = "PNG") -> None:
     path.write_bytes(encoded(pixels(seed), kind))
 
 
-def class_folders(root: Path, classes: int = 2, images: int = 10) -> None:
-    """`root/class 0/image 0.png` and so on, all different."""
+def class_folders(root: Path, classes: int = 2, images: int = 10, seed: int = 0) -> None:
+    """`root/class 0/image 0.png` and so on, all different, and with another seed others."""
     for label in range(classes):
         folder = root / f"class {label}"
         folder.mkdir(parents=True)
         for n in range(images):
-            good(folder / f"image {n}.png", 1000 * label + n)
+            good(folder / f"image {n}.png", 100_000 * seed + 1000 * label + n)
 
 
 def source_of(root: Path) -> FolderImages:
@@ -117,3 +117,9 @@ def transparent(path: Path) -> None:
 def wrong_extension(path: Path) -> None:
     """A JPEG, whatever the path says."""
     good(path, 5, "JPEG")
+
+
+def bad_exif(path: Path) -> None:
+    """A whole photo whose EXIF promises more than is there."""
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + struct.pack("<HHII", 0x010E, 2, 900, 4000)
+    Image.fromarray(pixels(3)).save(path, "JPEG", exif=exif)

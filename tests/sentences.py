@@ -4,6 +4,7 @@
 """
 
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -96,9 +97,7 @@ def in_one_split(root: Path) -> None:
     for split, names in (("train", ("cat", "dog")), ("test", ("cat", "dog", "bird"))):
         tiny_data.photos(root / split, names, 5)
     for name in ("cat", "dog"):
-        for path in (root / name).iterdir():
-            path.unlink()
-        (root / name).rmdir()
+        shutil.rmtree(root / name)
 
 
 def twins(root: Path) -> None:
@@ -109,6 +108,28 @@ def three_broken(root: Path) -> None:
     bad_images.zero_byte(root / "cat" / "empty.jpg")
     bad_images.unreadable(root / "dog" / "text.png")
     bad_images.truncated(root / "dog" / "half.jpg")
+
+
+def all_broken(root: Path) -> None:
+    for path in root.glob("*/*.png"):
+        path.write_bytes(path.read_bytes()[:-30])
+
+
+def unknown_kind(root: Path) -> None:
+    for path in (root / "dog").iterdir():
+        path.rename(path.with_suffix(".heic"))
+
+
+def other_splits(root: Path) -> None:
+    for name in ("cat", "dog"):
+        for split in ("training", "testing"):
+            tiny_data.photos(root / split, (name,), 5)
+        shutil.rmtree(root / name)
+
+
+def copied(root: Path) -> None:
+    for path in sorted((root / "cat").iterdir()):
+        shutil.copy(path, path.with_name(f"copy of {path.name}"))
 
 
 def longest(root: Path) -> None:
@@ -136,6 +157,10 @@ CASES = (
     Case("turned by EXIF", folder_with(add(bad_images.rotated, "odd.jpg")), "EXIF", False),
     Case("wrong extension", folder_with(add(bad_images.wrong_extension)), "cat/odd.png", False),
     Case("more than 1 % broken", folder_with(three_broken), "3 of 243 images (1.23%) are broken"),
+    Case("every image broken", folder_with(all_broken), "240 of 240 images (100.00%) are broken: 240 truncated"),
+    Case("copies of images in another split", folder_with(copied), "left out, a copy of which validates", False),
+    Case("images of no known kind", folder_with(unknown_kind), "120 files there, none of a kind that is read (.heic)"),
+    Case("splits under other names", folder_with(other_splits), "testing/, training/"),
     Case("very long name", folder_with(longest), "…", False),
     Case("unicode name", folder_with(add(bad_images.zero_byte, "кошка 猫.png")), "кошка 猫.png", False),
     Case("no parquet", lambda place: f"cifar10(path={str(place)!r})", "train*.parquet"),
@@ -183,23 +208,23 @@ def disk(place: Path, how: str) -> Iterator[Path | None]:
 DISKS = (("read-only", "ro,size=1m"), ("full", "size=16k"))
 
 
-def on_disk(place: Path, how: str, use: str) -> str | None:
-    """What is said when the run's folder, the cache or the export is on such a disk; None: it cannot be tried."""
+def on_disk(place: Path, how: str, use: str) -> tuple[int, str] | None:
+    """Exit code and what is said when the run's folder, the cache or the export is on such a disk; None: not tried."""
     root = tiny_data.photos(place / "photos", ("cat", "dog"), 40, side=32)
     task = f"image_folder(path={str(root)!r},size=32,cache="
     with disk(place / "disk", how) as mounted:
         if mounted is None:
             return None
         if use == "cache":
-            return command(
-                "search", *TINY, "--task", f"{task}{str(mounted / 'cache')!r})", "--out", str(place / "run")
-            )[2]
+            task += f"{str(mounted / 'cache')!r})"
+            code, _, said = command("search", *TINY, "--task", task, "--out", str(place / "run"))
+            return code, said
         where = {"run": str(mounted / "run"), "export": str(place / "run")}[use]
-        _, _, said = command("search", *TINY, "--task", f"{task}{str(place / 'cache')!r})", "--out", where)
+        code, _, said = command("search", *TINY, "--task", f"{task}{str(place / 'cache')!r})", "--out", where)
         if use == "export":
             command("train", where, "--epochs", "1", "--no-reference")
-            _, _, said = command("export", where, "--out", str(mounted / "export"))
-        return said
+            code, _, said = command("export", where, "--out", str(mounted / "export"))
+        return code, said
 
 
 def what_was_said(case: Case, out: str, err: str) -> str:
@@ -217,7 +242,6 @@ if __name__ == "__main__":
     for kind, how in DISKS:
         for use in ("run", "cache", "export"):
             with tempfile.TemporaryDirectory() as name:
-                said = on_disk(Path(name), how, use)
-                text = "(cannot be tried: mounting is not allowed here)" if said is None else said.strip()
-                print(f"| {kind} disk for the {use} | {text.replace(name, 'DATA')} | 2 |")
+                code, said = on_disk(Path(name), how, use) or ("", "(cannot be tried: mounting is not allowed here)")
+                print(f"| {kind} disk for the {use} | {said.strip().replace(name, 'DATA')} | {code} |")
     sys.exit(0)

@@ -24,9 +24,11 @@ def test_bad_input(case, tmp_path):
 @pytest.mark.parametrize(("kind", "how"), sentences.DISKS)
 @pytest.mark.parametrize("use", ["run", "cache", "export"])
 def test_disks_that_cannot_be_written(kind, how, use, tmp_path):
-    said = sentences.on_disk(tmp_path, how, use)
-    if said is None:
+    answer = sentences.on_disk(tmp_path, how, use)
+    if answer is None:
         pytest.skip("mounting is not allowed here")
+    code, said = answer
+    assert code == 2
     assert said.startswith("netwright: ")
     assert said.count("\n") == 1, f"not one sentence: {said}"
     assert str(tmp_path / "disk") in said

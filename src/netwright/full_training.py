@@ -18,10 +18,12 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.layers.plan import HasPlan
 from netwright.report import curves
-from netwright.session import Session, short
+from netwright.session import Session, memory_estimate, short
 from netwright.spaces import residual
+from netwright.spaces.residual import ResidualSpace
 from netwright.trainings import Candidate, Final
 
+DEAREST = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -91,7 +93,12 @@ def train_with_reference(
     if not finals or not unwrap(space, HasPlan):
         return finals
     plain = Reference("residual")
-    genotype = residual.nearest(refs.load("space", plain), task.io, finals[0].params)
+    rivals: ResidualSpace = refs.load("space", plain)
+    genotype = residual.nearest(rivals, task.io, finals[0].params)
+    cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (space, finals[0].genotype)))
+    if cost > DEAREST * own:
+        session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")
+        return finals
     reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
     return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
@@ -105,7 +112,7 @@ def train(
     changes: Changes,
     split: str,
 ) -> list[Final]:
-    """Train and measure each; those in the table already are not trained again.
+    """Train and measure each network; those in the table already are not trained again.
 
     Args:
         session: Says what happens.
@@ -119,29 +126,56 @@ def train(
         Drained: It was stopped on the way.
     """
     run = trainings.run_of(settings, candidates, changes, split)
+    command = _command(folder, candidates, changes)
     place = folder / trainings.folder_name(run)
     parts = run_file.build(run)
+    if run_folder.holds_run(place):
+        run = replace(
+            run, threads_per_trial=None, evaluator=_begun(place).evaluator
+        )  # what changes no result, as it was
     store, run = run_folder.take(place, run)
     try:
-        command = session.command or f"netwright train {shlex.quote(short(folder))}"
-        trainings.remember(store, candidates, command, time.time())
-        session.note(store, command)
         if run.limits.trials != len(store.finished()):
             names = ", ".join(candidate.label for candidate in candidates[:3]) + (
                 ", ..." if len(candidates) > 3 else ""
             )
             session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
             session.prepare(run.task, parts)
+            if estimate := memory_estimate(parts, [candidate.genotype for candidate in candidates]):
+                session.say(estimate)
+        session.note(store, command, parts.task)
+        trainings.remember(store, candidates, session.command or command, time.time())
         session.control(store, run, parts, place, "full trainings")
         finals = trainings.results(store, run, place)
-        failed = sum(trial.status == "failed" for trial in store.finished())
+        failed = [trial.result.message for trial in store.finished() if trial.result and trial.result.failure]
     finally:
         store.close()
     if failed:
-        session.say(f"{failed} of {run.limits.trials} trainings failed; see {short(place)}")
+        reason = failed[0].strip().rpartition("\n")[2]
+        session.say(
+            f"{len(failed)} of {run.limits.trials} trainings failed: {reason}; remove {short(place)} to train again"
+        )
     for final in finals:
         session.say(f"{final.metric} {measured(final)}, {final.params:,} parameters: {final.label}")
     return finals
+
+
+def _begun(place: Path) -> RunFile:
+    """The run file with which the trainings of a folder began."""
+    store = run_folder.open_table(place, "read")
+    try:
+        return run_folder.stored_run(store, place)
+    finally:
+        store.close()
+
+
+def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) -> str:
+    """What does the same on a command line."""
+    first = candidates[0]
+    target = first.label if first.label.startswith("zoo:") else short(folder)
+    which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]
+    options = [(f"--{part}.{name}", str(value)) for part, given in changes.items() for name, value in given.items()]
+    return shlex.join(["netwright", "train", target, *which, *(word for pair in options for word in pair)])
 
 
 def measured(final: Final) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Any
 from rich.console import Console
 
 from netwright import full_training, run_folder, session, trainings
-from netwright.core import objectives, refs, run_file, seeds
+from netwright.core import files, objectives, refs, run_file, seeds
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
+from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.export import write as export_write
 from netwright.full_training import Changes
@@ -32,6 +33,8 @@ from netwright.report.page import ReportedRun
 from netwright.session import Attended, Session, short
 from netwright.training import checkpoint
 from netwright.trainings import Final
+
+TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
 
 
 @dataclass(frozen=True)
@@ -132,12 +135,15 @@ class Run:
             was_complete = self._is_complete()
             if not was_complete:
                 self._session.prepare(self.settings.task, parts)
-                if estimate := session.memory_estimate(parts, self.settings.seed):
+                if estimate := session.memory_estimate(parts, session.samples(parts, self.settings.seed)):
                     self._session.say(estimate)
             store, self.settings = run_folder.take(self.folder, self.settings)
             try:
+                files.write(self.folder / "run.toml", run_file.to_toml(self.settings).encode())
+                place = shlex.quote(short(self.folder))
+                if not was_complete:
+                    self._session.note(store, f"netwright search {place}/run.toml --out {place}", parts.task)
                 store.remember("io", run_file.write_io(parts.task.io))
-                self._session.note(store, f"netwright search run.toml --out {shlex.quote(short(self.folder))}")
                 self._search(store, parts)
                 trials = objectives.with_scores(store.finished(), self.settings.objectives)
             finally:
@@ -192,7 +198,14 @@ class Run:
             Drained: It was stopped on the way.
             NetwrightError: Nothing to train, or settings that cannot be used.
         """
+        if sum(given is not None for given in (trial, top, published)) > 1:
+            raise BadRunFile("of --trial, --top and zoo:NAME more than one is given; give one of them")
+        for name, value in (("--top", top), ("--repeats", repeats), ("--epochs", epochs)):
+            if value is not None and value < 1:
+                raise BadRunFile(f"{name} is {value}; it must be at least 1")
         asked = {section: dict(options) for section, options in (changes or {}).items()}
+        if unknown := asked.keys() - TRAINED:
+            raise BadRunFile(f"a training has no part {min(unknown)!r} to change; there are {', '.join(TRAINED)}")
         if epochs is not None:
             asked.setdefault("evaluator", {})["epochs"] = epochs
         if repeats is not None:
@@ -214,7 +227,13 @@ class Run:
         return finals
 
     def export(
-        self, out: str | Path, *, trial: int | None = None, training: str | None = None, onnx: bool = False
+        self,
+        out: str | Path,
+        *,
+        trial: int | None = None,
+        training: str | None = None,
+        onnx: bool = False,
+        task: Mapping[str, Any] | None = None,
     ) -> Path:
         """Write the network that was trained last as a folder that runs without netwright; returns its path.
 
@@ -223,6 +242,7 @@ class Run:
             trial: The network of this trial of the search, instead of the last one trained.
             training: Name of a folder of trainings within the run's, instead of the last one.
             onnx: Also as ONNX.
+            task: Options of the task put over those of the training, such as the path of data that was moved.
 
         Raises:
             NetwrightError: No trained network, no place to write, or an export that differs from what was trained.
@@ -231,12 +251,16 @@ class Run:
             if training is not None and folder.name != training:
                 continue
             store = run_folder.open_table(folder, "read")
-            settings = run_folder.stored_run(store, folder)
+            settings = run_file.override(
+                run_folder.stored_run(store, folder), "task", run_file.with_absolute_path(task or {})
+            )
             rows = {row.id: row for row in store.finished()}
             finals = trainings.results(store, settings, folder)
             store.close()
             for final in finals:
                 if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
+                    continue
+                if not final.metric.startswith("test_"):
                     continue
                 weights = final.folder / checkpoint.WEIGHTS
                 result = rows[int(final.folder.name)].result
@@ -252,16 +276,26 @@ class Run:
                     seed=rows[int(final.folder.name)].seed,
                     command=final.command,
                 )
+                self._refuse_other_data(folder, settings.task)
+                repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
+                self._session.say(f"exporting {name}, {final.setting}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
         which = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
         place = short(self.folder)
         raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
 
+    def _refuse_other_data(self, folder: Path, task: Reference) -> None:
+        """An export is tested anew: on the images of the training or not at all."""
+        store = run_folder.open_table(folder, "read")
+        try:
+            session.refuse_other_data(store, refs.load("task", task))
+        finally:
+            store.close()
+
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report's page and figures; returns the path of the page."""
-        folder = Path(out) if out else self.folder / "report"
-        folder.mkdir(parents=True, exist_ok=True)
-        return page.write(folder, [self.reported()])
+        reported = self.reported()
+        return page.write(Path(out) if out else self.folder / "report", [reported])
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run; where nothing was searched, of its last trainings."""
@@ -273,6 +307,7 @@ class Run:
             trials = objectives.with_scores(store.finished(), settings.objectives)
             hours, command = store.recall("hours"), store.recall("command")
             versions = json.loads(store.recall("versions") or "{}")
+            caveats = tuple(json.loads(store.recall("caveats") or "[]"))
         finally:
             store.close()
         return ReportedRun(
@@ -285,6 +320,7 @@ class Run:
             settings.executor.options.get("workers"),
             command or "",
             versions,
+            caveats,
         )
 
     def finals(self) -> list[Final]:

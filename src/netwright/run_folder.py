@@ -99,11 +99,11 @@ def controlled(folder: Path) -> Iterator[None]:
         yield
     finally:
         (folder / "controller.txt").unlink(missing_ok=True)
-        lock.release()
-        if not holds_run(folder):  # refused before anything was written, or trainings of no search
+        if {path.name for path in folder.iterdir()} <= {"controller.lock"}:  # refused before anything was written
             (folder / "controller.lock").unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
+        lock.release()
 
 
 def controller_pid(folder: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,9 @@ import psutil
 from rich.console import Console
 
 from netwright.core import objectives, seeds
-from netwright.core.protocols import EstimatesMemory, Prepares, Store
+from netwright.core.errors import StoreError
+from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
+from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
 from netwright.display import Display
@@ -56,11 +58,20 @@ class Session:
             for line in parts.task.prepare():
                 self.say(line)
 
-    def note(self, store: Store, command: str) -> None:
-        """Write down, once, what is needed to repeat the run: the user's command, or this one; versions."""
-        if store.recall("command") is None:
-            store.remember("command", self.command or command)
+    def note(self, store: Store, command: str, task: Task) -> None:
+        """Write down what is needed to repeat the run: the user's last command, or this one; versions at its start.
+
+        Raises:
+            StoreError: The task's data is not that with which the run began.
+        """
+        store.remember("command", self.command or command)
+        if store.recall("versions") is None:
             store.remember("versions", json.dumps(versions()))
+        if isinstance(task, ClassifiesImages):
+            store.remember("caveats", json.dumps(task.caveats()))
+        refuse_other_data(store, task)
+        if isinstance(task, HasFingerprint):
+            store.remember("data", task.fingerprint())
 
     def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:
         """Run one controller with a display until its limits are met. Raises Drained when it was stopped before."""
@@ -87,12 +98,26 @@ class Session:
                 raise Drained(short(folder))
 
 
-def memory_estimate(parts: Parts, seed: int) -> str:
+def refuse_other_data(store: Store, task: Task) -> None:
+    """Raise StoreError when a table was made with other data than the task has now."""
+    known = store.recall("data")
+    if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
+        raise StoreError(
+            "the images, classes or splits of the task have changed since this run began, so its results would not "
+            "compare; restore them, or begin another run with --out"
+        )
+
+
+def samples(parts: Parts, seed: int) -> list[Genotype]:
+    """A few networks of a search to come."""
+    return [parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1)]
+
+
+def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
     """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell."""
     if not isinstance(parts.evaluator, EstimatesMemory):
         return ""
-    rngs = (seeds.rng_for(seed, seeds.ASK, n) for n in range(1, SAMPLES + 1))
-    estimates = [parts.evaluator.memory_mb(parts.space.sample(rng)) for rng in rngs]
+    estimates = [parts.evaluator.memory_mb(genotype) for genotype in genotypes]
     known = [estimate for estimate in estimates if estimate is not None]
     if not known:
         return ""

@@ -25,6 +25,7 @@ RESIDUAL = "plain residual network of similar size"
 CHECKPOINT_MINUTES = 5.0
 FULL_EPOCHS = 30  # of a training in full, where nothing says how long
 BUDGETS = frozenset({"epochs", "steps"})
+INCIDENTAL = frozenset({"checkpoint_minutes", "save", "device"})
 PREFIX = "train-"  # of the folders' names
 
 
@@ -63,6 +64,7 @@ class Final:
         reference: A network to compare with, not one to use.
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
+        way: Digest of task and evaluator: equal ways, trained the same way.
     """
 
     label: str
@@ -78,6 +80,7 @@ class Final:
     reference: bool = False
     folder: Path | None = None
     command: str = ""
+    way: str = ""
 
 
 def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
@@ -114,10 +117,12 @@ def run_of(
     for layer in layers:
         options = _put_over(options, layer)
     repeats = options.pop("repeats", 1)
+    if type(repeats) is not int or repeats < 1:
+        raise BadRunFile(f"final.repeats is {repeats!r}; it must be a whole number of at least 1")
     wanted = {"checkpoint_minutes": CHECKPOINT_MINUTES, "save": True}
     ours = {name: value for name, value in wanted.items() if name in accepted}
     for part in ("space", "task", "executor"):
-        run = run_file.override(run, part, changes.get(part, {}))
+        run = run_file.override(run, part, run_file.with_absolute_path(changes.get(part, {})))
     genotypes = tuple(dict.fromkeys(candidate.genotype for candidate in chosen))
     workers = run.executor.options.get("workers")
     if isinstance(workers, int) and workers > len(genotypes) * repeats:
@@ -144,15 +149,13 @@ def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
 
 def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise BadReference or BadRunFile for a `final` table that could not be used once the search is over."""
-    repeats = {**(run.final or {}), **changes.get("final", {})}.get("repeats", 1)
-    if type(repeats) is not int or repeats < 1:
-        raise BadRunFile(f"final.repeats is {repeats!r}; it must be a whole number of at least 1")
     run_file.build_evaluator(run_of(run, [Candidate(BEST, ())], changes))
 
 
 def folder_name(run: RunFile) -> str:
     """Where trainings of this run file stand within the run's folder: other networks or settings stand elsewhere."""
-    tables = run_file.to_tables(replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None))
+    same = replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None, evaluator=_essential(run))
+    tables = run_file.to_tables(same)
     return PREFIX + genes.digest(json.dumps(tables, sort_keys=True))[:8]
 
 
@@ -161,6 +164,14 @@ def remember(store: Store, chosen: Sequence[Candidate], command: str, now: float
     store.remember("candidates", json.dumps([asdict(candidate) for candidate in chosen]))
     store.remember("command", command)
     store.remember("asked", repr(now))
+
+
+def are_in(store: Store) -> bool:
+    """Whether the table, which is closed, is one of trainings."""
+    try:
+        return store.recall("candidates") is not None
+    finally:
+        store.close()
 
 
 def recall(store: Store) -> list[Candidate]:
@@ -180,7 +191,11 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     metric, found = run.objectives[0].removeprefix("-"), []
     trials, command = store.finished(), store.recall("command") or ""
     for candidate in recall(store):
-        rows = [t for t in trials if t.proposal.genotype == candidate.genotype and t.status == "done"]
+        rows = [
+            trial
+            for trial in trials
+            if trial.proposal.genotype == candidate.genotype and trial.result and metric in trial.result.metrics
+        ]
         measured = [row.result.metrics for row in sorted(rows, key=lambda row: row.id) if row.result]
         if not measured:
             continue
@@ -200,6 +215,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 reference=candidate.is_reference,
                 folder=folder / "trials" / f"{min(row.id for row in rows):06d}",
                 command=command,
+                way=genes.digest(f"{run.task} {_essential(run)}"),
             )
         )
     return found
@@ -213,3 +229,9 @@ def setting(run: RunFile) -> str:
         f"{name} {run.space.options[name]}" for name in ("channels", "repeats", "skeleton") if name in run.space.options
     ]
     return ", ".join([*length, *scale])
+
+
+def _essential(run: RunFile) -> Reference:
+    """The evaluator without what changes no result."""
+    options = {name: value for name, value in run.evaluator.options.items() if name not in INCIDENTAL}
+    return Reference(run.evaluator.name, options)

@@ -145,7 +145,7 @@ def test_a_published_network_trained_by_a_recipe(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["train", "FOLDER", "--trial", "1", "--top", "2"], "--trial and --top are both given"),
+        (["train", "FOLDER", "--trial", "1", "--top", "2"], "of --trial, --top and zoo:NAME more than one is given"),
         (["train", "FOLDER", "--top", "0"], "--top is 0; it must be at least 1"),
         (["train", "FOLDER", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["train", "FOLDER", "--task", "digits"], "--task goes with zoo:NAME"),
@@ -155,7 +155,7 @@ def test_a_published_network_trained_by_a_recipe(tmp_path, capsys):
         (["train", "zoo:nothing"], "there is no zoo 'nothing'"),
         (["export", "FOLDER", "--out", "out"], "holds no trained network; train one with `netwright train"),
         (["export", "nowhere", "--out", "out"], "there is no folder nowhere"),
-        (["export", "FOLDER/train-123", "--out", "out"], "holds no trained network in train-123"),
+        (["export", "FOLDER/train-123", "--out", "out"], "there is no folder"),
         (["predict", "FOLDER", "image.png"], "architecture.json"),
     ],
 )
@@ -204,3 +204,63 @@ def test_an_export_needs_no_netwright(searched, tmp_path, capsys):
     assert (path, name) == (str(image), ours["class"])
     assert float(share) == pytest.approx(ours["probability"], abs=1e-3)
     assert Path(tmp_path / "out" / "model.py").exists()
+
+
+def test_images_named_twice_are_classified_twice(searched, tmp_path, capsys):
+    as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
+    run(capsys, "export", searched, "--out", tmp_path / "out")
+    one, two = (tmp_path / "photos" / name / "000.png" for name in ("dark", "light"))
+    code, out, _ = run(capsys, "predict", tmp_path / "out", one, two, one)
+    lines = out.splitlines()
+    assert code == 0
+    assert len(lines) == 3
+    assert lines[0] == lines[2] != lines[1]
+
+
+def test_other_workers_go_on_with_the_same_trainings(searched, capsys):
+    words = ["train", searched, "--epochs", "1", "--no-reference"]
+    first = as_json(capsys, *words)
+    more = as_json(capsys, *words, "--evaluator.checkpoint_minutes", "9")
+    assert more == first
+    assert len(list(searched.glob("train-*"))) == 1
+
+
+def test_images_that_changed_are_noticed(tmp_path, capsys):
+    data = photos(tmp_path / "photos")
+    recipe = tmp_path / "small.toml"
+    recipe.write_text(SMALL)
+    task = ["--task", f"image_folder(path='{data}',size=8,cache='{tmp_path / 'cache'}')"]
+    words = ["search", recipe, *task, "--out", tmp_path / "run", "--trials"]
+    assert run(capsys, *words, "1")[0] == 0
+    assert run(capsys, "train", tmp_path / "run", "--epochs", "1", "--no-reference")[0] == 0
+    moved = data.rename(tmp_path / "moved")
+    export = ["export", tmp_path / "run", "--out", tmp_path / "out"]
+    assert "does not exist" in refused(capsys, *export)
+    assert run(capsys, *export, "--task.path", moved)[0] == 0
+    moved.rename(data)
+    (data / "dark" / "001.png").unlink()
+    sentence = "have changed since this run began"
+    assert sentence in refused(capsys, *words, "2")
+    assert sentence in refused(capsys, *export)
+
+
+def test_a_run_of_any_name_is_exported(searched, tmp_path, capsys):
+    named = searched.rename(tmp_path / "train-dogs")
+    as_json(capsys, "train", named, "--epochs", "1", "--no-reference")
+    assert run(capsys, "export", named, "--out", tmp_path / "out")[0] == 0
+    [training] = named.glob("train-*")
+    assert run(capsys, "export", training, "--out", tmp_path / "again")[0] == 0
+
+
+def test_a_training_that_failed_says_why_and_what_to_do(searched, capsys):
+    words = ["train", searched, "--epochs", "1", "--no-reference", "--evaluator.lr", "1e30"]
+    code, out, _ = run(capsys, *words)
+    assert code == 1
+    assert "1 of 1 trainings failed: the loss is" in out
+    assert "to train again" in out
+    assert run(capsys, "report", searched)[0] == 0
+
+
+@pytest.mark.parametrize("value", ["0", "abc", "2.5"])
+def test_repeats_that_are_none_are_refused(searched, capsys, value):
+    assert "it must be a whole number of at least 1" in refused(capsys, "train", searched, "--evaluator.repeats", value)

@@ -6,14 +6,15 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections import namedtuple
 
 import numpy as np
 import pytest
 
 from netwright.core.errors import NetwrightError
-from netwright.data import cache, decode
-from netwright.data.cache import open_or_build
+from netwright.data import cache, chunks, decode
+from netwright.data.cache import open_or_build, silently
 from netwright.data.decode import DEEP, Form
 from netwright.data.folder import FolderImages
 from netwright.data.images import ArrayPixels
@@ -35,7 +36,7 @@ def opened(source, tmp_path):
 
     def open_it(positions=None, form=FORM, is_streamed=False, folder=tmp_path / "cache", of=source):
         positions = np.arange(len(of.names)) if positions is None else np.array(positions)
-        return open_or_build(of, positions, form, folder, is_streamed)
+        return silently(open_or_build(of, positions, form, folder, is_streamed))
 
     return open_it
 
@@ -48,7 +49,7 @@ def decoded(monkeypatch):
         calls.append(source)
         return decode.decode(source, **form)
 
-    monkeypatch.setattr(cache, "decode", counting)
+    monkeypatch.setattr(chunks, "decode", counting)
     return calls
 
 
@@ -137,6 +138,101 @@ def _cut(path):
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def test_broken_images_may_be_all_of_a_chunk_or_all_there_are(opened, source):
+    for n in range(32, 40):  # the last eight: one chunk
+        bad_images.truncated(source.root / source.names[n])
+    found = opened()
+    assert found.kept.tolist() == list(range(32)) and sorted(found.skipped) == list(range(32, 40))
+    assert found.pixels.shape == (32, 8, 8, 3)
+    for form in (FORM, Form(1, 8, 8)):
+        none = opened([33, 34], form)
+        assert len(none.kept) == 0 and len(none.skipped) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "permission denied"),
+        (OSError(errno.EIO, "Input/output error"), "input/output error"),
+        (OSError(errno.EMFILE, "Too many open files"), "too many open files"),
+        (OSError(errno.ESTALE, "Stale file handle"), "stale file handle"),
+        (MemoryError(), "out of memory"),
+    ],
+)
+def test_what_the_system_refuses_is_no_broken_image_and_mends(opened, monkeypatch, tmp_path, error, word):
+    unpatched = decode.Image.open
+
+    def failing(file, **how):
+        if str(file).endswith("class 0/image 7.png"):
+            raise error
+        return unpatched(file, **how)
+
+    monkeypatch.setattr(decode.Image, "open", failing)
+    with pytest.raises(NetwrightError, match=f"class 0/image 7.png cannot be read: {word}; mend that and start again"):
+        opened()
+    assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()], "nothing is kept of it"
+    monkeypatch.undo()
+    found = opened()
+    assert not found.skipped and found.seconds is not None
+
+
+def test_equal_files_are_told(opened, source):
+    for n in (0, 1):
+        image = source.root / "class 0" / f"image {n}.png"
+        shutil.copy(image, image.with_name(f"twin {n}.png"))
+    of = source_of(source.root)
+    for found in (opened(of=of), opened(of=of)):
+        assert [[of.name(p) for p in group] for group in found.copies] == [
+            [f"class 0/image {n}.png", f"class 0/twin {n}.png"] for n in (0, 1)
+        ]
+        assert not found.skipped
+
+
+def test_a_cache_says_what_it_is_of(opened, source, tmp_path):
+    bad_images.truncated(source.root / source.names[3])
+    opened(form=Form(3, 8, 9, "pad"))
+    index = json.loads((_place(tmp_path) / "index.json").read_text())
+    assert index["source"] == {"kind": "folder", "root": str(source.root)}
+    assert index["form"] == {"channels": 3, "height": 8, "width": 9, "fit": "pad"}
+    assert index["images"] == 39 and len(index["skipped"]) == 1
+
+
+def test_decoding_says_how_far_it_is(source, tmp_path, monkeypatch):
+    arguments = (source, np.arange(40), FORM, tmp_path / "cache", False)
+    monkeypatch.setattr(cache, "EVERY", 0)
+    assert list(open_or_build(*arguments)) == [f"decoded {n} of 40 images" for n in (8, 16, 24, 32, 40)]
+    assert list(open_or_build(*arguments)) == []
+
+
+def test_waiting_for_another_process_is_said(source, tmp_path, opened):
+    opened()
+    place = _place(tmp_path)
+    shutil.rmtree(place)
+    steps = open_or_build(source, np.arange(40), FORM, tmp_path / "cache", False)
+    with cache.FileLock(place.with_suffix(".lock")):
+        assert next(steps) == "another process decodes these images; waiting for it"
+    assert silently(steps).seconds is not None
+
+
+def test_large_images_are_decoded_few_at_a_time(opened, monkeypatch):
+    sizes, write = [], cache._append
+    monkeypatch.setattr(cache, "_append", lambda file, images: sizes.append(len(images)) or write(file, images))
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 3 * 8 * 8 * 3 + 5)
+    opened(list(range(10)))
+    assert sizes == [3, 3, 3, 1]
+    opened(list(range(2)), Form(3, 32, 32))
+    assert sizes[4:] == [1, 1], "one is larger"
+
+
+def test_warnings_of_the_decoder_are_not_shown(opened, source):
+    bad_images.bad_exif(source.root / source.names[5])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        assert not opened().skipped
+    assert not caught
+
+
 DAMAGE = {
     "images.raw": _cut,
     "kept.npy": lambda path: np.save(path, np.arange(40) + 1),
@@ -166,7 +262,7 @@ def test_a_damaged_cache_is_built_anew(opened, tmp_path, name, how):
 
 
 @pytest.mark.parametrize(
-    "index", [[], {}, {"skipped": {"x": 1}, "notes": {}}, {"skipped": {"40": "?"}, "notes": {}}, 3]
+    "index", [[], {}, {"skipped": {"x": 1}, "notes": {}}, {"skipped": {"40": "?"}, "notes": {}, "copies": []}, 3]
 )
 def test_an_index_of_another_kind_is_built_anew(opened, tmp_path, index):
     opened()
@@ -221,7 +317,7 @@ CHILD = """
 import os, signal, sys
 from pathlib import Path
 import numpy as np
-from netwright.data import cache, decode
+from netwright.data import cache, chunks, decode
 from netwright.data.decode import Form
 from tests.bad_images import source_of
 
@@ -230,13 +326,13 @@ def dying(source, **form):
         os.kill(os.getpid(), signal.SIGKILL)
     return decode.decode(source, **form)
 
-cache.decode = dying
+chunks.decode = dying
 source = source_of(Path(sys.argv[1]))
 if sys.argv[4:]:  # all start at once
     Path(sys.argv[4], str(os.getpid())).touch()
     while len(os.listdir(sys.argv[4])) < 3:
         pass
-found = cache.open_or_build(source, np.arange(40), Form(3, 8, 8), Path(sys.argv[2]), False)
+found = cache.silently(cache.open_or_build(source, np.arange(40), Form(3, 8, 8), Path(sys.argv[2]), False))
 print("found" if found.seconds is None else "built")
 """
 
@@ -272,6 +368,18 @@ def test_a_killed_build_is_no_cache_and_is_cleaned_up(source, tmp_path, opened, 
     assert not list((tmp_path / "cache").glob("*.building"))
 
 
+def test_a_leftover_that_another_build_removes_does_no_harm(tmp_path, opened, monkeypatch):
+    (tmp_path / "cache" / "other.building").mkdir(parents=True)
+    remove = shutil.rmtree
+
+    def late(path, *args, **how):
+        remove(path, ignore_errors=True)
+        return remove(path, *args, **how)
+
+    monkeypatch.setattr(shutil, "rmtree", late)
+    assert opened().seconds is not None
+
+
 def test_a_build_that_goes_on_is_not_cleaned_up(tmp_path, opened):
     (tmp_path / "cache").mkdir()
     draft = tmp_path / "cache" / "other.building"
@@ -300,7 +408,7 @@ def test_few_images_are_held_at_a_time(source, opened, monkeypatch):
 
     monkeypatch.setattr(FolderImages, "images", counting)
     monkeypatch.setattr(cache, "_append", forgetting)
-    monkeypatch.setattr(cache, "CHUNK", 2)
-    monkeypatch.setattr(cache, "THREADS", 2)
+    monkeypatch.setattr(chunks, "CHUNK", 2)
+    monkeypatch.setattr(chunks, "THREADS", 2)
     opened()
     assert max(most) <= 2 * 2 * 2 + 2

@@ -1,5 +1,6 @@
 import io
 import os
+import tracemalloc
 import warnings
 from functools import partial
 
@@ -126,6 +127,33 @@ def test_transparency_shows_white(tmp_path):
     assert notes == (CLEAR,)
     assert (image[:, :6] == 255).all() and (image[:, 6:] == 0).all()
     assert COLOR(encoded(np.dstack((pixels(0), np.full((12, 12), 255, np.uint8)))))[1] == (), "opaque: nothing to say"
+
+
+@pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])
+def test_transparency_is_put_on_white_when_the_image_is_small(fit, monkeypatch):
+    array = np.zeros((64, 128, 4), np.uint8)
+    array[:, 64:] = (10, 200, 30, 255)
+    sizes, composite = [], Image.alpha_composite
+    monkeypatch.setattr(Image, "alpha_composite", lambda a, b: sizes.append(a.size) or composite(a, b))
+    image, notes = decode(encoded(array), channels=3, height=16, width=16, fit=fit)
+    assert notes == (CLEAR,) and sizes == [(16, 16)]
+    rows = slice(4, 12) if fit == "pad" else slice(0, 16)
+    assert (image[rows, :7] == 255).all() and (image[rows, 9:] == (10, 200, 30)).all()
+    assert fit != "pad" or ((image[:4] == 0).all() and (image[12:] == 0).all()), "padded with black, not with white"
+    assert image[8, 7, 0] > 10 < image[8, 8, 0], "what is invisible has no color to bleed"
+    gray, _ = decode(encoded(array), channels=1, height=16, width=16, fit=fit)
+    assert (gray[rows, :7] == 255).all()
+
+
+def test_scaling_16_bits_takes_no_more_than_single_precision():
+    data = encoded(np.full((500, 500), 0x8000, np.uint16))
+    tracemalloc.start()
+    try:
+        decode(data, channels=1, height=8, width=8, fit="crop")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * 500 * 16, "three arrays of single precision at most, and what they are made of"
 
 
 def test_the_content_says_what_a_file_is(tmp_path):

@@ -1,33 +1,42 @@
 import numpy as np
 
 from netwright.data import duplicates
-from netwright.data.duplicates import PIECE, mislabeled
+from netwright.data.duplicates import PIECE, equal_files, mislabeled
 
 
 def _groups(tmp_path, files):
     paths = []
-    for n, (_, data) in enumerate(files):
+    for n, data in enumerate(files):
         paths.append(tmp_path / str(n))
         paths[-1].write_bytes(data)
-    return mislabeled(paths, [len(data) for _, data in files], np.array([label for label, _ in files]))
+    return equal_files(paths, [len(data) for data in files])
 
 
-def test_equal_files_of_two_classes_are_found(tmp_path):
-    files = [(0, b"aa"), (1, b"bb"), (0, b"bb"), (1, b"aa"), (1, b"bb"), (2, b"cc"), (2, b"cc"), (0, b""), (1, b"")]
-    assert _groups(tmp_path, files) == [[0, 3], [1, 2, 4]]
+def test_equal_files_are_found(tmp_path):
+    assert _groups(tmp_path, [b"aa", b"bb", b"bb", b"aa", b"bb", b"cc", b"", b""]) == [[0, 3], [1, 2, 4]]
 
 
 def test_files_that_differ_before_their_end_are_not_equal(tmp_path):
     end = bytes(2 * PIECE)
-    assert _groups(tmp_path, [(0, b"a" + end), (1, b"b" + end), (1, b"a" + end)]) == [[0, 2]]
+    assert _groups(tmp_path, [b"a" + end, b"b" + end, b"a" + end]) == [[0, 2]]
 
 
-def test_only_files_whose_size_is_disputed_are_read(tmp_path, monkeypatch):
+def test_only_files_whose_size_occurs_twice_are_read(tmp_path, monkeypatch):
     read, piece = [], duplicates._piece
     monkeypatch.setattr(duplicates, "_piece", lambda path, size: read.append(path.name) or piece(path, size))
-    assert _groups(tmp_path, [(0, b"a"), (0, b"b"), (1, b"cc"), (1, b"dd"), (0, b"eee"), (1, b"fff")]) == []
-    assert read == ["4", "5"]
+    assert _groups(tmp_path, [b"a", b"bb", b"cc", b"ddd"]) == []
+    assert read == ["1", "2"]
 
 
 def test_files_that_are_gone_are_left_to_decoding(tmp_path):
-    assert mislabeled([tmp_path / "x", tmp_path / "y"], [5, 5], np.array([0, 1])) == []
+    assert equal_files([tmp_path / "x", tmp_path / "y"], [5, 5]) == []
+
+
+def test_equal_files_of_two_classes_are_mislabeled_and_of_one_are_not():
+    labels = np.array([0, 0, 1, 1, 0])
+    assert mislabeled([[0, 2, 4], [1], [3]], labels, "image {}".format) == {
+        0: "mislabeled: the same bytes as image 2",
+        2: "mislabeled: the same bytes as image 0",
+        4: "mislabeled: the same bytes as image 2",
+    }
+    assert mislabeled([[0, 1, 4], [2, 3]], labels, str) == {}

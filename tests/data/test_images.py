@@ -8,7 +8,7 @@ from netwright.core import seeds
 from netwright.core.protocols import ClassifiesImages, Prepares
 from netwright.core.records import IO, Preprocessing
 from netwright.data import images as data_images
-from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
+from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, ranks, stratified_order
 from netwright.testing.tasks import check_task
 
 PLAIN = Augmentation()
@@ -88,7 +88,7 @@ def test_a_constant_channel_is_no_division_by_zero():
     array = np.array([[[[0, 51], [255, 51]]]], np.uint8)
     one = np.array([0])
     splits = ImageSplits.of(ArrayPixels(array), np.array([0]), train=one, valid=one, test=one, names=str)
-    assert splits.sd == pytest.approx((0.5, 1e-6))
+    assert splits.sd == pytest.approx((0.5, 1 / 255)), "one level: a channel of 51 and 52 is not blown up"
     batch, _ = next(splits.batches("train", 1, None, PLAIN))
     assert batch[0, 0].flatten().tolist() == pytest.approx([-1.0, 1.0])
     assert batch[0, 1].abs().max().item() < 0.1
@@ -188,6 +188,29 @@ def test_a_task_keeps_every_contract(task):
     assert isinstance(task, ClassifiesImages)
 
 
+class Disordered(ImageClassification):
+    def pixels(self, split, positions):
+        return super().pixels(split, positions)[::-1]
+
+
+class Incomplete(ImageClassification):
+    def batches(self, split, size, rng):
+        yield from super().batches(split, size, rng)
+        if rng is not None:
+            yield from super().batches(split, 1, None)
+
+
+class Speechless(ImageClassification):
+    def prepare(self):
+        return iter([None])
+
+
+@pytest.mark.parametrize("kind", [Disordered, Incomplete, Speechless])
+def test_a_task_that_breaks_a_contract_is_found_out(splits, kind):
+    with pytest.raises(AssertionError):
+        check_task(kind(IO(2, 4, 4, 256), lambda: splits, tuple(map(str, range(256))), Augmentation(padding=1)))
+
+
 def test_preprocessing_tells_all_that_a_network_needs(task, splits):
     assert task.preprocessing() == Preprocessing(2, 4, 4, "crop", splits.mean, splits.sd, task.classes)
     padded = ImageClassification(task.io, task.load, task.classes, fit="pad")
@@ -225,6 +248,23 @@ def test_classification_metrics_by_hand():
     found = ImageClassification(IO(1, 1, 1, 3), None, ()).metrics(outputs, torch.tensor([0, 0, 0]))
     assert found["accuracy"].tolist() == [1.0, 0.0, 1.0]
     assert found["loss"].tolist() == pytest.approx([math.log(2), math.log(4), 0.0])
+
+
+def test_ranks_count_within_classes():
+    labels = np.array([5, 2, 5, 2, 5])
+    assert ranks(labels, np.array([4, 3, 2, 1, 0])).tolist() == [2, 1, 1, 0, 0]
+    assert ranks(labels[:0], np.array([], int)).tolist() == []
+
+
+@pytest.mark.parametrize("labels", [np.arange(50) % 7, np.array([3, 3, 9, 3, -1]), np.zeros(0, int)])
+def test_a_stratified_order_is_the_same_for_good(labels):
+    """As first published, class by class: splits that were made before stay as they are."""
+    rng = seeds.rng_for(4, seeds.SPLIT)
+    order, places = rng.permutation(len(labels)), np.empty(len(labels))
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        places[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    assert np.array_equal(stratified_order(labels, 4), np.argsort(places, kind="stable"))
 
 
 def test_every_stretch_of_a_stratified_order_has_the_classes_in_proportion():

@@ -46,7 +46,7 @@ def folders(tmp_path_factory):
     for number in range(IMAGES):
         place = folder / "data" / f"class{number % 2}" / f"{number}.jpg"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (SIZE, SIZE), (number % 256, 255 * (number % 2), 0)).save(place)
+        Image.new("RGB", (SIZE, SIZE), (number % 256, 255 * (number % 2), 0)).save(place, comment=str(number))
     list(image_folder(str(folder / "data"), size=SIZE, cache=str(folder / "cache")).prepare())
     return str(folder / "data"), str(folder / "cache")
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from netwright.core.errors import BadReference
-from netwright.data.splitting import Parts, check_limit, checked_shares, completed, limited
+from netwright.data.options import check_limit, checked_shares
+from netwright.data.splitting import Parts, completed, limited, once
 
 LABELS = np.repeat([0, 1, 2], [100, 10, 3])
 CLASSES = ("a", "b", "c")
@@ -59,6 +60,13 @@ def test_a_limit_keeps_every_class_and_the_proportions(limit):
         assert min(counts) >= 1
         assert counts[0] == pytest.approx(0.9 * len(part), abs=2)
     assert limited(parts, labels, None, 0) == parts
+
+
+def test_copies_are_in_one_part_only():
+    parts = Parts(np.arange(6), np.array([6, 7, 8]), np.array([9, 10]))
+    found = once(parts, [[0, 6], [1, 2], [7, 8], [3, 8, 9], [4, 10]])
+    assert (found.train.tolist(), found.valid.tolist(), found.test.tolist()) == ([1, 2, 5], [6, 7], [9, 10])
+    assert once(parts, []).chosen.tolist() == parts.chosen.tolist()
 
 
 def test_options_out_of_range():

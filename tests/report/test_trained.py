@@ -72,12 +72,12 @@ def test_equal_networks_leave_it_open():
     "other",
     [
         rival(0.8, params=200_000),
-        rival(0.8, setting="3 epochs"),
+        rival(0.8, way="another"),
         rival(0.8, metric="valid_accuracy"),
         rival(0.8, label="best of the first random population"),
         rival(0.8, reference=False),
     ],
-    ids=["size", "length", "metric", "label", "kind"],
+    ids=["size", "way", "metric", "label", "kind"],
 )
 def test_only_a_plain_network_of_similar_size_trained_the_same_way_is_compared(other):
     assert trained.verdict([final(0.9), other], False).startswith("Nothing of similar size was trained the same way")

@@ -1,8 +1,15 @@
+import io
+import tempfile
+import zipfile
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import archive
 from netwright.tasks.arrays import arrays
@@ -146,6 +153,84 @@ def test_files_of_another_kind_are_refused(tmp_path, task_of):
     for members in ({**parts(), "x_train": objects}, {**parts(), "y_train": objects}):
         with pytest.raises(BadReference, match=r"x_train of .* is object|cannot be read as \.npz: Object arrays"):
             task_of(members)
+
+
+def _labels_of_shape(shape, path, count=90):
+    """A file whose labels have a head of that shape and nothing behind it."""
+    np.savez(path, images=np.zeros((count, 4, 4), np.uint8))
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "<i8", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("labels.npy", head.getvalue())
+
+
+@pytest.mark.parametrize("shape", [(10**13,), (90,), (-90,)])
+def test_labels_whose_head_lies_are_refused_before_memory_is_taken(tmp_path, shape):
+    _labels_of_shape(shape, tmp_path / "x.npz")
+    with pytest.raises(BadReference, match=r"too short for its shape|labels of .* has the shape \(-90,\)"):
+        arrays(str(tmp_path / "x.npz"))
+
+
+def test_labels_of_another_shape_are_not_read(task_of, monkeypatch):
+    monkeypatch.setattr(archive, "read", None)
+    with pytest.raises(BadReference, match=r"labels of .* has the shape \(91,\); it must be \(90,\)"):
+        task_of({"images": IMAGES, "labels": np.zeros(91, int)})
+
+
+def _changed(path, mark, offset, value):
+    """Every occurrence of a mark has, so many bytes behind its beginning, other bytes."""
+    data = bytearray(path.read_bytes())
+    place = data.find(mark)
+    while place >= 0:
+        data[place + offset : place + offset + len(value)] = value
+        place = data.find(mark, place + len(value))
+    path.write_bytes(data)
+
+
+LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
+SPOILT = {
+    "encrypted": ([(LOCAL, 6, b"\x01"), (CENTRAL, 8, b"\x01")], "encrypted"),
+    "unknown compression": ([(LOCAL, 8, b"a\x00"), (CENTRAL, 10, b"a\x00")], "compression"),
+    "head that does not end": ([(b"{'descr'", 0, b'({[""":')], ""),
+    "head that cannot be hashed": ([(b"{'descr'", 0, b"{[]:1, '")], ""),
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_spoilt_archives_are_refused_in_one_sentence(tmp_path, monkeypatch, how):
+    changes, word = SPOILT[how]
+    monkeypatch.setattr(zipfile.ZipExtFile, "_update_crc", lambda self, data: None)  # short heads are read before it
+    np.savez(tmp_path / "x.npz", images=IMAGES, labels=LABELS)
+    for change in changes:
+        _changed(tmp_path / "x.npz", *change)
+    with pytest.raises(BadReference, match=f"x.npz cannot be read as .npz: .*{word}.*; write it with numpy.savez"):
+        arrays(str(tmp_path / "x.npz"))
+
+
+@pytest.mark.parametrize("place", range(40, 400, 12))
+def test_damaged_lzma_is_refused(tmp_path, task_of, place):
+    task_of({"images": IMAGES, "labels": LABELS})
+    old, new = zipfile.ZipFile(tmp_path / "data.npz"), zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_LZMA)
+    with old, new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    data = bytearray((tmp_path / "x.npz").read_bytes())
+    data[place : place + 200] = bytes([255] * 200)
+    (tmp_path / "x.npz").write_bytes(data)
+    with pytest.raises(BadReference, match=r"x\.npz cannot be read as \.npz"):
+        list(arrays(str(tmp_path / "x.npz"), cache=str(tmp_path / "cache")).prepare())
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=6))
+def test_damaged_bytes_are_arrays_or_refused(tmp_path, changes):
+    np.savez_compressed(tmp_path / "x.npz", images=IMAGES[:30, :4, :4], labels=LABELS[:30])
+    data = bytearray((tmp_path / "x.npz").read_bytes())
+    for place, value in changes:
+        data[place % len(data)] = value
+    (tmp_path / "x.npz").write_bytes(data)
+    with suppress(NetwrightError), tempfile.TemporaryDirectory() as cache:
+        list(arrays(str(tmp_path / "x.npz"), cache=cache).prepare())
 
 
 def test_a_damaged_file_is_said_when_it_is_read(tmp_path, task_of):

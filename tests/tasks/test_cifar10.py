@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import sys
 import types
 from pathlib import Path
 
@@ -12,8 +13,7 @@ import torch
 
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import IO
-from netwright.data import cache as data_cache
-from netwright.data import hub
+from netwright.data import chunks, hub
 from netwright.tasks.cifar10 import CLASSES, cifar10
 from netwright.testing.tasks import check_task
 from tests.bad_images import encoded
@@ -84,8 +84,8 @@ def test_augmentation_is_passed_on(task_of):
 
 
 def test_a_limit_takes_every_class(task_of, monkeypatch):
-    calls, decode = [], data_cache.decode
-    monkeypatch.setattr(data_cache, "decode", lambda *args, **how: calls.append(args) or decode(*args, **how))
+    calls, decode = [], chunks.decode
+    monkeypatch.setattr(chunks, "decode", lambda *args, **how: calls.append(args) or decode(*args, **how))
     task = task_of(train_limit=50)
     assert [task.examples(split) for split in SPLITS] == [50, 10, 10]
     assert len(calls) == 70, "nothing else is decoded"
@@ -137,7 +137,7 @@ def test_says_what_is_missing(tmp_path, task_of):
 
 
 def test_files_of_something_else_are_refused_at_once(folder, task_of, monkeypatch):
-    monkeypatch.setattr(data_cache, "decode", None)
+    monkeypatch.setattr(chunks, "decode", None)
     path = next(folder.glob("test*"))
     pq.write_table(pa.Table.from_pylist([_row(n, 11) for n in range(40)]), path)
     with pytest.raises(BadReference, match="image test 10 of CIFAR-10 has the label 10; labels must be from 0 to 9"):
@@ -203,7 +203,7 @@ def hub_of(monkeypatch):
         return {part: FakeDataset([_row(n) for n in range(count)]) for part, count in (("train", 200), ("test", 40))}
 
     fake = types.SimpleNamespace(load_dataset=load_dataset, Image=lambda decode: "decoded" if decode else "undecoded")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: fake)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: types.SimpleNamespace(origin=name))
     monkeypatch.setattr(hub.importlib, "import_module", lambda name: {"datasets": fake}[name])
     return fake, loaded
 
@@ -226,6 +226,20 @@ def test_what_cannot_be_fetched_is_said(hub_of, task_of):
     with pytest.raises(
         NetwrightError, match=r"uoft-cs/cifar10 cannot be fetched: no network at all; give .*task\.path"
     ):
+        list(task_of(path=None).prepare())
+
+
+def test_a_folder_called_datasets_is_not_the_library(monkeypatch, tmp_path):
+    (tmp_path / "datasets").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(MissingCapability, match=r"needs the package datasets"):
+        cifar10()
+
+
+def test_a_library_that_cannot_be_imported_is_said(hub_of, task_of, monkeypatch):
+    monkeypatch.setattr(hub.importlib, "import_module", lambda name: {}[name])
+    with pytest.raises(NetwrightError, match=r"cannot be fetched: 'datasets'; give a folder of its parquet files"):
         list(task_of(path=None).prepare())
 
 

@@ -112,7 +112,7 @@ def test_training_images_move_and_are_cut_as_asked():
     ("options", "message"),
     [
         ({"split_seed": -1}, "task.split_seed is -1; it must be at least 0"),
-        ({"train_limit": 9}, "task.train_limit is 9; it must be at least 10, one image per class"),
+        ({"train_limit": 9}, "task.train_limit is 9; it must be at least 10"),
         ({"padding": -1}, "task.padding is -1; it must be at least 0"),
         ({"cutout": -2}, "task.cutout is -2; it must be at least 0"),
     ],

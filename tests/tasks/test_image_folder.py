@@ -1,4 +1,8 @@
+import errno
 import os
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -6,7 +10,7 @@ import torch
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO, Preprocessing
-from netwright.data import cache as data_cache
+from netwright.data import chunks
 from netwright.data.preparation import Keeping
 from netwright.tasks.image_folder import image_folder
 from netwright.testing.tasks import check_task
@@ -95,7 +99,7 @@ def test_prepare_says_what_it_does(task_of, tmp_path):
 
 
 def test_the_estimate_comes_before_any_decoding(task_of, monkeypatch):
-    monkeypatch.setattr(data_cache, "decode", None)
+    monkeypatch.setattr(chunks, "decode", None)
     assert next(task_of().prepare()).startswith("30 images of 8x8")
 
 
@@ -116,8 +120,8 @@ def test_mapped_and_streamed_are_the_same(task_of):
 
 
 def test_a_limit_decodes_no_more_than_it_uses(task_of, monkeypatch):
-    calls, decode = [], data_cache.decode
-    monkeypatch.setattr(data_cache, "decode", lambda *args, **how: calls.append(args) or decode(*args, **how))
+    calls, decode = [], chunks.decode
+    monkeypatch.setattr(chunks, "decode", lambda *args, **how: calls.append(args) or decode(*args, **how))
     task = task_of(train_limit=15)
     assert [task.examples(split) for split in SPLITS] == [15, 3, 3]
     assert len(calls) == 21
@@ -201,18 +205,39 @@ def test_a_class_whose_images_are_broken_is_named(tmp_path, task_of):
         (("train", "test"), [16, 4, 10]),
         (("train", "val"), [16, 10, 4]),
         (("train",), [12, 4, 4]),
+        (("train", "validation"), [16, 10, 4]),
+        (("Train", "Test"), [16, 4, 10]),
+        (("TRAIN", "Validation", "test"), [20, 10, 10]),
     ],
 )
 def test_folders_of_splits_are_taken_as_they_are(tmp_path, task_of, folders, counts):
-    for folder in folders:
-        class_folders(tmp_path / "split" / folder, 2, 10 if folder == "train" else 5)
+    for n, folder in enumerate(folders):
+        class_folders(tmp_path / "split" / folder, 2, 10 if n == 0 else 5, seed=n)
     task = task_of(tmp_path / "split")
     assert [task.examples(split) for split in SPLITS] == counts
     for split in SPLITS:
-        given = {"valid": "val" if "val" in folders else "valid"}.get(split, split)
-        expected = given if given in folders else "train"
+        expected = next((f for f in folders if f.lower().startswith(split[:3])), folders[0])
         assert {name.split("/")[0] for name in _names(task, split)} == {expected}
     assert task.classes == ("class 0", "class 1")
+
+
+@pytest.mark.parametrize("folders", [("training", "testing"), ("test", "valid"), ("train", "dev"), ("a", "b", "c")])
+def test_folders_that_look_like_splits_are_not_taken_for_classes(tmp_path, task_of, folders):
+    for folder in folders:
+        class_folders(tmp_path / "split" / folder, 2, 5)
+        (tmp_path / "split" / folder / "labels.csv").touch()
+    listed = ", ".join(f"{folder}/" for folder in sorted(folders))
+    message = f"{listed} in .* hold the same folders, class 0, class 1: they look like splits; name them train/"
+    _raises(task_of, tmp_path / "split", message)
+    good(tmp_path / "split" / folders[0] / "x.png")
+    if "train" not in folders:
+        assert task_of(tmp_path / "split").classes == tuple(sorted(folders)), "images beside the folders: a class"
+
+
+def test_classes_with_one_folder_each_are_classes(tmp_path, task_of):
+    for name in ("cat", "dog"):
+        class_folders(tmp_path / "deep" / name, 1, 5)
+    assert task_of(tmp_path / "deep").classes == ("cat", "dog")
 
 
 def test_a_class_called_train_is_a_class(data, task_of):
@@ -226,10 +251,10 @@ def _raises(task_of, path, message, **options):
 
 
 def test_folders_that_cannot_be_trained_on_are_refused_at_once(tmp_path, task_of, monkeypatch):
-    monkeypatch.setattr(data_cache, "decode", None)
+    monkeypatch.setattr(chunks, "decode", None)
     _raises(task_of, tmp_path / "none", "none', which does not exist")
     (tmp_path / "file").touch()
-    _raises(task_of, tmp_path / "file", "file', which cannot be read: not a directory")
+    _raises(task_of, tmp_path / "file", "file' of task.path cannot be read: not a directory")
     good(tmp_path / "x.png")
     (tmp_path / "flat").mkdir()
     good(tmp_path / "flat" / "x.png")
@@ -262,7 +287,7 @@ def test_folders_beside_those_of_splits_are_refused(tmp_path, task_of):
     _raises(task_of, tmp_path / "c", "holds train/ and raw/; leave only train/, valid/ and test/ there")
     for folder in ("train", "valid", "val"):
         class_folders(tmp_path / "d" / folder, 2)
-    _raises(task_of, tmp_path / "d", "holds valid/ and val/; keep one of them")
+    _raises(task_of, tmp_path / "d", "holds val/ and valid/; keep one of them")
 
 
 @pytest.mark.parametrize(
@@ -285,6 +310,84 @@ def test_options_out_of_range_are_refused(task_of, options, message):
         task_of(**options)
 
 
+def test_a_folder_that_cannot_be_read_is_named(data, task_of, monkeypatch):
+    (data / "class 1" / "deep").mkdir()
+    scandir = os.scandir
+
+    def refusing(path="."):
+        if str(path).endswith("deep"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(
+        BadReference, match=r"the folder '.*class 1/deep' of task.path cannot be read: permission denied"
+    ):
+        task_of()
+
+
+def test_a_class_of_files_of_another_kind_says_so(data, task_of):
+    for n, path in enumerate((data / "class 1").iterdir()):
+        path.rename(path.with_suffix("" if n == 0 else ".HEIC"))
+    message = r"of class class 1: 10 files there, none of a kind that is read \(.heic, no extension\); add some"
+    with pytest.raises(BadReference, match=message):
+        task_of()
+
+
+def test_copies_of_an_image_are_in_one_split_only(data, task_of):
+    for image in sorted(data.glob("*/image [1-9].png")):
+        shutil.copy(image, image.with_name(f"copy of {image.name}"))
+    task = task_of()
+    told = [line for line in task.prepare() if "left out" in line]
+    bytes_of = {split: {(data / name).read_bytes() for name in _names(task, split)} for split in SPLITS}
+    used = sum(task.examples(split) for split in SPLITS)
+    assert used < 57, "else nothing was left out"
+    assert told[0].startswith(f"{57 - used} images left out, a copy of which validates or tests: class ")
+    assert not bytes_of["test"] & (bytes_of["train"] | bytes_of["valid"])
+    assert not bytes_of["valid"] & bytes_of["train"]
+    assert task.examples("test") == 12, "what tests is as it was cut"
+    assert sum(map(len, bytes_of.values())) == 30, "no image is lost"
+
+
+def test_a_training_image_that_tests_too_does_not_train(tmp_path, task_of):
+    class_folders(tmp_path / "split" / "train", 2, 10)
+    class_folders(tmp_path / "split" / "test", 2, 5, seed=1)
+    for label in range(2):
+        shutil.copy(
+            tmp_path / f"split/test/class {label}/image 0.png", tmp_path / f"split/train/class {label}/leak.png"
+        )
+    task = task_of(tmp_path / "split", broken_share=0)
+    assert task.examples("test") == 10
+    assert "2 images left out, a copy of which validates or tests: train/class 0/leak.png, train/class 1/leak.png" in [
+        *task.prepare()
+    ]
+    assert not [name for split in SPLITS for name in _names(task, split) if name.endswith("leak.png")]
+
+
+def test_a_class_of_copies_alone_is_refused(data, task_of):
+    for image in sorted((data / "class 2").iterdir())[1:]:
+        shutil.copy(data / "class 2" / "image 0.png", image)
+    with pytest.raises(BadReference, match=r"class 'class 2' has no image to train.* or copies of one another"):
+        _ = task_of().data
+
+
+def test_the_fingerprint_is_that_of_the_data_wherever_it_is(data, task_of, tmp_path):
+    first = task_of().fingerprint()
+    assert first == task_of(memory_share=0).fingerprint()
+    shutil.copytree(data, tmp_path / "moved", copy_function=shutil.copyfile)  # of another time
+    assert task_of(tmp_path / "moved").fingerprint() == first
+    code = f"from netwright.tasks.image_folder import image_folder as f; print(f({str(data)!r}, size=8).fingerprint())"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "home"), "PYTHONHASHSEED": "7"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == first
+    others = [task_of(split_seed=1).fingerprint(), task_of(train_limit=15).fingerprint()]
+    (data / "class 0" / "image 3.png").rename(data / "class 0" / "image x.png")
+    others.append(task_of().fingerprint())
+    (data / "class 0").rename(data / "class 00")
+    others.append(task_of().fingerprint())
+    assert len({first, *others}) == 5
+
+
 def test_names_that_are_no_text_do_no_harm(data, tmp_path):
     odd = os.fsencode(data) + b"/\xff\n"
     os.mkdir(odd)
@@ -296,3 +399,4 @@ def test_names_that_are_no_text_do_no_harm(data, tmp_path):
     assert lines[2] == "1 broken image skipped: 1 empty: \\udcff\\n/zero.png"
     assert task.classes[-1] == "\\udcff\\n"
     "".join((*lines, *task.classes)).encode()  # what a terminal wants
+    assert task.fingerprint()

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import typer
 
+from netwright.cli import options
 from netwright.core.errors import BadRunFile
 
 
 def export(
+    context: typer.Context,
     target: Path = typer.Argument(..., help="Folder of a run, or of trainings within it."),
     out: Path = typer.Option(..., help="Folder to write."),
     trial: int = typer.Option(None, help="The trained network of this trial; by default the one trained last."),
@@ -17,16 +19,18 @@ def export(
 ) -> None:
     """Write source, weights, program, preprocessing, metrics, model card and drawing, and check them all.
 
+    --task.path says where the images are now, when they were moved since the training.
     A fresh process loads what was written and repeats the test; on any difference nothing is left at --out.
     """
-    from netwright import trainings
+    from netwright import run_folder, trainings
     from netwright.run import Run
     from netwright.session import short
 
-    folder, training = target, None
-    if target.name.startswith(trainings.PREFIX):
-        folder, training = target.parent, target.name
-    if not folder.is_dir():
-        raise BadRunFile(f"there is no folder {folder}; give the folder that a search or a training wrote to")
-    path = Run(folder).export(out, trial=trial, training=training, onnx=onnx)
+    target = target.absolute()
+    if not target.is_dir():
+        raise BadRunFile(f"there is no folder {short(target)}; give the folder that a search or a training wrote to")
+    is_training = run_folder.holds_run(target) and trainings.are_in(run_folder.open_table(target, "read"))
+    folder, training = (target.parent, target.name) if is_training else (target, None)
+    task = options.tables(context.obj.pairs, ("task",)).get("task")
+    path = Run(folder).export(out, trial=trial, training=training, onnx=onnx, task=task)
     typer.echo(f"export: {short(path)}")

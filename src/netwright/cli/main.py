@@ -15,7 +15,10 @@ from netwright.cli import export, options, predict, report, search, show, status
 from netwright.cli import list as list_command
 from netwright.core.errors import NetwrightError
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG)
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENAMETOOLONG, errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+)
 
 app = typer.Typer(
     help="Neural architecture search that survives any crash and ends with a drawn, tested network.",
@@ -40,7 +43,7 @@ def version(
     show_version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
     """Neural architecture search that survives any crash and ends with a drawn, tested network."""
-    if context.obj and context.invoked_subcommand not in ("search", "train", "show"):
+    if context.obj and context.invoked_subcommand not in ("search", "train", "export", "show"):
         options.tables(context.obj.pairs, ())  # refuses what would be ignored
     if show_version:
         typer.echo(__version__)

@@ -16,6 +16,4 @@ def report(
     from netwright.run import Run
 
     runs = [Run(folder).reported() for folder in folders]
-    place = out or folders[0] / "report"
-    place.mkdir(parents=True, exist_ok=True)
-    typer.echo(page.write(place, runs))
+    typer.echo(page.write(out or folders[0] / "report", runs))

@@ -37,15 +37,10 @@ def train(
     --task.OPTION say how and on what to train.
     """
     from netwright import run_folder
-    from netwright.run import Run
+    from netwright.run import TRAINED, Run
     from netwright.session import Drained
 
-    if trial is not None and top is not None:
-        raise BadRunFile("--trial and --top are both given; give one of them")
-    for name, value in (("--top", top), ("--repeats", repeats), ("--epochs", epochs)):
-        if value is not None and value < 1:
-            raise BadRunFile(f"{name} is {value}; it must be at least 1")
-    changes = options.tables(context.obj.pairs, ("space", "task", "evaluator", "executor", "final"))
+    changes = options.tables(context.obj.pairs, TRAINED)
     if skeleton is not None:
         changes.setdefault("space", {})["skeleton"] = skeleton
     kind, _, name = target.partition(":")

@@ -155,6 +155,14 @@ class Prepares(Protocol):
 
 
 @runtime_checkable
+class HasFingerprint(Protocol):
+    """Capability of a task: it can tell whether its data is what it was."""
+
+    def fingerprint(self) -> str:
+        """Equal for equal data and splits, wherever they are."""
+
+
+@runtime_checkable
 class ClassifiesImages(Protocol):
     """Capability of a task: its inputs are images of named classes, outputs (B, classes), targets (B,) int64."""
 

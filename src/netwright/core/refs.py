@@ -191,9 +191,16 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
 
 def _literal(node: ast.expr) -> Any:
     try:
-        return ast.literal_eval(node)
+        return _as_lists(ast.literal_eval(node))
     except ValueError:
         return ast.unparse(node)  # a bare word is a string
+
+
+def _as_lists(value: Any) -> Any:
+    """With lists for tuples, as a run file gives them back, so that the same words name the same run."""
+    if isinstance(value, list | tuple):
+        return [_as_lists(item) for item in value]
+    return {key: _as_lists(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _names(node: ast.Assign) -> list[str]:

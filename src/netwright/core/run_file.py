@@ -184,10 +184,15 @@ def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) 
         if section in PARTS:
             old = _as_table(section, new.get(section))
         new[section] = {**old, **options}
-    task = _as_table("task", new["task"]) if "task" in new else {}
-    if isinstance(task.get("path"), str):
-        new["task"] = {**task, "path": str(Path(task["path"]).expanduser().absolute())}  # a run can move, its data not
+    if "task" in new:
+        new["task"] = with_absolute_path(_as_table("task", new["task"]))
     return new
+
+
+def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a task with `path` made absolute: a run can be moved, its data is not."""
+    path = options.get("path")
+    return {**options, **({"path": str(Path(path).expanduser().absolute())} if isinstance(path, str) else {})}
 
 
 def read_io(text: str) -> IO:

@@ -13,29 +13,28 @@ import json
 import os
 import shutil
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import warnings
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from netwright.core.errors import NetwrightError
-from netwright.data.decode import BadImage, Form, decode
-from netwright.data.pixels import CachedPixels, sums_of
-from netwright.data.text import size_text
+from netwright.data.chunks import Encoded, decoded
+from netwright.data.decode import Form
+from netwright.data.duplicates import mislabeled
+from netwright.data.pixels import CachedPixels
+from netwright.data.text import counted, size_text
 
-VERSION = 1  # of the layout, and of what decoding makes of an image
-CHUNK = 8  # images that a thread decodes at a time
-THREADS = 16  # at most, so that no more than CHUNK * THREADS * 2 images are held
+VERSION = 2  # of the layout, and of what decoding makes of an image
+EVERY = 10.0  # seconds between words on how far decoding is
 SPARE = 1.02  # of the disk: sums, index, and what a file system needs for itself
 
-Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of the right form already
+Result = TypeVar("Result")
 
 
 class Source(Protocol):
@@ -49,10 +48,13 @@ class Source(Protocol):
         """Where an image comes from: a file's path within the data, or "test 17"."""
 
     def describe(self, positions: np.ndarray, /) -> Mapping[str, Any]:
-        """What tells these images from any others (paths, sizes, times of change), as JSON can hold it."""
+        """What tells these images from any others (paths, sizes, times of change), as JSON can hold it.
 
-    def faults(self, positions: np.ndarray, /) -> Mapping[int, str]:
-        """Positions of images that are not to be used although they may decode, each with a short reason."""
+        What is long, one entry per image, stands under "images".
+        """
+
+    def copies(self, positions: np.ndarray, /) -> list[list[int]]:
+        """Groups of positions whose images are equal byte by byte."""
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
         """The images at ascending positions, one after the other. Raises NetwrightError for damaged containers."""
@@ -67,6 +69,7 @@ class Cache:
         kept: Their positions in the source, ascending, shape (N,).
         skipped: Positions of the others, each with a short reason.
         notes: What was converted: positions by kind of conversion.
+        copies: Groups of positions of images of one class that are equal byte by byte.
         seconds: How long building it took; None: it was there.
     """
 
@@ -74,10 +77,14 @@ class Cache:
     kept: np.ndarray
     skipped: Mapping[int, str]
     notes: Mapping[str, tuple[int, ...]]
+    copies: tuple[tuple[int, ...], ...]
     seconds: float | None
 
 
-def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool) -> Cache:
+Steps = Generator[str, None, Cache]  # says how far it is, and returns the cache
+
+
+def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool) -> Steps:
     """The decoded images, from the cache or decoded now; of several processes, one decodes and the others wait.
 
     Args:
@@ -88,7 +95,8 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
         is_streamed: Read the file when images are taken instead of mapping it to memory.
 
     Raises:
-        NetwrightError: The folder cannot be written or has too little space; says how to give another.
+        NetwrightError: The folder cannot be written or has too little space, says how to give another; or an image
+            cannot be read now for what is no fault of its own.
     """
     content = {"version": VERSION, "form": asdict(form), "source": source.describe(positions)}
     chosen = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=16).hexdigest()
@@ -98,11 +106,29 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
         return cache
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_of(place)):
+        lock = FileLock(_lock_of(place))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield "another process decodes these images; waiting for it"
+            lock.acquire()
+        try:
             if cache := _opened(place, form, positions, is_streamed):
                 return cache
             _remove_leftovers(folder, _draft_of(place))
-            return _built(place, source, positions, form, is_streamed)
+            return (yield from _built(place, content, source, positions, form, is_streamed))
+        finally:
+            lock.release()
+
+
+def silently(steps: Generator[str, None, Result]) -> Result:
+    """What steps come to, without a word on the way."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 def disk_bytes(count: int, form: Form) -> int:
@@ -120,6 +146,7 @@ def _opened(
         sums = np.load(place / "sums.npy", allow_pickle=False)
         skipped = {int(position): str(reason) for position, reason in index["skipped"].items()}
         notes = {str(note): tuple(map(int, which)) for note, which in index["notes"].items()}
+        copies = tuple(tuple(map(int, group)) for group in index["copies"])
         expected = positions[~np.isin(positions, list(skipped))]
         if not np.array_equal(kept, expected) or len(kept) + len(skipped) != len(positions):
             return None
@@ -127,16 +154,20 @@ def _opened(
         pixels = CachedPixels(place / "images.raw", shape, sums, is_streamed)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError):
         return None
-    return Cache(pixels, kept, skipped, notes, seconds)
+    return Cache(pixels, kept, skipped, notes, copies, seconds)
 
 
-def _built(place: Path, source: Source, positions: np.ndarray, form: Form, is_streamed: bool) -> Cache:
+def _built(
+    place: Path, content: Mapping[str, Any], source: Source, positions: np.ndarray, form: Form, is_streamed: bool
+) -> Steps:
     start = time.monotonic()
     _check_space(place.parent, disk_bytes(len(positions), form))
     draft = _draft_of(place)
     try:
         draft.mkdir()
-        _fill(draft, source, positions, form)
+        with warnings.catch_warnings():  # entered once, before there are threads
+            warnings.filterwarnings("ignore", module="PIL")  # of metadata that nobody needs
+            yield from _fill(draft, content, source, positions, form)
         shutil.rmtree(place, ignore_errors=True)  # a damaged one
         draft.rename(place)
     finally:
@@ -147,15 +178,18 @@ def _built(place: Path, source: Source, positions: np.ndarray, form: Form, is_st
     return cache
 
 
-def _fill(draft: Path, source: Source, positions: np.ndarray, form: Form) -> None:
-    skipped = dict(source.faults(positions))
+def _fill(draft: Path, content: Mapping[str, Any], source: Source, positions: np.ndarray, form: Form) -> Iterator[str]:
+    groups = source.copies(positions)
+    skipped = mislabeled(groups, source.labels, source.name)
+    copies = [group for group in groups if group[0] not in skipped]
     good = positions[~np.isin(positions, list(skipped))]
     kept: list[int] = []
     sums = [np.empty((0, 2, form.channels), np.int64)]
     notes: dict[str, list[int]] = {}
     rest = iter(good.tolist())
+    told, done = time.monotonic(), 0
     with (draft / "images.raw").open("wb") as file:
-        for chunk in _decoded(source.images(good), form):
+        for chunk in decoded(source.images(good), form):
             _append(file, chunk.images)
             sums.append(chunk.sums)
             for (is_good, found), position in zip(chunk.outcomes, rest, strict=False):
@@ -165,55 +199,22 @@ def _fill(draft: Path, source: Source, positions: np.ndarray, form: Form) -> Non
                 kept.append(position)
                 for note in found:
                     notes.setdefault(note, []).append(position)
+            done += len(chunk.outcomes)
+            if time.monotonic() - told >= EVERY:
+                told = time.monotonic()
+                yield f"decoded {done:,} of {counted(len(good), 'image')}"
         file.flush()
         os.fsync(file.fileno())  # before the rename: a power loss must not leave a whole cache of zeros
     np.save(draft / "kept.npy", np.array(kept, np.int64))
     np.save(draft / "sums.npy", np.concatenate(sums))
-    (draft / "index.json").write_text(json.dumps({"skipped": skipped, "notes": notes}), encoding="utf-8")
+    about = {key: value for key, value in content["source"].items() if key != "images"}  # for people
+    index = {"source": about, "form": asdict(form), "images": len(kept)}
+    index |= {"skipped": skipped, "notes": notes, "copies": copies}
+    (draft / "index.json").write_text(json.dumps(index), encoding="utf-8")
 
 
 def _append(file: BinaryIO, images: np.ndarray) -> None:
     file.write(np.ascontiguousarray(images).data)
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Images (k, H, W, C) with their sums, and of all that were given whether it is among them, and notes or reason."""
-
-    images: np.ndarray
-    sums: np.ndarray
-    outcomes: list[tuple[bool, tuple[str, ...]]]
-
-
-def _decoded(images: Iterator[Encoded], form: Form) -> Iterator[_Chunk]:
-    """The images in order, decoded by threads a bounded number ahead."""
-    threads = min(os.cpu_count() or 1, THREADS)
-    ahead: deque[Future[_Chunk]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        while encoded := list(islice(images, CHUNK)):
-            ahead.append(pool.submit(_decode_chunk, encoded, form))
-            if len(ahead) == 2 * threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _decode_chunk(encoded: list[Encoded], form: Form) -> _Chunk:
-    images: list[np.ndarray] = []
-    outcomes: list[tuple[bool, tuple[str, ...]]] = []
-    for one in encoded:
-        try:
-            image, notes = (one, ()) if isinstance(one, np.ndarray) else decode(one, **asdict(form))
-        except BadImage as error:
-            outcomes.append((False, (str(error),)))
-            continue
-        images.append(image)
-        outcomes.append((True, notes))
-    block = np.stack(images) if images else np.empty((0, form.height, form.width, form.channels), np.uint8)
-    return _Chunk(block, sums_of(block), outcomes)
 
 
 def _check_space(folder: Path, needed: int) -> None:
@@ -237,7 +238,7 @@ def _remove_leftovers(folder: Path, own: Path) -> None:
     """What builds that were killed left: unfinished folders whose lock nobody holds."""
     for draft in folder.glob("*.building"):
         with suppress(Timeout), nullcontext() if draft == own else FileLock(_lock_of(draft), timeout=0):
-            shutil.rmtree(draft)
+            shutil.rmtree(draft, ignore_errors=True)  # another build may be at it
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.hub import HubImages, check_datasets, fetch
 from netwright.data.images import Augmentation, ImageClassification, stratified_order
+from netwright.data.options import check_least, check_limit
 from netwright.data.parquet import ParquetImages, read_columns
-from netwright.data.preparation import Keeping, Selection, check_least, image_task
-from netwright.data.splitting import Parts, check_classes, check_limit, limited
+from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.splitting import Parts, check_classes, limited
 
 FORM = Form(3, 32, 32)
 JPEG = b"\xff\xd8\xff"  # how such a file begins; the originals are PNG

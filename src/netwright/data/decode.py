@@ -7,6 +7,7 @@ the wanted size is not resampled.
 
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -40,12 +41,22 @@ ANIMATED = "reduced to the first of several frames"
 CLEAR = "put on white where transparent"
 MISNAMED = "read by content, not by extension"
 
+# what mends without touching the image, so that it must not be taken for broken
+SYSTEM_FAULTS = (
+    *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+)
+
 ORIENTATION = 0x0112  # EXIF tag
 WHITES = (1.0, 255.0, 65535.0, 2.0**32 - 1)  # of images of floats, which do not say theirs
 
 
 class BadImage(Exception):
     """An image that cannot be used; the message is a short reason."""
+
+
+class SystemFault(BadImage):
+    """What is no fault of the image and may be mended without touching it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,7 @@ def decode(
 
     Raises:
         BadImage: No image, empty, truncated, above Pillow's pixel limit, or damaged in any other way.
+        SystemFault: It may not be read, or memory is short.
     """
     try:
         if isinstance(source, Path):
@@ -94,6 +106,8 @@ def decode(
     except UnidentifiedImageError:
         raise BadImage("not an image") from None
     except Exception as error:  # decoders that are fed damaged bytes raise whatever they stumble over
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in SYSTEM_FAULTS):
+            raise SystemFault((getattr(error, "strerror", "") or "out of memory").lower()) from error
         raise BadImage(_reason(error)) from error
 
 
@@ -125,13 +139,15 @@ def _decoded(image: Any, source: Path | bytes, form: Form) -> tuple[np.ndarray, 
         image = _eight_bits(image)
         notes.append(DEEP)
     elif image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image, is_clear = _on_white(image)
+        image, is_clear = _with_alpha(image)
         notes += [CLEAR] * is_clear
     mode = "L" if form.channels == 1 else "RGB"
-    if image.mode != mode:
+    if image.mode not in (mode, "RGBA"):
         image = (image.convert("RGB") if image.mode == "CMYK" else image).convert(mode)
     if image.size != (form.width, form.height):
         image = _resized(image, form)
+    if image.mode == "RGBA":  # only now: on white it is three images of this size
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").convert(mode)
     return np.asarray(image).reshape(form.height, form.width, form.channels), tuple(notes)
 
 
@@ -156,7 +172,7 @@ def _resized(image: Any, form: Form) -> Any:
         box = (max(left, 0), max(top, 0), min(left + width, image.width), min(top + height, image.height))
         return image.resize(target, Image.Resampling.BILINEAR, box)
     size = (max(round(image.width * min(scales)), 1), max(round(image.height * min(scales)), 1))
-    padded = Image.new(image.mode, target)
+    padded = Image.new(image.mode, target, "black")
     place = ((form.width - size[0]) // 2, (form.height - size[1]) // 2)
     padded.paste(image.resize(size, Image.Resampling.BILINEAR), place)
     return padded
@@ -171,7 +187,7 @@ def _orientation(image: Any) -> int:
 
 def _eight_bits(image: Any) -> Any:
     """Scale so that white stays white: Pillow's own conversion would clip at 255."""
-    values = np.asarray(image).astype(np.float64)
+    values = np.asarray(image).astype(np.float32)  # 16 bits exactly; of 32 more than becomes of them
     if not np.isfinite(values).all():
         raise BadImage("has pixels that are no numbers")
     top = values.max()
@@ -182,12 +198,12 @@ def _eight_bits(image: Any) -> Any:
     return Image.fromarray(np.rint(np.clip(values, 0, None) * (255 / white)).astype(np.uint8))
 
 
-def _on_white(image: Any) -> tuple[Any, bool]:
-    """Without its transparency, and whether any was visible."""
+def _with_alpha(image: Any) -> tuple[Any, bool]:
+    """With transparency as a channel, if any is visible, and whether it is."""
     image = image.convert("RGBA")
     if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB"), False
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB"), True
+    return image, True
 
 
 def _family(name: str) -> str:

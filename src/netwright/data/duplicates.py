@@ -1,6 +1,6 @@
-"""Mislabeled files: the same bytes under two classes, so that at least one label is wrong.
+"""Files that are equal byte by byte: mislabeled when they stand in two classes, copies of one image when in one.
 
-Only files whose size occurs in another class too are read: first a piece of each, then, where that agrees, the whole.
+Only files whose size occurs twice are read: first a piece of each, then, where that agrees, the whole.
 """
 
 from __future__ import annotations
@@ -12,33 +12,43 @@ from pathlib import Path
 
 import numpy as np
 
+from netwright.data.text import shortened
+
 PIECE = 4096  # bytes at the end, where compressed images differ first
 
 
-def mislabeled(paths: Sequence[Path], sizes: Sequence[int], labels: np.ndarray) -> list[list[int]]:
-    """Groups of places of files that are equal byte by byte and stand in at least two classes; empty files are none.
+def equal_files(paths: Sequence[Path], sizes: Sequence[int]) -> list[list[int]]:
+    """Groups of places of files that are equal byte by byte, each ascending; empty files are none.
 
     Args:
         paths: The files.
         sizes: In bytes.
-        labels: Their classes, shape (N,).
     """
-    groups = _disputed([range(len(paths))], lambda n: sizes[n] or None, labels)
-    groups = _disputed(groups, lambda n: _piece(paths[n], sizes[n]), labels)
-    return sorted(_disputed(groups, lambda n: _digest(paths[n]), labels))
+    groups = _parted([range(len(paths))], lambda n: sizes[n] or None)
+    groups = _parted(groups, lambda n: _piece(paths[n], sizes[n]))
+    return sorted(_parted(groups, lambda n: _digest(paths[n])))
 
 
-def _disputed(
-    groups: Iterable[Iterable[int]], key: Callable[[int], Hashable | None], labels: np.ndarray
-) -> list[list[int]]:
-    """The groups parted by key, as far as they are of several classes; without the places that have no key."""
+def mislabeled(groups: Sequence[Sequence[int]], labels: np.ndarray, name: Callable[[int], str]) -> dict[int, str]:
+    """What is wrong with every member of those groups of equal images that stand in several classes."""
+    found = {}
+    for group in groups:
+        for member in group:
+            other = next((m for m in group if labels[m] != labels[member]), None)
+            if other is not None:
+                found[member] = f"mislabeled: the same bytes as {shortened(name(other))}"
+    return found
+
+
+def _parted(groups: Iterable[Iterable[int]], key: Callable[[int], Hashable | None]) -> list[list[int]]:
+    """The groups parted by key, as far as two or more agree; without the places that have no key."""
     found = []
     for group in groups:
         parted = defaultdict(list)
         for place in group:
             parted[key(place)].append(place)
         parted.pop(None, None)
-        found += [part for part in parted.values() if len(set(labels[part].tolist())) > 1]
+        found += [part for part in parted.values() if len(part) > 1]
     return found
 
 

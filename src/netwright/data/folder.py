@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from netwright.core.errors import BadReference
 from netwright.data.decode import EXTENSIONS
-from netwright.data.duplicates import mislabeled
+from netwright.data.duplicates import equal_files
 from netwright.data.text import counted, listed, shortened
 
 
@@ -36,19 +37,14 @@ class FolderImages:
 
     def describe(self, positions: np.ndarray, /) -> Mapping[str, Any]:
         """Root, and path, size and time of change of every file."""
-        files = [(self.names[p], *self._state(p)) for p in positions.tolist()]
-        return {"kind": "folder", "root": str(self.root.resolve()), "files": files}
+        images = [(self.names[p], *self._state(p)) for p in positions.tolist()]
+        return {"kind": "folder", "root": str(self.root.resolve()), "images": images}
 
-    def faults(self, positions: np.ndarray, /) -> Mapping[int, str]:
-        """Files that are equal byte by byte but stand in different classes."""
+    def copies(self, positions: np.ndarray, /) -> list[list[int]]:
+        """Groups of files that are equal byte by byte."""
         places = positions.tolist()
-        sizes = [self._state(p)[0] for p in places]
-        found = {}
-        for group in mislabeled([self.root / self.names[p] for p in places], sizes, self.labels[positions]):
-            for member in group:
-                other = next(m for m in group if self.labels[places[m]] != self.labels[places[member]])
-                found[places[member]] = f"mislabeled: the same bytes as {shortened(self.names[places[other]])}"
-        return found
+        files, sizes = [self.root / self.names[p] for p in places], [self._state(p)[0] for p in places]
+        return [[places[n] for n in group] for group in equal_files(files, sizes)]
 
     def images(self, positions: np.ndarray) -> Iterator[Path]:
         """The files."""
@@ -86,13 +82,24 @@ def find(folder: Path) -> Found:
     classes: dict[str, list[str]] = {}
     for name in subfolders(folder):
         files = [os.path.join(name, below) for below in _files(folder / name)]
-        classes[name] = [f for f in files if os.path.splitext(f)[1].lower() in EXTENSIONS]
-        ignored += [f for f in files if os.path.splitext(f)[1].lower() not in EXTENSIONS]
+        classes[name] = [f for f in files if _is_image(f)]
+        ignored += [f for f in files if not _is_image(f)]
     if not classes:
         raise BadReference(f"{folder} holds no folders; put the images of each class in a folder named after the class")
-    if empty := [shortened(name) for name, files in classes.items() if not files]:
-        raise BadReference(f"no images in {folder} of class {listed(empty)}; add some or remove the folder")
+    if empty := [name for name, files in classes.items() if not files]:
+        named = listed([shortened(name) for name in empty]) + _others(empty[0], ignored)
+        raise BadReference(f"no images in {folder} of class {named}; add some or remove the folder")
     return Found(classes, ignored)
+
+
+def common_folders(folder: Path, names: Sequence[str]) -> list[str]:
+    """What folders all of those in a folder have in common; nothing when there are images beside them."""
+    common = set(subfolders(folder / names[0]))
+    for name in names:
+        common &= set(subfolders(folder / name))
+        if not common or any(_is_image(entry) for entry in os.listdir(folder / name)):
+            return []
+    return sorted(common)
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -103,8 +110,7 @@ def subfolders(folder: Path) -> list[str]:
     except FileNotFoundError:
         raise BadReference(f"task.path is {str(folder)!r}, which does not exist; give a folder of images") from None
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise BadReference(f"task.path is {str(folder)!r}, which cannot be read: {reason}") from None
+        raise _unreadable(error, folder) from None
 
 
 def remark(ignored: list[str]) -> tuple[str, ...]:
@@ -119,7 +125,7 @@ def remark(ignored: list[str]) -> tuple[str, ...]:
 def _files(folder: Path) -> list[str]:
     """Paths below the folder, ascending; links are followed, each folder once."""
     seen, found = set(), []
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         if (real := os.path.realpath(place)) in seen:
             folders.clear()
             continue
@@ -128,6 +134,28 @@ def _files(folder: Path) -> list[str]:
         below = os.path.relpath(place, folder)
         found += [os.path.normpath(os.path.join(below, name)) for name in files if not _is_hidden(name)]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error, error.filename)
+
+
+def _unreadable(error: OSError, folder: Path | str) -> BadReference:
+    reason = (error.strerror or str(error)).lower()
+    return BadReference(f"the folder {str(folder)!r} of task.path cannot be read: {reason}; mend that or take it out")
+
+
+def _others(name: str, ignored: Sequence[str]) -> str:
+    """What is in a class's folder instead of images."""
+    kinds = Counter(os.path.splitext(file)[1].lower() for file in ignored if file.startswith(name + os.sep))
+    if not kinds:
+        return ""
+    named = listed([shortened(kind) or "no extension" for kind, _ in kinds.most_common()])
+    return f": {counted(kinds.total(), 'file')} there, none of a kind that is read ({named})"
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in EXTENSIONS
 
 
 def _is_hidden(name: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from netwright.core.errors import MissingCapability, NetwrightError
-from netwright.data.cache import Encoded
+from netwright.data.chunks import Encoded
 from netwright.data.text import row_name
 
 ROWS = 32  # read at a time
@@ -52,9 +52,9 @@ class HubImages:
         prints = {name: split._fingerprint for name, split in self.splits.items()}  # no public name
         return {"kind": "datasets", "column": self.image, "fingerprints": prints}
 
-    def faults(self, _positions: np.ndarray, /) -> Mapping[int, str]:
+    def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
         """None: published data is taken as it is."""
-        return {}
+        return []
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
         """The encoded images, read a few rows at a time."""
@@ -70,7 +70,8 @@ class HubImages:
 
 def check_datasets(name: str) -> None:
     """Raise MissingCapability unless `datasets` is installed, which would fetch `name`."""
-    if importlib.util.find_spec("datasets") is None:
+    found = importlib.util.find_spec("datasets")
+    if found is None or found.origin is None:  # a folder of that name in the working directory has no origin
         raise MissingCapability(
             f'fetching {name} needs the package datasets: pip install "netwright[datasets]", '
             f"or give a folder of its parquet files as task.path"
@@ -83,8 +84,8 @@ def fetch(name: str, image: str, label: str) -> HubImages:
     Raises:
         NetwrightError: It cannot be fetched; says why.
     """
-    datasets = importlib.import_module("datasets")
     try:
+        datasets = importlib.import_module("datasets")
         loaded = datasets.load_dataset(name)
         undecoded = datasets.Image(decode=False)
         return HubImages({s: loaded[s].cast_column(image, undecoded) for s in ("train", "test")}, image, label)

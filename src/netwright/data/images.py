@@ -6,6 +6,8 @@ as a whole and with channels last throughout, so that every step runs along whol
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +25,7 @@ from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 
 CHUNK = 2**22  # bytes that are measured at a time
+LEAST_SD = 1 / 255  # one level
 
 
 class Pixels(Protocol):
@@ -79,7 +82,7 @@ class ImageSplits:
         labels: Of all images, int64, shape (N,).
         positions: Of "train", "valid", "train+valid" and "test": places in `pixels` and `labels`.
         mean: Of the training pixels, per channel, in [0, 1].
-        sd: Likewise, at least 1e-6.
+        sd: Likewise, at least 1/255: a channel that hardly varies is not blown up.
         names: Where image n comes from.
         caveats: Sentences to stand beside any accuracy on this data.
     """
@@ -106,7 +109,7 @@ class ImageSplits:
         """Measure mean and deviation on `train`, and join train and valid for final training."""
         mean, sd = pixels.moments(train)
         positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
-        means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, 1e-6).tolist())
+        means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, LEAST_SD).tolist())
         return ImageSplits(pixels, labels, positions, means, sds, names, caveats)
 
     def examples(self, split: Split) -> int:
@@ -205,6 +208,17 @@ class ImageClassification:
         """Where images of a split come from."""
         return [self.data.names(place) for place in self._places(split, positions).tolist()]
 
+    def fingerprint(self) -> str:
+        """Tells this data from any other: of names, classes, splits and mean pixels, wherever the images are."""
+        means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in the digits behind
+        measured = (self.classes, means)
+        digest = hashlib.blake2b(json.dumps(measured).encode(), digest_size=16)
+        for split in ("train", "valid", "test"):
+            places = self.data.positions[split]
+            named = [(self.data.names(p), int(self.data.labels[p])) for p in places.tolist()]
+            digest.update(json.dumps([split, named]).encode())
+        return digest.hexdigest()
+
     def caveats(self) -> tuple[str, ...]:
         """What is to be known beside any accuracy on this data."""
         return self.data.caveats
@@ -220,8 +234,15 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
     """
     rng = seeds.rng_for(seed, seeds.SPLIT)
     order = rng.permutation(len(labels))
-    places = np.empty(len(labels))  # within its class, from 0 to 1
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        places[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    _, number, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    places = (ranks(labels, order) + rng.random(len(counts))[number]) / counts[number]  # from 0 to 1 in each class
     return np.argsort(places, kind="stable")
+
+
+def ranks(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The how-manieth of its class, from 0, each of the images (N,) is in that order."""
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    _, counts = np.unique(labels, return_counts=True)
+    result = np.empty(len(labels), np.int64)
+    result[by_class] = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return result

@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.parquet
 
 from netwright.core.errors import BadReference, NetwrightError
-from netwright.data.cache import Encoded
+from netwright.data.chunks import Encoded
 from netwright.data.text import counted, row_name, shortened
 
 ROWS = 32  # read at a time
@@ -53,9 +53,9 @@ class ParquetImages:
         files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in self._all]
         return {"kind": "parquet", "column": self.image, "files": files}
 
-    def faults(self, _positions: np.ndarray, /) -> Mapping[int, str]:
+    def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
         """None: published data is taken as it is."""
-        return {}
+        return []
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
         """The encoded images, read a few rows at a time. Raises NetwrightError for a damaged file."""

@@ -68,6 +68,8 @@ class CachedPixels:
 
 def sums_of(images: np.ndarray) -> np.ndarray:
     """What `CachedPixels` wants to know of uint8 images (N, H, W, C): exact sums, int64, shape (N, 2, C)."""
-    count, *_, channels = images.shape
-    values = images.reshape(count, -1, channels).transpose(0, 2, 1).astype(np.float64, order="C")  # (N, C, H W)
-    return np.stack((values.sum(2), np.einsum("ncp,ncp->nc", values, values)), 1).astype(np.int64)
+    count, height, width, channels = images.shape
+    values = images.reshape(count, height * width, channels).transpose(0, 2, 1).astype(np.uint16, order="C")
+    total = values.sum(2, dtype=np.int64)  # (N, C)
+    np.square(values, out=values)  # of 255 fits 16 bits
+    return np.stack((total, values.sum(2, dtype=np.int64)), 1)

@@ -15,10 +15,11 @@ import psutil
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import cache
-from netwright.data.cache import Cache, Source
+from netwright.data.cache import Cache, Source, Steps
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits
-from netwright.data.splitting import Parts, check_classes
+from netwright.data.options import check_least
+from netwright.data.splitting import Parts, check_classes, once
 from netwright.data.text import counted, listed, shortened, size_text
 
 
@@ -91,13 +92,6 @@ def image_task(
     return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare)
 
 
-def check_least(**least: tuple[float, float]) -> None:
-    """Raise BadReference for an option, given as (value, least value), that is too small."""
-    for name, (value, smallest) in least.items():
-        if value < smallest:
-            raise BadReference(f"task.{name} is {value}; it must be at least {smallest}")
-
-
 def check_augmentation(how: Augmentation, form: Form) -> None:
     """Raise BadReference for an augmentation that does not fit the size of the images."""
     check_least(padding=(how.padding, 0), cutout=(how.cutout, 0))
@@ -117,13 +111,13 @@ class _Prepared:
         return self.make_selection()
 
     def load(self) -> ImageSplits:
-        return self._splits(self._open())
+        return self._splits(cache.silently(self._open()))
 
     def prepare(self) -> Iterator[str]:
         yield self._estimate()
         yield from self.selection.remarks
         yield from self.selection.caveats
-        opened = self._open()
+        opened = yield from self._open()
         if opened.seconds is None:
             yield "found in the cache"
         else:
@@ -141,11 +135,12 @@ class _Prepared:
             f"{self.keeping.folder}, shared by all workers, {way}"
         )
 
-    def _open(self) -> Cache:
+    def _open(self) -> Steps:
         """Raises NetwrightError when too many images are broken."""
         chosen = self.selection.parts.chosen
         is_streamed = self.keeping.is_streamed(cache.disk_bytes(len(chosen), self.form))
-        opened = cache.open_or_build(self.selection.source, chosen, self.form, self.keeping.folder, is_streamed)
+        steps = cache.open_or_build(self.selection.source, chosen, self.form, self.keeping.folder, is_streamed)
+        opened = yield from steps
         broken, most = len(opened.skipped), self.keeping.broken_share
         if broken > most * len(chosen):
             raise NetwrightError(
@@ -160,6 +155,11 @@ class _Prepared:
             yield f"{counted(len(positions), 'image')} {note}: {listed([shortened(name(p)) for p in positions])}"
         if opened.skipped:
             yield f"{counted(len(opened.skipped), 'broken image')} skipped: {self._named_faults(opened)}"
+        kept = self._kept(opened)
+        left_out = np.setdiff1d(kept.chosen, once(kept, opened.copies).chosen).tolist()
+        if left_out:
+            named = listed([shortened(name(p)) for p in left_out])
+            yield f"{counted(len(left_out), 'image')} left out, a copy of which validates or tests: {named}"
 
     def _named_faults(self, opened: Cache) -> str:
         """By kind: what stands before the colon of a reason; what stands behind it is told of each image."""
@@ -169,13 +169,15 @@ class _Prepared:
             kinds[kind].append(shortened(name(position)) + (f" ({shortened(detail)})" if detail else ""))
         return "; ".join(f"{len(found):,} {kind}: {listed(found)}" for kind, found in sorted(kinds.items()))
 
+    def _kept(self, opened: Cache) -> Parts:
+        parts = self.selection.parts
+        return Parts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
+
     def _splits(self, opened: Cache) -> ImageSplits:
         selection, kept = self.selection, opened.kept
-        left = Parts(
-            *(p[np.isin(p, kept)] for p in (selection.parts.train, selection.parts.valid, selection.parts.test))
-        )
-        if opened.skipped:
-            mend = "its images are broken: mend them or take the class out"
+        left = once(self._kept(opened), opened.copies)
+        if opened.skipped or opened.copies:
+            mend = "its images are broken, or copies of one another: mend them or take the class out"
             check_classes(left, selection.source.labels, selection.classes, mend)
         rows = (np.searchsorted(kept, p) for p in (left.train, left.valid, left.test))
         train, valid, test = rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from netwright.core.errors import BadReference
-from netwright.data.images import stratified_order
+from netwright.data.images import ranks, stratified_order
 from netwright.data.text import counted, shortened
 
 
@@ -67,20 +67,16 @@ def limited(parts: Parts, labels: np.ndarray, limit: int | None, seed: int) -> P
     )
 
 
-def checked_shares(valid: float, test: float) -> dict[str, float]:
-    """Both shares by split. Raises BadReference unless they are shares and leave something to train on."""
-    for name, share in (("valid", valid), ("test", test)):
-        if not 0 < share < 1:
-            raise BadReference(f"task.{name} is {share}; it must be a share of the images, between 0 and 1")
-    if valid + test >= 1:
-        raise BadReference(f"task.valid and task.test are {valid} and {test}; their sum must be below 1")
-    return {"valid": valid, "test": test}
+def once(parts: Parts, copies: Sequence[Sequence[int]]) -> Parts:
+    """The parts with the copies of an image in one only: what tests does not validate, and neither of them trains.
 
-
-def check_limit(limit: int | None, classes: int) -> None:
-    """Raise BadReference for a `train_limit` that leaves a class without an image to validate or to test."""
-    if limit is not None and limit < 5 * classes:
-        raise BadReference(f"task.train_limit is {limit}; it must be at least {5 * classes}, five images per class")
+    Args:
+        parts: Positions by split.
+        copies: Groups of positions of equal images.
+    """
+    valid = parts.valid[~np.isin(parts.valid, _copies_of(parts.test, copies))]
+    held = np.concatenate((parts.valid, parts.test))
+    return Parts(parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid, parts.test)
 
 
 def check_classes(parts: Parts, labels: np.ndarray, classes: Sequence[str], mend: str) -> None:
@@ -97,7 +93,7 @@ def _cut(positions: np.ndarray, labels: np.ndarray, share: float, seed: int) -> 
     own = labels[positions]
     counts = np.bincount(own)
     wanted = np.clip(np.rint(share * counts), 1, np.maximum(counts - 1, 1))
-    is_cut = _ranks(own, stratified_order(own, seed)) < wanted[own]
+    is_cut = ranks(own, stratified_order(own, seed)) < wanted[own]
     return positions[~is_cut], positions[is_cut]
 
 
@@ -105,14 +101,10 @@ def _beginning(positions: np.ndarray, labels: np.ndarray, limit: int, seed: int)
     """The first so many in stratified order, one of each class before all others."""
     own = labels[positions]
     order = stratified_order(own, seed)
-    is_later = _ranks(own, order)[order] > 0
+    is_later = ranks(own, order)[order] > 0
     return np.sort(positions[order[np.argsort(is_later, kind="stable")][:limit]])
 
 
-def _ranks(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The how-manieth of its class each image is, in that order."""
-    ranks = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        ranks[members] = np.arange(len(members))
-    return ranks
+def _copies_of(positions: np.ndarray, copies: Sequence[Sequence[int]]) -> list[int]:
+    there = set(positions.tolist())
+    return [position for group in copies if not there.isdisjoint(group) for position in group]

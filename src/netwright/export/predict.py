@@ -56,11 +56,10 @@ def predict(folder: Path | str, images: Sequence[Path], *, batch: int = 64) -> I
 
 def _predictions(network: nn.Module, form: Preprocessing, files: list[Path], batch: int) -> Iterator[Prediction]:
     for start in range(0, len(files), batch):
-        read = {path: _read(path, form) for path in files[start : start + batch]}
-        pixels = [image for image in read.values() if isinstance(image, np.ndarray)]
+        read = [(path, _read(path, form)) for path in files[start : start + batch]]
+        pixels = [image for _, image in read if isinstance(image, np.ndarray)]
         found = iter(_classify(network, form, np.stack(pixels)) if pixels else [])
-        for path in files[start : start + batch]:
-            image = read[path]
+        for path, image in read:
             yield Prediction(path, fault=image) if isinstance(image, str) else Prediction(path, *next(found))
 
 

@@ -53,6 +53,7 @@ class ReportedRun:
         workers: How many worked at a time; None: not known.
         command: That started the search.
         versions: Of Python, packages and system, as they were then.
+        caveats: Sentences to stand beside any accuracy on its data.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ReportedRun:
     workers: int | None = None
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
 
     @property
     def data(self) -> RunData:
@@ -182,6 +184,7 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
     if run.workers and run.hours:
         listed.append(("workers busy", f"{curves.utilization(run.trials, run.workers, run.hours * 3600):.0%}"))
     note = "" if line else "No trial has succeeded yet." if run.trials else "No trial has finished yet."
+    note = " ".join([note, *(f"Note: {caveat}." for caveat in run.caveats)]).strip()
     return markup.section(f"Result{whose}", note, markup.tiles(listed))
 
 

@@ -86,9 +86,9 @@ def verdict(finals: Sequence[Final], is_minimized: bool) -> str:
         finals: Of one search.
         is_minimized: Lower is better.
     """
-    pairs = [(found, rival) for found in finals if not found.reference and (rival := _rival(found, finals))]
+    pairs = [(found, rival) for found in _searched(finals) if (rival := _rival(found, finals))]
     if not pairs:
-        if not finals:
+        if not _searched(finals):
             return ""
         return "Nothing of similar size was trained the same way, so these numbers do not say whether the search paid."
     found, rival = min(pairs, key=lambda pair: _is_untested(pair[0]))
@@ -181,8 +181,7 @@ def _rival(found: Final, finals: Sequence[Final]) -> Final | None:
         if final.reference
         and final.label == trainings.RESIDUAL
         and final.metric == found.metric
-        # its setting has the length of training, and no scale of a cell
-        and f"{found.setting}, ".startswith(f"{final.setting}, ")
+        and final.way == found.way
         and 1 / SIMILAR <= final.params / max(found.params, 1) <= SIMILAR
     ]
     return min(rivals, key=lambda final: abs(final.params - found.params), default=None)
@@ -198,6 +197,11 @@ def _standard_error(one: Final, other: Final) -> float | None:
     if tested is not None:
         variance += sum(final.mean * (1 - final.mean) for final in (one, other)) / len(tested.targets)
     return math.sqrt(variance)
+
+
+def _searched(finals: Sequence[Final]) -> list[Final]:
+    """Networks that a search found: whether it paid is not for published ones to say."""
+    return [final for final in finals if not final.reference and final.trial_id is not None]
 
 
 def _is_untested(final: Final) -> bool:

@@ -16,8 +16,9 @@ from netwright.data import archive
 from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.preparation import Keeping, Selection, check_least, image_task
-from netwright.data.splitting import check_classes, check_limit, checked_shares, completed, limited
+from netwright.data.options import check_least, check_limit, checked_shares
+from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.splitting import check_classes, completed, limited
 
 LAYOUTS = {
     "train": ("x_train", "y_train"),
@@ -83,7 +84,9 @@ def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | 
             f"{names[0]} and {names[1]} of {path} are {heads[names[0]].shape} and {heads[names[1]].shape}; "
             f"all images must have one size and the channels in one place"
         )
-    found = {split: _labels(path, label, heads[images].shape[0]) for split, (images, label) in layout.items()}
+    found = {
+        split: _labels(path, label, heads[label], heads[images].shape[0]) for split, (images, label) in layout.items()
+    }
     classes = _classes(path, found)
     labels = np.concatenate(list(found.values()))
     stops = np.cumsum([len(part) for part in found.values()])
@@ -127,10 +130,10 @@ def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
     return (shape[2], shape[3], shape[1], True) if is_first else (shape[1], shape[2], shape[3], False)
 
 
-def _labels(path: Path, name: str, count: int) -> np.ndarray:
+def _labels(path: Path, name: str, head: Head, count: int) -> np.ndarray:
+    if head.shape not in ((count,), (count, 1)):
+        raise BadReference(f"{name} of {path} has the shape {head.shape}; it must be ({count},), one label per image")
     values = archive.read(path, name)
-    if values.shape not in ((count,), (count, 1)):
-        raise BadReference(f"{name} of {path} has the shape {values.shape}; it must be ({count},), one label per image")
     is_number = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
     if not is_number or not (np.isfinite(values) & (values == np.rint(values))).all():
         raise BadReference(f"{name} of {path} holds {values.dtype} that are no whole numbers; labels count from 0")

@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from sklearn.datasets import load_digits
 
-from netwright.core.errors import BadReference
 from netwright.core.records import IO
 from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
+from netwright.data.options import check_least
 
 TEST = VALID = 360
 CLASSES = tuple("0123456789")
@@ -25,15 +25,13 @@ def digits(
 
     Args:
         split_seed: Which images go into which split.
-        train_limit: Use only so many training images; None: all.
+        train_limit: Use only so many training images, of each class about its share; None: all.
         padding: Training images move by up to so many pixels.
         cutout: Side of a square cut out of training images; 0: none.
     """
-    for name, value, least in (("split_seed", split_seed, 0), ("padding", padding, 0), ("cutout", cutout, 0)):
-        if value < least:
-            raise BadReference(f"task.{name} is {value}; it must be at least {least}")
-    if train_limit is not None and train_limit < 10:
-        raise BadReference(f"task.train_limit is {train_limit}; it must be at least 10, one image per class")
+    check_least(split_seed=(split_seed, 0), padding=(padding, 0), cutout=(cutout, 0))
+    if train_limit is not None:
+        check_least(train_limit=(train_limit, len(CLASSES)))
     augmentation = Augmentation(padding=padding, cutout=cutout)
     return ImageClassification(IO(1, 8, 8, 10), partial(_load, split_seed, train_limit), CLASSES, augmentation)
 

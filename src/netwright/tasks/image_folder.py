@@ -6,7 +6,8 @@ Without those folders the images are split by class into 60 % training, 20 % val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,13 +15,14 @@ import numpy as np
 
 from netwright.core.errors import BadReference
 from netwright.data.decode import Form
-from netwright.data.folder import FolderImages, find, remark, subfolders
+from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.preparation import Keeping, Selection, check_least, image_task
-from netwright.data.splitting import check_classes, check_limit, checked_shares, completed, limited
-from netwright.data.text import printable, shortened
+from netwright.data.options import check_least, check_limit, checked_shares
+from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.splitting import check_classes, completed, limited
+from netwright.data.text import listed, printable, shortened
 
-VALID = ("valid", "val")
+SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}  # by folder
 
 
 def image_folder(
@@ -46,7 +48,8 @@ def image_folder(
     """Images of any size, brought to `size` x `size`, of as many classes as there are folders.
 
     Args:
-        path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`) and `test/` with such folders.
+        path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`, `validation/`) and `test/` with such
+            folders.
         size: Side of the images.
         channels: 3: color, 1: gray.
         fit: "crop": scaled to cover, the middle cut out; "stretch"; "pad": scaled to fit in, black around.
@@ -105,17 +108,32 @@ def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | 
 def _split_folders(path: Path) -> dict[str, str]:
     """The folder of every split that has one; the folder itself, as training images, when there are none."""
     names = subfolders(path)
-    if "train" not in names or not subfolders(path / "train"):
+    found: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        found[SPLITS.get(name.lower(), "")].append(name)
+    others = found.pop("", [])
+    is_split = any(subfolders(path / name) for name in found.get("train", []))
+    if not is_split or (others and len(others) == len(names) - 1):  # a class of trains
+        _refuse_splits(path, names)
         return {"train": ""}
-    if others := sorted(set(names) - {"train", "test", *VALID}):
-        if len(others) == len(names) - 1:
-            return {"train": ""}  # a class of trains
+    if others:
         raise BadReference(
-            f"{path} holds train/ and {shortened(others[0])}/; leave only train/, valid/ and test/ there"
+            f"{path} holds {found['train'][0]}/ and {shortened(others[0])}/; leave only train/, valid/ and test/ there"
         )
-    if set(VALID) <= set(names):
-        raise BadReference(f"{path} holds valid/ and val/; keep one of them")
-    return {"valid" if name in VALID else name: name for name in names}
+    for same in found.values():
+        if len(same) > 1:
+            raise BadReference(f"{path} holds {same[0]}/ and {same[1]}/; keep one of them")
+    return {split: name for split, [name] in found.items()}
+
+
+def _refuse_splits(path: Path, names: Sequence[str]) -> None:
+    """Raise BadReference for folders of classes that look like splits under other names: they hold the same folders."""
+    if len(names) > 1 and len(common := common_folders(path, names)) > 1:
+        raise BadReference(
+            f"{listed([shortened(f'{name}/') for name in names])} in {path} hold the same folders, "
+            f"{listed([shortened(name) for name in common])}: they look like splits; name them train/, valid/ and "
+            f"test/, or, if they are classes, put their images straight into them"
+        )
 
 
 plugin = image_folder

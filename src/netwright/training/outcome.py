@@ -88,7 +88,7 @@ def read(path: Path) -> Outcome:
     with safetensors.safe_open(path, "numpy") as file:
         texts: Mapping[str, str] = file.metadata()
         fields: dict[str, Any] = {name: file.get_tensor(name) for name in _ARRAYS}
-    fields |= {name: tuple(json.loads(texts[name])) for name in _TEXTS}
+    fields |= {name: tuple(json.loads(texts.get(name, "[]"))) for name in _TEXTS}
     return Outcome(**fields)
 
 

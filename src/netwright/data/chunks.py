@@ -1,0 +1,70 @@
+"""Encoded images to blocks of pixels: decoded by threads, a few at a time, so that memory stays bounded."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from netwright.core.errors import NetwrightError
+from netwright.data.decode import BadImage, Form, SystemFault, decode
+from netwright.data.pixels import sums_of
+
+CHUNK = 8  # images that a thread decodes at a time, at most
+CHUNK_BYTES = 2**23  # of them when decoded, unless one image is larger
+THREADS = 16  # at most, so that no more than CHUNK * THREADS * 2 images are held
+
+Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of the right form already
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images (k, H, W, C) with their sums, and of all that were given whether it is among them, and notes or reason."""
+
+    images: np.ndarray
+    sums: np.ndarray
+    outcomes: list[tuple[bool, tuple[str, ...]]]
+
+
+def decoded(images: Iterator[Encoded], form: Form) -> Iterator[Chunk]:
+    """The images in order, decoded by threads a bounded number ahead.
+
+    Raises NetwrightError for one that cannot be read now for what is no fault of its own.
+    """
+    threads = min(os.cpu_count() or 1, THREADS)
+    ahead: deque[Future[Chunk]] = deque()
+    size = max(min(CHUNK, CHUNK_BYTES // (form.height * form.width * form.channels)), 1)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        while encoded := list(islice(images, size)):
+            ahead.append(pool.submit(_decode_chunk, encoded, form))
+            if len(ahead) == 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode_chunk(encoded: list[Encoded], form: Form) -> Chunk:
+    images: list[np.ndarray] = []
+    outcomes: list[tuple[bool, tuple[str, ...]]] = []
+    for one in encoded:
+        try:
+            image, notes = (one, ()) if isinstance(one, np.ndarray) else decode(one, **asdict(form))
+        except SystemFault as error:
+            where = one if isinstance(one, Path) else "an image"
+            raise NetwrightError(f"{where} cannot be read: {error}; mend that and start again") from error
+        except BadImage as error:
+            outcomes.append((False, (str(error),)))
+            continue
+        images.append(image)
+        outcomes.append((True, notes))
+    block = np.stack(images) if images else np.empty((0, form.height, form.width, form.channels), np.uint8)
+    return Chunk(block, sums_of(block), outcomes)
