@@ -25,10 +25,11 @@ def test_space(plugin):
 
 @pytest.mark.parametrize("plugin", _plugins("strategy"))
 def test_strategy(plugin):
-    takes_initial = "initial" in inspect.signature(plugin).parameters
+    small = {"initial": 10, "population": 10, "sample": 3}
+    taken = {name: value for name, value in small.items() if name in inspect.signature(plugin).parameters}
 
     def make(space: SearchSpace):
-        return plugin(space, initial=10) if takes_initial else plugin(space)
+        return plugin(space, **taken)
 
     check_strategy(make)
 
@@ -42,10 +43,14 @@ def test_store(plugin, tmp_path):
 
 @pytest.mark.parametrize("plugin", _plugins("executor"))
 def test_executor(plugin, tmp_path):
-    takes_workers = "workers" in refs.options_of(plugin)
-    store = refs.locate("store", "sqlite")
+    taken, store = refs.options_of(plugin), refs.locate("store", "sqlite")
+
+    def make(evaluator):
+        given = {"workers": 2, "evaluator": evaluator}
+        return plugin(**{name: value for name, value in given.items() if name in taken})
+
     check_executor(
-        lambda evaluator: plugin(workers=2) if takes_workers else plugin(evaluator),
+        make,
         lambda: store(str(tmp_path / "trials.sqlite")),
         tmp_path,
     )

@@ -347,7 +347,7 @@ class Run:
         """The parts of the search. Whatever is wrong with the settings is said here, before anything starts."""
         settings = self.settings
         parts = run_file.build(settings)
-        if settings.limits.trials is None and settings.limits.hours is None:
+        if settings.limits.trials is None and settings.limits.hours is None and settings.limits.table_seconds is None:
             raise BadRunFile("the search has no end; give --trials or --hours")
         if settings.final is not None:
             trainings.check(settings, {})

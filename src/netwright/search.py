@@ -18,7 +18,7 @@ from netwright.core.protocols import Executor, Job, Observer, SearchSpace, Store
 from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 
-Ending = Literal["trials", "hours", "exhausted", "drained"]
+Ending = Literal["trials", "hours", "table_seconds", "exhausted", "drained"]
 
 ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker is given up
@@ -89,6 +89,7 @@ class Search:
         self._times: dict[str, int] = {}  # how often each key was asked
         self._seed_of: dict[int, int] = {}  # of each trial, for those that continue it
         self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
+        self._seconds = 0.0  # what all finished rows took together
         self._failures = 0  # in a row, in this session
         self._last_failure = ""
         self._present = 0  # workers seen at the table, those that joined from elsewhere among them
@@ -146,27 +147,33 @@ class Search:
             return "trials"
         if not self._pending and self._exhausted:
             return "exhausted"
-        is_late = self._is_late()
-        if not (is_late or self._draining):
+        used_up = self._used_up()
+        if not (used_up or self._draining):
             return None
         self.executor.drain()
         if not self.executor.is_idle():
             return None
         self._take_finished()
-        return "hours" if is_late else "drained"
+        return used_up or "drained"
 
     def _is_complete(self) -> bool:
         return not self._pending and self.limits.trials is not None and self._told >= self.limits.trials
 
-    def _is_late(self) -> bool:
-        return self.limits.hours is not None and self._hours() >= self.limits.hours
+    def _used_up(self) -> Ending | None:
+        """The limit of time that is met: nothing more is asked, and what runs may finish."""
+        limits = self.limits
+        if limits.hours is not None and self._hours() >= limits.hours:
+            return "hours"
+        if limits.table_seconds is not None and self._seconds >= limits.table_seconds:
+            return "table_seconds"
+        return None
 
     def _top_up(self) -> None:
         workers = max(self.executor.workers, self._present)
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
         while len(self._pending) < workers + ahead and (last is None or self._asked < last):
-            if self._draining or self._is_late():  # asked each time: reused rows could go on for ever
+            if self._draining or self._used_up():  # asked each time: reused rows could go on for ever
                 return
             proposal = self._ask()
             if proposal is None:
@@ -239,6 +246,7 @@ class Search:
     def _learn(self, trial: Trial) -> None:
         result = trial.result
         assert result is not None
+        self._seconds += result.seconds
         if result.failure:
             self._failures += 1
             self._last_failure = result.message.strip().rpartition("\n")[2] or result.failure

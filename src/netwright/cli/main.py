@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from netwright import __version__
-from netwright.cli import export, options, predict, report, search, show, status, train, worker
+from netwright.cli import export, import_table, options, predict, report, search, show, status, train, worker
 from netwright.cli import list as list_command
 from netwright.core.errors import NetwrightError
 
@@ -33,6 +33,7 @@ app.command("predict")(predict.predict)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)
+app.command("import")(import_table.import_table)
 app.command("list")(list_command.list_plugins)
 app.command("worker")(worker.worker)
 

@@ -25,6 +25,7 @@ FOLDERS: Mapping[str, str] = {
     "space": "spaces",
     "strategy": "strategies",
     "task": "tasks",
+    "table": "tables",
     "evaluator": "evaluators",
     "store": "stores",
     "executor": "executors",

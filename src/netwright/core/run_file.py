@@ -31,16 +31,21 @@ class Limits:
         trials: Finished rows, done or failed, over all restarts.
         hours: Wall-clock hours of searching, over all restarts.
         failures_in_a_row: So many failures one after another stop the search with an error; 0: none do.
+        table_seconds: Sum of what all finished rows took (`Result.seconds`; none for a row answered from the table),
+            over all restarts. Asking ends with the row that reaches it; what runs by then finishes and counts. This is
+            the published budget of tabular benchmarks: the cost of training that one worker would have paid. With W
+            workers it is still that cost, so W workers buy the same trainings in about 1 / W of the time.
     """
 
     trials: int | None = None
     hours: float | None = None
     failures_in_a_row: int = 5
+    table_seconds: float | None = None
 
     def __post_init__(self) -> None:
         if self.failures_in_a_row < 0:
             raise ValueError(f"failures_in_a_row must be at least 0, got {self.failures_in_a_row}")
-        for name in ("trials", "hours"):
+        for name in ("trials", "hours", "table_seconds"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be greater than 0, got {value}")

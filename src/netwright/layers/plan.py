@@ -13,8 +13,10 @@ from typing import Literal, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
 
-Op = Literal["input", "conv", "norm", "relu", "max_pool", "avg_pool", "concat", "add", "mean", "linear"]
-WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "concat", "add", "mean"})
+Op = Literal[
+    "input", "conv", "norm", "relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean", "linear"
+]
+WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class Layer:
     """One operation on the outputs of earlier layers.
 
     Args:
-        op: `mean` is global average pooling; `conv` has no bias; `norm` is batch normalization with scale and shift.
+        op: `mean` is global average pooling; `conv` has no bias; `norm` is batch normalization with scale and shift;
+            `halve` is the mean of blocks of 2 x 2; `zero` is its input times 0.
         name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
         inputs: Positions of earlier layers in the plan; layer 0 is the image.
         channels: Of the output.
@@ -123,6 +126,15 @@ class PlanWriter:
     def avg_pool(self, x: int, kernel: int, stride: int = 1) -> int:
         """Mean over the part of a window that lies inside the image."""
         return self._window("avg_pool", x, self.channels(x), kernel, stride)
+
+    def halve(self, x: int) -> int:
+        """Mean of blocks of 2 x 2 that do not overlap; of an odd side, the last blocks are what is left of it."""
+        source = self._layers[x]
+        return self._append("halve", (x,), source.channels, (-(-source.height // 2), -(-source.width // 2)), stride=2)
+
+    def zero(self, x: int) -> int:
+        """Zeros of the input's shape. What stands before has a gradient all the same: zero."""
+        return self._append("zero", (x,), self.channels(x))
 
     def concat(self, inputs: Sequence[int]) -> int:
         """Concatenation along channels; of one input, that input."""

@@ -251,6 +251,8 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
         "relu": f"F.relu({inputs[0]})",
         "max_pool": f"F.max_pool2d({window})",
         "avg_pool": f"F.avg_pool2d({window}, count_include_pad=False)",
+        "halve": f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)",
+        "zero": f"{inputs[0]} * 0.0",
         "mean": f"{inputs[0]}.mean((2, 3))",
     }.get(layer.op, f"self.{layer.short_name}({inputs[0]})")
     return _statement(target, call, comment)

@@ -1,0 +1,100 @@
+"""Aging evolution: tournaments in a population from which the oldest member dies (Real et al. 2019, section "Methods").
+
+"Regularized Evolution for Image Classifier Architecture Search", arXiv:1802.01548. A child is a mutated copy of the
+fittest of `sample` members; when it has been evaluated it enters the population and the member that finished first
+leaves, however good it is. Nothing is ever measured again in place: a network stays by being found anew, so that one
+lucky measurement does not rule for long.
+
+With several workers each asks as soon as it is free, and age is the order of finishing. A failed trial has no fitness:
+it neither enters nor ages the others. Memory and time per trial do not grow with the history.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import NamedTuple
+
+import numpy as np
+
+from netwright.core.errors import BadReference
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype, Proposal, Trial
+
+
+class Member(NamedTuple):
+    """An evaluated genotype of a population; higher scores are better."""
+
+    score: float
+    trial_id: int
+    genotype: Genotype
+
+
+by_score = itemgetter(0)
+
+
+@dataclass
+class AgingEvolution:
+    """Steady-state evolution in which every member leaves after `population` later arrivals.
+
+    Args:
+        space: Samples the start population, mutates winners.
+        objectives: Exactly one.
+        population: Members (paper: 100).
+        sample: Members drawn for a tournament (paper: 25). 1 is drift without selection.
+        replacement: A member may be drawn more than once for one tournament, as in the paper.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    population: int = 100
+    sample: int = 25
+    replacement: bool = True
+    _members: deque[Member] = field(init=False, repr=False)  # in order of finishing
+    _told: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_options("aging", self.objectives, self.population, self.sample, self.replacement)
+        self._members = deque(maxlen=self.population)
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
+        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
+        if not self._members or self._told + len(pending) < self.population:
+            return Proposal(self.space.sample(rng))
+        parent = max(tournament(self._members, self.sample, self.replacement, rng), key=by_score)
+        return Proposal(self.space.mutate(parent.genotype, rng), (parent.trial_id,))
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """The newest enters; if the population was full, the oldest dies."""
+        self._told += 1
+        if trial.scores is not None:
+            self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
+
+
+def tournament(members: Sequence[Member], size: int, replacement: bool, rng: np.random.Generator) -> list[Member]:
+    """`size` members drawn uniformly; without replacement all of them, in random order, when there are fewer.
+
+    Of equals in it `max` and `min` take the first drawn, which is any of them with equal chance.
+    """
+    count = len(members)
+    if replacement:
+        return [members[int(uniform * count)] for uniform in rng.random(size).tolist()]
+    return [members[position] for position in rng.permutation(count)[:size].tolist()]
+
+
+def check_options(name: str, objectives: tuple[str, ...], population: int, sample: int, replacement: bool) -> None:
+    """Raise BadReference for options of the strategy `name` that make no evolution."""
+    if len(objectives) != 1:
+        raise BadReference(f"{name} ranks by one objective, the run has {len(objectives)}: {objectives}")
+    for option, value in (("population", population), ("sample", sample)):
+        if value < 1:
+            raise BadReference(f"strategy.{option} is {value}; it must be at least 1")
+    if not replacement and sample > population:
+        raise BadReference(
+            f"strategy.sample is {sample}; without replacement it must be at most the population, {population}"
+        )
+
+
+plugin = AgingEvolution

@@ -1,0 +1,75 @@
+"""Non-aging evolution: tournaments whose best has a child and whose worst dies (Real et al. 2019).
+
+The variant that arXiv:1802.01548 compares aging evolution with: all is the same, but a child takes the place of the
+worst of the `sample` members among which its parent won. Good measurements stay for good, the lucky ones too.
+
+With several workers the worst of a tournament may be gone by the time the child has been evaluated; then the child
+takes the place of the worst of a tournament drawn at that time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Proposal, Trial
+from netwright.strategies.aging import Member, by_score, check_options, tournament
+
+WORST = "worst"  # the note of a proposal: id of the trial whose place the child takes
+
+
+@dataclass
+class NonAgingEvolution:
+    """Steady-state evolution in which the worst of each tournament makes room for the child of the best.
+
+    Args:
+        space: Samples the start population, mutates winners.
+        objectives: Exactly one.
+        population: Members (paper: 100).
+        sample: Members drawn for a tournament (paper: 25).
+        replacement: A member may be drawn more than once for one tournament, as in the paper.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    population: int = 100
+    sample: int = 25
+    replacement: bool = True
+    _members: list[Member] = field(default_factory=list, init=False, repr=False)
+    _places: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # in `_members`, by trial id
+    _told: int = field(default=0, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_options("non_aging", self.objectives, self.population, self.sample, self.replacement)
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
+        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
+        if not self._members or self._told + len(pending) < self.population:
+            return Proposal(self.space.sample(rng))
+        drawn = tournament(self._members, self.sample, self.replacement, rng)
+        parent, worst = max(drawn, key=by_score), min(drawn, key=by_score)
+        child = self.space.mutate(parent.genotype, rng)
+        return Proposal(child, (parent.trial_id,), notes={WORST: worst.trial_id})
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:
+        """Enter the population; when it is full, in the place of the worst of the parent's tournament."""
+        self._told += 1
+        if trial.scores is None:  # no fitness: nobody makes room
+            return
+        member = Member(trial.scores[0], trial.id, trial.proposal.genotype)
+        if len(self._members) < self.population:
+            self._places[trial.id] = len(self._members)
+            self._members.append(member)
+            return
+        worst = int(trial.proposal.notes.get(WORST, 0))
+        if worst not in self._places:
+            worst = min(tournament(self._members, self.sample, self.replacement, rng), key=by_score).trial_id
+        place = self._places.pop(worst)
+        self._places[trial.id] = place
+        self._members[place] = member
+
+
+plugin = NonAgingEvolution

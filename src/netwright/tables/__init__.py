@@ -1,0 +1,1 @@
+"""Tabular benchmarks: each file reads published results and answers without training."""

@@ -1,0 +1,331 @@
+"""Any table of results as CSV or Parquet: one column per gene, or one with the architecture's text, and metrics.
+
+No code is needed for a space of one's own: every gene column becomes a choice among the values that occur in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.csv
+import pyarrow.parquet
+
+from netwright.core import genes as encodings
+from netwright.core import refs
+from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError
+from netwright.core.genes import Choice, Real
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.tabular import ReadsText, Table, column_of
+
+TRIES = 100  # changes of one gene that may lead to no row
+MISSING = frozenset(
+    {"", "na", "n/a", "nan", "null", "none"}
+)  # how cells without a number are written, in small letters
+PARAMS = "params"  # column of sizes
+
+
+@dataclass(frozen=True, eq=False)
+class GeneTableSpace:
+    """The rows of a table, as choices; it describes no network.
+
+    Args:
+        name: Of the table.
+        genes: One choice per column; options in the order of their numbers or of the alphabet.
+        rows: The genotypes that there are.
+        sizes: Parameters of the networks; empty: not known, counted as 0.
+    """
+
+    name: str
+    genes: tuple[Choice, ...]
+    rows: tuple[Genotype, ...]
+    sizes: Mapping[Genotype, int] = field(default_factory=dict)
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A row, drawn uniformly."""
+        return self.rows[int(rng.random() * len(self.rows))]
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """A row that differs in one gene, gene and value drawn uniformly; where none is found, any row."""
+        for _ in range(TRIES):
+            position = int(rng.random() * len(self.genes))
+            value = int(rng.random() * (len(self.genes[position].options) - 1))
+            other = (*genotype[:position], value + (value >= genotype[position]), *genotype[position + 1 :])
+            if other in self._known:
+                return other
+        return self.sample(rng)
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype for a value out of range and for a combination that has no row."""
+        encodings.check(self.genes, genotype)
+        if genotype not in self._known:
+            pairs = zip(self.genes, genotype, strict=True)
+            listed = ", ".join(f"{gene.name} = {gene.options[int(value)]}" for gene, value in pairs)
+            raise InvalidGenotype(f"table {self.name!r} has no row with {listed}")
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:  # noqa: ARG002
+        """Not to be had."""
+        raise MissingCapability(
+            f"the columns of table {self.name!r} describe no network to build; give its text column and a space"
+        )
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:  # noqa: ARG002
+        """Parameters as the table's column `params` has them, else 0; multiply-adds 0."""
+        return Counts(self.sizes.get(genotype, 0), 0)
+
+    def key(self, genotype: Genotype) -> str:
+        """Digest of the genotype."""
+        return encodings.digest(encodings.to_json(genotype))
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """A chain of the values."""
+        nodes = ("input", *(str(n) for n in range(1, len(genotype))), "output")
+        labels = (f"{gene.name} {gene.options[int(v)]}" for gene, v in zip(self.genes, genotype, strict=True))
+        return LabeledGraph(self.name, nodes, tuple((n, n + 1, label) for n, label in enumerate(labels)))
+
+    @cached_property
+    def _known(self) -> frozenset[Genotype]:
+        return frozenset(self.rows)
+
+
+def csv(
+    path: str,
+    genes: tuple[str, ...] = (),
+    signal: str = "",
+    final: str = "",
+    seconds: str | None = None,
+    text: str = "",
+    space: Any = "nats",
+    budgets: Mapping[int, str] | None = None,
+    repeats: Mapping[str, tuple[str, ...]] | None = None,
+    name: str = "",
+) -> Table:
+    """Read a table. Rows of one architecture are averaged, missing cells stay missing; `remarks` says so.
+
+    A gene with a single value is left out, with a remark: such columns are common (a setting that was kept), there is
+    nothing to choose, and a strategy that changes it would measure the same network again.
+
+    Args:
+        path: Of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
+        genes: Columns that are genes; their values are texts or numbers.
+        signal: Column that a search sees; a leading minus: lower is better.
+        final: Column that is reported, likewise; by default the signal.
+        seconds: Column with the cost of one evaluation.
+        text: Column with the architecture's text, instead of genes.
+        space: Space, or the reference of one, that reads the text.
+        budgets: Signal column by budget.
+        repeats: Of a column that is a mean, those of its single measurements.
+        name: By default the file's.
+
+    Raises:
+        BadReference: No such file or column; no signal; neither genes nor text, or both; nothing to choose.
+        NetwrightError: A file that is damaged, a cell that is no number; says which row.
+        InvalidGenotype: A text that the space does not read; says which row.
+    """
+    name = name or Path(path).stem
+    found = _read(Path(path).expanduser())
+    if bool(genes) == bool(text):
+        raise BadReference(
+            f"table {name!r}: give either genes, the columns of choices, or text, the column of architectures; "
+            f"its columns: {', '.join(found.column_names)}"
+        )
+    if not signal:
+        raise BadReference(f"table {name!r} needs signal, the column to search by: {', '.join(found.column_names)}")
+    final = final or signal
+    measures = [signal, final, *([seconds] if seconds else []), *(budgets or {}).values()]
+    _refuse_unknown(name, found, [*genes, *([text] if text else []), *map(column_of, measures)])
+    if both := set(genes) & set(map(column_of, measures)):
+        raise BadReference(f"column {both.pop()!r} of table {name!r} is given as a gene and as a measure; give it once")
+    remarks: list[str] = []
+    described = tuple(genes) if genes else (text,)
+    columns = dict(_numbers(name, found, described, {column_of(measure) for measure in measures}))
+    if text:
+        reader = _reader(space)
+        genotypes = list(_parsed(name, found.column(text), reader))
+        choices: tuple[Choice, ...] = ()
+    else:
+        reader = None
+        choices, genotypes = _encoded(name, found, genes, remarks)
+    rows, columns = _averaged(genotypes, columns, remarks)
+    for column in dict.fromkeys(map(column_of, measures)):
+        if missing := int(np.isnan(columns[column]).sum()):
+            remarks.append(f"{missing:,} of {len(rows):,} networks have no {column}")
+    if reader is None:
+        sizes = columns.get(PARAMS, np.array([]))
+        known = {each: int(sizes[row]) for each, row in rows.items() if len(sizes) and np.isfinite(sizes[row])}
+        reader = GeneTableSpace(name, choices, tuple(rows), known)
+    if len(rows) < (combinations := _combinations(reader)):
+        remarks.append(f"{len(rows):,} of the {combinations:,} networks of the space have a row")
+    return Table(
+        name,
+        reader,
+        rows,
+        columns,
+        signal,
+        final,
+        seconds,
+        budgets or {},
+        repeats=repeats or {},
+        remarks=tuple(remarks),
+    )
+
+
+def _read(path: Path) -> pyarrow.Table:
+    """The file's columns. Raises BadReference or NetwrightError."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            header = head + file.readline()
+        if head == b"PAR1":
+            found = pyarrow.parquet.read_table(path)
+        else:
+            delimiter = max(",;\t", key=lambda mark: header.count(mark.encode()))
+            found = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter))
+    except OSError as error:
+        raise BadReference(f"table {path} cannot be read: {error.strerror or error}; give the path of a file") from None
+    except pyarrow.ArrowException as error:
+        raise NetwrightError(f"table {path} is neither CSV nor Parquet: {str(error).partition(chr(10))[0]}") from None
+    if not found.num_rows:
+        raise NetwrightError(f"table {path} has no rows below its header")
+    names = found.column_names
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise NetwrightError(f"table {path} has two columns called {twice[0]!r}; rename one")
+    return found
+
+
+def _refuse_unknown(name: str, found: pyarrow.Table, columns: Sequence[str]) -> None:
+    for column in columns:
+        if column not in found.column_names:
+            raise BadReference(f"table {name!r} has no column {column!r}; its columns: {', '.join(found.column_names)}")
+
+
+def _numbers(
+    name: str, found: pyarrow.Table, described: Sequence[str], needed: set[str]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Every column of numbers as float64, NaN where missing or infinite; others only if `needed`, which they fail."""
+    for column in found.column_names:
+        if column in described:
+            continue
+        values = found.column(column)
+        kind = values.type
+        if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
+            numbers = values.cast(pyarrow.float64(), safe=False).to_numpy().copy()  # null becomes NaN
+        elif pyarrow.types.is_null(kind) or column in needed:
+            numbers = np.array([_number(name, column, *pair) for pair in enumerate(values.to_pylist(), start=1)])
+        else:
+            continue
+        numbers[~np.isfinite(numbers)] = np.nan
+        yield column, numbers
+
+
+def _number(name: str, column: str, row: int, value: object) -> float:
+    if value is None or str(value).strip().lower() in MISSING:
+        return math.nan
+    try:
+        return float(str(value))
+    except ValueError:
+        raise NetwrightError(
+            f"table {name!r}, row {row} below the header: {column} is {str(value)[:60]!r}, which is no number; "
+            "mend it or leave the cell empty"
+        ) from None
+
+
+def _reader(space: Any) -> Any:
+    """The space that reads texts. Raises MissingCapability."""
+    found = refs.load("space", refs.parse(space)) if isinstance(space, str) else space
+    if not isinstance(found, ReadsText):
+        raise MissingCapability(
+            f"{type(found).__name__} reads no text, as it has no parse; give genes, or another space"
+        )
+    return found
+
+
+def _parsed(name: str, texts: Any, reader: Any) -> Iterator[Genotype]:
+    for row, text in enumerate(texts.to_pylist(), start=1):
+        try:
+            genotype = reader.parse(str(text))
+            reader.check(genotype)
+        except InvalidGenotype as error:
+            raise InvalidGenotype(f"table {name!r}, row {row} below the header: {error}") from None
+        yield genotype
+
+
+def _encoded(
+    name: str, found: pyarrow.Table, genes: Sequence[str], remarks: list[str]
+) -> tuple[tuple[Choice, ...], list[Genotype]]:
+    """The choices that the columns are, and each row's values; columns of one value are left out and remarked on."""
+    if len(set(genes)) < len(genes):
+        raise BadReference(f"genes of table {name!r} are {', '.join(genes)}; name each column once")
+    choices, codes = [], []
+    for gene in genes:
+        options, values = _options(name, gene, found.column(gene))
+        if len(options) == 1:
+            remarks.append(f"gene {gene} is {options[0]} in every row and left out")
+            continue
+        choices.append(Choice(gene, options))
+        codes.append(values.tolist())
+    if not choices:
+        raise BadReference(f"every gene of table {name!r} has one value in all rows; there is nothing to search")
+    return tuple(choices), list(zip(*codes, strict=True))
+
+
+def _options(name: str, gene: str, column: Any) -> tuple[tuple[str, ...], np.ndarray]:
+    """The distinct values of a column in order, and the position of each row's, shape (N,)."""
+    encoded = column.combine_chunks().dictionary_encode()
+    labels = [_label(value) for value in encoded.dictionary.to_pylist()]
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    is_empty = np.isnan(codes.astype(float)) | np.isin(codes, [n for n, label in enumerate(labels) if not label])
+    if is_empty.any():
+        row = int(np.argmax(is_empty)) + 1
+        raise NetwrightError(
+            f"table {name!r}, row {row} below the header: gene {gene} is empty; mend or remove the row"
+        )
+    try:
+        ranks: list[Any] = [float(label) for label in labels]  # 2 before 10
+    except ValueError:
+        ranks = list(labels)
+    first = dict(reversed(list(zip(ranks, labels, strict=True))))  # 1 and 1.0 are one value
+    ordered = sorted(first)
+    places = {rank: place for place, rank in enumerate(ordered)}
+    return tuple(first[rank] for rank in ordered), np.array([places[rank] for rank in ranks])[codes.astype(int)]
+
+
+def _label(value: object) -> str:
+    """A gene's value as text; "" for none."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value).removesuffix(".0")
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
+def _averaged(
+    genotypes: Sequence[Genotype], columns: Mapping[str, np.ndarray], remarks: list[str]
+) -> tuple[dict[Genotype, int], dict[str, np.ndarray]]:
+    """Rows and columns with one row per genotype: the mean of the numbers that are there."""
+    rows: dict[Genotype, int] = {}
+    places = np.array([rows.setdefault(genotype, len(rows)) for genotype in genotypes])
+    if len(rows) == len(genotypes):
+        return rows, dict(columns)
+    again = len(genotypes) - len(rows)
+    remarks.append(f"{again:,} of {len(genotypes):,} rows repeat an architecture; each is the mean of its rows")
+    means = {}
+    for column, values in columns.items():
+        present = ~np.isnan(values)
+        sums = np.bincount(places[present], values[present], len(rows))
+        counts = np.bincount(places[present], minlength=len(rows))
+        means[column] = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return rows, means
+
+
+def _combinations(space: SearchSpace) -> float:
+    """How many genotypes a space has; infinite with real genes."""
+    return math.prod(math.inf if isinstance(gene, Real) else encodings.size(gene) for gene in space.genes)
+
+
+plugin = csv

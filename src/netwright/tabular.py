@@ -1,0 +1,134 @@
+"""Tables of measured results: what became of the networks of a space, looked up instead of trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype
+
+Which = Literal["signal", "final"]
+
+
+@runtime_checkable
+class ReadsText(Protocol):
+    """Capability of a space: it reads and prints the strings by which a benchmark names its networks."""
+
+    def text(self, genotype: Genotype) -> str:
+        """The string of a genotype."""
+
+    def parse(self, text: str) -> Genotype:
+        """Inverse of `text`. Raises InvalidGenotype."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Measured results of the networks of a space.
+
+    Args:
+        name: For people, as in "nats_tss cifar10".
+        space: Of the genotypes.
+        rows: Position of each genotype in the columns.
+        columns: Each of shape (N,), float64, NaN where missing.
+        signal: Column that a search sees; a leading minus: lower is better.
+        final: Column that is reported; likewise.
+        seconds: Column with the cost of one evaluation, in seconds.
+        budgets: Signal column by budget, for strategies that ask for budgets; empty: there is one budget.
+        budget_seconds: Cost column by budget; a budget without one costs what `seconds` says.
+        repeats: Of a column that is a mean, those with its single measurements, of which a look-up picks one by its
+            seed; columns of one length belong together by position, so that a signal goes with its cost.
+        remarks: What was mended while reading, in sentences.
+
+    Raises:
+        BadReference: A column that is not there, or that holds no number.
+    """
+
+    name: str
+    space: SearchSpace
+    rows: Mapping[Genotype, int]
+    columns: Mapping[str, np.ndarray]
+    signal: str
+    final: str
+    seconds: str | None = None
+    budgets: Mapping[int, str] = field(default_factory=dict)
+    budget_seconds: Mapping[int, str] = field(default_factory=dict)
+    repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        costs = [*self.budget_seconds.values(), *([self.seconds] if self.seconds else [])]
+        named = [self.signal, self.final, *self.budgets.values(), *costs]
+        for name in named:
+            column = column_of(name)
+            if column not in self.columns:
+                listed = ", ".join(self.columns)
+                raise BadReference(f"table {self.name!r} has no column {column!r}; its columns of numbers: {listed}")
+            if np.isnan(self.columns[column]).all():
+                raise BadReference(f"column {column!r} of table {self.name!r} holds no number; give another column")
+
+    def __len__(self) -> int:
+        """How many networks it holds."""
+        return len(self.rows)
+
+    def lookup(self, genotype: Genotype, budget: int | None = None, seed: int = 0) -> Mapping[str, float]:
+        """`signal`, `final` and `seconds` of a genotype as they stand in the columns; NaN where missing.
+
+        Args:
+            genotype: Of the table's space.
+            budget: One of `budgets`; None: the table's own.
+            seed: Picks one of several measurements, where the table has them; any whole number from 0.
+
+        Raises:
+            NetwrightError: The genotype has no row, or there is no such budget.
+        """
+        row = self.rows.get(genotype)
+        if row is None:
+            raise NetwrightError(
+                f"table {self.name!r} has no row for the genotype {genotype}; it has {len(self):,} rows"
+            )
+        signal, seconds = self.signal, self.seconds
+        if budget is not None:
+            signal, seconds = self._of_budget(budget), self.budget_seconds.get(budget, seconds)
+        return {
+            "signal": self._measured(signal, row, seed),
+            "final": self.columns[column_of(self.final)].item(row),
+            "seconds": self._measured(seconds, row, seed) if seconds else 0.0,
+        }
+
+    def scores(self, which: Which) -> np.ndarray:
+        """A column with its sign applied, shape (N,): higher is better, NaN where missing."""
+        name = self.signal if which == "signal" else self.final
+        values = self.columns[column_of(name)]
+        return -values if name.startswith("-") else values
+
+    @property
+    def objective(self) -> str:
+        """The objective of a search on this table: "signal", or "-signal" where lower is better."""
+        return "-signal" if self.signal.startswith("-") else "signal"
+
+    def _of_budget(self, budget: int) -> str:
+        if budget in self.budgets:
+            return self.budgets[budget]
+        listed = ", ".join(map(str, self.budgets)) or "its own alone, so give none"
+        raise NetwrightError(f"table {self.name!r} has no budget {budget}; it has {listed}")
+
+    def _measured(self, name: str, row: int, seed: int) -> float:
+        """The column's value in a row or, where the row has single measurements of it, one of them."""
+        column = column_of(name)
+        if column in self.repeats:
+            found = [self.columns[single].item(row) for single in self.repeats[column]]
+            present = [value for value in found if not math.isnan(value)]
+            if present:
+                return present[seed % len(present)]
+        return self.columns[column].item(row)
+
+
+def column_of(name: str) -> str:
+    """The column of a measure: its name without the minus that says that lower is better."""
+    return name.removeprefix("-")

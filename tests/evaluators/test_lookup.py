@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from netwright.core import refs
+from netwright.core.errors import BadReference
+from netwright.core.records import Proposal, Result, Trial
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits
+from netwright.evaluators.lookup import Lookup
+from netwright.executors.inline import Inline
+from netwright.search import Search
+from netwright.spaces.nats import NatsTopology
+from netwright.stores.memory import MemoryStore
+from netwright.strategies.random import RandomSearch
+from netwright.tabular import Table
+from netwright.testing.toys import ToySpace, ToyTask
+
+SPACE = ToySpace(length=1, options=4)
+NAN = float("nan")
+TABLE = Table(
+    "toy",
+    SPACE,
+    {(0,): 0, (1,): 1, (2,): 2},
+    {"v": np.array([5.0, NAN, 3.0]), "t": np.array([50.0, 20.0, NAN]), "s": np.array([7.0, 8.0, NAN])},
+    "-v",
+    "t",
+    "s",
+)
+
+
+def evaluate(*genotype, budget=None, table=TABLE):
+    trial = Trial(1, Proposal(genotype, budget=budget), "key", 5, "running")
+    return Lookup(table).evaluate(trial, None)
+
+
+def test_a_row_is_a_result():
+    assert evaluate(0) == Result({"signal": 5.0, "final": 50.0}, seconds=7.0)
+    assert evaluate(2) == Result({"signal": 3.0}), "no final measure, no cost"
+
+
+def test_what_is_missing_is_a_failure_that_says_so():
+    nothing = evaluate(1)
+    assert (nothing.failure, nothing.seconds, dict(nothing.metrics)) == ("error", 8.0, {})
+    assert nothing.message == "the signal of genotype (1,) is missing in table 'toy'"
+    assert evaluate(3).message.startswith("table 'toy' has no row for the genotype (3,)")
+    assert "has no budget 9" in evaluate(0, budget=9).message
+
+
+def test_the_seed_of_the_trial_picks_the_measurement():
+    columns = {"v": np.array([2.0]), "v1": np.array([1.0]), "v2": np.array([3.0])}
+    table = Table("toy", SPACE, {(0,): 0}, columns, "v", "v", repeats={"v": ("v1", "v2")})
+    trials = [Trial(1, Proposal((0,)), "key", seed, "running") for seed in (0, 1)]
+    assert [Lookup(table).evaluate(trial, None).metrics["signal"] for trial in trials] == [1.0, 3.0]
+
+
+def test_from_a_run_file(tmp_path):
+    (tmp_path / "t.csv").write_text("g,v\na,1\nb,2\n")
+    reference = f"csv(path='{tmp_path / 't.csv'}', genes=['g'], signal='v')"
+    space = Lookup(reference)._table.space
+    made = refs.load("evaluator", Reference("lookup", {"table": reference}), space=space, task=ToyTask())
+    assert made.evaluate(Trial(1, Proposal((1,)), "key", 5, "running"), None).metrics == {"signal": 2.0, "final": 2.0}
+
+
+def test_wrong_tables_are_named():
+    with pytest.raises(BadReference, match=r"there is no table 'nats_ts'; did you mean 'nats_tss'\?"):
+        Lookup("nats_ts(path='x')")
+    with pytest.raises(BadReference, match=r"evaluator\.table is a int; give a Table or the reference of one"):
+        Lookup(3)
+    with pytest.raises(BadReference) as refused:
+        Lookup(TABLE, NatsTopology())
+    assert "its genes are gene 0, those of the search 0->1, 0->2, 1->2" in str(refused.value)
+
+
+def test_a_search_on_a_table_minimizes_and_goes_past_gaps():
+    executor = Inline(Lookup(TABLE))
+    store = MemoryStore()
+    search = Search(
+        SPACE, RandomSearch(SPACE), store, executor, (TABLE.objective,), Limits(trials=40, failures_in_a_row=0)
+    )
+    assert search.run() == "trials"
+    rows = store.finished()
+    assert {row.proposal.genotype for row in rows if row.result.failure} == {(1,), (3,)}
+    assert {row.result.metrics["signal"] for row in rows if not row.result.failure} == {5.0, 3.0}

@@ -1,0 +1,201 @@
+"""Tables of one's own: what is read, what is mended, what is refused."""
+
+import itertools
+import math
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from netwright.core import refs, seeds
+from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError
+from netwright.core.records import IO, Counts
+from netwright.spaces.nats_size import NatsSize
+from netwright.tables.csv import csv
+from netwright.testing.spaces import check_encodings, check_graph
+from netwright.testing.toys import ToySpace
+
+PLAIN = """op,width,lr,val,test,cost
+conv,8,0.1,60,61,5
+conv,16,0.1,70,69,9
+pool,8,0.01,50,52,3
+pool,16,0.01,55,54,4
+"""
+GENES = ("op", "width", "lr")
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(text, name="my.csv"):
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return make
+
+
+def test_a_column_for_each_gene(write):
+    table = csv(write(PLAIN), GENES, "val", "test", "cost")
+    assert table.name == "my"
+    assert [(gene.name, gene.options) for gene in table.space.genes] == [
+        ("op", ("conv", "pool")),
+        ("width", ("8", "16")),
+        ("lr", ("0.01", "0.1")),
+    ]
+    assert table.rows == {(0, 0, 1): 0, (0, 1, 1): 1, (1, 0, 0): 2, (1, 1, 0): 3}
+    assert table.lookup((1, 0, 0)) == {"signal": 50.0, "final": 52.0, "seconds": 3.0}
+    assert table.remarks == ("4 of the 8 networks of the space have a row",)
+    assert csv(write(PLAIN), GENES, "val").final == "val"
+
+
+def test_the_same_from_a_reference_and_from_parquet(write, tmp_path):
+    path = write(PLAIN)
+    given = f"csv(path='{path}', genes=['op','width','lr'], signal='val', final='-test')"
+    table = refs.load("table", refs.parse(given))
+    columns = {"op": ["conv", "pool"], "width": [16.0, 8.0], "val": [1, 2], "val8": pa.array([1, 2], pa.int8())}
+    pq.write_table(pa.table(columns), tmp_path / "my.parquet")
+    other = csv(str(tmp_path / "my.parquet"), ("op", "width"), "-val")
+    assert table.scores("final")[0] == -61
+    assert other.space.genes[1].options == ("8", "16")
+    assert other.rows == {(0, 1): 0, (1, 0): 1}
+    assert list(other.columns) == ["val", "val8"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_separators(write, mark):
+    assert len(csv(write(PLAIN.replace(",", mark)), GENES, "val")) == 4
+
+
+def test_numbers_are_ordered_as_numbers_and_texts_as_texts(write):
+    table = csv(write("n,t,v\n10,b,1\n9,a,2\n1.5,2x,3\n-2,10x,4\n"), ("n", "t"), "v")
+    assert [gene.options for gene in table.space.genes] == [("-2", "1.5", "9", "10"), ("10x", "2x", "a", "b")]
+    same = csv(write("n,v\n1,1\n1.0,3\n2,5\n"), ("n",), "v")
+    assert [gene.options for gene in same.space.genes] == [("1", "2")]
+
+
+def test_repeated_architectures_are_averaged(write):
+    table = csv(write("g,v,t\na,1,10\nb,5,50\na,3,\na,,\n"), ("g",), "v", "t")
+    assert table.lookup((0,)) == {"signal": 2.0, "final": 10.0, "seconds": 0.0}
+    assert table.lookup((1,))["signal"] == 5
+    assert table.remarks == ("2 of 4 rows repeat an architecture; each is the mean of its rows",)
+
+
+@pytest.mark.parametrize("cell", ["", "NaN", "nan", "NA", "null", "inf"])
+def test_missing_cells_stay_missing_and_are_counted(write, cell):
+    table = csv(write(f"g,v\na,1\nb,{cell}\nc,3\n"), ("g",), "v")
+    assert math.isnan(table.lookup((1,))["signal"])
+    assert table.remarks == ("1 of 3 networks have no v",)
+
+
+def test_a_column_of_missing_cells_is_refused(write):
+    with pytest.raises(BadReference, match="column 'v' of table 'my' holds no number"):
+        csv(write("g,v,w\na,,1\nb,,2\n"), ("g",), "v")
+    with pytest.raises(BadReference, match="column 'v' of table 'my' holds no number"):
+        csv(write("g,v,w\na,nan,1\nb,n/a,2\n"), ("g",), "w", "v")
+
+
+def test_a_gene_of_one_value_is_left_out(write):
+    table = csv(write("g,h,v\na,relu,1\nb,relu,2\n"), ("g", "h"), "v")
+    assert [gene.name for gene in table.space.genes] == ["g"]
+    assert table.remarks == ("gene h is relu in every row and left out",)
+    with pytest.raises(BadReference, match="every gene of table 'my' has one value in all rows"):
+        csv(write("g,h,v\na,relu,1\na,relu,2\n"), ("g", "h"), "v")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "error", "says"),
+    [
+        (PLAIN, {"signal": "acc"}, BadReference, "has no column 'acc'; its columns: op, width, lr, val, test, cost"),
+        (PLAIN, {"genes": ("op", "depth")}, BadReference, "has no column 'depth'; its columns: op, width"),
+        (PLAIN, {"seconds": "hours"}, BadReference, "has no column 'hours'"),
+        (PLAIN, {"budgets": {3: "val3"}}, BadReference, "has no column 'val3'"),
+        (PLAIN, {"genes": ()}, BadReference, "give either genes, the columns of choices, or text"),
+        (PLAIN, {"text": "op"}, BadReference, "give either genes, the columns of choices, or text"),
+        (PLAIN, {"signal": ""}, BadReference, "needs signal, the column to search by: op, width"),
+        (
+            PLAIN,
+            {"genes": ("op", "val")},
+            BadReference,
+            "column 'val' of table 'my' is given as a gene and as a measure",
+        ),
+        (PLAIN, {"genes": ("op", "op")}, BadReference, "name each column once"),
+        (
+            PLAIN.replace("55,54", "55,5x4"),
+            {},
+            NetwrightError,
+            "row 4 below the header: test is '5x4', which is no num",
+        ),
+        (PLAIN.replace("conv,16", ",16"), {}, NetwrightError, "row 2 below the header: gene op is empty"),
+        (PLAIN.replace("pool,8", "pool,"), {}, NetwrightError, "row 3 below the header: gene width is empty"),
+        (PLAIN.replace("69,9", "69"), {}, NetwrightError, "is neither CSV nor Parquet"),
+        (PLAIN.replace("test", "val"), {"final": "val"}, NetwrightError, "has two columns called 'val'; rename one"),
+        (PLAIN.partition("\n")[0] + "\n", {}, NetwrightError, "has no rows below its header"),
+        ("", {}, NetwrightError, "is neither CSV nor Parquet"),
+        ("PAR1 but no more", {}, NetwrightError, "is neither CSV nor Parquet"),
+    ],
+)
+def test_what_is_wrong_is_named(write, text, options, error, says):
+    with pytest.raises(error) as refused:
+        csv(write(text), **{"genes": GENES, "signal": "val", "final": "test", **options})
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_file(tmp_path):
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(BadReference, match="cannot be read"):
+            csv(str(path), GENES, "val")
+
+
+def test_text_that_a_space_reads(write):
+    path = write("a,v\n8:8:8:8:8,1\n64:8:8:8:16,2\n")
+    table = csv(path, text="a", space="nats_size", signal="v")
+    assert table.rows == {(0, 0, 0, 0, 0): 0, (7, 0, 0, 0, 1): 1}
+    assert table.remarks == ("2 of the 32,768 networks of the space have a row",)
+    assert csv(path, text="a", space=NatsSize(), signal="v").rows == table.rows
+
+
+def test_wrong_text_is_named_with_its_row(write):
+    with pytest.raises(InvalidGenotype) as refused:
+        csv(write("a,v\n8:8:8:8:8,1\n64:8:8:8:17,2\n"), text="a", space="nats_size", signal="v")
+    assert "table 'my', row 2 below the header: '64:8:8:8:17' is no network of this space" in str(refused.value)
+    with pytest.raises(MissingCapability, match="ToySpace reads no text"):
+        csv(write("a,v\n1,2\n"), text="a", space=ToySpace(), signal="v")
+
+
+def test_the_space_of_a_table_draws_its_rows(write):
+    lines = [f"{a},{b},{a + b}" for a, b in itertools.product(range(4), range(3)) if (a, b) != (3, 2)]
+    space = csv(write("a,b,v\n" + "\n".join(lines) + "\n"), ("a", "b"), "v").space
+    drawn = Counter(space.sample(seeds.rng_for(0, seeds.ASK, n)) for n in range(1100))
+    assert set(drawn) == set(space.rows)
+    assert max(drawn.values()) < 150
+    children = {space.mutate((3, 1), seeds.rng_for(0, seeds.ASK, n)) for n in range(200)}
+    assert children == {(0, 1), (1, 1), (2, 1), (3, 0)}
+    for genotype in space.rows:
+        space.check(genotype)
+        check_encodings(space, genotype)
+        check_graph(space.graph(genotype))
+    with pytest.raises(InvalidGenotype, match="table 'my' has no row with a = 3, b = 2"):
+        space.check((3, 2))
+    with pytest.raises(InvalidGenotype, match=r"gene 1 \(b\) is 3"):
+        space.check((0, 3))
+    assert len({space.key(genotype) for genotype in space.rows}) == 11
+
+
+def test_a_row_without_neighbors_is_not_the_end(write):
+    space = csv(write("a,b,v\n0,0,1\n1,1,2\n"), ("a", "b"), "v").space
+    assert {space.mutate((0, 0), seeds.rng_for(0, seeds.ASK, n)) for n in range(30)} == {(0, 0), (1, 1)}
+
+
+def test_a_table_of_genes_has_no_network(write):
+    space = csv(write("g,v,params\na,1,100\nb,2,200\n"), ("g",), "v").space
+    assert space.count((1,), IO(3, 8, 8, 10)) == Counts(200, 0)
+    with pytest.raises(MissingCapability, match="describe no network to build"):
+        space.build((0,), IO(3, 8, 8, 10), np.random.default_rng(0))
+
+
+def test_single_measurements(write):
+    path = write("g,v,v1,v2\na,2,1,3\nb,5,5,\n")
+    table = csv(path, ("g",), "v", repeats={"v": ("v1", "v2")})
+    assert [table.lookup((g,), seed=n)["signal"] for g in (0, 1) for n in (0, 1)] == [1, 3, 5, 5]
