@@ -130,7 +130,7 @@ def test_loads_by_short_name_and_by_function():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("tournment", {}, r"there is no strategy 'tournment'; did you mean 'tournament'\?; there are listed, random, "),
+        ("tournment", {}, r"there is no strategy 'tournment'; did you mean 'tournament'\?; there are aging, "),
         ("xyz", {}, r"there is no strategy 'xyz'; there are .*, and anything importable as package\.module:Name$"),
         ("", {}, "there is no strategy ''"),
         ("nowhere.at_all:X", {}, "strategy 'nowhere.at_all:X': there is no module 'nowhere' on the path"),
