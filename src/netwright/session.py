@@ -64,13 +64,13 @@ class Session:
         Raises:
             StoreError: The task's data is not that with which the run began.
         """
+        refuse_other_data(store, task)  # first: a command that is refused is not the run's
         store.remember("command", self.command or command)
         if store.recall("versions") is None:
             store.remember("versions", json.dumps(versions()))
         if isinstance(task, ClassifiesImages):
             store.remember("caveats", json.dumps(task.caveats()))
-        refuse_other_data(store, task)
-        if isinstance(task, HasFingerprint):
+        if isinstance(task, HasFingerprint) and store.recall("data") is None:
             store.remember("data", task.fingerprint())
 
     def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright import run_folder
 from netwright.cli.main import main
 from tests.tiny_data import cifar, photos
 
@@ -240,7 +241,11 @@ def test_images_that_changed_are_noticed(tmp_path, capsys):
     moved.rename(data)
     (data / "dark" / "001.png").unlink()
     sentence = "have changed since this run began"
+    store = run_folder.open_table(tmp_path / "run", "read")
+    command = store.recall("command")
     assert sentence in refused(capsys, *words, "2")
+    assert store.recall("command") == command, "a command that was refused is not the run's"
+    store.close()
     assert sentence in refused(capsys, *export)
 
 
