@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from netwright.core import genes, seeds
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
 from netwright.core.records import Proposal, Result, Trial
 from netwright.strategies import predictor
 from netwright.strategies.local_search import LocalSearch
 from netwright.strategies.predictor import Predictor
 from netwright.testing.toys import ToySpace
+
+RNGS = [np.random.default_rng(n) for n in range(200)]
 
 
 class Plain:
@@ -124,6 +126,44 @@ def test_parameters_depend_on_what_was_told_and_not_on_when_it_was_asked():
         fresh.tell(_trial(space, n, genotype, value), seeds.rng_for(0, seeds.TELL, n))
     rng = seeds.rng_for(0, seeds.ASK, 41)
     assert fresh.ask(rng, ()) == played.ask(seeds.rng_for(0, seeds.ASK, 41), ())
+
+
+def test_of_equal_scores_the_same_are_seen_whenever_it_is_asked():
+    space = ToySpace(length=6)
+    played, rng = Predictor(space), np.random.default_rng(0)
+    for n in range(1, 131):
+        genotype = space.sample(rng)
+        played.tell(_trial(space, n, genotype, float(sum(genotype) // 4)), rng)
+    best = predictor.LEARN_FROM // 2
+    prompt = played._positions(best, 0, best)
+    played.tell(_trial(space, 131, space.sample(rng), 0.0), rng)
+    assert played._positions(best, 0, best, 130) == prompt
+
+
+def test_a_sparse_table_is_searched_by_the_model_to_its_end():
+    class Sparse(Plain):
+        rows = frozenset(genes.sample([Choice(f"g{n}", tuple("abcdefgh")) for n in range(4)], rng) for rng in RNGS)
+
+        def sample(self, rng):
+            return sorted(self.rows)[int(rng.random() * len(self.rows))]
+
+        def mutate(self, genotype, rng):
+            return self.sample(rng)
+
+        def check(self, genotype):
+            if genotype not in self.rows:
+                raise InvalidGenotype("no row")
+
+    space = Sparse(*(Choice(f"g{n}", tuple("abcdefgh")) for n in range(4)))
+    strategy = Predictor(space)
+    _play(space, strategy, sum, 20)
+    rng = np.random.default_rng(1)
+    model, best = strategy._posterior([])
+    ranked = strategy._ranked(model, best, [strategy._told[-1][1]], rng)
+    first = next(genotype for genotype in ranked if genotype in space.rows)
+    assert strategy._best_new(np.random.default_rng(2), (), set()) is not None
+    assert sum(genotype in space.rows for genotype in ranked) > 30
+    assert first not in strategy._seen
 
 
 def test_the_model_sees_a_bounded_part_of_a_long_history():

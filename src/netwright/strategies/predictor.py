@@ -5,9 +5,10 @@ Black-Box Functions"). What is this package's own: the kernel over genes (`surro
 are ranks (so that a few useless networks do not set the scale), and a ranking that climbs from gene to gene instead of
 listing the space.
 
+* The parent of a proposal is the one of the best that agrees with it in most genes.
 * With several workers, pending trials count as observed at what the model expects of them.
-* After a while without a better network, every third choice maximizes a draw from the posterior instead (Thompson
-  sampling), so that a plateau is left.
+* After a while without a better network, what is asked after every third trial maximizes a draw from each candidate's
+  posterior instead, so that a plateau is left.
 * A failed trial counts as one at the lower quartile of what was seen: its neighborhood is avoided, not forbidden.
 * No network is evaluated twice.
 * What an ask costs is bounded: the model sees the best, the latest and some of all others.
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from heapq import nlargest
+from itertools import islice
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -38,9 +40,8 @@ LEARN_EVERY = 1.15  # growth of the history after which they are learned anew
 ELITE = 10  # of the best are mutated
 MUTANTS, SAMPLES = 120, 80  # candidates to begin with
 CLIMBERS, STEPS, NEIGHBORS = 5, 4, 250  # the best candidates climb to better neighbors
-SHORTLIST = 200  # best candidates that are tried for being a new network
 FAILURE = 0.25  # quantile of the scores that a failed trial counts as
-PATIENCE, DRAW_EVERY = 20, 3  # after so many trials without a better one, every third is chosen by a posterior draw
+PATIENCE, DRAW_EVERY = 20, 3  # trials without a better one, and how often draws decide from then on
 TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
@@ -57,7 +58,7 @@ class Predictor:
     space: SearchSpace
     objectives: tuple[str, ...] = ("valid_accuracy",)
     initial: int = 12
-    _told: list[tuple[float | None, Genotype]] = field(default_factory=list, init=False, repr=False)
+    _told: list[tuple[float | None, Genotype, int]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _seen: set[Genotype] = field(default_factory=set, init=False, repr=False)  # genotypes of the same
     _scores: SortedList = field(default_factory=SortedList, init=False, repr=False)  # (score, -position in _told)
@@ -94,20 +95,16 @@ class Predictor:
         score = None if trial.scores is None else trial.scores[0]
         if score is not None:
             self._scores.add((score, -len(self._told)))
-        self._told.append((score, trial.proposal.genotype))
+        self._told.append((score, trial.proposal.genotype, trial.id))
 
     def _best_new(self, rng: np.random.Generator, pending: Sequence[Trial], taken: set[str]) -> Proposal | None:
         """The candidate of the highest expected improvement that is a new network; None: no candidate is."""
         model, best = self._posterior([trial.proposal.genotype for trial in pending])
-        elite = [self._told[-position][1] for _, position in self._scores[-ELITE:]]
-        ranked = self._ranked(model, best, elite, rng)
-        for genotype in ranked[:SHORTLIST]:
-            try:
-                self.space.check(genotype)
-            except InvalidGenotype:
-                continue
-            if self._is_new(self.space.key(genotype), taken):
-                return Proposal(genotype)
+        elite = [self._told[-position] for _, position in self._scores[-ELITE:]]
+        for genotype in self._ranked(model, best, [member for _, member, _ in elite], rng):
+            if self._is_valid(genotype) and self._is_new(self.space.key(genotype), taken):
+                _, _, nearest = max(elite, key=lambda member: _agreements(member[1], genotype))
+                return Proposal(genotype, (nearest,))
         return None
 
     def _ranked(
@@ -129,7 +126,8 @@ class Predictor:
         expanded: set[Genotype] = set()
         for _ in range(STEPS):
             order = sorted(candidates, key=candidates.__getitem__, reverse=True)
-            climbers = [genotype for genotype in order if genotype not in expanded][:CLIMBERS]
+            fit = (genotype for genotype in order if genotype not in expanded and self._is_valid(genotype))
+            climbers = list(islice(fit, CLIMBERS))
             expanded.update(climbers)
             share = NEIGHBORS // CLIMBERS
             add(g for climber in climbers for g in neighbors(self.space.genes, climber, rng)[:share])
@@ -180,8 +178,8 @@ class Predictor:
         if length == len(self._told):
             top = [-position for _, position in self._scores[-best:]]
         else:
-            scored = ((s, n) for n, (s, _) in enumerate(self._told[:length]) if s is not None)
-            top = [position for _, position in nlargest(best, scored)]
+            scored = ((s, -n) for n, (s, _, _) in enumerate(self._told[:length]) if s is not None)
+            top = [-position for _, position in nlargest(best, scored)]  # of equals the earlier, as above
         spread = np.linspace(0, length - 1, others).astype(int).tolist()
         return sorted({*top, *range(length - latest, length), *spread})
 
@@ -195,8 +193,19 @@ class Predictor:
         centered = targets - targets.mean()
         return centered / max(float(centered.std()), 1e-9)
 
+    def _is_valid(self, genotype: Genotype) -> bool:
+        try:
+            self.space.check(genotype)
+        except InvalidGenotype:
+            return False
+        return True
+
     def _is_new(self, key: str, taken: set[str]) -> bool:
         return key not in self._known and key not in taken
+
+
+def _agreements(a: Genotype, b: Genotype) -> int:
+    return sum(x == y for x, y in zip(a, b, strict=True))
 
 
 def gain(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
