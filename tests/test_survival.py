@@ -30,7 +30,7 @@ def start(folder, trials, workers, seconds=0.08, seed=3):
     command = [
         *(sys.executable, "-m", "netwright.cli.main", "search", "--out", str(folder), "--seed", str(seed)),
         *("--space", f"{TOYS}:ToySpace", "--task", f"{TOYS}:ToyTask", "--evaluator", f"{TOYS}:ToyEvaluator"),
-        *("--evaluator.seconds", str(seconds), "--strategy.initial", str(INITIAL)),
+        *("--evaluator.seconds", str(seconds), "--strategy", f"tournament(initial={INITIAL})"),
         *("--trials", str(trials), "--workers", str(workers), "--json"),
     ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)

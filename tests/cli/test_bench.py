@@ -278,7 +278,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(table, tmp_path):
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(table, tmp_path):
-    process = started(table, tmp_path / "bench")
+    process = started(table, tmp_path / "bench", "--seeds", "4000")
     wait_for_cells(process, tmp_path / "bench", 2)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -115,7 +115,7 @@ def test_headline_ten_best_failures_and_run_file_are_told(tmp_path):
     text = " ".join(read(write(tmp_path, [reported(rows(12, failing=(4,)), hours=0.01, workers=1)])).text)
     assert "0.5120" in text and "9,988" in text  # the last trial
     assert "RuntimeError: <no> room & board" in text and "out of memory" in text
-    assert 'ref = "tournament"' in text
+    assert 'ref = "auto"' in text
     assert "61%" in text  # 11 trials of 2 seconds in 36
 
 
