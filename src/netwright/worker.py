@@ -1,6 +1,6 @@
 """A worker: claims a trial, evaluates it, writes the result, and turns whatever goes wrong into a failed row.
 
-The only place in the package that catches every exception.
+The only place that catches every exception of an evaluation, as `comparison/player.py` does of a whole search.
 """
 
 from __future__ import annotations

@@ -131,6 +131,15 @@ class EstimatesMemory(Protocol):
         """Resident memory of a worker that evaluates the genotype, in 10**6 bytes; None: not known for this space."""
 
 
+@runtime_checkable
+class StatesSeconds(Protocol):
+    """Capability of an evaluator: it may state what a trial costs instead of taking that time."""
+
+    @property
+    def states_seconds(self) -> bool:
+        """Whether it does."""
+
+
 class Task(Protocol):
     """Data, loss and metrics. Batches are (inputs, targets) tensors."""
 
@@ -271,6 +280,19 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Stop every worker now. Returns when none is left."""
+
+
+@runtime_checkable
+class KeepsTime(Protocol):
+    """Capability of an executor: its work goes by a simulated clock."""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """On that clock, since the executor was made."""
+
+    @property
+    def utilization(self) -> float:
+        """Share of the workers' time that went into evaluations while there were rows to ask; NaN before any."""
 
 
 class Observer(Protocol):

@@ -65,7 +65,7 @@ class RunFile:
     """
 
     space: Reference = Reference("hierarchical")
-    strategy: Reference = Reference("tournament")
+    strategy: Reference = Reference("auto")
     task: Reference = Reference("digits")
     evaluator: Reference = Reference("training")
     executor: Reference = Reference("processes")
