@@ -217,7 +217,7 @@ class Run:
             settings, chosen = full_training.published(settings, published)
         else:
             chosen = full_training.chosen(self.folder, self.trials, trial, top)
-        trainings.check(settings, asked)
+        trainings.check(settings, asked, chosen)
         with run_folder.controlled(self.folder):
             if top is not None:
                 chosen = [full_training.ranked(self._session, self.folder, settings, chosen, asked)]

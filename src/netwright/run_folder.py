@@ -23,6 +23,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
 TABLE = "trials.sqlite"
+COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into its folders
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -33,6 +34,11 @@ IDENTITY = (
 def holds_run(folder: Path) -> bool:
     """Whether there is a table in the folder."""
     return (folder / TABLE).exists()
+
+
+def holds_comparison(folder: Path) -> bool:
+    """Whether strategies were compared in the folder."""
+    return any((folder / name).exists() for name in COMPARISON)
 
 
 def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
@@ -82,7 +88,13 @@ def take(folder: Path, run: RunFile) -> tuple[Store, RunFile]:
 
 @contextmanager
 def controlled(folder: Path) -> Iterator[None]:
-    """Be the only controller of a folder. Raises StoreError, naming the other one's process, when there is one."""
+    """Be the only controller of a folder, made when missing; one that stays empty is removed again.
+
+    Raises:
+        StoreError: It has a controller, whose process is named; it holds a comparison; or it cannot be written.
+    """
+    if holds_comparison(folder) and not holds_run(folder):
+        raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "controller.lock")

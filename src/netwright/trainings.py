@@ -7,6 +7,7 @@ parallel, survives any crash and is reported like any other. The folder's table 
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -149,9 +150,28 @@ def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return {**kept, **over}
 
 
-def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise BadReference or BadRunFile for a `final` table that could not be used once the search is over."""
+def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]], chosen: Sequence[Candidate] = ()) -> None:
+    """Raise BadReference or BadRunFile for trainings that could not be made, of `chosen` or of whatever is found."""
+    _refuse_lookup(run, chosen)
     run_file.build_evaluator(run_of(run, [Candidate(BEST, ())], changes))
+
+
+def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:
+    """Where results come from a table, there are no data and no training to repeat at length."""
+    plugin = refs.locate("evaluator", run.evaluator.name)
+    if not hasattr(plugin, "states_seconds") or "split" in refs.options_of(plugin):
+        return
+    if not chosen:
+        raise BadRunFile(
+            f"the evaluator {run.evaluator.name!r} looks results up in a table and trains nothing, so that there is no "
+            "training in full; leave `final` out"
+        )
+    listed = json.dumps([list(candidate.genotype) for candidate in chosen], separators=(",", ":"))
+    alone = shlex.join(["--space", str(run.space), "--strategy", f"listed(genotypes={listed})"])
+    raise BadRunFile(
+        "the run looked its results up in a table, so that nothing was trained; train in a run of its own, by "
+        f"`netwright search {alone} --task TASK --trials {len(chosen)} --out FOLDER` and then `netwright train FOLDER`"
+    )
 
 
 def folder_name(run: RunFile) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from netwright.comparison import folder
-from tests.cli.test_bad_input import refused, run
+from tests.cli.test_bad_input import TOY, refused, run
 from tests.comparison import small
 from tests.comparison.test_pool import without_time
 
@@ -81,6 +82,42 @@ def test_other_words_for_the_same_table(table, tmp_path, capsys):
     answers = [as_json(capsys, "--table", *each, *rest)[0] for each in ((table, *FILE), (table, *dotted), (reference,))]
     assert answers[0] == answers[1] == answers[2]
     assert len((tmp_path / "bench" / "cells.jsonl").read_text().splitlines()) == 2, "played once"
+
+
+def test_a_file_with_brackets_in_its_name(table, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small.write(tmp_path / "my (1).csv")
+    rest = ("--trials", "9", "--seeds", "2", "--strategies", "random", "--out", "bench")
+    found, _ = as_json(capsys, "--table", "my (1).csv", *FILE, *rest)
+    assert [(row["table"], row["seeds"]) for row in found["rows"]] == [("my (1)", 2)]
+
+
+def test_trials_and_seconds_together(table, tmp_path, capsys):
+    words = ("--table", table, *FILE, "--seconds", "cost", "--table-seconds", "60", "--strategies", "random,tournament")
+    code, out, err = run(capsys, "bench", *words, "--trials", "2,20", "--seeds", "3", "--out", tmp_path / "bench")
+    assert (code, err) == (0, "")
+    assert "my, 60 s, at most 2 trials, test by val" in out and "my, 60 s, at most 20 trials, test by val" in out
+    code, out, err = run(capsys, "bench", *words, "--seeds", "3", "--out", tmp_path / "bench")
+    assert "my, 60 s, test by val" in out
+    assert re.search(r"warning: tournament: initial = 200 is not less than the \d( to \d)? trials that were made", out)
+
+
+@pytest.mark.parametrize(("seeds", "is_starred"), [("3:7", False), ("20", True)])
+def test_few_seeds_make_no_difference_clear(table, tmp_path, capsys, seeds, is_starred):
+    words = ("--table", table, *FILE, "--trials", "20", "--strategies", "random,local_search")
+    code, out, _ = run(capsys, "bench", *words, "--seeds", seeds, "--out", tmp_path / "bench")
+    assert code == 0
+    assert bool(re.search(r"[+-]\d[\d.]*\*", out)) == is_starred
+    assert ("with 4 common seeds, fewer than 20, intervals are too short" in out) != is_starred
+
+
+def test_a_search_is_not_put_into_a_comparison(table, tmp_path, capsys):
+    out = tmp_path / "bench"
+    as_json(capsys, "--table", table, *FILE, "--trials", "3", "--seeds", "1", "--strategies", "random", "--out", out)
+    before = sorted(path.name for path in out.iterdir())
+    said = refused(capsys, "search", *TOY, "--out", out)
+    assert f"{out} holds a comparison of strategies; give another folder for the run with --out" in said
+    assert sorted(path.name for path in out.iterdir()) == before
 
 
 def test_several_tables(table, tmp_path, capsys):

@@ -5,6 +5,7 @@ The releases are tiny ones in the official schema with all 15,625 cells, each a 
 
 import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def rows_of(out):
     found = objectives.with_scores(store.finished(), ("signal",))
     store.close()
     return found
+
+
+def test_what_was_looked_up_is_trained_in_a_run_of_its_own(tmp_path, capsys, monkeypatch):
+    """The refusal says by which commands, and they do it."""
+    monkeypatch.chdir(tmp_path)
+    text = SPACE.text((1, 2, 3, 4, 0, 1))
+    (tmp_path / "t.csv").write_text(f"arch,cifar10_val_acc_12ep,cifar10_test_acc_200ep\n{text},80,90\n")
+    head = 'objectives = ["signal"]\nspace = {ref = "nats", channels = 4}\nexecutor = {ref = "inline"}\n'
+    head += 'evaluator = {ref = "lookup", table = "nats_tss(path=\'t.csv\')"}\n'
+    (tmp_path / "r.toml").write_text(head + 'strategy = {ref = "listed", genotypes = [[1, 2, 3, 4, 0, 1]]}\n')
+    assert run(capsys, "search", "r.toml", "--trials", "1", "--out", "r")[0] == 0
+    for words in ((), ("--epochs", "1"), ("--trial", "1")):
+        said = refused(capsys, "train", "r", *words)
+        assert (
+            "the run looked its results up in a table, so that nothing was trained; train in a run of its own" in said
+        )
+    assert not list((tmp_path / "r").glob("train-*"))
+    first, second = re.findall("`netwright ([^`]+)`", said)
+    quick = ["--evaluator.steps", "2", "--executor", "inline"]
+    words = shlex.split(first.replace("TASK", "digits").replace("FOLDER", "cell"))
+    assert run(capsys, *words, *quick)[0] == 0
+    assert run(capsys, *second.replace("FOLDER", "cell").split(), "--evaluator.steps", "2", "--no-reference")[0] == 0
+    (tmp_path / "f.toml").write_text(head + "final = {epochs = 1}\n")
+    assert "looks results up in a table and trains nothing, so that there is no training in full" in refused(
+        capsys, "search", "f.toml", "--trials", "1", "--out", "f"
+    )
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

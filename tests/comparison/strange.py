@@ -39,6 +39,26 @@ class Dying(Raising):
 
 
 @dataclass
+class Leaving(Raising):
+    """Asks its program to end at its third ask."""
+
+    def ask(self, rng, pending):
+        if self.asked == 2:
+            sys.exit("enough")
+        return Proposal(self.space.sample(rng))
+
+
+@dataclass
+class Exiting(Raising):
+    """Ends its process at its third ask, without a word."""
+
+    def ask(self, rng, pending):
+        if self.asked == 2:
+            os._exit(3)
+        return Proposal(self.space.sample(rng))
+
+
+@dataclass
 class Fragile(Raising):
     """Kills its process from some seeds."""
 

@@ -57,6 +57,23 @@ def test_a_seed_without_both_is_left_out():
     assert bootstrap.paired(np.zeros((0, 1)), RNG(0), 100)[0].seeds == 0
 
 
+def test_one_seed_has_no_spread():
+    [found] = bootstrap.paired(np.array([[2.0]]), RNG(0), 100)
+    assert (found.mean, found.seeds) == (2.0, 1)
+    assert math.isnan(found.low) and math.isnan(found.high) and math.isnan(found.p)
+    [found] = bootstrap.paired(np.array([[2.0], [math.nan], [math.nan]]), RNG(0), 100)
+    assert (found.mean, found.seeds) == (2.0, 1) and math.isnan(found.p)
+
+
+def test_a_difference_over_few_seeds_is_never_clear():
+    for seeds in (2, 19, 20):
+        [found] = bootstrap.paired(RNG(8).normal(5, 0.1, (seeds, 1)), RNG(0), 500)
+        assert found.low > 0 and found.is_clear == (seeds == 20)
+        [other] = bootstrap.paired(RNG(8).normal(-5, 0.1, (seeds, 1)), RNG(0), 500)
+        assert other.is_clear == (seeds == 20)
+    assert not bootstrap.paired(RNG(9).normal(0, 1, (40, 1)), RNG(0), 500)[0].is_clear
+
+
 def test_chunks_change_nothing(monkeypatch):
     differences = RNG(7).normal(0, 1, (10, 3))
     whole = bootstrap.paired(differences, RNG(0), 1000)

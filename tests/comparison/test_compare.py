@@ -2,7 +2,7 @@
 
 import pytest
 
-from netwright.comparison import compare, folder
+from netwright.comparison import caveats, compare, folder
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError, StoreError
 from tests.comparison import small
 from tests.comparison.test_pool import without_time
@@ -75,6 +75,26 @@ def test_failed_cells_are_listed_and_tried_again(table, tmp_path):
         assert {cell.strategy for cell in found.courses} == {"random"}
 
 
+def test_a_damaged_line_is_counted_until_its_cell_has_a_whole_one(table, tmp_path):
+    where = tmp_path / "bench"
+    carried_out(small.prepared(table, "random", "3"), where)
+    first, second, third = lines(where)
+    (where / folder.CELLS).write_text(f"{first}\n{second[:-7]}\nnothing\n")
+    assert carried_out(small.prepared(table, "random", "3"), where).damaged == 2
+    assert carried_out(small.prepared(table, "random", "3"), where).damaged == 0
+    (where / folder.CELLS).write_text(f"{first}\n{second[:-7]}\n{third}\n")
+    assert carried_out(small.prepared(table, "random", "1"), where).damaged == 0, "not its turn"
+    assert carried_out(small.prepared(table, "random", "3"), where).damaged == 1
+    assert carried_out(small.prepared(table, "random", "5"), where).damaged == 0
+    assert carried_out(small.prepared(table, "random", "3", "20"), where).damaged == 0, "more trials mend no line"
+
+
+def test_equal_references_are_one_cell(table, tmp_path):
+    for text in ("aging(population=4,sample=2)", "aging(sample=2, population=4)"):
+        carried_out(small.prepared(table, text, "2"), tmp_path / "bench")
+    assert len(lines(tmp_path / "bench")) == 2
+
+
 def test_another_table_is_refused_before_anything_is_played(table, tmp_path):
     carried_out(small.prepared(table), tmp_path / "bench")
     small.write(table, shift=1.0)
@@ -84,10 +104,15 @@ def test_another_table_is_refused_before_anything_is_played(table, tmp_path):
 
 
 def test_long_starts_are_warned_of(table):
-    found = small.prepared(
+    prepared = small.prepared(
         table, "tournament,tournament(initial=20),aging(population=30,sample=3),local_search,random", trials="20,100"
     )
-    said = {key: sentence for key, sentences in found.warnings.items() for sentence in sentences}
+    said = {
+        (strategy, horizon): sentence
+        for strategy, starts in prepared.starts.items()
+        for horizon in prepared.plan.horizons
+        for sentence in caveats.long_starts(starts, horizon)
+    }
     assert set(said) == {
         *(("tournament", 20), ("tournament", 100)),
         ("tournament(initial=20)", 20),

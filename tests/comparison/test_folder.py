@@ -33,7 +33,7 @@ def test_wherever_a_kill_cuts_the_file_whole_cells_stay_and_the_next_one_is_whol
     path.write_bytes(whole[:size])
     expected = whole[:size].count(b"\n")
     found = folder.read(path.parent)
-    assert list(found.cells) == CELLS[:expected] and found.damaged == 0
+    assert list(found.cells) == CELLS[:expected] and found.damaged == ()
     writer = folder.Writer(path.parent)
     writer.add(Cell("next", "t", 9), made([1]))
     writer.close()
@@ -45,7 +45,9 @@ def test_damaged_lines_are_left_out_and_counted(tmp_path):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1][:40] + b"\n" + b"\xff\xfe\n" + lines[3])
     found = folder.read(tmp_path)
-    assert list(found.cells) == [CELLS[0], CELLS[3]] and found.damaged == 2
+    assert list(found.cells) == [CELLS[0], CELLS[3]] and found.damaged == (None, None)
+    path.write_bytes(lines[0] + lines[1][:-9] + b"\n")
+    assert folder.read(tmp_path).damaged == (CELLS[1],)
 
 
 def test_of_one_cell_the_longest_course_counts(tmp_path):

@@ -48,6 +48,7 @@ def test_a_label_is_a_reference_that_is_read_as_the_same(options):
 def test_labels_are_as_typed():
     assert plan.label(refs.parse("aging(population=10,sample=3)")) == "aging(population=10,sample=3)"
     assert plan.label(refs.parse("aging( sample = 3 )")) == "aging(sample=3)"
+    assert plan.label(refs.parse("aging(sample=3,population=10)")) == "aging(population=10,sample=3)"
     assert plan.label(refs.parse("mylab.wild:Wild(a='b')")) == "mylab.wild:Wild(a='b')"
 
 
@@ -91,6 +92,14 @@ def test_a_file_is_a_csv_table(tmp_path):
     assert plan.read_tables(["nats_tss(path='my.csv')"]) == (Reference("nats_tss", {"path": "my.csv"}),)
     with pytest.raises(BadReference, match=r"the path of table my.csv is given again as 'other.csv'"):
         plan.read_tables(["my.csv"], (), {"path": "other.csv"})
+
+
+def test_a_file_may_have_brackets_in_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my (1).csv").write_text("a,v\n1,2\n")
+    assert plan.read_tables(["my (1).csv"]) == (Reference("csv", {"path": "my (1).csv"}),)
+    long = f"csv(path='{'x' * 300}.csv')"
+    assert plan.read_tables([long])[0].options["path"].startswith("xxx"), "longer than a file's name may be"
 
 
 def test_data_sets_make_a_table_each():

@@ -48,6 +48,15 @@ def test_data_sets_of_a_table(tmp_path):
 
 def test_it_is_said_when_the_best_by_signal_is_not_the_best():
     assert problems.difference_of_bests(TABLE) == "the 2 best networks by v have t 20 and 60; the best of all has 60"
+    several = replace(TABLE, rows={(n,): n for n in range(6)})
+    for finals, text in (
+        ([20, 60, 20, 60], "the 4 best networks by v have t 20 and 60"),
+        ([20, 30, 40, 60], "the 4 best networks by v have t between 20 and 60"),
+    ):
+        columns = {"v": np.array([1.0, 2.0, *[9.0] * 4]), "t": np.array([50.0, 70.0, *finals])}
+        assert problems.difference_of_bests(replace(several, columns=columns, seconds=None)).startswith(text)
+    turned = replace(several, columns={**columns, "t": -columns["t"]}, final="-t", seconds=None)
+    assert "have t between -60 and -20; the best of all has -70" in problems.difference_of_bests(turned)
     one = replace(TABLE, signal="s", final="-t")
     assert problems.difference_of_bests(one) == "the best network by s has t 60; the best of all has 20"
     assert problems.difference_of_bests(replace(TABLE, signal="s")) == ""

@@ -4,11 +4,12 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from netwright.comparison import output, results
+from netwright.comparison import caveats, output, results
 from netwright.comparison.compare import Comparison, Outcome
 from netwright.comparison.courses import Cell
 from netwright.comparison.plan import Plan
@@ -25,9 +26,9 @@ COURSES = {
 }
 
 
-def comparison(problem=PROBLEM, horizons=(4,), strategies=("random", "aging"), table_seconds=None, warnings=None):
+def comparison(problem=PROBLEM, horizons=(4,), strategies=("random", "aging"), table_seconds=None, starts=None):
     plan = Plan(tuple(map(Reference, strategies)), (Reference("csv"),), (0, 1), horizons, table_seconds)
-    return Comparison(plan, (problem,), dict.fromkeys(strategies, ""), warnings or {})
+    return Comparison(plan, (problem,), dict.fromkeys(strategies, ""), starts or {})
 
 
 def outcome(found, problem="t c10", faults=()):
@@ -101,13 +102,13 @@ def test_curves_over_seconds():
 
 def test_what_must_be_said_of_a_row():
     courses = [
-        made([70, NAN, 80], [1, 2, NAN], ending="exhausted", failures=1, message="missing", source="old"),
-        made([NAN, NAN], ending="exhausted", failures=2, message="missing"),
+        made([70, NAN, 80], [1, 2, NAN], ending="exhausted", failed=[1], message="missing", source="old"),
+        made([NAN, NAN], ending="exhausted", failed=[0, 1], message="missing"),
     ]
-    whole = comparison(strategies=("random",), warnings={("random", 4): ("a long start",)})
+    whole = comparison(strategies=("random",), starts={"random": {"initial": 4}})
     [row] = summarized(whole, outcome({"random": courses})).rows
     assert row.warnings == (
-        "a long start",
+        "initial = 4 is not less than T = 4: its random start is all there is; give fewer",
         "the space is exhausted after 2 to 3 trials",
         "no trial succeeded with 1 of 2 seeds",
         "the final measure of 1 of 2 incumbents is missing and left out",
@@ -117,11 +118,71 @@ def test_what_must_be_said_of_a_row():
     assert row.final.seeds == 0 and row.regret.seeds == 1
 
 
+def test_failures_are_those_before_the_horizon():
+    courses = [
+        made([70, 71, 72, NAN], failed=[3], message="late"),
+        made([70, NAN, NAN, NAN], failed=[1, 2, 3], message="early"),
+    ]
+    whole = comparison(strategies=("random",), horizons=(1, 3, 4))
+    said = [row.warnings for row in summarized(whole, outcome({"random": courses})).rows]
+    assert said == [
+        (),
+        ("2 of 6 trials failed; the first: early",),
+        ("4 of 8 trials failed; the first: late",),
+    ]
+
+
+def test_the_time_per_trial_is_that_up_to_the_horizon():
+    slower = replace(made([70, 71, 72, 73]), elapsed=np.array([10, 20, 120, 220]))
+    whole = comparison(strategies=("random",), horizons=(2, 4))
+    rows = summarized(whole, outcome({"random": [slower, slower]})).rows
+    assert [row.microseconds for row in rows] == [10, 55]
+
+
+def test_every_horizon_is_reported_beside_a_limit_of_seconds():
+    courses = [made([70, 71, 72, 80], costs=[10] * 4), made([70, 79], costs=[30, 30], ending="table_seconds")]
+    whole = comparison(strategies=("random", "aging"), horizons=(1, 4), table_seconds=60.0)
+    found = summarized(whole, outcome({"random": courses, "aging": courses}))
+    assert [(row.trials, row.table_seconds, row.made) for row in found.rows[::2]] == [(1, 60.0, 1), (4, 60.0, 3)]
+    assert [row.regret.mean for row in found.rows[::2]] == [10, 0.5]
+    assert {(pair.trials, pair.table_seconds) for pair in found.pairs} == {(1, 60.0), (4, 60.0)}
+    assert output.as_json(found, "x")["rows"][0]["table_seconds"] == 60
+    assert next(csv.DictReader(io.StringIO(output.rows_csv(found))))["table_seconds"] == "60.0"
+    assert next(csv.DictReader(io.StringIO(output.pairs_csv(found))))["table_seconds"] == "60.0"
+
+
+def test_a_random_start_as_long_as_what_the_seconds_allow_is_said():
+    courses = [made([70, 71, 72], costs=[20] * 3), made([70, 79], costs=[30, 30])]
+    for initial, sentences in {
+        1: (),
+        2: (
+            "initial = 2 is not less than the 2 trials that were made: its random start is all there is, with 1 of 2 "
+            "seeds; give fewer",
+        ),
+        9: (
+            "initial = 9 is not less than the 2 to 3 trials that were made: its random start is all there is; "
+            "give fewer",
+        ),
+    }.items():
+        starts = {"random": {"initial": initial}}
+        whole = comparison(strategies=("random",), horizons=(), table_seconds=60.0, starts=starts)
+        assert summarized(whole, outcome({"random": courses})).rows[0].warnings == sentences
+
+
+def test_few_seeds_are_said():
+    few = [pair.difference for pair in summarized(comparison(), outcome(COURSES)).pairs]
+    assert caveats.few_seeds(few).startswith("with 2 common seeds, fewer than 20, intervals are too short")
+    assert caveats.few_seeds([few[0]._replace(seeds=1)]).startswith("with 1 common seed, fewer than 20")
+    assert caveats.few_seeds([each._replace(seeds=20) for each in few]) == ""
+    assert caveats.few_seeds([few[0]._replace(seeds=0)]) == caveats.few_seeds([]) == ""
+
+
 def test_searches_that_made_no_trial_at_all():
     found = outcome({"random": [made([], ending="exhausted")] * 2, "aging": COURSES["aging"]})
     whole = summarized(comparison(), found)
     row = whole.rows[0]
-    assert row.made == 0 and row.found_best == 0 and math.isnan(row.repeated)
+    assert row.made == 0 and math.isnan(row.found_best) and math.isnan(row.repeated) and math.isnan(row.microseconds)
+    assert row.warnings == ("the space is exhausted after 0 trials", "no trial succeeded with 2 of 2 seeds")
     assert whole.pairs[0].difference.seeds == 0
     as_json = output.as_json(whole, "runs/x")
     assert as_json["rows"][0]["mean_test"] is None and as_json["pairs"][0]["p"] is None

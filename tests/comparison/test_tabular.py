@@ -1,6 +1,9 @@
 """A cell is a search by the real controller; its course is what the table of trials says."""
 
+import shutil
+import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +49,16 @@ class Scripted:
         self.told += 1
 
 
+@dataclass
+class Slow(Scripted):
+    """Thinks before its second proposal."""
+
+    def ask(self, rng, pending):
+        if self.told == 1:
+            time.sleep(0.2)
+        return Proposal((self.proposals[self.told],))
+
+
 def scripted(*values, budget=None):
     return Scripted(SPACE, tuple(Proposal((value,), budget=budget) for value in values))
 
@@ -55,9 +68,10 @@ def test_a_course_by_hand():
     np.testing.assert_array_equal(course.signals, [5, NAN, 3, 5, 3])
     np.testing.assert_array_equal(course.finals, [50, NAN, NAN, 50, NAN])
     np.testing.assert_array_equal(course.is_repeat, [False, False, False, True, True])
-    assert (course.ending, course.failures, course.source) == ("exhausted", 1, "source")
+    np.testing.assert_array_equal(course.is_failed, [False, True, False, False, False])
+    assert (course.ending, course.source) == ("exhausted", "source")
     assert course.message == "the signal of genotype (1,) is missing in table 'toy'"
-    assert course.seconds > 0
+    assert len(course.elapsed) == 5 and course.elapsed[0] >= 0 and (np.diff(course.elapsed) >= 0).all()
     assert not len(course.costs) and not len(course.values)
 
 
@@ -72,7 +86,7 @@ def test_trials_at_another_budget_are_no_measure_of_the_same():
     )
     np.testing.assert_array_equal(tabular.play(table, scripted(0, 2, budget=5), limits(9), 0).signals, [NAN, NAN])
     np.testing.assert_array_equal(tabular.play(table, scripted(0, 2, budget=9), limits(9), 0).signals, [5, 3])
-    assert tabular.play(table, scripted(0, budget=5), limits(9), 0).failures == 0
+    assert tabular.play(table, scripted(0, budget=5), limits(9), 0).is_failed.tolist() == []
 
 
 def test_where_a_network_has_several_measurements_their_mean_is_kept():
@@ -111,8 +125,31 @@ def test_a_strategy_made_anew_has_heard_nothing():
     assert tabular.anew(Remembering(SPACE), SPACE).space is SPACE
 
 
-def test_the_source_of_a_strategy_is_its_file():
-    digests = [
-        tabular.source_of(refs.parse(name)) for name in ("random", "random(x=1)", "aging", f"{small.STRANGE}:Slow")
-    ]
-    assert len(set(digests)) == 3 and digests[0] == digests[1] != ""
+def test_the_time_of_each_trial_is_that_at_which_it_was_told():
+    """The second ask takes 0.2 s: what came before it is not charged with it."""
+    course = tabular.play(TABLE, Slow(SPACE, (0, 1, 2)), limits(3), 0)
+    assert course.elapsed[1] - course.elapsed[0] >= 200_000 > course.elapsed[0]
+
+
+def test_the_source_of_a_foreign_strategy_is_its_file():
+    digests = [tabular.source_of(refs.parse(name)) for name in ("random", "random(x=1)", f"{small.STRANGE}:Slow")]
+    assert len(set(digests)) == 2 and digests[0] == digests[1] != ""
+    assert tabular.source_of(refs.parse(f"{small.STRANGE}:Raising")) == digests[2]
+
+
+@pytest.mark.parametrize("changed", ["strategies/predictor.py", "surrogates/features.py"])
+def test_the_source_of_a_strategy_of_the_package_is_all_that_strategies_are_made_of(changed, tmp_path, monkeypatch):
+    monkeypatch.setattr(tabular, "PACKAGE", Path(shutil.copytree(tabular.PACKAGE, tmp_path / "netwright")))
+    foreign = refs.parse(f"{small.STRANGE}:Slow")
+    before, other = tabular.source_of(refs.parse("auto")), tabular.source_of(foreign)
+    assert tabular.source_of(refs.parse("auto")) == before
+    with (tmp_path / "netwright" / changed).open("a") as file:
+        file.write("# another line\n")
+    assert tabular.source_of(refs.parse("auto")) != before
+    assert tabular.source_of(foreign) == other
+
+
+def test_the_version_of_the_package_counts(monkeypatch):
+    before = tabular.source_of(refs.parse("random"))
+    monkeypatch.setattr(tabular, "__version__", "99")
+    assert tabular.source_of(refs.parse("random")) != before

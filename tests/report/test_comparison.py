@@ -96,6 +96,37 @@ def test_the_page_and_the_files(found, tmp_path):
     assert all((page.parent / name).read_bytes() == data for name, data in before.items()), "the same again"
 
 
+def test_bands_of_regret_end_at_the_axis(found):
+    """A mean less 1.96 standard errors may be below 0, which a logarithmic axis does not have."""
+    curve = found.curves[0]
+    wide = replace(curve, regret_error=curve.regret * 2)
+    for curves in ([wide], [wide, replace(curve, regret=curve.regret * 0)]):
+        axes = report.regret(curves).axes[0]
+        lowest = min(band.get_paths()[0].vertices[:, 1].min() for band in axes.collections)
+        assert lowest == pytest.approx(axes.get_ylim()[0]) and lowest > 0
+
+
+def test_titles_say_what_ended_the_searches(found):
+    row = found.rows[0]
+    assert report.title(row) == "t c10, 2 trials"
+    assert report.title(replace(row, table_seconds=120_000.0)) == "t c10, 120,000 s, at most 2 trials"
+    assert report.title(replace(row, trials=None, table_seconds=0.5)) == "t c10, 0.5 s"
+
+
+def test_a_strategy_that_yields_nothing_has_found_no_share_of_the_best():
+    courses = [made([], ending="exhausted"), made([NAN, NAN])]
+    [row] = summarized(comparison(strategies=("random",), horizons=(2,)), outcome({"random": courses})).rows
+    assert report.cells(row)[report.COLUMNS.index("found best")] == "–"
+
+
+def test_one_seed_has_a_difference_and_no_interval(tmp_path):
+    whole = summarized(comparison(), outcome({name: [each[0], None] for name, each in COURSES.items()}))
+    html = report.write(tmp_path, whole).read_text()
+    row = re.search(r"<tr><td[^>]*>final</td>.*?</tr>", html, re.DOTALL)[0]
+    assert re.findall(r">([^<>]+)</td>", row) == ["final", "random", "aging", "-6", "–", "–", "1"]
+    assert "With 1 common seed, fewer than 20, intervals are too short" in html
+
+
 def test_names_of_files_are_apart():
     problems = [replace(PROBLEM, name=name) for name in ("a b", "a/b", "../c", "ü", "d")]
     names = [report.file_name(problem, problems) for problem in problems]

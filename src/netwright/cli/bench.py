@@ -106,7 +106,8 @@ def _compared(console: Console, asked: Plan, out: Path, workers: int, command: s
         if outcome.damaged:
             _say(
                 console,
-                f"{outcome.damaged} damaged lines of {out / folder.CELLS} are left out; their cells were played anew",
+                f"{outcome.damaged} lines of {out / folder.CELLS} cannot be read and are left out; their cells were "
+                "played anew",
             )
         found = results.summarize(prepared, outcome, np.random.default_rng(0))
         page = report.write(out, found, command)
@@ -123,12 +124,15 @@ def _compared(console: Console, asked: Plan, out: Path, workers: int, command: s
 
 def _announce(console: Console, prepared: Comparison) -> None:
     """What must be known before anything is played."""
+    from netwright.comparison import caveats
+
     for problem in prepared.problems:
         for remark in prepared.remarks(problem):
             _say(console, f"{problem.name}: {remark}")
-    for (strategy, _), sentences in prepared.warnings.items():
-        for sentence in sentences:
-            _say(console, f"warning: {strategy}: {sentence}")
+    for strategy, starts in prepared.starts.items():
+        for horizon in prepared.plan.horizons:
+            for sentence in caveats.long_starts(starts, horizon):
+                _say(console, f"warning: {strategy}: {sentence}")
 
 
 @contextmanager
@@ -153,6 +157,7 @@ def _watched(console: Console) -> Iterator[Watch]:
 
 def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
     """One table, and below it who differs from whom."""
+    from netwright.comparison import caveats
     from netwright.report import comparison as report
 
     shown = Table(
@@ -165,6 +170,8 @@ def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
     console.print(shown, highlight=False, markup=False)
     if pairs:
         console.print(_matrix(rows, pairs), highlight=False, markup=False)
+        if caveat := caveats.few_seeds([pair.difference for pair in pairs]):
+            _say(console, caveat)
     for row in rows:
         for warning in row.warnings:
             _say(console, f"warning: {row.strategy}: {warning}")
@@ -189,7 +196,7 @@ def _matrix(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
                 texts.append("")
                 continue
             places = report.decimals((found.high - found.low) / 4)
-            star = "*" if found.low > 0 or found.high < 0 else ""
+            star = "*" if found.is_clear else ""
             texts.append(f"{sign * found.mean + 0.0:+.{places}f}{star}")
         shown.add_row(f"{number} {name}", *texts)
     return shown

@@ -12,12 +12,14 @@ import numpy as np
 RESAMPLES = 10_000
 CHUNK = 2_000_000  # draws held at a time
 INTERVAL = 95.0  # percent
+FEW = 20  # seeds; with fewer, intervals of resampled means are clearly too short
 
 
 class Difference(NamedTuple):
-    """A mean difference over `seeds` common seeds: its 95 % interval from `low` to `high`, and how likely it is chance.
+    """A mean difference over `seeds` common seeds, and its 95 % interval from `low` to `high`.
 
-    `p` is two-sided: twice the share of resampled means on the other side of 0, or at it.
+    `p` is the share of resampled means on the other side of 0, or at it, doubled. Interval and `p` are NaN below two
+    seeds, which have no spread.
     """
 
     mean: float
@@ -25,6 +27,11 @@ class Difference(NamedTuple):
     high: float
     p: float
     seeds: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval leaves 0 out and there are seeds enough to believe it."""
+        return self.seeds >= FEW and (self.low > 0 or self.high < 0)
 
 
 def paired(differences: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[Difference]:
@@ -36,7 +43,7 @@ def paired(differences: np.ndarray, rng: np.random.Generator, resamples: int = R
         resamples: How many means are drawn.
 
     Returns:
-        One for each column; NaN where no seed has both.
+        One for each column; NaN where no seed has both, its interval and p where only one has.
     """
     is_known = ~np.isnan(differences)
     values, weights = np.where(is_known, differences, 0.0), is_known.astype(float)
@@ -53,11 +60,14 @@ def _difference(values: np.ndarray, is_known: np.ndarray, means: np.ndarray) -> 
     count = int(is_known.sum())
     if not count:
         return Difference(np.nan, np.nan, np.nan, np.nan, 0)
+    mean = float(values.sum()) / count
+    if count < 2:
+        return Difference(mean, np.nan, np.nan, np.nan, count)
     means = means[~np.isnan(means)]  # a draw of only those seeds that lack one of the pair
     low, high = np.percentile(means, [(100 - INTERVAL) / 2, (100 + INTERVAL) / 2])
     other_side = min(int((means <= 0).sum()), int((means >= 0).sum()))
     p = min(1.0, 2 * (other_side + 1) / (len(means) + 1))
-    return Difference(float(values.sum()) / count, float(low), float(high), p, count)
+    return Difference(mean, float(low), float(high), p, count)
 
 
 def _means(counts: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:

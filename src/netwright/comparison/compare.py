@@ -30,13 +30,13 @@ class Comparison:
         plan: What is compared.
         problems: In order of the plan's tables.
         sources: Digest of the program of each strategy, by label.
-        warnings: Sentences by label of strategy and horizon (None: there is none): what the plan makes of it.
+        starts: By label of strategy, its options that say how many random networks begin a search.
     """
 
     plan: Plan
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
-    warnings: Mapping[tuple[str, int | None], tuple[str, ...]] = field(default_factory=dict)
+    starts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def strategies(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ class Outcome:
 
     courses: Mapping[Cell, Course]
     faults: Mapping[Cell, str] = field(default_factory=dict)
-    damaged: int = 0
+    damaged: int = 0  # lines of cells that had to be played anew
 
 
 def prepare(asked: Plan) -> Comparison:
@@ -82,13 +82,12 @@ def prepare(asked: Plan) -> Comparison:
     _refuse_twice(found)
     for problem, (_, table) in zip(found, tables, strict=True):
         _refuse_free(asked, problem, table)
-    warnings: dict[tuple[str, int | None], tuple[str, ...]] = {}
+    starts: dict[str, Mapping[str, int]] = {}
     for reference in asked.strategies:
         made = [tabular.strategy_of(reference, table) for _, table in tables]
-        for horizon in asked.horizons:
-            warnings[plan.label(reference), horizon] = long_start(reference, made[0], horizon)
+        starts[plan.label(reference)] = random_starts(reference, made[0])
     sources = {plan.label(reference): tabular.source_of(reference) for reference in asked.strategies}
-    return Comparison(asked, found, sources, warnings)
+    return Comparison(asked, found, sources, starts)
 
 
 def carry_out(
@@ -112,6 +111,8 @@ def carry_out(
     cells = comparison.cells
     done = {cell: course for cell in cells if (course := _usable(stored.cells.get(cell), asked)) is not None}
     missing = [cell for cell in cells if cell not in done]
+    # a cell that was played anew has a whole line since, so that its damaged one is not worth a word again
+    damaged = sum(cell in missing if cell else bool(missing) for cell in stored.damaged if cell not in stored.cells)
     faults: dict[Cell, str] = {}
     watch(len(done), len(cells))
     order = pool.Order(
@@ -132,20 +133,17 @@ def carry_out(
                 watch(len(done) + len(faults), len(cells))
     finally:
         writer.close()
-    return Outcome({cell: done[cell] for cell in cells if cell in done}, faults, stored.damaged)
+    return Outcome({cell: done[cell] for cell in cells if cell in done}, faults, damaged)
 
 
-def long_start(reference: Reference, strategy: Strategy, trials: int) -> tuple[str, ...]:
-    """A sentence for each option by which a strategy samples at random for all of `trials`."""
+def random_starts(reference: Reference, strategy: Strategy) -> dict[str, int]:
+    """The options of a strategy that say how many random networks begin a search, as given or by default."""
     known = refs.options_of(refs.locate("strategy", reference.name), without=refs.WIRED)
-    found = []
-    for option in STARTS:
-        value = reference.options.get(option, getattr(strategy, option, None) if option in known else None)
-        if isinstance(value, int) and value >= trials:
-            found.append(
-                f"{option} = {value:,} is not less than T = {trials:,}: its random start is all there is; give fewer"
-            )
-    return tuple(found)
+    values = {
+        option: reference.options.get(option, getattr(strategy, option, None) if option in known else None)
+        for option in STARTS
+    }
+    return {option: value for option, value in values.items() if isinstance(value, int)}
 
 
 def _usable(course: Course | None, asked: Plan) -> Course | None:

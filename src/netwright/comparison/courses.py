@@ -7,10 +7,14 @@ networks are trained on has the same course, so that nothing beyond this file ne
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+TEXT = r'("(?:[^"\\]|\\.)*")'  # of JSON
+BEGINNING = re.compile(rf'\{{"strategy": {TEXT}, "problem": {TEXT}, "seed": (\d+),')
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,10 @@ class Course:
         finals: What is reported of each network, as measured, shape (trials,); NaN where not known.
         is_repeat: Whether the network was measured before in this search, shape (trials,).
         ending: Why it ended, as `Search.run` says.
-        seconds: Wall-clock seconds of the search per trial.
+        elapsed: Wall-clock microseconds from the search's beginning to each trial, shape (trials,), int64.
         costs: What each evaluation cost in seconds, shape (trials,), or (0,) where costs are not known.
         values: True signals where the search saw single, noisy measurements of them, shape (trials,); (0,): the same.
-        failures: How many trials failed.
+        is_failed: Whether the trial failed, shape (trials,), or (0,) where none did.
         message: What the first failed trial said, in one line.
         source: Digest of the program of the strategy that made it; "": not known.
     """
@@ -44,10 +48,10 @@ class Course:
     finals: np.ndarray
     is_repeat: np.ndarray
     ending: str
-    seconds: float
+    elapsed: np.ndarray
     costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
     values: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    failures: int = 0
+    is_failed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     message: str = ""
     source: str = ""
 
@@ -79,6 +83,8 @@ def cut(course: Course, trials: int | None, table_seconds: float | None) -> Cour
         signals=course.signals[:length],
         finals=course.finals[:length],
         is_repeat=course.is_repeat[:length],
+        is_failed=course.is_failed[:length],
+        elapsed=course.elapsed[:length],
         ending="trials" if length == trials else "table_seconds",
         costs=course.costs[:length],
         values=course.values[:length],
@@ -94,13 +100,13 @@ def to_line(cell: Cell, course: Course) -> str:
         "signals": _listed(course.signals),
         "finals": _listed(course.finals),
         "ending": course.ending,
-        "seconds": course.seconds,
+        "microseconds": np.diff(course.elapsed, prepend=0).tolist(),  # of each trial: shorter than their sums
     }
     more = {
         "repeats": np.flatnonzero(course.is_repeat).tolist(),
         "costs": _listed(course.costs),
         "values": _listed(course.values),
-        "failures": course.failures,
+        "failed": np.flatnonzero(course.is_failed).tolist(),
         "message": course.message,
         "source": course.source,
     }
@@ -112,21 +118,20 @@ def from_line(line: str) -> tuple[Cell, Course]:
     try:
         found = json.loads(line)
         signals = _array(found["signals"])
-        is_repeat = np.zeros(len(signals), bool)
-        is_repeat[found.get("repeats", [])] = True
         course = Course(
             signals,
             _array(found["finals"]),
-            is_repeat,
+            _marked(found.get("repeats", []), len(signals)),
             str(found["ending"]),
-            float(found["seconds"]),
+            np.cumsum(np.array(found["microseconds"], np.int64)),
             _array(found.get("costs", [])),
             _array(found.get("values", [])),
-            int(found.get("failures", 0)),
+            _marked(found.get("failed", []), len(signals)),
             str(found.get("message", "")),
             str(found.get("source", "")),
         )
-        lengths = {len(course.finals), len(course.costs) or len(course), len(course.values) or len(course)}
+        lengths = {len(course.finals), len(course.elapsed)}
+        lengths |= {len(column) or len(course) for column in (course.costs, course.values)}
         if lengths != {len(course)}:
             raise ValueError(f"its columns have {len(course)} and {max(lengths)} trials")
         return Cell(str(found["strategy"]), str(found["problem"]), int(found["seed"])), course
@@ -134,8 +139,23 @@ def from_line(line: str) -> tuple[Cell, Course]:
         raise ValueError(f"it is no cell of a comparison: {error!r}") from None
 
 
+def cell_of(line: str) -> Cell | None:
+    """The cell that a damaged line was of; None: its beginning is damaged too."""
+    found = BEGINNING.match(line)
+    try:
+        return Cell(json.loads(found[1]), json.loads(found[2]), int(found[3])) if found else None
+    except ValueError:
+        return None
+
+
 def _listed(values: np.ndarray) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
+
+
+def _marked(places: Any, length: int) -> np.ndarray:
+    marked = np.zeros(length, bool)
+    marked[places] = True
+    return marked
 
 
 def _array(values: Any) -> np.ndarray:

@@ -22,15 +22,19 @@ from netwright.comparison.problems import Problem
 from netwright.core import files
 from netwright.core.errors import StoreError
 
-CELLS, PROBLEMS, LOCK = "cells.jsonl", "problems.json", "bench.lock"
+CELLS, PROBLEMS = run_folder.COMPARISON
+LOCK = "bench.lock"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a folder holds: the longest course of each cell, and how many lines were damaged and are left out."""
+    """What a folder holds: the longest course of each cell, and of which cells the lines that cannot be read were.
+
+    None stands for a cell that the line does not tell either.
+    """
 
     cells: Mapping[Cell, Course]
-    damaged: int = 0
+    damaged: tuple[Cell | None, ...] = ()
 
 
 @contextmanager
@@ -68,7 +72,7 @@ def read(folder: Path) -> Stored:
     if not path.exists():
         return Stored({})
     found: dict[Cell, Course] = {}
-    damaged = 0
+    damaged: list[Cell | None] = []
     with path.open("r+b") as file:
         whole = 0
         for line in file:
@@ -79,11 +83,11 @@ def read(folder: Path) -> Stored:
             try:
                 cell, course = courses.from_line(line.decode())
             except ValueError:  # no JSON, or no UTF-8
-                damaged += 1
+                damaged.append(courses.cell_of(line.decode(errors="replace")))
                 continue
             if cell not in found or len(found[cell]) < len(course) or found[cell].source != course.source:
                 found[cell] = course
-    return Stored(found, damaged)
+    return Stored(found, tuple(damaged))
 
 
 def claim(folder: Path, problems: Sequence[Problem]) -> None:

@@ -40,6 +40,7 @@ def _row(row: Row) -> dict[str, Any]:
         "table": row.problem.table,
         "dataset": row.problem.dataset,
         "trials": row.trials,
+        "table_seconds": row.table_seconds,
         "seeds": row.seeds,
         "mean_test": _number(row.final.mean),
         "se_test": _number(row.final.error),
@@ -66,6 +67,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "table": pair.problem.table,
         "dataset": pair.problem.dataset,
         "trials": pair.trials,
+        "table_seconds": pair.table_seconds,
         "measure": "test" if pair.measure == "final" else pair.measure,  # as in the rows
         "strategy": pair.strategy,
         "other": pair.other,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Any
 from netwright.core import refs
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
-from netwright.core.run_file import Limits
 
 TRIALS = 100  # when no limit is given
 FILES = (".csv", ".tsv", ".parquet")  # a table that ends so is a file
@@ -62,15 +62,10 @@ class Plan:
         """How far each search goes; None: as far as `table_seconds` lets it."""
         return self.horizons[-1] if self.horizons else None
 
-    @property
-    def limits(self) -> Limits:
-        """Of each search. Failures end none: cells of a table may be missing."""
-        return Limits(trials=self.trials, table_seconds=self.table_seconds, failures_in_a_row=0)
-
 
 def label(reference: Reference) -> str:
-    """A reference as it is typed: "aging(population=10,sample=3)"."""
-    listed = ",".join(f"{name}={value!r}" for name, value in reference.options.items())
+    """A reference as it is typed, its options by name: "aging(population=10,sample=3)"."""
+    listed = ",".join(f"{name}={value!r}" for name, value in sorted(reference.options.items()))
     return f"{reference.name}({listed})" if listed else reference.name
 
 
@@ -140,7 +135,8 @@ def split(text: str) -> list[str]:
 
 def is_file(text: str) -> bool:
     """Whether a table is given as a file rather than as a reference."""
-    return "(" not in text and (Path(text).suffix.lower() in FILES or Path(text).is_file())
+    # os.path takes a reference longer than a file's name may be, where Path raises
+    return os.path.isfile(text) or ("(" not in text and Path(text).suffix.lower() in FILES)
 
 
 def _tables(text: str, datasets: Sequence[str], options: dict[str, Any]) -> Iterable[Reference]:

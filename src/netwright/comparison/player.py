@@ -38,6 +38,7 @@ class Player:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._problems, self._strategies = order["problems"], order["strategies"]
+        # failures end no search: cells of a table may be missing
         self._limits = Limits(trials=order["trials"], table_seconds=order["table_seconds"], failures_in_a_row=0)
         self._tables: dict[str, Table] = {}
         self._fresh: dict[tuple[str, str], Strategy] = {}
@@ -49,7 +50,8 @@ class Player:
             cell = Cell(order["strategy"], order["problem"], seed)
             try:
                 yield self._played(cell)
-            except Exception as error:  # a strategy is anybody's program, and its fault ends one cell alone
+            # a strategy is anybody's program, and its fault ends one cell alone
+            except (Exception, SystemExit) as error:
                 yield json.dumps({"fault": _sentence(error)})
 
     def _played(self, cell: Cell) -> str:
@@ -95,7 +97,7 @@ def _say(answers: TextIO, line: str) -> None:
     answers.flush()
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """What went wrong, in one line, and where: the deepest place that is no part of this package's machinery."""
     trace, place = error.__traceback__, ""
     while trace is not None:

@@ -102,7 +102,7 @@ class _Waiting:
 
     def learn(self, cell: Cell, course: Course) -> None:
         """Take in how long a cell took."""
-        self._seconds[cell.strategy, cell.problem] = course.seconds * len(course)
+        self._seconds[cell.strategy, cell.problem] = course.elapsed[-1] / 1e6 if len(course) else 0.0
 
     def put_back(self, cells: Sequence[Cell]) -> None:
         """Cells of one group that were given out and not played."""
@@ -195,7 +195,8 @@ class _Pool:
         died, *left = one.at
         self._waiting.put_back(left)
         self.start(index)
-        yield Played(died, None, f"its process ended with exit code {code}, as when memory runs out: {said}")
+        cause = ", as when memory runs out" if code == -signal.SIGKILL else ""
+        yield Played(died, None, f"its process ended with exit code {code}{cause}: {said}")
 
     def _tell(self, index: int, order: Mapping[str, object]) -> None:
         pipe = self._processes[index].process.stdin

@@ -13,6 +13,8 @@ from netwright.core.errors import BadReference
 from netwright.core.refs import Reference
 from netwright.tabular import Table, column_of
 
+SPELLED_OUT = 3  # best networks whose final measures are listed
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -77,11 +79,12 @@ def describe(table: Table, reference: Reference) -> Problem:
 def difference_of_bests(table: Table) -> str:
     """A sentence where a best network by signal is not the best by final measure; "" where each is."""
     signals, finals = table.scores("signal"), table.scores("final")
-    chosen, best = np.unique(finals[signals == np.nanmax(signals)]), float(np.nanmax(finals))
-    if np.isnan(chosen).any() or chosen[0] == best:
+    chosen, best = finals[signals == np.nanmax(signals)], float(np.nanmax(finals))
+    if np.isnan(chosen).any() or chosen.min() == best:
         return ""
     signal, final = column_of(table.signal), column_of(table.final)
-    found = " and ".join(f"{_sign(table.final) * value:.6g}" for value in chosen)
+    values = [f"{value:.6g}" for value in np.unique(_sign(table.final) * chosen)]
+    found = " and ".join(values) if len(values) <= SPELLED_OUT else f"between {values[0]} and {values[-1]}"
     which = (
         f"the {len(chosen)} best networks by {signal} have" if len(chosen) > 1 else f"the best network by {signal} has"
     )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netwright.comparison import bootstrap, measures
+from netwright.comparison import bootstrap, caveats, measures
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.compare import Comparison, Outcome
 from netwright.comparison.courses import Cell, Course
@@ -29,21 +29,23 @@ class Row:
     Args:
         strategy: Its reference.
         problem: Where.
-        trials: After how many trials; None: when the limit of seconds was met.
+        trials: After how many trials at most; None: when the limit of seconds was met.
+        table_seconds: After which cost of evaluations, where that came first; None: there is no such limit.
         seeds: Of how many searches.
         final: Measure of the incumbent, as it stands in the table.
         regret: Of the incumbent.
-        found_best: Share of the searches that found the best.
+        found_best: Share of the searches that found the best; NaN where no trial of any succeeded.
         within: Trials until a search came so near to the best, in percent: over those that did.
         made: Trials per search.
         repeated: Share of them that measured a network again.
-        microseconds: Wall-clock time per trial, everything included.
+        microseconds: Wall-clock time per trial up to there, everything included.
         warnings: Sentences.
     """
 
     strategy: str
     problem: Problem
     trials: int | None
+    table_seconds: float | None
     seeds: int
     final: Mean
     regret: Mean
@@ -63,6 +65,7 @@ class Pair:
     other: str
     problem: Problem
     trials: int | None
+    table_seconds: float | None
     measure: str
     difference: Difference
 
@@ -95,7 +98,7 @@ class Results:
 def summarize(comparison: Comparison, outcome: Outcome, rng: np.random.Generator) -> Results:
     """Rows, pairs and curves; `rng` draws the bootstrap. Problems, horizons and strategies are in the plan's order."""
     asked = comparison.plan
-    horizons = asked.horizons if asked.table_seconds is None else (asked.trials,)
+    horizons = asked.horizons or (None,)
     rows: list[Row] = []
     pairs: list[Pair] = []
     curves: list[Curve] = []
@@ -115,7 +118,7 @@ def summarize(comparison: Comparison, outcome: Outcome, rng: np.random.Generator
                     values[has_course] = _at(path, horizon)
                     ends[measure, strategy, horizon] = values
         rows += sorted(of_problem, key=lambda row: horizons.index(row.trials))
-        pairs += _pairs(comparison.strategies, problem, horizons, ends, rng)
+        pairs += _pairs(comparison, problem, horizons, ends, rng)
     faults = sorted(outcome.faults.items(), key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
     failed = tuple((cell.strategy, cell.problem, cell.seed, why) for cell, why in faults)
     remarks = {problem.name: comparison.remarks(problem) for problem in comparison.problems}
@@ -158,28 +161,27 @@ def _row(
         percent: measures.mean(measures.first_within(upto, percent / 100 * abs(problem.best))) for percent in WITHIN
     }
     repeated = sum(int(course.is_repeat[:count].sum()) for course, count in zip(found, made, strict=True))
-    sentences = (
-        *comparison.warnings.get((strategy, horizon), ()),
-        *_lost(len(comparison.plan.seeds) - len(found), len(comparison.plan.seeds)),
-        *_exhausted(found, horizon),
-        *_unknown(regrets, finals),
-        *_failures(found),
-        *_outdated(found, comparison.sources.get(strategy, "")),
-    )
     return Row(
         strategy=strategy,
         problem=problem,
         trials=horizon,
+        table_seconds=comparison.plan.table_seconds,
         seeds=len(found),
         final=measures.mean(finals),
         regret=measures.mean(regrets),
-        found_best=float((regrets == 0).mean()) if len(found) else math.nan,
+        found_best=math.nan if np.isnan(regrets).all() else float((regrets == 0).mean()),
         within=within,
         made=sum(made) / len(found) if found else math.nan,
         repeated=repeated / sum(made) if sum(made) else math.nan,
-        microseconds=1e6 * sum(course.seconds for course in found) / len(found) if found else math.nan,
-        warnings=sentences,
+        microseconds=_microseconds(found, made),
+        warnings=caveats.of_row(comparison, strategy, horizon, found, made, regrets, finals),
     )
+
+
+def _microseconds(found: Sequence[Course], made: Sequence[int]) -> float:
+    """Per trial, over searches; NaN where none made any."""
+    each = [course.elapsed[count - 1] / count for course, count in zip(found, made, strict=True) if count]
+    return float(np.mean(each)) if each else math.nan
 
 
 def _curve(
@@ -205,7 +207,7 @@ def _over_seconds(paths: np.ndarray, found: Sequence[Course], grid: np.ndarray) 
 
 
 def _pairs(
-    strategies: Sequence[str],
+    comparison: Comparison,
     problem: Problem,
     horizons: Sequence[int | None],
     ends: Mapping[End, np.ndarray],
@@ -215,50 +217,13 @@ def _pairs(
         (strategy, other, measure, horizon)
         for horizon in horizons
         for measure in ("regret", "final")
-        for strategy, other in combinations(strategies, 2)
+        for strategy, other in combinations(comparison.strategies, 2)
     ]
     if not named:
         return []
     columns = [ends[measure, a, horizon] - ends[measure, b, horizon] for a, b, measure, horizon in named]
     found = bootstrap.paired(np.array(columns).T, rng)
     return [
-        Pair(strategy, other, problem, horizon, measure, difference)
+        Pair(strategy, other, problem, horizon, comparison.plan.table_seconds, measure, difference)
         for (strategy, other, measure, horizon), difference in zip(named, found, strict=True)
     ]
-
-
-def _lost(failed: int, seeds: int) -> list[str]:
-    return [f"the searches of {failed:,} of {seeds:,} seeds failed and are left out"] if failed else []
-
-
-def _exhausted(found: Sequence[Course], horizon: int | None) -> list[str]:
-    lengths = [len(c) for c in found if c.ending == "exhausted" and (horizon is None or len(c) < horizon)]
-    if not lengths:
-        return []
-    span = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
-    which = "" if len(lengths) == len(found) else f", with {len(lengths):,} of {len(found):,} seeds"
-    return [f"the space is exhausted after {span} trials{which}"]
-
-
-def _unknown(regrets: np.ndarray, finals: np.ndarray) -> list[str]:
-    nothing = int(np.isnan(regrets).sum())
-    unknown = int(np.isnan(finals).sum()) - nothing
-    found = [f"no trial succeeded with {nothing:,} of {len(regrets):,} seeds"] if nothing else []
-    if unknown > 0:
-        found.append(f"the final measure of {unknown:,} of {len(finals):,} incumbents is missing and left out")
-    return found
-
-
-def _failures(found: Sequence[Course]) -> list[str]:
-    failures, trials = sum(course.failures for course in found), sum(map(len, found))
-    if not failures:
-        return []
-    message = next(course.message for course in found if course.failures)
-    return [f"{failures:,} of {trials:,} trials failed; the first: {message}"]
-
-
-def _outdated(found: Sequence[Course], source: str) -> list[str]:
-    others = sum(course.source != source for course in found)
-    if not others:
-        return []
-    return [f"its program has changed since {others:,} of {len(found):,} searches; give another --out to play all anew"]

@@ -7,10 +7,12 @@ import hashlib
 import inspect
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from netwright import __version__
 from netwright.comparison.courses import Course
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace, Strategy
@@ -24,6 +26,8 @@ from netwright.stores.memory import MemoryStore
 from netwright.tabular import Table, column_of
 
 MESSAGE_CHARACTERS = 300  # of a failed trial
+PACKAGE = Path(__file__).parents[1]
+OWN = ("strategies", "surrogates")  # folders of the package that its strategies are made of
 
 
 def strategy_of(reference: Reference, table: Table) -> Strategy:
@@ -33,10 +37,24 @@ def strategy_of(reference: Reference, table: Table) -> Strategy:
 
 
 def source_of(reference: Reference) -> str:
-    """Digest of the file in which a strategy is written; "" where there is none."""
+    """Digest of the program of a strategy: of the file in which it is written; "" where there is none.
+
+    Strategies of this package learn with its surrogates and begin as one another: all of both, and the version, count.
+    """
     module = inspect.getmodule(refs.locate("strategy", reference.name))
     path = getattr(module, "__file__", None)
-    return hashlib.blake2b(Path(path).read_bytes(), digest_size=6).hexdigest() if path else ""
+    if module is None or path is None:
+        return ""
+    if not module.__name__.startswith("netwright.strategies."):
+        return _digest([Path(path)], "")
+    return _digest([file for folder in OWN for file in sorted((PACKAGE / folder).rglob("*.py"))], __version__)
+
+
+def _digest(files: Sequence[Path], version: str) -> str:
+    hashed = hashlib.blake2b(version.encode(), digest_size=6)
+    for file in files:
+        hashed.update(file.name.encode() + hashlib.blake2b(file.read_bytes()).digest())
+    return hashed.hexdigest()
 
 
 def anew(strategy: Strategy, space: SearchSpace) -> Strategy:
@@ -54,25 +72,44 @@ def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: st
         seed: Of the search.
         source: Of the strategy, for the course.
     """
-    store = MemoryStore()
-    search = Search(table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed)
-    begin = time.perf_counter()
+    store, watch = MemoryStore(), _Watch()
+    search = Search(
+        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, observers=(watch,)
+    )
+    watch.begin = time.perf_counter()
     ending = search.run()
-    seconds = time.perf_counter() - begin
     trials = store.finished()
-    failed = [trial for trial in trials if trial.status == "failed"]
+    is_failed = np.array([trial.status == "failed" for trial in trials], bool)
     return Course(
         signals=_signals(table, trials),
         finals=_metric(trials, "final"),
         is_repeat=_repeats(trials),
         ending=ending,
-        seconds=seconds / max(1, len(trials)),
+        elapsed=np.rint((np.array(watch.told_at, np.float64) - watch.begin) * 1e6).astype(np.int64),
         costs=np.array([trial.result.seconds for trial in trials if trial.result and table.seconds], np.float64),
         values=_means(table, trials),
-        failures=len(failed),
-        message=_in_one_line(failed[0]) if failed else "",
+        is_failed=is_failed if is_failed.any() else np.zeros(0, bool),
+        message=_in_one_line(trials[int(is_failed.argmax())]) if is_failed.any() else "",
         source=source,
     )
+
+
+@dataclass
+class _Watch:
+    """Notes when the strategy had been told each trial."""
+
+    begin: float = 0.0
+    told_at: list[float] = field(default_factory=list)
+
+    def asked(self, trial: Trial) -> None:
+        """Nothing to note."""
+
+    def told(self, trial: Trial) -> None:  # noqa: ARG002 - they come in order
+        """The time."""
+        self.told_at.append(time.perf_counter())
+
+    def tick(self) -> None:
+        """Nothing to note."""
 
 
 def _signals(table: Table, trials: Sequence[Trial]) -> np.ndarray:

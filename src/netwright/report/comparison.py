@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from netwright.comparison import output
+from netwright.comparison import caveats, output
 from netwright.comparison.measures import WITHIN, Mean
 from netwright.comparison.problems import Problem
 from netwright.comparison.results import Curve, Pair, Results, Row
@@ -82,11 +82,12 @@ def regret(curves: Sequence[Curve]) -> Figure:
     figure, axes = _start(curves)
     shown = np.concatenate([curve.regret for curve in curves])
     positive = shown[shown > 0]
+    floor = positive.min() / 1.6 if len(positive) else 0.0  # a band around small regrets would reach below 0
     for number, curve in enumerate(curves):
-        _line(axes, curve.x, curve.regret, curve.regret_error, number)
+        _line(axes, curve.x, curve.regret, curve.regret_error, number, floor)
     if len(positive):
         axes.set_yscale("log", nonpositive="clip")
-        axes.set_ylim(positive.min() / 1.6, positive.max() * 1.4)
+        axes.set_ylim(floor, positive.max() * 1.4)
         _plain_ticks(axes)
     signal = printable(curves[0].problem.signal) if curves else "signal"
     axes.set_ylabel(f"regret in {signal}", size=TEXT_SIZE, parse_math=False)
@@ -146,7 +147,11 @@ def decimals(error: float) -> int:
 
 def title(row: Row) -> str:
     """What a table of rows is about."""
-    return f"{row.problem.name}, {row.trials:,} trials" if row.trials is not None else row.problem.name
+    trials = "" if row.trials is None else f"{row.trials:,} trials"
+    if row.table_seconds is None:
+        return f"{row.problem.name}, {trials}"
+    at_most = f", at most {trials}" if trials else ""
+    return f"{row.problem.name}, {row.table_seconds:,.15g} s{at_most}"
 
 
 def groups(rows: Sequence[Row]) -> list[list[Row]]:
@@ -200,13 +205,17 @@ def _pairs(pairs: Sequence[Pair]) -> list[str]:
         return []
     columns = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
     rows = [(pair.measure, pair.strategy, pair.other, *_difference(pair)) for pair in pairs]
-    return [markup.table(columns, rows, columns[3:]), PAIRS_EXPLAINED]
+    caveat = caveats.few_seeds([pair.difference for pair in pairs])
+    shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []
+    return [markup.table(columns, rows, columns[3:]), PAIRS_EXPLAINED, *shown]
 
 
 def _difference(pair: Pair) -> tuple[str, ...]:
     found = pair.difference
     if not found.seeds:
         return (MISSING, MISSING, MISSING, "0")
+    if math.isnan(found.low):
+        return (f"{found.mean:+.6g}", MISSING, MISSING, f"{found.seeds:,}")
     places = decimals((found.high - found.low) / (2 * BAND))
     interval = f"{found.low:+,.{places}f} to {found.high:+,.{places}f}"
     return (f"{found.mean:+,.{places}f}", interval, f"{found.p:.2g}", f"{found.seeds:,}")
@@ -241,11 +250,14 @@ def _start(curves: Sequence[Curve]) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _line(axes: Axes, x: np.ndarray, means: np.ndarray, errors: np.ndarray, number: int) -> None:
+def _line(
+    axes: Axes, x: np.ndarray, means: np.ndarray, errors: np.ndarray, number: int, floor: float = -math.inf
+) -> None:
     color, style = PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
     axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
     band = BAND * np.nan_to_num(errors)
-    axes.fill_between(x, means - band, means + band, color=color, alpha=0.15, linewidth=0)
+    low, high = np.maximum(means - band, floor), np.maximum(means + band, floor)
+    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def _finish(figure: Figure, axes: Axes, curves: Sequence[Curve]) -> Figure:
