@@ -145,7 +145,7 @@ def test_a_folder_below_a_file(tmp_path, capsys):
         (["status", "nowhere"], "nowhere holds no run (trials.sqlite is missing)"),
         (["report", "nowhere"], "nowhere holds no run"),
         (["worker", "nowhere"], "nobody searches in nowhere now"),
-        (["show", "zoo:nothing"], "there is no zoo 'nothing'; there are hierarchical"),
+        (["show", "zoo:nothing"], "there is no zoo 'nothing'; there are amoebanet_a"),
         (["show", "zoo:hierarchical", "--space.channels", "0"], "space.channels is 0; it must be at least 1"),
         (["show", "zoo:hierarchical", "--space.width", "3"], "has no option 'width'; its options: motifs, nodes"),
         (["show", "zoo:hierarchical", "--io", "32x32"], "--io is '32x32'; write channels x height x width : outputs"),

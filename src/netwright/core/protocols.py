@@ -73,6 +73,14 @@ class HasTrivial(Protocol):
         """The genotype that the paper's initialisation starts from."""
 
 
+@runtime_checkable
+class Symmetric(Protocol):
+    """Capability of a space: one network has several genotypes, and one can be turned into another."""
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Another genotype of the same network, drawn; the same one where there is no other."""
+
+
 class Strategy(Protocol):
     """Chooses what to evaluate next."""
 

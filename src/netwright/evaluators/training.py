@@ -2,82 +2,46 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import asdict, astuple, dataclass, field
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from netwright.core import files, seeds
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, unwrap
-from netwright.core.records import Failure, Genotype, Result, Trial
+from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
+from netwright.evaluators import ranks
 from netwright.layers import counting
 from netwright.layers.plan import HasPlan
-from netwright.training import checkpoint, loop, memory, outcome, schedules
+from netwright.training import checkpoint, loop, memory, outcome, parallel, recipe
+from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
+from netwright.training.parallel import Team
+from netwright.training.recipe import Recipe
+from netwright.training.standing import Standing
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
 TELL_EVERY = 5.0  # seconds between signs of life within a pass, which may take hours
 
 
-@dataclass
-class _State:
-    """Where an evaluation stands.
-
-    Args:
-        path: Of its checkpoint; None: there is none.
-        seed: Of the trial, so that a checkpoint is known to be its own.
-        progress: Of the training under way.
-        done: Metrics and course of those before it.
-        curve: So far.
-        seconds: Wall clock of earlier workers.
-    """
-
-    path: Path | None
-    seed: int
-    progress: Progress = Progress()
-    done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
-    curve: list[tuple[int, float]] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def write(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, seconds: float) -> None:
-        """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
-        facts = {
-            "seed": self.seed,
-            "progress": asdict(progress),
-            "done": [(found, astuple(trained)) for found, trained in self.done],
-            "curve": self.curve,
-            "seconds": self.seconds + seconds,
-        }
-        assert self.path is not None
-        try:
-            checkpoint.write(self.path, network, optimizer, facts)
-        except OSError as error:
-            print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
-
-
 @dataclass(frozen=True)
-class Training:
-    """SGD with momentum on one device.
+class Training(Recipe):
+    """A recipe on one device, or on one for each of several processes. Takes the options of `Recipe` as its own.
 
     Args:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
         epochs: Passes over the training images, where a proposal names no budget.
         steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
-        batch: Images per step.
-        lr: Initial learning rate.
-        schedule: "cosine" down to 0, or "step": times `factor` at each of `milestones`, fractions of the training.
-        momentum: Of SGD.
-        weight_decay: L2, on all parameters.
         repeats: Trainings from different seeds whose metrics are averaged.
         split: Where to measure; before "test", training and validation images are both trained on.
         curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
@@ -86,19 +50,13 @@ class Training:
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
+        processes: How many processes of this machine share each batch; `evaluators.ranks` says how more machines do.
     """
 
     space: SearchSpace
     task: Task
     epochs: int | None = None
     steps: int | None = None
-    batch: int = 64
-    lr: float = 0.1
-    schedule: Literal["cosine", "step"] = "cosine"
-    milestones: tuple[float, ...] = (0.8, 0.9)
-    factor: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
     repeats: int = 1
     split: Literal["valid", "test"] = "valid"
     curve_every: int = 0
@@ -106,22 +64,32 @@ class Training:
     channels_last: bool = True
     checkpoint_minutes: float = 0.0
     save: bool = False
+    processes: int = 1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epochs is not None and self.steps is not None:
             raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "batch", "repeats", "lr"):
+        for name in ("epochs", "steps", "repeats", "processes"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
-        for name in ("momentum", "weight_decay", "curve_every", "checkpoint_minutes"):
+        for name in ("curve_every", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
+        parallel.check_divides(self.batch, self.processes, self.accumulate)
+        if self.label_smoothing and not isinstance(self.task, ClassifiesImages):
+            raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         if self.device != "auto":
             try:
                 torch.device(self.device)
             except RuntimeError:
                 raise BadReference(f"evaluator.device is {self.device!r}; give auto, cpu, cuda or cuda:0") from None
+            if self.processes > 1 and self.device != "cpu":
+                raise BadReference(
+                    f"evaluator.device is {self.device!r}, which {self.processes} processes cannot share; "
+                    f"give auto or cpu"
+                )
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.
@@ -129,23 +97,18 @@ class Training:
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
         """
         start = time.perf_counter()
-        device = self._device(context.worker_index)
+        device = self.device_of(context.worker_index * self.processes)
         counts = self.space.count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(context.threads)
         state = self._state(trial, context)
+        job = {"trial": asdict(trial), "state": state.facts(), "threads": context.threads}
         try:
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-                while len(state.done) < self.repeats:
-                    state.done.append(self._run(trial, context, device, state))
-                    state.progress = Progress()
+            with ranks.gathered(self.processes, device, job, context) as team:
+                self._train(trial, state, device, team, context.threads, context)
         except (loop.Diverged, loop.Stopped) as error:
             failure: Failure = "diverged" if isinstance(error, loop.Diverged) else "error"
             seconds = time.perf_counter() - start
             return Result(curve=tuple(state.curve), seconds=seconds, failure=failure, message=str(error))
-        finally:
-            torch.set_num_threads(threads)
         if state.path:
             state.path.unlink(missing_ok=True)
         seconds = state.seconds + time.perf_counter() - start
@@ -163,55 +126,97 @@ class Training:
         }
         return Result(metrics, tuple(state.curve), seconds)
 
+    def follow(self, job: Mapping[str, Any], team: Team) -> None:
+        """The part of a process that is not the first of its team: its share of every batch, and no measurements."""
+        proposal = job["trial"]["proposal"]
+        proposal = Proposal(**{**proposal, "genotype": tuple(proposal["genotype"])})
+        trial = Trial(**{**job["trial"], "proposal": proposal})
+        with suppress(loop.Diverged, loop.Stopped):  # the first process says so
+            self._train(trial, Standing.of(None, job["state"]), team.device, team, job["threads"], None)
+
+    def device_of(self, index: int) -> torch.device:
+        """What process `index` of this machine works on."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda", index % torch.cuda.device_count())
+        return torch.device("cpu")
+
     def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the process, the network and one batch's activations.
+        """About what one evaluation takes, in 10**6 bytes: the processes, the network and one batch's activations.
 
         None: the space has no layer plans to count.
         """
         space = unwrap(self.space, HasPlan)
         if space is None:
             return None
-        return memory.PROCESS_MB + counting.training_bytes(space.plan(genotype, self.task.io), self.batch) / 1e6
+        activations = counting.training_bytes(space.plan(genotype, self.task.io), self.batch // self.accumulate)
+        return memory.PROCESS_MB * self.processes + activations / 1e6
+
+    def _train(
+        self, trial: Trial, state: Standing, device: torch.device, team: Team, threads: int, context: Context | None
+    ) -> None:
+        """All trainings that are left, into `state`."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads // team.local))
+        try:
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+                while len(state.done) < self.repeats:
+                    state.done.append(self._run(trial, state, device, team, context))
+                    state.progress = Progress()
+        finally:
+            torch.set_num_threads(before)
 
     def _run(
-        self, trial: Trial, context: Context, device: torch.device, state: _State
+        self, trial: Trial, state: Standing, device: torch.device, team: Team, context: Context | None
     ) -> tuple[dict[str, float], Trained]:
-        """The next training: metrics of the split, and how it went. Points of the first go into the curve."""
+        """The next training: metrics of the split, and how it went. Points of the first go into the curve.
+
+        Without a context, this is not the first process of its team: there are no metrics.
+        """
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        self._check_places(trial.proposal.genotype)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network: nn.Module = self.space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
-        optimizer = torch.optim.SGD(
-            network.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
-        )
-        if state.progress.step and state.path:
-            checkpoint.restore(state.path, network, optimizer)
+        optimizer = recipe.optimizer(self, network)
         split: Split = "train" if self.split == "valid" else "train+valid"
         per_epoch = max(1, self.task.examples(split) // self.batch)
         steps = self._steps(trial.proposal.budget, per_epoch)
+        masks = seeds.trial_seed(trial.seed, "masks", repeat)
+        descent = Descent(network, self.task, optimizer, self, steps=steps, memory_format=layout, seed=masks, team=team)
+        if state.progress.step:
+            data = team.hand_out(state.path.read_bytes() if state.path else b"")
+            averages = descent.averages.tensors if descent.averages else {}
+            checkpoint.restore(data, network, optimizer, averages, str(state.path))
+            descent.restore(state.descent)
         due, told = start + 60 * self.checkpoint_minutes, start
+
+        def report(step: int, metrics: Mapping[str, float]) -> bool:
+            return context.report(repeat * steps + step, metrics) if context else True
 
         def on_look(step: int, train_loss: float) -> bool:
             nonlocal told
             if time.monotonic() - told < TELL_EVERY:
                 return True
             told = time.monotonic()
-            return context.report(repeat * steps + step, {"train_loss": train_loss})
+            return report(step, {"train_loss": train_loss})
 
         def on_epoch(step: int, train_loss: float) -> bool:
             epoch = step // per_epoch
-            if repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
-                found = loop.measure(network, self.task, self.split, layout)
+            if context and repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
+                with descent.averaged():
+                    found = loop.measure(network, self.task, self.split, layout)
                 state.curve.append((step, next(iter(found.values()))))
                 network.train()
-            return context.report(repeat * steps + step, {"train_loss": train_loss})
+            return report(step, {"train_loss": train_loss})
 
         def save(progress: Progress) -> None:
             nonlocal due
             due = time.monotonic() + 60 * self.checkpoint_minutes
-            state.write(network, optimizer, progress, time.monotonic() - start)
-            context.report(repeat * steps + progress.step, {})
+            state.write(network, optimizer, descent, progress, time.monotonic() - start)
+            report(progress.step, {})
 
         trained = loop.train(
             network,
@@ -220,41 +225,58 @@ class Training:
             split=split,
             steps=steps,
             batch=self.batch,
-            factor=self._factor(steps),
+            factor=lambda step: recipe.rate_factor(self, step, steps, per_epoch),
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
-            memory_format=layout,
+            descent=descent,
+            team=team,
+            accumulate=self.accumulate,
             on_look=on_look,
             start=state.progress,
             is_due=lambda: state.path is not None and time.monotonic() >= due,
             save=save,
         )
-        recorder = Recorder()
-        is_kept = self.save and repeat == 0
-        is_watched = is_kept and isinstance(self.task, ClassifiesImages)
-        watch = recorder.add if is_watched else _ignore
-        found = loop.measure(network, self.task, self.split, layout, watch)
-        if is_kept:
-            checkpoint.write_weights(context.folder / checkpoint.WEIGHTS, network)
-        if is_watched and isinstance(self.task, ClassifiesImages):
-            data = outcome.to_bytes(recorder.outcome(self.task, self.split))
-            files.write(context.folder / outcome.OUTCOME, data)
-        found = {f"{self.split}_{name}": value for name, value in found.items()}
+        if context is None:
+            return {}, trained
+        with descent.averaged():
+            found = self._measure(network, layout, context.folder if self.save and repeat == 0 else None)
         if repeat == 0:
             state.curve.append((steps, next(iter(found.values()))))
         return found, trained
 
-    def _state(self, trial: Trial, context: Context) -> _State:
+    def _measure(self, network: nn.Module, layout: torch.memory_format, folder: Path | None) -> dict[str, float]:
+        """Metrics of the split; weights and the outcome of each test image go into the folder, where there is one."""
+        recorder = Recorder()
+        task = self.task if folder and isinstance(self.task, ClassifiesImages) else None
+        found = loop.measure(network, self.task, self.split, layout, recorder.add if task else _ignore)
+        if folder:
+            checkpoint.write_weights(folder / checkpoint.WEIGHTS, network)
+        if folder and task:
+            files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
+        return {f"{self.split}_{name}": value for name, value in found.items()}
+
+    def _check_places(self, genotype: Genotype) -> None:
+        """Raise MissingCapability for drop path or dropout that the network has no place for."""
+        space = unwrap(self.space, HasPlan)
+        if self.regularization is None or space is None:
+            return
+        places = {layer.op for layer in space.plan(genotype, self.task.io)}
+        for option, off, op in (("drop_path_keep", 1.0, "drop_path"), ("dropout", 0.0, "dropout")):
+            if getattr(self, option) != off and op not in places:
+                raise MissingCapability(
+                    f"evaluator.{option} is {getattr(self, option)}, but networks of this space have no place for it; "
+                    f"set it to {off:g}"
+                )
+
+    def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
         if not self.checkpoint_minutes:
-            return _State(None, trial.seed)
+            return Standing(None, trial.seed)
         path = context.folder / CHECKPOINT
         facts = checkpoint.read_facts(path)
         if facts is None or facts["seed"] != trial.seed:
-            return _State(path, trial.seed)
-        done = [(found, Trained(*trained)) for found, trained in facts["done"]]
-        curve = [(step, value) for step, value in facts["curve"]]
-        return _State(path, trial.seed, Progress(**facts["progress"]), done, curve, facts["seconds"])
+            return Standing(path, trial.seed)
+        return Standing.of(path, facts)
 
     def _steps(self, budget: int | None, per_epoch: int) -> int:
         if budget is not None and budget < 1:
@@ -263,18 +285,6 @@ class Training:
             return budget or self.steps
         epochs = budget or self.epochs
         return epochs * per_epoch if epochs else DEFAULT_STEPS
-
-    def _factor(self, steps: int) -> partial[float]:
-        if self.schedule == "cosine":
-            return partial(schedules.cosine, steps=steps)
-        return partial(schedules.stepwise, steps=steps, milestones=self.milestones, factor=self.factor)
-
-    def _device(self, worker_index: int) -> torch.device:
-        if self.device != "auto":
-            return torch.device(self.device)
-        if torch.cuda.is_available():
-            return torch.device("cuda", worker_index % torch.cuda.device_count())
-        return torch.device("cpu")
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:
