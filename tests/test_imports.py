@@ -13,7 +13,7 @@ LEVELS = {
     2: ("search", "worker", "training", "data", "tabular", "surrogates", "run_folder", "trainings"),
     3: PLUGINS,
     4: ("comparison", "report", "zoo", "testing", "display"),
-    5: ("export", "session", "full_training", "run", "table_import"),
+    5: ("export", "session", "full_training", "run", "table_import", "cell_player"),
     6: ("cli",),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from netwright.core import refs
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import IO
 from netwright.data import chunks, hub
@@ -263,3 +264,12 @@ def test_copies_encoded_as_jpeg_say_so_beside_every_accuracy(tmp_path):
     [caveat] = task.caveats()
     assert caveat.startswith("these images were encoded as JPEG anew")
     assert caveat in list(task.prepare())
+
+
+def test_gray_images(task_of):
+    task = task_of(channels=1)
+    check_task(task)
+    assert task.io == IO(1, 32, 32, 10)
+    assert _levels(task, "test") == list(range(40))
+    with pytest.raises(BadReference, match=r"task\.channels is 2"):
+        refs.load("task", refs.parse("cifar10(channels=2)"))

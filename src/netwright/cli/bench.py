@@ -1,4 +1,4 @@
-"""`netwright bench`: compare strategies on tables of measured results, over many seeds."""
+"""`netwright bench`: compare strategies on tables of measured results, or on real tasks, over many seeds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from netwright.cli import options
+from netwright.cli import contests, options
 from netwright.cli.signals import INTERRUPTED
 from netwright.core.errors import BadRunFile
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WIDE = 200  # columns, where nobody's terminal sets them
 BEAT = 30.0  # seconds between plain lines
 SHOWN = 5  # failed searches that are spelled out
+SEEDS = "200"
 SECTION = "table"  # of the options that are not declared here
 
 Watch = Callable[[int, int], None]
@@ -35,16 +36,19 @@ Watch = Callable[[int, int], None]
 
 def bench(
     context: typer.Context,
-    table: list[str] = typer.Option(..., help="Reference, or a CSV or Parquet file; may be given again."),
+    recipe: list[Path] = typer.Argument(None, help="Run files (TOML), to search for real; else give --table."),
+    table: list[str] = typer.Option(None, help="Reference, or a CSV or Parquet file; may be given again."),
     dataset: str = typer.Option(None, help="Data sets of the table, with commas between."),
     strategies: str = typer.Option(
         None,
         help="References with commas between, as in 'random,aging(population=10,sample=3)'; by default predictor, "
-        "random, aging(population=10,sample=3) and local_search.",
+        "random, aging(population=10,sample=3) and local_search; on recipes random, aging, non_aging and reinforce.",
     ),
-    trials: str = typer.Option(None, help="Per search; 100,200 reports after both. By default 100."),
+    trials: str = typer.Option(
+        None, help="Per search; on tables 100,200 reports after both. By default 100, or the recipe's."
+    ),
     table_seconds: float = typer.Option(None, help="End a search when its evaluations have cost so much."),
-    seeds: str = typer.Option("200", help="How many, or from and to, as in 100:300."),
+    seeds: str = typer.Option(None, help="How many, or from and to, as in 100:300; by default 200, or 4 on recipes."),
     out: Path = typer.Option(Path("runs/bench"), help="Folder of the comparison."),
     workers: int = typer.Option(None, help="Processes at a time; by default one per core."),
     genes: str = typer.Option(None, help="Of a file: columns that are genes, with commas between."),
@@ -53,17 +57,30 @@ def bench(
     signal: str = typer.Option(None, help="Of a file: column that a search sees; a leading minus: lower is better."),
     final: str = typer.Option(None, help="Of a file: column that is reported; by default the signal."),
     seconds: str = typer.Option(None, help="Of a file: column with the cost of one evaluation."),
+    fraction: str = typer.Option(
+        None, help="Of a recipe: time to these fractions of the best of all; by default 0.99."
+    ),
+    full: bool = typer.Option(False, "--full", help="Of a recipe: train each search's best in full and test it."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, all else on standard error."),
 ) -> None:
-    """Compare strategies on tables; the same command goes on where it was stopped, and more seeds only add to it.
+    """Compare strategies on tables or recipes; the same command goes on where it was stopped, more seeds add to it.
 
-    Any other option of a table is --table.OPTION. Writes curves, bench.csv, pairs.csv, bench.json and index.html.
+    Any other option of a table is --table.OPTION; recipes take --space.OPTION, --task.OPTION, --evaluator.OPTION,
+    --executor.OPTION and --final.OPTION. Writes curves, bench.csv, pairs.csv, bench.json and index.html.
     """
     columns = {"text": text, "space": space, "signal": signal, "final": final, "seconds": seconds}
+    if recipe:
+        _refuse_beside("a recipe", {"--table": table, "--dataset": dataset, "--table-seconds": table_seconds})
+        _refuse_beside("a recipe", {f"--{name}": value for name, value in columns.items()} | {"--genes": genes})
+    elif not table:
+        raise BadRunFile("bench needs something to compare on; give a recipe (a TOML file), or --table")
+    else:
+        _refuse_beside("--table", {"--fraction": fraction, "--full": full or None})
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
     if genes is not None:
         given["genes"] = list(_listed("--genes", genes))
-    given |= options.tables(context.obj.pairs, (SECTION,)).get(SECTION, {})
+    changes = options.tables(context.obj.pairs, contests.SECTIONS if recipe else (SECTION,))
+    given |= changes.get(SECTION, {})
     if workers is not None and workers < 1:
         raise BadRunFile(f"--workers is {workers}; it must be at least 1")
     console = Console(stderr=as_json)
@@ -71,25 +88,31 @@ def bench(
         console.width = WIDE
     # what plug-ins print must not stand among the JSON
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        from netwright.comparison import plan
-
-        asked = plan.Plan(
-            plan.read_strategies(strategies),
-            plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
-            plan.read_seeds(seeds),
-            plan.read_trials(trials, table_seconds),
-            table_seconds,
-        )
+        at_once = workers or os.cpu_count() or 1
         try:
-            found = _compared(console, asked, out, workers or os.cpu_count() or 1, context.obj.command)
+            if recipe:
+                wanted = contests.Asked(recipe, strategies, seeds, trials, fraction or "0.99", full, changes)
+                failed, facts = contests.compared(
+                    console, wanted, out, at_once, context.obj.command, _watched, lambda text: _say(console, text)
+                )
+            else:
+                from netwright.comparison import output, plan
+
+                asked = plan.Plan(
+                    plan.read_strategies(strategies),
+                    plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
+                    plan.read_seeds(seeds or SEEDS),
+                    plan.read_trials(trials, table_seconds),
+                    table_seconds,
+                )
+                found = _compared(console, asked, out, at_once, context.obj.command)
+                failed, facts = bool(found.failed), output.as_json(found, out)
         except KeyboardInterrupt:
             _say(console, "stopped; the same command goes on")
             raise typer.Exit(INTERRUPTED) from None
     if as_json:
-        from netwright.comparison import output
-
-        typer.echo(json.dumps(output.as_json(found, out)))
-    raise typer.Exit(1 if found.failed else 0)
+        typer.echo(json.dumps(facts))
+    raise typer.Exit(1 if failed else 0)
 
 
 def _compared(console: Console, asked: Plan, out: Path, workers: int, command: str) -> Results:
@@ -208,6 +231,13 @@ def _complain(console: Console, found: Results) -> None:
         _say(console, f"failed: {strategy} on {problem} from seed {seed}: {why}")
     if len(found.failed) > SHOWN:
         _say(console, f"failed: {len(found.failed) - SHOWN:,} more searches; see bench.json")
+
+
+def _refuse_beside(what: str, given: dict[str, Any]) -> None:
+    """Raise BadRunFile for an option that says nothing beside `what`."""
+    for option, value in given.items():
+        if value is not None and value != []:
+            raise BadRunFile(f"{option} does not go with {what}; leave one of the two out")
 
 
 def _listed(option: str, text: str) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any, TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TextIO
 
 from netwright.comparison import courses, problems, tabular
 from netwright.comparison.courses import Cell
@@ -46,13 +46,7 @@ class Player:
 
     def lines(self, order: dict[str, Any]) -> Iterator[str]:
         """Plays the `seeds` of one `strategy` on one `problem`."""
-        for seed in order["seeds"]:
-            cell = Cell(order["strategy"], order["problem"], seed)
-            try:
-                yield self._played(cell)
-            # a strategy is anybody's program, and its fault ends one cell alone
-            except (Exception, SystemExit) as error:
-                yield json.dumps({"fault": _sentence(error)})
+        yield from answers(order, self._played)
 
     def _played(self, cell: Cell) -> str:
         table = self._table(cell.problem)
@@ -71,13 +65,30 @@ class Player:
         return self._tables[name]
 
 
-def main() -> None:
-    """Play until the input ends."""
+class Plays(Protocol):
+    """Plays what it was told of when it was made."""
+
+    def lines(self, order: dict[str, Any]) -> Iterator[str]:
+        """An answer for each of the `seeds` of one `strategy` on one `problem`."""
+
+
+def answers(order: dict[str, Any], played: Callable[[Cell], str]) -> Iterator[str]:
+    """What `played` says of each cell of an order, or what went wrong with it."""
+    for seed in order["seeds"]:
+        try:
+            yield played(Cell(order["strategy"], order["problem"], seed))
+        # a strategy is anybody's program, and its fault ends one cell alone
+        except (Exception, SystemExit) as error:
+            yield json.dumps({"fault": _sentence(error)})
+
+
+def main(make: Callable[[dict[str, Any]], Plays] = Player) -> None:
+    """Play until the input ends; `make` is given the first order."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(orders,), daemon=True).start()
-    player = Player(json.loads(orders.get()))
+    player = make(json.loads(orders.get()))
     _say(answers, "ready")
     while True:
         for line in player.lines(json.loads(orders.get())):

@@ -24,6 +24,7 @@ from netwright.comparison.courses import Cell, Course
 from netwright.core.errors import WorkerError
 
 SECONDS = 1.0  # that a group of cells should take
+PLAYER = "netwright.comparison.player"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Group = tuple[str, str]  # strategy, problem
@@ -40,6 +41,14 @@ class Order:
 
 
 @dataclass(frozen=True)
+class TrainedOrder:
+    """What is played, as `netwright.cell_player` reads it: run file and folder of each cell, by `named`."""
+
+    cells: Mapping[str, tuple[str, str]]
+    is_full: bool
+
+
+@dataclass(frozen=True)
 class Played:
     """What became of a cell: its course, or the sentence that says why there is none."""
 
@@ -48,7 +57,14 @@ class Played:
     fault: str = ""
 
 
-def play(order: Order, cells: Sequence[Cell], workers: int, logs: Path) -> Generator[Played, None, None]:
+def named(cell: Cell) -> str:
+    """A cell as one text."""
+    return f"{cell.seed} {cell.problem} {cell.strategy}"
+
+
+def play(
+    order: Order | TrainedOrder, cells: Sequence[Cell], workers: int, logs: Path, program: str = PLAYER
+) -> Generator[Played, None, None]:
     """Every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
 
     Args:
@@ -56,6 +72,7 @@ def play(order: Order, cells: Sequence[Cell], workers: int, logs: Path) -> Gener
         cells: Of its strategies and problems.
         workers: Processes at a time.
         logs: Folder for what strategies print, made when missing.
+        program: Module that plays, as `player` does.
 
     Raises:
         WorkerError: A process dies before it can begin.
@@ -63,7 +80,7 @@ def play(order: Order, cells: Sequence[Cell], workers: int, logs: Path) -> Gener
     if not cells:
         return
     logs.mkdir(parents=True, exist_ok=True)
-    pool = _Pool(order, _Waiting(cells, workers), logs)
+    pool = _Pool(order, _Waiting(cells, workers), logs, program)
     try:
         for index in range(min(workers, len(cells))):
             pool.start(index)
@@ -118,8 +135,8 @@ class _Process:
 
 
 class _Pool:
-    def __init__(self, order: Order, waiting: _Waiting, logs: Path) -> None:
-        self._order, self._waiting, self._logs = order, waiting, logs
+    def __init__(self, order: Order | TrainedOrder, waiting: _Waiting, logs: Path, program: str) -> None:
+        self._order, self._waiting, self._logs, self._program = order, waiting, logs, program
         self._processes: dict[int, _Process] = {}
         # (index, process id, line; None: it is gone)
         self._answers: queue.SimpleQueue[tuple[int, int, str | None]] = queue.SimpleQueue()
@@ -128,7 +145,7 @@ class _Pool:
         """A process; it is ready when it says so."""
         with self._log(index).open("ab") as log:
             process = Popen(
-                [sys.executable, "-m", "netwright.comparison.player"],
+                [sys.executable, "-m", self._program],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

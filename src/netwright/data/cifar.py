@@ -18,7 +18,7 @@ from netwright.data.parquet import ParquetImages, read_columns
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import Parts, check_classes, limited
 
-FORM = Form(3, 32, 32)
+SIDE = 32
 JPEG = b"\xff\xd8\xff"  # how such a file begins; the originals are PNG
 IMAGE_COLUMNS = ("img", "image")
 
@@ -48,6 +48,7 @@ def cifar(
     train_limit: int | None,
     augmentation: Augmentation,
     keeping: Keeping,
+    channels: int = 3,
 ) -> ImageClassification:
     """The task; see tasks/cifar10.py for the options.
 
@@ -57,12 +58,13 @@ def cifar(
     """
     check_least(valid=(valid, len(data.classes)), split_seed=(split_seed, 0))
     check_limit(train_limit, len(data.classes))
+    form = Form(channels, SIDE, SIDE)
     cut = partial(_selection, data, valid, split_seed, train_limit)
     if path is None:
         check_datasets(data.title)
-        return image_task(partial(_fetched, data, cut), FORM, data.classes, augmentation, keeping)
+        return image_task(partial(_fetched, data, cut), form, data.classes, augmentation, keeping)
     selection = _read(data, Path(path).expanduser(), path, cut)
-    return image_task(lambda: selection, FORM, selection.classes, augmentation, keeping)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping)
 
 
 def _fetched(data: Published, cut: Callable[..., Selection]) -> Selection:

@@ -7,6 +7,8 @@ stratified by class, validates.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from netwright.data.cifar import Published, cifar
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.preparation import Keeping
@@ -30,6 +32,7 @@ def cifar10(
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
+    channels: Literal[1, 3] = 3,
 ) -> ImageClassification:
     """32x32 color images of ten classes.
 
@@ -49,10 +52,11 @@ def cifar10(
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Larger data than this share of the machine's memory is read as it is needed.
         broken_share: How many of the images may be broken before the task refuses to start.
+        channels: 3: color, 1: gray.
     """
     augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
     keeping = Keeping(cache, memory_share, broken_share)
-    return cifar(PUBLISHED, path, valid, split_seed, train_limit, augmentation, keeping)
+    return cifar(PUBLISHED, path, valid, split_seed, train_limit, augmentation, keeping, channels)
 
 
 plugin = cifar10

@@ -1,0 +1,81 @@
+"""A process that plays cells on real tasks, as `comparison.player` plays them on tables: each is a run in its folder.
+
+What is on disk when it is killed is a run that was killed: whoever plays the cell next goes on with it.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from netwright import full_training, run_folder
+from netwright.comparison import courses, player, pool, trained
+from netwright.comparison.courses import Cell, Course
+from netwright.core import files, objectives, run_file
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+from netwright.session import Session
+
+
+class CellPlayer:
+    """Plays the cells of an order, a `pool.TrainedOrder` as JSON has it."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._cells, self._is_full = order["cells"], order["is_full"]
+        self._session = Session(Console(stderr=True), lambda _controller, _say: nullcontext(), "")
+
+    def lines(self, order: dict[str, Any]) -> Iterator[str]:
+        """Plays the `seeds` of one `strategy` on one `problem`."""
+        return player.answers(order, self._played)
+
+    def _played(self, cell: Cell) -> str:
+        text, folder = self._cells[pool.named(cell)]
+        settings, place = run_file.from_toml(text), Path(folder)
+        trials = search(self._session, settings, place)
+        chosen = trained.best_of(trials)
+        if self._is_full and chosen:
+            full_training.train(self._session, place, settings, chosen, {}, "test")
+        return courses.to_line(cell, course_of(trials))
+
+
+def search(session: Session, settings: RunFile, folder: Path) -> list[Trial]:
+    """Search in a folder until the limits are met, or go on with it; the finished trials, with scores.
+
+    Args:
+        session: Shows what happens.
+        settings: Of the search; its data is ready.
+        folder: Of the run.
+
+    Raises:
+        NetwrightError: Settings or a folder that cannot be used.
+    """
+    parts = run_file.build(settings)
+    with run_folder.controlled(folder):
+        store, settings = run_folder.take(folder, settings)
+        try:
+            files.write(folder / "run.toml", run_file.to_toml(settings).encode())
+            place = shlex.quote(str(folder))
+            session.note(store, f"netwright search {place}/run.toml --out {place}", parts.task)
+            store.remember("io", run_file.write_io(parts.task.io))
+            session.control(store, settings, parts, folder, f"{settings.strategy} from seed {settings.seed}")
+            return objectives.with_scores(store.finished()[: settings.limits.trials], settings.objectives)
+        finally:
+            store.close()
+
+
+def course_of(trials: list[Trial]) -> Course:
+    """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
+    seconds = sum(trial.result.seconds for trial in trials if trial.result)
+    unknown = np.full(len(trials), np.nan)
+    signals = np.array([trial.scores[0] if trial.scores else np.nan for trial in trials])
+    return Course(signals, unknown, np.zeros(len(trials), bool), "trials", seconds / max(1, len(trials)))
+
+
+if __name__ == "__main__":
+    player.main(CellPlayer)

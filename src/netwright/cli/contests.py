@@ -1,0 +1,102 @@
+"""`netwright bench RECIPE.toml`: strategies compared by searches of a real task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from netwright.core.errors import BadRunFile
+
+SECTIONS = ("space", "task", "evaluator", "executor", "final")  # whose options may be changed
+SEEDS = "4"  # where none are given
+STRATEGIES = "random,aging,non_aging,reinforce"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says about a comparison on recipes; None: not given."""
+
+    recipes: Sequence[Path]
+    strategies: str | None
+    seeds: str | None
+    trials: str | None
+    fractions: str
+    is_full: bool
+    changes: Mapping[str, Mapping[str, Any]]
+
+
+def compared(
+    console: Console,
+    asked: Asked,
+    out: Path,
+    workers: int,
+    command: str,
+    watched: Callable[[Console], AbstractContextManager[Callable[[int, int], None]]],
+    say: Callable[[str], None],
+) -> tuple[bool, dict[str, Any]]:
+    """Play, report and show; whether a search has failed, and the results as plain values."""
+    import numpy as np
+
+    from netwright.comparison import folder, plan, standings, trained
+    from netwright.report import contest as report
+
+    fractions = read_fractions(asked.fractions)
+    prepared = trained.prepare(
+        trained.Contest(
+            plan.read_strategies(asked.strategies or STRATEGIES),
+            trained.read_recipes(asked.recipes, asked.changes, _trials(asked.trials)),
+            plan.read_seeds(asked.seeds or SEEDS),
+            asked.is_full,
+        )
+    )
+    for (strategy, _), sentences in prepared.warnings.items():
+        for sentence in sentences:
+            say(f"warning: {strategy}: {sentence}")
+    with folder.taken(out):
+        with watched(console) as watch:
+            outcome = trained.carry_out(prepared, out, workers, watch, say)
+        found = standings.summarize(prepared, outcome, np.random.default_rng(0), fractions)
+        page = report.write(out, found, command)
+    for standing in found.recipes:
+        shown = Table(title=report.title(standing), title_justify="left")
+        for number, name in enumerate(report.columns(standing, fractions)):
+            shown.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")
+        for row in standing.rows:
+            shown.add_row(*report.cells(row, standing))
+        console.print(shown, highlight=False, markup=False)
+        for pair in standing.pairs:
+            mean, interval, p, _ = report.difference(pair)
+            say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({interval}, p = {p})")
+    for strategy, recipe, seed, why in found.failed:
+        say(f"failed: {strategy} on {recipe} from seed {seed}: {why}")
+    say(f"report: {page}")
+    return bool(found.failed), report.as_json(found, out)
+
+
+def read_fractions(text: str) -> tuple[float, ...]:
+    """`0.9,0.99` as numbers, rising. Raises BadRunFile."""
+    try:
+        found = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < fraction <= 1 for fraction in found):
+        raise BadRunFile(f"--fraction is {text!r}; write numbers above 0 and at most 1, as in 0.99 or 0.9,0.99")
+    return found
+
+
+def _trials(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        trials = int(text)
+    except ValueError:
+        trials = 0
+    if trials < 1:
+        raise BadRunFile(f"--trials is {text!r}; with a recipe it is one number of at least 1")
+    return trials

@@ -1,0 +1,143 @@
+"""Curves of a comparison on real tasks: best so far, population, fan-in, and model size against the objective."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from netwright.comparison import measures
+from netwright.comparison.populations import Path
+from netwright.comparison.standings import Standing
+from netwright.report import curves
+from netwright.report.figures import INK, PALETTE, POINTS, RASTER, STYLES, TEXT_SIZE
+from netwright.report.text import printable, shortened, text_width
+
+SIZE = (7.2, 4.2)  # inches
+BAND = 1.96  # standard errors either side of a mean: 95 %
+SETTLED = 0.1  # share of a search after which the axis of a curve begins to matter
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def best(standing: Standing) -> Figure:
+    """Mean over seeds of the best objective so far, by trials, with its 95 % band."""
+    return _curves(standing, lambda path: standing.sign * path.best, f"best {standing.objective} so far")
+
+
+def population(standing: Standing) -> Figure:
+    """Mean over seeds of the population's mean objective, with its 95 % band."""
+    label = f"mean {standing.objective} of the last P trials"
+    return _curves(standing, lambda path: standing.sign * path.population, label)
+
+
+def fan_in(standing: Standing) -> Figure:
+    """Mean fan-in of the population, with its 95 % band; a line and a band where random networks are, by one sd."""
+    sizes = {row.strategy: row.size for row in standing.rows}
+    figure, axes = _start(f"{standing.name}: edges into the output, last P trials; gray: random networks, one sd")
+    for number, (strategy, listed) in enumerate(standing.paths.items()):
+        _mean_line(axes, [curves.moving_average(path.fan_in, sizes[strategy]) for path in listed], number)
+    if standing.random_fan_in is not None:
+        center, spread = standing.random_fan_in
+        axes.axhline(center, color="#777777", linewidth=1.0, zorder=0)
+        axes.axhspan(center - spread, center + spread, color="#777777", alpha=0.12, linewidth=0, zorder=0)
+    axes.set_ylabel("edges into the output", size=TEXT_SIZE)
+    _by_trials(axes, standing)
+    return _legend(figure, list(standing.paths))
+
+
+def size(standing: Standing) -> Figure:
+    """Parameters and objective of every trial as dots, of each search's best network as a larger mark."""
+    figure, axes = _start(f"{standing.name}: dots: trials; marks: the best of each search")
+    for number, listed in enumerate(standing.paths.values()):
+        color = PALETTE[number % len(PALETTE)]
+        params = np.concatenate([path.params for path in listed] or [np.zeros(0)])
+        scores = standing.sign * np.concatenate([path.scores for path in listed] or [np.zeros(0)])
+        shown = np.linspace(0, len(params) - 1, min(POINTS, len(params))).astype(int)
+        raster = len(shown) > RASTER
+        axes.plot(
+            params[shown], scores[shown], ".", color=color, alpha=0.35, markersize=3.5, linewidth=0, rasterized=raster
+        )
+        chosen = [(path.params[path.incumbent], path.scores[path.incumbent]) for path in listed if path.incumbent >= 0]
+        if chosen:
+            x, y = np.array(chosen).T
+            mark = MARKS[number % len(MARKS)]
+            axes.plot(
+                x, standing.sign * y, mark, color=color, markersize=7, markeredgecolor="white", linewidth=0, zorder=3
+            )
+    axes.set_xlabel("parameters", size=TEXT_SIZE)
+    axes.set_ylabel(standing.objective, size=TEXT_SIZE, parse_math=False)
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    handles = [
+        Line2D([], [], color=PALETTE[n % len(PALETTE)], marker=MARKS[n % len(MARKS)], linewidth=0)
+        for n in range(len(standing.paths))
+    ]
+    return _legend(figure, list(standing.paths), handles)
+
+
+def _curves(standing: Standing, values: Callable[[Path], np.ndarray], label: str) -> Figure:
+    figure, axes = _start(f"{standing.name}: mean over seeds, band: 95 %")
+    settled = []
+    for number, listed in enumerate(standing.paths.values()):
+        lines = [values(path) for path in listed]
+        _mean_line(axes, lines, number)
+        settled += [line[int(SETTLED * len(line)) :] for line in lines]
+    shown = np.concatenate(settled or [np.zeros(0)])
+    if not np.isnan(shown).all():
+        low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+        space = 0.06 * (high - low) or 0.05
+        axes.set_ylim(low - space, high + space)
+    hint = " (lower is better)" if standing.sign < 0 else ""
+    axes.set_ylabel(f"{printable(label)}{hint}", size=TEXT_SIZE, parse_math=False)
+    axes.ticklabel_format(axis="y", useOffset=False)
+    _by_trials(axes, standing)
+    return _legend(figure, list(standing.paths))
+
+
+def _mean_line(axes: Axes, lines: Sequence[np.ndarray], number: int) -> None:
+    """The mean of lines as long as the shortest, with its band."""
+    length = min((len(line) for line in lines), default=0)
+    means, errors = measures.mean_path(np.array([line[:length] for line in lines]).reshape(len(lines), length))
+    color, style = PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    x = np.arange(1, length + 1)
+    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
+    band = BAND * np.nan_to_num(errors)
+    axes.fill_between(x, means - band, means + band, color=color, alpha=0.15, linewidth=0)
+
+
+def _start(title: str) -> tuple[Figure, Axes]:
+    """An empty pair of axes; every style is given here, so that no global setting is touched."""
+    figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
+    axes = figure.add_subplot(facecolor="white")
+    axes.set_title(printable(title), loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#777777")
+    axes.grid(True, color="#ececec", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
+    return figure, axes
+
+
+def _by_trials(axes: Axes, standing: Standing) -> None:
+    axes.set_xlabel("trials", size=TEXT_SIZE)
+    axes.set_xlim(0, 1.01 * max((row.trials for row in standing.rows), default=1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+
+
+def _legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
+    """Names above the axes, in as many columns as fit."""
+    names = [shortened(strategy, SIZE[0] - 1, TEXT_SIZE) for strategy in strategies]
+    widest = max((text_width(name, TEXT_SIZE) for name in names), default=1.0) + 0.55
+    columns = max(1, min(len(names), int((SIZE[0] - 0.3) / widest)))
+    # a label that starts with an underscore would be left out
+    labels = [f"\u200b{name}" if name.startswith("_") else name for name in names]
+    lines = figure.axes[0].lines[: len(names)] if handles is None else handles
+    legend = figure.legend(lines, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure

@@ -1,0 +1,121 @@
+"""`netwright bench RECIPE.toml`: what it prints and refuses, and that no kill changes a search."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from netwright import run_folder
+from tests.cli.test_bad_input import refused, run
+from tests.comparison import contests, small
+
+ROOT = Path(__file__).parents[2]
+STRATEGIES = ("--strategies", "random,aging(population=4,sample=2)")
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    return contests.write(tmp_path / "toy.toml")
+
+
+def test_several_recipes_in_one_report(recipe, tmp_path, capsys):
+    other = contests.write(tmp_path / "other.toml", noise=0.1)
+    words = (recipe, other, *STRATEGIES, "--seeds", "2", "--workers", "1", "--out", tmp_path / "b", "--full")
+    code, out, err = run(capsys, "bench", *words, "--trials", "7", "--fraction", "0.5,0.9", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert [(row["recipe"], row["trials"], row["seeds"]) for row in found["rows"]] == [
+        *[("toy", 7, 2)] * 2,
+        *[("other", 7, 2)] * 2,
+    ]
+    assert all(set(row["reached"]) == {"0.5", "0.9"} for row in found["rows"])
+    assert all(row["test_metric"] == "test_accuracy" and row["mean_test"] for row in found["rows"])
+    assert json.loads((tmp_path / "b" / "bench.json").read_text()) == found
+    assert "toy: 7 trials, 2 seeds" in err and "report:" in err
+
+
+def test_settings_of_the_recipe_can_be_changed(recipe, tmp_path, capsys):
+    words = ("bench", recipe, *STRATEGIES, "--seeds", "1", "--out", tmp_path / "b", "--evaluator.noise", "0.5")
+    assert run(capsys, *words)[0] == 0
+    assert "noise = 0.5" in (tmp_path / "b" / "runs" / "toy" / "recipe.toml").read_text()
+    assert "holds runs of another recipe called 'toy'" in refused(capsys, *words[:-1], "0.25")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--table", "my.csv"], "--table does not go with a recipe; leave one of the two out"),
+        (["--signal", "val"], "--signal does not go with a recipe"),
+        (["--table-seconds", "9"], "--table-seconds does not go with a recipe"),
+        (["--trials", "5,9"], "--trials is '5,9'; with a recipe it is one number of at least 1"),
+        (["--fraction", "1.5"], "--fraction is '1.5'; write numbers above 0 and at most 1"),
+        (["--seeds", "0"], "--seeds 0 leaves no seed"),
+        (["--strategies", "randon"], "there is no strategy 'randon'; did you mean 'random'?"),
+        (["--strategies", f"{small.STRANGE}:TwoGoals"], "two_goals weighs two objectives, the run has 1"),
+        (["--space.nodes", "3"], "has no option 'nodes'"),
+        (["--strategy.population", "3"], "unknown option --strategy.population; there are --space.OPTION"),
+        (["nowhere.toml"], "run file nowhere.toml cannot be read: No such file or directory"),
+    ],
+)
+def test_bench_refuses(recipe, tmp_path, capsys, words, sentence):
+    assert sentence in refused(capsys, "bench", recipe, "--out", tmp_path / "bench", *words)
+    assert not (tmp_path / "bench").exists(), "whatever can be refused is refused before anything is written"
+
+
+def test_bench_needs_something_to_compare_on(tmp_path, capsys):
+    assert "give a recipe (a TOML file), or --table" in refused(capsys, "bench", "--out", tmp_path / "b")
+    table = small.write(tmp_path / "my.csv")
+    assert "--fraction does not go with --table" in refused(capsys, "bench", "--table", table, "--fraction", "0.9")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("limits", "limit"), "the run file has no setting 'limit'"),
+        (("ToySpace", "ToyPlace"), "has nothing called 'ToyPlace'"),
+        (('"}', '"'), "is not valid TOML"),
+    ],
+)
+def test_bad_recipes(recipe, tmp_path, capsys, change, sentence):
+    recipe.write_text(recipe.read_text().replace(*change, 1))
+    assert sentence in refused(capsys, "bench", recipe, "--out", tmp_path / "bench")
+    assert not (tmp_path / "bench").exists()
+
+
+def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
+    recipe = contests.write(tmp_path / "toy.toml", trials=30, seconds=0.02)
+    killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
+    for count in (3, 20, 45):
+        process = started(recipe, killed)
+        while sum(len(rows) for rows in finished(killed).values()) < count:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.kill()
+        process.communicate()
+    for out in (killed, undisturbed):
+        process = started(recipe, out)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert finished(killed) == finished(undisturbed)
+    assert {len(rows) for rows in finished(killed).values()} == {30}
+
+
+def started(recipe, out):
+    command = [sys.executable, "-m", "netwright.cli.main", "bench", recipe, *STRATEGIES, "--seeds", "1"]
+    words = [*map(str, command), "--workers", "1", "--out", str(out)]
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+
+
+def finished(out):
+    """Rows of each run, without what time they took."""
+    found = {}
+    for place in sorted((out / "runs" / "toy").glob("*/")):
+        if run_folder.holds_run(place):
+            store = run_folder.open_table(place, "read")
+            found[place.name] = [(trial.proposal, trial.seed, trial.result.metrics) for trial in store.finished()]
+            store.close()
+    return found
