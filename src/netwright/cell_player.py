@@ -71,10 +71,11 @@ def search(session: Session, settings: RunFile, folder: Path) -> list[Trial]:
 
 def course_of(trials: list[Trial]) -> Course:
     """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
-    seconds = sum(trial.result.seconds for trial in trials if trial.result)
-    unknown = np.full(len(trials), np.nan)
+    count = len(trials)
+    seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
     signals = np.array([trial.scores[0] if trial.scores else np.nan for trial in trials])
-    return Course(signals, unknown, np.zeros(len(trials), bool), "trials", seconds / max(1, len(trials)))
+    elapsed = np.rint(seconds.cumsum() * 1e6).astype(np.int64)
+    return Course(signals, np.full(count, np.nan), np.zeros(count, bool), "trials", elapsed)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def compared(
     """Play, report and show; whether a search has failed, and the results as plain values."""
     import numpy as np
 
-    from netwright.comparison import folder, plan, standings, trained
+    from netwright.comparison import caveats, folder, plan, standings, trained
     from netwright.report import contest as report
 
     fractions = read_fractions(asked.fractions)
@@ -73,6 +73,8 @@ def compared(
         for pair in standing.pairs:
             mean, interval, p, _ = report.difference(pair)
             say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({interval}, p = {p})")
+        if doubt := caveats.few_seeds([pair.difference for pair in standing.pairs]):
+            say(doubt)
     for strategy, recipe, seed, why in found.failed:
         say(f"failed: {strategy} on {recipe} from seed {seed}: {why}")
     say(f"report: {page}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright import run_folder, trainings
-from netwright.comparison import compare, plan, pool
+from netwright.comparison import caveats, compare, plan, pool
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
 from netwright.core import files, genes, objectives, refs, run_file, seeds
@@ -121,7 +121,8 @@ def prepare(contest: Contest) -> Contest:
     for name, run in contest.recipes.items():
         for label, reference in zip(labels, contest.strategies, strict=True):
             parts = run_file.build(replace(run, strategy=reference))
-            warnings[label, name] = compare.long_start(reference, parts.strategy, run.limits.trials or 0)
+            starts = compare.random_starts(reference, parts.strategy)
+            warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
             if run.constraints:
                 parts.space.sample(seeds.rng_for(0, seeds.ASK))  # refused here when nothing fits
         if contest.is_full:

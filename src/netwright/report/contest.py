@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.comparison import caveats
 from netwright.comparison.measures import Mean
 from netwright.comparison.standings import Pair, Row, Standing, Standings
 from netwright.core import files
@@ -145,7 +146,8 @@ def _pairs(pairs: Sequence[Pair]) -> list[str]:
         return []
     heads = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
     rows = [(pair.measure, pair.strategy, pair.other, *difference(pair)) for pair in pairs]
-    return [markup.table(heads, rows, heads[3:]), PAIRS_EXPLAINED]
+    doubt = caveats.few_seeds([pair.difference for pair in pairs])
+    return [markup.table(heads, rows, heads[3:]), PAIRS_EXPLAINED, *([f"{doubt}."] if doubt else [])]
 
 
 def _fan_in_parts(standing: Standing) -> list[str]:
