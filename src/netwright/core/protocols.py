@@ -73,6 +73,14 @@ class HasTrivial(Protocol):
         """The genotype that the paper's initialisation starts from."""
 
 
+@runtime_checkable
+class Symmetric(Protocol):
+    """Capability of a space: one network has several genotypes, and one can be turned into another."""
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Another genotype of the same network, drawn; the same one where there is no other."""
+
+
 class Strategy(Protocol):
     """Chooses what to evaluate next."""
 
@@ -81,6 +89,17 @@ class Strategy(Protocol):
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Learn from a finished trial; `trial.scores` is None when it failed."""
+
+
+@runtime_checkable
+class Caches(Protocol):
+    """Capability of a strategy: it can keep what is dear to relearn, by the hash of all that it learned from.
+
+    What a cache holds is what learning would find again: deleting it changes nothing but the time.
+    """
+
+    def cache_in(self, folder: Path) -> None:
+        """Keep it in `folder`, made when first written to. Called before anything is told."""
 
 
 class Context(Protocol):
