@@ -14,7 +14,7 @@ from typing import Literal
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, WorkerError
 from netwright.core.objectives import score
-from netwright.core.protocols import Executor, Job, Observer, SearchSpace, Store, Strategy
+from netwright.core.protocols import Caches, Executor, Job, Observer, SearchSpace, Store, Strategy
 from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 
@@ -80,6 +80,8 @@ class Search:
     observers: Sequence[Observer] = ()
 
     def __post_init__(self) -> None:
+        if self.folder is not None and isinstance(self.strategy, Caches):
+            self.strategy.cache_in(self.folder / "strategy")
         self._streams = seeds.Streams(self.seed)
         self._watchers = Watchers(tuple(self.observers))
         self._pending: dict[int, Trial] = {}  # unfinished rows by id

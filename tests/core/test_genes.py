@@ -284,3 +284,62 @@ def test_json_is_short_and_never_holds_what_is_no_number():
 def test_a_digest_is_32_hexadecimal_characters_and_never_changes():
     assert genes.digest("") == "cae66941d9efbd404e4d88758ea67670"  # BLAKE2b-128 of nothing
     assert genes.digest("a") != genes.digest("b")
+
+
+def test_groups_are_the_shortest_pattern_that_repeats():
+    def of(*kinds):
+        return genes.group_size([Choice(f"g{n}", ("a", "b"), kind) for n, kind in enumerate(kinds)])
+
+    assert of("input", "op", "input", "op") == 2
+    assert of("input", "op", "size", "input", "op", "size") == 3
+    assert of("op", "op", "op", "op") == 1
+    assert of("op", "op", "skip") == 1
+    assert of("input", "op") == 1  # nothing repeats
+    assert of("input", "op", "input", "op", "input") == 1
+    assert of(*"abcdefgh" * 2) == genes.LARGEST_GROUP
+    assert of(*"abcdefghi" * 2) == 1
+    assert genes.group_size(CELL) == 1
+    assert genes.group_size(()) == 1
+
+
+@given(genotypes())
+def test_masks_admit_exactly_the_tokens_that_stand_for_values(drawn):
+    listed, genotype = drawn
+    masks = genes.token_masks(listed)
+    assert masks.shape == (len(listed), 1 + sum(count for _, count in genes.vocabulary(listed).values()))
+    tokens = list(genes.to_tokens(listed, genotype))
+    for position, mask in enumerate(masks):
+        assert mask.sum() == genes.levels(listed[position])
+        for token in (0, *np.flatnonzero(mask).tolist(), len(mask)):
+            other = [*tokens[:position], token, *tokens[position + 1 :]]
+            if 0 < token < len(mask) and mask[token]:
+                found = genes.from_tokens(listed, other)
+                genes.check(listed, found)
+                is_point = isinstance(listed[position], Real) and listed[position].low == listed[position].high
+                assert is_point or genes.to_tokens(listed, found)[position] == token
+            else:
+                with pytest.raises(InvalidGenotype):
+                    genes.from_tokens(listed, other)
+
+
+@given(st.integers(-50, 50), st.integers(0, 60), st.integers(1, 80), st.data())
+def test_a_whole_number_with_a_grid_has_as_many_tokens(low, span, bins, data):
+    gene = Integer("depth", low, low + span, bins)
+    assert genes.levels(gene) == min(bins, span + 1)
+    assert genes.size(gene) == span + 1
+    for token in range(1, genes.levels(gene) + 1):
+        value = genes.from_tokens([gene], [token])
+        genes.check([gene], value)
+        assert genes.to_tokens([gene], value) == (token,)
+    value = data.draw(st.integers(low, low + span))
+    (near,) = genes.from_tokens([gene], genes.to_tokens([gene], (value,)))
+    assert bins == 1 or abs(near - value) <= span / (genes.levels(gene) - 1 or 1)
+    assert genes.from_vector([gene], genes.to_vector([gene], (value,))) == (value,)
+
+
+def test_values_are_kept_where_tokens_are_those_of_a_genotype():
+    genotype = (2, 6, 3, 1.3, 0)
+    tokens = genes.to_tokens(CELL, genotype)
+    assert genes.from_tokens(CELL, tokens, like=genotype) == genotype
+    assert genes.from_tokens(CELL, (1, *tokens[1:]), like=genotype) == (0, 6, 3, 1.3, 0)
+    assert genes.from_tokens(CELL, (*tokens[:3], 13, 14), like=genotype) == (2, 6, 3, 2.0, 0)

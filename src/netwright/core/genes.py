@@ -19,6 +19,7 @@ from netwright.core.errors import InvalidGenotype
 from netwright.core.records import Genotype
 
 MAX_JSON_CHARACTERS = 1_000_000
+LARGEST_GROUP = 8  # genes that a token model reads in one step; longer patterns are read gene by gene
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number from `low` to `high`, both included."""
+    """A whole number from `low` to `high`, both included.
+
+    `bins` is its grid when a strategy needs tokens; None: every value has a token.
+    """
 
     name: str
     low: int
     high: int
+    bins: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,13 @@ def size(gene: Gene) -> int:
     if isinstance(gene, Choice):
         return len(gene.options)
     return gene.high - gene.low + 1 if isinstance(gene, Integer) else gene.bins
+
+
+def levels(gene: Gene) -> int:
+    """How many tokens the gene has: its values, or the points of its grid where that is coarser."""
+    if isinstance(gene, Integer) and gene.bins is not None:
+        return min(gene.bins, size(gene))
+    return size(gene)
 
 
 def check(genes: Sequence[Gene], genotype: Genotype) -> None:
@@ -110,7 +122,7 @@ def vocabulary(genes: Sequence[Gene]) -> dict[str, tuple[int, int]]:
     counts: dict[str, int] = {}
     for gene in genes:
         kind = _kind(gene)
-        counts[kind] = max(counts.get(kind, 0), size(gene))
+        counts[kind] = max(counts.get(kind, 0), levels(gene))
     spans, start = {}, 1
     for kind, count in counts.items():
         spans[kind] = (start, count)
@@ -119,21 +131,55 @@ def vocabulary(genes: Sequence[Gene]) -> dict[str, tuple[int, int]]:
 
 
 def to_tokens(genes: Sequence[Gene], genotype: Genotype) -> tuple[int, ...]:
-    """One token per gene, >= 1; a real value goes to the nearest point of its grid."""
+    """One token per gene, >= 1; a value goes to the nearest point of its gene's grid."""
     spans = vocabulary(genes)
     return tuple(spans[_kind(g)][0] + _level(g, value) for g, value in zip(genes, genotype, strict=True))
 
 
-def from_tokens(genes: Sequence[Gene], tokens: Sequence[int]) -> Genotype:
-    """Inverse of `to_tokens` (of the grid, for real genes). Raises InvalidGenotype for a token of another kind."""
+def from_tokens(genes: Sequence[Gene], tokens: Sequence[int], like: Genotype | None = None) -> Genotype:
+    """Inverse of `to_tokens` (of the grid, for genes that have one).
+
+    Args:
+        genes: Of the space.
+        tokens: One per gene.
+        like: A genotype whose values are kept wherever its tokens are the same, so that what did not change does not
+            jump to the grid.
+
+    Raises:
+        InvalidGenotype: A token of another kind.
+    """
     spans = vocabulary(genes)
     genotype = []
     for position, (gene, token) in enumerate(zip(genes, tokens, strict=True)):
         level = token - spans[_kind(gene)][0]
-        if not 0 <= level < size(gene):
+        if not 0 <= level < levels(gene):
             raise InvalidGenotype(f"token {token} at position {position} does not belong to gene {gene.name}")
-        genotype.append(_value(gene, level))
+        is_kept = like is not None and _level(gene, like[position]) == level
+        genotype.append(like[position] if like is not None and is_kept else _value(gene, level))
     return tuple(genotype)
+
+
+def token_masks(genes: Sequence[Gene]) -> np.ndarray:
+    """Which tokens each gene admits, shape (genes, vocabulary with token 0), bool."""
+    spans = vocabulary(genes)
+    masks = np.zeros((len(genes), 1 + sum(count for _, count in spans.values())), dtype=bool)
+    for row, gene in zip(masks, genes, strict=True):
+        start = spans[_kind(gene)][0]
+        row[start : start + levels(gene)] = True
+    return masks
+
+
+def group_size(genes: Sequence[Gene]) -> int:
+    """How many genes make one step of a sequence: the shortest pattern of kinds that the genes repeat.
+
+    Cells of (input, operation) pairs have 2, cells of (input, family, size) triples 3; genes without such a pattern,
+    or with one longer than LARGEST_GROUP, are read one by one.
+    """
+    kinds = [_kind(gene) for gene in genes]
+    for group in range(1, min(LARGEST_GROUP, len(kinds) // 2) + 1):
+        if len(kinds) % group == 0 and kinds == kinds[:group] * (len(kinds) // group):
+            return group
+    return 1
 
 
 def to_json(genotype: Genotype) -> str:
@@ -190,28 +236,37 @@ def _kind(gene: Gene) -> str:
 
 
 def _level(gene: Gene, value: int | float) -> int:
-    if isinstance(gene, Real):
-        span = gene.high - gene.low
-        return 0 if span == 0 else round((value - gene.low) / span * (gene.bins - 1))
-    return int(value) - (gene.low if isinstance(gene, Integer) else 0)
+    if isinstance(gene, Choice):
+        return int(value)
+    steps, span = levels(gene) - 1, gene.high - gene.low
+    if isinstance(gene, Integer) and steps == span:
+        return int(value) - gene.low
+    return 0 if span == 0 else round((value - gene.low) / span * steps)
 
 
 def _value(gene: Gene, level: int) -> int | float:
-    if isinstance(gene, Real):
-        value = gene.low if gene.bins == 1 else gene.low + (gene.high - gene.low) * level / (gene.bins - 1)
-        return min(value, gene.high)  # the sum may round past the end
-    return level + (gene.low if isinstance(gene, Integer) else 0)
+    if isinstance(gene, Choice):
+        return level
+    steps, span = levels(gene) - 1, gene.high - gene.low
+    if isinstance(gene, Integer):
+        return gene.low + (level if steps == span else round(span * level / max(1, steps)))
+    value = gene.low if steps == 0 else gene.low + span * level / steps
+    return min(value, gene.high)  # the sum may round past the end
 
 
 def _to_unit(gene: Gene, value: int | float) -> float:
     if isinstance(gene, Real):
         span = gene.high - gene.low
         return 0.5 if span == 0 else (value - gene.low) / span
-    return (_level(gene, value) + 0.5) / size(gene)
+    return (value - _lowest(gene) + 0.5) / size(gene)
 
 
 def _from_unit(gene: Gene, unit: float) -> int | float:
     unit = min(max(unit, 0.0), 1.0)
     if isinstance(gene, Real):
         return min(gene.low + (gene.high - gene.low) * unit, gene.high)
-    return _value(gene, min(math.floor(unit * size(gene)), size(gene) - 1))
+    return _lowest(gene) + min(math.floor(unit * size(gene)), size(gene) - 1)
+
+
+def _lowest(gene: Choice | Integer) -> int:
+    return gene.low if isinstance(gene, Integer) else 0

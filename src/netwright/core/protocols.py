@@ -91,6 +91,17 @@ class Strategy(Protocol):
         """Learn from a finished trial; `trial.scores` is None when it failed."""
 
 
+@runtime_checkable
+class Caches(Protocol):
+    """Capability of a strategy: it can keep what is dear to relearn, by the hash of all that it learned from.
+
+    What a cache holds is what learning would find again: deleting it changes nothing but the time.
+    """
+
+    def cache_in(self, folder: Path) -> None:
+        """Keep it in `folder`, made when first written to. Called before anything is told."""
+
+
 class Context(Protocol):
     """What a worker lends an evaluator for one trial."""
 

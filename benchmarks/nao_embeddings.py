@@ -1,0 +1,148 @@
+"""What NAO's controller has learned of NATS-Bench: a map of cells colored by score, and whether its steps lead upwards.
+
+A controller is trained on random cells of the published table. Each of the best is then moved by a multiple of the
+gradient and decoded; where another cell comes out, the table says whether its TRUE score is higher. Compared with moves
+that change as many tokens, drawn at random. The map shows the pooled embeddings of random cells, nearly all of which it
+never saw, along their two main directions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "plain"))
+import harness  # noqa: F401 - before numpy and torch: one numerical thread
+import matplotlib
+import numpy as np
+import results
+import torch
+from matplotlib import pyplot
+
+from netwright.core import genes
+from netwright.surrogates import joint_training
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Tokens, pool
+from netwright.surrogates.joint_training import Recipe
+from netwright.tables.nats_tss import nats_tss
+from netwright.tabular import Table
+
+STEPS = (1, 2, 5, 10, 20, 50)
+TWINS = 20  # random moves per move
+
+
+def sequences_of(table: Table, cells: list[tuple[float, ...]]) -> torch.Tensor:
+    return torch.tensor([genes.to_tokens(table.space.genes, cell) for cell in cells])
+
+
+def scores_of(table: Table, sequences: torch.Tensor) -> np.ndarray:
+    cells = [genes.from_tokens(table.space.genes, sequence) for sequence in sequences.tolist()]
+    return table.scores("signal")[[table.rows[cell] for cell in cells]]
+
+
+def random_twins(sequences: torch.Tensor, distances: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    """For each sequence, TWINS others that differ from it in as many tokens; all genes have the same options here."""
+    options = int(sequences.max())
+    repeated = sequences.repeat_interleave(TWINS, 0).numpy()
+    order = np.argsort(rng.random(repeated.shape), 1)
+    is_changed = order < distances.repeat_interleave(TWINS).numpy()[:, None]
+    shifted = (repeated - 1 + rng.integers(1, options, repeated.shape)) % options + 1
+    return torch.from_numpy(np.where(is_changed, shifted, repeated))
+
+
+def measure(
+    table: Table, controller: Controller, best: torch.Tensor, rng: np.random.Generator
+) -> dict[int, tuple[int, float, float]]:
+    """By step: how many cells changed, the share of them that improved, and that of their random twins."""
+    with torch.no_grad():
+        states = controller.encode(best)
+    before, found = scores_of(table, best), {}
+    for step in STEPS:
+        moved = controller.decode(controller.move(states, float(step)))
+        distances = (moved != best).sum(1)
+        changed = distances > 0
+        if not changed.any():
+            found[step] = (0, float("nan"), float("nan"))
+            continue
+        start = before[changed.numpy()]
+        improved = scores_of(table, moved[changed]) > start
+        twins = scores_of(table, random_twins(best[changed], distances[changed], rng))
+        found[step] = (int(changed.sum()), improved.mean(), (twins > np.repeat(start, TWINS)).mean())
+    return found
+
+
+def draw(table: Table, controller: Controller, count: int, rng: np.random.Generator, path: Path) -> None:
+    """The map of `count` cells, colored by the rank of their score."""
+    cells = list(table.rows)
+    sequences = sequences_of(table, [cells[n] for n in rng.choice(len(cells), count, replace=False)])
+    with torch.no_grad():
+        points = pool(controller.encode(sequences)).numpy()
+    centered = points - points.mean(0)
+    _, _, directions = np.linalg.svd(centered, full_matrices=False)
+    x, y = (centered @ directions[:2].T).T
+    ranks = joint_training.normalized(scores_of(table, sequences).tolist(), "ranks")
+    figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
+    shown = axes.scatter(x, y, c=ranks, s=6, cmap="viridis")
+    figure.colorbar(shown, label="rank of the validation accuracy (1: best)")
+    axes.set(
+        xlabel="first main direction", ylabel="second main direction", title=f"Embeddings of {count:,} random cells"
+    )
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def main() -> None:
+    data = Path(os.environ.get("NETWRIGHT_DATA", "data")) / "nats-tss" / "nats_tss.csv"
+    parser = argparse.ArgumentParser(description="Where NAO's steps lead on NATS-Bench.")
+    parser.add_argument("--path", type=Path, default=data, help="CSV of the table")
+    parser.add_argument("--pools", type=int, nargs="+", default=[50, 200, 600], help="random cells trained on")
+    parser.add_argument("--top", type=int, default=100, help="best cells that are moved")
+    parser.add_argument("--steps", type=int, default=1500, help="steps of training, about")
+    parser.add_argument("--flavor", choices=list(FLAVORS), default="pt1")
+    parser.add_argument("--scale", choices=("minmax", "ranks"), default="ranks")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="PNG to draw the map into")
+    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
+    options = parser.parse_args()
+    matplotlib.use("Agg")
+    table = nats_tss(str(options.path))
+    cells, rows = list(table.rows), []
+    for size in options.pools:
+        shares: dict[int, list[tuple[int, float, float]]] = {step: [] for step in STEPS}
+        for seed in range(options.seeds):
+            rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+            sequences = sequences_of(table, [cells[n] for n in rng.choice(len(cells), size, replace=False)])
+            scores = scores_of(table, sequences)
+            controller = Controller(Tokens.of(table.space.genes), FLAVORS[options.flavor], generator)
+            targets = torch.from_numpy(joint_training.normalized(scores.tolist(), options.scale))
+            recipe = Recipe(epochs=max(1, options.steps // -(-size // 100)))
+            joint_training.train(controller, sequences.unsqueeze(1), targets, recipe, generator)
+            best = sequences[torch.from_numpy(np.argsort(-scores, kind="stable")[: options.top].copy())]
+            for step, found in measure(table, controller, best, rng).items():
+                shares[step].append(found)
+        for step, found in shares.items():
+            moved, improved, at_random = np.nanmean(found, 0)
+            print(
+                f"{size} cells, step {step}: {moved:.0f} of {min(size, options.top)} changed; {improved:.3f} improved"
+            )
+            print(f"    random moves of the same distance: {at_random:.3f}")
+            values = [share for _, share, _ in found]
+            rows.append(
+                results.Row(
+                    f"{options.flavor} {options.scale}: {size} cells; step {step}",
+                    options.seeds,
+                    float(np.nanmedian(values)),
+                    float(np.nanmin(values)),
+                    float(np.nanmax(values)),
+                    "share of moves that improved the true score",
+                    f"{improved / at_random:.2f} to random moves of the same distance",
+                )
+            )
+        if options.plot and size == options.pools[-1]:
+            draw(table, controller, 3000, rng, options.plot)
+    results.append(options.out, rows)
+
+
+if __name__ == "__main__":
+    main()

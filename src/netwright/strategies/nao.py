@@ -1,0 +1,361 @@
+"""NAO: sequences are encoded as points, moved along the gradient of a predicted score and decoded (Luo et al. 2018).
+
+"Neural Architecture Optimization", arXiv:1808.07233, section 3; written from a description of the published programs.
+After `seeds` random networks, each round trains the controller on all that was measured (it goes on from the round
+before), moves the `top` best networks by 1, 2, 3, ... times the gradient, and proposes what decodes to a new, valid
+network. Works on the genes of any space.
+
+Departures: a network is new by its key, not by its tokens; a round whose best networks do not lead to enough new ones
+moves the next best, and at last goes on with random ones; of more candidates than needed those predicted best can be
+taken (`surplus`), and scores may be ranked (`scale`).
+
+Workers need not wait for the controller. That of a round is swapped in when a stated number of trials has finished, and
+has learned from those that had finished `lag` trials before; meanwhile the candidates of the round before are used.
+The same trials in the same order therefore give the same proposals, however long learning took. What was learned is
+kept in the run's folder, by the hash of all that it was learned from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from netwright.core import files, genes, seeds
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.protocols import SearchSpace, Symmetric, unwrap
+from netwright.core.records import Genotype, Proposal, Trial
+from netwright.layers import torch_rng
+from netwright.surrogates import joint_training
+from netwright.surrogates.background import Background
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens
+from netwright.surrogates.joint_training import Quality, Recipe, Scale
+
+TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
+
+
+class Member(NamedTuple):
+    """A measured network; higher scores are better."""
+
+    score: float
+    trial_id: int
+    genotype: Genotype
+
+
+class Candidate(NamedTuple):
+    """A network that the controller decoded.
+
+    Args:
+        genotype: It.
+        key: Its space's.
+        parent: Id of the trial whose point was moved.
+        step: How far, in gradients.
+    """
+
+    genotype: Genotype
+    key: str
+    parent: int
+    step: int
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What one training of the controller gave.
+
+    Args:
+        weights: Of the controller.
+        candidates: In the order in which they are proposed.
+        notes: Quality of the controller, for the table.
+    """
+
+    weights: Mapping[str, Tensor]
+    candidates: tuple[Candidate, ...]
+    notes: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """All that one training depends on besides the strategy's options.
+
+    Args:
+        number: Of the round: 1, 2, ...
+        members: What was measured, in order of finishing.
+        seen: How many of them the round before had learned from.
+        known: Keys of all networks that finished.
+        seed: Of all randomness.
+        before: The round before.
+        digest: Of all of this.
+    """
+
+    number: int
+    members: tuple[Member, ...]
+    seen: int
+    known: frozenset[str]
+    seed: int
+    before: Round | None
+    digest: str
+
+
+@dataclass
+class Nao:
+    """Search by gradient in the space of an encoder, with rounds of `new` networks.
+
+    Args:
+        space: Samples, checks and names networks.
+        objectives: Exactly one.
+        seeds: Random networks before the first round.
+        new: Networks of a round.
+        top: Best networks that are moved in a round.
+        largest_step: Moves end with this multiple of the gradient.
+        surplus: So many times as many networks are decoded as a round needs, and those predicted best are proposed;
+            1, as published: the first ones are.
+        epochs: Of each training of the controller.
+        batch: Sequences in a step of it.
+        trade_off: Weight of the predictor's loss against the decoder's.
+        flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
+        scale: How scores become targets: linearly, as published, or by rank.
+        lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
+            None: a quarter of `new`.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    seeds: int = 600
+    new: int = 200
+    top: int = 100
+    largest_step: int = 51
+    surplus: int = 1
+    epochs: int = 1000
+    batch: int = 100
+    trade_off: float = 0.8
+    flavor: FlavorName = "pt1"
+    scale: Scale = "minmax"
+    lag: int | None = None
+    _told: int = field(default=0, init=False, repr=False)
+    _members: list[Member] = field(default_factory=list, init=False, repr=False)
+    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
+    _round: Round | None = field(default=None, init=False, repr=False)
+    _number: int = field(default=0, init=False, repr=False)  # of the round that was begun last
+    _seen: int = field(default=0, init=False, repr=False)  # members that it learns from
+    _learning: Background[Round] | None = field(default=None, init=False, repr=False, compare=False)
+    _folder: Path | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.objectives) != 1:
+            raise BadReference(f"nao predicts one objective, the run has {len(self.objectives)}: {self.objectives}")
+        for name in ("seeds", "new", "top", "largest_step", "surplus", "epochs", "batch"):
+            least = 2 if name == "seeds" else 1
+            if getattr(self, name) < least:
+                raise BadReference(f"strategy.{name} is {getattr(self, name)}; it must be at least {least}")
+        if not 0 <= self.trade_off <= 1:
+            raise BadReference(f"strategy.trade_off is {self.trade_off}; it must be in [0, 1]")
+        longest = min(self.new, self.seeds - 2)
+        self._lag = min(self.new // 4, longest) if self.lag is None else self.lag
+        if not 0 <= self._lag <= longest:
+            raise BadReference(
+                f"strategy.lag is {self.lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
+                "strategy.seeds less 2"
+            )
+        self._tokens = Tokens.of(self.space.genes)
+        self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
+        options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
+        self._recipe = Recipe(self.epochs, self.batch, trade_off=self.trade_off)
+        self._history = hashlib.blake2b(digest_size=16)  # of all that was told, and of what else learning depends on
+        self._remember(options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]), self.space.genes)
+
+    def cache_in(self, folder: Path) -> None:
+        """Keep what is learned in `folder`."""
+        self._folder = folder
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """The round's first candidate that is new, else a random network that is new; None: none was found."""
+        taken = {trial.key for trial in pending}
+        if self._round is not None:
+            for candidate in self._round.candidates:
+                if candidate.key not in self._known and candidate.key not in taken:
+                    notes = {**self._round.notes, "step": float(candidate.step)}
+                    return Proposal(candidate.genotype, (candidate.parent,), notes=notes)
+        for _ in range(TRIES):
+            genotype = self.space.sample(rng)
+            key = self.space.key(genotype)
+            if key not in self._known and key not in taken:
+                return Proposal(genotype)
+        return None
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:
+        """Remember it; at stated numbers of trials, begin to learn, and take over what was learned."""
+        self._told += 1
+        self._known.add(trial.key)
+        self._remember(trial.id, trial.proposal.genotype, trial.scores)
+        if trial.scores is not None:
+            self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
+        if self._is_due(self.seeds - self._lag):
+            self._begin(int(rng.integers(2**63)))
+        if self._is_due(self.seeds) and self._learning is not None:
+            self._round, self._learning = self._learning.result(), None
+
+    def _is_due(self, first: int) -> bool:
+        return self._told >= first and (self._told - first) % self.new == 0
+
+    def _begin(self, seed: int) -> None:
+        """Learn from what was told so far; not before two networks were measured."""
+        if len(self._members) < 2:
+            return
+        self._number += 1
+        self._remember(seed)
+        lesson = Lesson(
+            self._number,
+            tuple(self._members),
+            self._seen,
+            frozenset(self._known),
+            seed,
+            self._round,
+            self._history.hexdigest(),
+        )
+        self._seen = len(self._members)
+        # the thread holds the student and not the strategy, whose end stops it
+        student, path = self._student(), self._folder and self._folder / f"{lesson.digest}.safetensors"
+        self._learning = Background(lambda is_stopped: _cached(path, lambda: student.learn(lesson, is_stopped)))
+
+    def _student(self) -> Student:
+        return Student(
+            self.space,
+            self._symmetric,
+            self._tokens,
+            self.flavor,
+            self._recipe,
+            self.scale,
+            wanted=self.new + self._lag,
+            top=self.top,
+            largest_step=self.largest_step,
+            surplus=self.surplus,
+        )
+
+    def _remember(self, *facts: object) -> None:
+        self._history.update(f"{facts!r}\n".encode())
+
+
+@dataclass(frozen=True, eq=False)
+class Student:
+    """Learns lessons: the part of the strategy that runs in a thread of its own and changes nothing outside it."""
+
+    space: SearchSpace
+    symmetric: Symmetric | None
+    tokens: Tokens
+    flavor: FlavorName
+    recipe: Recipe
+    scale: Scale
+    wanted: int
+    top: int
+    largest_step: int
+    surplus: int
+
+    def learn(self, lesson: Lesson, is_stopped: Callable[[], bool]) -> Round:
+        """Train on all members, from the weights of the round before, and decode candidates."""
+        rng = seeds.rng_for(lesson.seed, seeds.TRAIN)
+        generator = torch_rng.from_numpy(rng)
+        controller = Controller(self.tokens, FLAVORS[self.flavor], generator)
+        notes = {"round": float(lesson.number)}
+        sequences = self._sequences([member.genotype for member in lesson.members])
+        scores = np.array([member.score for member in lesson.members])
+        if lesson.before is not None:
+            controller.load_state_dict(lesson.before.weights)
+            if lesson.seen < len(scores):  # the controller so far, on what it had no part in learning from
+                unseen = joint_training.quality(controller, sequences[lesson.seen :], scores[lesson.seen :])
+                notes |= {f"unseen_{name}": value for name, value in _known_numbers(unseen).items()}
+        targets = torch.from_numpy(joint_training.normalized(scores.tolist(), self.scale))
+        spellings = self._spellings(lesson.members, rng)
+        joint_training.train(controller, spellings, targets, self.recipe, generator, is_stopped)
+        notes |= _known_numbers(joint_training.quality(controller, sequences, scores))
+        weights = {name: value.clone() for name, value in controller.state_dict().items()}
+        return Round(weights, tuple(self._candidates(controller, lesson)), notes)
+
+    def _candidates(self, controller: Controller, lesson: Lesson) -> list[Candidate]:
+        """New valid networks near the best, the best predicted first.
+
+        The `top` best are moved by one step after the other until enough was found; if that does not yield enough,
+        the next best are.
+        """
+        ranking = sorted(lesson.members, key=lambda member: -member.score)
+        found: dict[str, Candidate] = {}
+        for start in range(0, len(ranking), self.top):
+            for candidate in self._near(controller, ranking[start : start + self.top]):
+                if candidate.key not in lesson.known:
+                    found.setdefault(candidate.key, candidate)
+                if len(found) == self.surplus * self.wanted:
+                    return self._sorted(controller, list(found.values()))
+        return self._sorted(controller, list(found.values()))
+
+    def _near(self, controller: Controller, members: Sequence[Member]) -> Iterator[Candidate]:
+        """Valid networks that moved points decode to, by step, then in order of the members."""
+        with torch.no_grad():
+            states = controller.encode(self._sequences([member.genotype for member in members]))
+        for step in range(1, self.largest_step + 1):
+            decoded = controller.decode(controller.move(states, step)).tolist()
+            for member, sequence in zip(members, decoded, strict=True):
+                genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
+                with suppress(InvalidGenotype):
+                    self.space.check(genotype)
+                    yield Candidate(genotype, self.space.key(genotype), member.trial_id, step)
+
+    def _sorted(self, controller: Controller, candidates: list[Candidate]) -> list[Candidate]:
+        """The `wanted` candidates that are predicted best."""
+        if not candidates:
+            return []
+        with torch.no_grad():
+            states = controller.encode(self._sequences([candidate.genotype for candidate in candidates]))
+            order = (-controller.predict(states)).argsort(stable=True).tolist()
+        return [candidates[position] for position in order[: self.wanted]]
+
+    def _sequences(self, genotypes: Sequence[Genotype]) -> Tensor:
+        return torch.tensor([genes.to_tokens(self.space.genes, genotype) for genotype in genotypes])
+
+    def _spellings(self, members: Sequence[Member], rng: np.random.Generator) -> Tensor:
+        """Sequences of the same networks, shape (N, spellings, L)."""
+        copies = FLAVORS[self.flavor].copies
+        if self.symmetric is None:
+            return self._sequences([member.genotype for member in members]).unsqueeze(1)
+        drawn = [self.symmetric.equivalents(member.genotype, rng) for member in members for _ in range(copies)]
+        return self._sequences(drawn).view(len(members), copies, -1)
+
+
+def _known_numbers(found: Quality) -> dict[str, float]:
+    return {name: value for name, value in asdict(found).items() if value is not None}
+
+
+def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
+    """What a file holds; where there is none that can be read, what `learn` finds, written to it."""
+    if path is None:
+        return learn()
+    found = _read(path)
+    if found is None:
+        found = learn()
+        facts = {"notes": dict(found.notes), "candidates": found.candidates}
+        with suppress(OSError):  # a full disk costs time at the next start, nothing else
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write(path, safetensors.torch.save(dict(found.weights), {"facts": json.dumps(facts)}))
+    return found
+
+
+def _read(path: Path) -> Round | None:
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            facts = json.loads(file.metadata()["facts"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        candidates = tuple(Candidate(tuple(genotype), *rest) for genotype, *rest in facts["candidates"])
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError):
+        return None
+    return Round(weights, candidates, facts["notes"])
+
+
+plugin = Nao

@@ -1,0 +1,168 @@
+"""Training of NAO's controller, and how good it has become (Luo et al. 2018, section 3.3; `encoder_predictor_decoder`).
+
+The loss is trade_off * (squared error of the score) + (1 - trade_off) * (cross-entropy of the sequence). The paper's
+body is remembered with a trade-off of 0.9; all published programs have 0.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.stats import kendalltau, rankdata
+from torch import Tensor
+
+from netwright.surrogates.encoder_predictor_decoder import Controller
+
+Scale = Literal["minmax", "ranks"]
+
+
+class Stopped(Exception):
+    """Training ended early because nobody waits for it."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a controller is trained: Adam anew for each training.
+
+    Args:
+        epochs: Passes over all sequences.
+        batch: Sequences a step.
+        lr: Step size of Adam.
+        trade_off: Weight of the predictor's loss; the decoder's has the rest.
+        clip: Largest norm of the gradient.
+    """
+
+    epochs: int = 1000
+    batch: int = 100
+    lr: float = 1e-3
+    trade_off: float = 0.8
+    clip: float = 5.0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a controller is on some sequences.
+
+    Args:
+        pairwise_accuracy: Share of pairs in the right order; None with fewer than two.
+        kendall_tau: Tau-b; None where one side is constant.
+        hamming: Tokens that differ after encoding and decoding, a sequence's mean.
+    """
+
+    pairwise_accuracy: float | None
+    kendall_tau: float | None
+    hamming: float
+
+
+def optimizer_of(controller: Controller, recipe: Recipe) -> torch.optim.Optimizer:
+    """A fresh Adam."""
+    decay = controller.flavor.weight_decay
+    return torch.optim.Adam(controller.parameters(), recipe.lr, weight_decay=decay, fused=True)
+
+
+def train_step(
+    controller: Controller,
+    optimizer: torch.optim.Optimizer,
+    sequences: Tensor,
+    scores: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator | None,
+) -> tuple[float, float]:
+    """One step on sequences (B, L) with scores (B,) in [0, 1].
+
+    Returns:
+        Squared error and cross-entropy before the step.
+    """
+    states = controller.encode(sequences)
+    error = F.mse_loss(controller.predict(states, generator), scores)
+    entropy = F.cross_entropy(controller.spell(sequences, states).flatten(0, 1), sequences.flatten())
+    optimizer.zero_grad()
+    (recipe.trade_off * error + (1.0 - recipe.trade_off) * entropy).backward()
+    torch.nn.utils.clip_grad_norm_(controller.parameters(), recipe.clip, foreach=True)
+    optimizer.step()
+    return float(error.detach()), float(entropy.detach())
+
+
+def train(
+    controller: Controller,
+    spellings: Tensor,
+    scores: Tensor,
+    recipe: Recipe,
+    generator: torch.Generator,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> tuple[float, float]:
+    """Train `controller` in place.
+
+    Args:
+        controller: Goes on from what it has learned before.
+        spellings: Sequences of the same networks, shape (N, spellings, L): each epoch draws one of each.
+        scores: Shape (N,), in [0, 1].
+        recipe: How.
+        generator: Of order, spellings and dropout.
+        is_stopped: Asked before each epoch.
+
+    Returns:
+        Mean squared error and cross-entropy of the last epoch's steps.
+
+    Raises:
+        Stopped: `is_stopped` said so.
+    """
+    optimizer = optimizer_of(controller, recipe)
+    count, copies, _ = spellings.shape
+    losses: list[tuple[float, float]] = []
+    for _ in range(recipe.epochs):
+        if is_stopped():
+            raise Stopped
+        order = torch.randperm(count, generator=generator)
+        drawn = torch.randint(copies, (count,), generator=generator)
+        sequences, targets = spellings[order, drawn], scores[order]
+        losses = [
+            train_step(controller, optimizer, tokens, values, recipe, generator)
+            for tokens, values in zip(sequences.split(recipe.batch), targets.split(recipe.batch), strict=True)
+        ]
+    error, entropy = np.mean(losses, 0).tolist()
+    return error, entropy
+
+
+def normalized(scores: Sequence[float], scale: Scale = "minmax") -> np.ndarray:
+    """Scores to [0, 1], shape (N,), float32: linearly, as published, or by rank; all 0.5 where they are equal.
+
+    Ranks keep a few useless networks from squeezing all others into one end.
+    """
+    values = np.asarray(scores, dtype=float)
+    if scale == "ranks":
+        values = rankdata(values)
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.full(len(values), 0.5, dtype=np.float32)
+    return ((values - low) / (high - low)).astype(np.float32)
+
+
+def quality(controller: Controller, sequences: Tensor, scores: np.ndarray) -> Quality:
+    """How well `controller` orders sequences (N, L) with scores (N,), and spells them."""
+    with torch.no_grad():
+        states = controller.encode(sequences)
+        predicted = controller.predict(states).numpy()
+    differing = (controller.decode(states) != sequences).sum(1).double().mean()
+    return Quality(pairwise_accuracy(scores, predicted), kendall_tau(scores, predicted), float(differing))
+
+
+def pairwise_accuracy(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Share of pairs i < j with a_i >= a_j and b_i >= b_j, or both less: the authors' measure; None without a pair."""
+    if len(a) < 2:
+        return None
+    first, second = np.triu_indices(len(a), 1)
+    return float(((a[first] >= a[second]) == (b[first] >= b[second])).mean())
+
+
+def kendall_tau(a: np.ndarray, b: np.ndarray) -> float | None:
+    """Kendall's tau-b; None where it is not defined."""
+    if len(a) < 2:
+        return None
+    tau = float(kendalltau(a, b).statistic)
+    return tau if np.isfinite(tau) else None
