@@ -15,13 +15,14 @@ def png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def cifar(folder: Path, train: int = 60, test: int = 20) -> Path:
-    """CIFAR-10's parquet files, all images alike."""
+def cifar(folder: Path, train: int = 60, test: int = 20, classes: int = 10) -> Path:
+    """CIFAR's parquet files, all images alike."""
     folder.mkdir(parents=True, exist_ok=True)
     image = {"bytes": png(np.zeros((32, 32, 3), np.uint8)), "path": None}
     for part, count in (("train", train), ("test", test)):
-        labels = pa.array([n % 10 for n in range(count)])
-        pq.write_table(pa.table({"img": pa.array([image] * count), "label": labels}), folder / f"{part}.parquet")
+        labels = pa.array([n % classes for n in range(count)])
+        name = "label" if classes == 10 else "fine_label"
+        pq.write_table(pa.table({"img": pa.array([image] * count), name: labels}), folder / f"{part}.parquet")
     return folder
 
 

@@ -182,6 +182,7 @@ def published(path):
 def test_recipes_are_complete_and_build(path, tmp_path, monkeypatch):
     """All but the data, which is not shipped."""
     cifar(tmp_path / "data" / "cifar10", 10_100, 100)
+    cifar(tmp_path / "data" / "cifar100", 10_100, 100, classes=100)
     for split in ("train", "test"):
         photos(tmp_path / "data" / "imagenet" / split, images=200 if split == "train" else 2)
     for name in ("nats-tss", "nasbench201"):
