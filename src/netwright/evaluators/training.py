@@ -19,7 +19,7 @@ from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Spl
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.evaluators import ranks
 from netwright.layers import counting
-from netwright.layers.plan import HasPlan
+from netwright.layers.plan import AUXILIARY, HasPlan
 from netwright.training import checkpoint, loop, memory, outcome, parallel, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -98,9 +98,10 @@ class Training(Recipe):
         """
         start = time.perf_counter()
         device = self.device_of(context.worker_index * self.processes)
+        self._check(trial.proposal.genotype)
         counts = self.space.count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
-        state = self._state(trial, context)
+        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
         job = {"trial": asdict(trial), "state": state.facts(), "threads": context.threads}
         try:
             with ranks.gathered(self.processes, device, job, context) as team:
@@ -143,15 +144,18 @@ class Training(Recipe):
         return torch.device("cpu")
 
     def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the processes, the network and one batch's activations.
+        """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
+        the activations of one part of a batch.
 
         None: the space has no layer plans to count.
         """
         space = unwrap(self.space, HasPlan)
         if space is None:
             return None
-        activations = counting.training_bytes(space.plan(genotype, self.task.io), self.batch // self.accumulate)
-        return memory.PROCESS_MB * self.processes + activations / 1e6
+        plan, part = space.plan(genotype, self.task.io), self.batch // self.accumulate
+        # the processes share the batch; each has all weights
+        needed = counting.training_bytes(plan, part, self.copies * self.processes)
+        return memory.PROCESS_MB * self.processes + needed / 1e6
 
     def _train(
         self, trial: Trial, state: Standing, device: torch.device, team: Team, threads: int, context: Context | None
@@ -176,13 +180,11 @@ class Training(Recipe):
         """
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        self._check_places(trial.proposal.genotype)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network: nn.Module = self.space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
         optimizer = recipe.optimizer(self, network)
-        split: Split = "train" if self.split == "valid" else "train+valid"
-        per_epoch = max(1, self.task.examples(split) // self.batch)
+        per_epoch = max(1, self.task.examples(self._trained) // self.batch)
         steps = self._steps(trial.proposal.budget, per_epoch)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         descent = Descent(network, self.task, optimizer, self, steps=steps, memory_format=layout, seed=masks, team=team)
@@ -222,7 +224,7 @@ class Training(Recipe):
             network,
             self.task,
             optimizer,
-            split=split,
+            split=self._trained,
             steps=steps,
             batch=self.batch,
             factor=lambda step: recipe.rate_factor(self, step, steps, per_epoch),
@@ -255,28 +257,35 @@ class Training(Recipe):
             files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
-    def _check_places(self, genotype: Genotype) -> None:
-        """Raise MissingCapability for drop path or dropout that the network has no place for."""
+    @property
+    def _trained(self) -> Split:
+        """What is trained on."""
+        return "train" if self.split == "valid" else "train+valid"
+
+    def _check(self, genotype: Genotype) -> None:
+        """Before anything is started, refuse what cannot be trained.
+
+        Raises:
+            BadReference: The images cannot be divided as asked.
+            MissingCapability: The network has no place for drop path or dropout.
+        """
         space = unwrap(self.space, HasPlan)
+        plan = space.plan(genotype, self.task.io) if space else ()
+        single = any(
+            layer.op == "norm" and layer.height * layer.width == 1 and (self.auxiliary or layer.scope != AUXILIARY)
+            for layer in plan
+        )
+        examples = self.task.examples(self._trained)
+        parallel.check_divides(self.batch, self.processes, self.accumulate, examples=examples, needs_two=single)
         if self.regularization is None or space is None:
             return
-        places = {layer.op for layer in space.plan(genotype, self.task.io)}
+        places = {layer.op for layer in plan}
         for option, off, op in (("drop_path_keep", 1.0, "drop_path"), ("dropout", 0.0, "dropout")):
             if getattr(self, option) != off and op not in places:
                 raise MissingCapability(
                     f"evaluator.{option} is {getattr(self, option)}, but networks of this space have no place for it; "
                     f"set it to {off:g}"
                 )
-
-    def _state(self, trial: Trial, context: Context) -> Standing:
-        """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
-        if not self.checkpoint_minutes:
-            return Standing(None, trial.seed)
-        path = context.folder / CHECKPOINT
-        facts = checkpoint.read_facts(path)
-        if facts is None or facts["seed"] != trial.seed:
-            return Standing(path, trial.seed)
-        return Standing.of(path, facts)
 
     def _steps(self, budget: int | None, per_epoch: int) -> int:
         if budget is not None and budget < 1:

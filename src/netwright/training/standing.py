@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from netwright.core.errors import NetwrightError
+from netwright.core.records import Genotype, Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -23,6 +25,7 @@ class Standing:
     Args:
         path: Of its checkpoint; None: there is none.
         seed: Of the trial, so that a checkpoint is known to be its own.
+        genotype: Likewise.
         progress: Of the training under way.
         done: Metrics and course of those before it.
         curve: So far.
@@ -32,6 +35,7 @@ class Standing:
 
     path: Path | None
     seed: int
+    genotype: Genotype
     progress: Progress = Progress()
     done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
@@ -41,7 +45,7 @@ class Standing:
     def facts(self) -> dict[str, Any]:
         """As JSON; the path is left out."""
         done = [(found, astuple(trained)) for found, trained in self.done]
-        kept = {name: getattr(self, name) for name in ("seed", "curve", "seconds", "descent")}
+        kept = {name: getattr(self, name) for name in ("seed", "genotype", "curve", "seconds", "descent")}
         return {**kept, "progress": asdict(self.progress), "done": done}
 
     @staticmethod
@@ -50,7 +54,40 @@ class Standing:
         done = [(found, Trained(*trained)) for found, trained in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
         progress = Progress(**facts["progress"])
-        return Standing(path, facts["seed"], progress, done, curve, facts["seconds"], facts.get("descent", {}))
+        return Standing(
+            path,
+            facts["seed"],
+            tuple(facts["genotype"]),
+            progress,
+            done,
+            curve,
+            facts["seconds"],
+            facts["descent"],
+        )
+
+    @staticmethod
+    def at(path: Path | None, trial: Trial) -> Standing:
+        """Where the trial stands: at the beginning, or where a worker that is gone has left it.
+
+        A checkpoint that cannot be read is said to be one, and the training begins anew.
+
+        Raises:
+            NetwrightError: The checkpoint is that of another trial.
+        """
+        beginning = Standing(path, trial.seed, trial.proposal.genotype)
+        facts = checkpoint.read_facts(path) if path else None
+        if facts is None:
+            if path and path.exists():
+                print(f"{path} cannot be read; the training begins anew", file=sys.stderr, flush=True)
+            return beginning
+        for name in ("seed", "genotype"):
+            found = facts.get(name)
+            found, own = tuple(found) if isinstance(found, list) else found, getattr(beginning, name)
+            if found != own:
+                raise NetwrightError(
+                    f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
+                )
+        return Standing.of(path, facts)
 
     def write(
         self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, progress: Progress, seconds: float
