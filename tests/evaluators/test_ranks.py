@@ -97,7 +97,7 @@ def test_two_processes_do_what_one_does(tmp_path, options, is_double):
 def test_two_processes_do_what_one_does_with_an_amoebanet(tmp_path):
     """In double precision: in single, the rounding of so deep a network soon grows to what is seen."""
     entry = refs.locate("zoo", "amoebanet-b")
-    scale = {"concatenated": entry.space.concatenated, "channels": 4, "repeats": 1}
+    scale = {**refs.reference_of("space", entry.space).options, "channels": 4, "repeats": 1}
     options = {**FANCY, "steps": 10, "auxiliary": 0.0}
     for n in (1, 2):
         settings = {**options, "processes": n}
