@@ -73,6 +73,18 @@ class HasTrivial(Protocol):
         """The genotype that the paper's initialisation starts from."""
 
 
+@runtime_checkable
+class Generates(Protocol):
+    """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
+
+    Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
+    generators. A trial's network is the one that the trial's seed draws.
+    """
+
+    def seeded(self, seed: int) -> SearchSpace:
+        """The same space with another seed, from 0 to 2**63 - 1."""
+
+
 class Strategy(Protocol):
     """Chooses what to evaluate next."""
 
@@ -276,6 +288,13 @@ class Observer(Protocol):
 
     def tick(self) -> None:
         """The loop went round once more."""
+
+
+def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
+    """The space as a trial with this seed has it; a space that draws nothing is as it is."""
+    generator = unwrap(space, Generates)
+    found: SearchSpace = generator.seeded(seed) if generator else space
+    return found
 
 
 def unwrap(value: Any, capability: type) -> Any:

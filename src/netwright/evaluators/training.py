@@ -7,15 +7,15 @@ import time
 from dataclasses import asdict, astuple, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from netwright.core import files, seeds
-from netwright.core.errors import BadReference
-from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, unwrap
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Result, Trial
 from netwright.layers import counting
 from netwright.layers.plan import HasPlan
@@ -39,6 +39,7 @@ class _State:
         done: Metrics and course of those before it.
         curve: So far.
         seconds: Wall clock of earlier workers.
+        carried: Steps that each training so far took over from the trial that this one continues.
     """
 
     path: Path | None
@@ -47,6 +48,7 @@ class _State:
     done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
+    carried: list[int] = field(default_factory=list)
 
     def write(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, seconds: float) -> None:
         """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
@@ -56,12 +58,10 @@ class _State:
             "done": [(found, astuple(trained)) for found, trained in self.done],
             "curve": self.curve,
             "seconds": self.seconds + seconds,
+            "carried": self.carried,
         }
         assert self.path is not None
-        try:
-            checkpoint.write(self.path, network, optimizer, facts)
-        except OSError as error:
-            print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
+        _write(self.path, network, optimizer, progress, facts)
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ class Training:
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
+        horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
+            and one that stops before leaves its state in its folder. A trial that continues it (a promotion) then ends
+            with the weights of one uninterrupted training, if the run keeps the folders (`keep = "all"`). None: each
+            training has a schedule of its own length, and a promotion trains anew.
     """
 
     space: SearchSpace
@@ -106,11 +110,12 @@ class Training:
     channels_last: bool = True
     checkpoint_minutes: float = 0.0
     save: bool = False
+    horizon: int | None = None
 
     def __post_init__(self) -> None:
         if self.epochs is not None and self.steps is not None:
             raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "batch", "repeats", "lr"):
+        for name in ("epochs", "steps", "batch", "repeats", "lr", "horizon"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
@@ -130,7 +135,7 @@ class Training:
         """
         start = time.perf_counter()
         device = self._device(context.worker_index)
-        counts = self.space.count(trial.proposal.genotype, self.task.io)
+        counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
         threads = torch.get_num_threads()
         torch.set_num_threads(context.threads)
@@ -161,7 +166,15 @@ class Training:
             "images_per_second": sum(t.images for _, t in state.done) / sum(t.seconds for _, t in state.done),
             "peak_memory_mb": memory.peak_mb(device),
         }
-        return Result(metrics, tuple(state.curve), seconds)
+        continued, message = trial.proposal.continues, ""
+        if continued is not None:
+            metrics["carried_steps"] = min(state.carried)
+            if not metrics["carried_steps"]:
+                message = (
+                    f"trained anew: trial {continued} left no checkpoint; for promotions to go on from one, give "
+                    'evaluator.horizon the largest budget and the run keep = "all"'
+                )
+        return Result(metrics, tuple(state.curve), seconds, message=message)
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """About what one evaluation takes, in 10**6 bytes: the process, the network and one batch's activations.
@@ -180,20 +193,23 @@ class Training:
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network: nn.Module = self.space.build(trial.proposal.genotype, self.task.io, rng)
+        network: nn.Module = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
         optimizer = torch.optim.SGD(
             network.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
         )
-        if state.progress.step and state.path:
-            checkpoint.restore(state.path, network, optimizer)
         split: Split = "train" if self.split == "valid" else "train+valid"
         per_epoch = max(1, self.task.examples(split) // self.batch)
-        steps = self._steps(trial.proposal.budget, per_epoch)
-        due, told = start + 60 * self.checkpoint_minutes, start
+        steps, span = self._lengths(trial.proposal.budget, per_epoch)
+        if state.progress.step and state.path:
+            checkpoint.restore(state.path, network, optimizer)
+        else:
+            _carry(trial, context, state, network, optimizer, steps)
+        due, told, looked = start + 60 * self.checkpoint_minutes, start, 0
 
         def on_look(step: int, train_loss: float) -> bool:
-            nonlocal told
+            nonlocal told, looked
+            looked = step
             if time.monotonic() - told < TELL_EVERY:
                 return True
             told = time.monotonic()
@@ -207,8 +223,16 @@ class Training:
                 network.train()
             return context.report(repeat * steps + step, {"train_loss": train_loss})
 
+        def is_due() -> bool:
+            return state.path is not None and time.monotonic() >= due
+
         def save(progress: Progress) -> None:
             nonlocal due
+            if progress.step == steps < span:
+                facts = {"seed": trial.seed, "key": trial.key, "progress": asdict(progress), "curve": state.curve}
+                _write(context.folder / checkpoint.end_of(repeat), network, optimizer, progress, facts)
+            if not is_due():
+                return
             due = time.monotonic() + 60 * self.checkpoint_minutes
             state.write(network, optimizer, progress, time.monotonic() - start)
             context.report(repeat * steps + progress.step, {})
@@ -220,13 +244,13 @@ class Training:
             split=split,
             steps=steps,
             batch=self.batch,
-            factor=self._factor(steps),
+            factor=self._factor(span),
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
             memory_format=layout,
             on_look=on_look,
             start=state.progress,
-            is_due=lambda: state.path is not None and time.monotonic() >= due,
+            is_due=lambda: looked == steps < span or is_due(),
             save=save,
         )
         recorder = Recorder()
@@ -254,15 +278,25 @@ class Training:
             return _State(path, trial.seed)
         done = [(found, Trained(*trained)) for found, trained in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
-        return _State(path, trial.seed, Progress(**facts["progress"]), done, curve, facts["seconds"])
+        progress = Progress(**facts["progress"])
+        return _State(path, trial.seed, progress, done, curve, facts["seconds"], facts.get("carried", []))
 
-    def _steps(self, budget: int | None, per_epoch: int) -> int:
+    def _lengths(self, budget: int | None, per_epoch: int) -> tuple[int, int]:
+        """Steps to train, and steps that the schedule spans."""
         if budget is not None and budget < 1:
             raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
-        if self.steps is not None:
-            return budget or self.steps
-        epochs = budget or self.epochs
-        return epochs * per_epoch if epochs else DEFAULT_STEPS
+        unit = per_epoch if self.steps is None else 1
+        if budget is None:
+            steps = self.steps or (self.epochs * per_epoch if self.epochs else DEFAULT_STEPS)
+            return steps, steps
+        if self.horizon is None:
+            return budget * unit, budget * unit
+        if budget > self.horizon:
+            raise NetwrightError(
+                f"the proposal's budget is {budget}, beyond evaluator.horizon, {self.horizon}; "
+                "give horizon the largest budget of the strategy"
+            )
+        return budget * unit, self.horizon * unit
 
     def _factor(self, steps: int) -> partial[float]:
         if self.schedule == "cosine":
@@ -275,6 +309,53 @@ class Training:
         if torch.cuda.is_available():
             return torch.device("cuda", worker_index % torch.cuda.device_count())
         return torch.device("cpu")
+
+
+def _write(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, facts: dict[str, Any]
+) -> None:
+    """Write a checkpoint; where it cannot be written, the training goes on."""
+    try:
+        checkpoint.write(path, network, optimizer, facts)
+    except OSError as error:
+        print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
+
+
+def _carry(
+    trial: Trial, context: Context, state: _State, network: nn.Module, optimizer: torch.optim.Optimizer, steps: int
+) -> None:
+    """Take over where the trial that this one continues stopped; nothing where it left nothing.
+
+    Raises NetwrightError: a state of another network, or one that has been trained for longer.
+    """
+    repeat, continued = len(state.done), trial.proposal.continues
+    if continued is None:
+        return
+    folder = context.checkpoint_of(continued)
+    path = folder / checkpoint.end_of(repeat) if folder else None
+    facts = checkpoint.read_facts(path) if path else None
+    state.carried = [*state.carried[:repeat], 0]
+    if path is None or facts is None:
+        return
+    other = NetwrightError(
+        f"the checkpoint of trial {continued} is of another network than trial {trial.id}, which continues it; "
+        "a promotion must have the same genotype and seed, and the space the same settings"
+    )
+    if (facts["seed"], facts["key"]) != (trial.seed, trial.key):
+        raise other
+    progress = Progress(**facts["progress"])
+    if progress.step >= steps:
+        raise NetwrightError(
+            f"trial {trial.id} continues trial {continued} up to step {steps}, but that one stopped at "
+            f"{progress.step}; a promotion must have a larger budget"
+        )
+    try:
+        checkpoint.restore(path, network, optimizer)
+    except (RuntimeError, IndexError):
+        raise other from None
+    state.progress, state.carried[repeat] = progress, progress.step
+    if repeat == 0:
+        state.curve = [(step, value) for step, value in facts["curve"]]
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:

@@ -119,16 +119,18 @@ def _layer(row: Any, position: int) -> Layer:
     """The layer of a row whose types, names and bounds are right. Raises ValueError."""
     if not isinstance(row, list) or len(row) != len(fields(Layer)):
         raise ValueError(f"a layer is a list of {len(fields(Layer))}")
-    op, name, inputs, *numbers = row
+    op, name, inputs, *numbers, bias = row
     if op not in get_args(Op) or not isinstance(name, str) or not (name == op == "input" or NAME.fullmatch(name)):
         raise ValueError("unknown operation or name")
     if not isinstance(inputs, list) or any(type(i) is not int or not 0 <= i < position for i in inputs):
         raise ValueError("its inputs are no earlier layers")
     if any(type(number) is not int or not 1 <= number <= MAX_NUMBER for number in numbers):
         raise ValueError(f"its sizes are no whole numbers from 1 to {MAX_NUMBER:,}")
+    if type(bias) is not bool:
+        raise ValueError("its bias is neither true nor false")
     if (op == "input") != (position == 0) or (op == "input") == bool(inputs):
         raise ValueError("the first layer, and no other, is the image")
-    return Layer(op, name, tuple(inputs), *numbers)
+    return Layer(op, name, tuple(inputs), *row[3:])
 
 
 def _shape(layer: Layer, inputs: Sequence[Shape]) -> Shape:
@@ -136,10 +138,12 @@ def _shape(layer: Layer, inputs: Sequence[Shape]) -> Shape:
     if layer.op == "input":
         return (layer.channels, layer.height, layer.width)
     first = inputs[0]
-    if layer.op in ("concat", "add"):
-        if len(inputs) < 2 or any(shape[layer.op == "concat" :] != first[layer.op == "concat" :] for shape in inputs):
+    if layer.op in ("concat", "add", "weighted_sum", "average", "gate"):
+        if (len(inputs) < 2 and layer.op != "weighted_sum") or (layer.op == "gate" and len(inputs) > 2):
+            raise ValueError(f"{layer.op} has {len(inputs)} inputs")
+        if any(shape[layer.op == "concat" :] != first[layer.op == "concat" :] for shape in inputs):
             raise ValueError(f"{layer.op} has inputs of different shapes")
-        return first if layer.op == "add" else (sum(shape[0] for shape in inputs), *first[1:])
+        return first if layer.op != "concat" else (sum(shape[0] for shape in inputs), *first[1:])
     if len(inputs) > 1:
         raise ValueError(f"{layer.op} has more than one input")
     if layer.op == "relu":

@@ -14,8 +14,12 @@ def count(plan: Plan) -> Counts:
             params += 2 * layer.channels
         elif layer.op in ("conv", "linear"):
             weights = _weights(plan, layer)
-            params += weights + (layer.channels if layer.op == "linear" else 0)
+            params += weights + (layer.channels if layer.op == "linear" or layer.bias else 0)
             multiply_adds += weights * layer.height * layer.width
+        elif layer.op == "weighted_sum":
+            params += len(layer.inputs)
+        elif layer.op == "gate":
+            params += 1
     return Counts(params, multiply_adds)
 
 

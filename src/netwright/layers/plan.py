@@ -14,9 +14,23 @@ from typing import Literal, Protocol, runtime_checkable
 from netwright.core.records import IO, Genotype
 
 Op = Literal[
-    "input", "conv", "norm", "relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean", "linear"
+    "input",
+    "conv",
+    "norm",
+    "relu",
+    "max_pool",
+    "avg_pool",
+    "halve",
+    "zero",
+    "concat",
+    "add",
+    "mean",
+    "linear",
+    "weighted_sum",
+    "average",
+    "gate",
 ]
-WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean"})
+WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean", "average"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +38,8 @@ class Layer:
     """One operation on the outputs of earlier layers.
 
     Args:
-        op: `mean` is global average pooling; `conv` has no bias; `norm` is batch normalization with scale and shift;
-            `halve` is the mean of blocks of 2 x 2; `zero` is its input times 0.
+        op: `mean` is global average pooling; `norm` is batch normalization with scale and shift; `halve` is the mean
+            of blocks of 2 x 2; `zero` is its input times 0; `average` is the mean of several inputs.
         name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
         inputs: Positions of earlier layers in the plan; layer 0 is the image.
         channels: Of the output.
@@ -34,6 +48,7 @@ class Layer:
         kernel: Odd side of the window of a convolution or pooling; borders are padded to keep ceil(size / stride).
         stride: Of the window.
         groups: Of a convolution.
+        bias: Of a convolution; a linear layer always has one.
     """
 
     op: Op
@@ -45,6 +60,7 @@ class Layer:
     kernel: int = 1
     stride: int = 1
     groups: int = 1
+    bias: bool = False
 
     @property
     def scope(self) -> str:
@@ -107,9 +123,11 @@ class PlanWriter:
         finally:
             self._scopes.pop()
 
-    def conv(self, x: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> int:
-        """Convolution without bias."""
-        return self._window("conv", x, channels, kernel, stride, groups)
+    def conv(
+        self, x: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, bias: bool = False
+    ) -> int:
+        """Convolution."""
+        return self._window("conv", x, channels, kernel, stride, groups, bias)
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
@@ -146,6 +164,18 @@ class PlanWriter:
         """Sum of inputs of equal shape; of one input, that input."""
         return inputs[0] if len(inputs) == 1 else self._append("add", tuple(inputs), self.channels(inputs[0]))
 
+    def weighted_sum(self, inputs: Sequence[int]) -> int:
+        """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
+        return self._append("weighted_sum", tuple(inputs), self.channels(inputs[0]))
+
+    def average(self, inputs: Sequence[int]) -> int:
+        """Mean of inputs of equal shape; of one input, that input."""
+        return inputs[0] if len(inputs) == 1 else self._append("average", tuple(inputs), self.channels(inputs[0]))
+
+    def gate(self, x: int, mask: int) -> int:
+        """`x` times the sum of `mask`, scaled to [0, 1] within each image, and the logistic of a learned number."""
+        return self._append("gate", (x, mask), self.channels(x))
+
     def mean(self, x: int) -> int:
         """Global average pooling: (B, C, H, W) to (B, C)."""
         return self._append("mean", (x,), self.channels(x), size=(1, 1))
@@ -154,10 +184,12 @@ class PlanWriter:
         """Linear layer with bias."""
         return self._append("linear", (x,), outputs, size=(1, 1))
 
-    def _window(self, op: Op, x: int, channels: int, kernel: int, stride: int, groups: int = 1) -> int:
+    def _window(
+        self, op: Op, x: int, channels: int, kernel: int, stride: int, groups: int = 1, bias: bool = False
+    ) -> int:
         source = self._layers[x]
         size = (-(-source.height // stride), -(-source.width // stride))
-        return self._append(op, (x,), channels, size, kernel, stride, groups)
+        return self._append(op, (x,), channels, size, kernel, stride, groups, bias)
 
     def _append(
         self,
@@ -168,6 +200,7 @@ class PlanWriter:
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
+        bias: bool = False,
     ) -> int:
         signature = (op, inputs, kernel, stride)
         if op in WITHOUT_STATE and signature in self._known:
@@ -177,6 +210,6 @@ class PlanWriter:
         outermost = self._scopes[0] if self._scopes else ""
         self._sizes[outermost] += 1
         name = ".".join((*self._scopes, f"{op}_{self._sizes[outermost]}"))
-        self._layers.append(Layer(op, name, inputs, channels, height, width, kernel, stride, groups))
+        self._layers.append(Layer(op, name, inputs, channels, height, width, kernel, stride, groups, bias))
         self._known[signature] = position
         return position

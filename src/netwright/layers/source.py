@@ -19,8 +19,34 @@ from netwright.layers.plan import Layer, Plan
 
 WIDTH = 120  # of a line
 INDENT = " " * 8  # within a method
-RESERVED = frozenset({"Model", "Tensor", "F", "Path"})  # names that a module with the classes has already
-WITH_WEIGHTS = frozenset({"conv", "norm", "linear"})
+# names that a module with the classes has already
+RESERVED = frozenset({"Model", "Tensor", "F", "Path", "WeightedSum", "Gate"})
+WITH_WEIGHTS = frozenset({"conv", "norm", "linear", "weighted_sum", "gate"})
+MERGES = {
+    "weighted_sum": '''class WeightedSum(nn.Module):
+    """Sum of inputs of equal shape, each times the logistic of a learned number."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(inputs))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        weights = torch.sigmoid(self.weight)
+        total = inputs[0] * weights[0]
+        for n, x in enumerate(inputs[1:], start=1):
+            total = torch.addcmul(total, x, weights[n])
+        return total''',
+    "gate": '''class Gate(nn.Module):
+    """An input times the sum of a mask, scaled to [0, 1] within each image, and the logistic of a learned number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        low, high = mask.amin((1, 2, 3), keepdim=True), mask.amax((1, 2, 3), keepdim=True)
+        return x * (torch.sigmoid(self.weight) + (mask - low) / (high - low).clamp(min=1e-12))''',
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +113,8 @@ def classes(plan: Plan) -> str:
     parts = _parts(plan, live)
     made = list(_classes(plan, parts))
     texts = [_class_text(plan, each, live) for each in made]
-    return "\n\n\n".join([*texts, _model_text(plan, parts, made, live)]) + "\n"
+    merges = [text for op, text in MERGES.items() if any(layer.op == op for layer in plan)]
+    return "\n\n\n".join([*merges, *texts, _model_text(plan, parts, made, live)]) + "\n"
 
 
 def _live(plan: Plan) -> set[int]:
@@ -143,7 +170,7 @@ def _structure(plan: Plan, part: _Part) -> object:
     for layer in (plan[position] for position in part.positions):
         stride = 0 if layer.op == "conv" else layer.stride
         inputs = tuple(places.get(source, -1) for source in layer.inputs)
-        rows.append((layer.short_name, layer.inner_scopes, layer.kernel, stride, inputs))
+        rows.append((layer.short_name, layer.inner_scopes, layer.kernel, stride, layer.bias, inputs))
     return len(part.inputs), tuple(rows), tuple(places[output] for output in part.outputs)
 
 
@@ -167,12 +194,17 @@ def _module(layers: Sequence[Layer], entering: tuple[int, ...], numbers: _Number
         return f"nn.BatchNorm2d({leaving})"
     if layers[0].op == "linear":
         return f"nn.Linear({numbers.of_channels(entering)}, {leaving})"
+    if layers[0].op == "weighted_sum":
+        return f"WeightedSum({len(layers[0].inputs)})"
+    if layers[0].op == "gate":
+        return "Gate()"
     kernel, stride = layers[0].kernel, numbers.of_stride(tuple(layer.stride for layer in layers))
     words = [numbers.of_channels(entering), leaving, str(kernel)]
     words += [f"stride={stride}"] * (stride != "1") + [f"padding={kernel // 2}"] * (kernel > 1)
     if any(layer.groups > 1 for layer in layers):
         words.append(f"groups={numbers.of_channels(tuple(layer.groups for layer in layers))}")
-    return f"nn.Conv2d({', '.join(words)}, bias=False)"
+    words += ["bias=False"] * (not layers[0].bias)
+    return f"nn.Conv2d({', '.join(words)})"
 
 
 def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
@@ -245,8 +277,10 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
     window = f"{inputs[0]}, {layer.kernel}, stride={layer.stride}, padding={layer.kernel // 2}"
     target, comment = names[position], f"  # {_shape(plan, position)}"
-    if layer.op in ("concat", "add"):
-        return _joined(target, layer.op, inputs, comment)
+    if layer.op == "concat":
+        return _joined(target, inputs, comment)
+    if layer.op in ("add", "average"):
+        return _summed(target, inputs, comment, is_mean=layer.op == "average")
     call = {
         "relu": f"F.relu({inputs[0]})",
         "max_pool": f"F.max_pool2d({window})",
@@ -254,19 +288,28 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
         "halve": f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)",
         "zero": f"{inputs[0]} * 0.0",
         "mean": f"{inputs[0]}.mean((2, 3))",
-    }.get(layer.op, f"self.{layer.short_name}({inputs[0]})")
+    }.get(layer.op, f"self.{layer.short_name}({', '.join(inputs)})")
     return _statement(target, call, comment)
 
 
-def _joined(target: str, op: str, inputs: Sequence[str], comment: str) -> list[str]:
-    """Concatenation or sum, one input a line where they are too many for one."""
-    before, after = ("torch.cat(", ", 1)") if op == "concat" else ("torch.stack(", ").sum(0)")
-    line = f"{INDENT}{target} = {before}({', '.join(inputs)}){after}{comment}"
+def _joined(target: str, inputs: Sequence[str], comment: str) -> list[str]:
+    """Concatenation, one input a line where they are too many for one."""
+    line = f"{INDENT}{target} = torch.cat(({', '.join(inputs)}), 1){comment}"
     if len(line) <= WIDTH:
         return [line]
-    lines = [f"{target} = {before}", "    (", *(f"        {name}," for name in inputs)]
-    lines += ["    ),", "    1,", f"){comment}"] if op == "concat" else ["    )", f"{after}{comment}"]
+    lines = [f"{target} = torch.cat(", "    (", *(f"        {name}," for name in inputs)]
+    lines += ["    ),", "    1,", f"){comment}"]
     return [f"{INDENT}{line}" for line in lines]
+
+
+def _summed(target: str, inputs: Sequence[str], comment: str, is_mean: bool) -> list[str]:
+    """A sum or mean, one input a line where they are too many for one."""
+    sum_, after = " + ".join(inputs), f" / {len(inputs)}" * is_mean
+    line = f"{INDENT}{target} = {f'({sum_})' if is_mean else sum_}{after}{comment}"
+    if len(line) <= WIDTH:
+        return [line]
+    terms = [f"    {'+ ' * bool(n)}{name}" for n, name in enumerate(inputs)]
+    return [f"{INDENT}{row}" for row in (f"{target} = (", *terms, f"){after}{comment}")]
 
 
 def _statement(target: str, call: str, comment: str = "") -> list[str]:

@@ -17,6 +17,11 @@ from netwright.core import files
 WEIGHTS = "weights.safetensors"  # in the folder of the training
 
 
+def end_of(repeat: int) -> str:
+    """The file, in the folder of a trial, of where its training 0, 1, ... stopped, for a trial that continues it."""
+    return f"end-{repeat}.safetensors"
+
+
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write parameters and buffers under their names."""
     files.write(path, safetensors.torch.save(_storable(network.state_dict())))
