@@ -17,9 +17,12 @@ verify: $(READY) lint
 	NETWRIGHT_VERIFY=1 $(BIN)/pytest -m "not gpu and not download" --timeout 7200
 
 bench: $(READY)
-	$(BIN)/pip install -q $(QUIET) -r requirements-bench.lock
+	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-bench.lock
 	$(BIN)/python benchmarks/trial_overhead.py
+	$(BIN)/python benchmarks/bench_throughput.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/hnag_step.py
+	$(BIN)/python benchmarks/bo_proposal.py
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/image_data.py

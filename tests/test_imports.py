@@ -12,7 +12,7 @@ LEVELS = {
     1: ("layers",),
     2: ("search", "worker", "training", "data", "tabular", "surrogates", "run_folder", "trainings"),
     3: PLUGINS,
-    4: ("report", "zoo", "testing", "display"),
+    4: ("comparison", "report", "zoo", "testing", "display"),
     5: ("export", "session", "full_training", "run", "table_import"),
     6: ("cli",),
 }

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from netwright import trainings
@@ -9,6 +10,7 @@ from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.run import Run
 from netwright.stores.memory import MemoryStore
 from netwright.testing.toys import ToySpace
 from netwright.trainings import BEST, RANDOM, TRIVIAL, Candidate
@@ -123,3 +125,19 @@ def test_results_are_means_of_the_measure_itself(tmp_path):
     losses = _stored([final_row(1, (1,), 2.5, metric="test_loss")], chosen[:1])
     [loss] = trainings.results(losses, RunFile(objectives=("-test_loss",)), tmp_path)
     assert (loss.metric, loss.mean) == ("test_loss", 2.5)
+
+
+def test_the_reference_is_trained_without_what_it_has_no_place_for(tmp_path):
+    """An auxiliary head, drop path, dropout; it still counts as trained the same way."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(100) % 4
+    np.savez(tmp_path / "x.npz", images=rng.integers(256, size=(100, 16, 16, 1), dtype=np.uint8), labels=labels)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'task = {{ref = "arrays", path = "{tmp_path}/x.npz", cache = "{tmp_path}/cache"}}\nexecutor = "inline"\n'
+        'space = {ref = "nasnet", channels = 4, repeats = 1, auxiliary = true}\n'
+        'evaluator = {ref = "training", steps = 1, batch = 20, auxiliary = 0.4, drop_path_keep = 0.7, dropout = 0.5}\n'
+    )
+    finals = Run(tmp_path / "run", recipe).train(published="amoebanet_a")
+    assert [final.reference for final in finals] == [False, True]
+    assert finals[0].way == finals[1].way

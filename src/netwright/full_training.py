@@ -101,6 +101,8 @@ def train_with_reference(
         return finals
     reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
+    if placed := {name: off for name, off in trainings.PLACED.items() if name in run.evaluator.options}:
+        others["evaluator"] = {**others.get("evaluator", {}), **placed}
     return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
 
 

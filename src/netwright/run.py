@@ -9,6 +9,7 @@ run.export("out/flowers")
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -22,13 +23,14 @@ from rich.console import Console
 from netwright import full_training, run_folder, session, trainings
 from netwright.core import files, objectives, refs, run_file, seeds
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.protocols import Store
+from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
+from netwright.display import clock
 from netwright.export import write as export_write
 from netwright.full_training import Changes
-from netwright.report import page
+from netwright.report import curves, page
 from netwright.report.page import ReportedRun
 from netwright.session import Attended, Session, short
 from netwright.training import checkpoint
@@ -176,6 +178,7 @@ class Run:
         published: str | None = None,
         epochs: int | None = None,
         repeats: int | None = None,
+        networks: int | None = None,
         reference: bool = True,
         changes: Changes | None = None,
     ) -> list[Final]:
@@ -188,6 +191,7 @@ class Run:
             published: Instead: an entry of the zoo.
             epochs: Of each training.
             repeats: Trainings of each network, from different seeds.
+            networks: Instead, where a genotype is a generator: so many of its networks are drawn and trained once.
             reference: Train also a plain residual network of similar size, to compare with.
             changes: Options by part, as in {"space": {"channels": 64}}.
 
@@ -200,7 +204,7 @@ class Run:
         """
         if sum(given is not None for given in (trial, top, published)) > 1:
             raise BadRunFile("of --trial, --top and zoo:NAME more than one is given; give one of them")
-        for name, value in (("--top", top), ("--repeats", repeats), ("--epochs", epochs)):
+        for name, value in (("--top", top), ("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
             if value is not None and value < 1:
                 raise BadRunFile(f"{name} is {value}; it must be at least 1")
         asked = {section: dict(options) for section, options in (changes or {}).items()}
@@ -208,6 +212,10 @@ class Run:
             raise BadRunFile(f"a training has no part {min(unknown)!r} to change; there are {', '.join(TRAINED)}")
         if epochs is not None:
             asked.setdefault("evaluator", {})["epochs"] = epochs
+        if networks is not None:
+            if repeats is not None or unwrap(refs.load("space", self.settings.space), Generates) is None:
+                raise BadRunFile("--networks goes with a space of generators, such as hnag, and without --repeats")
+            repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
             asked.setdefault("final", {})["repeats"] = repeats
         settings = self.settings
@@ -306,6 +314,7 @@ class Run:
             settings = run_folder.stored_run(store, folder)
             trials = objectives.with_scores(store.finished(), settings.objectives)
             hours, command = store.recall("hours"), store.recall("command")
+            simulated = store.recall("simulated_hours")
             versions = json.loads(store.recall("versions") or "{}")
             caveats = tuple(json.loads(store.recall("caveats") or "[]"))
         finally:
@@ -321,6 +330,7 @@ class Run:
             command or "",
             versions,
             caveats,
+            float(simulated) if simulated else None,
         )
 
     def finals(self) -> list[Final]:
@@ -349,6 +359,11 @@ class Run:
         parts = run_file.build(settings)
         if settings.limits.trials is None and settings.limits.hours is None and settings.limits.table_seconds is None:
             raise BadRunFile("the search has no end; give --trials or --hours")
+        if settings.limits.trials is None and settings.limits.hours is None and _has_no_costs(parts):
+            raise BadRunFile(
+                f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
+                "add up; give --trials, or a table with costs, as `netwright import` makes"
+            )
         if settings.final is not None:
             trainings.check(settings, {})
         if settings.constraints:
@@ -371,12 +386,15 @@ class Run:
         earlier, settings = store.finished(), self.settings
         begun = time.monotonic()
         title = f"{settings.strategy} on {settings.space}, {settings.task}"
-        self._session.control(store, settings, parts, self.folder, title)
-        wall = time.monotonic() - begun
+        try:
+            self._session.control(store, settings, parts, self.folder, title)
+        finally:
+            if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
+                before = float(store.recall("simulated_hours") or 0.0)
+                store.remember("simulated_hours", repr(before + parts.executor.elapsed_seconds / 3600))
         rows = store.finished(len(earlier))
-        busy = sum(row.result.seconds for row in rows if row.result and row.result.reused is None)
         if rows:
-            self._session.say(f"workers were busy {busy / (wall * parts.executor.workers):.1%} of the time")
+            self._session.say(_work_done(rows, parts.executor, time.monotonic() - begun))
 
     def _training_folders(self) -> list[Path]:
         """Folders of trainings, the one asked for last at the end."""
@@ -387,3 +405,25 @@ class Run:
                 found.append((float(store.recall("asked") or 0.0), folder))
                 store.close()
         return [folder for _, folder in sorted(found)]
+
+
+def _has_no_costs(parts: Parts) -> bool:
+    """Whether evaluations take no time that could be used up."""
+    states = not isinstance(parts.evaluator, StatesSeconds) or parts.evaluator.states_seconds
+    return not states and not isinstance(parts.executor, KeepsTime)
+
+
+def _work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
+    """How busy the workers were, on their own clock; where rows took more time than they had, how much it was."""
+    busy, workers = curves.evaluation_seconds(rows), executor.workers
+    if isinstance(executor, KeepsTime):
+        took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
+        if not executor.elapsed_seconds:
+            return f"{took}, as the evaluations state no time; give --executor.seconds"
+        whole = busy / (workers * executor.elapsed_seconds)
+        share = executor.utilization
+        until = "" if math.isnan(share) else f" {share:.1%} of it until the last trial began,"  # all began at once
+        return f"{took}; they were busy{until} {whole:.1%} of all of it"
+    if busy > workers * wall_seconds:
+        return f"evaluations took {clock(busy)} in all"  # a table's seconds, or those of workers that joined
+    return f"workers were busy {busy / (wall_seconds * workers):.1%} of the time"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ RESIDUAL = "plain residual network of similar size"
 CHECKPOINT_MINUTES = 5.0
 FULL_EPOCHS = 30  # of a training in full, where nothing says how long
 BUDGETS = frozenset({"epochs", "steps"})
-INCIDENTAL = frozenset({"checkpoint_minutes", "save", "device"})
+INCIDENTAL = frozenset({"checkpoint_minutes", "save", "device", "processes"})
+# what a recipe does in places that only some networks have, and how to say that it is not done
+PLACED = {"auxiliary": 0.0, "drop_path_keep": 1.0, "dropout": 0.0}
 PREFIX = "train-"  # of the folders' names
 
 
@@ -215,7 +217,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 reference=candidate.is_reference,
                 folder=folder / "trials" / f"{min(row.id for row in rows):06d}",
                 command=command,
-                way=genes.digest(f"{run.task} {_essential(run)}"),
+                way=genes.digest(f"{run.task} {_essential(run, PLACED)}"),
             )
         )
     return found
@@ -231,7 +233,8 @@ def setting(run: RunFile) -> str:
     return ", ".join([*length, *scale])
 
 
-def _essential(run: RunFile) -> Reference:
-    """The evaluator without what changes no result."""
-    options = {name: value for name, value in run.evaluator.options.items() if name not in INCIDENTAL}
+def _essential(run: RunFile, without: Collection[str] = ()) -> Reference:
+    """The evaluator without what changes no result, and without further options."""
+    left_out = INCIDENTAL.union(without)
+    options = {name: value for name, value in run.evaluator.options.items() if name not in left_out}
     return Reference(run.evaluator.name, options)

@@ -11,14 +11,18 @@ from netwright.evaluators.training import Training
 from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
+from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.asha import Asha
 from netwright.tasks.digits import digits
-from netwright.training import checkpoint
+from netwright.training import checkpoint, promotion
 from netwright.worker import WorkerContext, evaluate
+from tests.regularized import Space as Regularized
 
 SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
 GENOTYPE, OTHER = (3, 4, 6, 1, 0, 1, 1, 1, 1), (3, 4, 6, 1, 0, 1, 1, 1, 0)
+REGULARIZED = Regularized()
+GENERATORS, GENERATOR = HnagSpace(limit=3_000), (3, 2, 0.5, 1, 0.5, 3, 2, 0.5)
 TASK = digits(train_limit=100)
 IN_TIME = ("seconds", "images_per_second", "peak_memory_mb", "carried_steps")
 
@@ -27,7 +31,7 @@ def _run(folder, trial_id, budget, continues=None, seed=7, key="key", on_report=
     asked = Proposal(settings.pop("genotype", GENOTYPE), budget=budget, continues=continues)
     trial = Trial(trial_id, asked, key, seed, "running")
     watch = {"on_report": on_report} if on_report else {}
-    evaluator = Training(SPACE, TASK, **{"batch": 25, "horizon": 4, "save": True, **settings})
+    evaluator = Training(settings.pop("space", SPACE), TASK, **{"batch": 25, "horizon": 4, "save": True, **settings})
     return evaluator.evaluate(trial, WorkerContext(MemoryStore(), folder, trial_id, **watch))
 
 
@@ -48,6 +52,10 @@ def _exact(result):
         {"repeats": 2},
         {"steps": 1, "horizon": 7},  # budgets in steps, that end within a pass
         {"checkpoint_minutes": 1e-9},
+        {"ema": 0.9, "curve_every": 1},
+        {"optimizer": "rmsprop", "lr": 0.01, "schedule": "exponential", "warmup": 0.5, "clip": 1.0},
+        {"space": REGULARIZED, "genotype": (0,), "drop_path_keep": 0.6, "dropout": 0.3, "auxiliary": 0.4, "ema": 0.9},
+        {"space": GENERATORS, "genotype": GENERATOR, "dropout": 0.2},
     ],
     ids=str,
 )
@@ -80,7 +88,7 @@ def test_the_highest_rung_leaves_no_state(tmp_path):
     _run(tmp_path, 2, 2)
     _run(tmp_path, 3, None, steps=8)
     names = [sorted(path.name for path in (tmp_path / f"00000{n}").iterdir()) for n in (1, 2, 3)]
-    assert [checkpoint.end_of(0) in found for found in names] == [False, True, False]
+    assert ["end-0.safetensors" in found for found in names] == [False, True, False]
 
 
 def test_a_training_without_a_budget_has_a_schedule_of_its_own_length(tmp_path):
@@ -114,7 +122,7 @@ def test_a_promotion_that_is_killed_goes_on_from_its_own_step(tmp_path):
 @pytest.mark.parametrize("damage", ["gone", "folder", "text"])
 def test_a_lost_checkpoint_is_trained_anew_and_that_is_said(tmp_path, damage):
     _run(tmp_path, 1, 2)
-    path = tmp_path / "000001" / checkpoint.end_of(0)
+    path = promotion.end_of(tmp_path / "000001", 0)
     if damage == "folder":
         (tmp_path / "000001").rename(tmp_path / "elsewhere")
     elif damage == "gone":
@@ -122,7 +130,7 @@ def test_a_lost_checkpoint_is_trained_anew_and_that_is_said(tmp_path, damage):
     else:
         path.write_bytes(b"no tensors")
     result = _run(tmp_path, 2, 4, 1)
-    assert result.message.startswith("trained anew: trial 1 left no checkpoint; for promotions to go on")
+    assert result.message == "trained anew: trial 1 left no checkpoint"
     assert (result.failure, result.metrics["carried_steps"]) == ("", 0)
     whole = _run(tmp_path / "whole", 1, 4)
     assert _weights(tmp_path, 2) == _weights(tmp_path / "whole", 1)
@@ -132,7 +140,9 @@ def test_a_lost_checkpoint_is_trained_anew_and_that_is_said(tmp_path, damage):
 def test_without_a_horizon_a_promotion_trains_anew_and_says_what_to_give(tmp_path):
     _run(tmp_path, 1, 2, horizon=None)
     result = _run(tmp_path, 2, 4, 1, horizon=None)
-    assert "give evaluator.horizon the largest budget and the run keep" in result.message
+    assert result.message.endswith(
+        "left no checkpoint; for promotions to go on, give evaluator.horizon the largest budget"
+    )
     alone = _run(tmp_path / "alone", 1, 4, horizon=None)
     assert _exact(result) == _exact(alone)
 
@@ -140,10 +150,10 @@ def test_without_a_horizon_a_promotion_trains_anew_and_says_what_to_give(tmp_pat
 @pytest.mark.parametrize("change", [{"seed": 8}, {"key": "other"}, {"genotype": OTHER}])
 def test_a_checkpoint_of_another_wiring_is_refused_and_kept(tmp_path, change):
     _run(tmp_path, 1, 2)
-    before = (tmp_path / "000001" / checkpoint.end_of(0)).read_bytes()
-    with pytest.raises(NetwrightError, match="the checkpoint of trial 1 is of another network than trial 2, which"):
+    before = promotion.end_of(tmp_path / "000001", 0).read_bytes()
+    with pytest.raises(NetwrightError, match="is of another network"):
         _run(tmp_path, 2, 4, 1, **change)
-    assert (tmp_path / "000001" / checkpoint.end_of(0)).read_bytes() == before
+    assert promotion.end_of(tmp_path / "000001", 0).read_bytes() == before
 
 
 def test_a_promotion_to_no_larger_budget_is_refused(tmp_path):
@@ -174,7 +184,7 @@ def test_a_full_disk_stops_no_training(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_a_search_promotes_from_checkpoints_where_folders_are_kept(tmp_path, keep):
+def test_a_search_promotes_from_checkpoints_and_removes_those_it_went_on_from(tmp_path, keep):
     evaluator = Training(SPACE, TASK, batch=25, horizon=4)
     strategy, store = Asha(SPACE, max_budget=4, eta=2), MemoryStore()
     limits = Limits(trials=9)
@@ -186,8 +196,11 @@ def test_a_search_promotes_from_checkpoints_where_folders_are_kept(tmp_path, kee
         before = rows[trial.proposal.continues]
         assert trial.status == "done"
         assert trial.seed == before.seed
-        assert trial.result.metrics["carried_steps"] == (4 * before.proposal.budget if keep else 0)
-        assert ("trained anew" in trial.result.message) == (not keep)
+        assert (trial.result.metrics["carried_steps"], trial.result.message) == (4 * before.proposal.budget, "")
         alone = Trial(1, replace(trial.proposal, continues=None), trial.key, trial.seed, "running")
         again = evaluator.evaluate(alone, WorkerContext(MemoryStore(), tmp_path / f"alone-{trial.id}", 1))
         assert again.metrics["valid_loss"] == trial.result.metrics["valid_loss"]
+    used = {trial.proposal.continues for trial in promoted}
+    stopped = {trial.id for trial in rows.values() if trial.proposal.budget < 4}
+    left = {int(path.name) for path in (tmp_path / "trials").iterdir()}
+    assert left == (stopped if keep else stopped - used)

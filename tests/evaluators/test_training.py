@@ -5,14 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
+from netwright.testing.toys import ToySpace, ToyTask
 from netwright.training import checkpoint, loop, outcome
+from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
 
 MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
@@ -289,6 +291,11 @@ def test_the_memory_format_changes_no_more_than_rounding(is_last):
         ({"batch": 0}, "evaluator.batch is 0; it must be"),
         ({"repeats": 0}, "evaluator.repeats is 0; it must be"),
         ({"lr": math.nan}, "evaluator.lr is nan; it must be"),
+        ({"processes": 0}, "evaluator.processes is 0; it must be greater than 0"),
+        (
+            {"batch": 25, "processes": 2},
+            "a batch of 25 images cannot be divided among 2 processes; give a multiple of 2",
+        ),
     ],
 )
 def test_settings_that_train_nothing_are_refused(settings, message):
@@ -299,6 +306,52 @@ def test_settings_that_train_nothing_are_refused(settings, message):
 def test_settings_are_replaced_like_any_dataclass():
     evaluator = Training(SPACE, TASK, steps=5)
     assert replace(evaluator, lr=0.5) == Training(SPACE, TASK, steps=5, lr=0.5)
+
+
+def test_smoothed_labels_need_classes():
+    with pytest.raises(BadReference, match=r"evaluator.label_smoothing is 0.1, but the task has no classes"):
+        Training(ToySpace(), ToyTask(), label_smoothing=0.1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"drop_path_keep": 0.7}, r"evaluator.drop_path_keep is 0.7, but networks of this space have no place for it"),
+        ({"dropout": 0.5}, r"evaluator.dropout is 0.5, but networks of this space have no place for it; set it to 0"),
+        ({"auxiliary": 0.4}, r"evaluator.auxiliary is 0.4, but the network has no auxiliary head; set it to 0, or"),
+    ],
+)
+def test_what_the_network_has_no_place_for_is_refused(settings, message):
+    with pytest.raises(MissingCapability, match=message):
+        _evaluate(**settings)
+
+
+def test_an_average_is_what_is_measured_and_saved(tmp_path):
+    """Also for the curve, and training goes on with its own weights."""
+    settings = {"epochs": 2, "ema": 0.9, "lr": 0.05}
+    plain = _evaluate(context=_folder_context(tmp_path / "plain"), save=True, **{**settings, "ema": 0.0})
+    result = _evaluate(context=_folder_context(tmp_path / "average"), save=True, curve_every=1, **settings)
+    assert result.metrics["train_loss"] == plain.metrics["train_loss"]
+    assert result.metrics["valid_loss"] != plain.metrics["valid_loss"]
+    network = SPACE.build(GENOTYPE, TASK.io, np.random.default_rng(0))
+    checkpoint.load_weights(tmp_path / "average" / "000001" / "weights.safetensors", network)
+    network.to(memory_format=torch.channels_last)
+    assert loop.measure(network, TASK, "valid", torch.channels_last)["loss"] == result.metrics["valid_loss"]
+
+
+def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
+    settings = {"steps": 8, "checkpoint_minutes": 1e-9}
+
+    def kill(step, metrics):
+        raise Killed
+
+    with pytest.raises(Killed):
+        _evaluate(context=_folder_context(tmp_path, kill), **settings)
+    wider = replace(SPACE, channels=8)
+    with pytest.raises(
+        NetwrightError, match=r"checkpoint.safetensors is of another network: \S+ is .* there and .* in this"
+    ):
+        _evaluate(wider, context=_folder_context(tmp_path), **settings)
 
 
 class Killed(BaseException):
@@ -389,4 +442,8 @@ def test_memory_is_estimated_from_the_plan():
     small, large = (Training(SPACE, TASK, batch=batch).memory_mb(GENOTYPE) for batch in (1, 1000))
     assert 200 < small < 300
     assert large > small
+    settings = {"batch": 1000, "accumulate": 10}
+    assert Training(SPACE, TASK, **settings).memory_mb(GENOTYPE) < large
+    two = Training(SPACE, TASK, processes=2, **settings).memory_mb(GENOTYPE)
+    assert two - Training(SPACE, TASK, **settings).memory_mb(GENOTYPE) == pytest.approx(PROCESS_MB)
     assert Training(Watched(), TASK).memory_mb(GENOTYPE) == Training(SPACE, TASK).memory_mb(GENOTYPE)

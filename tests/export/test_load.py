@@ -143,7 +143,7 @@ def test_sizes_take_no_memory_before_they_are_known_to_fit(folder):
         wide[1][columns[0]] = 2**20
         second = [*wide[1]]
         second[1:3] = ["stem.conv_2", [1]]
-        third = ["mean", "mean_1", [2], 2**20, 1, 1, 1, 1, 1, False]
+        third = ["mean", "mean_1", [2], 2**20, 1, 1, 1, 1, 1]
         facts["plan"] = [*wide, second, third]
 
     _change(folder, change)

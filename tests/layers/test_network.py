@@ -98,7 +98,7 @@ def test_relu_works_in_place_only_where_nobody_else_reads():
     relus = [writer.relu(alone), writer.relu(shared), writer.relu(0)]
     writer.linear(writer.mean(writer.concat((*relus, shared))), 4)
     net = network.Network(writer.plan())
-    assert [net._steps[position - 1][0] is F.relu_ for position in relus] == [True, False, False]
+    assert [net._steps[position - 1].run is F.relu_ for position in relus] == [True, False, False]
 
 
 def test_a_relu_of_a_relu_has_a_gradient():
@@ -121,7 +121,7 @@ def test_the_same_input_twice_counts_as_two_readers():
 
 def test_values_are_dropped_after_their_last_reader():
     net = network.Network(_cell())
-    dropped = [source for _, _, done in net._steps for source in done]
+    dropped = [source for step in net._steps for source in step.done]
     assert sorted(dropped) == list(range(len(net._steps)))
 
 
@@ -199,3 +199,109 @@ def test_an_unknown_operation_is_named():
     plan = (Layer("input", "input", (), 1, 1, 1), Layer("fold", "cell.fold_1", (0,), 1, 1, 1))
     with pytest.raises(ValueError, match=r"layer cell\.fold_1 has the unknown operation 'fold'"):
         network.build(plan, np.random.default_rng(0))
+
+
+def _alone(write, io=IMAGES):
+    """The module of one layer, and what goes in."""
+    writer = PlanWriter(io)
+    write(writer)
+    return network.build(writer.plan(), _rng()), _images(2, io)
+
+
+def _windows(images, kernel, stride, reduce):
+    """Windows of 2 x 2 and more that look right and down, cut off at the border."""
+    height, width = images.shape[2:]
+    rows = [
+        torch.stack([reduce(images[:, :, i : i + kernel, j : j + kernel]) for j in range(0, width, stride)], -1)
+        for i in range(0, height, stride)
+    ]
+    return torch.stack(rows, -2)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(9, 7), (8, 6)])
+@pytest.mark.parametrize(
+    ("name", "reduce"),
+    [
+        ("max_pool", lambda x: x.amax((2, 3))),
+        ("min_pool", lambda x: x.amin((2, 3))),
+        ("avg_pool", lambda x: x.mean((2, 3))),
+    ],
+)
+def test_small_windows_by_hand(name, reduce, size, stride):
+    net, images = _alone(lambda writer: getattr(writer, name)(0, 2, stride), IO(3, *size, 4))
+    torch.testing.assert_close(net(images), _windows(images, 2, stride, reduce))
+
+
+def test_the_least_of_a_window_by_hand():
+    net, images = _alone(lambda writer: writer.min_pool(0, 3, 2))
+    padded = F.pad(images, (1, 1, 1, 1), value=torch.inf)
+    expected = _windows(padded, 3, 2, lambda x: x.amin((2, 3)))[:, :, :5, :4]
+    torch.testing.assert_close(net(images), expected)
+
+
+def test_odd_pixels_by_hand():
+    net, images = _alone(lambda writer: writer.odd_pixels(0))
+    expected = torch.zeros(2, 3, 5, 4)
+    expected[:, :, :4, :3] = images[:, :, 1::2, 1::2]
+    assert torch.equal(net(images), expected)
+
+
+def test_a_relu_of_odd_pixels_leaves_their_source_alone():
+    """Of even sides they are a view of it."""
+
+    def write(writer):
+        x = writer.conv(0, 3)
+        writer.linear(writer.mean(writer.concat((writer.relu(writer.odd_pixels(x)), writer.halve(x)))), 2)
+
+    net, images = _alone(write, IO(3, 4, 4, 2))
+    conv, linear = net.get_submodule("conv_1"), net.get_submodule("linear_7")
+    x = conv(images)
+    both = torch.cat((x[:, :, 1::2, 1::2].relu(), F.avg_pool2d(x, 2)), 1)
+    torch.testing.assert_close(net(images), linear(both.mean((2, 3))))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"kernel": (1, 5), "stride": (1, 2)}, {"stride": (1, 2), "padding": (0, 2)}),
+        ({"kernel": (5, 1), "stride": (2, 1)}, {"stride": (2, 1), "padding": (2, 0)}),
+        ({"kernel": 3, "dilation": 4}, {"dilation": 4, "padding": 4}),
+        ({"kernel": 3, "stride": 2, "dilation": 2}, {"stride": 2, "dilation": 2, "padding": 2}),
+        ({"kernel": (4, 3), "padded": False}, {}),
+    ],
+)
+def test_convolutions_of_every_window(options, expected):
+    writer = PlanWriter(IMAGES)
+    writer.conv(0, 4, **options, bias=True)
+    net = network.build(writer.plan(), _rng())
+    conv = net.get_submodule("conv_1")
+    conv.bias.data.fill_(0.5)
+    outputs = net(_images())
+    torch.testing.assert_close(outputs, F.conv2d(_images(), conv.weight, conv.bias, **expected))
+    assert outputs.shape[1:] == (4, *writer.size(1))
+
+
+def test_pooling_without_padding():
+    net, images = _alone(lambda writer: writer.avg_pool(0, 5, 3, padded=False))
+    torch.testing.assert_close(net(images), F.avg_pool2d(images, 5, 3))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(9, 7), (8, 6)])
+@pytest.mark.parametrize(("kernel", "borders"), [(2, (0, 1, 0, 1)), (3, (1,) * 4), (5, (2,) * 4)])
+@pytest.mark.parametrize(("name", "pool"), [("max_pool", F.max_pool2d), ("avg_pool", F.avg_pool2d)])
+def test_poolings_that_see_zeros_past_the_border(name, pool, kernel, borders, size, stride):
+    io = IO(3, *size, 4)
+    net, images = _alone(lambda writer: getattr(writer, name)(0, kernel, stride, zeros=True), io)
+    images -= 5  # so that zeros are the largest
+    expected = pool(F.pad(images, borders), kernel, stride)
+    torch.testing.assert_close(net(images), expected)
+    assert expected.shape[2:] == (-(-size[0] // stride), -(-size[1] // stride))
+
+
+def test_a_linear_layer_without_bias():
+    writer = PlanWriter(IMAGES)
+    writer.linear(writer.mean(0), 4, bias=False)
+    net = network.build(writer.plan(), _rng())
+    assert [name for name, _ in net.named_parameters()] == ["linear_2.weight"]

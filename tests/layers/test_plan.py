@@ -1,7 +1,7 @@
 import pytest
 
 from netwright.core.records import IO
-from netwright.layers.plan import Layer, PlanWriter
+from netwright.layers.plan import AUXILIARY, Layer, PlanWriter, deployed
 
 
 @pytest.fixture
@@ -54,6 +54,7 @@ def test_layers_with_weights_and_other_functions_are_layers_of_their_own(writer)
     x = writer.conv(0, 4)
     written = [writer.conv(0, 4), writer.norm(x), writer.norm(x), writer.linear(x, 2), writer.linear(x, 2)]
     written += [writer.max_pool(x, 3), writer.max_pool(x, 3, 2), writer.max_pool(x, 5), writer.avg_pool(x, 3)]
+    written += [writer.avg_pool(x, 3, padded=False), writer.avg_pool(x, 5, 3), writer.avg_pool(x, 5, 3, padded=False)]
     written += [writer.concat((x, x)), writer.concat((x, x, x)), writer.add((x, x))]
     assert len({x, *written}) == len(written) + 1
 
@@ -95,3 +96,69 @@ def test_a_plan_does_not_change_when_more_is_written(writer):
     before = writer.plan()
     writer.conv(0, 1)
     assert len(before) == 1
+
+
+def test_windows_that_are_no_squares(writer):
+    x = writer.conv(0, 4, (1, 7), (1, 2), dilation=2, bias=True)
+    layer = writer.plan()[x]
+    assert (layer.window, layer.strides, layer.height, layer.width) == ((1, 7), (1, 2), 25, 16)
+    x = writer.conv(0, 4, (3, 3), (2, 2))
+    square = writer.plan()[x]
+    assert square == Layer("conv", "conv_2", (0,), 4, 13, 16, 3, 2), "the same record, however it was asked for"
+    assert (square.window, square.strides) == ((3, 3), (2, 2))
+
+
+def test_without_padding_windows_stay_inside(writer):
+    sizes = [
+        writer.size(writer.conv(0, 4, 3, 2, padded=False)),
+        writer.size(writer.conv(0, 4, 3, dilation=4, padded=False)),
+        writer.size(writer.avg_pool(0, 5, 3, padded=False)),
+        writer.size(writer.conv(0, 4, writer.size(0), padded=False)),
+    ]
+    assert sizes == [(12, 15), (17, 23), (7, 9), (1, 1)]
+    with pytest.raises(ValueError, match=r"conv of 26 x 1 without padding does not fit in 25 x 31"):
+        writer.conv(0, 4, (26, 1), padded=False)
+    with pytest.raises(ValueError, match=r"a padded convolution has odd sides; got 3 x 2"):
+        writer.conv(0, 4, (3, 2))
+
+
+def test_poolings_that_see_zeros_are_others(writer):
+    x = writer.conv(0, 4)
+    assert writer.max_pool(x, 2, 2, zeros=True) != writer.max_pool(x, 2, 2)
+    assert writer.avg_pool(x, 5, zeros=True) != writer.avg_pool(x, 5)
+    assert writer.avg_pool(x, 5, zeros=True) == writer.avg_pool(x, 5, zeros=True)
+    assert writer.size(writer.max_pool(x, 2, 2, zeros=True)) == (13, 16)
+
+
+def test_what_is_drawn_is_drawn_for_each_branch(writer):
+    x = writer.conv(0, 4)
+    branches = [writer.drop_path(x, 0.5), writer.drop_path(x, 0.5), writer.dropout(x), writer.dropout(x)]
+    assert len(set(branches)) == 4
+    assert writer.plan()[branches[0]].depth == 0.5
+
+
+def test_nobody_outside_reads_the_auxiliary_head(writer):
+    x = writer.conv(0, 4)
+    with writer.scope(AUXILIARY):
+        own = writer.relu(x)
+        assert writer.relu(x) != own, "not even it, which costs nothing where it counts"
+    assert writer.relu(x) != own
+    with writer.scope(AUXILIARY):
+        assert writer.relu(x) not in (own, x), "but it may read what stands outside"
+
+
+def test_a_deployed_plan_has_nothing_that_only_trains(writer):
+    x = writer.norm(writer.conv(0, 4))
+    both = writer.add((x, writer.drop_path(writer.max_pool(x, 3), 1.0)))
+    with writer.scope(AUXILIARY):
+        writer.linear(writer.mean(both), 10)
+    writer.linear(writer.dropout(writer.mean(both)), 10)
+    plan = deployed(writer.plan())
+    assert [layer.op for layer in plan] == ["input", "conv", "norm", "max_pool", "add", "mean", "linear"]
+    assert [layer.inputs for layer in plan] == [(), (0,), (1,), (2,), (2, 3), (4,), (5,)]
+    assert plan[-1].name == writer.plan()[-1].name, "weights keep their names"
+    assert deployed(plan) is plan
+
+
+def test_odd_pixels_are_half_as_many(writer):
+    assert writer.size(writer.odd_pixels(0)) == (13, 16)

@@ -15,7 +15,7 @@ from netwright.core import seeds
 from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.layers import network, source
-from netwright.layers.plan import PlanWriter
+from netwright.layers.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
@@ -149,6 +149,62 @@ def test_residual_blocks_share_classes_by_structure(tmp_path):
     assert "self.group3_block1 = Group2Block1(in_channels=8)" in text
     _ruff(text, tmp_path)
     _check(plan, text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel": (3, 1)},
+        {"kernel": (3, 5)},
+        {"kernel": 3, "dilation": 2},
+        {"kernel": 3, "bias": True},
+        {"kernel": 3, "padded": False},
+        {"kernel": 3, "stride": (1, 2)},
+    ],
+)
+def test_convolutions_that_differ_in_more_than_numbers_share_no_class(options, tmp_path):
+    """But strides are numbers."""
+    writer = PlanWriter(IO(2, 9, 8, 3))
+    x = 0
+    for cell, window in enumerate(({"kernel": 3}, options, options)):
+        with writer.scope(f"cell{cell}"):
+            x = writer.relu(writer.norm(writer.conv(x, 4, **window)))
+    writer.linear(writer.mean(x), 3)
+    text = source.classes(writer.plan())
+    assert text.count("class Cell") == (1 if "stride" in options else 2)
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+def test_poolings_that_see_zeros_and_classifiers_without_bias(kernel, stride, tmp_path):
+    writer = PlanWriter(IO(2, 9, 8, 3))
+    x = writer.norm(writer.conv(0, 3))
+    for cell, zeros in enumerate((True, False, True)):
+        with writer.scope(f"cell{cell}"):
+            pools = [pool(x, kernel, stride, zeros=zeros) for pool in (writer.max_pool, writer.avg_pool)]
+            x = writer.norm(writer.conv(writer.add(pools), 3))
+    writer.linear(writer.mean(x), 3, bias=False)
+    text = source.classes(writer.plan())
+    assert "nn.Linear(3, 3, bias=False)" in text
+    assert text.count("class Cell") == 2
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+def test_what_acts_in_training_only_is_left_out(tmp_path):
+    writer = PlanWriter(TINY)
+    with writer.scope("cell"):
+        x = writer.conv(0, 3)
+        x = writer.add((x, writer.drop_path(writer.min_pool(x, 2), 1.0)))
+    with writer.scope(AUXILIARY):
+        writer.linear(writer.mean(x), 3)
+    writer.linear(writer.dropout(writer.mean(x)), 3)
+    text = source.classes(writer.plan())
+    assert not any(word in text for word in ("drop", "uxiliary"))
+    _ruff(text, tmp_path)
+    _check(deployed(writer.plan()), text)
 
 
 def _conv(writer, x, channels, kernel=3, stride=1):

@@ -49,5 +49,10 @@ def test_the_width_is_the_largest_that_fits(limit):
     assert width**2 <= limit < (width + 1) ** 2
 
 
+def test_the_head_has_a_place_for_dropout_before_its_linear_layer(writer):
+    wired.head(writer, writer.image, 10, bias=False)
+    assert ops(writer) == ["relu", "conv", "norm", "relu", "mean", "dropout", "linear"]
+
+
 def test_no_width_beyond_the_most():
     assert wired.largest_width(lambda m: m, 1000, most=7) == 7

@@ -1,6 +1,6 @@
 import pytest
 
-from netwright.training.schedules import cosine, stepwise
+from netwright.training.schedules import cosine, exponential, stepwise, warm_up
 
 
 def test_cosine_by_hand():
@@ -23,3 +23,13 @@ def test_stepwise_by_hand():
 
 def test_stepwise_without_milestones_is_constant():
     assert {stepwise(step, 10, (), 0.1) for step in range(10)} == {1.0}
+
+
+def test_exponential_by_hand():
+    rates = [exponential(step, 2.4, 0.97) for step in (0, 2, 3, 4, 5, 24)]
+    assert rates == pytest.approx([1.0, 1.0, 0.97, 0.97, 0.97**2, 0.97**10])
+
+
+def test_warm_up_begins_above_zero_and_ends_at_one():
+    assert [warm_up(step, 4) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert warm_up(0, 0.5) == 1.0

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from netwright import __version__
-from netwright.cli import export, import_table, options, predict, report, search, show, status, train, worker
+from netwright.cli import bench, export, import_table, options, predict, report, search, show, status, train, worker
 from netwright.cli import list as list_command
 from netwright.core.errors import NetwrightError
 
@@ -33,6 +33,7 @@ app.command("predict")(predict.predict)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)
+app.command("bench")(bench.bench)
 app.command("import")(import_table.import_table)
 app.command("list")(list_command.list_plugins)
 app.command("worker")(worker.worker)
@@ -44,7 +45,7 @@ def version(
     show_version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
     """Neural architecture search that survives any crash and ends with a drawn, tested network."""
-    if context.obj and context.invoked_subcommand not in ("search", "train", "export", "show"):
+    if context.obj and context.invoked_subcommand not in ("search", "train", "export", "show", "bench"):
         options.tables(context.obj.pairs, ())  # refuses what would be ignored
     if show_version:
         typer.echo(__version__)

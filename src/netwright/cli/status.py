@@ -9,6 +9,8 @@ import typer
 
 from netwright import run_folder
 from netwright.core import objectives
+from netwright.display import clock
+from netwright.report import curves
 
 
 def status(
@@ -40,6 +42,13 @@ def status(
     )
     if best is not None:
         typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
+    spent, limit_seconds = curves.evaluation_seconds(finished), run.limits.table_seconds
+    if limit_seconds is not None:
+        typer.echo(f"evaluations took {spent:,.0f} of {limit_seconds:,.0f} seconds of the table")
+    if simulated := float(store.recall("simulated_hours") or 0.0):
+        workers = int(run.executor.options.get("workers", 1))
+        share = curves.utilization(finished, workers, simulated * 3600)
+        typer.echo(f"simulated: {clock(simulated * 3600)} on {workers} workers, busy {share:.1%} of it")
     for worker in store.workers():
         doing = f"trial {worker.trial_id} {worker.activity}" if worker.trial_id else worker.activity or "idle"
         typer.echo(f"  {worker.name}: {doing}")

@@ -85,6 +85,14 @@ class Generates(Protocol):
         """The same space with another seed, from 0 to 2**63 - 1."""
 
 
+@runtime_checkable
+class Symmetric(Protocol):
+    """Capability of a space: one network has several genotypes, and one can be turned into another."""
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Another genotype of the same network, drawn; the same one where there is no other."""
+
+
 class Strategy(Protocol):
     """Chooses what to evaluate next."""
 
@@ -133,6 +141,23 @@ class EstimatesMemory(Protocol):
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Resident memory of a worker that evaluates the genotype, in 10**6 bytes; None: not known for this space."""
+
+
+@runtime_checkable
+class StatesSeconds(Protocol):
+    """Capability of an evaluator: it may state what a trial costs instead of taking that time."""
+
+    @property
+    def states_seconds(self) -> bool:
+        """Whether it does."""
+
+
+@runtime_checkable
+class LeavesState(Protocol):
+    """Capability of an evaluator: a trial may leave, in its folder, what a trial that continues it goes on from."""
+
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether this trial does; its folder then stays until one that continues it has finished."""
 
 
 class Task(Protocol):
@@ -275,6 +300,19 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Stop every worker now. Returns when none is left."""
+
+
+@runtime_checkable
+class KeepsTime(Protocol):
+    """Capability of an executor: its work goes by a simulated clock."""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """On that clock, since the executor was made."""
+
+    @property
+    def utilization(self) -> float:
+        """Share of the workers' time that went into evaluations while there were rows to ask; NaN before any."""
 
 
 class Observer(Protocol):

@@ -113,17 +113,21 @@ def reference_of(kind: str, instance: Any) -> Reference:
 
 
 def locate(kind: str, name: str) -> Any:
-    """The object that a name stands for. Raises BadReference, listing what there is."""
+    """The object that a name stands for; in a short one, hyphens are underscores.
+
+    Raises:
+        BadReference: There is none; the message lists what there is.
+    """
     module_name, _, attribute = name.partition(":")
     is_short = not attribute
     if is_short:
-        known = available(kind)
-        if name not in known:
+        known, file_name = available(kind), name.replace("-", "_")
+        if file_name not in known:
             raise BadReference(
                 f"there is no {kind} {name!r}{_hint(name, known)}; there are {', '.join(known)}, "
                 f"and anything importable as package.module:Name"
             )
-        module_name, attribute = f"netwright.{FOLDERS[kind]}.{name}", "plugin"
+        module_name, attribute = f"netwright.{FOLDERS[kind]}.{file_name}", "plugin"
     if not module_name or module_name.startswith("."):
         raise BadReference(f"{kind} {name!r} names no module; write it as package.module:Name")
     try:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
 
 from netwright.core.errors import BadReference
+from netwright.data.draws import Draws
 
 ASPECTS = (3 / 4, 4 / 3)  # of scaled crops, width to height: Szegedy et al. 2015, section 6
 
@@ -58,7 +59,7 @@ class Augmentation:
 
 
 def augment(
-    images: np.ndarray, how: Augmentation, mean: Sequence[float], sd: Sequence[float], rng: np.random.Generator
+    images: np.ndarray, how: Augmentation, mean: Sequence[float], sd: Sequence[float], rng: Draws
 ) -> np.ndarray:
     """Augmented and normalized images.
 
@@ -87,7 +88,7 @@ def augment(
     return images
 
 
-def crop(images: np.ndarray, height: int, width: int, padding: int, rng: np.random.Generator) -> np.ndarray:
+def crop(images: np.ndarray, height: int, width: int, padding: int, rng: Draws) -> np.ndarray:
     """A window of every image, placed at random after `padding` zeros were put around.
 
     Args:
@@ -110,9 +111,7 @@ def crop(images: np.ndarray, height: int, width: int, padding: int, rng: np.rand
     return windows[np.arange(count), top, left]
 
 
-def scaled_crop(
-    images: np.ndarray, height: int, width: int, area: tuple[float, float], rng: np.random.Generator
-) -> np.ndarray:
+def scaled_crop(images: np.ndarray, height: int, width: int, area: tuple[float, float], rng: Draws) -> np.ndarray:
     """A window of random size, shape and place of every image, scaled bilinearly.
 
     The share of the area is uniform in `area`; the logarithm of the aspect ratio is uniform in `ASPECTS`, or in what of
@@ -146,19 +145,19 @@ def scaled_crop(
     return scaled.permute(0, 2, 3, 1).numpy()
 
 
-def _centers(lengths: np.ndarray, available: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+def _centers(lengths: np.ndarray, available: int, wanted: int, rng: Draws) -> np.ndarray:
     """Centers of `wanted` equal parts of a randomly placed stretch of each length; -1 to 1 is all that is available."""
     starts = rng.uniform(0, np.maximum(available - lengths, 0))
     return (starts[:, None] + lengths[:, None] * (np.arange(wanted) + 0.5) / wanted) * 2 / available - 1
 
 
-def flip(images: np.ndarray, rng: np.random.Generator) -> None:
+def flip(images: np.ndarray, rng: Draws) -> None:
     """Mirror half of the images, at random, left to right, in place; shape (B, H, W, C)."""
     chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
     images[chosen] = torch.from_numpy(images[chosen]).flip(2).numpy()  # five times as fast as numpy's
 
 
-def relight(images: np.ndarray, brightness: float, contrast: float, rng: np.random.Generator) -> np.ndarray:
+def relight(images: np.ndarray, brightness: float, contrast: float, rng: Draws) -> np.ndarray:
     """Brightness, then contrast, of every image changed by a random factor, and the result kept within 0 and 255.
 
     Args:
@@ -200,7 +199,7 @@ def normalize(images: np.ndarray, mean: Sequence[float], sd: Sequence[float]) ->
     return torch.addcmul(shifts, rows, factors, out=rows).numpy().reshape(images.shape)
 
 
-def cut_out(images: np.ndarray, side: int, rng: np.random.Generator) -> None:
+def cut_out(images: np.ndarray, side: int, rng: Draws) -> None:
     """Set a square of `side` pixels to zero in every image, in place, its center anywhere, clipped at the border.
 
     Args:

@@ -23,6 +23,7 @@ from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
+from netwright.data.draws import Draws, PartOf
 
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
@@ -124,6 +125,25 @@ class ImageSplits:
         With `rng`, shuffled and augmented, an incomplete last batch left out unless it is the only one; without, in
         order, whole and plain.
         """
+        for chosen in self._chosen(split, size, rng):
+            yield self._batch(chosen, rng, augmentation)  # no name here keeps a batch from being freed
+
+    def shared_batches(
+        self,
+        split: Split,
+        size: int,
+        rng: np.random.Generator,
+        augmentation: Augmentation,
+        shares: Callable[[int], Sequence[slice]],
+    ) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """The pass of `batches`, of every batch only the images in `shares(B)`, one slice behind the other, and B."""
+        for chosen in self._chosen(split, size, rng):
+            places = np.arange(len(chosen))
+            rows = np.concatenate([places[share] for share in shares(len(chosen))])
+            yield *self._batch(chosen[rows], PartOf(rng, rows, len(chosen)), augmentation), len(chosen)
+
+    def _chosen(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[np.ndarray]:
+        """Positions of the images of each batch of a pass."""
         positions = self.positions[split]
         if rng is not None:
             positions = rng.permutation(positions)
@@ -131,11 +151,9 @@ class ImageSplits:
             chosen = positions[start : start + size]
             if rng is not None and len(chosen) < size <= len(positions):
                 return
-            yield self._batch(chosen, rng, augmentation)  # no name here keeps a batch from being freed
+            yield chosen
 
-    def _batch(
-        self, chosen: np.ndarray, rng: np.random.Generator | None, augmentation: Augmentation
-    ) -> tuple[Tensor, Tensor]:
+    def _batch(self, chosen: np.ndarray, rng: Draws | None, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
         images = self.pixels.take(chosen)  # (B, H, W, C)
         if rng is None:
             inputs = augment.normalize(images, self.mean, self.sd)
@@ -176,6 +194,12 @@ class ImageClassification:
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass: float32 images (B, C, H, W), augmented with `rng`, and labels (B,); see `ImageSplits.batches`."""
         return self.data.batches(split, size, rng, self.augmentation)
+
+    def shared_batches(
+        self, split: Split, size: int, rng: np.random.Generator, shares: Callable[[int], Sequence[slice]]
+    ) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """The part of a process in a pass of `batches`; see `ImageSplits.shared_batches`."""
+        return self.data.shared_batches(split, size, rng, self.augmentation, shares)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy in nats."""

@@ -45,6 +45,11 @@ class Lookup:
             )
         object.__setattr__(self, "_table", table)
 
+    @property
+    def states_seconds(self) -> bool:
+        """Whether the table has costs."""
+        return self._table.seconds is not None
+
     def evaluate(self, trial: Trial, context: Context) -> Result:  # noqa: ARG002 - nothing to report
         """The trial's row at its budget, and its cost in seconds of the table (0: the table has none).
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import asdict, astuple, dataclass, field
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,70 +14,34 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import files, seeds
-from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_seed, unwrap
-from netwright.core.records import Failure, Genotype, Result, Trial
+from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
+from netwright.evaluators import ranks
 from netwright.layers import counting
 from netwright.layers.plan import HasPlan
-from netwright.training import checkpoint, loop, memory, outcome, schedules
+from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, recipe
+from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
+from netwright.training.parallel import Team
+from netwright.training.recipe import Recipe
+from netwright.training.standing import Standing
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
 TELL_EVERY = 5.0  # seconds between signs of life within a pass, which may take hours
 
 
-@dataclass
-class _State:
-    """Where an evaluation stands.
-
-    Args:
-        path: Of its checkpoint; None: there is none.
-        seed: Of the trial, so that a checkpoint is known to be its own.
-        progress: Of the training under way.
-        done: Metrics and course of those before it.
-        curve: So far.
-        seconds: Wall clock of earlier workers.
-        carried: Steps that each training so far took over from the trial that this one continues.
-    """
-
-    path: Path | None
-    seed: int
-    progress: Progress = Progress()
-    done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
-    curve: list[tuple[int, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    carried: list[int] = field(default_factory=list)
-
-    def write(self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, seconds: float) -> None:
-        """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
-        facts = {
-            "seed": self.seed,
-            "progress": asdict(progress),
-            "done": [(found, astuple(trained)) for found, trained in self.done],
-            "curve": self.curve,
-            "seconds": self.seconds + seconds,
-            "carried": self.carried,
-        }
-        assert self.path is not None
-        _write(self.path, network, optimizer, progress, facts)
-
-
 @dataclass(frozen=True)
-class Training:
-    """SGD with momentum on one device.
+class Training(Recipe):
+    """A recipe on one device, or on one for each of several processes. Takes the options of `Recipe` as its own.
 
     Args:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
         epochs: Passes over the training images, where a proposal names no budget.
         steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
-        batch: Images per step.
-        lr: Initial learning rate.
-        schedule: "cosine" down to 0, or "step": times `factor` at each of `milestones`, fractions of the training.
-        momentum: Of SGD.
-        weight_decay: L2, on all parameters.
         repeats: Trainings from different seeds whose metrics are averaged.
         split: Where to measure; before "test", training and validation images are both trained on.
         curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
@@ -86,23 +50,17 @@ class Training:
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
+        processes: How many processes of this machine share each batch; `evaluators.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
-            and one that stops before leaves its state in its folder. A trial that continues it (a promotion) then ends
-            with the weights of one uninterrupted training, if the run keeps the folders (`keep = "all"`). None: each
-            training has a schedule of its own length, and a promotion trains anew.
+            and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
+            ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
+            and a promotion trains anew.
     """
 
     space: SearchSpace
     task: Task
     epochs: int | None = None
     steps: int | None = None
-    batch: int = 64
-    lr: float = 0.1
-    schedule: Literal["cosine", "step"] = "cosine"
-    milestones: tuple[float, ...] = (0.8, 0.9)
-    factor: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
     repeats: int = 1
     split: Literal["valid", "test"] = "valid"
     curve_every: int = 0
@@ -110,23 +68,33 @@ class Training:
     channels_last: bool = True
     checkpoint_minutes: float = 0.0
     save: bool = False
+    processes: int = 1
     horizon: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.epochs is not None and self.steps is not None:
             raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "batch", "repeats", "lr", "horizon"):
+        for name in ("epochs", "steps", "repeats", "processes", "horizon"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
-        for name in ("momentum", "weight_decay", "curve_every", "checkpoint_minutes"):
+        for name in ("curve_every", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
+        parallel.check_divides(self.batch, self.processes, self.accumulate)
+        if self.label_smoothing and not isinstance(self.task, ClassifiesImages):
+            raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         if self.device != "auto":
             try:
                 torch.device(self.device)
             except RuntimeError:
                 raise BadReference(f"evaluator.device is {self.device!r}; give auto, cpu, cuda or cuda:0") from None
+            if self.processes > 1 and self.device != "cpu":
+                raise BadReference(
+                    f"evaluator.device is {self.device!r}, which {self.processes} processes cannot share; "
+                    f"give auto or cpu"
+                )
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.
@@ -134,23 +102,19 @@ class Training:
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
         """
         start = time.perf_counter()
-        device = self._device(context.worker_index)
+        device = self.device_of(context.worker_index * self.processes)
         counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
-        threads = torch.get_num_threads()
-        torch.set_num_threads(context.threads)
         state = self._state(trial, context)
+        ends = [end and end.facts() for end in state.ends]
+        job = {"trial": asdict(trial), "state": state.facts(), "ends": ends, "threads": context.threads}
         try:
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-                while len(state.done) < self.repeats:
-                    state.done.append(self._run(trial, context, device, state))
-                    state.progress = Progress()
+            with ranks.gathered(self.processes, device, job, context) as team:
+                self._train(trial, state, device, team, context.threads, context)
         except (loop.Diverged, loop.Stopped) as error:
             failure: Failure = "diverged" if isinstance(error, loop.Diverged) else "error"
             seconds = time.perf_counter() - start
             return Result(curve=tuple(state.curve), seconds=seconds, failure=failure, message=str(error))
-        finally:
-            torch.set_num_threads(threads)
         if state.path:
             state.path.unlink(missing_ok=True)
         seconds = state.seconds + time.perf_counter() - start
@@ -166,128 +130,200 @@ class Training:
             "images_per_second": sum(t.images for _, t in state.done) / sum(t.seconds for _, t in state.done),
             "peak_memory_mb": memory.peak_mb(device),
         }
-        continued, message = trial.proposal.continues, ""
-        if continued is not None:
-            metrics["carried_steps"] = min(state.carried)
-            if not metrics["carried_steps"]:
-                message = (
-                    f"trained anew: trial {continued} left no checkpoint; for promotions to go on from one, give "
-                    'evaluator.horizon the largest budget and the run keep = "all"'
-                )
+        if not state.ends:
+            return Result(metrics, tuple(state.curve), seconds)
+        metrics["carried_steps"] = min(end.progress.step if end else 0 for end in state.ends)
+        message = "" if metrics["carried_steps"] else self._why_anew(trial)
         return Result(metrics, tuple(state.curve), seconds, message=message)
 
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether the trial's training stops before its schedule does."""
+        budget = trial.proposal.budget
+        return self.horizon is not None and budget is not None and budget < self.horizon
+
+    def follow(self, job: Mapping[str, Any], team: Team) -> None:
+        """The part of a process that is not the first of its team: its share of every batch, and no measurements."""
+        proposal = job["trial"]["proposal"]
+        proposal = Proposal(**{**proposal, "genotype": tuple(proposal["genotype"])})
+        trial = Trial(**{**job["trial"], "proposal": proposal})
+        ends = tuple(facts and Standing.of(None, facts) for facts in job["ends"])
+        state = replace(Standing.of(None, job["state"]), ends=ends)
+        with suppress(loop.Diverged, loop.Stopped):  # the first process says so
+            self._train(trial, state, team.device, team, job["threads"], None)
+
+    def device_of(self, index: int) -> torch.device:
+        """What process `index` of this machine works on."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda", index % torch.cuda.device_count())
+        return torch.device("cpu")
+
     def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the process, the network and one batch's activations.
+        """About what one evaluation takes, in 10**6 bytes: the processes, the network and one batch's activations.
 
         None: the space has no layer plans to count.
         """
         space = unwrap(self.space, HasPlan)
         if space is None:
             return None
-        return memory.PROCESS_MB + counting.training_bytes(space.plan(genotype, self.task.io), self.batch) / 1e6
+        activations = counting.training_bytes(space.plan(genotype, self.task.io), self.batch // self.accumulate)
+        return memory.PROCESS_MB * self.processes + activations / 1e6
+
+    def _train(
+        self, trial: Trial, state: Standing, device: torch.device, team: Team, threads: int, context: Context | None
+    ) -> None:
+        """All trainings that are left, into `state`."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(max(1, threads // team.local))
+        try:
+            with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+                while len(state.done) < self.repeats:
+                    state.done.append(self._run(trial, state, device, team, context))
+                    state.progress = Progress()
+        finally:
+            torch.set_num_threads(before)
 
     def _run(
-        self, trial: Trial, context: Context, device: torch.device, state: _State
+        self, trial: Trial, state: Standing, device: torch.device, team: Team, context: Context | None
     ) -> tuple[dict[str, float], Trained]:
-        """The next training: metrics of the split, and how it went. Points of the first go into the curve."""
+        """The next training: metrics of the split, and how it went. Points of the first go into the curve.
+
+        Without a context, this is not the first process of its team: there are no metrics.
+        """
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        space = of_seed(self.space, trial.seed)
+        self._check_places(space, trial.proposal.genotype)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network: nn.Module = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
+        network: nn.Module = space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
-        optimizer = torch.optim.SGD(
-            network.parameters(), self.lr, momentum=self.momentum, weight_decay=self.weight_decay, fused=True
-        )
-        split: Split = "train" if self.split == "valid" else "train+valid"
-        per_epoch = max(1, self.task.examples(split) // self.batch)
-        steps, span = self._lengths(trial.proposal.budget, per_epoch)
-        if state.progress.step and state.path:
-            checkpoint.restore(state.path, network, optimizer)
-        else:
-            _carry(trial, context, state, network, optimizer, steps)
-        due, told, looked = start + 60 * self.checkpoint_minutes, start, 0
+        optimizer = recipe.optimizer(self, network)
+        per_epoch = self._steps_of_epoch()
+        steps, span = self._lengths(trial.proposal.budget)
+        masks = seeds.trial_seed(trial.seed, "masks", repeat)
+        descent = Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
+        before = state.start
+        if before:
+            data = team.hand_out(before.path.read_bytes() if before.path else b"")
+            averages = descent.averages.tensors if descent.averages else {}
+            checkpoint.restore(data, network, optimizer, averages, str(before.path))
+            descent.restore(before.descent)
+            state.curve = before.curve if repeat == 0 else state.curve
+        due, told = start + 60 * self.checkpoint_minutes, start
+
+        def report(step: int, metrics: Mapping[str, float]) -> bool:
+            return context.report(repeat * steps + step, metrics) if context else True
 
         def on_look(step: int, train_loss: float) -> bool:
-            nonlocal told, looked
-            looked = step
+            nonlocal told
             if time.monotonic() - told < TELL_EVERY:
                 return True
             told = time.monotonic()
-            return context.report(repeat * steps + step, {"train_loss": train_loss})
+            return report(step, {"train_loss": train_loss})
 
         def on_epoch(step: int, train_loss: float) -> bool:
             epoch = step // per_epoch
-            if repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
-                found = loop.measure(network, self.task, self.split, layout)
+            if context and repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
+                with descent.averaged():
+                    found = loop.measure(network, self.task, self.split, layout)
                 state.curve.append((step, next(iter(found.values()))))
                 network.train()
-            return context.report(repeat * steps + step, {"train_loss": train_loss})
+            return report(step, {"train_loss": train_loss})
 
-        def is_due() -> bool:
+        def is_overdue() -> bool:
             return state.path is not None and time.monotonic() >= due
 
         def save(progress: Progress) -> None:
             nonlocal due
-            if progress.step == steps < span:
-                facts = {"seed": trial.seed, "key": trial.key, "progress": asdict(progress), "curve": state.curve}
-                _write(context.folder / checkpoint.end_of(repeat), network, optimizer, progress, facts)
-            if not is_due():
-                return
-            due = time.monotonic() + 60 * self.checkpoint_minutes
-            state.write(network, optimizer, progress, time.monotonic() - start)
-            context.report(repeat * steps + progress.step, {})
+            seconds = time.monotonic() - start
+            if context and progress.step == steps < span:
+                state.write(promotion.end_of(context.folder, repeat), network, optimizer, descent, progress, seconds)
+            if state.path and is_overdue():
+                due = time.monotonic() + 60 * self.checkpoint_minutes
+                state.write(state.path, network, optimizer, descent, progress, seconds)
+                report(progress.step, {})
 
         trained = loop.train(
             network,
             self.task,
             optimizer,
-            split=split,
+            split=self._trained_on,
             steps=steps,
             batch=self.batch,
-            factor=self._factor(span),
+            factor=lambda step: recipe.rate_factor(self, step, span, per_epoch),
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
-            memory_format=layout,
+            descent=descent,
+            team=team,
+            accumulate=self.accumulate,
             on_look=on_look,
-            start=state.progress,
-            is_due=lambda: looked == steps < span or is_due(),
+            start=before.progress if before else Progress(),
+            is_due=lambda step: is_overdue() or (context is not None and step == steps < span),
             save=save,
         )
-        recorder = Recorder()
-        is_kept = self.save and repeat == 0
-        is_watched = is_kept and isinstance(self.task, ClassifiesImages)
-        watch = recorder.add if is_watched else _ignore
-        found = loop.measure(network, self.task, self.split, layout, watch)
-        if is_kept:
-            checkpoint.write_weights(context.folder / checkpoint.WEIGHTS, network)
-        if is_watched and isinstance(self.task, ClassifiesImages):
-            data = outcome.to_bytes(recorder.outcome(self.task, self.split))
-            files.write(context.folder / outcome.OUTCOME, data)
-        found = {f"{self.split}_{name}": value for name, value in found.items()}
+        if context is None:
+            return {}, trained
+        with descent.averaged():
+            found = self._measure(network, layout, context.folder if self.save and repeat == 0 else None)
         if repeat == 0:
             state.curve.append((steps, next(iter(found.values()))))
         return found, trained
 
-    def _state(self, trial: Trial, context: Context) -> _State:
-        """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
-        if not self.checkpoint_minutes:
-            return _State(None, trial.seed)
-        path = context.folder / CHECKPOINT
-        facts = checkpoint.read_facts(path)
-        if facts is None or facts["seed"] != trial.seed:
-            return _State(path, trial.seed)
-        done = [(found, Trained(*trained)) for found, trained in facts["done"]]
-        curve = [(step, value) for step, value in facts["curve"]]
-        progress = Progress(**facts["progress"])
-        return _State(path, trial.seed, progress, done, curve, facts["seconds"], facts.get("carried", []))
+    def _measure(self, network: nn.Module, layout: torch.memory_format, folder: Path | None) -> dict[str, float]:
+        """Metrics of the split; weights and the outcome of each test image go into the folder, where there is one."""
+        recorder = Recorder()
+        task = self.task if folder and isinstance(self.task, ClassifiesImages) else None
+        found = loop.measure(network, self.task, self.split, layout, recorder.add if task else _ignore)
+        if folder:
+            checkpoint.write_weights(folder / checkpoint.WEIGHTS, network)
+        if folder and task:
+            files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
+        return {f"{self.split}_{name}": value for name, value in found.items()}
 
-    def _lengths(self, budget: int | None, per_epoch: int) -> tuple[int, int]:
+    def _check_places(self, space: SearchSpace, genotype: Genotype) -> None:
+        """Raise MissingCapability for drop path or dropout that the network has no place for."""
+        planned = unwrap(space, HasPlan)
+        if self.regularization is None or planned is None:
+            return
+        places = {layer.op for layer in planned.plan(genotype, self.task.io)}
+        for option, off, op in (("drop_path_keep", 1.0, "drop_path"), ("dropout", 0.0, "dropout")):
+            if getattr(self, option) != off and op not in places:
+                raise MissingCapability(
+                    f"evaluator.{option} is {getattr(self, option)}, but networks of this space have no place for it; "
+                    f"set it to {off:g}"
+                )
+
+    def _state(self, trial: Trial, context: Context) -> Standing:
+        """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
+        path = context.folder / CHECKPOINT if self.checkpoint_minutes else None
+        facts = checkpoint.read_facts(path) if path else None
+        is_own = facts is not None and facts["seed"] == trial.seed
+        state = Standing.of(path, facts) if facts and is_own else Standing(path, trial.seed, trial.key)
+        if trial.proposal.continues is not None:
+            folder = context.checkpoint_of(trial.proposal.continues)
+            state.ends = promotion.ends(trial, folder, self.repeats, self._lengths(trial.proposal.budget)[0])
+        return state
+
+    def _why_anew(self, trial: Trial) -> str:
+        """Of a promotion that had nothing to go on from."""
+        remedy = "" if self.horizon else "; for promotions to go on, give evaluator.horizon the largest budget"
+        return f"trained anew: trial {trial.proposal.continues} left no checkpoint{remedy}"
+
+    @property
+    def _trained_on(self) -> Split:
+        return "train" if self.split == "valid" else "train+valid"
+
+    def _steps_of_epoch(self) -> int:
+        return max(1, self.task.examples(self._trained_on) // self.batch)
+
+    def _lengths(self, budget: int | None) -> tuple[int, int]:
         """Steps to train, and steps that the schedule spans."""
         if budget is not None and budget < 1:
             raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
-        unit = per_epoch if self.steps is None else 1
+        unit = 1 if self.steps else self._steps_of_epoch()
         if budget is None:
-            steps = self.steps or (self.epochs * per_epoch if self.epochs else DEFAULT_STEPS)
+            steps = self.steps or (self.epochs * unit if self.epochs else DEFAULT_STEPS)
             return steps, steps
         if self.horizon is None:
             return budget * unit, budget * unit
@@ -297,65 +333,6 @@ class Training:
                 "give horizon the largest budget of the strategy"
             )
         return budget * unit, self.horizon * unit
-
-    def _factor(self, steps: int) -> partial[float]:
-        if self.schedule == "cosine":
-            return partial(schedules.cosine, steps=steps)
-        return partial(schedules.stepwise, steps=steps, milestones=self.milestones, factor=self.factor)
-
-    def _device(self, worker_index: int) -> torch.device:
-        if self.device != "auto":
-            return torch.device(self.device)
-        if torch.cuda.is_available():
-            return torch.device("cuda", worker_index % torch.cuda.device_count())
-        return torch.device("cpu")
-
-
-def _write(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, facts: dict[str, Any]
-) -> None:
-    """Write a checkpoint; where it cannot be written, the training goes on."""
-    try:
-        checkpoint.write(path, network, optimizer, facts)
-    except OSError as error:
-        print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
-
-
-def _carry(
-    trial: Trial, context: Context, state: _State, network: nn.Module, optimizer: torch.optim.Optimizer, steps: int
-) -> None:
-    """Take over where the trial that this one continues stopped; nothing where it left nothing.
-
-    Raises NetwrightError: a state of another network, or one that has been trained for longer.
-    """
-    repeat, continued = len(state.done), trial.proposal.continues
-    if continued is None:
-        return
-    folder = context.checkpoint_of(continued)
-    path = folder / checkpoint.end_of(repeat) if folder else None
-    facts = checkpoint.read_facts(path) if path else None
-    state.carried = [*state.carried[:repeat], 0]
-    if path is None or facts is None:
-        return
-    other = NetwrightError(
-        f"the checkpoint of trial {continued} is of another network than trial {trial.id}, which continues it; "
-        "a promotion must have the same genotype and seed, and the space the same settings"
-    )
-    if (facts["seed"], facts["key"]) != (trial.seed, trial.key):
-        raise other
-    progress = Progress(**facts["progress"])
-    if progress.step >= steps:
-        raise NetwrightError(
-            f"trial {trial.id} continues trial {continued} up to step {steps}, but that one stopped at "
-            f"{progress.step}; a promotion must have a larger budget"
-        )
-    try:
-        checkpoint.restore(path, network, optimizer)
-    except (RuntimeError, IndexError):
-        raise other from None
-    state.progress, state.carried[repeat] = progress, progress.step
-    if repeat == 0:
-        state.curve = [(step, value) for step, value in facts["curve"]]
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:

@@ -25,6 +25,9 @@ FILE = "architecture.json"
 FORMAT = "netwright export 1"
 MAX_BYTES = 2**24  # a plan of 1,000 layers has 80 kB
 MAX_NUMBER = 2**20  # channels, pixels, strides
+COLUMNS = 9  # of a layer that are always written
+OPTIONS = {"kernel_width": 0, "stride_width": 0, "dilation": 1}  # further columns, and their least values
+SWITCHES = frozenset({"bias", "padded", "zeros", "without_bias"})
 NAME = re.compile(rf"(\w+\.)*({'|'.join(get_args(Op))})_\d+", re.ASCII)
 
 Shape = tuple[int, ...]  # (C, H, W), or (C,) after a global mean
@@ -46,7 +49,7 @@ def to_json(reference: Reference, space: SearchSpace, genotype: Genotype, io: IO
     }
     tables: dict[str, list[Any]] = {
         "genes": [_gene(gene, value) for gene, value in zip(space.genes, genotype, strict=True)],
-        "plan": [astuple(layer) for layer in plan],
+        "plan": [_row(layer) for layer in plan],
     }
     lines = [f" {json.dumps(name)}: {json.dumps(value)}" for name, value in facts.items()]
     for name, rows in tables.items():
@@ -115,22 +118,33 @@ def _gene(gene: Gene, value: float) -> dict[str, Any]:
     return {"name": gene.name, "value": value, **option}
 
 
+def _row(layer: Layer) -> list[Any]:
+    """The columns of a layer; the last, which most layers leave as they are by default, only up to one that differs."""
+    row, defaults = list(astuple(layer)), [field.default for field in fields(Layer)]
+    while len(row) > COLUMNS and row[-1] == defaults[len(row) - 1]:
+        row.pop()
+    return row
+
+
 def _layer(row: Any, position: int) -> Layer:
     """The layer of a row whose types, names and bounds are right. Raises ValueError."""
-    if not isinstance(row, list) or len(row) != len(fields(Layer)):
-        raise ValueError(f"a layer is a list of {len(fields(Layer))}")
-    op, name, inputs, *numbers, bias = row
+    if not isinstance(row, list) or not COLUMNS <= len(row) <= len(fields(Layer)):
+        raise ValueError(f"a layer is a list of {COLUMNS} to {len(fields(Layer))}")
+    op, name, inputs, *numbers = row[:COLUMNS]
+    rest = dict(zip([field.name for field in fields(Layer)][COLUMNS:], row[COLUMNS:], strict=False))
     if op not in get_args(Op) or not isinstance(name, str) or not (name == op == "input" or NAME.fullmatch(name)):
         raise ValueError("unknown operation or name")
     if not isinstance(inputs, list) or any(type(i) is not int or not 0 <= i < position for i in inputs):
         raise ValueError("its inputs are no earlier layers")
     if any(type(number) is not int or not 1 <= number <= MAX_NUMBER for number in numbers):
         raise ValueError(f"its sizes are no whole numbers from 1 to {MAX_NUMBER:,}")
-    if type(bias) is not bool:
-        raise ValueError("its bias is neither true nor false")
+    for option, value in rest.items():
+        is_number = option in OPTIONS and type(value) is int and OPTIONS[option] <= value <= MAX_NUMBER
+        if not (is_number or (option in SWITCHES and type(value) is bool)):
+            raise ValueError(f"its {option} is {str(value)[:20]}")
     if (op == "input") != (position == 0) or (op == "input") == bool(inputs):
         raise ValueError("the first layer, and no other, is the image")
-    return Layer(op, name, tuple(inputs), *row[3:])
+    return Layer(op, name, tuple(inputs), *numbers, **rest)
 
 
 def _shape(layer: Layer, inputs: Sequence[Shape]) -> Shape:
@@ -156,9 +170,30 @@ def _shape(layer: Layer, inputs: Sequence[Shape]) -> Shape:
         return first[:1]
     if layer.op == "norm":
         return first
-    if layer.kernel % 2 == 0 or layer.kernel > 255:
-        raise ValueError(f"its kernel is {layer.kernel}, no odd number up to 255")
-    if layer.op == "conv" and (first[0] % layer.groups or layer.channels % layer.groups):
+    if layer.op in ("halve", "odd_pixels"):
+        return (first[0], *(-(-side // 2) for side in first[1:]))
+    if layer.op == "zero":
+        return first
+    return _windowed(layer, first)
+
+
+def _windowed(layer: Layer, entering: Shape) -> Shape:
+    """The shape of a convolution's or a pooling's output. Raises ValueError."""
+    if layer.op in ("drop_path", "dropout"):
+        raise ValueError(f"{layer.op} has no place in a network that is not trained")
+    is_conv = layer.op == "conv"
+    if not is_conv and (layer.kernel_width or layer.stride_width or layer.dilation > 1):
+        raise ValueError(f"{layer.op} has a window that only a convolution may have")
+    is_even_fine = not layer.padded or (layer.kernel == 2 and not is_conv)
+    for side in layer.window:
+        if side > 255 or (side % 2 == 0 and not is_even_fine):
+            raise ValueError(f"its kernel is {side}, no odd number up to 255")
+    if is_conv and (entering[0] % layer.groups or layer.channels % layer.groups):
         raise ValueError(f"its {layer.groups} groups do not divide its channels")
-    channels = layer.channels if layer.op == "conv" else first[0]
-    return (channels, *(-(-side // layer.stride) for side in first[1:]))
+    sizes = []
+    for side, kernel, stride in zip(entering[1:], layer.window, layer.strides, strict=True):
+        reach = layer.dilation * (kernel - 1) + 1
+        if not layer.padded and reach > side:
+            raise ValueError(f"its window of {reach} pixels does not fit in {side}")
+        sizes.append(-(-side // stride) if layer.padded else (side - reach) // stride + 1)
+    return (layer.channels if is_conv else entering[0], *sizes)

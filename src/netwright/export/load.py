@@ -14,7 +14,7 @@ from torch import nn
 from netwright.core.errors import ExportError
 from netwright.export import architecture
 from netwright.layers.network import Network
-from netwright.layers.plan import Plan
+from netwright.layers.plan import AUXILIARY, Plan
 
 WEIGHTS = "weights.safetensors"
 
@@ -31,6 +31,8 @@ def load(folder: Path | str) -> nn.Module:
 def with_weights(plan: Plan, path: Path) -> nn.Module:
     """The plan's network with the weights of a file, in single precision and evaluation mode.
 
+    Weights of an auxiliary head, which training leaves beside those of the plan, are not read.
+
     Raises:
         ExportError: The file cannot be read, or its weights are not those of the plan.
     """
@@ -42,6 +44,7 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise ExportError(f"the weights {path} are damaged: {error}") from None
     try:
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(f"{AUXILIARY}.")}
         with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
             network = Network(plan)
     except (KeyError, RuntimeError) as error:

@@ -29,7 +29,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import architecture, card, load, programs, standalone
 from netwright.export.check import Checked, check
-from netwright.layers.plan import HasPlan, Plan
+from netwright.layers.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 
 Say = Callable[[str], None]
@@ -133,7 +133,7 @@ def _parts(model: TrainedModel) -> _Parts:
         known = ", ".join(model.metrics) or "nothing"
         raise ExportError(f"the training measured {known} but no test_accuracy; train it with evaluator.split = 'test'")
     space.check(model.genotype)
-    plan = space.plan(model.genotype, task.io)
+    plan = deployed(space.plan(model.genotype, task.io))
     return _Parts(space, task, plan, task.preprocessing(), load.with_weights(plan, model.weights))
 
 

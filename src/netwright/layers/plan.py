@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
@@ -20,17 +20,27 @@ Op = Literal[
     "relu",
     "max_pool",
     "avg_pool",
+    "min_pool",
     "halve",
+    "odd_pixels",
     "zero",
     "concat",
     "add",
     "mean",
     "linear",
+    "drop_path",
+    "dropout",
     "weighted_sum",
     "average",
     "gate",
 ]
-WITHOUT_STATE = frozenset({"relu", "max_pool", "avg_pool", "halve", "zero", "concat", "add", "mean", "average"})
+WITHOUT_STATE = frozenset(
+    {"relu", "max_pool", "avg_pool", "min_pool", "halve", "odd_pixels", "zero", "concat", "add", "mean", "average"}
+)
+RANDOM = frozenset({"drop_path", "dropout"})  # identity but in a regularized training step
+AUXILIARY = "auxiliary"  # outermost scope of what only helps in training: a second classifier, fed from the middle
+
+Window = int | tuple[int, int]  # of both sides, or height and width
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +48,28 @@ class Layer:
     """One operation on the outputs of earlier layers.
 
     Args:
-        op: `mean` is global average pooling; `norm` is batch normalization with scale and shift; `halve` is the mean
-            of blocks of 2 x 2; `zero` is its input times 0; `average` is the mean of several inputs.
+        op: `mean` is global average pooling; `norm` is batch normalization with scale and shift; `halve` is the mean of
+            blocks of 2 x 2; `odd_pixels` is the pixels of odd row and column, counted from 0, and zeros where an odd
+            side has none left; `zero` is its input times 0; `average` is the mean of several inputs; `drop_path` drops
+            whole samples of a branch, `dropout` single numbers, both in training only.
         name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
         inputs: Positions of earlier layers in the plan; layer 0 is the image.
         channels: Of the output.
         height: Of the output; 1 after `mean`.
         width: Of the output; 1 after `mean`.
-        kernel: Odd side of the window of a convolution or pooling; borders are padded to keep ceil(size / stride).
-        stride: Of the window.
+        kernel: Side of the window of a convolution or pooling, or its height.
+        stride: Of the window, or its vertical one.
         groups: Of a convolution.
-        bias: Of a convolution; a linear layer always has one.
+        kernel_width: Of a window that is no square; 0: as `kernel`.
+        stride_width: The horizontal stride where it differs; 0: as `stride`.
+        dilation: Of a convolution: from one weight to the next, in pixels.
+        bias: Of a convolution: whether it has one.
+        padded: Whether borders are padded to keep ceil(size / stride); if not, the window stays inside. A padded window
+            has odd sides, or 2 for a pooling, whose padding then stands on the right and below.
+        zeros: Of a padded pooling: whether its padding is zeros, which count; if not, a window sees nothing past the
+            border.
+        without_bias: Of a linear layer.
+        depth: Of `drop_path`: how deep in the network, in (0, 1].
     """
 
     op: Op
@@ -60,7 +81,24 @@ class Layer:
     kernel: int = 1
     stride: int = 1
     groups: int = 1
+    kernel_width: int = 0
+    stride_width: int = 0
+    dilation: int = 1
     bias: bool = False
+    padded: bool = True
+    zeros: bool = False
+    without_bias: bool = False
+    depth: float = 0.0
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Height and width of the window."""
+        return self.kernel, self.kernel_width or self.kernel
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Vertical and horizontal stride."""
+        return self.stride, self.stride_width or self.stride
 
     @property
     def scope(self) -> str:
@@ -89,6 +127,23 @@ class HasPlan(Protocol):
         """The layers of the network."""
 
 
+def deployed(plan: Plan) -> Plan:
+    """The plan without what acts in training only: the auxiliary head, drop paths, dropout. Names stay as they are."""
+    if not any(layer.op in RANDOM or layer.scope == AUXILIARY for layer in plan):
+        return plan
+    kept: list[Layer] = []
+    places: dict[int, int] = {}
+    for position, layer in enumerate(plan):
+        if layer.scope == AUXILIARY:
+            continue
+        if layer.op in RANDOM:
+            places[position] = places[layer.inputs[0]]
+            continue
+        places[position] = len(kept)
+        kept.append(replace(layer, inputs=tuple(places[source] for source in layer.inputs)))
+    return tuple(kept)
+
+
 class PlanWriter:
     """Writes a plan layer by layer. A layer is referred to by its position, an int."""
 
@@ -107,15 +162,25 @@ class PlanWriter:
         """What was written so far; the last layer is the output."""
         return tuple(self._layers)
 
+    def input(self, shape: tuple[int, int, int]) -> int:
+        """Another input, by channels, height and width: for a part of a network that is only counted."""
+        return self._append("input", (), shape[0], shape[1:])
+
     def channels(self, x: int) -> int:
         """Channels of a layer's output."""
         return self._layers[x].channels
+
+    def size(self, x: int) -> tuple[int, int]:
+        """Height and width of a layer's output."""
+        return self._layers[x].height, self._layers[x].width
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Names of layers written inside begin with `name`, which holds no dot.
 
-        Outermost scopes become classes in source code: there, each is a Python identifier and is opened once.
+        Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
+        stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; a `linear`
+        in it is a further output. The last layer of a plan stands outside.
         """
         self._scopes.append(name)
         try:
@@ -124,10 +189,19 @@ class PlanWriter:
             self._scopes.pop()
 
     def conv(
-        self, x: int, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, bias: bool = False
+        self,
+        x: int,
+        channels: int,
+        kernel: Window = 1,
+        stride: Window = 1,
+        groups: int = 1,
+        *,
+        dilation: int = 1,
+        bias: bool = False,
+        padded: bool = True,
     ) -> int:
         """Convolution."""
-        return self._window("conv", x, channels, kernel, stride, groups, bias)
+        return self._window("conv", x, channels, kernel, stride, padded, groups=groups, dilation=dilation, bias=bias)
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
@@ -137,18 +211,25 @@ class PlanWriter:
         """Rectified linear unit."""
         return self._append("relu", (x,), self.channels(x))
 
-    def max_pool(self, x: int, kernel: int, stride: int = 1) -> int:
+    def max_pool(self, x: int, kernel: int, stride: int = 1, *, zeros: bool = False) -> int:
         """Maximum over a window."""
-        return self._window("max_pool", x, self.channels(x), kernel, stride)
+        return self._window("max_pool", x, self.channels(x), kernel, stride, zeros=zeros)
 
-    def avg_pool(self, x: int, kernel: int, stride: int = 1) -> int:
-        """Mean over the part of a window that lies inside the image."""
-        return self._window("avg_pool", x, self.channels(x), kernel, stride)
+    def min_pool(self, x: int, kernel: int, stride: int = 1) -> int:
+        """Minimum over a window."""
+        return self._window("min_pool", x, self.channels(x), kernel, stride)
+
+    def avg_pool(self, x: int, kernel: int, stride: int = 1, *, padded: bool = True, zeros: bool = False) -> int:
+        """Mean over the part of a window that lies inside the image; with `zeros`, over all of it."""
+        return self._window("avg_pool", x, self.channels(x), kernel, stride, padded, zeros=zeros)
 
     def halve(self, x: int) -> int:
         """Mean of blocks of 2 x 2 that do not overlap; of an odd side, the last blocks are what is left of it."""
-        source = self._layers[x]
-        return self._append("halve", (x,), source.channels, (-(-source.height // 2), -(-source.width // 2)), stride=2)
+        return self._append("halve", (x,), self.channels(x), self._halved(x), stride=2)
+
+    def odd_pixels(self, x: int) -> int:
+        """Every second pixel of every second row, from the second on; zeros where an odd side has none left."""
+        return self._append("odd_pixels", (x,), self.channels(x), self._halved(x), stride=2)
 
     def zero(self, x: int) -> int:
         """Zeros of the input's shape. What stands before has a gradient all the same: zero."""
@@ -180,16 +261,53 @@ class PlanWriter:
         """Global average pooling: (B, C, H, W) to (B, C)."""
         return self._append("mean", (x,), self.channels(x), size=(1, 1))
 
-    def linear(self, x: int, outputs: int) -> int:
-        """Linear layer with bias."""
-        return self._append("linear", (x,), outputs, size=(1, 1))
+    def linear(self, x: int, outputs: int, *, bias: bool = True) -> int:
+        """Linear layer."""
+        return self._append("linear", (x,), outputs, size=(1, 1), without_bias=not bias)
+
+    def drop_path(self, x: int, depth: float) -> int:
+        """The branch `x`, dropped for single samples while a regularized network trains.
+
+        Args:
+            x: The branch.
+            depth: Where its cell stands: (index from 0 + 1) / cells.
+        """
+        return self._append("drop_path", (x,), self.channels(x), depth=depth)
+
+    def dropout(self, x: int) -> int:
+        """Its input, of which single numbers are dropped while a regularized network trains."""
+        return self._append("dropout", (x,), self.channels(x))
+
+    def _halved(self, x: int) -> tuple[int, int]:
+        height, width = self.size(x)
+        return -(-height // 2), -(-width // 2)
 
     def _window(
-        self, op: Op, x: int, channels: int, kernel: int, stride: int, groups: int = 1, bias: bool = False
+        self,
+        op: Op,
+        x: int,
+        channels: int,
+        kernel: Window,
+        stride: Window,
+        padded: bool = True,
+        groups: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+        zeros: bool = False,
     ) -> int:
-        source = self._layers[x]
-        size = (-(-source.height // stride), -(-source.width // stride))
-        return self._append(op, (x,), channels, size, kernel, stride, groups, bias)
+        (kernel, kernel_width), (stride, stride_width) = _sides(kernel), _sides(stride)
+        height, width = self.size(x)
+        if padded:
+            if op == "conv" and (kernel % 2 == 0 or kernel_width % 2 == 0 < kernel_width):
+                raise ValueError(f"a padded convolution has odd sides; got {kernel} x {kernel_width or kernel}")
+            size = -(-height // stride), -(-width // (stride_width or stride))
+        else:
+            reach = dilation * (kernel - 1) + 1, dilation * ((kernel_width or kernel) - 1) + 1
+            if reach[0] > height or reach[1] > width:
+                raise ValueError(f"{op} of {reach[0]} x {reach[1]} without padding does not fit in {height} x {width}")
+            size = (height - reach[0]) // stride + 1, (width - reach[1]) // (stride_width or stride) + 1
+        options = (kernel, stride, groups, kernel_width, stride_width, dilation, bias, padded, zeros)
+        return self._append(op, (x,), channels, size, *options)
 
     def _append(
         self,
@@ -200,9 +318,16 @@ class PlanWriter:
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
+        kernel_width: int = 0,
+        stride_width: int = 0,
+        dilation: int = 1,
         bias: bool = False,
+        padded: bool = True,
+        zeros: bool = False,
+        without_bias: bool = False,
+        depth: float = 0.0,
     ) -> int:
-        signature = (op, inputs, kernel, stride)
+        signature = (op, inputs, kernel, stride, kernel_width, stride_width, padded, zeros)
         if op in WITHOUT_STATE and signature in self._known:
             return self._known[signature]  # the same function of the same input: computed once
         position = len(self._layers)
@@ -210,6 +335,17 @@ class PlanWriter:
         outermost = self._scopes[0] if self._scopes else ""
         self._sizes[outermost] += 1
         name = ".".join((*self._scopes, f"{op}_{self._sizes[outermost]}"))
-        self._layers.append(Layer(op, name, inputs, channels, height, width, kernel, stride, groups, bias))
-        self._known[signature] = position
+        window = (kernel, stride, groups, kernel_width, stride_width, dilation, bias, padded)
+        rest = (zeros, without_bias, depth)
+        self._layers.append(Layer(op, name, inputs, channels, height, width, *window, *rest))
+        if outermost != AUXILIARY:  # which nobody outside may read
+            self._known[signature] = position
         return position
+
+
+def _sides(window: Window) -> tuple[int, int]:
+    """A window as a layer has it: its side and 0, or its height and its width."""
+    if isinstance(window, int):
+        return window, 0
+    height, width = window
+    return height, 0 if width == height else width

@@ -2,7 +2,8 @@
 
 Each outermost scope of the plan becomes a class, and scopes that differ in channels and strides only share one. Layers
 outside any scope belong to the class `Model`, which puts everything together. Weights have the names that they have in
-`layers.network`, and both compute the same. Layers that nobody reads are built, for their weights, but not run.
+`layers.network`, and both compute the same. Layers that nobody reads are built, for their weights, but not run. What
+acts in training only is left out: the auxiliary head, drop paths, dropout.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import groupby
 
 from netwright.core.errors import ExportError
 from netwright.layers import counting
-from netwright.layers.plan import Layer, Plan
+from netwright.layers.plan import Layer, Plan, deployed
 
 WIDTH = 120  # of a line
 INDENT = " " * 8  # within a method
@@ -73,7 +74,8 @@ class _Class:
 class _Numbers:
     """Writes numbers that may differ between the parts of a class.
 
-    A number is written as itself where all parts agree, else as a multiple of an argument; `used` are those arguments.
+    A number is written as itself where all parts agree, else as a multiple or a part of an argument; `used` are those
+    arguments.
     """
 
     channels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -83,10 +85,13 @@ class _Numbers:
         if len(set(values)) == 1:
             return str(values[0])
         for name, bases in self.channels.items():
-            factor = values[0] // bases[0]
+            factor, divisor = values[0] // bases[0], bases[0] // values[0]
             if all(value == factor * base for value, base in zip(values, bases, strict=True)):
                 self.used[name] = bases
                 return name if factor == 1 else f"{factor} * {name}"
+            if all(value * divisor == base for value, base in zip(values, bases, strict=True)):
+                self.used[name] = bases
+                return f"{name} // {divisor}"
         raise _Unlike
 
     def of_stride(self, values: tuple[int, ...]) -> str:
@@ -98,7 +103,7 @@ class _Numbers:
 
 
 class _Unlike(Exception):
-    """Parts of one structure whose numbers are not multiples of each other."""
+    """Parts of one structure whose numbers are neither multiples nor parts of each other."""
 
 
 def classes(plan: Plan) -> str:
@@ -109,6 +114,7 @@ def classes(plan: Plan) -> str:
     Raises:
         ExportError: An outermost scope is no Python identifier, or was left and opened again.
     """
+    plan = deployed(plan)
     live = _live(plan)
     parts = _parts(plan, live)
     made = list(_classes(plan, parts))
@@ -149,11 +155,8 @@ def _classes(plan: Plan, parts: Sequence[_Part]) -> Iterator[_Class]:
         groups.setdefault(_structure(plan, part), []).append(part)
     taken = set(RESERVED)
     for alike in groups.values():
-        try:
-            together = [(alike, *_modules(plan, alike))]
-        except _Unlike:
-            together = [([part], *_modules(plan, [part])) for part in alike]
-        for members, lines, arguments in together:
+        for members in _shared(plan, alike):
+            lines, arguments = _modules(plan, members)
             scope = members[0].scope
             short = scope if len(members) == 1 else re.sub(r"\d+", "", scope)
             name = _camel_case(short) if _camel_case(short) not in taken else _camel_case(scope)
@@ -163,6 +166,22 @@ def _classes(plan: Plan, parts: Sequence[_Part]) -> Iterator[_Class]:
             yield _Class(name, members, lines, arguments)
 
 
+def _shared(plan: Plan, alike: Sequence[_Part]) -> list[list[_Part]]:
+    """Parts of one structure by class: each goes with the first before it that it can share one with."""
+    found: list[list[_Part]] = []
+    for part in alike:
+        for members in found:
+            try:
+                _modules(plan, [*members, part])
+            except _Unlike:
+                continue
+            members.append(part)
+            break
+        else:
+            found.append([part])
+    return found
+
+
 def _structure(plan: Plan, part: _Part) -> object:
     """Equal for parts that differ in channels and in strides of convolutions only."""
     places = {position: place for place, position in enumerate((*part.inputs, *part.positions))}
@@ -170,7 +189,8 @@ def _structure(plan: Plan, part: _Part) -> object:
     for layer in (plan[position] for position in part.positions):
         stride = 0 if layer.op == "conv" else layer.stride
         inputs = tuple(places.get(source, -1) for source in layer.inputs)
-        rows.append((layer.short_name, layer.inner_scopes, layer.kernel, stride, layer.bias, inputs))
+        options = (layer.window, stride, layer.dilation, layer.bias, layer.padded, layer.zeros, layer.without_bias)
+        rows.append((layer.short_name, layer.inner_scopes, options, inputs))
     return len(part.inputs), tuple(rows), tuple(places[output] for output in part.outputs)
 
 
@@ -193,18 +213,25 @@ def _module(layers: Sequence[Layer], entering: tuple[int, ...], numbers: _Number
     if layers[0].op == "norm":
         return f"nn.BatchNorm2d({leaving})"
     if layers[0].op == "linear":
-        return f"nn.Linear({numbers.of_channels(entering)}, {leaving})"
+        return f"nn.Linear({numbers.of_channels(entering)}, {leaving}{', bias=False' * layers[0].without_bias})"
     if layers[0].op == "weighted_sum":
         return f"WeightedSum({len(layers[0].inputs)})"
     if layers[0].op == "gate":
         return "Gate()"
-    kernel, stride = layers[0].kernel, numbers.of_stride(tuple(layer.stride for layer in layers))
-    words = [numbers.of_channels(entering), leaving, str(kernel)]
-    words += [f"stride={stride}"] * (stride != "1") + [f"padding={kernel // 2}"] * (kernel > 1)
+    first = layers[0]
+    stride = _pair([numbers.of_stride(tuple(layer.strides[side] for layer in layers)) for side in (0, 1)])
+    padding = _pair([str(first.dilation * (side // 2) if first.padded else 0) for side in first.window])
+    words = [numbers.of_channels(entering), leaving, _pair([str(side) for side in first.window])]
+    words += [f"stride={stride}"] * (stride != "1") + [f"padding={padding}"] * (padding != "0")
+    words += [f"dilation={first.dilation}"] * (first.dilation > 1)
     if any(layer.groups > 1 for layer in layers):
         words.append(f"groups={numbers.of_channels(tuple(layer.groups for layer in layers))}")
-    words += ["bias=False"] * (not layers[0].bias)
-    return f"nn.Conv2d({', '.join(words)})"
+    return f"nn.Conv2d({', '.join([*words, *['bias=False'] * (not first.bias)])})"
+
+
+def _pair(sides: Sequence[str]) -> str:
+    """Height and width as torch takes them: one number where they are equal."""
+    return sides[0] if sides[0] == sides[1] else f"({sides[0]}, {sides[1]})"
 
 
 def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
@@ -275,7 +302,6 @@ def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
 def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     """The lines that compute a layer: one, unless it is too long."""
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
-    window = f"{inputs[0]}, {layer.kernel}, stride={layer.stride}, padding={layer.kernel // 2}"
     target, comment = names[position], f"  # {_shape(plan, position)}"
     if layer.op == "concat":
         return _joined(target, inputs, comment)
@@ -283,13 +309,33 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
         return _summed(target, inputs, comment, is_mean=layer.op == "average")
     call = {
         "relu": f"F.relu({inputs[0]})",
-        "max_pool": f"F.max_pool2d({window})",
-        "avg_pool": f"F.avg_pool2d({window}, count_include_pad=False)",
+        "max_pool": _pooling(layer, "F.max_pool2d", inputs[0]),
+        "min_pool": f"-{_pooling(layer, 'F.max_pool2d', f'-{inputs[0]}')}",
+        "avg_pool": _pooling(layer, "F.avg_pool2d", inputs[0]),
         "halve": f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)",
+        "odd_pixels": "F.pad({0}[:, :, 1::2, 1::2], (0, {0}.shape[3] % 2, 0, {0}.shape[2] % 2))".format(inputs[0]),
         "zero": f"{inputs[0]} * 0.0",
         "mean": f"{inputs[0]}.mean((2, 3))",
     }.get(layer.op, f"self.{layer.short_name}({', '.join(inputs)})")
+    if (
+        layer.padded and not layer.zeros and layer.kernel == 2 and layer.stride == 1
+    ):  # of a pooling, that had one window too many
+        return _statement(target, call) + _statement(target, f"{target}[:, :, 1:, 1:]", comment)
     return _statement(target, call, comment)
+
+
+def _pooling(layer: Layer, function: str, x: str) -> str:
+    """The call of a pooling, which `layers.network` does the same way."""
+    if layer.zeros and layer.padded and (layer.op == "max_pool" or layer.kernel == 2):
+        borders = "(0, 1, 0, 1)" if layer.kernel == 2 else f"({', '.join([str(layer.kernel // 2)] * 4)})"
+        return f"{function}(F.pad({x}, {borders}), {layer.kernel}, stride={layer.stride})"
+    window = f"{x}, {layer.kernel}, stride={layer.stride}"
+    if not layer.padded:
+        return f"{function}({window})"
+    more = ", count_include_pad=False" if layer.op == "avg_pool" and not layer.zeros else ""
+    if layer.kernel == 2 and layer.stride > 1:
+        return f"{function}({window}, ceil_mode=True{more})"
+    return f"{function}({window}, padding={layer.kernel // 2}{more})"
 
 
 def _joined(target: str, inputs: Sequence[str], comment: str) -> list[str]:
@@ -318,7 +364,11 @@ def _statement(target: str, call: str, comment: str = "") -> list[str]:
     if len(line) <= WIDTH:
         return [line]
     function, _, arguments = call.removesuffix(")").partition("(")
-    inner = [arguments] if len(arguments) + len(INDENT) + 4 <= WIDTH else [f"{a}," for a in arguments.split(", ")]
+    inner = (
+        [arguments]
+        if len(arguments) + len(INDENT) + 4 <= WIDTH
+        else [f"{a}," for a in re.split(r", (?![^(]*\))", arguments)]
+    )
     return [f"{INDENT}{target} = {function}(", *(f"{INDENT}    {each}" for each in inner), f"{INDENT}){comment}"]
 
 

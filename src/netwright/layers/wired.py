@@ -36,10 +36,13 @@ def separable(plan: PlanWriter, x: int, width: int, stride: int = 1, *, bias: bo
 
 
 def head(plan: PlanWriter, x: int, outputs: int, bias: bool) -> int:
-    """ReLU, 1x1 convolution to 1,280 channels, normalization, ReLU, global mean, linear layer."""
+    """ReLU, 1x1 convolution to 1,280 channels, normalization, ReLU, global mean, dropout, linear layer.
+
+    Both papers drop 0.2 of the features; how many is the recipe's to say, by default none.
+    """
     with plan.scope("head"):
         x = plan.relu(plan.norm(plan.conv(plan.relu(x), FEATURES, bias=bias)))
-    return plan.linear(plan.mean(x), outputs)
+    return plan.linear(plan.dropout(plan.mean(x)), outputs)
 
 
 def merge(plan: PlanWriter, inputs: Sequence[int], kind: Merge, bias: bool) -> int:

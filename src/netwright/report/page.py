@@ -54,6 +54,7 @@ class ReportedRun:
         command: That started the search.
         versions: Of Python, packages and system, as they were then.
         caveats: Sentences to stand beside any accuracy on its data.
+        simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ReportedRun:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+    simulated_hours: float | None = None
 
     @property
     def data(self) -> RunData:
@@ -182,8 +184,12 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
     ]
     if objective == "params":
         del listed[2]
-    if run.workers and run.hours:
-        listed.append(("workers busy", f"{curves.utilization(run.trials, run.workers, run.hours * 3600):.0%}"))
+    if run.simulated_hours:
+        listed.append(("simulated time", _duration(run.simulated_hours)))
+    if run.workers and (hours := run.simulated_hours or run.hours):
+        share = curves.utilization(run.trials, run.workers, hours * 3600)
+        if share <= 1:  # else the time is a table's, or that of workers that joined
+            listed.append(("workers busy", f"{share:.0%}"))
     note = "" if line else "No trial has succeeded yet." if run.trials else "No trial has finished yet."
     note = " ".join([note, *(f"Note: {caveat}." for caveat in run.caveats)]).strip()
     return markup.section(f"Result{whose}", note, markup.tiles(listed))

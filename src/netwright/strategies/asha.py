@@ -5,8 +5,9 @@ promotes a trial that is within the best 1 / eta of its rung and not promoted ye
 there is none it measures a fresh sample on the lowest rung. Nobody ever waits, at the price of promotions that later
 arrivals would have prevented.
 
-A promotion continues the trial from its checkpoint: the training evaluator needs `horizon` for that, and the run
-`keep = "all"`. A failed trial counts as the worst of its rung.
+A promotion continues the trial from its checkpoint: the training evaluator needs `horizon` for that, the largest
+budget. Checkpoints of trials that were not promoted stay in the run's folder. A failed trial counts as the worst of its
+rung.
 """
 
 from __future__ import annotations

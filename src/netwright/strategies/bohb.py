@@ -9,7 +9,7 @@ trials exceeds that of the others most (`surrogates.density`), at the largest bu
 * Asynchronous: a free worker takes what the oldest unfinished bracket needs; where that waits for its trials, what the
   next needs, and in the end it begins another bracket. Nobody waits.
 * A promotion has the budget of the next rung and continues the trial from its checkpoint: the training evaluator needs
-  `horizon` for that, and the run `keep = "all"`.
+  `horizon` for that, the largest budget. Checkpoints of trials that were not promoted stay in the run's folder.
 * A failed trial counts as the worst, and is never promoted, nor among the best that the model sees.
 * No network is drawn twice; a space without a new one ends the search when all promotions are done.
 * Bracket and rung (from 0), and whether the model chose, stand in the notes of each row.

@@ -6,6 +6,9 @@ Three blocks of columns, all made of the genes alone, so that they exist for eve
 * **levels**: one per gene whose values are ordered (integers, reals, choices whose options are numbers), in [0, 1];
 * **counts**: how many genes of a kind have an option, for kinds that several genes share: a cell is also the bag of
   its operations, wherever they stand.
+
+Pairs of genes need no columns: the kernel's exponential of a sum is a product over genes, which holds all interactions.
+Paths of the graph are not used: a table of one's own has none.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors
@@ -13,13 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import files
+from netwright.core.errors import NetwrightError
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
-
-
-def end_of(repeat: int) -> str:
-    """The file, in the folder of a trial, of where its training 0, 1, ... stopped, for a trial that continues it."""
-    return f"end-{repeat}.safetensors"
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
@@ -28,11 +25,19 @@ def write_weights(path: Path, network: nn.Module) -> None:
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Read what `write_weights` wrote. Raises RuntimeError when names or shapes differ."""
-    network.load_state_dict(safetensors.torch.load_file(path))
+    """Read what `write_weights` wrote. Raises NetwrightError for the weights of another network."""
+    tensors = safetensors.torch.load_file(path)
+    _refuse_other(tensors, network.state_dict(), str(path))
+    network.load_state_dict(tensors)
 
 
-def write(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, facts: Mapping[str, Any]) -> None:
+def write(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    facts: Mapping[str, Any],
+    averages: Mapping[str, Tensor] = MappingProxyType({}),
+) -> None:
     """Write the state of a training between two steps; a reader meets this one or the one before.
 
     Args:
@@ -40,8 +45,10 @@ def write(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, fact
         network: Its parameters and buffers are kept.
         optimizer: Its state is kept, without learning rates: those follow from the step.
         facts: Whatever else is needed to go on; JSON.
+        averages: Of the weights, by name.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in averages.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     files.write(path, safetensors.torch.save(_storable(tensors), {"facts": json.dumps(facts)}))
@@ -57,19 +64,55 @@ def read_facts(path: Path) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def restore(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put network and optimizer into the state that was written. Raises RuntimeError when names or shapes differ."""
-    tensors = safetensors.torch.load_file(path)
-    network.load_state_dict(_part(tensors, "network."))
+def restore(
+    data: bytes,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    averages: Mapping[str, Tensor] = MappingProxyType({}),
+    name: str = "the checkpoint",
+) -> None:
+    """Put network, optimizer and averages into the state that was written.
+
+    Args:
+        data: The content of the file.
+        network: As it was made.
+        optimizer: As it was made.
+        averages: Filled in place.
+        name: Of the file, for the message.
+
+    Raises:
+        NetwrightError: It is the checkpoint of another network.
+    """
+    tensors = safetensors.torch.load(data)
+    weights, kept = _part(tensors, "network."), _part(tensors, "average.")
+    _refuse_other(weights, network.state_dict(), name)
+    network.load_state_dict(weights)
+    for entry, value in averages.items():
+        value.copy_(kept[entry])
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in _part(tensors, "optimizer.").items():
-        index, _, entry = name.partition(".")
+    for path, value in _part(tensors, "optimizer.").items():
+        index, _, entry = path.partition(".")
         parameter = parameters[int(index)]
         if value.shape == parameter.shape:  # fused optimizers read both in the order in which they lie in memory
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:
+    """Raise NetwrightError, naming the first weight that differs, unless both have the same names and shapes."""
+    for entry in (*wanted, *found):
+        here, there = (_shape(tensors.get(entry)) for tensors in (wanted, found))
+        if here != there:
+            raise NetwrightError(
+                f"{name} is of another network: {entry} is {there} there and {here} in this one; give the settings it "
+                f"was trained with, or remove it to train anew"
+            )
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " x ".join(map(str, tensor.shape)) or "a number"
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

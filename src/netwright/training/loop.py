@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from netwright.core.protocols import Split, Task
 from netwright.core.records import IO
+from netwright.training.descent import Descent, to_device
+from netwright.training.parallel import ALONE, Team
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
 EVALUATION_BATCH = 500  # of 32x32 pixels, fewer of larger ones
@@ -69,9 +71,12 @@ def train(
     rng_of_epoch: Callable[[int], np.random.Generator],
     on_epoch: Callable[[int, float], bool],
     memory_format: torch.memory_format = torch.contiguous_format,
+    descent: Callable[[Tensor, Tensor, int, int], Tensor] | None = None,
+    team: Team = ALONE,
+    accumulate: int = 1,
     on_look: Callable[[int, float], bool] = lambda _step, _loss: True,
     start: Progress = Progress(),
-    is_due: Callable[[], bool] = lambda: False,
+    is_due: Callable[[int], bool] = lambda _step: False,
     save: Callable[[Progress], None] = lambda _progress: None,
 ) -> Trained:
     """Train for `steps` steps.
@@ -87,10 +92,14 @@ def train(
         rng_of_epoch: Shuffles and augments pass 0, 1, ...
         on_epoch: Told the steps done and the mean loss of the pass, after each; False: stop.
         memory_format: Of the images on the device.
+        descent: Takes this process's part of a batch, the number of the step and the size of the batch, steps, and
+            tells the mean loss; None: `Descent` by a plain recipe.
+        team: The processes that train together; the first one's `on_epoch` and `on_look` decide for all.
+        accumulate: In how many parts `descent` works through a batch.
         on_look: Told the steps done and the mean loss of the pass so far, every few steps; False: stop.
         start: Where an interrupted training stood when network and optimizer were in their present state; what
             follows is what would have followed, bit for bit.
-        is_due: Asked after each step whether to save.
+        is_due: Told the steps done, after each; whether to save.
         save: Called then.
 
     Raises:
@@ -99,34 +108,33 @@ def train(
     """
     device = next(network.parameters()).device
     rates = [group["lr"] for group in optimizer.param_groups]
+    if descent is None:
+        descent = Descent(network, task, optimizer, steps=steps, memory_format=memory_format)
     network.train()
     seconds, step, images = start.seconds, start.step, start.images
     for epoch in count(start.epoch):
         begun = time.perf_counter()
         done = start.batches if epoch == start.epoch else 0
         total = torch.full((), start.total if done else 0.0, device=device)
-        for inputs, targets in islice(task.batches(split, batch, rng_of_epoch(epoch)), done, None):
+        batches = team.batches(task, split, batch, rng_of_epoch(epoch), accumulate)
+        for inputs, targets, size in islice(batches, done, None):
             if step == steps:
                 break
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * factor(step)
-            loss = task.loss(network(_move(inputs, device, memory_format)), targets.to(device, non_blocking=True))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach()
-            step, images, done = step + 1, images + len(targets), done + 1
+            total += descent(inputs, targets, step, size)
+            step, images, done = step + 1, images + size, done + 1
             if step % LOOK_EVERY == 0 or step == steps:
                 loss_so_far = _check_finite(total, step, optimizer) / done
-                if not on_look(step, loss_so_far):
+                if not team.agree(on_look(step, loss_so_far)):
                     raise Stopped(f"stopped at step {step}")
-            if is_due():
+            if is_due(step):
                 save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
         if not done:
             raise ValueError(f"the split {split!r} gave no batch of {batch} examples; give a smaller batch")
         loss_of_pass = _check_finite(total, step, optimizer) / done
         seconds += time.perf_counter() - begun
-        if not on_epoch(step, loss_of_pass):
+        if not team.agree(on_epoch(step, loss_of_pass)):
             raise Stopped(f"stopped at step {step}")
         if step == steps:
             return Trained(loss_of_pass, images, seconds)
@@ -147,7 +155,7 @@ def measure(
     sums: dict[str, Tensor] = {}
     examples = 0
     for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
-        outputs, targets = network(_move(inputs, device, memory_format)), targets.to(device)
+        outputs, targets = network(to_device(inputs, device, memory_format)), targets.to(device)
         found = task.metrics(outputs, targets)
         watch(outputs, targets)
         for name, values in found.items():
@@ -159,12 +167,6 @@ def measure(
 def evaluation_batch(io: IO) -> int:
     """How many inputs are measured at a time: as many as have about the pixels of 500 of 32x32, 16 to 500."""
     return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // (io.height * io.width)))
-
-
-def _move(inputs: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
-    if inputs.dim() != 4:
-        return inputs.to(device, non_blocking=True)
-    return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
 
 
 def _check_finite(total: Tensor, step: int, optimizer: torch.optim.Optimizer) -> float:

@@ -14,3 +14,16 @@ def cosine(step: int, steps: int) -> float:
 def stepwise(step: int, steps: int, milestones: Sequence[float], factor: float) -> float:
     """Multiplied by `factor` once for every milestone, a fraction of `steps`, that `step` has reached."""
     return factor ** sum(step >= milestone * steps for milestone in milestones)
+
+
+def exponential(step: int, every: float, factor: float) -> float:
+    """Multiplied by `factor` once for every full `every` steps, as in Real et al. 2018: by 0.97 every two epochs."""
+    return factor ** math.floor(step / every)
+
+
+def warm_up(step: int, steps: float) -> float:
+    """A straight line that reaches 1 at the last of the first `steps` steps (Goyal et al. 2017, section 2.2).
+
+    It begins above 0: a step at rate 0 would train nothing.
+    """
+    return min(1.0, (step + 1) / steps)

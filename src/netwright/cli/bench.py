@@ -1,0 +1,214 @@
+"""`netwright bench`: compare strategies on tables of measured results, over many seeds."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from netwright.cli import options
+from netwright.cli.signals import INTERRUPTED
+from netwright.core.errors import BadRunFile
+
+if TYPE_CHECKING:
+    from netwright.comparison.compare import Comparison
+    from netwright.comparison.plan import Plan
+    from netwright.comparison.results import Pair, Results, Row
+
+WIDE = 200  # columns, where nobody's terminal sets them
+BEAT = 30.0  # seconds between plain lines
+SHOWN = 5  # failed searches that are spelled out
+SECTION = "table"  # of the options that are not declared here
+
+Watch = Callable[[int, int], None]
+
+
+def bench(
+    context: typer.Context,
+    table: list[str] = typer.Option(..., help="Reference, or a CSV or Parquet file; may be given again."),
+    dataset: str = typer.Option(None, help="Data sets of the table, with commas between."),
+    strategies: str = typer.Option(
+        None,
+        help="References with commas between, as in 'random,aging(population=10,sample=3)'; by default predictor, "
+        "random, aging(population=10,sample=3) and local_search.",
+    ),
+    trials: str = typer.Option(None, help="Per search; 100,200 reports after both. By default 100."),
+    table_seconds: float = typer.Option(None, help="End a search when its evaluations have cost so much."),
+    seeds: str = typer.Option("200", help="How many, or from and to, as in 100:300."),
+    out: Path = typer.Option(Path("runs/bench"), help="Folder of the comparison."),
+    workers: int = typer.Option(None, help="Processes at a time; by default one per core."),
+    genes: str = typer.Option(None, help="Of a file: columns that are genes, with commas between."),
+    text: str = typer.Option(None, help="Of a file: column with the architecture's text, instead of genes."),
+    space: str = typer.Option(None, help="Of a file: space that reads the text."),
+    signal: str = typer.Option(None, help="Of a file: column that a search sees; a leading minus: lower is better."),
+    final: str = typer.Option(None, help="Of a file: column that is reported; by default the signal."),
+    seconds: str = typer.Option(None, help="Of a file: column with the cost of one evaluation."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, all else on standard error."),
+) -> None:
+    """Compare strategies on tables; the same command goes on where it was stopped, and more seeds only add to it.
+
+    Any other option of a table is --table.OPTION. Writes curves, bench.csv, pairs.csv, bench.json and index.html.
+    """
+    columns = {"text": text, "space": space, "signal": signal, "final": final, "seconds": seconds}
+    given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
+    if genes is not None:
+        given["genes"] = list(_listed("--genes", genes))
+    given |= options.tables(context.obj.pairs, (SECTION,)).get(SECTION, {})
+    if workers is not None and workers < 1:
+        raise BadRunFile(f"--workers is {workers}; it must be at least 1")
+    console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console.width = WIDE
+    # what plug-ins print must not stand among the JSON
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        from netwright.comparison import plan
+
+        asked = plan.Plan(
+            plan.read_strategies(strategies),
+            plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
+            plan.read_seeds(seeds),
+            plan.read_trials(trials, table_seconds),
+            table_seconds,
+        )
+        try:
+            found = _compared(console, asked, out, workers or os.cpu_count() or 1, context.obj.command)
+        except KeyboardInterrupt:
+            _say(console, "stopped; the same command goes on")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        from netwright.comparison import output
+
+        typer.echo(json.dumps(output.as_json(found, out)))
+    raise typer.Exit(1 if found.failed else 0)
+
+
+def _compared(console: Console, asked: Plan, out: Path, workers: int, command: str) -> Results:
+    import numpy as np
+
+    from netwright.comparison import compare, folder, results
+    from netwright.report import comparison as report
+
+    prepared = compare.prepare(asked)
+    with folder.taken(out):
+        _announce(console, prepared)
+        with _watched(console) as watch:
+            outcome = compare.carry_out(prepared, out, workers, watch)
+        if outcome.damaged:
+            _say(
+                console,
+                f"{outcome.damaged} damaged lines of {out / folder.CELLS} are left out; their cells were played anew",
+            )
+        found = results.summarize(prepared, outcome, np.random.default_rng(0))
+        page = report.write(out, found, command)
+    for rows in report.groups(found.rows):
+        _show(
+            console,
+            rows,
+            [pair for pair in found.pairs if (pair.problem, pair.trials) == (rows[0].problem, rows[0].trials)],
+        )
+    _complain(console, found)
+    _say(console, f"report: {page}")
+    return found
+
+
+def _announce(console: Console, prepared: Comparison) -> None:
+    """What must be known before anything is played."""
+    for problem in prepared.problems:
+        for remark in prepared.remarks(problem):
+            _say(console, f"{problem.name}: {remark}")
+    for (strategy, _), sentences in prepared.warnings.items():
+        for sentence in sentences:
+            _say(console, f"warning: {strategy}: {sentence}")
+
+
+@contextmanager
+def _watched(console: Console) -> Iterator[Watch]:
+    """A bar on a terminal, a line now and then elsewhere."""
+    if console.is_terminal:
+        columns = (TextColumn("searches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("searches", total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+        return
+    shown = time.monotonic()
+
+    def line(done: int, total: int) -> None:
+        nonlocal shown
+        if time.monotonic() - shown >= BEAT:
+            shown = time.monotonic()
+            _say(console, f"{done:,} of {total:,} searches")
+
+    yield line
+
+
+def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
+    """One table, and below it who differs from whom."""
+    from netwright.report import comparison as report
+
+    shown = Table(
+        title=f"{report.title(rows[0])}, {rows[0].problem.final} by {rows[0].problem.signal}", title_justify="left"
+    )
+    for number, name in enumerate(report.COLUMNS):
+        shown.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")
+    for row in rows:
+        shown.add_row(*report.cells(row))
+    console.print(shown, highlight=False, markup=False)
+    if pairs:
+        console.print(_matrix(rows, pairs), highlight=False, markup=False)
+    for row in rows:
+        for warning in row.warnings:
+            _say(console, f"warning: {row.strategy}: {warning}")
+
+
+def _matrix(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
+    """Differences of regret, row less column; a star where the 95 % interval leaves zero out."""
+    from netwright.report import comparison as report
+
+    names = [row.strategy for row in rows]
+    shown = Table(title="regret, row less column; *: the 95 % interval leaves 0 out", title_justify="left")
+    shown.add_column("")
+    for number in range(1, len(names) + 1):
+        shown.add_column(str(number), justify="right", no_wrap=True)
+    differences = {(pair.strategy, pair.other): pair.difference for pair in pairs if pair.measure == "regret"}
+    for number, name in enumerate(names, start=1):
+        texts = []
+        for other in names:
+            sign = 1 if (name, other) in differences else -1
+            found = differences.get((name, other)) or differences.get((other, name))
+            if found is None or not found.seeds:
+                texts.append("")
+                continue
+            places = report.decimals((found.high - found.low) / 4)
+            star = "*" if found.low > 0 or found.high < 0 else ""
+            texts.append(f"{sign * found.mean + 0.0:+.{places}f}{star}")
+        shown.add_row(f"{number} {name}", *texts)
+    return shown
+
+
+def _complain(console: Console, found: Results) -> None:
+    """The first failed searches of a comparison in full, and how many more there are."""
+    for strategy, problem, seed, why in found.failed[:SHOWN]:
+        _say(console, f"failed: {strategy} on {problem} from seed {seed}: {why}")
+    if len(found.failed) > SHOWN:
+        _say(console, f"failed: {len(found.failed) - SHOWN:,} more searches; see bench.json")
+
+
+def _listed(option: str, text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise BadRunFile(f"{option} is {text!r}, which has an empty name; write names with single commas between")
+    return names
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,142 @@
+"""What one search saw, trial by trial, however it was obtained; and the same as a line of JSON.
+
+A comparison is made of cells: a strategy, a problem and a seed. The problem is a table of results today; a task that
+networks are trained on has the same course, so that nothing beyond this file needs to know.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One search of a comparison: `strategy` is its reference, `problem` a name."""
+
+    strategy: str
+    problem: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Course:
+    """One search from its first trial to its end, in order of finishing.
+
+    Args:
+        signals: What the search saw, as measured, shape (trials,), float64; NaN where a trial failed or was measured at
+            another budget than the one that is compared.
+        finals: What is reported of each network, as measured, shape (trials,); NaN where not known.
+        is_repeat: Whether the network was measured before in this search, shape (trials,).
+        ending: Why it ended, as `Search.run` says.
+        seconds: Wall-clock seconds of the search per trial.
+        costs: What each evaluation cost in seconds, shape (trials,), or (0,) where costs are not known.
+        values: True signals where the search saw single, noisy measurements of them, shape (trials,); (0,): the same.
+        failures: How many trials failed.
+        message: What the first failed trial said, in one line.
+        source: Digest of the program of the strategy that made it; "": not known.
+    """
+
+    signals: np.ndarray
+    finals: np.ndarray
+    is_repeat: np.ndarray
+    ending: str
+    seconds: float
+    costs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    values: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    failures: int = 0
+    message: str = ""
+    source: str = ""
+
+    def __len__(self) -> int:
+        """How many trials it has."""
+        return len(self.signals)
+
+
+def length_within(course: Course, trials: int | None, table_seconds: float | None) -> int | None:
+    """After how many trials a search with these limits ends; None: the course is too short to tell."""
+    lengths = []
+    if trials is not None and len(course) >= trials:
+        lengths.append(trials)
+    if table_seconds is not None:
+        paid = np.flatnonzero(np.cumsum(course.costs) >= table_seconds)
+        lengths += [int(paid[0]) + 1] if len(paid) else []
+    if lengths:
+        return min(lengths)
+    return len(course) if course.ending == "exhausted" else None
+
+
+def cut(course: Course, trials: int | None, table_seconds: float | None) -> Course | None:
+    """The course as a search with these limits would have it; None where it is too short."""
+    length = length_within(course, trials, table_seconds)
+    if length is None or length == len(course):
+        return course if length is not None else None
+    return replace(
+        course,
+        signals=course.signals[:length],
+        finals=course.finals[:length],
+        is_repeat=course.is_repeat[:length],
+        ending="trials" if length == trials else "table_seconds",
+        costs=course.costs[:length],
+        values=course.values[:length],
+    )
+
+
+def to_line(cell: Cell, course: Course) -> str:
+    """One line of JSON without its end; numbers that are missing are null."""
+    found = {
+        "strategy": cell.strategy,
+        "problem": cell.problem,
+        "seed": cell.seed,
+        "signals": _listed(course.signals),
+        "finals": _listed(course.finals),
+        "ending": course.ending,
+        "seconds": course.seconds,
+    }
+    more = {
+        "repeats": np.flatnonzero(course.is_repeat).tolist(),
+        "costs": _listed(course.costs),
+        "values": _listed(course.values),
+        "failures": course.failures,
+        "message": course.message,
+        "source": course.source,
+    }
+    return json.dumps(found | {name: value for name, value in more.items() if value}, allow_nan=False)
+
+
+def from_line(line: str) -> tuple[Cell, Course]:
+    """Inverse of `to_line`. Raises ValueError for anything else."""
+    try:
+        found = json.loads(line)
+        signals = _array(found["signals"])
+        is_repeat = np.zeros(len(signals), bool)
+        is_repeat[found.get("repeats", [])] = True
+        course = Course(
+            signals,
+            _array(found["finals"]),
+            is_repeat,
+            str(found["ending"]),
+            float(found["seconds"]),
+            _array(found.get("costs", [])),
+            _array(found.get("values", [])),
+            int(found.get("failures", 0)),
+            str(found.get("message", "")),
+            str(found.get("source", "")),
+        )
+        lengths = {len(course.finals), len(course.costs) or len(course), len(course.values) or len(course)}
+        if lengths != {len(course)}:
+            raise ValueError(f"its columns have {len(course)} and {max(lengths)} trials")
+        return Cell(str(found["strategy"]), str(found["problem"]), int(found["seed"])), course
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ValueError(f"it is no cell of a comparison: {error!r}") from None
+
+
+def _listed(values: np.ndarray) -> list[float | None]:
+    return [None if value != value else value for value in values.tolist()]
+
+
+def _array(values: Any) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], np.float64)

@@ -1,0 +1,110 @@
+"""A process that plays cells: orders come in on its standard input, courses go out on its standard output, as JSON.
+
+The first line says what there is to play; to it the process answers "ready". Then each line orders a group of cells,
+and each cell is answered by a line: its course, or why there is none. When the input ends, the process is gone, however
+busy: whoever started it has gone too. What strategies print goes to the log.
+
+One process at a time uses one thread, so that neither the time nor the sums depend on how many play beside it; `pool`
+says so to the libraries by the environment, before any of them is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from netwright.comparison import courses, problems, tabular
+from netwright.comparison.courses import Cell
+from netwright.core import refs
+from netwright.core.protocols import Strategy
+from netwright.core.run_file import Limits
+from netwright.tabular import Table
+
+FAULT_CHARACTERS = 500
+
+
+class Player:
+    """Tables and strategies, each loaded once, when first needed.
+
+    Args:
+        order: The first one: `problems` and `strategies`, references by name; `trials`, `table_seconds`.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._problems, self._strategies = order["problems"], order["strategies"]
+        self._limits = Limits(trials=order["trials"], table_seconds=order["table_seconds"], failures_in_a_row=0)
+        self._tables: dict[str, Table] = {}
+        self._fresh: dict[tuple[str, str], Strategy] = {}
+        self._sources: dict[str, str] = {}
+
+    def lines(self, order: dict[str, Any]) -> Iterator[str]:
+        """Plays the `seeds` of one `strategy` on one `problem`."""
+        for seed in order["seeds"]:
+            cell = Cell(order["strategy"], order["problem"], seed)
+            try:
+                yield self._played(cell)
+            except Exception as error:  # a strategy is anybody's program, and its fault ends one cell alone
+                yield json.dumps({"fault": _sentence(error)})
+
+    def _played(self, cell: Cell) -> str:
+        table = self._table(cell.problem)
+        reference = refs.parse(self._strategies[cell.strategy])
+        place = cell.strategy, cell.problem
+        if place not in self._fresh:
+            self._fresh[place] = tabular.strategy_of(reference, table)
+            self._sources[cell.strategy] = tabular.source_of(reference)
+        strategy = tabular.anew(self._fresh[place], table.space)
+        course = tabular.play(table, strategy, self._limits, cell.seed, self._sources[cell.strategy])
+        return courses.to_line(cell, course)
+
+    def _table(self, name: str) -> Table:
+        if name not in self._tables:
+            self._tables[name] = problems.read(refs.parse(self._problems[name]))
+        return self._tables[name]
+
+
+def main() -> None:
+    """Play until the input ends."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(orders,), daemon=True).start()
+    player = Player(json.loads(orders.get()))
+    _say(answers, "ready")
+    while True:
+        for line in player.lines(json.loads(orders.get())):
+            _say(answers, line)
+
+
+def _listen(orders: queue.SimpleQueue[str]) -> None:
+    for line in sys.stdin:
+        orders.put(line)
+    if os.getpgrp() == os.getpid():  # the group is its own: whatever a strategy has started goes too
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0)  # at once, in the middle of a cell
+
+
+def _say(answers: TextIO, line: str) -> None:
+    answers.write(line + "\n")
+    answers.flush()
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, in one line, and where: the deepest place that is no part of this package's machinery."""
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    text = " ".join(str(error).split())[:FAULT_CHARACTERS]
+    return f"{type(error).__name__}: {text} ({place})" if text else f"{type(error).__name__} ({place})"
+
+
+if __name__ == "__main__":
+    main()

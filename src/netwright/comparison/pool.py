@@ -1,0 +1,222 @@
+"""Cells played side by side by processes of this machine, each started anew and never forked.
+
+A process gets a group of cells that it plays in about a second, so that slow strategies spread over all processes and
+fast ones cost few messages. When one dies, the cell it was at has failed, and another process goes on with the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import Popen
+
+from netwright.comparison import courses
+from netwright.comparison.courses import Cell, Course
+from netwright.core.errors import WorkerError
+
+SECONDS = 1.0  # that a group of cells should take
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+Group = tuple[str, str]  # strategy, problem
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is played, as `player` reads it: references by name, and the limits of each search."""
+
+    problems: Mapping[str, str]
+    strategies: Mapping[str, str]
+    trials: int | None
+    table_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Played:
+    """What became of a cell: its course, or the sentence that says why there is none."""
+
+    cell: Cell
+    course: Course | None
+    fault: str = ""
+
+
+def play(order: Order, cells: Sequence[Cell], workers: int, logs: Path) -> Generator[Played, None, None]:
+    """Every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
+
+    Args:
+        order: What there is.
+        cells: Of its strategies and problems.
+        workers: Processes at a time.
+        logs: Folder for what strategies print, made when missing.
+
+    Raises:
+        WorkerError: A process dies before it can begin.
+    """
+    if not cells:
+        return
+    logs.mkdir(parents=True, exist_ok=True)
+    pool = _Pool(order, _Waiting(cells, workers), logs)
+    try:
+        for index in range(min(workers, len(cells))):
+            pool.start(index)
+        left = len(cells)
+        while left:
+            for played in pool.take():
+                left -= 1
+                yield played
+    finally:
+        pool.stop()
+
+
+class _Waiting:
+    """Cells that nobody plays yet, by group, and how long a cell of each group takes."""
+
+    def __init__(self, cells: Sequence[Cell], workers: int) -> None:
+        self._workers = workers
+        self._groups: dict[Group, list[int]] = {}
+        self._seconds: dict[Group, float] = {}
+        for cell in cells:
+            self._groups.setdefault((cell.strategy, cell.problem), []).append(cell.seed)
+
+    def next(self) -> list[Cell]:
+        """Cells of the group that would take longest; of a group never seen, one. Empty when nothing waits."""
+        waiting = {group: seeds for group, seeds in self._groups.items() if seeds}
+        if not waiting:
+            return []
+        group = max(waiting, key=lambda group: self._seconds.get(group, float("inf")) * len(waiting[group]))
+        seeds = waiting[group]
+        count = 1
+        if group in self._seconds:
+            share = -(-len(seeds) // (2 * self._workers))  # less and less towards the end, which all reach together
+            count = max(1, min(int(SECONDS / max(self._seconds[group], 1e-9)), share))
+        self._groups[group] = seeds[count:]
+        return [Cell(*group, seed) for seed in seeds[:count]]
+
+    def learn(self, cell: Cell, course: Course) -> None:
+        """Take in how long a cell took."""
+        self._seconds[cell.strategy, cell.problem] = course.seconds * len(course)
+
+    def put_back(self, cells: Sequence[Cell]) -> None:
+        """Cells of one group that were given out and not played."""
+        for cell in cells:
+            self._groups[cell.strategy, cell.problem].append(cell.seed)
+
+
+@dataclass
+class _Process:
+    process: Popen[str]
+    at: list[Cell] = field(default_factory=list)  # cells it was given and has not answered
+    is_ready: bool = False
+
+
+class _Pool:
+    def __init__(self, order: Order, waiting: _Waiting, logs: Path) -> None:
+        self._order, self._waiting, self._logs = order, waiting, logs
+        self._processes: dict[int, _Process] = {}
+        # (index, process id, line; None: it is gone)
+        self._answers: queue.SimpleQueue[tuple[int, int, str | None]] = queue.SimpleQueue()
+
+    def start(self, index: int) -> None:
+        """A process; it is ready when it says so."""
+        with self._log(index).open("ab") as log:
+            process = Popen(
+                [sys.executable, "-m", "netwright.comparison.player"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+                start_new_session=True,  # Ctrl-C reaches this process alone
+            )
+        self._processes[index] = _Process(process)
+        threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
+        self._tell(index, vars(self._order))
+
+    def take(self) -> Iterator[Played]:
+        """What the next answer of any process says: cells that are done with, and new ones given out for them."""
+        index, pid, line = self._answers.get()
+        one = self._processes.get(index)
+        if one is None or one.process.pid != pid:
+            return
+        if line is None:
+            yield from self._bury(index, one)
+            return
+        if not one.is_ready:
+            one.is_ready = True
+        else:
+            yield self._played(one.at.pop(0), line)
+        if not one.at:
+            self._give(index, one)
+
+    def stop(self) -> None:
+        """End them all, whatever they do."""
+        for one in self._processes.values():
+            with suppress(ProcessLookupError):
+                os.killpg(one.process.pid, signal.SIGKILL)  # with whatever a strategy has started
+        for one in self._processes.values():
+            one.process.wait()
+            if one.process.stdin is not None:
+                with suppress(OSError):  # an order that it never read
+                    one.process.stdin.close()
+        self._processes = {}
+
+    def _played(self, cell: Cell, line: str) -> Played:
+        try:
+            _, course = courses.from_line(line)
+        except ValueError:
+            return Played(cell, None, str(json.loads(line)["fault"]))
+        self._waiting.learn(cell, course)
+        return Played(cell, course)
+
+    def _give(self, index: int, one: _Process) -> None:
+        one.at = self._waiting.next()
+        if one.at:
+            strategy, problem = one.at[0].strategy, one.at[0].problem
+            self._tell(index, {"strategy": strategy, "problem": problem, "seeds": [cell.seed for cell in one.at]})
+
+    def _bury(self, index: int, one: _Process) -> Iterator[Played]:
+        """The process is gone: the cell it was at has failed, and another goes on."""
+        code = one.process.wait()
+        said = _last_line(self._log(index))
+        if not one.is_ready:
+            raise WorkerError(f"a process that plays searches cannot start: {said}")
+        del self._processes[index]
+        if not one.at:
+            return
+        died, *left = one.at
+        self._waiting.put_back(left)
+        self.start(index)
+        yield Played(died, None, f"its process ended with exit code {code}, as when memory runs out: {said}")
+
+    def _tell(self, index: int, order: Mapping[str, object]) -> None:
+        pipe = self._processes[index].process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(json.dumps(dict(order)) + "\n")
+            pipe.flush()
+        except OSError:  # it is gone; the end of its answers says so
+            return
+
+    def _listen(self, index: int, process: Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.endswith("\n"):  # else it died while it wrote
+                self._answers.put((index, process.pid, line))
+        self._answers.put((index, process.pid, None))
+
+    def _log(self, index: int) -> Path:
+        return self._logs / f"p{index}.log"
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return f"{lines[-1][:500]} (all of it in {path})" if lines else f"it said nothing in {path}"

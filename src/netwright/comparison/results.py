@@ -1,0 +1,264 @@
+"""What a comparison says: a row for each strategy, problem and horizon, every pair of strategies, and curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from netwright.comparison import bootstrap, measures
+from netwright.comparison.bootstrap import Difference
+from netwright.comparison.compare import Comparison, Outcome
+from netwright.comparison.courses import Cell, Course
+from netwright.comparison.measures import WITHIN, Mean
+from netwright.comparison.problems import Problem
+
+GRID = 300  # points of a curve over seconds
+
+End = tuple[str, str, int | None]  # measure, strategy, horizon
+
+
+@dataclass(frozen=True)
+class Row:
+    """How a strategy did on a problem.
+
+    Args:
+        strategy: Its reference.
+        problem: Where.
+        trials: After how many trials; None: when the limit of seconds was met.
+        seeds: Of how many searches.
+        final: Measure of the incumbent, as it stands in the table.
+        regret: Of the incumbent.
+        found_best: Share of the searches that found the best.
+        within: Trials until a search came so near to the best, in percent: over those that did.
+        made: Trials per search.
+        repeated: Share of them that measured a network again.
+        microseconds: Wall-clock time per trial, everything included.
+        warnings: Sentences.
+    """
+
+    strategy: str
+    problem: Problem
+    trials: int | None
+    seeds: int
+    final: Mean
+    regret: Mean
+    found_best: float
+    within: Mapping[float, Mean]
+    made: float
+    repeated: float
+    microseconds: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`strategy` less `other` over common seeds: their regret, or the final measure of their incumbents."""
+
+    strategy: str
+    other: str
+    problem: Problem
+    trials: int | None
+    measure: str
+    difference: Difference
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Means over seeds and their standard errors after `x` trials, or, where `is_seconds`, seconds of evaluation."""
+
+    strategy: str
+    problem: Problem
+    x: np.ndarray
+    regret: np.ndarray
+    regret_error: np.ndarray
+    final: np.ndarray
+    final_error: np.ndarray
+    is_seconds: bool = False
+
+
+@dataclass(frozen=True)
+class Results:
+    """All there is to show; `failed` are (strategy, problem, seed, why)."""
+
+    rows: tuple[Row, ...]
+    pairs: tuple[Pair, ...]
+    curves: tuple[Curve, ...]
+    failed: tuple[tuple[str, str, int, str], ...]
+    remarks: Mapping[str, tuple[str, ...]]
+
+
+def summarize(comparison: Comparison, outcome: Outcome, rng: np.random.Generator) -> Results:
+    """Rows, pairs and curves; `rng` draws the bootstrap. Problems, horizons and strategies are in the plan's order."""
+    asked = comparison.plan
+    horizons = asked.horizons if asked.table_seconds is None else (asked.trials,)
+    rows: list[Row] = []
+    pairs: list[Pair] = []
+    curves: list[Curve] = []
+    for problem in comparison.problems:
+        of_problem: list[Row] = []
+        ends: dict[End, np.ndarray] = {}
+        for strategy in comparison.strategies:
+            cells = [Cell(strategy, problem.name, seed) for seed in asked.seeds]
+            found = [outcome.courses[cell] for cell in cells if cell in outcome.courses]
+            has_course = [cell in outcome.courses for cell in cells]
+            paths = _paths(found, problem)
+            curves.append(_curve(strategy, problem, paths, found, asked.table_seconds))
+            for horizon in horizons:
+                of_problem.append(_row(comparison, strategy, problem, horizon, paths, found))
+                for measure, path in (("regret", paths.regret), ("final", paths.final)):
+                    values = np.full(len(cells), np.nan)
+                    values[has_course] = _at(path, horizon)
+                    ends[measure, strategy, horizon] = values
+        rows += sorted(of_problem, key=lambda row: horizons.index(row.trials))
+        pairs += _pairs(comparison.strategies, problem, horizons, ends, rng)
+    faults = sorted(outcome.faults.items(), key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
+    failed = tuple((cell.strategy, cell.problem, cell.seed, why) for cell, why in faults)
+    remarks = {problem.name: comparison.remarks(problem) for problem in comparison.problems}
+    return Results(tuple(rows), tuple(pairs), tuple(curves), failed, remarks)
+
+
+class _Paths(NamedTuple):
+    """Of all searches of a strategy on a problem, each of shape (searches, trials), one trial at least."""
+
+    regret: np.ndarray
+    final: np.ndarray
+
+
+def _paths(found: Sequence[Course], problem: Problem) -> _Paths:
+    length = max([1, *map(len, found)])
+    regret, final = np.zeros((len(found), length)), np.zeros((len(found), length))
+    for place, course in enumerate(found):
+        regret[place] = measures.regret_path(course, problem.sign, problem.best, length)
+        final[place] = measures.final_path(course, problem.sign, length)
+    return _Paths(regret, final)
+
+
+def _at(path: np.ndarray, horizon: int | None) -> np.ndarray:
+    """Values after `horizon` trials, or at the end, shape (searches,)."""
+    return path[:, min(horizon or path.shape[1], path.shape[1]) - 1]
+
+
+def _row(
+    comparison: Comparison,
+    strategy: str,
+    problem: Problem,
+    horizon: int | None,
+    paths: _Paths,
+    found: Sequence[Course],
+) -> Row:
+    regrets, finals = _at(paths.regret, horizon), _at(paths.final, horizon)
+    made = [min(len(course), horizon or len(course)) for course in found]
+    upto = paths.regret[:, :horizon]
+    within = {
+        percent: measures.mean(measures.first_within(upto, percent / 100 * abs(problem.best))) for percent in WITHIN
+    }
+    repeated = sum(int(course.is_repeat[:count].sum()) for course, count in zip(found, made, strict=True))
+    sentences = (
+        *comparison.warnings.get((strategy, horizon), ()),
+        *_lost(len(comparison.plan.seeds) - len(found), len(comparison.plan.seeds)),
+        *_exhausted(found, horizon),
+        *_unknown(regrets, finals),
+        *_failures(found),
+        *_outdated(found, comparison.sources.get(strategy, "")),
+    )
+    return Row(
+        strategy=strategy,
+        problem=problem,
+        trials=horizon,
+        seeds=len(found),
+        final=measures.mean(finals),
+        regret=measures.mean(regrets),
+        found_best=float((regrets == 0).mean()) if len(found) else math.nan,
+        within=within,
+        made=sum(made) / len(found) if found else math.nan,
+        repeated=repeated / sum(made) if sum(made) else math.nan,
+        microseconds=1e6 * sum(course.seconds for course in found) / len(found) if found else math.nan,
+        warnings=sentences,
+    )
+
+
+def _curve(
+    strategy: str, problem: Problem, paths: _Paths, found: Sequence[Course], table_seconds: float | None
+) -> Curve:
+    x = np.arange(1.0, paths.regret.shape[1] + 1)
+    if table_seconds is not None:
+        x = np.linspace(table_seconds / GRID, table_seconds, GRID)
+        paths = _Paths(*(_over_seconds(each, found, x) for each in paths))
+    succeeded = (~np.isnan(paths.regret)).sum(axis=0)
+    begun = succeeded == succeeded.max()  # before, a mean would be that of the quickest alone
+    regret, regret_error, final, final_error = (
+        np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path)
+    )
+    return Curve(strategy, problem, x, regret, regret_error, final, final_error, is_seconds=table_seconds is not None)
+
+
+def _over_seconds(paths: np.ndarray, found: Sequence[Course], grid: np.ndarray) -> np.ndarray:
+    shown = np.zeros((len(found), len(grid)))
+    for place, course in enumerate(found):
+        shown[place] = measures.at_costs(paths[place], course.costs, grid)
+    return shown
+
+
+def _pairs(
+    strategies: Sequence[str],
+    problem: Problem,
+    horizons: Sequence[int | None],
+    ends: Mapping[End, np.ndarray],
+    rng: np.random.Generator,
+) -> list[Pair]:
+    named = [
+        (strategy, other, measure, horizon)
+        for horizon in horizons
+        for measure in ("regret", "final")
+        for strategy, other in combinations(strategies, 2)
+    ]
+    if not named:
+        return []
+    columns = [ends[measure, a, horizon] - ends[measure, b, horizon] for a, b, measure, horizon in named]
+    found = bootstrap.paired(np.array(columns).T, rng)
+    return [
+        Pair(strategy, other, problem, horizon, measure, difference)
+        for (strategy, other, measure, horizon), difference in zip(named, found, strict=True)
+    ]
+
+
+def _lost(failed: int, seeds: int) -> list[str]:
+    return [f"the searches of {failed:,} of {seeds:,} seeds failed and are left out"] if failed else []
+
+
+def _exhausted(found: Sequence[Course], horizon: int | None) -> list[str]:
+    lengths = [len(c) for c in found if c.ending == "exhausted" and (horizon is None or len(c) < horizon)]
+    if not lengths:
+        return []
+    span = f"{min(lengths):,}" if min(lengths) == max(lengths) else f"{min(lengths):,} to {max(lengths):,}"
+    which = "" if len(lengths) == len(found) else f", with {len(lengths):,} of {len(found):,} seeds"
+    return [f"the space is exhausted after {span} trials{which}"]
+
+
+def _unknown(regrets: np.ndarray, finals: np.ndarray) -> list[str]:
+    nothing = int(np.isnan(regrets).sum())
+    unknown = int(np.isnan(finals).sum()) - nothing
+    found = [f"no trial succeeded with {nothing:,} of {len(regrets):,} seeds"] if nothing else []
+    if unknown > 0:
+        found.append(f"the final measure of {unknown:,} of {len(finals):,} incumbents is missing and left out")
+    return found
+
+
+def _failures(found: Sequence[Course]) -> list[str]:
+    failures, trials = sum(course.failures for course in found), sum(map(len, found))
+    if not failures:
+        return []
+    message = next(course.message for course in found if course.failures)
+    return [f"{failures:,} of {trials:,} trials failed; the first: {message}"]
+
+
+def _outdated(found: Sequence[Course], source: str) -> list[str]:
+    others = sum(course.source != source for course in found)
+    if not others:
+        return []
+    return [f"its program has changed since {others:,} of {len(found):,} searches; give another --out to play all anew"]

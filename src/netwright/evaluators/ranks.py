@@ -1,0 +1,255 @@
+"""More processes for one training: started by the worker on its own machine, or by `torchrun` on several.
+
+    netwright train runs/x --evaluator.processes 2
+    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
+        -m netwright.evaluators.ranks train runs/x --workers 1
+
+The second command is given on every machine. Its first process runs `netwright train runs/x`, whose worker is then
+the first of all 16; the others need the data at the same path, but no shared folder. Without torchrun, `RANK`,
+`LOCAL_RANK`, `LOCAL_WORLD_SIZE`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT` may be set for each process by hand.
+
+The first process of a training leaves what is to be done at a store of keys and values, as JSON: the run file, from
+which the others build the same evaluator, and how far the training is. Nothing is pickled. The others end with the
+process that started them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from itertools import count
+from subprocess import Popen
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.distributed as dist
+
+from netwright import run_folder
+from netwright.core import run_file
+from netwright.core.errors import NetwrightError, WorkerError
+from netwright.core.protocols import Context
+from netwright.training import parallel
+from netwright.training.parallel import ALONE, Team
+
+MEETING = "NETWRIGHT_MEETING"  # tells the worker of a run under torchrun where the other processes wait
+HOST = "127.0.0.1"
+WAIT = timedelta(days=365)  # of processes under torchrun, for the next training
+LEAVE_SECONDS = 30.0
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """An evaluator whose work several processes can share."""
+
+    def device_of(self, index: int) -> torch.device:
+        """What the process number `index` of this machine works on."""
+
+    def follow(self, job: Mapping[str, Any], team: Team) -> None:
+        """Do the part of another process than the first one."""
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where processes meet.
+
+    Args:
+        host: Of the store.
+        port: Likewise.
+        size: How many processes there are, over all machines.
+        local: How many on this machine.
+        attempt: Counted by torchrun, so that what a failed attempt left at its store is not met again.
+    """
+
+    host: str
+    port: int
+    size: int
+    local: int
+    attempt: int = 0
+
+    def store(self, *, is_master: bool = False) -> dist.Store:
+        """The store of the meeting; it lives in the process of the master."""
+        store = dist.TCPStore(self.host, self.port, is_master=is_master, wait_for_workers=False, timeout=WAIT)
+        return dist.PrefixStore(f"netwright{self.attempt}", store)
+
+
+@contextmanager
+def gathered(processes: int, device: torch.device, job: Mapping[str, Any], context: Context) -> Iterator[Team]:
+    """Have further processes follow the work done within, of which this process is the first.
+
+    Args:
+        processes: How many in all, started here, unless more are at hand under torchrun; 1: none is started.
+        device: Of this process.
+        job: What `Follows.follow` is given; JSON.
+        context: Of the trial, which belongs to a run that the other processes can read about.
+
+    Raises:
+        WorkerError: The evaluation belongs to no run, or a process has died.
+    """
+    said = os.environ.get(MEETING)
+    if said is None and processes == 1:
+        yield ALONE
+        return
+    text = json.dumps({"run": _run_of(context), "worker_index": context.worker_index, "job": job})
+    if said is not None:
+        if context.worker_index > 0:
+            raise WorkerError("under torchrun, trainings run one after another; give --workers 1")
+        meeting = Meeting(**json.loads(said))
+        with _meet(meeting.store(), meeting, text, device) as team:
+            yield team
+        return
+    master = dist.TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
+    meeting = Meeting(HOST, master.port, processes, processes)
+    helpers = [_start(meeting, rank) for rank in range(1, processes)]
+    store = meeting.store()
+    try:
+        _await(store, helpers)
+        with _meet(store, meeting, text, device) as team, _blaming(helpers):
+            yield team
+        dismiss(store)
+        for helper in helpers:
+            helper.wait(LEAVE_SECONDS)
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+
+
+def dismiss(store: dist.Store) -> None:
+    """Tell the processes that wait at the store that there is no more to do."""
+    store.set(_job(store.add("jobs", 1)), "")
+
+
+def follow(meeting: Meeting, store: dist.Store, rank: int, local_rank: int) -> None:
+    """Take part in one training after another, until dismissed."""
+    store.set(f"ready{rank}", "")
+    for number in count(1):
+        store.wait([_job(number)], WAIT)
+        text = store.get(_job(number)).decode()
+        if not text:
+            return
+        told = json.loads(text)
+        evaluator = run_file.build_evaluator(run_file.from_toml(told["run"]))
+        assert isinstance(evaluator, Follows)  # it has called `gathered`
+        device = evaluator.device_of(told["worker_index"] * meeting.local + local_rank)
+        with parallel.joined(dist.PrefixStore(_job(number), store), rank, meeting.size, device, meeting.local) as team:
+            evaluator.follow(told["job"], team)
+
+
+def main() -> None:
+    """Entry point of a process that a worker started, by `--helper MEETING RANK`, or that torchrun did."""
+    try:
+        if sys.argv[1:2] == ["--helper"]:
+            _help(Meeting(**json.loads(sys.argv[2])), int(sys.argv[3]))
+            return
+        sys.exit(_launched(sys.argv[1:]))
+    except NetwrightError as error:
+        sys.exit(str(error))
+
+
+def _help(meeting: Meeting, rank: int) -> None:
+    threading.Thread(target=_watch, daemon=True).start()
+    follow(meeting, meeting.store(), rank, rank)
+
+
+def _launched(words: list[str]) -> int:
+    """The part of one process that torchrun started, or whoever sets its variables; returns an exit code."""
+    names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    if missing := [name for name in names if name not in os.environ]:
+        raise WorkerError(f"{missing[0]} is not set; start this module with torchrun, or set {', '.join(names)}")
+    rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    meeting = Meeting(
+        os.environ["MASTER_ADDR"], port, size, local, int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    )
+    has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps one itself
+    store = meeting.store(is_master=rank == 0 and not has_store)
+    if rank > 0:
+        follow(meeting, store, rank, int(os.environ.get("LOCAL_RANK", "0")))
+        return 0
+    command = [sys.executable, "-m", "netwright.cli.main", *words]
+    run = Popen(command, env={**os.environ, MEETING: json.dumps(asdict(meeting))})
+    for number in (signal.SIGINT, signal.SIGTERM):  # as torchrun stops what it started
+        signal.signal(number, lambda number, _frame: run.send_signal(number))
+    code = run.wait()
+    dismiss(store)
+    time.sleep(1.0 if not has_store else 0.0)  # the others read the store, which ends with this process
+    return code
+
+
+def _run_of(context: Context) -> str:
+    """The run file of the run that a trial belongs to, as text."""
+    try:
+        folder = context.folder.parent.parent
+        table = run_folder.open_table(folder, "read")
+    except (RuntimeError, NetwrightError) as error:
+        raise WorkerError(
+            f"several processes learn what to train from the folder of a run, and this evaluation has none: {error}"
+        ) from None
+    try:
+        return run_file.to_toml(run_folder.stored_run(table, folder))
+    finally:
+        table.close()
+
+
+@contextmanager
+def _meet(store: dist.Store, meeting: Meeting, text: str, device: torch.device) -> Iterator[Team]:
+    name = _job(store.add("jobs", 1))
+    store.set(name, text)
+    with parallel.joined(dist.PrefixStore(name, store), 0, meeting.size, device, meeting.local) as team:
+        yield team
+
+
+def _job(number: int) -> str:
+    return f"job{number}"
+
+
+def _start(meeting: Meeting, rank: int) -> Popen[bytes]:
+    """A process in the worker's own group, which is killed as a whole; it also ends with its standard input."""
+    command = [sys.executable, "-m", "netwright.evaluators.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
+    return Popen(command, stdin=subprocess.PIPE)
+
+
+def _await(store: dist.Store, helpers: list[Popen[bytes]]) -> None:
+    """Until all have come. Raises WorkerError for one that has died instead."""
+    while not store.check([f"ready{rank}" for rank in range(1, len(helpers) + 1)]):
+        _refuse_dead(helpers)
+        time.sleep(0.05)
+
+
+@contextmanager
+def _blaming(helpers: list[Popen[bytes]]) -> Iterator[None]:
+    """When an exchange fails because a process has died, say that instead."""
+    try:
+        yield
+    except RuntimeError:
+        time.sleep(0.5)  # its end may be seen a little later than its silence
+        _refuse_dead(helpers)
+        raise
+
+
+def _refuse_dead(helpers: list[Popen[bytes]]) -> None:
+    for rank, helper in enumerate(helpers, start=1):
+        if helper.poll():
+            raise WorkerError(
+                f"process {rank} of the training's {len(helpers) + 1} ended with code {helper.returncode}; see the log "
+                f"of its worker, and give fewer evaluator.processes if memory ran out"
+            )
+
+
+def _watch() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        continue
+    os._exit(1)  # whoever started this process is gone
+
+
+if __name__ == "__main__":
+    main()

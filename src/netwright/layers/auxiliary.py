@@ -1,0 +1,31 @@
+"""The second classifier of NASNet-like networks, which reads a cell in the middle and acts in training only.
+
+Szegedy et al. 2015 for the idea; the layers are those of the code that AmoebaNets and NAONets were published with.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from netwright.layers.plan import PlanWriter
+
+WIDTHS: Final = (128, 768)
+POOL: Final = 5  # side of the window
+
+
+def write(plan: PlanWriter, x: int, outputs: int, *, stride: int = 3, scale: float = 1.0, bias: bool = True) -> int:
+    """Write pooling, a 1x1 convolution, one of all pixels that are left, and a classifier; returns the classifier.
+
+    Args:
+        plan: Where to, in the scope `layers.plan.AUXILIARY`.
+        x: What it reads, of at least POOL x POOL pixels.
+        outputs: Number of classes.
+        stride: Of the pooling.
+        scale: The widths are 128 and 768 times this.
+        bias: Whether the classifier has one.
+    """
+    narrow, wide = (max(1, int(width * scale)) for width in WIDTHS)
+    pooled = plan.avg_pool(plan.relu(x), POOL, stride, padded=False)
+    x = plan.relu(plan.norm(plan.conv(pooled, narrow)))
+    x = plan.relu(plan.norm(plan.conv(x, wide, plan.size(x), padded=False)))
+    return plan.linear(plan.mean(x), outputs, bias=bias)

@@ -1,0 +1,222 @@
+"""NAO's cells and the networks that they are stacked to (Luo et al. 2018).
+
+A cell reads the output of the cell before the last (state 0, "skip") and of the last (state 1, "direct"): the other way
+round than in `layers.nasnet`, whose `Cell` it is. A node adds the results of two operations; the states that nobody
+reads, concatenated, are the cell's output. Three stacks of normal cells stand with a reduction cell between them, at
+twice the width from each reduction on.
+
+The authors' programs differ (`nao_ops.Flavor`). In "pytorch" a cell's inputs are brought to its width where they have
+another, drop paths stand on every branch, and the auxiliary head reads the last reduction cell. In both others there
+are none on identities, and that head reads the first cell behind the last reduction. In "tensorflow" the direct input
+always goes through a 1x1 convolution, the first cell has the raw stem for its skip input, and ReLU stands before the
+mean. "tensorflow-ws" has the inputs of "pytorch" with a further 1x1 convolution on the direct one, and classifiers
+without bias.
+
+Departures: weights are drawn as everywhere in this package; and a raw stem that nobody reads, for which nothing is
+published, is brought to the width of the states that it is concatenated with. The ImageNet stem is "pytorch"'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from netwright.core.records import IO, Counts
+from netwright.layers import auxiliary, counting, resolution
+from netwright.layers.nao_ops import Flavor, Kind, operations
+from netwright.layers.nasnet import Branch, Cell, Shape, Skeleton
+from netwright.layers.nasnet_ops import factorized_reduction, relu_conv_norm
+from netwright.layers.plan import AUXILIARY, Plan, PlanWriter
+
+STACKS: Final = 3
+STEM_WIDTHS: Final = 3  # the CIFAR stem's channels, in widths of the first stack
+AUXILIARY_STRIDES: Final = {"cifar": 3, "imagenet": 2}
+
+
+@dataclass(frozen=True)
+class Outline:
+    """How cells are stacked, and of what operations.
+
+    Args:
+        skeleton: "cifar": a 3x3 convolution, then the stacks. "imagenet": three strided 3x3 convolutions, of half the
+            width and twice of the width, then the stacks; the first cell's skip input is what the second gives.
+        channels: Width of the first stack (F).
+        repeats: Normal cells per stack (N).
+        operations: Their set.
+        flavor: The program whose rules hold.
+        auxiliary: Whether a second classifier helps in training.
+    """
+
+    skeleton: Skeleton
+    channels: int
+    repeats: int
+    operations: Kind = "large"
+    flavor: Flavor = "pytorch"
+    auxiliary: bool = False
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A cell and where it stands; `width` is that of its states."""
+
+    cell: Cell
+    width: int
+    is_reduction: bool
+    is_first: bool
+    operations: Kind
+    flavor: Flavor
+
+
+def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
+    """The layers of a network.
+
+    Raises:
+        BadReference: The images are too small for the skeleton or for its auxiliary head.
+    """
+    _check_size(outline, io)
+    places = list(_places(outline, normal, reduction))
+    watched = _watched(outline) if outline.auxiliary else 0
+    has_bias = outline.flavor != "tensorflow-ws"
+    writer = PlanWriter(io)
+    with writer.scope("stem"):
+        skip, direct = _write_stem(writer, outline)
+    for number, place in enumerate(places, start=1):
+        with writer.scope(f"cell{number}"):
+            skip, direct = direct, _write_cell(writer, place, skip, direct, number / len(places))
+        if number == watched:
+            with writer.scope(AUXILIARY):
+                stride = AUXILIARY_STRIDES[outline.skeleton]
+                auxiliary.write(writer, direct, io.outputs, stride=stride, bias=has_bias)
+    _write_head(writer, direct, outline, io.outputs)
+    return writer.plan()
+
+
+def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
+    """What `counting.count` says of the plan, without writing it: each cell is counted once for each shape it gets.
+
+    Raises:
+        BadReference: The images are too small for the skeleton or for its auxiliary head.
+    """
+    _check_size(outline, io)
+    ends = PlanWriter(io)
+    skip, direct = ((ends.channels(x), *ends.size(x)) for x in _write_stem(ends, outline))
+    params = multiply_adds = 0
+    for place in _places(outline, normal, reduction):
+        counted, shape = _count_cell(place, skip, direct)
+        params, multiply_adds = params + counted.params, multiply_adds + counted.multiply_adds
+        skip, direct = direct, shape
+    _write_head(ends, ends.input(direct), outline, io.outputs)
+    both = counting.count(ends.plan())
+    return Counts(params + both.params, multiply_adds + both.multiply_adds)
+
+
+def _check_size(outline: Outline, io: IO) -> None:
+    """Raise BadReference for images that are too small; the auxiliary head reads them behind the last reduction."""
+    halvings = STACKS - 1 + (3 if outline.skeleton == "imagenet" else 0)
+
+    def sides(side: int) -> tuple[int, ...]:
+        return tuple(-(-side // 2**halving) for halving in range(halvings + 1))
+
+    resolution.check(io, outline.skeleton, sides, -1 if outline.auxiliary else None)
+
+
+def _places(outline: Outline, normal: Cell, reduction: Cell) -> Iterator[_Place]:
+    """The cells in order: reductions stand at N and 2 N + 1, counted from 0."""
+    kind, flavor = outline.operations, outline.flavor
+    for stack in range(STACKS):
+        width = outline.channels * 2**stack
+        if stack:
+            yield _Place(reduction, width, True, False, kind, flavor)
+        for number in range(outline.repeats):
+            yield _Place(normal, width, False, stack == number == 0, kind, flavor)
+
+
+def _watched(outline: Outline) -> int:
+    """Number of the cell that the auxiliary head reads, counted from 1."""
+    last_reduction = 2 * outline.repeats + 2
+    return last_reduction if outline.flavor == "pytorch" else last_reduction + 1
+
+
+def _write_stem(writer: PlanWriter, outline: Outline) -> tuple[int, int]:
+    """The first cell's skip and direct input."""
+    if outline.skeleton == "cifar":
+        stem = writer.norm(writer.conv(writer.image, STEM_WIDTHS * outline.channels, 3))
+        return stem, stem
+    half = writer.norm(writer.conv(writer.image, max(1, outline.channels // 2), 3, stride=2))
+    skip = relu_conv_norm(writer, half, outline.channels, 3, 2)
+    return skip, relu_conv_norm(writer, skip, outline.channels, 3, 2)
+
+
+def _write_head(writer: PlanWriter, x: int, outline: Outline, outputs: int) -> int:
+    entering = writer.relu(x) if outline.flavor == "tensorflow" else x
+    return writer.linear(writer.dropout(writer.mean(entering)), outputs, bias=outline.flavor != "tensorflow-ws")
+
+
+def _write_cell(writer: PlanWriter, place: _Place, skip: int, direct: int, depth: float) -> int:
+    """Write a cell into a plan; returns its output.
+
+    Args:
+        writer: Where to.
+        place: The cell, and where it stands.
+        skip: Output of the cell before the last.
+        direct: Output of the last.
+        depth: Of its drop paths.
+    """
+    states: dict[int, int] = {}
+    with writer.scope("skip"):
+        states[0] = _write_skip(writer, place, skip, direct)
+    with writer.scope("direct"):
+        states[1] = _write_direct(writer, place, direct)
+    for state, pair in enumerate(place.cell.combinations, start=2):
+        with writer.scope(f"state{state}"):
+            states[state] = writer.add([_write_branch(writer, place, each, states, depth) for each in pair])
+    with writer.scope("output"):
+        return writer.concat([_write_output(writer, place, state, states[state]) for state in place.cell.outputs])
+
+
+def _write_skip(writer: PlanWriter, place: _Place, skip: int, direct: int) -> int:
+    """State 0: of the resolution of the direct input, and of the cell's width unless it is the raw stem."""
+    if writer.size(skip) != writer.size(direct):
+        return factorized_reduction(writer, writer.relu(skip), place.width, stride=2)
+    if place.is_first and place.flavor == "tensorflow":
+        return skip
+    return _fitted(writer, place, skip)
+
+
+def _write_direct(writer: PlanWriter, place: _Place, direct: int) -> int:
+    """State 1: of the cell's width."""
+    if place.flavor == "tensorflow":
+        return relu_conv_norm(writer, direct, place.width)
+    fitted = _fitted(writer, place, direct)
+    return relu_conv_norm(writer, fitted, place.width) if place.flavor == "tensorflow-ws" else fitted
+
+
+def _fitted(writer: PlanWriter, place: _Place, x: int) -> int:
+    return x if writer.channels(x) == place.width else relu_conv_norm(writer, x, place.width)
+
+
+def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dict[int, int], depth: float) -> int:
+    """An operation. In a reduction cell, those on the cell's inputs halve the resolution."""
+    operation, state = branch
+    stride = 2 if place.is_reduction and state < 2 else 1
+    written = operations(place.operations, place.flavor)[operation](writer, states[state], place.width, stride)
+    is_kept = operation == "identity" and place.flavor != "pytorch"
+    return written if is_kept else writer.drop_path(written, depth)
+
+
+def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
+    """A state as it is concatenated: inputs of the cell are brought to the shape of the others."""
+    stride = 2 if place.is_reduction and state < 2 else 1
+    if stride == 1 and writer.channels(x) == place.width:
+        return x
+    return factorized_reduction(writer, x, place.width, stride)
+
+
+@lru_cache(maxsize=4096)
+def _count_cell(place: _Place, skip: Shape, direct: Shape) -> tuple[Counts, Shape]:
+    """Counts of a cell with inputs of these shapes, and the shape of its output."""
+    writer = PlanWriter(IO(*skip, 0))
+    end = _write_cell(writer, place, writer.image, writer.input(direct), depth=1.0)
+    return counting.count(writer.plan()), (writer.channels(end), *writer.size(end))

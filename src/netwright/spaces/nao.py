@@ -1,0 +1,234 @@
+"""NAO's cells: five nodes of two operations each, home of the NAONets (Luo et al. 2018).
+
+A genotype is a normal cell, then a reduction cell. Each node has two branches, each with a state that it reads and an
+operation; "skip" (state 0) is the output of the cell before the last, "direct" (state 1) that of the last. The states
+that nobody reads are concatenated, so that nothing is ever left out.
+
+As tokens, genotypes are the published sequences: 40 with a vocabulary of 12 for the small set, 60 with a vocabulary of
+21 for operations given by family and size. The paper has no mutation; here it draws one state or operation anew.
+
+`layers.nao` says how cells are built and stacked, `layers.nao_ops` what the operations are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final, Literal
+
+import numpy as np
+from torch import nn
+
+from netwright.core import genes
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.genes import Choice
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.layers import nao, nasnet, network
+from netwright.layers.nao import Outline
+from netwright.layers.nao_ops import SETS, Flavor, Kind
+from netwright.layers.nasnet import Branch, Cell, Combination, Skeleton
+from netwright.layers.plan import Plan
+from netwright.spaces.nasnet import CELLS, Row, cell_graph, cell_text, stacks_graph, swap_branches
+
+INPUTS: Final = ("skip", "direct")
+
+# An operation by family and size, in the order of the published tokens. The two lists hold more than the sets of
+# operations do, as the published vocabulary does; combinations that no set has are refused.
+FAMILIES: Final = ("identity", "sep", "conv", "dil sep", "avg pool", "max pool", "min pool")
+SIZES: Final = ("1x1", "2x2", "3x3", "5x5", "7x7", "1x3 3x1", "1x7 7x1")
+
+# width and normal cells per stack, where none are given: the search on CIFAR-10; the published ImageNet model
+DEFAULTS: Final[dict[str, tuple[int, int]]] = {"cifar": (32, 3), "imagenet": (42, 4)}
+
+
+@dataclass(frozen=True)
+class NaoSpace:
+    """Normal and reduction cells of nodes that add two operations.
+
+    Args:
+        nodes: Per cell (paper: 5).
+        operations: Of a branch: "large" is the set of 11 dense convolutions and poolings of the search without shared
+            weights, "small" the set of 5 of the search with them.
+        genes_per_branch: 2: the state that it reads and the operation, with which every genotype is a network. 3: the
+            state, the operation's family, and its size, as the search without shared weights was published; some
+            pairs are no operation, and the size of an identity means nothing.
+        channels: Width of the first stack (F); None: the skeleton's default, 32 and 42.
+        repeats: Normal cells per stack (N); None: the skeleton's default, 3 and 4.
+        skeleton: What the cells are put into.
+        flavor: Which of the authors' programs to follow where they differ; see `layers.nao` and `layers.nao_ops`.
+        auxiliary: Whether training has a second classifier. It is not counted, nor exported.
+    """
+
+    nodes: int = 5
+    operations: Kind = "large"
+    genes_per_branch: Literal[2, 3] = 2
+    channels: int | None = None
+    repeats: int | None = None
+    skeleton: Skeleton = "cifar"
+    flavor: Flavor = "pytorch"
+    auxiliary: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "channels", "repeats"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations of the set, in the order of the published numbers."""
+        return SETS[self.operations]
+
+    @cached_property
+    def genes(self) -> tuple[Choice, ...]:
+        """By cell, normal first, by node, by branch: the state it reads, the operation, whole or in its two parts."""
+        states = (*INPUTS, *(str(state) for state in range(2, self.nodes + 1)))
+        return tuple(
+            gene
+            for cell in CELLS
+            for state in range(2, self.nodes + 2)
+            for branch in ("a", "b")
+            for gene in (
+                Choice(f"{cell} {state}{branch} reads", states[:state], kind="state"),
+                *self._operation_genes(f"{cell} {state}{branch}"),
+            )
+        )
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Every state and operation drawn uniformly, as the published seeds are."""
+        return self._written((rng.random(len(self._ranges)) * self._ranges).astype(int).tolist())
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """A state or an operation of one branch drawn anew, uniformly; it may be the old one."""
+        place, value = rng.random(2).tolist()
+        values = self._read(genotype)
+        position = int(place * len(values))
+        values[position] = int(value * self._ranges[position])
+        return self._written(values)
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """The two branches of one node of each cell exchanged, as NAO's training data is augmented."""
+        return swap_branches(genotype, 2 * self.genes_per_branch, rng)
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype for a wrong value, or for a family and size that are no operation of the set."""
+        genes.check(self.genes, genotype)
+        for position in range(0, len(genotype), 3) if self.genes_per_branch == 3 else ():
+            name = _operation(*genotype[position + 1 : position + 3])
+            if name not in self.names:
+                raise InvalidGenotype(
+                    f"genes {position + 1} and {position + 2} ({self.genes[position + 1].name}) are {name!r}, which "
+                    f"the {self.operations} set does not have; it has {', '.join(self.names)}"
+                )
+
+    def encode(self, normal: Sequence[Row], reduction: Sequence[Row]) -> Genotype:
+        """The genotype of cells in rows: per node, an operation and the state it reads, twice.
+
+        Raises:
+            InvalidGenotype: An operation or state that this space does not have there.
+        """
+        values: list[int] = []
+        for cell, rows in zip(CELLS, (normal, reduction), strict=True):
+            for state, (first, source, second, other) in enumerate(rows, start=2):
+                for operation, read in ((first, source), (second, other)):
+                    if operation not in self.names:
+                        raise InvalidGenotype(
+                            f"state {state} of the {cell} cell has the operation {operation!r}; "
+                            f"there are {', '.join(self.names)}"
+                        )
+                    values += [read, self.names.index(operation)]
+        genotype = self._written(values)
+        self.check(genotype)
+        return genotype
+
+    def cells(self, genotype: Genotype) -> tuple[Cell, Cell]:
+        """The normal and the reduction cell."""
+        return _cells(self, genotype)
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
+        """The network: images (B, C, H, W) of any size to logits (B, outputs)."""
+        return network.build(self.plan(genotype, io), rng)
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:
+        """Parameters and multiply-adds in closed form, without the auxiliary head."""
+        return nao.count(self._outline, *self.cells(genotype), io)
+
+    def key(self, genotype: Genotype) -> str:
+        """Digest of both cells without names of states and the order of branches."""
+        return genes.digest(" / ".join(cell_text(cell) for cell in self.cells(genotype)))
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """The stacks, below them the two cells."""
+        parts = (cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True))
+        stem = "conv 3x3" if self.skeleton == "cifar" else "3 convs 3x3, stride 2"
+        return stacks_graph(stem, (), self._outline.channels, self._outline.repeats, *parts)
+
+    def plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of the network."""
+        return nao.plan(self._outline, *self.cells(genotype), io)
+
+    def _operation_genes(self, branch: str) -> tuple[Choice, ...]:
+        if self.genes_per_branch == 2:
+            return (Choice(f"{branch} is", self.names, kind="operation"),)
+        return Choice(f"{branch} is", FAMILIES, kind="family"), Choice(f"{branch} has size", SIZES, kind="size")
+
+    def _written(self, values: Sequence[int]) -> Genotype:
+        """The genotype of states and positions in `names`, in turn."""
+        if self.genes_per_branch == 2:
+            return tuple(values)
+        return tuple(
+            gene
+            for state, operation in zip(values[::2], values[1::2], strict=True)
+            for gene in (state, *_parts(self.names[operation]))
+        )
+
+    def _read(self, genotype: Genotype) -> list[int]:
+        """Inverse of `_written`, but for the sizes of identities."""
+        values = [int(value) for value in genotype]
+        if self.genes_per_branch == 2:
+            return values
+        return [
+            number
+            for state, *parts in zip(values[::3], values[1::3], values[2::3], strict=True)
+            for number in (state, self.names.index(_operation(*parts)))
+        ]
+
+    @cached_property
+    def _outline(self) -> Outline:
+        channels, repeats = DEFAULTS[self.skeleton]
+        scale = self.channels or channels, self.repeats or repeats
+        return Outline(self.skeleton, *scale, self.operations, self.flavor, self.auxiliary)
+
+    @cached_property
+    def _ranges(self) -> np.ndarray:
+        """How many values each state and each position in `names` has, in turn."""
+        states = [state for _ in CELLS for state in range(2, self.nodes + 2) for _ in ("a", "b")]
+        return np.array([size for state in states for size in (state, len(self.names))])
+
+
+@lru_cache(maxsize=4096)
+def _cells(space: NaoSpace, genotype: Genotype) -> tuple[Cell, Cell]:
+    """Remembered, because a proposal is named, counted and drawn."""
+    values = space._read(genotype)
+    branches: list[Branch] = [(space.names[o], state) for state, o in zip(values[::2], values[1::2], strict=True)]
+    nodes: list[Combination] = list(zip(branches[::2], branches[1::2], strict=True))
+    halves = tuple(nodes[: space.nodes]), tuple(nodes[space.nodes :])
+    normal, reduction = (Cell(half, nasnet.unused(half)) for half in halves)
+    return normal, reduction
+
+
+def _operation(family: float, size: float) -> str:
+    """The name of an operation given in two parts."""
+    found = FAMILIES[int(family)]
+    return found if found == "identity" else f"{found} {SIZES[int(size)]}"
+
+
+@lru_cache
+def _parts(name: str) -> tuple[int, int]:
+    """Inverse of `_operation`; an identity has the first size."""
+    family = next(each for each in FAMILIES if name.startswith(each))
+    return FAMILIES.index(family), 0 if family == "identity" else SIZES.index(name.removeprefix(f"{family} "))
+
+
+plugin = NaoSpace

@@ -1,0 +1,292 @@
+"""Cells of pairwise combinations: the NASNet space, home of the AmoebaNets (Zoph et al. 2018; Real et al. 2019).
+
+A genotype is a normal cell, then a reduction cell. Each combination has two branches, each with a state that it reads
+and an operation; "direct" (state 0) is the output of the cell before, "skip" (state 1) that of the one before that. The
+states that nobody reads are concatenated; published cells come with a list of their own, which is a setting.
+
+`layers.nasnet` says how cells are built and stacked, `layers.nasnet_ops` what the operations are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Final
+
+import numpy as np
+from torch import nn
+
+from netwright.core import genes
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.genes import Choice
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.layers import nasnet, network
+from netwright.layers.nasnet import Cell, Combination, Outline, Skeleton
+from netwright.layers.nasnet_ops import NASNET, OPERATIONS, SP1, SP2
+from netwright.layers.plan import Plan
+
+Row = tuple[str, int, str, int]  # of a published table: an operation and its state, twice
+
+CELLS: Final = ("normal", "reduction")
+SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
+INPUTS: Final = ("direct", "skip")
+GENES: Final = 4  # of a combination
+
+# Real et al. 2019, section "Evolutionary algorithm": the share of copies; the two other mutations share the rest
+IDENTITY: Final = 0.05
+
+# width and normal cells per stack, where none are given: the paper's searches; its mobile model
+DEFAULTS: Final[dict[str, tuple[int, int]]] = {"cifar": (24, 3), "imagenet": (50, 4)}
+
+
+@dataclass(frozen=True)
+class NasnetSpace:
+    """Normal and reduction cells of pairwise combinations.
+
+    Args:
+        combinations: Per cell (papers: 5; 15 in Real et al.'s SP-III).
+        operations: Of a branch: "sp1" is Real et al.'s main list of 8, "sp2" its superset of 19, "nasnet" Zoph et al.'s
+            list of 13; or names from all of these.
+        concatenated: States that make the output of the normal and of the reduction cell; None: those that nobody
+            reads.
+        channels: Width of the first stack (F); None: the skeleton's default, 24 and 50. Where an odd number is halved,
+            the second half is the larger one; a quarter is rounded down.
+        repeats: Normal cells per stack (N); None: the skeleton's default, 3 and 4.
+        skeleton: What the cells are put into.
+        stem: Channels of the first convolution; None: three times the width, or 32 for "imagenet".
+        auxiliary: Whether training has a second classifier. It is not counted, nor exported.
+        auxiliary_scale: Its widths are 128 and 768 times this (1 in the papers, 0.4 in a published program).
+    """
+
+    combinations: int = 5
+    operations: str | tuple[str, ...] = "sp1"
+    concatenated: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    channels: int | None = None
+    repeats: int | None = None
+    skeleton: Skeleton = "cifar"
+    stem: int | None = None
+    auxiliary: bool = False
+    auxiliary_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("combinations", "channels", "repeats", "stem"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+        if not 0 < self.auxiliary_scale <= 100:
+            raise BadReference(f"space.auxiliary_scale is {self.auxiliary_scale}; it must be over 0 and at most 100")
+        if isinstance(self.operations, str) and self.operations not in SETS:
+            raise BadReference(
+                f"space.operations is {self.operations!r}; it is {', '.join(SETS)}, or a list of operations"
+            )
+        if unknown := [name for name in self.names if name not in OPERATIONS]:
+            raise BadReference(f"space.operations has {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise BadReference(f"space.operations is {self.names}; it needs at least one, and each once")
+        for states in self.concatenated or ():
+            if not states or sorted(set(states) & set(range(self.combinations + 2))) != list(states):
+                raise BadReference(
+                    f"space.concatenated has {states}; it takes states from 0 to {self.combinations + 1} in order, "
+                    "as in [[1, 3, 6], [5, 6]]"
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The operations, by the values of their genes."""
+        return SETS[self.operations] if isinstance(self.operations, str) else self.operations
+
+    @cached_property
+    def genes(self) -> tuple[Choice, ...]:
+        """By cell, normal first, by combination, by branch: the state it reads, the operation."""
+        states = (*INPUTS, *(str(state) for state in range(2, self.combinations + 1)))
+        return tuple(
+            gene
+            for cell in CELLS
+            for state in range(2, self.combinations + 2)
+            for branch in ("a", "b")
+            for gene in (
+                Choice(f"{cell} {state}{branch} reads", states[:state], kind="state"),
+                Choice(f"{cell} {state}{branch} is", self.names, kind="operation"),
+            )
+        )
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """Every state and operation drawn uniformly, as the paper's initial population is."""
+        return tuple((rng.random(len(self._sizes)) * self._sizes).astype(int).tolist())
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """The paper's mutation: the same again (5 %), else a state or an operation of one branch (as often).
+
+        Cell, combination and branch are uniform. A new state is another one, if there is one; a new operation is drawn
+        from all, the old one among them.
+        """
+        kind, place, value = rng.random(3).tolist()
+        if kind < IDENTITY:
+            return genotype
+        branch = int(place * (len(genotype) // 2))
+        is_state = kind < IDENTITY + (1 - IDENTITY) / 2
+        gene = 2 * branch if is_state else 2 * branch + 1
+        options = self._sizes_listed[gene]
+        drawn = int(value * (options - is_state))
+        drawn += is_state and drawn >= genotype[gene]
+        return (*genotype[:gene], drawn, *genotype[gene + 1 :])
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """The two branches of one combination of each cell exchanged."""
+        return swap_branches(genotype, GENES, rng)
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype for a wrong value. Every cell is valid."""
+        genes.check(self.genes, genotype)
+
+    def encode(self, normal: Sequence[Row], reduction: Sequence[Row]) -> Genotype:
+        """The genotype of cells as papers list them: per combination, an operation and the state it reads, twice.
+
+        Raises:
+            InvalidGenotype: An operation or state that this space does not have there.
+        """
+        genotype: list[int] = []
+        for cell, rows in zip(CELLS, (normal, reduction), strict=True):
+            for state, (first, source, second, other) in enumerate(rows, start=2):
+                for operation, read in ((first, source), (second, other)):
+                    if operation not in self.names:
+                        raise InvalidGenotype(
+                            f"state {state} of the {cell} cell has the operation {operation!r}; "
+                            f"there are {', '.join(self.names)}"
+                        )
+                    genotype += [read, self.names.index(operation)]
+        self.check(tuple(genotype))
+        return tuple(genotype)
+
+    def cells(self, genotype: Genotype) -> tuple[Cell, Cell]:
+        """The normal and the reduction cell."""
+        return _cells(self, genotype)
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
+        """The network: images (B, C, H, W) of any size to logits (B, outputs)."""
+        return network.build(self.plan(genotype, io), rng)
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:
+        """Parameters and multiply-adds in closed form, without the auxiliary head."""
+        return nasnet.count(self._outline, *self.cells(genotype), io)
+
+    def key(self, genotype: Genotype) -> str:
+        """Digest of both cells without dead states, names of states and the order of branches."""
+        return genes.digest(" / ".join(cell_text(cell) for cell in self.cells(genotype)))
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """The stacks, below them the two cells."""
+        parts = (cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True))
+        is_deep, channels = self.skeleton == "imagenet", self._outline.channels
+        stem, first = ("conv 3x3, stride 2", (channels // 4, channels // 2)) if is_deep else ("conv 3x3", ())
+        return stacks_graph(stem, first, channels, self._outline.repeats, *parts)
+
+    def plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of the network."""
+        return nasnet.plan(self._outline, *self.cells(genotype), io)
+
+    @cached_property
+    def _outline(self) -> Outline:
+        channels, repeats = DEFAULTS[self.skeleton]
+        scale = self.channels or channels, self.repeats or repeats
+        return Outline(self.skeleton, *scale, self.stem, self.auxiliary, self.auxiliary_scale)
+
+    @cached_property
+    def _sizes_listed(self) -> list[int]:
+        return [len(gene.options) for gene in self.genes]
+
+    @cached_property
+    def _sizes(self) -> np.ndarray:
+        return np.array(self._sizes_listed)
+
+
+@lru_cache(maxsize=4096)
+def _cells(space: NasnetSpace, genotype: Genotype) -> tuple[Cell, Cell]:
+    """Remembered, because a proposal is named, counted and drawn."""
+    names, values = space.names, [int(value) for value in genotype]
+    branches = [(names[operation], state) for state, operation in zip(values[::2], values[1::2], strict=True)]
+    pairs: list[Combination] = list(zip(branches[::2], branches[1::2], strict=True))
+    found = []
+    for number in range(len(CELLS)):
+        combinations = tuple(pairs[number * space.combinations : (number + 1) * space.combinations])
+        outputs = space.concatenated[number] if space.concatenated else nasnet.unused(combinations)
+        found.append(Cell(combinations, outputs))
+    return found[0], found[1]
+
+
+def swap_branches(genotype: Genotype, genes_per_pair: int, rng: np.random.Generator) -> Genotype:
+    """The genotype of two cells with the branches of one pair of each exchanged: the same network.
+
+    Args:
+        genotype: The genes of a normal cell's pairs, then as many of a reduction cell's.
+        genes_per_pair: Half of them are those of the first branch.
+        rng: Draws the pairs, uniformly.
+    """
+    found, per_cell = list(genotype), len(genotype) // len(CELLS)
+    for cell, place in enumerate(rng.random(len(CELLS)).tolist()):
+        first = cell * per_cell + int(place * (per_cell // genes_per_pair)) * genes_per_pair
+        middle, end = first + genes_per_pair // 2, first + genes_per_pair
+        found[first:end] = found[middle:end] + found[first:middle]
+    return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def cell_text(cell: Cell) -> str:
+    """Equal texts: the same cell, whatever the names of its states and the order of its branches.
+
+    States are numbered in order of what they compute. Of two that compute the same with weights of their own, the order
+    is the cell's, so that a few cells have two texts.
+    """
+    living = nasnet.alive(cell)
+    labels = {0: "0", 1: "1"}
+    for state, pair in enumerate(cell.combinations, start=2):
+        if state in living:
+            labels[state] = genes.digest("+".join(sorted(f"{operation}({labels[read]})" for operation, read in pair)))
+    ordered = sorted((state for state in labels if state > 1), key=lambda state: (labels[state], state))
+    numbers = {0: 0, 1: 1} | {state: number for number, state in enumerate(ordered, start=2)}
+    sums = [
+        "+".join(sorted(f"{operation}({numbers[read]})" for operation, read in cell.combinations[state - 2]))
+        for state in ordered
+    ]
+    return f"{';'.join(sums)}={sorted(numbers[state] for state in cell.outputs)}"
+
+
+def cell_graph(name: str, cell: Cell, inputs: tuple[str, str]) -> LabeledGraph:
+    """A drawing of a cell without its dead states; `inputs` are the names of states 0 and 1."""
+    living = sorted(nasnet.alive(cell))
+    places = {state: place for place, state in enumerate(living)}
+    labels = [f"{state} {inputs[state]}" if state < len(inputs) else str(state) for state in living]
+    edges = [
+        (places[read], places[state], operation)
+        for state, pair in enumerate(cell.combinations, start=2)
+        if state in places
+        for operation, read in pair
+    ]
+    edges += [(places[state], len(living), "concat") for state in cell.outputs]
+    return LabeledGraph(f"{name} cell", (*labels, "output"), tuple(edges))
+
+
+def stacks_graph(
+    stem: str, first: Sequence[int], width: int, repeats: int, normal: LabeledGraph, reduction: LabeledGraph
+) -> LabeledGraph:
+    """The chain of stacks; a node says how many cells gave it, and their width.
+
+    Args:
+        stem: What stands before the cells.
+        first: Widths of reduction cells before the stacks.
+        width: Of the first stack.
+        repeats: Normal cells per stack.
+        normal: The drawing of a normal cell.
+        reduction: The drawing of a reduction cell.
+    """
+    chain = [("stem", stem), *((f"width {each}", reduction.name) for each in first)]
+    for stack in range(nasnet.STACKS):
+        chain += [(f"width {width * 2**stack}", reduction.name)] * (stack > 0)
+        chain += [(f"{repeats} x width {width * 2**stack}", normal.name)]
+    chain += [("logits", "mean, linear")]
+    edges = tuple((number, number + 1, label) for number, (_, label) in enumerate(chain))
+    return LabeledGraph("network", ("image", *(node for node, _ in chain)), edges, (normal, reduction))
+
+
+plugin = NasnetSpace

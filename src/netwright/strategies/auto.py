@@ -1,0 +1,5 @@
+"""The recommended default: `predictor`."""
+
+from netwright.strategies.predictor import Predictor
+
+plugin = Predictor

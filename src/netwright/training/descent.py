@@ -1,0 +1,211 @@
+"""One optimizer step as a recipe has it: the losses of a batch, their gradients, and what is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from netwright.core import seeds
+from netwright.core.errors import MissingCapability
+from netwright.core.protocols import Task
+from netwright.layers import torch_rng
+from netwright.layers.network import Regularization
+from netwright.training.averages import Averages
+from netwright.training.parallel import ALONE, Team
+from netwright.training.recipe import Recipe
+
+
+@runtime_checkable
+class Regularizes(Protocol):
+    """Capability of a network: drop path and dropout whose draws belong to places in the whole batch."""
+
+    def regularize(
+        self,
+        regularization: Regularization,
+        progress: float,
+        generator: torch.Generator,
+        *,
+        batch: int | None = None,
+        first: int = 0,
+    ) -> None:
+        """Said before each forward pass in training; see `layers.network.Network.regularize`."""
+
+
+@runtime_checkable
+class HasAuxiliary(Protocol):
+    """Capability of a network: auxiliary heads, which exist for training only."""
+
+    def with_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits, shape (B, outputs), and those of each auxiliary head."""
+
+
+class Descent:
+    """The steps of one training.
+
+    Args:
+        network: On the device to train on.
+        task: Gives the loss.
+        optimizer: Over the network's parameters.
+        recipe: What is done besides.
+        steps: Of the whole training.
+        memory_format: Of the images on the device.
+        seed: Of drop path and dropout.
+        team: The processes that train together; all of them make every call.
+
+    Raises:
+        MissingCapability: The recipe has an auxiliary loss, drop path or dropout, for which the network has no place.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        recipe: Recipe = Recipe(),
+        *,
+        steps: int,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        seed: int = 0,
+        team: Team = ALONE,
+    ) -> None:
+        self._network, self._task, self._optimizer, self._recipe = network, task, optimizer, recipe
+        self._steps, self._seed, self._team, self._memory_format = steps, seed, team, memory_format
+        self._device = next(network.parameters()).device
+        self._parameters = list(network.parameters())
+        self._regularization = recipe.regularization
+        if self._regularization and not isinstance(network, Regularizes):
+            raise MissingCapability(
+                "the recipe drops paths or features, which this network cannot; set evaluator.drop_path_keep to 1 and "
+                "evaluator.dropout to 0"
+            )
+        if recipe.auxiliary and not isinstance(network, HasAuxiliary):
+            raise MissingCapability(_NO_AUXILIARY.format(recipe.auxiliary))
+        self._outputs: nn.Module | None = None
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=recipe.precision == "float16")
+        self.averages = Averages(network, recipe.ema) if recipe.ema and team.is_first else None
+
+    def __call__(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Tensor:
+        """Take one step.
+
+        Args:
+            inputs: Of the samples that are this process's part of the batch, as `Team.batches` gives them.
+            targets: Likewise.
+            step: Which step it is, from 0.
+            batch: How many samples the whole batch has.
+
+        Returns:
+            The mean loss over the whole batch before the step, shape (), on the device.
+
+        Raises:
+            BadReference: The batch cannot be divided among processes and accumulated parts.
+        """
+        shares = self._team.shares(batch, self._recipe.accumulate)
+        self._optimizer.zero_grad()
+        losses = torch.zeros((), device=self._device)
+        parts = zip(shares, inputs.chunk(len(shares)), targets.chunk(len(shares)), strict=True)
+        for rows, images, labels in parts:
+            images = to_device(images, self._device, self._memory_format)
+            outputs = self._joined(images)
+            if self._regularization:
+                self._regularize(self._regularization, step, rows.start, batch)
+            with _alone(outputs) if rows is not shares[-1] else nullcontext():
+                loss = self._loss(outputs, images, labels.to(self._device, non_blocking=True)) / len(shares)
+                self._scaler.scale(loss).backward()
+            losses += loss.detach()
+        if self._recipe.clip:
+            self._scaler.unscale_(self._optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        if self.averages:
+            self.averages.update(step)
+        return self._team.mean(losses)
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint must know besides tensors; JSON."""
+        return dict(self._scaler.state_dict())
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Inverse of `facts`."""
+        self._scaler.load_state_dict(dict(facts))
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within, the network has the weights to measure and to keep."""
+        return self.averages.in_place() if self.averages else nullcontext()
+
+    def _joined(self, images: Tensor) -> nn.Module:
+        """What runs the network; made with the first images."""
+        if self._outputs is None:
+            outputs = _Outputs(self._network, self._recipe.auxiliary > 0)
+            self._outputs = self._team.join(self._network, outputs, images)
+        return self._outputs
+
+    def _regularize(self, regularization: Regularization, step: int, first: int, batch: int) -> None:
+        """Every part of a step begins with the same generator, so that each finds the draws of its own rows."""
+        assert isinstance(self._network, Regularizes)
+        generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))
+        self._network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
+
+    def _loss(self, outputs: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        """Of the classifier and of the auxiliary ones; the forward pass is as precise as the recipe says."""
+        recipe = self._recipe
+        with _precision(recipe, self._device):
+            logits, others = outputs(images)
+        if recipe.auxiliary and not others:
+            raise MissingCapability(_NO_AUXILIARY.format(recipe.auxiliary))
+        loss = self._smoothed(logits, targets)
+        for other in others:
+            loss = loss + recipe.auxiliary * self._smoothed(other, targets)
+        return loss
+
+    def _smoothed(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
+        share = self._recipe.label_smoothing
+        if self._recipe.precision != "float32":
+            logits = logits.float()
+        loss = self._task.loss(logits, targets)
+        return loss if not share else (1 - share) * loss - share * F.log_softmax(logits, 1).mean()
+
+
+_NO_AUXILIARY = (
+    "evaluator.auxiliary is {}, but the network has no auxiliary head; set it to 0, or give a space that builds one"
+)
+
+
+class _Outputs(nn.Module):
+    """A network with the outputs that a training needs."""
+
+    def __init__(self, network: nn.Module, with_auxiliary: bool) -> None:
+        super().__init__()
+        self.network, self._with_auxiliary = network, with_auxiliary
+
+    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits, and those of auxiliary heads where they are wanted."""
+        if not self._with_auxiliary:
+            return self.network(images), ()
+        assert isinstance(self.network, HasAuxiliary)
+        return self.network.with_auxiliary(images)
+
+
+def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
+    """Inputs on the device; images in the memory format."""
+    if inputs.dim() != 4:
+        return inputs.to(device, non_blocking=True)
+    return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
+
+
+def _alone(outputs: nn.Module) -> AbstractContextManager[None]:
+    """Gradients stay in this process: those of a later part are still to be added."""
+    return outputs.no_sync() if isinstance(outputs, DistributedDataParallel) else nullcontext()
+
+
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
+    if recipe.precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, torch.bfloat16 if recipe.precision == "bfloat16" else torch.float16)

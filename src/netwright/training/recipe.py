@@ -1,0 +1,122 @@
+"""A training recipe: everything that decides what one optimizer step does, as numbers and names.
+
+Published recipes differ in these alone, so they stand in one place; `descent` carries them out. The names are options
+of the evaluator, as in `--evaluator.optimizer rmsprop`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from netwright.core.errors import BadReference
+from netwright.layers.network import Regularization
+from netwright.training import schedules
+from netwright.training.rmsprop import RMSProp
+
+_POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
+_AT_LEAST_0 = ("momentum", "weight_decay", "decay", "floor", "warmup", "clip", "label_smoothing", "auxiliary", "ema")
+_BELOW_1 = ("decay", "label_smoothing", "ema", "dropout", "floor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train. The defaults are plain SGD with momentum and a cosine; everything else is off.
+
+    Args:
+        batch: Images per optimizer step, over all processes and accumulated parts.
+        optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
+        lr: Initial learning rate.
+        momentum: Of either optimizer.
+        weight_decay: L2, on all parameters.
+        decay: RMSProp: of the mean of squared gradients.
+        epsilon: RMSProp: added to that mean, within the root.
+        schedule: "cosine" down to 0; "step": times `factor` at each of `milestones`, fractions of the training;
+            "exponential": times `factor` every `every` epochs.
+        milestones: For "step".
+        factor: For "step" and "exponential".
+        every: For "exponential", in epochs.
+        floor: The rate never falls below this share of the initial one.
+        warmup: So many epochs the rate rises in a straight line instead; the schedule counts them all the same.
+        clip: Largest norm of all gradients together; larger ones are scaled down to it; 0: no limit.
+        label_smoothing: Share of the target that is spread over all classes.
+        auxiliary: Weight of the loss of the network's auxiliary head; 0: it is not run.
+        drop_path_keep: Probability that a sample keeps a branch, where it is lowest; 1: all branches are kept.
+        drop_path_version: It falls from 1 "v1": linearly in time, "v2": linearly in depth, "v3": in both.
+        dropout: Share of the last features that is dropped.
+        ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
+        precision: Of the forward pass where torch holds that safe; weights and measurements stay "float32".
+        accumulate: The batch is worked through in so many parts, whose gradients add up, to save memory; batch
+            normalization sees one part at a time.
+
+    Raises:
+        BadReference: A value out of range.
+    """
+
+    batch: int = 64
+    optimizer: Literal["sgd", "rmsprop"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    decay: float = 0.9
+    epsilon: float = 0.1
+    schedule: Literal["cosine", "step", "exponential"] = "cosine"
+    milestones: tuple[float, ...] = (0.8, 0.9)
+    factor: float = 0.1
+    every: float = 2.0
+    floor: float = 0.0
+    warmup: float = 0.0
+    clip: float = 0.0
+    label_smoothing: float = 0.0
+    auxiliary: float = 0.0
+    drop_path_keep: float = 1.0
+    drop_path_version: Literal["v1", "v2", "v3"] = "v3"
+    dropout: float = 0.0
+    ema: float = 0.0
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be greater than 0")
+        for name in (*_AT_LEAST_0, "dropout"):
+            if not getattr(self, name) >= 0:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
+        for name in _BELOW_1:
+            if not getattr(self, name) < 1:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be below 1")
+        if not 0 < self.drop_path_keep <= 1:
+            raise BadReference(f"evaluator.drop_path_keep is {self.drop_path_keep}; it must be above 0, at most 1")
+
+    @property
+    def regularization(self) -> Regularization | None:
+        """What the network does at random while it trains; None: nothing."""
+        if self.drop_path_keep == 1 and not self.dropout:
+            return None
+        return Regularization(self.drop_path_keep, self.drop_path_version, self.dropout)
+
+
+def optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
+    """The recipe's optimizer over the network's parameters, at the initial learning rate."""
+    momentum, weight_decay = recipe.momentum, recipe.weight_decay
+    if recipe.optimizer == "rmsprop":
+        options = {"decay": recipe.decay, "epsilon": recipe.epsilon, "momentum": momentum}
+        return RMSProp(network.parameters(), recipe.lr, weight_decay=weight_decay, **options)
+    return torch.optim.SGD(network.parameters(), recipe.lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+
+
+def rate_factor(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
+    """The factor on the initial learning rate at `step` of `steps`, of which an epoch has `per_epoch`."""
+    if step < recipe.warmup * per_epoch:
+        return schedules.warm_up(step, recipe.warmup * per_epoch)
+    if recipe.schedule == "cosine":
+        factor = schedules.cosine(step, steps)
+    elif recipe.schedule == "step":
+        factor = schedules.stepwise(step, steps, recipe.milestones, recipe.factor)
+    else:
+        factor = schedules.exponential(step, recipe.every * per_epoch, recipe.factor)
+    return max(factor, recipe.floor)

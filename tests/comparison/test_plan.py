@@ -1,0 +1,128 @@
+"""What is typed becomes a plan, or one clear sentence."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwright.comparison import plan
+from netwright.comparison.plan import Plan
+from netwright.core import refs
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.refs import Reference
+
+RANDOM, TABLE = (Reference("random"),), (Reference("csv", {"path": "my.csv"}),)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("random", ["random"]),
+        (
+            "random, aging(population=10, sample=3),local_search",
+            ["random", "aging(population=10, sample=3)", "local_search"],
+        ),
+        ("x(a=[1,(2,3)],b={'c,)':4}),y", ["x(a=[1,(2,3)],b={'c,)':4})", "y"]),
+        ("""x(a="it's, so"),y""", ["""x(a="it's, so")""", "y"]),
+        ("a,,b", ["a", "", "b"]),
+        ("", [""]),
+    ],
+)
+def test_commas_within_brackets_and_quotes_part_nothing(text, parts):
+    assert plan.split(text) == parts
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["population", "sample", "x"]),
+        st.one_of(
+            st.integers(), st.text(st.characters(codec="ascii"), max_size=5), st.booleans(), st.lists(st.integers())
+        ),
+    )
+)
+def test_a_label_is_a_reference_that_is_read_as_the_same(options):
+    reference = Reference("aging", options)
+    assert plan.read_strategies(f"random,{plan.label(reference)}")[1] == reference
+    assert refs.parse(str(reference)) == reference, "the processes read it so"
+
+
+def test_labels_are_as_typed():
+    assert plan.label(refs.parse("aging(population=10,sample=3)")) == "aging(population=10,sample=3)"
+    assert plan.label(refs.parse("aging( sample = 3 )")) == "aging(sample=3)"
+    assert plan.label(refs.parse("mylab.wild:Wild(a='b')")) == "mylab.wild:Wild(a='b')"
+
+
+def test_without_strategies_the_standard_ones_that_there_are():
+    names = [strategy.name for strategy in plan.read_strategies(None)]
+    assert names[-3:] == ["random", "aging", "local_search"]
+    assert set(names) <= set(refs.available("strategy"))
+
+
+@pytest.mark.parametrize("text", ["random,,aging", "random,", ",", ""])
+def test_an_empty_strategy_is_refused(text):
+    with pytest.raises(BadReference, match="names no strategy between two commas or at an end"):
+        plan.read_strategies(text)
+
+
+def test_seeds():
+    assert plan.read_seeds("3") == (0, 1, 2)
+    assert plan.read_seeds("100:102") == (100, 101)
+    for text in ("0", "-3", "5:5", "7:3", "-2:4"):
+        with pytest.raises(BadRunFile, match=f"--seeds {text} leaves no seed; write how many"):
+            plan.read_seeds(text)
+    for text in ("many", "1:2:3", "", "1.5"):
+        with pytest.raises(BadRunFile, match="write how many, as in 200, or from and to"):
+            plan.read_seeds(text)
+
+
+def test_trials():
+    assert plan.read_trials("200,100,100", None) == (100, 200)
+    assert plan.read_trials(None, None) == (100,)
+    assert plan.read_trials(None, 12_000.0) == ()
+    with pytest.raises(BadRunFile, match="--trials is '10,x'; write a number, or several"):
+        plan.read_trials("10,x", None)
+
+
+def test_a_file_is_a_csv_table(tmp_path):
+    (tmp_path / "table").write_text("a,v\n1,2\n")
+    options = {"genes": ["a"], "signal": "v"}
+    for name in ("my.csv", "my.TSV", "my.parquet", str(tmp_path / "table")):
+        assert plan.read_tables([name], (), options) == (Reference("csv", {"path": name, **options}),)
+    assert plan.read_tables(["nats_tss"]) == (Reference("nats_tss"),)
+    assert plan.read_tables(["nats_tss(path='my.csv')"]) == (Reference("nats_tss", {"path": "my.csv"}),)
+    with pytest.raises(BadReference, match=r"the path of table my.csv is given again as 'other.csv'"):
+        plan.read_tables(["my.csv"], (), {"path": "other.csv"})
+
+
+def test_data_sets_make_a_table_each():
+    found = plan.read_tables(["nats_tss", "nats_sss"], ("cifar10", "cifar100"), {"path": "f"})
+    assert [(each.name, each.options["dataset"]) for each in found] == [
+        *(("nats_tss", "cifar10"), ("nats_tss", "cifar100")),
+        *(("nats_sss", "cifar10"), ("nats_sss", "cifar100")),
+    ]
+    with pytest.raises(BadReference, match="table 'csv' has no data sets to choose from; leave --dataset out"):
+        plan.read_tables(["my.csv"], ("cifar10",))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"strategies": ()}, "a comparison needs strategies; there are none"),
+        ({"tables": ()}, "a comparison needs tables"),
+        ({"seeds": ()}, "a comparison needs seeds"),
+        ({"strategies": RANDOM * 2}, "strategy random is given twice; give it once"),
+        ({"horizons": ()}, "a comparison needs an end; give --trials or --table-seconds"),
+        ({"horizons": (0, 5)}, "trials is 0; it must be at least 1"),
+        ({"table_seconds": 0.0}, "table_seconds is 0.0; it must be a number greater than 0"),
+        ({"table_seconds": float("nan")}, "table_seconds is nan"),
+        ({"seeds": (2**63,)}, "they go from 0 to"),
+    ],
+)
+def test_what_is_no_comparison_is_refused(changes, sentence):
+    with pytest.raises((BadReference, BadRunFile)) as refused:
+        Plan(**{"strategies": RANDOM, "tables": TABLE, "seeds": (0,), "horizons": (5,), **changes})
+    assert sentence in str(refused.value)
+
+
+def test_options_in_another_order_are_the_same_strategy():
+    with pytest.raises(BadReference, match="is given twice"):
+        Plan(plan.read_strategies("aging(sample=3,population=9),aging(population=9,sample=3)"), TABLE, (0,), (5,))

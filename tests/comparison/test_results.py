@@ -1,0 +1,157 @@
+"""Rows, pairs and curves of courses that were made by hand; and the same as JSON and CSV."""
+
+import csv
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+
+from netwright.comparison import output, results
+from netwright.comparison.compare import Comparison, Outcome
+from netwright.comparison.courses import Cell
+from netwright.comparison.plan import Plan
+from netwright.comparison.problems import Problem
+from netwright.core.refs import Reference
+from tests.comparison.test_courses import made
+
+NAN = math.nan
+PROBLEM = Problem("t c10", "t", "c10", "val", "test", 1, 1, 80.0, 60, "abc", ("a remark",))
+MINUS = Problem("loss", "loss", "", "val", "test", -1, -1, -2.0, 60, "def")
+COURSES = {
+    "random": [made([70, 76, 79.5, 79.5], [1, 2, 3, 4]), made([79.2, 70, 70, 80], [5, 6, 7, 8])],
+    "aging": [made([70, 80, 70, 70], [1, 9, 3, 4]), made([70, 80, 70, 70], [1, 7, 3, 4])],
+}
+
+
+def comparison(problem=PROBLEM, horizons=(4,), strategies=("random", "aging"), table_seconds=None, warnings=None):
+    plan = Plan(tuple(map(Reference, strategies)), (Reference("csv"),), (0, 1), horizons, table_seconds)
+    return Comparison(plan, (problem,), dict.fromkeys(strategies, ""), warnings or {})
+
+
+def outcome(found, problem="t c10", faults=()):
+    cells = {
+        Cell(name, problem, seed): course
+        for name, each in found.items()
+        for seed, course in enumerate(each)
+        if course is not None
+    }
+    return Outcome(cells, dict(faults))
+
+
+def summarized(whole, found):
+    return results.summarize(whole, found, np.random.default_rng(0))
+
+
+def test_rows_by_hand():
+    first, second = summarized(comparison(), outcome(COURSES)).rows
+    assert (first.strategy, first.trials, first.seeds, first.made) == ("random", 4, 2, 4)
+    assert first.final[:2] == pytest.approx((5.5, 2.5)), "3 and 8: mean 5.5, sd 3.54, of two"
+    assert first.regret[:2] == pytest.approx((0.25, 0.25))
+    assert first.found_best == 0.5
+    assert first.within[1.0].seeds == 2 and first.within[1.0].mean == 2, "0.8 off is within 1 %: trials 3 and 1"
+    assert first.within[0.1].seeds == 1 and first.within[0.1].mean == 4
+    assert first.microseconds == pytest.approx(10)
+    assert second.found_best == 1 and second.final.mean == 8 and second.regret == (0.0, 0.0, 2)
+
+
+def test_horizons_are_what_a_shorter_search_would_have_said():
+    rows = summarized(comparison(horizons=(2, 4)), outcome(COURSES)).rows
+    assert [(row.trials, row.strategy) for row in rows] == [(2, "random"), (2, "aging"), (4, "random"), (4, "aging")]
+    assert rows[0].regret.mean == pytest.approx((4 + 0.8) / 2)
+    assert rows[0].final.mean == pytest.approx((2 + 5) / 2)
+    assert rows[0].within[0.1].seeds == 0
+    assert rows[1].found_best == 1
+
+
+def test_lower_is_better():
+    found = outcome({"random": [made([5, 3, 9], [50, 30, 90])] * 2}, "loss")
+    [row] = summarized(comparison(MINUS, (3,), ("random",)), found).rows
+    assert row.regret.mean == 1 and row.final.mean == 30 and row.found_best == 0
+    assert output.as_json(summarized(comparison(MINUS, (3,), ("random",)), found), "x")["rows"][0]["best_signal"] == 2.0
+
+
+def test_pairs_are_over_common_seeds():
+    found = outcome({"random": COURSES["random"], "aging": [None, COURSES["aging"][1]]})
+    whole = summarized(comparison(), found)
+    regret, final = whole.pairs
+    assert (regret.strategy, regret.other, regret.measure, regret.trials) == ("random", "aging", "regret", 4)
+    assert regret.difference.seeds == 1 and regret.difference.mean == 0
+    assert final.measure == "final" and final.difference.mean == 1
+    assert whole.rows[1].seeds == 1
+    assert "the searches of 1 of 2 seeds failed and are left out" in whole.rows[1].warnings
+
+
+def test_curves_are_means_after_every_trial():
+    curve = summarized(comparison(), outcome(COURSES)).curves[0]
+    np.testing.assert_allclose(curve.x, [1, 2, 3, 4])
+    np.testing.assert_allclose(curve.regret, [(10 + 0.8) / 2, (4 + 0.8) / 2, (0.5 + 0.8) / 2, 0.25])
+    np.testing.assert_allclose(curve.final, [3, 3.5, 4, 5.5])
+
+
+def test_curves_over_seconds():
+    found = outcome({"random": [made([70, 80], costs=[40, 60]), made([75, 79], costs=[90, 10])]})
+    curve = summarized(comparison(horizons=(), strategies=("random",), table_seconds=100.0), found).curves[0]
+    assert curve.is_seconds and curve.x[-1] == 100
+    at = dict(zip(np.round(curve.x).tolist(), curve.regret.tolist(), strict=True))
+    assert math.isnan(at[20.0]) and math.isnan(at[50.0]), "the second search has not begun"
+    assert at[95.0] == pytest.approx(7.5) and at[100.0] == 0.5
+
+
+def test_what_must_be_said_of_a_row():
+    courses = [
+        made([70, NAN, 80], [1, 2, NAN], ending="exhausted", failures=1, message="missing", source="old"),
+        made([NAN, NAN], ending="exhausted", failures=2, message="missing"),
+    ]
+    whole = comparison(strategies=("random",), warnings={("random", 4): ("a long start",)})
+    [row] = summarized(whole, outcome({"random": courses})).rows
+    assert row.warnings == (
+        "a long start",
+        "the space is exhausted after 2 to 3 trials",
+        "no trial succeeded with 1 of 2 seeds",
+        "the final measure of 1 of 2 incumbents is missing and left out",
+        "3 of 5 trials failed; the first: missing",
+        "its program has changed since 1 of 2 searches; give another --out to play all anew",
+    )
+    assert row.final.seeds == 0 and row.regret.seeds == 1
+
+
+def test_searches_that_made_no_trial_at_all():
+    found = outcome({"random": [made([], ending="exhausted")] * 2, "aging": COURSES["aging"]})
+    whole = summarized(comparison(), found)
+    row = whole.rows[0]
+    assert row.made == 0 and row.found_best == 0 and math.isnan(row.repeated)
+    assert whole.pairs[0].difference.seeds == 0
+    as_json = output.as_json(whole, "runs/x")
+    assert as_json["rows"][0]["mean_test"] is None and as_json["pairs"][0]["p"] is None
+    json.dumps(as_json, allow_nan=False)
+
+
+def test_json_has_what_scripts_ask_for():
+    found = output.as_json(
+        summarized(comparison(), outcome(COURSES, faults={Cell("aging", "t c10", 7): "why"})), "runs/x"
+    )
+    row = found["rows"][0]
+    assert {name: row[name] for name in ("strategy", "table", "dataset", "trials", "seeds", "found_best")} == {
+        "strategy": "random",
+        "table": "t",
+        "dataset": "c10",
+        "trials": 4,
+        "seeds": 2,
+        "found_best": 0.5,
+    }
+    assert row["reached"]["1%"] == {"trials": 2.0, "se": 1.0, "seeds": 2}
+    assert found["pairs"][0]["measure"] == "regret" and found["pairs"][1]["measure"] == "test"
+    assert found["failed"] == [{"strategy": "aging", "problem": "t c10", "seed": 7, "message": "why"}]
+    assert found["remarks"] == {"t c10": ["a remark"]} and found["folder"] == "runs/x"
+
+
+def test_csv_says_the_same_as_json():
+    whole = summarized(comparison(horizons=(2, 4)), outcome(COURSES))
+    found = output.as_json(whole, "x")
+    rows = list(csv.DictReader(io.StringIO(output.rows_csv(whole))))
+    assert [float(row["mean_regret"]) for row in rows] == [row["mean_regret"] for row in found["rows"]]
+    assert rows[2]["trials_to_0.1%"] == "4.0" and rows[2]["seeds_to_0.1%"] == "1"
+    pairs = list(csv.DictReader(io.StringIO(output.pairs_csv(whole))))
+    assert [float(pair["p"]) for pair in pairs] == [pair["p"] for pair in found["pairs"]]

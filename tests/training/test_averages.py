@@ -1,0 +1,42 @@
+"""The running average of weights."""
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.training.averages import Averages
+
+
+def _network(value):
+    network = nn.BatchNorm2d(1)
+    network.weight.data.fill_(value)
+    return network
+
+
+def test_the_first_updates_forget_the_beginning():
+    """Decays min(d, (1 + n) / (10 + n)): 1 / 10, then 2 / 11."""
+    network = _network(1.0)
+    averages = Averages(network, 0.99)
+    network.weight.data.fill_(2.0)
+    averages.update(0)
+    assert averages.tensors["weight"].item() == pytest.approx(0.1 * 1 + 0.9 * 2)
+    network.weight.data.fill_(4.0)
+    averages.update(1)
+    assert averages.tensors["weight"].item() == pytest.approx(2 / 11 * 1.9 + 9 / 11 * 4)
+    averages.update(10**6)
+    assert averages.tensors["weight"].item() == pytest.approx(0.99 * (2 / 11 * 1.9 + 9 / 11 * 4) + 0.01 * 4)
+
+
+def test_running_statistics_are_averaged_and_counts_are_not():
+    averages = Averages(_network(1.0), 0.5)
+    assert set(averages.tensors) == {"weight", "bias", "running_mean", "running_var"}
+
+
+def test_it_stands_in_for_the_weights_for_a_while():
+    network = _network(1.0)
+    averages = Averages(network, 0.5)
+    network.weight.data.fill_(3.0)
+    with averages.in_place():
+        assert network.weight.item() == 1.0
+    assert network.weight.item() == 3.0
+    assert torch.equal(averages.tensors["weight"], torch.ones(1))

@@ -1,0 +1,65 @@
+"""Trainings on disk: what is written comes back; what is of another network is refused in one sentence."""
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.core.errors import NetwrightError
+from netwright.layers.network import initialize
+from netwright.training import checkpoint
+from netwright.training.averages import Averages
+from netwright.training.rmsprop import RMSProp
+
+
+def _trained(width=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(1, width, 3), nn.BatchNorm2d(width))
+    initialize(network, generator)
+    optimizer = RMSProp(network.parameters(), 0.1)
+    network(torch.randn(2, 1, 5, 5, generator=generator)).square().sum().backward()
+    optimizer.step()
+    return network, optimizer, Averages(network, 0.9)
+
+
+def test_weights_optimizer_averages_and_facts_come_back(tmp_path):
+    network, optimizer, averages = _trained()
+    averages.update(0)
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, network, optimizer, {"step": 3}, averages.tensors)
+    other, its_optimizer, its_averages = _trained(seed=1)
+    checkpoint.restore(path.read_bytes(), other, its_optimizer, its_averages.tensors)
+    assert checkpoint.read_facts(path) == {"step": 3}
+    states, others = (made.state_dict()["state"] for made in (optimizer, its_optimizer))
+    for one, two in (
+        (network.state_dict(), other.state_dict()),
+        (averages.tensors, its_averages.tensors),
+        *((states[index], others[index]) for index in range(4)),
+    ):
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
+    network, optimizer, _ = _trained()
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, network, optimizer, {})
+    wide, its_optimizer, _ = _trained(4)
+    before = [value.clone() for value in wide.state_dict().values()]
+    message = (
+        r"^c.safetensors is of another network: 0.weight is 3 x 1 x 3 x 3 there and 4 x 1 x 3 x 3 in this one; "
+        r"give the settings it was trained with, or remove it to train anew$"
+    )
+    with pytest.raises(NetwrightError, match=message):
+        checkpoint.restore(path.read_bytes(), wide, its_optimizer, name="c.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(before, wide.state_dict().values(), strict=True))
+
+
+def test_weights_of_another_architecture_are_refused_too(tmp_path):
+    path = tmp_path / "w.safetensors"
+    checkpoint.write_weights(path, _trained()[0])
+    with pytest.raises(
+        NetwrightError, match=r"w.safetensors is of another network: weight is missing there and 2 x 3 in"
+    ):
+        checkpoint.load_weights(path, nn.Linear(3, 2))
+    with pytest.raises(NetwrightError, match=r"1\.num_batches_tracked is a number there and missing in this one"):
+        checkpoint.load_weights(path, nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)))
