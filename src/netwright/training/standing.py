@@ -23,25 +23,36 @@ class Standing:
     Args:
         path: Of its checkpoint; None: there is none.
         seed: Of the trial, so that a checkpoint is known to be its own.
+        key: Likewise.
         progress: Of the training under way.
         done: Metrics and course of those before it.
         curve: So far.
         seconds: Wall clock of earlier workers.
         descent: What a `Descent` must know of its past.
+        ends: Where the trainings of the trial that this one continues stopped; None: unknown, this one begins anew.
     """
 
     path: Path | None
     seed: int
+    key: str = ""
     progress: Progress = Progress()
     done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     descent: dict[str, Any] = field(default_factory=dict)
+    ends: tuple[Standing | None, ...] = ()
+
+    @property
+    def start(self) -> Standing | None:
+        """What the next training goes on from: itself, or a trial that it continues; None: it begins anew."""
+        if self.progress.step:
+            return self
+        return self.ends[len(self.done)] if self.ends else None
 
     def facts(self) -> dict[str, Any]:
-        """As JSON; the path is left out."""
+        """As JSON; path and ends are left out."""
         done = [(found, astuple(trained)) for found, trained in self.done]
-        kept = {name: getattr(self, name) for name in ("seed", "curve", "seconds", "descent")}
+        kept = {name: getattr(self, name) for name in ("seed", "key", "curve", "seconds", "descent")}
         return {**kept, "progress": asdict(self.progress), "done": done}
 
     @staticmethod
@@ -49,17 +60,23 @@ class Standing:
         """Inverse of `facts`."""
         done = [(found, Trained(*trained)) for found, trained in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
-        progress = Progress(**facts["progress"])
-        return Standing(path, facts["seed"], progress, done, curve, facts["seconds"], facts.get("descent", {}))
+        progress, seconds = Progress(**facts["progress"]), facts["seconds"]
+        known = facts.get("key", ""), progress, done, curve, seconds, facts.get("descent", {})
+        return Standing(path, facts["seed"], *known)
 
     def write(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, progress: Progress, seconds: float
+        self,
+        path: Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        descent: Descent,
+        progress: Progress,
+        seconds: float,
     ) -> None:
-        """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
+        """Write a checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
         now = replace(self, progress=progress, seconds=self.seconds + seconds, descent=descent.facts())
-        assert self.path is not None
         averages = descent.averages.tensors if descent.averages else {}
         try:
-            checkpoint.write(self.path, network, optimizer, now.facts(), averages)
+            checkpoint.write(path, network, optimizer, now.facts(), averages)
         except OSError as error:
             print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
