@@ -8,6 +8,7 @@ from netwright.core.genes import Choice
 from netwright.core.records import LabeledGraph
 from netwright.layers import counting, network
 from netwright.layers.plan import AUXILIARY, PlanWriter
+from netwright.spaces.nasnet import NasnetSpace
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,13 @@ class Space:
 
     def count(self, genotype, io):
         return counting.count(self.plan(genotype, io))
+
+
+class DoubleNasnet(NasnetSpace):
+    """The NASNet space in double precision."""
+
+    def build(self, genotype, io, rng):
+        return _Double(super().build(genotype, io, rng)).double()
 
 
 class _Double(nn.Module):

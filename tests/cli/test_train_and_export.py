@@ -144,6 +144,25 @@ def test_a_published_network_trained_by_a_recipe(tmp_path, capsys):
     assert (out / "report" / "report.html").exists()
 
 
+def test_a_published_network_is_gone_on_with(tmp_path, capsys):
+    """Its settings, lists in lists among them, are known again in the run file of the folder."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        """
+        space = {ref = "nasnet", channels = 4, repeats = 1}
+        task = {ref = "digits", train_limit = 100}
+        executor = "inline"
+        [evaluator]
+        ref = "training"
+        steps = 2
+        """
+    )
+    words = ["train", "zoo:amoebanet-a", recipe, "--out", tmp_path / "run", "--no-reference"]
+    first, again = as_json(capsys, *words), as_json(capsys, *words)
+    assert first["n"] == 1
+    assert first == again
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -38,6 +38,14 @@ def make(length: int = 3, **_ignored):
     return [0] * length
 
 
+@pytest.mark.parametrize("name", refs.available("zoo"))
+def test_the_space_of_a_published_network_survives_a_run_file(name):
+    space = refs.locate("zoo", name).space
+    run = run_file.RunFile(space=refs.reference_of("space", space))
+    assert run_file.from_toml(run_file.to_toml(run)) == run
+    assert refs.load("space", run.space) == space
+
+
 @pytest.mark.parametrize(
     ("text", "name", "options"),
     [

@@ -8,6 +8,7 @@ import torch
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
+from netwright.layers.plan import AUXILIARY, PlanWriter
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
@@ -16,6 +17,7 @@ from netwright.testing.toys import ToySpace, ToyTask
 from netwright.training import checkpoint, loop, outcome
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
+from tests import regularized
 
 MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
 SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
@@ -412,6 +414,106 @@ def test_a_checkpoint_that_cannot_be_read_is_no_checkpoint(tmp_path, damage):
     assert _exact(result) == _exact(_evaluate())
 
 
+def test_a_checkpoint_that_cannot_be_read_is_said_to_be_one(tmp_path, capsys):
+    (tmp_path / "000001").mkdir()
+    (tmp_path / "000001" / "checkpoint.safetensors").write_bytes(b"{}")
+    _evaluate(context=_folder_context(tmp_path), checkpoint_minutes=60.0)
+    assert "checkpoint.safetensors cannot be read; the training begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"seed": 8}, "seed is 7, not 8"),
+        ({"key": "other"}, "key is key, not other"),
+    ],
+)
+def test_a_checkpoint_of_another_trial_is_kept_and_refused(tmp_path, other, message):
+    evaluator = Training(SPACE, TASK, steps=8, batch=25, checkpoint_minutes=1e-9)
+
+    def kill(step, metrics):
+        raise Killed
+
+    with pytest.raises(Killed):
+        evaluator.evaluate(_trial(), _folder_context(tmp_path, kill))
+    path = tmp_path / "000001" / "checkpoint.safetensors"
+    before = path.read_bytes()
+    trial = Trial(1, Proposal(other.get("genotype", GENOTYPE)), "key", other.get("seed", 7), "running")
+    with pytest.raises(
+        NetwrightError, match=rf"checkpoint.safetensors is of another training: its {message}; remove it to train anew$"
+    ):
+        evaluator.evaluate(trial, _folder_context(tmp_path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"optimizer": "rmsprop"}, "has the state of the optimizer SGD, not of RMSProp; give the settings"),
+        ({"ema": 0.9}, "has no averages of the weights, so that its training had evaluator.ema 0; give the settings"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_one_clear_sentence(tmp_path, other, message):
+    settings = {"steps": 8, "checkpoint_minutes": 1e-9}
+
+    def kill(step, metrics):
+        raise Killed
+
+    with pytest.raises(Killed):
+        _evaluate(context=_folder_context(tmp_path, kill), **settings)
+    with pytest.raises(NetwrightError, match=rf"checkpoint.safetensors {message} .*, or remove it to train anew$"):
+        _evaluate(context=_folder_context(tmp_path), **settings, **other)
+
+
+def _refuse_to_build(*args):
+    raise AssertionError("refused before anything is built")
+
+
+def test_fewer_images_than_a_batch_are_divided_before_the_first_step(monkeypatch):
+    """100 images, which are one batch of 100."""
+    assert _evaluate(batch=120, accumulate=5).failure == ""
+    monkeypatch.setattr(HierarchicalSpace, "build", _refuse_to_build)
+    message = (
+        "there are only 100 images to train on, so that they all are one batch, which cannot be divided among 3 "
+        "accumulated parts; give a batch of 99$"
+    )
+    with pytest.raises(BadReference, match=message):
+        _evaluate(batch=120, accumulate=3)
+    with pytest.raises(BadReference, match=r"among 300 accumulated parts; give fewer of them$"):
+        _evaluate(batch=600, accumulate=300)
+
+
+@dataclass(frozen=True)
+class SinglePixels(regularized.Space):
+    """Its auxiliary head normalizes single pixels, as a NASNet's does."""
+
+    def plan(self, genotype, io):
+        plan = PlanWriter(io)
+        x = plan.norm(plan.conv(plan.image, 4, 3))
+        with plan.scope(AUXILIARY):
+            plan.linear(plan.mean(plan.norm(plan.conv(x, 4, io.height, padded=False))), io.outputs)
+        plan.linear(plan.mean(x), io.outputs)
+        return plan.plan()
+
+
+def _evaluate_single_pixels(**settings):
+    evaluator = Training(SinglePixels(), TASK, steps=2, lr=0.01, **settings)
+    return evaluator.evaluate(Trial(1, Proposal((0,)), "key", 7, "running"), _context())
+
+
+def test_a_part_of_one_image_is_refused_where_it_has_no_statistics():
+    message = (
+        "a batch of 4 images has 1 in each of 4 accumulated parts, and batch normalization of single pixels, as in "
+        "this network, needs 2; give a batch of at least 8$"
+    )
+    with pytest.raises(BadReference, match=message):
+        _evaluate_single_pixels(batch=4, accumulate=4, auxiliary=0.4)
+    with pytest.raises(BadReference, match=r"^a batch has 1 image, and batch normalization of single pixels"):
+        _evaluate_single_pixels(batch=1, auxiliary=0.4)
+    assert not _evaluate_single_pixels(batch=8, accumulate=4, auxiliary=0.4).failure
+    assert not _evaluate_single_pixels(batch=4, accumulate=4).failure, "a head that is not run needs nothing"
+
+
 def test_a_full_disk_stops_no_training(tmp_path, monkeypatch, capsys):
     def full(path, data):
         raise OSError(28, "No space left on device")
@@ -445,5 +547,9 @@ def test_memory_is_estimated_from_the_plan():
     settings = {"batch": 1000, "accumulate": 10}
     assert Training(SPACE, TASK, **settings).memory_mb(GENOTYPE) < large
     two = Training(SPACE, TASK, processes=2, **settings).memory_mb(GENOTYPE)
-    assert two - Training(SPACE, TASK, **settings).memory_mb(GENOTYPE) == pytest.approx(PROCESS_MB)
+    weights = 4 * SPACE.count(GENOTYPE, TASK.io).params / 1e6
+    one = Training(SPACE, TASK, **settings).memory_mb(GENOTYPE)
+    assert two - one == pytest.approx(PROCESS_MB + 3 * weights), "each has weights, gradients, momentum"
+    averaged = Training(SPACE, TASK, optimizer="rmsprop", ema=0.9, **settings).memory_mb(GENOTYPE)
+    assert averaged - one == pytest.approx(2 * weights), "and a mean of squares and an average"
     assert Training(Watched(), TASK).memory_mb(GENOTYPE) == Training(SPACE, TASK).memory_mb(GENOTYPE)

@@ -54,6 +54,20 @@ def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(before, wide.state_dict().values(), strict=True))
 
 
+def test_a_checkpoint_of_another_recipe_is_one_clear_sentence(tmp_path):
+    network, optimizer, _ = _trained()
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, network, optimizer, {})
+    other, its_optimizer, its_averages = _trained(seed=1)
+    before = [value.clone() for value in other.state_dict().values()]
+    plain = torch.optim.SGD(other.parameters(), 0.1)
+    with pytest.raises(NetwrightError, match=r"^c.safetensors has no averages of the weights, so that"):
+        checkpoint.restore(path.read_bytes(), other, its_optimizer, its_averages.tensors, "c.safetensors")
+    with pytest.raises(NetwrightError, match=r"^c.safetensors has the state of the optimizer RMSProp, not of SGD; "):
+        checkpoint.restore(path.read_bytes(), other, plain, name="c.safetensors")
+    assert all(torch.equal(a, b) for a, b in zip(before, other.state_dict().values(), strict=True))
+
+
 def test_weights_of_another_architecture_are_refused_too(tmp_path):
     path = tmp_path / "w.safetensors"
     checkpoint.write_weights(path, _trained()[0])

@@ -102,14 +102,17 @@ def revise(kind: str, instance: Any, options: Mapping[str, Any]) -> Any:
 
 
 def reference_of(kind: str, instance: Any) -> Reference:
-    """The reference that makes a dataclass plug-in anew: its path, and the options that differ from their defaults."""
+    """The reference that makes a dataclass plug-in anew: its path, and the options that differ from their defaults.
+
+    Options are as a run file gives them back: lists for tuples.
+    """
     plugin = type(instance)
     folder = f"netwright.{FOLDERS[kind]}."
     is_own = plugin.__module__.startswith(folder)
     name = plugin.__module__.removeprefix(folder) if is_own else f"{plugin.__module__}:{plugin.__qualname__}"
     listed = {option: getattr(instance, option) for option in options_of(plugin, without=WIRED)}
     defaults = {option: parameter.default for option, parameter in options_of(plugin).items()}
-    return Reference(name, {option: value for option, value in listed.items() if value != defaults[option]})
+    return Reference(name, {option: _as_lists(value) for option, value in listed.items() if value != defaults[option]})
 
 
 def locate(kind: str, name: str) -> Any:

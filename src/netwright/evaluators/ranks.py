@@ -28,6 +28,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from itertools import count
 from subprocess import Popen
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -41,7 +42,6 @@ from netwright.training import parallel
 from netwright.training.parallel import ALONE, Team
 
 MEETING = "NETWRIGHT_MEETING"  # tells the worker of a run under torchrun where the other processes wait
-HOST = "127.0.0.1"
 WAIT = timedelta(days=365)  # of processes under torchrun, for the next training
 LEAVE_SECONDS = 30.0
 
@@ -62,21 +62,25 @@ class Meeting:
     """Where processes meet.
 
     Args:
-        host: Of the store.
-        port: Likewise.
         size: How many processes there are, over all machines.
         local: How many on this machine.
+        path: Of the store, where it is a file, which this machine's processes meet at: no port is open for them.
+        host: Of the store, where it is not.
+        port: Likewise.
         attempt: Counted by torchrun, so that what a failed attempt left at its store is not met again.
     """
 
-    host: str
-    port: int
     size: int
     local: int
+    path: str = ""
+    host: str = ""
+    port: int = 0
     attempt: int = 0
 
     def store(self, *, is_master: bool = False) -> dist.Store:
-        """The store of the meeting; it lives in the process of the master."""
+        """The store of the meeting; where it is no file, it lives in the process of the master."""
+        if self.path:
+            return dist.FileStore(self.path)
         store = dist.TCPStore(self.host, self.port, is_master=is_master, wait_for_workers=False, timeout=WAIT)
         return dist.PrefixStore(f"netwright{self.attempt}", store)
 
@@ -106,21 +110,21 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
         with _meet(meeting.store(), meeting, text, device) as team:
             yield team
         return
-    master = dist.TCPStore(HOST, 0, is_master=True, wait_for_workers=False)
-    meeting = Meeting(HOST, master.port, processes, processes)
-    helpers = [_start(meeting, rank) for rank in range(1, processes)]
-    store = meeting.store()
-    try:
-        _await(store, helpers)
-        with _meet(store, meeting, text, device) as team, _blaming(helpers):
-            yield team
-        dismiss(store)
-        for helper in helpers:
-            helper.wait(LEAVE_SECONDS)
-    finally:
-        for helper in helpers:
-            helper.kill()
-            helper.wait()
+    with TemporaryDirectory(prefix="netwright-") as folder:  # which only this user may enter
+        meeting = Meeting(processes, processes, path=os.path.join(folder, "store"))
+        store = meeting.store()
+        helpers = [_start(meeting, rank) for rank in range(1, processes)]
+        try:
+            _await(store, helpers)
+            with _meet(store, meeting, text, device) as team, _blaming(helpers):
+                yield team
+            dismiss(store)
+            for helper in helpers:
+                helper.wait(LEAVE_SECONDS)
+        finally:
+            for helper in helpers:
+                helper.kill()
+                helper.wait()
 
 
 def dismiss(store: dist.Store) -> None:
@@ -167,9 +171,8 @@ def _launched(words: list[str]) -> int:
         raise WorkerError(f"{missing[0]} is not set; start this module with torchrun, or set {', '.join(names)}")
     rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    meeting = Meeting(
-        os.environ["MASTER_ADDR"], port, size, local, int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    )
+    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    meeting = Meeting(size, local, host=os.environ["MASTER_ADDR"], port=port, attempt=attempt)
     has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps one itself
     store = meeting.store(is_master=rank == 0 and not has_store)
     if rank > 0:

@@ -19,7 +19,7 @@ from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Spl
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.evaluators import ranks
 from netwright.layers import counting
-from netwright.layers.plan import HasPlan
+from netwright.layers.plan import AUXILIARY, HasPlan
 from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -103,6 +103,7 @@ class Training(Recipe):
         """
         start = time.perf_counter()
         device = self.device_of(context.worker_index * self.processes)
+        self._check(trial)
         counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
         state = self._state(trial, context)
@@ -160,15 +161,18 @@ class Training(Recipe):
         return torch.device("cpu")
 
     def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the processes, the network and one batch's activations.
+        """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
+        the activations of one part of a batch.
 
         None: the space has no layer plans to count.
         """
         space = unwrap(self.space, HasPlan)
         if space is None:
             return None
-        activations = counting.training_bytes(space.plan(genotype, self.task.io), self.batch // self.accumulate)
-        return memory.PROCESS_MB * self.processes + activations / 1e6
+        plan, part = space.plan(genotype, self.task.io), self.batch // self.accumulate
+        # the processes share the batch; each has all weights
+        needed = counting.training_bytes(plan, part, self.copies * self.processes)
+        return memory.PROCESS_MB * self.processes + needed / 1e6
 
     def _train(
         self, trial: Trial, state: Standing, device: torch.device, team: Team, threads: int, context: Context | None
@@ -194,7 +198,6 @@ class Training(Recipe):
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         space = of_seed(self.space, trial.seed)
-        self._check_places(space, trial.proposal.genotype)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network: nn.Module = space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
@@ -281,12 +284,24 @@ class Training(Recipe):
             files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
-    def _check_places(self, space: SearchSpace, genotype: Genotype) -> None:
-        """Raise MissingCapability for drop path or dropout that the network has no place for."""
-        planned = unwrap(space, HasPlan)
-        if self.regularization is None or planned is None:
+    def _check(self, trial: Trial) -> None:
+        """Before anything is started, refuse what cannot be trained.
+
+        Raises:
+            BadReference: The images cannot be divided as asked.
+            MissingCapability: The network has no place for drop path or dropout.
+        """
+        space = unwrap(of_seed(self.space, trial.seed), HasPlan)
+        plan = space.plan(trial.proposal.genotype, self.task.io) if space else ()
+        single = any(
+            layer.op == "norm" and layer.height * layer.width == 1 and (self.auxiliary or layer.scope != AUXILIARY)
+            for layer in plan
+        )
+        examples = self.task.examples(self._trained_on)
+        parallel.check_divides(self.batch, self.processes, self.accumulate, examples=examples, needs_two=single)
+        if self.regularization is None or space is None:
             return
-        places = {layer.op for layer in planned.plan(genotype, self.task.io)}
+        places = {layer.op for layer in plan}
         for option, off, op in (("drop_path_keep", 1.0, "drop_path"), ("dropout", 0.0, "dropout")):
             if getattr(self, option) != off and op not in places:
                 raise MissingCapability(
@@ -295,11 +310,8 @@ class Training(Recipe):
                 )
 
     def _state(self, trial: Trial, context: Context) -> Standing:
-        """Where the trial stands: at the beginning, or where a worker that is gone has left it."""
-        path = context.folder / CHECKPOINT if self.checkpoint_minutes else None
-        facts = checkpoint.read_facts(path) if path else None
-        is_own = facts is not None and facts["seed"] == trial.seed
-        state = Standing.of(path, facts) if facts and is_own else Standing(path, trial.seed, trial.key)
+        """Where the trial stands, and where one that it continues stopped."""
+        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
             state.ends = promotion.ends(trial, folder, self.repeats, self._lengths(trial.proposal.budget)[0])

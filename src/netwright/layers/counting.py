@@ -34,15 +34,15 @@ def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
     return Counts(params, multiply_adds)
 
 
-def training_bytes(plan: Plan, batch: int) -> int:
+def training_bytes(plan: Plan, batch: int, copies: int = 3) -> int:
     """About the memory of a training step in single precision, without the process around it.
 
     Every output is kept for the backward pass, but those of ReLU, which work in place, and of what only multiplies by
-    what was drawn; half as much again passes by on the way back (1.3 to 1.7 times was measured); weights, gradients and
-    momentum are three times the parameters.
+    what was drawn; half as much again passes by on the way back (1.3 to 1.7 times was measured). `copies` is how
+    often there is something of the size of the weights: by default these, gradients and momentum.
     """
     outputs = sum(layer.channels * layer.height * layer.width for layer in plan if layer.op not in FREE)
-    return 4 * (3 * batch * outputs // 2 + 3 * count(plan, auxiliary=True).params)
+    return 4 * (3 * batch * outputs // 2 + copies * count(plan, auxiliary=True).params)
 
 
 def _weights(plan: Plan, layer: Layer) -> int:

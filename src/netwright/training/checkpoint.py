@@ -18,6 +18,8 @@ from netwright.core.errors import NetwrightError
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
 
+_MEND = "give the settings it was trained with, or remove it to train anew"
+
 
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write parameters and buffers under their names."""
@@ -51,7 +53,8 @@ def write(
     tensors |= {f"average.{name}": value for name, value in averages.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    files.write(path, safetensors.torch.save(_storable(tensors), {"facts": json.dumps(facts)}))
+    metadata = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__}
+    files.write(path, safetensors.torch.save(_storable(tensors), metadata))
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
@@ -81,11 +84,19 @@ def restore(
         name: Of the file, for the message.
 
     Raises:
-        NetwrightError: It is the checkpoint of another network.
+        NetwrightError: It is the checkpoint of another network, of another optimizer or without averages. Nothing is
+            changed then.
     """
     tensors = safetensors.torch.load(data)
     weights, kept = _part(tensors, "network."), _part(tensors, "average.")
     _refuse_other(weights, network.state_dict(), name)
+    if not averages.keys() <= kept.keys():
+        raise NetwrightError(
+            f"{name} has no averages of the weights, so that its training had evaluator.ema 0; {_MEND}"
+        )
+    written, wanted = _metadata(data).get("optimizer"), type(optimizer).__name__
+    if written not in (wanted, None):  # None: written before this was noted
+        raise NetwrightError(f"{name} has the state of the optimizer {written}, not of {wanted}; {_MEND}")
     network.load_state_dict(weights)
     for entry, value in averages.items():
         value.copy_(kept[entry])
@@ -106,9 +117,14 @@ def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], nam
         here, there = (_shape(tensors.get(entry)) for tensors in (wanted, found))
         if here != there:
             raise NetwrightError(
-                f"{name} is of another network: {entry} is {there} there and {here} in this one; give the settings it "
-                f"was trained with, or remove it to train anew"
+                f"{name} is of another network: {entry} is {there} there and {here} in this one; {_MEND}"
             )
+
+
+def _metadata(data: bytes) -> dict[str, str]:
+    """Of a file in safetensors' form: its header is JSON, behind its length in 8 bytes."""
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
 
 
 def _shape(tensor: Tensor | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from netwright.core.protocols import Split, Task
 from netwright.core.records import IO
+from netwright.training.ahead import ahead
 from netwright.training.descent import Descent, to_device
 from netwright.training.parallel import ALONE, Team
 
@@ -116,20 +118,22 @@ def train(
         begun = time.perf_counter()
         done = start.batches if epoch == start.epoch else 0
         total = torch.full((), start.total if done else 0.0, device=device)
-        batches = team.batches(task, split, batch, rng_of_epoch(epoch), accumulate)
-        for inputs, targets, size in islice(batches, done, None):
-            if step == steps:
-                break
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor(step)
-            total += descent(inputs, targets, step, size)
-            step, images, done = step + 1, images + size, done + 1
-            if step % LOOK_EVERY == 0 or step == steps:
-                loss_so_far = _check_finite(total, step, optimizer) / done
-                if not team.agree(on_look(step, loss_so_far)):
-                    raise Stopped(f"stopped at step {step}")
-            if is_due(step):
-                save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
+        batches = islice(team.batches(task, split, batch, rng_of_epoch(epoch), accumulate), done, None)
+        # on the CPU, a thread would take from the training what it gives
+        with nullcontext(batches) if device.type == "cpu" else ahead(batches) as coming:
+            for inputs, targets, size in coming:
+                if step == steps:
+                    break
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * factor(step)
+                total += descent(inputs, targets, step, size)
+                step, images, done = step + 1, images + size, done + 1
+                if step % LOOK_EVERY == 0 or step == steps:
+                    loss_so_far = _check_finite(total, step, optimizer) / done
+                    if not team.agree(on_look(step, loss_so_far)):
+                        raise Stopped(f"stopped at step {step}")
+                if is_due(step):
+                    save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
         if not done:
             raise ValueError(f"the split {split!r} gave no batch of {batch} examples; give a smaller batch")
         loss_of_pass = _check_finite(total, step, optimizer) / done

@@ -152,15 +152,43 @@ def _has_idle(outputs: nn.Module, inputs: Tensor) -> bool:
     return any(gradient is None for gradient in gradients)
 
 
-def check_divides(batch: int, processes: int, accumulate: int) -> None:
-    """Raise BadReference unless the batch can be divided evenly among processes and accumulated parts."""
+def check_divides(
+    batch: int, processes: int, accumulate: int, *, examples: int | None = None, needs_two: bool = False
+) -> None:
+    """Refuse a batch that cannot be worked through as asked.
+
+    Args:
+        batch: Images per step.
+        processes: Among which each accumulated part is divided.
+        accumulate: How many parts there are.
+        examples: Images to train on, which are the batch where they are fewer; None: enough.
+        needs_two: Whether batch normalization fails for a single image, over all processes.
+
+    Raises:
+        BadReference: The batch cannot be divided evenly, or a part has one image where it needs two.
+    """
     parts = processes * accumulate
-    if batch % parts == 0:
+    whole = batch if examples is None else min(batch, examples)
+    if whole % parts == 0:
+        if needs_two and whole == accumulate:  # and so one process
+            found = "a batch has 1 image"
+            if accumulate > 1:
+                found = f"a batch of {accumulate} images has 1 in each of {accumulate} accumulated parts"
+            raise BadReference(
+                f"{found}, and batch normalization of single pixels, as in this network, needs 2; give a batch of at "
+                f"least {2 * accumulate}"
+            )
         return
     into = f"{processes} processes" if processes > 1 else ""
     into += " times " if processes > 1 and accumulate > 1 else ""
     into += f"{accumulate} accumulated parts" if accumulate > 1 else ""
-    raise BadReference(f"a batch of {batch} images cannot be divided among {into}; give a multiple of {parts}")
+    if whole == batch:
+        raise BadReference(f"a batch of {batch} images cannot be divided among {into}; give a multiple of {parts}")
+    mend = f"a batch of {whole - whole % parts}" if whole > parts else "fewer of them"
+    raise BadReference(
+        f"there are only {whole} images to train on, so that they all are one batch, which cannot be divided among "
+        f"{into}; give {mend}"
+    )
 
 
 @contextmanager

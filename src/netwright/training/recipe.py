@@ -99,6 +99,12 @@ class Recipe:
             return None
         return Regularization(self.drop_path_keep, self.drop_path_version, self.dropout)
 
+    @property
+    def copies(self) -> int:
+        """How often training holds something of the size of the weights: these, gradients, momenta, averages."""
+        states = 2 if self.optimizer == "rmsprop" else int(self.momentum > 0)
+        return 2 + states + (self.ema > 0)
+
 
 def optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
     """The recipe's optimizer over the network's parameters, at the initial learning rate."""

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from netwright.core.errors import NetwrightError
+from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -60,9 +62,40 @@ class Standing:
         """Inverse of `facts`."""
         done = [(found, Trained(*trained)) for found, trained in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
-        progress, seconds = Progress(**facts["progress"]), facts["seconds"]
-        known = facts.get("key", ""), progress, done, curve, seconds, facts.get("descent", {})
-        return Standing(path, facts["seed"], *known)
+        progress = Progress(**facts["progress"])
+        return Standing(
+            path,
+            facts["seed"],
+            facts["key"],
+            progress,
+            done,
+            curve,
+            facts["seconds"],
+            facts["descent"],
+        )
+
+    @staticmethod
+    def at(path: Path | None, trial: Trial) -> Standing:
+        """Where the trial stands: at the beginning, or where a worker that is gone has left it.
+
+        A checkpoint that cannot be read is said to be one, and the training begins anew.
+
+        Raises:
+            NetwrightError: The checkpoint is that of another trial.
+        """
+        beginning = Standing(path, trial.seed, trial.key)
+        facts = checkpoint.read_facts(path) if path else None
+        if facts is None:
+            if path and path.exists():
+                print(f"{path} cannot be read; the training begins anew", file=sys.stderr, flush=True)
+            return beginning
+        for name in ("seed", "key"):
+            found, own = facts.get(name), getattr(beginning, name)
+            if found != own:
+                raise NetwrightError(
+                    f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
+                )
+        return Standing.of(path, facts)
 
     def write(
         self,
