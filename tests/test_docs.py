@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from netwright.cli.main import main
+from netwright.core import refs
 from tests import tiny_data
 
 ROOT = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ def test_links_lead_somewhere(page):
 
 def test_recipes_and_plug_ins_are_listed():
     """Every plug-in has its line in the documents, every make target its place."""
-    for folder, page in (("spaces", "spaces"), ("strategies", "strategies"), ("tasks", "tasks")):
+    for kind, page in (("space", "spaces"), ("strategy", "strategies"), ("task", "tasks")):
         text = (ROOT / "docs" / f"{page}.md").read_text()
-        for path in (ROOT / "src" / "netwright" / folder).glob("[a-z]*.py"):
-            assert f"`{path.stem}`" in text, f"docs/{page}.md has no line for {path.stem}"
+        for name in refs.available(kind):
+            assert f"`{name}`" in text, f"docs/{page}.md has no line for {name}"

@@ -15,8 +15,9 @@ from netwright.testing.tasks import check_task
 
 
 def _plugins(kind):
-    found = {refs.locate(kind, name): name for name in refs.available(kind)}  # one that has two names is checked once
-    return [pytest.param(plugin, id=name) for plugin, name in found.items()]
+    plugins = {name: refs.locate(kind, name) for name in refs.available(kind)}
+    once = {id(plugin): name for name, plugin in plugins.items()}  # one that has two names is checked once
+    return [pytest.param(plugins[name], id=name) for name in once.values()]
 
 
 @pytest.mark.parametrize("plugin", _plugins("space"))

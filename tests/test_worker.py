@@ -91,3 +91,21 @@ def test_folders_are_made_when_asked_for_and_removed_unless_kept(tmp_path):
     assert len(context.pool()) == 2
     with pytest.raises(RuntimeError, match="this search has no folder"):
         _ = WorkerContext(store, None, 1).folder
+
+
+@pytest.mark.parametrize(("failure", "left"), [("", ["000003"]), ("error", [])])
+def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path, failure, left):
+    class Leaves:
+        def evaluate(self, trial, context):
+            (context.folder / "state").touch()
+            assert trial.proposal.continues is None or context.checkpoint_of(trial.proposal.continues)
+            return Result({"x": 1.0}, failure=failure if trial.id == 3 else "")
+
+        def leaves_state(self, trial):
+            return trial.proposal.budget < 9
+
+    store = MemoryStore()
+    for budget, continues, there in ((1, None, ["000001"]), (3, 1, ["000002"]), (5, 2, left)):
+        store.add(Proposal((0,), budget=budget, continues=continues), "key", 1)
+        run_once(store, Leaves(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+        assert [folder.name for folder in tmp_path.iterdir()] == there

@@ -23,7 +23,7 @@ from rich.console import Console
 from netwright import full_training, run_folder, session, trainings
 from netwright.core import files, objectives, refs, run_file, seeds
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.protocols import Executor, KeepsTime, StatesSeconds, Store
+from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
@@ -178,6 +178,7 @@ class Run:
         published: str | None = None,
         epochs: int | None = None,
         repeats: int | None = None,
+        networks: int | None = None,
         reference: bool = True,
         changes: Changes | None = None,
     ) -> list[Final]:
@@ -190,6 +191,7 @@ class Run:
             published: Instead: an entry of the zoo.
             epochs: Of each training.
             repeats: Trainings of each network, from different seeds.
+            networks: Instead, where a genotype is a generator: so many of its networks are drawn and trained once.
             reference: Train also a plain residual network of similar size, to compare with.
             changes: Options by part, as in {"space": {"channels": 64}}.
 
@@ -202,7 +204,7 @@ class Run:
         """
         if sum(given is not None for given in (trial, top, published)) > 1:
             raise BadRunFile("of --trial, --top and zoo:NAME more than one is given; give one of them")
-        for name, value in (("--top", top), ("--repeats", repeats), ("--epochs", epochs)):
+        for name, value in (("--top", top), ("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
             if value is not None and value < 1:
                 raise BadRunFile(f"{name} is {value}; it must be at least 1")
         asked = {section: dict(options) for section, options in (changes or {}).items()}
@@ -210,6 +212,10 @@ class Run:
             raise BadRunFile(f"a training has no part {min(unknown)!r} to change; there are {', '.join(TRAINED)}")
         if epochs is not None:
             asked.setdefault("evaluator", {})["epochs"] = epochs
+        if networks is not None:
+            if repeats is not None or unwrap(refs.load("space", self.settings.space), Generates) is None:
+                raise BadRunFile("--networks goes with a space of generators, such as hnag, and without --repeats")
+            repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
             asked.setdefault("final", {})["repeats"] = repeats
         settings = self.settings

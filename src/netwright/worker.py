@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netwright.core.protocols import Evaluator, Store
+from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
@@ -63,7 +63,16 @@ class WorkerContext:
 
     def _folder_of(self, trial_id: int) -> Path:
         assert self.trials_folder is not None
-        return self.trials_folder / f"{trial_id:06d}"
+        return _folder_of(self.trials_folder, trial_id)
+
+
+def remove_folder(trials_folder: Path, trial_id: int) -> None:
+    """Remove what a trial has written; nothing where it has written nothing."""
+    shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
+
+
+def _folder_of(trials_folder: Path, trial_id: int) -> Path:
+    return trials_folder / f"{trial_id:06d}"
 
 
 def run_once(
@@ -76,7 +85,7 @@ def run_once(
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
 
-    `keep` leaves the trial's folder; otherwise it is removed once the result is in the table.
+    `keep` leaves all folders; otherwise `clear` removes what nobody needs once the result is in the table.
     """
     trial = store.claim(name)
     if trial is None:
@@ -85,8 +94,16 @@ def run_once(
     result = evaluate(evaluator, trial, lent)
     store.finish(trial.id, result)
     if not keep and lent.trials_folder is not None:
-        shutil.rmtree(lent.trials_folder / f"{trial.id:06d}", ignore_errors=True)
+        clear(lent.trials_folder, trial, result, evaluator)
     return result
+
+
+def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:
+    """Remove a finished trial's folder, unless another may go on from it, and that of the trial it went on from."""
+    leaves_state = isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
+    for trial_id in (None if leaves_state else trial.id, trial.proposal.continues):
+        if trial_id is not None:
+            remove_folder(trials_folder, trial_id)
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:

@@ -60,6 +60,24 @@ def test_show_takes_any_genotype(capsys):
     assert facts["genes"] == genes
 
 
+def test_show_draws_networks_of_one_generator(capsys, tmp_path):
+    words = ("--genes", "[3, 2, 0.5, 3, 0.5, 3, 2, 0.5]", "--networks", "2", "--out", tmp_path)
+    code, out, _ = run(capsys, "show", "--space", "hnag", *words)
+    assert code == 0
+    assert "networks.svg" in out
+    assert (tmp_path / "networks.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = run(capsys, "show", "zoo:hierarchical", "--networks", "2", "--out", tmp_path)
+    assert code == 2
+    assert "--networks needs a space of generators" in err
+
+
+@pytest.mark.parametrize("words", [(), ("hnag", "--space", "hnag")])
+def test_show_takes_one_target(capsys, words):
+    code, _, err = run(capsys, "show", *words)
+    assert code == 2
+    assert "give either TARGET or --space" in err
+
+
 def test_search_status_report_show_on_one_folder(capsys, tmp_path):
     folder = tmp_path / "run"
     found = as_json(capsys, "search", *TOY, "--out", folder)

@@ -9,6 +9,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 
 from netwright import run_folder
 from netwright.cli.main import main
@@ -285,6 +286,23 @@ def test_a_training_that_failed_says_why_and_what_to_do(searched, capsys):
     assert "1 of 1 trainings failed: the loss is" in out
     assert "to train again" in out
     assert run(capsys, "report", searched)[0] == 0
+
+
+def test_several_networks_of_one_generator_are_trained(capsys, tmp_path):
+    small = ["--evaluator.steps", "1", "--executor", "inline", "--task", "digits(train_limit=100)"]
+    space = ["--space", "hnag(limit=9000,n_top=(5,5),k_top=(2,2),n_mid=(1,1),n_bottom=(3,3))", "--strategy", "random"]
+    assert run(capsys, "search", *space, *small, "--trials", "1", "--out", tmp_path / "run")[0] == 0
+    train = ["train", tmp_path / "run", "--evaluator.steps", "1", "--no-reference"]
+    found = as_json(capsys, *train, "--networks", "3")
+    assert found["n"] == 3 and found["test_accuracy_sd"] > 0
+    drawn = list((tmp_path / "run").glob("train-*/trials/*/weights.safetensors"))
+    assert len({tuple(safetensors.torch.load_file(path)) for path in drawn}) == 3, "three wirings"
+    assert "without --repeats" in refused(capsys, *train, "--networks", "3", "--repeats", "2")
+    assert "--networks is 0; it must be at least 1" in refused(capsys, *train, "--networks", "0")
+
+
+def test_a_network_that_is_no_generator_is_not_drawn_several_times(searched, capsys):
+    assert "goes with a space of generators" in refused(capsys, "train", searched, "--networks", "2")
 
 
 @pytest.mark.parametrize("value", ["0", "abc", "2.5"])

@@ -16,7 +16,7 @@ import torch
 from netwright import run_folder
 from netwright.core import refs, run_file
 from netwright.core.errors import BadReference, WorkerError
-from netwright.core.records import Proposal, Result
+from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.stores.memory import MemoryStore
@@ -92,6 +92,24 @@ def test_two_processes_do_what_one_does(tmp_path, options, is_double):
     assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-5)
     assert other["test_loss"] == pytest.approx(one["test_loss"], rel=1e-5)
     assert not psutil.Process().children(recursive=True)
+
+
+def test_two_processes_go_on_from_the_trial_that_is_continued(tmp_path):
+    """And both begin anew where that one has left nothing."""
+    options = {**FANCY, "horizon": 50, "processes": 2, "repeats": 2}
+    for folder, first in (("parts", 20), ("whole", None)):
+        evaluator, _, store = _trial(tmp_path / folder, options)
+        trials_folder = tmp_path / folder / "trials"
+        for trial_id, budget, continues in ((1, first, None), (2, 50, 1)):
+            trial = Trial(trial_id, Proposal((0,), budget=budget, continues=continues), "k", 7, "running")
+            if budget:
+                result = evaluator.evaluate(trial, WorkerContext(store, trials_folder, trial_id, 1))
+        store.close()
+        assert result.metrics["carried_steps"] == (first or 0)
+    one, other = (
+        (tmp_path / name / "trials" / "000002" / checkpoint.WEIGHTS).read_bytes() for name in ("parts", "whole")
+    )
+    assert one == other
 
 
 def test_two_processes_do_what_one_does_with_an_amoebanet(tmp_path):

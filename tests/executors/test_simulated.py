@@ -371,6 +371,25 @@ def test_trial_folders_are_cleared_unless_they_are_kept(tmp_path):
         assert sorted(path.name for path in (tmp_path / "trials").iterdir()) == left
 
 
+def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path):
+    @dataclass
+    class Leaving:
+        def evaluate(self, trial, context):
+            (context.folder / "file").write_text("x")
+            return Result({"valid_accuracy": 1.0}, seconds=1.0)
+
+        def leaves_state(self, trial):
+            return trial.proposal.budget < 2
+
+    store = MemoryStore()
+    executor = Simulated(Leaving())
+    executor.start(Job(store, tmp_path))
+    for number, (continues, left) in enumerate([(None, ["000001"]), (1, [])], start=1):
+        store.add(Proposal((0,), budget=number, continues=continues), "0", 0)
+        executor.poll(0.0)
+        assert [path.name for path in (tmp_path / "trials").iterdir()] == left
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

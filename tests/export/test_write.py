@@ -12,12 +12,14 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from netwright.core import refs, run_file
+from netwright.core import refs, run_file, seeds
 from netwright.core.errors import ExportError, InvalidGenotype, MissingCapability
 from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
 from netwright.export import programs, standalone
 from netwright.export.load import load
-from netwright.export.write import write
+from netwright.export.write import TrainedModel, write
+from netwright.training import loop
 
 FILES = {
     "README.md",
@@ -314,3 +316,25 @@ def test_without_its_libraries_onnx_is_refused_at_once(exported, tmp_path, monke
     with pytest.raises(MissingCapability, match=r'pip install "netwright\[onnx\]"'):
         write(tmp_path / "out", exported.model, onnx=True, say=pytest.fail)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_network_of_a_generator_is_exported_with_the_seed_that_draws_it(tmp_path):
+    """Merges of one number, of several, and means are in it."""
+    genotype, seed = (5, 4, 0.5, 2, 0.5, 4, 2, 0.5), 11
+    options = {"limit": 20_000}
+    run = RunFile(space=Reference("hnag", options), evaluator=Reference("training", {"epochs": 1, "split": "test"}))
+    space, task = refs.load("space", Reference("hnag", {**options, "seed": seed})), refs.load("task", run.task)
+    net = space.build(genotype, task.io, seeds.rng_for(4, seeds.BUILD)).to(memory_format=torch.channels_last)
+    for inputs, _ in task.batches("train", 500, None):
+        net.train()(inputs)
+    metrics = {f"test_{name}": v for name, v in loop.measure(net, task, "test", torch.channels_last).items()}
+    path = tmp_path / "weights.safetensors"
+    safetensors.torch.save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    model = TrainedModel("trial 1", run, genotype, path, metrics, seed, "netwright train runs/x")
+    out = write(tmp_path / "out", model, say=lambda _: None)
+    facts = json.loads((out / "architecture.json").read_text())
+    assert facts["space"] == {"ref": "hnag", "limit": 20_000, "seed": seed}
+    assert facts["params"] == space.count(genotype, task.io).params
+    images = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(load(out)(images), net.eval().to(memory_format=torch.contiguous_format)(images))

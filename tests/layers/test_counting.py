@@ -13,6 +13,14 @@ def test_counts_by_hand():
     assert counting.count(writer.plan()) == Counts(216 + 16 + 600 + 250, (216 + 600) * 13 * 16 + 240)
 
 
+def test_biases_and_learned_numbers_are_counted():
+    writer = PlanWriter(IO(3, 4, 4, 10))
+    x = writer.conv(0, 8, 3, bias=True)
+    y = writer.weighted_sum((x, x, x))
+    writer.gate(writer.average((x, y)), y)
+    assert counting.count(writer.plan()) == Counts(216 + 8 + 3 + 1, 216 * 16)
+
+
 def test_a_plan_of_nothing_costs_nothing():
     writer = PlanWriter(IO(3, 25, 31, 10))
     writer.mean(writer.add((writer.relu(0), writer.max_pool(0, 3))))

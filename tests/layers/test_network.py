@@ -184,6 +184,17 @@ def test_layers_of_a_scope_are_named_within_it():
     assert names == ["cell1.conv_1.weight", *norm, "linear_2.weight", "linear_2.bias"]
 
 
+def test_the_global_mean_keeps_the_layout_in_its_gradient():
+    generator = torch.Generator().manual_seed(0)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        x = torch.randn(2, 3, 4, 5, generator=generator).contiguous(memory_format=layout).requires_grad_()
+        found = network._global_mean(x)
+        assert torch.equal(found, x.mean((2, 3)))
+        [gradient] = torch.autograd.grad(found.square().sum(), x)
+        assert gradient.is_contiguous(memory_format=layout)
+        torch.testing.assert_close(gradient, (2 * found / 20)[..., None, None].expand_as(x))
+
+
 def test_an_unknown_operation_is_named():
     plan = (Layer("input", "input", (), 1, 1, 1), Layer("fold", "cell.fold_1", (0,), 1, 1, 1))
     with pytest.raises(ValueError, match=r"layer cell\.fold_1 has the unknown operation 'fold'"):

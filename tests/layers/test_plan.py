@@ -64,6 +64,16 @@ def test_of_one_input_concatenation_and_sum_are_that_input(writer):
     assert writer.concat([x]) == writer.add([x]) == x
 
 
+def test_merges_of_learned_numbers_are_layers_of_their_own_and_means_are_not(writer):
+    x, other = writer.conv(0, 4, bias=True), writer.conv(0, 4)
+    assert [layer.bias for layer in writer.plan()[1:]] == [True, False]
+    assert writer.average([x]) == x
+    assert writer.average([x, other]) == writer.average((x, other))
+    assert writer.weighted_sum([x]) != x  # one input has a number too
+    assert writer.weighted_sum([x, other]) != writer.weighted_sum([x, other])
+    assert writer.gate(x, other) != writer.gate(x, other)
+
+
 def test_names_are_unique_and_say_where_a_layer_stands(writer):
     with writer.scope("cell1"):
         with writer.scope("1to2"):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,7 +18,9 @@ from netwright.layers import network, source
 from netwright.layers.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
+from netwright.spaces.hnag import HnagSpace
 from netwright.spaces.residual import ResidualSpace
+from netwright.spaces.rnag import RnagSpace
 from netwright.zoo.hierarchical import plugin as published
 
 TINY = IO(2, 5, 4, 3)
@@ -93,6 +96,27 @@ def test_the_text_is_clean_and_formatted(seed, tmp_path):
     _check(space.plan(dense, TINY), text)
 
 
+@pytest.mark.parametrize("searched", ["wiring", "operations", "stages"])
+def test_hierarchical_random_networks_have_the_same_source(searched, tmp_path):
+    space = HnagSpace((3, 5), n_mid=(1, 2), n_bottom=(3, 5), searched=searched, limit=30_000)
+    for seed in range(4):
+        space = replace(space, seed=seed, bias=seed > 0)
+        plan = space.plan(space.sample(seeds.rng_for(seed, seeds.ASK)), TINY)
+        text = source.classes(plan)
+        _check(plan, text)
+    assert "class WeightedSum(nn.Module):" in text or searched == "operations"
+    _ruff(text, tmp_path)
+
+
+@pytest.mark.parametrize("regime", ["small", "regular"])
+def test_flat_random_networks_have_the_same_source(regime, tmp_path):
+    space = RnagSpace((5, 12), regime=regime, channels=2)
+    plan = space.plan(space.sample(seeds.rng_for(0, seeds.ASK)), IO(2, 41, 45, 3))
+    text = source.classes(plan)
+    _check(plan, text)
+    _ruff(text, tmp_path)
+
+
 def test_the_published_cell_is_one_short_file(tmp_path):
     plan = published.space.plan(published.genotype, published.io)
     text = source.classes(plan)
@@ -114,7 +138,7 @@ def test_long_lines_are_wrapped(tmp_path):
         total = writer.add([writer.relu(branch) for branch in branches])
     writer.linear(writer.mean(total), 3)
     text = source.classes(writer.plan())
-    assert "torch.stack(\n" in text
+    assert "add_37 = (\n            relu_25\n            + relu_26\n" in text
     _ruff(text, tmp_path)
 
 

@@ -5,6 +5,7 @@ from netwright.core.records import LabeledGraph
 from netwright.report import drawing
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
+from netwright.spaces.hnag import HnagSpace
 from netwright.zoo.hierarchical import plugin as published
 
 LEAF = LabeledGraph("leaf", ("in", "out"), ((0, 1, "conv"),))
@@ -78,6 +79,34 @@ def test_smallest_graphs_are_drawn(graph):
     figure = drawing.draw(graph)
     figure.draw_without_rendering()
     assert graph.name in texts(figure)
+
+
+def test_networks_of_one_generator_stand_side_by_side_and_do_not_overlap():
+    space, genotype = HnagSpace(), (4, 2, 0.5, 2, 0.5, 3, 2, 0.5)
+    graphs = [space.seeded(seed).graph(genotype) for seed in range(3)]
+    figure = drawing.draw_beside(graphs, ["a", "b", "c"])
+    figure.draw_without_rendering()
+    found = texts(figure)
+    assert {"a", "b", "c"} <= set(found)
+    assert found.count("cell 1") == 2 * 3  # as a node and as a title
+    assert "conv 3x3" not in found  # two levels only
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_all_three_levels_are_drawn_and_edges_without_labels_have_no_text():
+    found = texts(drawing.draw(HnagSpace().graph((3, 2, 0.5, 3, 0.5, 3, 2, 0.5))))
+    assert found.count("conv 3x3") == 3  # all wirings of 3 nodes are equal
+    assert found.count("wiring 1") == 1 + 9
+    assert found.count("cell 2") == 2
+    assert "" not in found
+
+
+def test_of_very_many_graphs_the_first_are_drawn():
+    graph = HnagSpace().graph((10, 4, 0.5, 10, 0.5, 10, 4, 0.5))
+    panels = drawing.arrange(graph)
+    assert len(panels) == drawing.MOST
+    assert panels[0].graph.name == f"network (the first 60 of {1 + 10 + 100} graphs)"
 
 
 def test_saving_twice_gives_the_same_files(tmp_path):

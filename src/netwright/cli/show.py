@@ -10,7 +10,7 @@ import typer
 
 from netwright.cli import options
 from netwright.core import run_file
-from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.records import IO, Genotype, LabeledGraph
 
 DEFAULT_IO = IO(3, 32, 32, 10)
@@ -18,15 +18,20 @@ DEFAULT_IO = IO(3, 32, 32, 10)
 
 def show(
     context: typer.Context,
-    target: str = typer.Argument(..., help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
+    target: str = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
+    named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
     trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
     genes: str = typer.Option(None, help="The genotype as a JSON array."),
     io: str = typer.Option(None, help="Shape and outputs, as 3x32x32:10."),
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
     out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
+    networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
+    if (target is None) == (named is None):
+        raise BadRunFile("give either TARGET or --space: zoo:NAME, the folder of a run, or a space such as hnag")
+    target = target or named
     changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
     if skeleton is not None:
         changes["skeleton"] = skeleton
@@ -42,6 +47,8 @@ def show(
     counts = space.count(genotype, shape)
     key, graph = space.key(genotype), space.graph(genotype)
     drawn = _draw(graph, out) if out else []
+    if networks is not None:
+        drawn += _draw_networks(space, genotype, networks, out)
     if as_json:
         facts = {
             "params": counts.params,
@@ -84,6 +91,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
     from netwright import run_folder
     from netwright.core import objectives, refs
+    from netwright.core.protocols import of_seed
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
@@ -100,6 +108,7 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
     io = store.recall("io")
     store.close()
     space = refs.load("space", run_file.override(run, "space", changes).space)
+    space = space if "seed" in changes else of_seed(space, found.seed)
     return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO
 
 
@@ -109,6 +118,20 @@ def _draw(graph: LabeledGraph, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     drawing.save(drawing.draw(graph), out / "cell")
     return [out / "cell.svg", out / "cell.png"]
+
+
+def _draw_networks(space: Any, genotype: Genotype, networks: int, out: Path | None) -> list[Path]:
+    """The networks of seeds 0, 1, ... of a generator."""
+    from netwright.core.protocols import Generates
+    from netwright.report import drawing
+
+    if not isinstance(space, Generates):
+        raise MissingCapability("--networks needs a space of generators, such as hnag; of this one a genotype is one")
+    if out is None or networks < 1:
+        raise BadRunFile(f"--networks {networks} needs a number of at least 1, and --out FOLDER to draw into")
+    graphs = [space.seeded(seed).graph(genotype) for seed in range(networks)]
+    drawing.save(drawing.draw_beside(graphs, [f"seed {seed}" for seed in range(networks)]), out / "networks")
+    return [out / "networks.svg", out / "networks.png"]
 
 
 def _lines(graph: LabeledGraph) -> list[str]:

@@ -23,6 +23,7 @@ def train(
     top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
     epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
     repeats: int = typer.Option(None, help="Trainings of each network from different seeds."),
+    networks: int = typer.Option(None, help="Of a generator: draw and train so many of its networks."),
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
     reference: bool = typer.Option(True, help="Train also a plain residual network of similar size, to compare with."),
     task: str = typer.Option(None, help="Of a zoo entry: the task to train on."),
@@ -68,6 +69,7 @@ def train(
                 published=published,
                 epochs=epochs,
                 repeats=repeats,
+                networks=networks,
                 reference=reference,
                 changes=changes,
             )

@@ -74,6 +74,18 @@ class HasTrivial(Protocol):
 
 
 @runtime_checkable
+class Generates(Protocol):
+    """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
+
+    Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
+    generators. A trial's network is the one that the trial's seed draws.
+    """
+
+    def seeded(self, seed: int) -> SearchSpace:
+        """The same space with another seed, from 0 to 2**63 - 1."""
+
+
+@runtime_checkable
 class Symmetric(Protocol):
     """Capability of a space: one network has several genotypes, and one can be turned into another."""
 
@@ -149,6 +161,14 @@ class StatesSeconds(Protocol):
     @property
     def states_seconds(self) -> bool:
         """Whether it does."""
+
+
+@runtime_checkable
+class LeavesState(Protocol):
+    """Capability of an evaluator: a trial may leave, in its folder, what a trial that continues it goes on from."""
+
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether this trial does; its folder then stays until one that continues it has finished."""
 
 
 class Task(Protocol):
@@ -317,6 +337,13 @@ class Observer(Protocol):
 
     def tick(self) -> None:
         """The loop went round once more."""
+
+
+def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
+    """The space as a trial with this seed has it; a space that draws nothing is as it is."""
+    generator = unwrap(space, Generates)
+    found: SearchSpace = generator.seeded(seed) if generator else space
+    return found
 
 
 def unwrap(value: Any, capability: type) -> Any:

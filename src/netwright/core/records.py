@@ -144,7 +144,7 @@ class LabeledGraph:
     Args:
         name: Title of the drawing.
         nodes: Node labels; an edge names nodes by their position here.
-        edges: (source, destination, label) with source < destination.
+        edges: (source, destination, label) with source < destination; the label is "" where nodes do the work.
         parts: What labels stand for, when they are graphs themselves: motifs, stages.
     """
 

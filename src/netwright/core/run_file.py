@@ -61,7 +61,7 @@ class RunFile:
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
         threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
-        keep: Trial folders that stay after a trial has finished.
+        keep: Trial folders that stay after a trial has finished; "none": those alone that a promotion may go on from.
     """
 
     space: Reference = Reference("hierarchical")

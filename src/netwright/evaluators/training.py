@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import files, seeds
-from netwright.core.errors import BadReference, MissingCapability
-from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, unwrap
+from netwright.core.errors import BadReference, MissingCapability, NetwrightError
+from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.evaluators import ranks
 from netwright.layers import counting
 from netwright.layers.plan import AUXILIARY, HasPlan
-from netwright.training import checkpoint, loop, memory, outcome, parallel, recipe
+from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
@@ -51,6 +51,10 @@ class Training(Recipe):
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
         processes: How many processes of this machine share each batch; `evaluators.ranks` says how more machines do.
+        horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
+            and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
+            ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
+            and a promotion trains anew.
     """
 
     space: SearchSpace
@@ -65,12 +69,13 @@ class Training(Recipe):
     checkpoint_minutes: float = 0.0
     save: bool = False
     processes: int = 1
+    horizon: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.epochs is not None and self.steps is not None:
             raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "repeats", "processes"):
+        for name in ("epochs", "steps", "repeats", "processes", "horizon"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
@@ -98,11 +103,12 @@ class Training(Recipe):
         """
         start = time.perf_counter()
         device = self.device_of(context.worker_index * self.processes)
-        self._check(trial.proposal.genotype)
-        counts = self.space.count(trial.proposal.genotype, self.task.io)
+        self._check(trial)
+        counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
-        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
-        job = {"trial": asdict(trial), "state": state.facts(), "threads": context.threads}
+        state = self._state(trial, context)
+        ends = [end and end.facts() for end in state.ends]
+        job = {"trial": asdict(trial), "state": state.facts(), "ends": ends, "threads": context.threads}
         try:
             with ranks.gathered(self.processes, device, job, context) as team:
                 self._train(trial, state, device, team, context.threads, context)
@@ -125,15 +131,26 @@ class Training(Recipe):
             "images_per_second": sum(t.images for _, t in state.done) / sum(t.seconds for _, t in state.done),
             "peak_memory_mb": memory.peak_mb(device),
         }
-        return Result(metrics, tuple(state.curve), seconds)
+        if not state.ends:
+            return Result(metrics, tuple(state.curve), seconds)
+        metrics["carried_steps"] = min(end.progress.step if end else 0 for end in state.ends)
+        message = "" if metrics["carried_steps"] else self._why_anew(trial)
+        return Result(metrics, tuple(state.curve), seconds, message=message)
+
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether the trial's training stops before its schedule does."""
+        budget = trial.proposal.budget
+        return self.horizon is not None and budget is not None and budget < self.horizon
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
         """The part of a process that is not the first of its team: its share of every batch, and no measurements."""
         proposal = job["trial"]["proposal"]
         proposal = Proposal(**{**proposal, "genotype": tuple(proposal["genotype"])})
         trial = Trial(**{**job["trial"], "proposal": proposal})
+        ends = tuple(facts and Standing.of(None, facts) for facts in job["ends"])
+        state = replace(Standing.of(None, job["state"]), ends=ends)
         with suppress(loop.Diverged, loop.Stopped):  # the first process says so
-            self._train(trial, Standing.of(None, job["state"]), team.device, team, job["threads"], None)
+            self._train(trial, state, team.device, team, job["threads"], None)
 
     def device_of(self, index: int) -> torch.device:
         """What process `index` of this machine works on."""
@@ -180,19 +197,22 @@ class Training(Recipe):
         """
         repeat, start = len(state.done), time.monotonic()
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        space = of_seed(self.space, trial.seed)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network: nn.Module = self.space.build(trial.proposal.genotype, self.task.io, rng)
+        network: nn.Module = space.build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
         optimizer = recipe.optimizer(self, network)
-        per_epoch = max(1, self.task.examples(self._trained) // self.batch)
-        steps = self._steps(trial.proposal.budget, per_epoch)
+        per_epoch = self._steps_of_epoch()
+        steps, span = self._lengths(trial.proposal.budget)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
-        descent = Descent(network, self.task, optimizer, self, steps=steps, memory_format=layout, seed=masks, team=team)
-        if state.progress.step:
-            data = team.hand_out(state.path.read_bytes() if state.path else b"")
+        descent = Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
+        before = state.start
+        if before:
+            data = team.hand_out(before.path.read_bytes() if before.path else b"")
             averages = descent.averages.tensors if descent.averages else {}
-            checkpoint.restore(data, network, optimizer, averages, str(state.path))
-            descent.restore(state.descent)
+            checkpoint.restore(data, network, optimizer, averages, str(before.path))
+            descent.restore(before.descent)
+            state.curve = before.curve if repeat == 0 else state.curve
         due, told = start + 60 * self.checkpoint_minutes, start
 
         def report(step: int, metrics: Mapping[str, float]) -> bool:
@@ -214,28 +234,35 @@ class Training(Recipe):
                 network.train()
             return report(step, {"train_loss": train_loss})
 
+        def is_overdue() -> bool:
+            return state.path is not None and time.monotonic() >= due
+
         def save(progress: Progress) -> None:
             nonlocal due
-            due = time.monotonic() + 60 * self.checkpoint_minutes
-            state.write(network, optimizer, descent, progress, time.monotonic() - start)
-            report(progress.step, {})
+            seconds = time.monotonic() - start
+            if context and progress.step == steps < span:
+                state.write(promotion.end_of(context.folder, repeat), network, optimizer, descent, progress, seconds)
+            if state.path and is_overdue():
+                due = time.monotonic() + 60 * self.checkpoint_minutes
+                state.write(state.path, network, optimizer, descent, progress, seconds)
+                report(progress.step, {})
 
         trained = loop.train(
             network,
             self.task,
             optimizer,
-            split=self._trained,
+            split=self._trained_on,
             steps=steps,
             batch=self.batch,
-            factor=lambda step: recipe.rate_factor(self, step, steps, per_epoch),
+            factor=lambda step: recipe.rate_factor(self, step, span, per_epoch),
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             on_epoch=on_epoch,
             descent=descent,
             team=team,
             accumulate=self.accumulate,
             on_look=on_look,
-            start=state.progress,
-            is_due=lambda: state.path is not None and time.monotonic() >= due,
+            start=before.progress if before else Progress(),
+            is_due=lambda step: is_overdue() or (context is not None and step == steps < span),
             save=save,
         )
         if context is None:
@@ -257,25 +284,20 @@ class Training(Recipe):
             files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
-    @property
-    def _trained(self) -> Split:
-        """What is trained on."""
-        return "train" if self.split == "valid" else "train+valid"
-
-    def _check(self, genotype: Genotype) -> None:
+    def _check(self, trial: Trial) -> None:
         """Before anything is started, refuse what cannot be trained.
 
         Raises:
             BadReference: The images cannot be divided as asked.
             MissingCapability: The network has no place for drop path or dropout.
         """
-        space = unwrap(self.space, HasPlan)
-        plan = space.plan(genotype, self.task.io) if space else ()
+        space = unwrap(of_seed(self.space, trial.seed), HasPlan)
+        plan = space.plan(trial.proposal.genotype, self.task.io) if space else ()
         single = any(
             layer.op == "norm" and layer.height * layer.width == 1 and (self.auxiliary or layer.scope != AUXILIARY)
             for layer in plan
         )
-        examples = self.task.examples(self._trained)
+        examples = self.task.examples(self._trained_on)
         parallel.check_divides(self.batch, self.processes, self.accumulate, examples=examples, needs_two=single)
         if self.regularization is None or space is None:
             return
@@ -287,13 +309,42 @@ class Training(Recipe):
                     f"set it to {off:g}"
                 )
 
-    def _steps(self, budget: int | None, per_epoch: int) -> int:
+    def _state(self, trial: Trial, context: Context) -> Standing:
+        """Where the trial stands, and where one that it continues stopped."""
+        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
+        if trial.proposal.continues is not None:
+            folder = context.checkpoint_of(trial.proposal.continues)
+            state.ends = promotion.ends(trial, folder, self.repeats, self._lengths(trial.proposal.budget)[0])
+        return state
+
+    def _why_anew(self, trial: Trial) -> str:
+        """Of a promotion that had nothing to go on from."""
+        remedy = "" if self.horizon else "; for promotions to go on, give evaluator.horizon the largest budget"
+        return f"trained anew: trial {trial.proposal.continues} left no checkpoint{remedy}"
+
+    @property
+    def _trained_on(self) -> Split:
+        return "train" if self.split == "valid" else "train+valid"
+
+    def _steps_of_epoch(self) -> int:
+        return max(1, self.task.examples(self._trained_on) // self.batch)
+
+    def _lengths(self, budget: int | None) -> tuple[int, int]:
+        """Steps to train, and steps that the schedule spans."""
         if budget is not None and budget < 1:
             raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
-        if self.steps is not None:
-            return budget or self.steps
-        epochs = budget or self.epochs
-        return epochs * per_epoch if epochs else DEFAULT_STEPS
+        unit = 1 if self.steps else self._steps_of_epoch()
+        if budget is None:
+            steps = self.steps or (self.epochs * unit if self.epochs else DEFAULT_STEPS)
+            return steps, steps
+        if self.horizon is None:
+            return budget * unit, budget * unit
+        if budget > self.horizon:
+            raise NetwrightError(
+                f"the proposal's budget is {budget}, beyond evaluator.horizon, {self.horizon}; "
+                "give horizon the largest budget of the strategy"
+            )
+        return budget * unit, self.horizon * unit
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:

@@ -12,7 +12,6 @@ Durations are log-normal around their mean. `synchronous` is what asynchronous e
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -48,7 +47,7 @@ class _Running(NamedTuple):
     end: float
     number: int  # of equal ends the one started first comes first
     worker: int
-    trial_id: int
+    trial: Trial
     result: Result | None  # None: it will be lost
 
 
@@ -197,7 +196,7 @@ class Simulated:
             result = Result(failure="error", message=SIMULATED_FAILURE)
         end = self._now + duration
         finished = None if is_lost else replace(result, seconds=duration)
-        heappush(self._running, _Running(end, len(self.spells), number, trial.id, finished))
+        heappush(self._running, _Running(end, len(self.spells), number, trial, finished))
         self.spells.append(Spell(number, trial.id, self._now, end, is_lost))
 
     def _advance(self) -> None:
@@ -207,11 +206,11 @@ class Simulated:
         self._now = self.elapsed_seconds = run.end
         heappush(self._free, run.worker)
         if run.result is None:
-            self._losses[run.trial_id] = self._losses.get(run.trial_id, 0) + 1
+            self._losses[run.trial.id] = self._losses.get(run.trial.id, 0) + 1
             self._job.store.requeue(0.0, _name(run.worker))
         else:
-            self._job.store.finish(run.trial_id, run.result)
-        self._clear(run.trial_id)
+            self._job.store.finish(run.trial.id, run.result)
+        self._clear(run.trial, run.result)
         if not self.synchronous:
             self._claim()
 
@@ -225,10 +224,15 @@ class Simulated:
         for number in range(self.workers):
             self._job.store.beat(_name(number))
 
-    def _clear(self, trial_id: int) -> None:
+    def _clear(self, trial: Trial, result: Result | None) -> None:
         assert self._job is not None
-        if self._job.folder is not None and not self._job.keep:
-            shutil.rmtree(self._job.folder / "trials" / f"{trial_id:06d}", ignore_errors=True)
+        if self._job.folder is None or self._job.keep:
+            return
+        trials_folder = self._job.folder / "trials"
+        if result is None:
+            worker.remove_folder(trials_folder, trial.id)
+        else:
+            worker.clear(trials_folder, trial, result, self.evaluator)
 
     def _context(self, trial: Trial, number: int) -> worker.WorkerContext:
         assert self._job is not None

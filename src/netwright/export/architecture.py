@@ -152,10 +152,12 @@ def _shape(layer: Layer, inputs: Sequence[Shape]) -> Shape:
     if layer.op == "input":
         return (layer.channels, layer.height, layer.width)
     first = inputs[0]
-    if layer.op in ("concat", "add"):
-        if len(inputs) < 2 or any(shape[layer.op == "concat" :] != first[layer.op == "concat" :] for shape in inputs):
+    if layer.op in ("concat", "add", "weighted_sum", "average", "gate"):
+        if (len(inputs) < 2 and layer.op != "weighted_sum") or (layer.op == "gate" and len(inputs) > 2):
+            raise ValueError(f"{layer.op} has {len(inputs)} inputs")
+        if any(shape[layer.op == "concat" :] != first[layer.op == "concat" :] for shape in inputs):
             raise ValueError(f"{layer.op} has inputs of different shapes")
-        return first if layer.op == "add" else (sum(shape[0] for shape in inputs), *first[1:])
+        return first if layer.op != "concat" else (sum(shape[0] for shape in inputs), *first[1:])
     if len(inputs) > 1:
         raise ValueError(f"{layer.op} has more than one input")
     if layer.op == "relu":

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from torch.export import ExportedProgram
 
 from netwright.core import refs, run_file
 from netwright.core.errors import ExportError, MissingCapability
-from netwright.core.protocols import ClassifiesImages, SearchSpace
+from netwright.core.protocols import ClassifiesImages, Generates, SearchSpace
 from netwright.core.records import Genotype, Preprocessing
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -89,6 +89,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
     out = Path(os.path.realpath(out))
     _refuse_foreign(out)
     to_onnx = _onnx_library() if onnx else None
+    model = _with_drawing(model)
     parts = _parts(model)
     draft = out.with_name(f".{out.name}.{os.getpid()}.new")
     try:
@@ -114,6 +115,13 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return out
+
+
+def _with_drawing(model: TrainedModel) -> TrainedModel:
+    """Of a space of generators, the setting that draws this very network."""
+    if not isinstance(refs.load("space", model.run.space), Generates):
+        return model
+    return replace(model, run=run_file.override(model.run, "space", {"seed": model.seed}))
 
 
 def _parts(model: TrainedModel) -> _Parts:

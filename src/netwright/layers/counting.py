@@ -17,10 +17,15 @@ def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
     """
     params = multiply_adds = 0
     for layer in plan:
-        if layer.op not in ("norm", "conv", "linear") or (layer.scope == AUXILIARY and not auxiliary):
+        if layer.scope == AUXILIARY and not auxiliary:
             continue
         if layer.op == "norm":
             params += 2 * layer.channels
+        elif layer.op == "weighted_sum":
+            params += len(layer.inputs)
+        elif layer.op == "gate":
+            params += 1
+        if layer.op not in ("conv", "linear"):
             continue
         weights = _weights(plan, layer)
         has_bias = not layer.without_bias if layer.op == "linear" else layer.bias

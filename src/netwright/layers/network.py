@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netwright.layers import torch_rng
+from netwright.layers.merging import Gate, WeightedSum, average, total
 from netwright.layers.plan import AUXILIARY, RANDOM, Layer, Plan
 
 # operations whose output may be the very memory of their input, which ReLU must not overwrite
@@ -208,6 +209,12 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 layer.bias.zero_()
 
 
+def _global_mean(x: Tensor) -> Tensor:
+    """Means over height and width; where channels are last, so they are in the gradient."""
+    is_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return x.permute(0, 2, 3, 1).mean((1, 2)) if is_last else x.mean((2, 3))
+
+
 def _operation(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., Tensor]:
     """What computes the layer from its inputs: a module where it has parameters, a function where not."""
     entering = plan[layer.inputs[0]].channels
@@ -234,9 +241,15 @@ def _operation(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., 
     if layer.op == "concat":
         return lambda *inputs: torch.cat(inputs, 1)
     if layer.op == "add":
-        return torch.add if len(layer.inputs) == 2 else lambda *inputs: torch.stack(inputs).sum(0)
+        return total
     if layer.op == "mean":
-        return lambda x: x.mean((2, 3))
+        return _global_mean
+    if layer.op == "weighted_sum":
+        return WeightedSum(len(layer.inputs))
+    if layer.op == "average":
+        return average
+    if layer.op == "gate":
+        return Gate()
     raise ValueError(f"layer {layer.name} has the unknown operation {layer.op!r}")
 
 

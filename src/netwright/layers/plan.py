@@ -30,9 +30,12 @@ Op = Literal[
     "linear",
     "drop_path",
     "dropout",
+    "weighted_sum",
+    "average",
+    "gate",
 ]
 WITHOUT_STATE = frozenset(
-    {"relu", "max_pool", "avg_pool", "min_pool", "halve", "odd_pixels", "zero", "concat", "add", "mean"}
+    {"relu", "max_pool", "avg_pool", "min_pool", "halve", "odd_pixels", "zero", "concat", "add", "mean", "average"}
 )
 RANDOM = frozenset({"drop_path", "dropout"})  # identity but in a regularized training step
 AUXILIARY = "auxiliary"  # outermost scope of what only helps in training: a second classifier, fed from the middle
@@ -47,8 +50,8 @@ class Layer:
     Args:
         op: `mean` is global average pooling; `norm` is batch normalization with scale and shift; `halve` is the mean of
             blocks of 2 x 2; `odd_pixels` is the pixels of odd row and column, counted from 0, and zeros where an odd
-            side has none left; `zero` is its input times 0; `drop_path` drops whole samples of a branch, `dropout`
-            single numbers, both in training only.
+            side has none left; `zero` is its input times 0; `average` is the mean of several inputs; `drop_path` drops
+            whole samples of a branch, `dropout` single numbers, both in training only.
         name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
         inputs: Positions of earlier layers in the plan; layer 0 is the image.
         channels: Of the output.
@@ -241,6 +244,18 @@ class PlanWriter:
     def add(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape; of one input, that input."""
         return inputs[0] if len(inputs) == 1 else self._append("add", tuple(inputs), self.channels(inputs[0]))
+
+    def weighted_sum(self, inputs: Sequence[int]) -> int:
+        """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
+        return self._append("weighted_sum", tuple(inputs), self.channels(inputs[0]))
+
+    def average(self, inputs: Sequence[int]) -> int:
+        """Mean of inputs of equal shape; of one input, that input."""
+        return inputs[0] if len(inputs) == 1 else self._append("average", tuple(inputs), self.channels(inputs[0]))
+
+    def gate(self, x: int, mask: int) -> int:
+        """`x` times the sum of `mask`, scaled to [0, 1] within each image, and the logistic of a learned number."""
+        return self._append("gate", (x, mask), self.channels(x))
 
     def mean(self, x: int) -> int:
         """Global average pooling: (B, C, H, W) to (B, C)."""

@@ -20,8 +20,34 @@ from netwright.layers.plan import Layer, Plan, deployed
 
 WIDTH = 120  # of a line
 INDENT = " " * 8  # within a method
-RESERVED = frozenset({"Model", "Tensor", "F", "Path"})  # names that a module with the classes has already
-WITH_WEIGHTS = frozenset({"conv", "norm", "linear"})
+# names that a module with the classes has already
+RESERVED = frozenset({"Model", "Tensor", "F", "Path", "WeightedSum", "Gate"})
+WITH_WEIGHTS = frozenset({"conv", "norm", "linear", "weighted_sum", "gate"})
+MERGES = {
+    "weighted_sum": '''class WeightedSum(nn.Module):
+    """Sum of inputs of equal shape, each times the logistic of a learned number."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(inputs))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        weights = torch.sigmoid(self.weight)
+        total = inputs[0] * weights[0]
+        for n, x in enumerate(inputs[1:], start=1):
+            total = torch.addcmul(total, x, weights[n])
+        return total''',
+    "gate": '''class Gate(nn.Module):
+    """An input times the sum of a mask, scaled to [0, 1] within each image, and the logistic of a learned number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        low, high = mask.amin((1, 2, 3), keepdim=True), mask.amax((1, 2, 3), keepdim=True)
+        return x * (torch.sigmoid(self.weight) + (mask - low) / (high - low).clamp(min=1e-12))''',
+}
 
 
 @dataclass(frozen=True)
@@ -93,7 +119,8 @@ def classes(plan: Plan) -> str:
     parts = _parts(plan, live)
     made = list(_classes(plan, parts))
     texts = [_class_text(plan, each, live) for each in made]
-    return "\n\n\n".join([*texts, _model_text(plan, parts, made, live)]) + "\n"
+    merges = [text for op, text in MERGES.items() if any(layer.op == op for layer in plan)]
+    return "\n\n\n".join([*merges, *texts, _model_text(plan, parts, made, live)]) + "\n"
 
 
 def _live(plan: Plan) -> set[int]:
@@ -187,6 +214,10 @@ def _module(layers: Sequence[Layer], entering: tuple[int, ...], numbers: _Number
         return f"nn.BatchNorm2d({leaving})"
     if layers[0].op == "linear":
         return f"nn.Linear({numbers.of_channels(entering)}, {leaving}{', bias=False' * layers[0].without_bias})"
+    if layers[0].op == "weighted_sum":
+        return f"WeightedSum({len(layers[0].inputs)})"
+    if layers[0].op == "gate":
+        return "Gate()"
     first = layers[0]
     stride = _pair([numbers.of_stride(tuple(layer.strides[side] for layer in layers)) for side in (0, 1)])
     padding = _pair([str(first.dilation * (side // 2) if first.padded else 0) for side in first.window])
@@ -272,8 +303,10 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     """The lines that compute a layer: one, unless it is too long."""
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
     target, comment = names[position], f"  # {_shape(plan, position)}"
-    if layer.op in ("concat", "add"):
-        return _joined(target, layer.op, inputs, comment)
+    if layer.op == "concat":
+        return _joined(target, inputs, comment)
+    if layer.op in ("add", "average"):
+        return _summed(target, inputs, comment, is_mean=layer.op == "average")
     call = {
         "relu": f"F.relu({inputs[0]})",
         "max_pool": _pooling(layer, "F.max_pool2d", inputs[0]),
@@ -283,7 +316,7 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
         "odd_pixels": "F.pad({0}[:, :, 1::2, 1::2], (0, {0}.shape[3] % 2, 0, {0}.shape[2] % 2))".format(inputs[0]),
         "zero": f"{inputs[0]} * 0.0",
         "mean": f"{inputs[0]}.mean((2, 3))",
-    }.get(layer.op, f"self.{layer.short_name}({inputs[0]})")
+    }.get(layer.op, f"self.{layer.short_name}({', '.join(inputs)})")
     if (
         layer.padded and not layer.zeros and layer.kernel == 2 and layer.stride == 1
     ):  # of a pooling, that had one window too many
@@ -305,17 +338,24 @@ def _pooling(layer: Layer, function: str, x: str) -> str:
     return f"{function}({window}, padding={layer.kernel // 2}{more})"
 
 
-def _joined(target: str, op: str, inputs: Sequence[str], comment: str) -> list[str]:
-    """Concatenation or sum, one input a line where they are too many for one."""
-    before, after = ("torch.cat(", ", 1)") if op == "concat" else ("torch.stack(", ").sum(0)")
-    line = f"{INDENT}{target} = {before}({', '.join(inputs)}){after}{comment}"
-    short = f"{INDENT}{target} = {' + '.join(inputs)}{comment}"
-    line = short if op == "add" and len(inputs) == 2 and len(short) <= WIDTH else line
+def _joined(target: str, inputs: Sequence[str], comment: str) -> list[str]:
+    """Concatenation, one input a line where they are too many for one."""
+    line = f"{INDENT}{target} = torch.cat(({', '.join(inputs)}), 1){comment}"
     if len(line) <= WIDTH:
         return [line]
-    lines = [f"{target} = {before}", "    (", *(f"        {name}," for name in inputs)]
-    lines += ["    ),", "    1,", f"){comment}"] if op == "concat" else ["    )", f"{after}{comment}"]
+    lines = [f"{target} = torch.cat(", "    (", *(f"        {name}," for name in inputs)]
+    lines += ["    ),", "    1,", f"){comment}"]
     return [f"{INDENT}{line}" for line in lines]
+
+
+def _summed(target: str, inputs: Sequence[str], comment: str, is_mean: bool) -> list[str]:
+    """A sum or mean, one input a line where they are too many for one."""
+    sum_, after = " + ".join(inputs), f" / {len(inputs)}" * is_mean
+    line = f"{INDENT}{target} = {f'({sum_})' if is_mean else sum_}{after}{comment}"
+    if len(line) <= WIDTH:
+        return [line]
+    terms = [f"    {'+ ' * bool(n)}{name}" for n, name in enumerate(inputs)]
+    return [f"{INDENT}{row}" for row in (f"{target} = (", *terms, f"){after}{comment}")]
 
 
 def _statement(target: str, call: str, comment: str = "") -> list[str]:

@@ -7,7 +7,7 @@ the nine colors the line style changes. The figure grows with its content, so th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -37,6 +37,7 @@ SPACE = 0.14  # between panels
 SAMPLE = 0.28  # of a part's line beside its title
 BEND = 0.05  # radius of a lane's corners
 LINE_WIDTH = 1.3
+MOST = 60  # graphs in one drawing; a page is read no further
 WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's
 
 
@@ -46,6 +47,9 @@ class Ink:
 
     color: str
     style: str | tuple[int, tuple[float, ...]]
+
+
+PLAIN = Ink("#666666", "solid")  # of an edge without a label
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,10 @@ def draw(graph: LabeledGraph) -> Figure:
     Raises:
         ValueError: An edge that leads nowhere or backwards.
     """
-    panels = arrange(graph)
+    return _figure(arrange(graph))
+
+
+def _figure(panels: Sequence[Panel]) -> Figure:
     width = max(panel.left + panel.width for panel in panels) + MARGIN
     height = max(panel.top + panel.height for panel in panels) + MARGIN
     figure = Figure(figsize=(width, height), facecolor="white")
@@ -85,15 +92,44 @@ def draw(graph: LabeledGraph) -> Figure:
     return figure
 
 
+def draw_beside(graphs: Sequence[LabeledGraph], titles: Sequence[str], levels: int = 2) -> Figure:
+    """Draw several architectures side by side, to compare how they are wired.
+
+    Args:
+        graphs: One column each.
+        titles: What stands over each column in place of the graph's name.
+        levels: Of each: the graph, its parts, their parts; equal ones are drawn once.
+
+    Raises:
+        ValueError: As `draw`.
+    """
+    panels: list[Panel] = []
+    left = MARGIN
+    for graph, title in zip(graphs, titles, strict=True):
+        listed = [replace(graph, name=title), *_levels(graph, levels)[1:]]
+        sized = [(each, layout(each)) for each in listed]
+        sizes = [_panel_size(each, placed) for each, placed in sized]
+        width, top = max(width for width, _ in sizes), MARGIN
+        for (each, placed), (_, height) in zip(sized, sizes, strict=True):
+            panels.append(Panel(each, placed, left, top, width, height))
+            top += height + SPACE
+        left += width + SPACE
+    return _figure(panels)
+
+
 def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
-    """Places for the graph, on top, and for all graphs within it, in rows of equal columns below."""
-    sized = [(each, layout(each)) for each in _levels(graph)]
+    """Places for the graph, on top, and for the graphs within it, up to MOST in all, in rows of equal columns below."""
+    listed = _levels(graph)
+    if len(listed) > MOST:
+        name = f"{graph.name} (the first {MOST} of {len(listed)} graphs)"
+        listed = [replace(graph, name=name), *listed[1:MOST]]
+    sized = [(each, layout(each)) for each in listed]
     sizes = [_panel_size(each, placed) for each, placed in sized]
     full = max(WIDE if len(sized) > 1 else 0.0, *(width for width, _ in sizes))
     column = max((width for width, _ in sizes[1:]), default=full)
     columns = max(1, min(len(sizes) - 1, int((full + SPACE) / (column + SPACE))))
     across = max(sizes[0][0], columns * (column + SPACE) - SPACE)
-    panels = [Panel(graph, sized[0][1], MARGIN, MARGIN, across, sizes[0][1])]
+    panels = [Panel(*sized[0], MARGIN, MARGIN, across, sizes[0][1])]
     width = (across + SPACE) / columns - SPACE
     top = MARGIN + sizes[0][1] + SPACE
     for first in range(1, len(sized), columns):
@@ -109,7 +145,8 @@ def assign_inks(graphs: Iterable[LabeledGraph]) -> dict[str, Ink]:
     """Color and line style of each edge label: names of parts last, so that operations get the solid lines."""
     listed = list(graphs)
     parts = {part.name for graph in listed for part in graph.parts}
-    labels = dict.fromkeys(label for graph in listed for _, _, label in graph.edges)
+    labels = dict.fromkeys(label for graph in listed for _, _, label in graph.edges if label)
+    labels |= {node: None for graph in listed for node in graph.nodes if node in parts}  # where nodes do the work
     ordered = sorted(labels, key=lambda label: (label in parts, len(label) if label in parts else 0, label))
     return {
         label: Ink(PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)])
@@ -117,11 +154,12 @@ def assign_inks(graphs: Iterable[LabeledGraph]) -> dict[str, Ink]:
     }
 
 
-def _levels(graph: LabeledGraph) -> list[LabeledGraph]:
-    """The graph, its parts, their parts, and so on; equal ones once."""
+def _levels(graph: LabeledGraph, levels: int = -1) -> list[LabeledGraph]:
+    """The graph, its parts, their parts, and so on, to so many levels (-1: all); equal ones once."""
     found: dict[LabeledGraph, None] = {}
     level = [graph]
-    while level:
+    while level and levels:
+        levels -= 1
         found.update(dict.fromkeys(level))
         level = [part for each in level for part in each.parts if part not in found]
     return list(found)
@@ -146,10 +184,11 @@ def _draw_panel(axes: Axes, panel: Panel, inks: Mapping[str, Ink]) -> None:
     origin = panel.left + (panel.width - bounds.right) / 2, panel.top + TITLE_HEIGHT + MARGIN / 2 + bounds.top
     # far lanes first: where lines cross, the nearer lane runs on top
     for wire in sorted(panel.layout.wires, key=lambda wire: -wire.lane):
-        _draw_wire(axes, wire, origin, inks[wire.edge[2]])
+        _draw_wire(axes, wire, origin, inks.get(wire.edge[2], PLAIN))
     for box, text in zip(panel.layout.nodes, panel.graph.nodes, strict=True):
         x, y = origin[0] + box.left, origin[1] - box.top
-        _box(axes, x, y, box.right - box.left, box.top - box.bottom, color=INK, rounding=0.07, fill="#f2f2f2")
+        color = inks[text].color if text in inks else INK
+        _box(axes, x, y, box.right - box.left, box.top - box.bottom, color=color, rounding=0.07, fill="#f2f2f2")
         center = origin[0] + box.center[0], origin[1] - box.center[1]
         _text(axes, center, text, INK)
 
@@ -165,6 +204,8 @@ def _draw_wire(axes: Axes, wire: Wire, origin: Point, ink: Ink) -> None:
     line = _rounded([*corners[:-1], base])
     axes.add_patch(PathPatch(line, fill=False, edgecolor=ink.color, linestyle=ink.style, linewidth=LINE_WIDTH))
     axes.add_patch(Polygon([end, *wings], closed=True, facecolor=ink.color, edgecolor="none", zorder=2))
+    if not wire.edge[2]:
+        return
     box = wire.label
     x, y = origin[0] + box.left, origin[1] - box.top
     _box(axes, x, y, box.right - box.left, box.top - box.bottom, color="white", rounding=0.0, fill="white", zorder=3)

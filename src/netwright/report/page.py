@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from netwright.core import files, objectives, run_file
 from netwright.core.genes import Choice, Gene
-from netwright.core.protocols import SearchSpace
+from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
 from netwright.report import confusion, curves, drawing, figures, markup, mistakes, trained
@@ -129,7 +129,8 @@ def _figures(
     if line:
         if len(line) > 1:
             made["lineage"] = figures.lineage(line, winner.run.objectives[0])
-        made["cell"] = drawing.draw(winner.space.graph(line[-1].proposal.genotype))
+        best = line[-1]
+        made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
     if seen:
         made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
         made["worst"] = mistakes.worst(seen.outcome)

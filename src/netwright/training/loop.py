@@ -78,7 +78,7 @@ def train(
     accumulate: int = 1,
     on_look: Callable[[int, float], bool] = lambda _step, _loss: True,
     start: Progress = Progress(),
-    is_due: Callable[[], bool] = lambda: False,
+    is_due: Callable[[int], bool] = lambda _step: False,
     save: Callable[[Progress], None] = lambda _progress: None,
 ) -> Trained:
     """Train for `steps` steps.
@@ -101,7 +101,7 @@ def train(
         on_look: Told the steps done and the mean loss of the pass so far, every few steps; False: stop.
         start: Where an interrupted training stood when network and optimizer were in their present state; what
             follows is what would have followed, bit for bit.
-        is_due: Asked after each step whether to save.
+        is_due: Told the steps done, after each; whether to save.
         save: Called then.
 
     Raises:
@@ -132,7 +132,7 @@ def train(
                     loss_so_far = _check_finite(total, step, optimizer) / done
                     if not team.agree(on_look(step, loss_so_far)):
                         raise Stopped(f"stopped at step {step}")
-                if is_due():
+                if is_due(step):
                     save(Progress(step, epoch, done, float(total), images, seconds + time.perf_counter() - begun))
         if not done:
             raise ValueError(f"the split {split!r} gave no batch of {batch} examples; give a smaller batch")

@@ -111,6 +111,8 @@ class Team:
         length = torch.tensor(len(data), device=self.device)
         dist.broadcast(length, 0)
         size = int(length)
+        if not size:
+            return b""
         content = torch.frombuffer(bytearray(data or bytes(size)), dtype=torch.uint8).to(self.device)
         dist.broadcast(content, 0)
         return content.cpu().numpy().tobytes()

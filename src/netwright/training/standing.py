@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from netwright.core.errors import NetwrightError
-from netwright.core.records import Genotype, Trial
+from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -25,27 +25,36 @@ class Standing:
     Args:
         path: Of its checkpoint; None: there is none.
         seed: Of the trial, so that a checkpoint is known to be its own.
-        genotype: Likewise.
+        key: Likewise.
         progress: Of the training under way.
         done: Metrics and course of those before it.
         curve: So far.
         seconds: Wall clock of earlier workers.
         descent: What a `Descent` must know of its past.
+        ends: Where the trainings of the trial that this one continues stopped; None: unknown, this one begins anew.
     """
 
     path: Path | None
     seed: int
-    genotype: Genotype
+    key: str = ""
     progress: Progress = Progress()
     done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     descent: dict[str, Any] = field(default_factory=dict)
+    ends: tuple[Standing | None, ...] = ()
+
+    @property
+    def start(self) -> Standing | None:
+        """What the next training goes on from: itself, or a trial that it continues; None: it begins anew."""
+        if self.progress.step:
+            return self
+        return self.ends[len(self.done)] if self.ends else None
 
     def facts(self) -> dict[str, Any]:
-        """As JSON; the path is left out."""
+        """As JSON; path and ends are left out."""
         done = [(found, astuple(trained)) for found, trained in self.done]
-        kept = {name: getattr(self, name) for name in ("seed", "genotype", "curve", "seconds", "descent")}
+        kept = {name: getattr(self, name) for name in ("seed", "key", "curve", "seconds", "descent")}
         return {**kept, "progress": asdict(self.progress), "done": done}
 
     @staticmethod
@@ -57,7 +66,7 @@ class Standing:
         return Standing(
             path,
             facts["seed"],
-            tuple(facts["genotype"]),
+            facts["key"],
             progress,
             done,
             curve,
@@ -74,15 +83,14 @@ class Standing:
         Raises:
             NetwrightError: The checkpoint is that of another trial.
         """
-        beginning = Standing(path, trial.seed, trial.proposal.genotype)
+        beginning = Standing(path, trial.seed, trial.key)
         facts = checkpoint.read_facts(path) if path else None
         if facts is None:
             if path and path.exists():
                 print(f"{path} cannot be read; the training begins anew", file=sys.stderr, flush=True)
             return beginning
-        for name in ("seed", "genotype"):
-            found = facts.get(name)
-            found, own = tuple(found) if isinstance(found, list) else found, getattr(beginning, name)
+        for name in ("seed", "key"):
+            found, own = facts.get(name), getattr(beginning, name)
             if found != own:
                 raise NetwrightError(
                     f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
@@ -90,13 +98,18 @@ class Standing:
         return Standing.of(path, facts)
 
     def write(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, progress: Progress, seconds: float
+        self,
+        path: Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        descent: Descent,
+        progress: Progress,
+        seconds: float,
     ) -> None:
-        """Write the checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
+        """Write a checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
         now = replace(self, progress=progress, seconds=self.seconds + seconds, descent=descent.facts())
-        assert self.path is not None
         averages = descent.averages.tensors if descent.averages else {}
         try:
-            checkpoint.write(self.path, network, optimizer, now.facts(), averages)
+            checkpoint.write(path, network, optimizer, now.facts(), averages)
         except OSError as error:
             print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)

@@ -1,0 +1,79 @@
+"""What randomly wired networks share: stems, merges, operations, heads, and the width that a limit allows.
+
+Widths are multiples of a base width m, the largest that a limit on parameters admits (NAGO's released code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from netwright.core.records import IO
+from netwright.layers.plan import PlanWriter
+
+Merge = Literal["sum", "concat", "attention"]
+Rule = Literal["weights_only", "strict"]
+
+SMALL: Final = 40  # pixels; smaller images keep their resolution up to the first graph
+FEATURES: Final = 1280  # channels before the linear layer
+
+
+def is_small(io: IO) -> bool:
+    """Whether images are too small for a stem that reduces them to a quarter."""
+    return min(io.height, io.width) < SMALL
+
+
+def small_stem(plan: PlanWriter, width: int, bias: bool) -> int:
+    """Two 3x3 convolutions with a ReLU between: resolution kept, `width` channels."""
+    x = plan.relu(plan.norm(plan.conv(plan.image, width, 3, bias=bias)))
+    return plan.norm(plan.conv(x, width, 3, bias=bias))
+
+
+def separable(plan: PlanWriter, x: int, width: int, stride: int = 1, *, bias: bool) -> int:
+    """A 3x3 depthwise and a pointwise convolution, then normalization."""
+    depthwise = plan.conv(x, plan.channels(x), 3, stride, groups=plan.channels(x), bias=bias)
+    return plan.norm(plan.conv(depthwise, width, bias=bias))
+
+
+def head(plan: PlanWriter, x: int, outputs: int, bias: bool) -> int:
+    """ReLU, 1x1 convolution to 1,280 channels, normalization, ReLU, global mean, dropout, linear layer.
+
+    Both papers drop 0.2 of the features; how many is the recipe's to say, by default none.
+    """
+    with plan.scope("head"):
+        x = plan.relu(plan.norm(plan.conv(plan.relu(x), FEATURES, bias=bias)))
+    return plan.linear(plan.dropout(plan.mean(x)), outputs)
+
+
+def merge(plan: PlanWriter, inputs: Sequence[int], kind: Merge, bias: bool) -> int:
+    """One tensor of several of equal resolution; of one, that one, without a weight.
+
+    "sum": each input times the logistic of a learned number; an input of another width than the last has a 1x1
+    convolution instead of a number. "concat": along channels. "attention": the sum of all but the first, gated by it.
+    """
+    if len(inputs) == 1:
+        return inputs[0]
+    if kind == "concat":
+        return plan.concat(inputs)
+    width = plan.channels(inputs[-1])
+    if kind == "attention":
+        mask = inputs[0] if plan.channels(inputs[0]) == width else plan.conv(inputs[0], width, bias=bias)
+        return plan.gate(merge(plan, inputs[1:], "sum", bias), mask)
+    alike = plan.weighted_sum([x for x in inputs if plan.channels(x) == width])
+    return plan.add([alike, *(plan.conv(x, width, bias=bias) for x in inputs if plan.channels(x) != width)])
+
+
+def shrink(plan: PlanWriter, x: int, times: int) -> int:
+    """The resolution halved so many times, by means of 2 x 2 pixels."""
+    for _ in range(times):
+        x = plan.halve(x)
+    return x
+
+
+def largest_width(size: Callable[[int], int], limit: int, most: int) -> int:
+    """The largest base width m from 1 to `most` with size(m) <= limit; 0 when there is none. `size` grows with m."""
+    low, high = 0, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(middle) <= limit else (low, middle)
+    return low

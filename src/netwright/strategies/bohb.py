@@ -1,0 +1,229 @@
+"""Bayesian optimization with Hyperband: brackets of successive halving, filled by a model of where good networks are.
+
+Falkner et al. 2018, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale", arXiv:1807.01774; the strategy
+of NAGO (Ru et al. 2020), there with budgets of 30, 60 and 120 epochs and eta = 2. Brackets start, in turn, on each
+rung of the ladder of budgets. When all trials of a rung have finished, its best are promoted. A new trial is, with the
+probability `random_fraction`, a sample of the space; else the one of `samples` draws at which the density of the best
+trials exceeds that of the others most (`surrogates.density`), at the largest budget with enough trials.
+
+* Asynchronous: a free worker takes what the oldest unfinished bracket needs; where that waits for its trials, what the
+  next needs, and in the end it begins another bracket. Nobody waits.
+* A promotion has the budget of the next rung and continues the trial from its checkpoint: the training evaluator needs
+  `horizon` for that, the largest budget. Checkpoints of trials that were not promoted stay in the run's folder.
+* A failed trial counts as the worst, and is never promoted, nor among the best that the model sees.
+* No network is drawn twice; a space without a new one ends the search when all promotions are done.
+* Bracket and rung (from 0), and whether the model chose, stand in the notes of each row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from sortedcontainers import SortedList
+
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.genes import to_vector
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype, Proposal, Trial
+from netwright.strategies.brackets import check_objectives, ladder, new_sample, promotion, rung_of, sizes
+from netwright.surrogates import density
+from netwright.surrogates.density import Density
+
+SEEN = 500  # trials of each density, so that an ask costs no more after 100,000 of them
+
+
+class _Finished(NamedTuple):
+    """A trial of a rung; sorts from the best to the worst, of equals the first asked first."""
+
+    loss: float  # minus the score; infinite: it failed
+    trial_id: int
+    genotype: Genotype
+
+
+@dataclass
+class _Bracket:
+    """One successive halving.
+
+    Args:
+        sizes: How many trials each of its rungs takes.
+        finished: Those that finished, by rung.
+        risen: Ids of trials that have been continued.
+    """
+
+    sizes: dict[int, int]
+    finished: dict[int, list[_Finished]]
+    risen: set[int] = field(default_factory=set)
+
+    def risers(self, rung: int) -> list[_Finished]:
+        """The best of a rung, that rise from it; none before all its trials have finished."""
+        found = sorted(self.finished[rung])
+        if rung + 1 not in self.sizes or len(found) < self.wanted(rung):
+            return []
+        return [trial for trial in found[: self.sizes[rung + 1]] if trial.loss < math.inf]
+
+    def wanted(self, rung: int) -> int:
+        """How many trials finish on a rung: fewer than its size when too many below have failed."""
+        if rung - 1 not in self.sizes or len(self.finished[rung - 1]) < self.wanted(rung - 1):
+            return self.sizes[rung]
+        return len(self.risers(rung - 1))
+
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do."""
+        return all(len(self.finished[rung]) >= self.wanted(rung) for rung in self.sizes)
+
+
+@dataclass
+class Bohb:
+    """Hyperband with a kernel-density model.
+
+    Args:
+        space: Samples and names networks; the model is one of its genes.
+        objectives: Exactly one.
+        min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
+        max_budget: Of the highest rung.
+        eta: One in so many is promoted, to so many times the budget.
+        budgets: The rungs themselves, where no power of `eta` lies between them, as with 12 and 200 epochs.
+        random_fraction: Share of new trials that are samples of the space.
+        best_share: Of the trials of a budget, those whose density is sought.
+        samples: Draws that the model chooses from.
+        min_points: Fewest trials of either density; None: one more than there are genes.
+        bandwidth_factor: Draws come from kernels so many times as wide.
+        min_bandwidth: Of a kernel, as a share of the gene's range.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...] = ("valid_accuracy",)
+    min_budget: int = 1
+    max_budget: int = 9
+    eta: int = 3
+    budgets: tuple[int, ...] = ()
+    random_fraction: float = 1 / 3
+    best_share: float = 0.15
+    samples: int = 64
+    min_points: int | None = None
+    bandwidth_factor: float = 3.0
+    min_bandwidth: float = 1e-3
+    _ladder: tuple[int, ...] = field(init=False, repr=False)
+    _open: dict[int, _Bracket] = field(default_factory=dict, init=False, repr=False)  # begun and unfinished, by number
+    _begun: int = field(default=0, init=False, repr=False)  # brackets of which a trial has finished, or an older one's
+    _ranked: list[SortedList] = field(init=False, repr=False)  # of each rung, what finished
+    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
+    # a memo, made anew when needed: the densities by rung and number of trials
+    _model: tuple[tuple[int, int], Density, Density] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_objectives("bohb", self.objectives)
+        for name, value in (("random_fraction", self.random_fraction), ("best_share", self.best_share)):
+            if not 0 <= value <= 1:
+                raise BadReference(f"strategy.{name} is {value}; it must be in [0, 1]")
+        for name in ("samples", "bandwidth_factor", "min_bandwidth", "min_points"):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise BadReference(f"strategy.{name} is {value}; it must be greater than 0")
+        self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
+        self._ranked = [SortedList() for _ in self._ladder]
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """What the oldest bracket needs that does not wait; None: no network is new, and none may rise."""
+        rising = {trial.proposal.continues for trial in pending}
+        asked = Counter(_place(trial.proposal) for trial in pending)
+        last = max((number for number, _ in asked), default=0)
+        is_exhausted = False
+        for number in (*sorted(self._open), *range(self._begun, max(self._begun, last + 1) + 1)):
+            bracket = self._open.get(number) or self._new(number)
+            for rung in bracket.sizes:
+                for trial in bracket.risers(rung):
+                    if trial.trial_id not in rising and trial.trial_id not in bracket.risen:
+                        notes = {"bracket": number, "rung": rung + 1}
+                        return promotion(trial.genotype, trial.trial_id, self._ladder[rung + 1], notes)
+            first = min(bracket.sizes)
+            if is_exhausted or len(bracket.finished[first]) + asked[number, first] >= bracket.sizes[first]:
+                continue
+            proposal = self._fresh(number, first, pending, rng)
+            if proposal is not None:
+                return proposal
+            is_exhausted = True
+        return None
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Enter it into its bracket and into what the model sees. Raises NetwrightError: no such rung."""
+        rung = rung_of(trial, self._ladder)
+        number, _ = _place(trial.proposal)
+        while self._begun <= number:
+            self._open[self._begun] = self._new(self._begun)
+            self._begun += 1
+        loss = math.inf if trial.scores is None else -trial.scores[0]
+        finished = _Finished(loss, trial.id, trial.proposal.genotype)
+        self._known.add(trial.key)
+        self._ranked[rung].add(finished)
+        bracket = self._open[number]
+        bracket.finished[rung].append(finished)
+        if trial.proposal.continues is not None:
+            bracket.risen.add(trial.proposal.continues)
+        if bracket.is_complete():
+            del self._open[number]
+
+    def _new(self, number: int) -> _Bracket:
+        found = sizes(len(self._ladder), number, self.eta)
+        return _Bracket(found, {rung: [] for rung in found})
+
+    def _fresh(self, number: int, rung: int, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        """A trial on a bracket's first rung: of the model, or a sample; None: no network is new."""
+        taken = {trial.key for trial in pending}
+        is_random = rng.random() < self.random_fraction
+        genotype = None if is_random else self._modeled(taken, rng)
+        notes = {"bracket": number, "rung": rung, "modeled": int(genotype is not None)}
+        if genotype is None:
+            genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype, budget=self._ladder[rung], notes=notes)
+
+    def _modeled(self, taken: set[str], rng: np.random.Generator) -> Genotype | None:
+        """The best draw that is a new network; None: too few trials for a model, or no draw is."""
+        model = self._densities()
+        if model is None:
+            return None
+        for genotype in density.candidates(*model, self.samples, self.bandwidth_factor, rng):
+            try:
+                self.space.check(genotype)
+            except InvalidGenotype:
+                continue
+            key = self.space.key(genotype)
+            if key not in self._known and key not in taken:
+                return genotype
+        return None
+
+    def _densities(self) -> tuple[Density, Density] | None:
+        """Of the best trials and of the others, at the largest budget that has enough; None: none has."""
+        fewest = len(self.space.genes) + 1 if self.min_points is None else self.min_points
+        for rung in range(len(self._ladder) - 1, -1, -1):
+            ranked = self._ranked[rung]
+            count = len(ranked)
+            if count < fewest + 2 or ranked[fewest - 1].loss == math.inf:
+                continue
+            if self._model is None or self._model[0] != (rung, count):
+                best = max(fewest, int(self.best_share * count))
+                others = max(fewest, count - best)
+                good = [trial for trial in ranked[:best] if trial.loss < math.inf]
+                self._model = ((rung, count), self._density(good), self._density(ranked[count - others :]))
+            return self._model[1], self._model[2]
+        return None
+
+    def _density(self, trials: Sequence[_Finished]) -> Density:
+        """Of all or, where they are too many, of some that are spread evenly over their ranks."""
+        positions = np.unique(np.linspace(0, len(trials) - 1, SEEN).astype(int)) if len(trials) > SEEN else None
+        seen = trials if positions is None else [trials[position] for position in positions.tolist()]
+        genes = self.space.genes
+        points = np.array([to_vector(genes, trial.genotype) for trial in seen])
+        return density.fit(genes, points, self.min_bandwidth)
+
+
+def _place(proposal: Proposal) -> tuple[int, int]:
+    """Bracket and rung."""
+    return int(proposal.notes["bracket"]), int(proposal.notes["rung"])
+
+
+plugin = Bohb

@@ -1,0 +1,52 @@
+"""A trial that continues another one, at a larger budget: where the trainings of that one stopped.
+
+A training that its budget ends before its schedule leaves the checkpoint that an interruption there would have left,
+in the trial's folder; who goes on from it ends with the weights of one uninterrupted training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netwright.core.errors import NetwrightError
+from netwright.core.records import Trial
+from netwright.training import checkpoint
+from netwright.training.standing import Standing
+
+
+def end_of(folder: Path, repeat: int) -> Path:
+    """The file, in the folder of a trial, of where its training 0, 1, ... stopped."""
+    return folder / f"end-{repeat}.safetensors"
+
+
+def ends(trial: Trial, folder: Path | None, repeats: int, steps: int) -> tuple[Standing | None, ...]:
+    """Where each training of the trial that this one continues stopped; None for one that left nothing to read.
+
+    Args:
+        trial: It continues another.
+        folder: Of the other; None: it is gone.
+        repeats: Trainings of a trial.
+        steps: That this trial trains to.
+
+    Raises:
+        NetwrightError: A checkpoint is of another network, or of a training that went as far as this one is to go.
+    """
+    return tuple(_end(trial, end_of(folder, repeat), steps) if folder else None for repeat in range(repeats))
+
+
+def _end(trial: Trial, path: Path, steps: int) -> Standing | None:
+    facts, continued = checkpoint.read_facts(path), trial.proposal.continues
+    if facts is None:
+        return None
+    found = Standing.of(path, facts)
+    if (found.seed, found.key) != (trial.seed, trial.key):
+        raise NetwrightError(
+            f"the checkpoint of trial {continued} is of another network than trial {trial.id}, which continues it; a "
+            f"promotion must have the same genotype and seed, and the space the same settings"
+        )
+    if found.progress.step >= steps:
+        raise NetwrightError(
+            f"trial {trial.id} continues trial {continued} up to step {steps}, but that one stopped at "
+            f"{found.progress.step}; a promotion must have a larger budget"
+        )
+    return found
