@@ -438,7 +438,7 @@ def test_a_checkpoint_of_another_trial_is_kept_and_refused(tmp_path, other, mess
         evaluator.evaluate(_trial(), _folder_context(tmp_path, kill))
     path = tmp_path / "000001" / "checkpoint.safetensors"
     before = path.read_bytes()
-    trial = Trial(1, Proposal(other.get("genotype", GENOTYPE)), "key", other.get("seed", 7), "running")
+    trial = Trial(1, Proposal(GENOTYPE), other.get("key", "key"), other.get("seed", 7), "running")
     with pytest.raises(
         NetwrightError, match=rf"checkpoint.safetensors is of another training: its {message}; remove it to train anew$"
     ):
