@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives, seeds
 from netwright.core.errors import StoreError
@@ -74,7 +75,10 @@ class Session:
             store.remember("data", task.fingerprint())
 
     def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:
-        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before."""
+        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before.
+
+        What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
+        """
         finished = objectives.with_scores(store.finished(), settings.objectives)
         measure, limit = settings.objectives[0], settings.limits.trials
         display = Display(self._console, store, title=title, trials=limit, measure=measure)
@@ -92,7 +96,7 @@ class Session:
             keep=settings.keep == "all",
             observers=(display,),
         )
-        with display, self._attended(controller, display.say):
+        with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
             display.replayed(finished)
             if controller.run() == "drained":
                 raise Drained(short(folder))
