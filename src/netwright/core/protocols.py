@@ -114,6 +114,14 @@ class Caches(Protocol):
         """Keep it in `folder`, made when first written to. Called before anything is told."""
 
 
+@runtime_checkable
+class LearnsAside(Protocol):
+    """Capability of a strategy: it learns in a thread of its own, and at stated numbers of trials it waits for that."""
+
+    def is_ready(self) -> bool:
+        """Whether the next `tell` would return without waiting for what is still being learned."""
+
+
 class Context(Protocol):
     """What a worker lends an evaluator for one trial."""
 
