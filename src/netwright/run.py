@@ -30,7 +30,7 @@ from netwright.core.run_file import Parts
 from netwright.display import clock
 from netwright.export import write as export_write
 from netwright.full_training import Changes
-from netwright.report import curves, page
+from netwright.report import budgets, curves, page
 from netwright.report.page import ReportedRun
 from netwright.session import Attended, Session, short
 from netwright.training import checkpoint
@@ -156,6 +156,9 @@ class Run:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
             self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {best.scores[0]:.4f}")
+            if rungs := budgets.summarize(trials):
+                for sentence in budgets.sentences(rungs):
+                    self._session.say(sentence)
             finals: list[Final] = []
             if self.settings.final is not None:
                 chosen = trainings.candidates(parts.space, trials)

@@ -196,16 +196,24 @@ def published(path):
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
-def test_recipes_are_complete_and_build(path, tmp_path, monkeypatch):
-    """All but the data, which is not shipped."""
-    cifar(tmp_path / "data" / "cifar10", 10_100, 100)
-    cifar(tmp_path / "data" / "cifar100", 10_100, 100, classes=100)
+@pytest.fixture(scope="module")
+def all_data(tmp_path_factory):
+    """A folder with `data/`, all of it that recipes name."""
+    folder = tmp_path_factory.mktemp("all") / "data"
+    cifar(folder / "cifar10", 25_100, 100)
+    cifar(folder / "cifar100", 10_100, 100, classes=100)
     for split in ("train", "test"):
-        photos(tmp_path / "data" / "imagenet" / split, images=200 if split == "train" else 2)
+        photos(folder / "imagenet" / split, images=200 if split == "train" else 2)
+    photos(folder / "sport8")
     for name in ("nats-tss", "nasbench201"):
-        published(tmp_path / "data" / f"{name}.parquet")
-    monkeypatch.chdir(tmp_path)
+        published(folder / f"{name}.parquet")
+    return folder.parent
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
+    """All but the data, which is not shipped."""
+    monkeypatch.chdir(all_data)
     run = run_file.from_tables(run_file.read(path))
     assert run.limits.trials or run.limits.table_seconds or run.final
     run_file.build(run)
