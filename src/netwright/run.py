@@ -23,7 +23,7 @@ from rich.console import Console
 from netwright import full_training, run_folder, session, trainings
 from netwright.core import files, objectives, refs, run_file, seeds
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
+from netwright.core.protocols import Executor, Generates, HasHorizon, HasLadder, KeepsTime, StatesSeconds, Store, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
@@ -367,6 +367,7 @@ class Run:
                 f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
                 "add up; give --trials, or a table with costs, as `netwright import` makes"
             )
+        _refuse_short_horizon(parts)
         if settings.final is not None:
             trainings.check(settings, {})
         if settings.constraints:
@@ -408,6 +409,19 @@ class Run:
                 found.append((float(store.recall("asked") or 0.0), folder))
                 store.close()
         return [folder for _, folder in sorted(found)]
+
+
+def _refuse_short_horizon(parts: Parts) -> None:
+    """Raise BadRunFile for a strategy that will name budgets beyond those that the evaluator takes."""
+    strategy, evaluator = parts.strategy, parts.evaluator
+    if not (isinstance(strategy, HasLadder) and isinstance(evaluator, HasHorizon)) or evaluator.horizon is None:
+        return
+    if evaluator.horizon < strategy.ladder[-1]:
+        listed = ", ".join(map(str, strategy.ladder))
+        raise BadRunFile(
+            f"evaluator.horizon is {evaluator.horizon}, and the budgets of the strategy are {listed}; give horizon the "
+            "largest of them"
+        )
 
 
 def _has_no_costs(parts: Parts) -> bool:

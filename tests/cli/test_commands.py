@@ -154,6 +154,20 @@ def test_json_is_alone_on_standard_output(capsys, tmp_path):
     assert as_json(capsys, "search", *words, "--out", tmp_path / "run")["done"] == 2
 
 
+def test_budgets_stand_in_every_summary(capsys, tmp_path):
+    given = [word for word in TOY if word not in ("--strategy.initial", "3")]
+    words = [*given, "--strategy", "bohb(min_budget=1,max_budget=4,eta=2)", "--trials", "26", "--out", tmp_path / "run"]
+    found = as_json(capsys, "search", *words)
+    assert [(each["low"], each["high"]) for each in found["rank_agreement"]] == [(1, 2), (1, 4), (2, 4)]
+    assert [(each["budget"], each["trials"]) for each in found["budgets"]] == [(1, 8), (2, 8), (4, 10)]
+    assert [each["bracket"] for each in found["brackets"]] == [0, 1, 2, 3, 4, 5]
+    status = as_json(capsys, "status", tmp_path / "run")
+    assert status["rank_agreement"] == found["rank_agreement"]
+    code, out, _ = run(capsys, "status", tmp_path / "run")
+    assert "rank agreement of budgets 1 and 2: Spearman 1.00, Kendall 1.00, 4 networks with scores at both" in out
+    assert "rank_agreement" not in as_json(capsys, "search", *TOY, "--trials", "3", "--out", tmp_path / "other")
+
+
 def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
     data = photos(tmp_path / "data")
     task = ["--task", f"image_folder(path='{data}',size=8,cache='{tmp_path / 'cache'}')", "--executor", "inline"]

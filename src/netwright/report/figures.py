@@ -129,7 +129,7 @@ def budgets(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
     The best line is drawn over the others; of very many lines some are left out.
     """
     shown = RunData("", trials, objective)
-    figure, axes = _start("line: a promoted network, the best in color; dot: a trial that was not promoted")
+    figure, axes = _start("line: a promoted network, the best of them in color; dot: a trial that was not promoted")
     sign = -1 if is_minimized(objective) else 1
     ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
     place = {budget: number for number, budget in enumerate(ladder)}
