@@ -14,8 +14,16 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives, seeds
-from netwright.core.errors import StoreError
-from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
+from netwright.core.errors import InvalidGenotype, StoreError
+from netwright.core.protocols import (
+    ClassifiesImages,
+    EstimatesMemory,
+    HasFingerprint,
+    Prepares,
+    SearchSpace,
+    Store,
+    Task,
+)
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
@@ -113,8 +121,17 @@ def refuse_other_data(store: Store, task: Task) -> None:
 
 
 def samples(parts: Parts, seed: int) -> list[Genotype]:
-    """A few networks of a search to come."""
-    return [parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1)]
+    """A few networks of a search to come; of what is drawn, those that the space admits."""
+    drawn = (parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1))
+    return [genotype for genotype in drawn if _is_network(parts.space, genotype)]
+
+
+def _is_network(space: SearchSpace, genotype: Genotype) -> bool:
+    try:
+        space.check(genotype)
+    except InvalidGenotype:
+        return False
+    return True
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
