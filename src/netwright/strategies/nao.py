@@ -170,7 +170,7 @@ class Nao:
         self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
         options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
         self._recipe = Recipe(self.epochs, self.batch, trade_off=self.trade_off)
-        self._history = hashlib.blake2b(digest_size=16)  # of all that was told, and of what else learning depends on
+        self._history = b""  # digest of all that was told, and of what else learning depends on
         self._remember(options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]), self.space.genes)
 
     def cache_in(self, folder: Path) -> None:
@@ -220,7 +220,7 @@ class Nao:
             frozenset(self._known),
             seed,
             self._round,
-            self._history.hexdigest(),
+            self._history.hex(),
         )
         self._seen = len(self._members)
         # the thread holds the student and not the strategy, whose end stops it
@@ -242,7 +242,8 @@ class Nao:
         )
 
     def _remember(self, *facts: object) -> None:
-        self._history.update(f"{facts!r}\n".encode())
+        """Chain facts to the digest of all before: bytes, which can be copied with the strategy."""
+        self._history = hashlib.blake2b(self._history + repr(facts).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, eq=False)
