@@ -160,12 +160,12 @@ def test_a_move_goes_upwards():
 
 def test_notes_say_how_good_the_controller_is():
     trials = list(play(Nao(SPACE, **SMALL), SPACE, 17))
-    own = {"round", "step", "pairwise_accuracy", "kendall_tau", "hamming"}
+    own = {"round", "step", "model_pairwise_accuracy", "model_kendall_tau", "model_hamming"}
     assert trials[8].proposal.notes.keys() == own
     assert trials[16].proposal.notes.keys() == own | {
-        "unseen_pairwise_accuracy",
-        "unseen_kendall_tau",
-        "unseen_hamming",
+        "model_unseen_pairwise_accuracy",
+        "model_unseen_kendall_tau",
+        "model_unseen_hamming",
     }
     assert all(math.isfinite(value) for trial in trials for value in trial.proposal.notes.values())
 

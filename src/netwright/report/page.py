@@ -18,7 +18,7 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import confusion, curves, drawing, figures, markup, mistakes, trained
+from netwright.report import confusion, curves, drawing, figures, markup, mistakes, rounds, trained
 from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import Html
@@ -33,6 +33,7 @@ CAPTIONS = {
     "best": "Best so far",
     "parameters": "Parameters of every trial",
     "lineage": "From the start population to the best",
+    "model": "The model that the strategy learns with, after each of its rounds",
     "cell": "The best architecture, at every level",
     "confusion": "Images by true and predicted class; the color says the share of the true class",
     "worst": "Images of the largest loss",
@@ -80,8 +81,8 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
 
     Args:
         folder: Gets report.html, and the figures named in CAPTIONS as .png and .svg; made when missing. Without a
-            successful trial there are no lineage and cell, without a network trained in full to classify images no
-            confusion and worst; those of an earlier report are removed.
+            successful trial there are no lineage and cell, without notes of what the strategy learned no model, without
+            a network trained in full to classify images no confusion and worst; those of an earlier report are removed.
         runs: At least one.
 
     Returns:
@@ -131,6 +132,8 @@ def _figures(
             made["lineage"] = figures.lineage(line, winner.run.objectives[0])
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
+    if learned := curves.rounds(winner.trials):
+        made["model"] = rounds.figure(learned)
     if seen:
         made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
         made["worst"] = mistakes.worst(seen.outcome)
@@ -159,6 +162,7 @@ def _parts(
         _finals(runs),
         mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
+        _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
         _ten_best(winner, whose),
@@ -236,6 +240,11 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
         if seen := trained.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
+
+
+def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
+    learned = curves.rounds(run.trials)
+    return rounds.section(whose, learned, drawn["model"], run.run.objectives[0]) if learned else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:

@@ -34,7 +34,7 @@ from torch import Tensor
 from netwright.core import files, genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
-from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.layers import torch_rng
 from netwright.surrogates import joint_training
 from netwright.surrogates.background import Background
@@ -266,18 +266,18 @@ class Student:
         rng = seeds.rng_for(lesson.seed, seeds.TRAIN)
         generator = torch_rng.from_numpy(rng)
         controller = Controller(self.tokens, FLAVORS[self.flavor], generator)
-        notes = {"round": float(lesson.number)}
+        notes = {ROUND: float(lesson.number)}
         sequences = self._sequences([member.genotype for member in lesson.members])
         scores = np.array([member.score for member in lesson.members])
         if lesson.before is not None:
             controller.load_state_dict(lesson.before.weights)
             if lesson.seen < len(scores):  # the controller so far, on what it had no part in learning from
                 unseen = joint_training.quality(controller, sequences[lesson.seen :], scores[lesson.seen :])
-                notes |= {f"unseen_{name}": value for name, value in _known_numbers(unseen).items()}
+                notes |= _notes(unseen, "unseen_")
         targets = torch.from_numpy(joint_training.normalized(scores.tolist(), self.scale))
         spellings = self._spellings(lesson.members, rng)
         joint_training.train(controller, spellings, targets, self.recipe, generator, is_stopped)
-        notes |= _known_numbers(joint_training.quality(controller, sequences, scores))
+        notes |= _notes(joint_training.quality(controller, sequences, scores))
         weights = {name: value.clone() for name, value in controller.state_dict().items()}
         return Round(weights, tuple(self._candidates(controller, lesson)), notes)
 
@@ -330,8 +330,9 @@ class Student:
         return self._sequences(drawn).view(len(members), copies, -1)
 
 
-def _known_numbers(found: Quality) -> dict[str, float]:
-    return {name: value for name, value in asdict(found).items() if value is not None}
+def _notes(found: Quality, prefix: str = "") -> dict[str, float]:
+    """What is known of it, as reports expect it."""
+    return {f"{MODEL}{prefix}{name}": value for name, value in asdict(found).items() if value is not None}
 
 
 def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
