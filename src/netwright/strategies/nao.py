@@ -18,6 +18,7 @@ kept in the run's folder, by the hash of all that it was learned from.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,9 +39,10 @@ from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.layers import torch_rng
 from netwright.surrogates import joint_training
 from netwright.surrogates.background import Background
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens, shifted
 from netwright.surrogates.joint_training import Quality, Recipe, Scale
 
+TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
 TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
@@ -301,9 +303,16 @@ class Student:
         """Valid networks that moved points decode to, by step, then in order of the members."""
         with torch.no_grad():
             states = controller.encode(self._sequences([member.genotype for member in members]))
-        for step in range(1, self.largest_step + 1):
-            decoded = controller.decode(controller.move(states, step)).tolist()
-            for member, sequence in zip(members, decoded, strict=True):
+        slope, tried = controller.slope(states), set()
+        stride = max(1, TOGETHER // len(members))
+        for first in range(1, self.largest_step + 1, stride):
+            steps = range(first, min(first + stride, self.largest_step + 1))
+            moved = torch.cat([shifted(states, slope, step) for step in steps])
+            decoded = map(tuple, controller.decode(moved).tolist())
+            for (step, member), sequence in zip(itertools.product(steps, members), decoded, strict=True):
+                if (member.trial_id, sequence) in tried:  # most steps decode to what the one before did
+                    continue
+                tried.add((member.trial_id, sequence))
                 genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
                 with suppress(InvalidGenotype):
                     self.space.check(genotype)
