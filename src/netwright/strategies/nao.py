@@ -127,7 +127,7 @@ class Nao:
         flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
         scale: How scores become targets: linearly, as published, or by rank.
         lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
-            None: a quarter of `new`.
+            None: a quarter of `new` or of `seeds`, whichever is less.
     """
 
     space: SearchSpace
@@ -162,7 +162,7 @@ class Nao:
         if not 0 <= self.trade_off <= 1:
             raise BadReference(f"strategy.trade_off is {self.trade_off}; it must be in [0, 1]")
         longest = min(self.new, self.seeds - 2)
-        self._lag = min(self.new // 4, longest) if self.lag is None else self.lag
+        self._lag = min(self.new, self.seeds) // 4 if self.lag is None else self.lag
         if not 0 <= self._lag <= longest:
             raise BadReference(
                 f"strategy.lag is {self.lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
