@@ -23,6 +23,9 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hnag_step.py
 	$(BIN)/python benchmarks/bo_proposal.py
+	$(BIN)/python benchmarks/nao_controller.py
+	$(BIN)/python benchmarks/nao_replay.py
+	$(BIN)/python benchmarks/nao_embeddings.py
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/image_data.py

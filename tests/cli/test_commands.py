@@ -45,6 +45,27 @@ def test_show_counts_the_published_cell(capsys, words, params):
     assert len(facts["key"]) == 32
 
 
+@pytest.mark.parametrize(
+    ("words", "params", "with_head"),
+    [
+        (["zoo:naonet-a", "--space.channels", "36"], 11_470_150, 11_946_576),
+        (["zoo:naonet-a", "--space.channels", "128"], 144_576_394, 145_241_236),
+        (["zoo:naonet-b", "--space.channels", "36", "--space.auxiliary", "true"], 2_921_302, 3_379_296),
+        (["zoo:nasnet-a"], 3_346_538, 4_978_036),
+    ],
+)
+def test_show_counts_the_auxiliary_head_of_networks_that_may_have_one(capsys, words, params, with_head):
+    facts = as_json(capsys, "show", *words)
+    assert (facts["params"], facts["params_with_auxiliary"]) == (params, with_head)
+    assert f"{with_head:,} parameters with the auxiliary head" in run(capsys, "show", *words)[1]
+
+
+@pytest.mark.parametrize("words", [["zoo:hierarchical"], ["zoo:naonet-b", "--io", "1x8x8:10"]])
+def test_show_says_nothing_of_a_head_that_is_not_offered_or_does_not_fit(capsys, words):
+    assert "params_with_auxiliary" not in as_json(capsys, "show", *words)
+    assert "auxiliary" not in run(capsys, "show", *words)[1]
+
+
 def test_show_prints_and_draws(capsys, tmp_path):
     code, out, _ = run(capsys, "show", "zoo:hierarchical", "--out", tmp_path)
     assert code == 0

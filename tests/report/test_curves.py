@@ -1,5 +1,6 @@
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,26 @@ def test_lineage_leads_from_the_oldest_ancestor():
 def test_lineage_ends_at_missing_parents_and_cycles():
     assert [trial.id for trial in curves.lineage([made(5, 0.1, [3])], 5)] == [5]
     assert [trial.id for trial in curves.lineage([made(1, 0.1, [2]), made(2, 0.1, [1])], 2)] == [1, 2]
+
+
+def test_rounds_hold_what_notes_say_of_the_model():
+    def noted(trial_id, score, **notes):
+        return replace(made(trial_id, score), proposal=Proposal((0,), notes=notes))
+
+    trials = [
+        made(1, 0.9),
+        noted(4, 0.6, round=2.0, step=1.0, model_tau=0.75, model_unseen_tau=0.5),
+        noted(2, 0.5, round=1.0, step=1.0, model_tau=0.5),
+        noted(3, 0.7, round=1.0, step=9.0, model_tau=0.5),
+        noted(5, None, round=3.0, model_tau=1.0),
+        noted(6, 0.8, round=4.0, bracket=1.0),
+    ]
+    first, second, third = curves.rounds(trials)
+    assert (first.number, first.trials, first.best, first.model) == (1, 2, 0.7, {"tau": 0.5})
+    assert second.facts() == {"round": 2, "tau": 0.75, "unseen_tau": 0.5}
+    assert str(second) == "model of round 2: tau 0.7500, unseen tau 0.5000"
+    assert (third.trials, third.best) == (1, None)
+    assert curves.rounds([]) == curves.rounds([made(1, 0.5), noted(2, 0.5, rung=1.0)]) == []
 
 
 def test_ten_best_are_distinct_networks_the_earliest_first():

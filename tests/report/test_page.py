@@ -158,6 +158,31 @@ def test_several_runs_are_overlaid_and_the_best_one_is_drawn(tmp_path):
     assert len(set(checker.ids)) == len(checker.ids)
 
 
+def with_model(trials):
+    """Those after the second come from rounds of two."""
+    return [
+        replace(t, proposal=replace(t.proposal, notes={"round": (t.id - 1) // 2, "model_kendall_tau": t.id / 100}))
+        if t.id > 2
+        else t
+        for t in trials
+    ]
+
+
+def test_what_a_strategy_noted_of_its_model_is_shown_by_round(tmp_path):
+    """Whatever the strategy and its measures are called."""
+    checker = read(write(tmp_path, [reported(with_model(rows(6)))]))
+    text = " ".join(" ".join(checker.text).split())
+    assert "What the strategy learned" in text
+    assert "round trials best valid accuracy kendall tau 1 2 0.5040 0.0300 2 2 0.5060 0.0500" in text
+    assert any(each.startswith("model-") for each in checker.ids)
+    assert (tmp_path / "model.png").stat().st_size and (tmp_path / "model.svg").exists()
+    objectives = ("-params",)
+    path = write(tmp_path, [reported(with_model(rows(6, objectives)), objectives=objectives)])
+    assert "best params kendall tau 1 2 9,996 0.0300" in " ".join(" ".join(read(path).text).split())
+    assert "What the strategy learned" not in " ".join(read(write(tmp_path, [reported(rows(6))])).text)
+    assert not (tmp_path / "model.png").exists() and not (tmp_path / "model.svg").exists()
+
+
 def test_a_minimized_objective_is_reported_as_measured(tmp_path):
     objectives = ("-params", "valid_accuracy")
     path = write(tmp_path, [reported(rows(5, objectives), objectives=objectives)])

@@ -1,5 +1,6 @@
 """The loop around the controller: when it learns, what it proposes, and that a resumed run is the undisturbed one."""
 
+import copy
 import itertools
 import math
 import threading
@@ -159,12 +160,12 @@ def test_a_move_goes_upwards():
 
 def test_notes_say_how_good_the_controller_is():
     trials = list(play(Nao(SPACE, **SMALL), SPACE, 17))
-    own = {"round", "step", "pairwise_accuracy", "kendall_tau", "hamming"}
+    own = {"round", "step", "model_pairwise_accuracy", "model_kendall_tau", "model_hamming"}
     assert trials[8].proposal.notes.keys() == own
     assert trials[16].proposal.notes.keys() == own | {
-        "unseen_pairwise_accuracy",
-        "unseen_kendall_tau",
-        "unseen_hamming",
+        "model_unseen_pairwise_accuracy",
+        "model_unseen_kendall_tau",
+        "model_unseen_hamming",
     }
     assert all(math.isfinite(value) for trial in trials for value in trial.proposal.notes.values())
 
@@ -260,6 +261,13 @@ def test_an_interrupted_search_is_the_undisturbed_one(tmp_path, monkeypatch):
     monkeypatch.setattr(joint_training, "train", lambda *arguments: (next(numbers), train(*arguments))[1])
     assert search(tmp_path, 29, store) == whole
     assert next(numbers) == 2, "only the round that was not learned before is"
+
+
+def test_a_copy_that_was_told_nothing_searches_as_the_original():
+    """As comparisons begin each search."""
+    fresh = Nao(SPACE, **SMALL)
+    history = history_of(SPACE, 16)
+    assert asked(tell(copy.deepcopy(fresh), history), 4) == asked(tell(fresh, history), 4)
 
 
 def test_failed_trials_are_left_out_and_never_asked_again():

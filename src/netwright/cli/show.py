@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ def show(
         raise BadRunFile(f"{target} is a space; give --genes '[...]' to show one of its architectures")
     space.check(genotype)
     shape = run_file.read_io(io) if io else found_io
-    counts = space.count(genotype, shape)
+    counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
     key, graph = space.key(genotype), space.graph(genotype)
     drawn = _draw(graph, out) if out else []
     if networks is not None:
@@ -52,6 +54,7 @@ def show(
     if as_json:
         facts = {
             "params": counts.params,
+            **({} if params_with_auxiliary is None else {"params_with_auxiliary": params_with_auxiliary}),
             "multiply_adds": counts.multiply_adds,
             "flops": 2 * counts.multiply_adds,
             "genes": list(genotype),
@@ -61,6 +64,8 @@ def show(
         return
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {shape.channels}x{shape.height}x{shape.width}, {shape.outputs} outputs")
+    if params_with_auxiliary is not None:
+        typer.echo(f"{params_with_auxiliary:,} parameters with the auxiliary head, which is there in training only")
     typer.echo(f"key {key}")
     for line in _lines(graph):
         typer.echo(line)
@@ -110,6 +115,24 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
     space = refs.load("space", run_file.override(run, "space", changes).space)
     space = space if "seed" in changes else of_seed(space, found.seed)
     return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO
+
+
+def _params_with_auxiliary(space: Any, genotype: Genotype, io: IO) -> int | None:
+    """Parameters of a training with the auxiliary head that a space offers, whether it is switched on or not.
+
+    None: the space offers none, or the images are too small for it.
+    """
+    from netwright.layers import counting
+    from netwright.layers.plan import HasPlan
+
+    if not (
+        is_dataclass(space) and isinstance(space, HasPlan) and "auxiliary" in {field.name for field in fields(space)}
+    ):
+        return None
+    with suppress(BadReference):
+        plan = replace(space, auxiliary=True).plan(genotype, io)  # type: ignore[call-arg]
+        return counting.count(plan, auxiliary=True).params
+    return None
 
 
 def _draw(graph: LabeledGraph, out: Path) -> list[Path]:

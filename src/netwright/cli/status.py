@@ -23,6 +23,7 @@ def status(
     finished = objectives.with_scores(store.finished(), run.objectives)
     unfinished = store.unfinished()
     best, rungs = objectives.best(finished), budgets.summarize(finished)
+    learned = curves.rounds(finished)
     counts = {
         "trials": len(finished) + len(unfinished),
         "done": sum(trial.status == "done" for trial in finished),
@@ -32,7 +33,8 @@ def status(
     }
     if as_json:
         found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
-        typer.echo(json.dumps({**counts, "best": found, **(budgets.facts(rungs) if rungs else {})}))
+        model = learned[-1].facts() if learned else None
+        typer.echo(json.dumps({**counts, "best": found, "model": model, **(budgets.facts(rungs) if rungs else {})}))
         return
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
@@ -44,6 +46,8 @@ def status(
         typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
     for sentence in budgets.sentences(rungs) if rungs else ():
         typer.echo(sentence)
+    if learned:
+        typer.echo(str(learned[-1]))
     spent, limit_seconds = curves.evaluation_seconds(finished), run.limits.table_seconds
     if limit_seconds is not None:
         typer.echo(f"evaluations took {spent:,.0f} of {limit_seconds:,.0f} seconds of the table")

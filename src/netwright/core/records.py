@@ -12,6 +12,9 @@ from typing import Literal
 MAX_LOSSES = 3  # a trial whose worker was lost is asked again this often
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 
+ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
+MODEL = "model_"  # how notes begin that say how good the model of that round is: the same in all its proposals
+
 Genotype = tuple[int | float, ...]
 Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
 Status = Literal["pending", "running", "done", "failed"]
@@ -71,7 +74,8 @@ class Proposal:
         parents: Ids of the trials it was derived from; empty for a fresh sample.
         budget: Epochs or steps; None: the evaluator's own default.
         continues: Id of the trial whose checkpoint and seed this one carries on.
-        notes: Numbers that the strategy wants back in `tell`; stored in the row.
+        notes: Numbers that the strategy wants back in `tell`; stored in the row. Reports show those of a model that
+            it learns with: ROUND, and whatever begins with MODEL.
     """
 
     genotype: Genotype

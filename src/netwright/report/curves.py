@@ -6,12 +6,12 @@ k of an array is the trial that finished as number k + 1. Built for a million tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from netwright.core.records import Trial
+from netwright.core.records import MODEL, ROUND, Trial
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,31 @@ class FailureGroup:
     failure: str
     reason: str
     trial_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LearnedRound:
+    """A round of a strategy that learns with a model.
+
+    Args:
+        number: 1, 2, ...
+        trials: How many of its proposals have finished.
+        best: The highest first score among them; None: all failed.
+        model: How good the model was, by measure.
+    """
+
+    number: int
+    trials: int
+    best: float | None
+    model: Mapping[str, float]
+
+    def facts(self) -> dict[str, float]:
+        """The round and its measures, for JSON."""
+        return {ROUND: self.number, **self.model}
+
+    def __str__(self) -> str:
+        listed = (f"{name.replace('_', ' ')} {value:.4f}" for name, value in self.model.items())
+        return f"model of round {self.number}: {', '.join(listed)}"
 
 
 def scores(trials: Sequence[Trial]) -> np.ndarray:
@@ -139,6 +164,16 @@ def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
     return sorted(found, key=lambda group: -len(group.trial_ids))
 
 
+def rounds(trials: Sequence[Trial]) -> list[LearnedRound]:
+    """What a strategy's notes say of the model that it learns with, round by round; empty without such notes."""
+    groups: dict[int, list[Trial]] = {}
+    for trial in trials:
+        if (number := trial.proposal.notes.get(ROUND)) is not None:
+            groups.setdefault(int(number), []).append(trial)
+    found = (_learned_round(number, group) for number, group in sorted(groups.items()))
+    return [each for each in found if each.model]
+
+
 def evaluation_seconds(trials: Sequence[Trial]) -> float:
     """Seconds that workers spent on these trials; answers taken from the table cost none."""
     return sum(trial.result.seconds for trial in trials if trial.result and trial.result.reused is None)
@@ -153,6 +188,14 @@ def utilization(trials: Sequence[Trial], workers: int, wall_seconds: float) -> f
     if not (workers > 0 and wall_seconds > 0):
         raise ValueError(f"workers is {workers} and wall_seconds {wall_seconds}; both must be greater than 0")
     return evaluation_seconds(trials) / (workers * wall_seconds)
+
+
+def _learned_round(number: int, trials: Sequence[Trial]) -> LearnedRound:
+    notes = trials[0].proposal.notes
+    model = {name.removeprefix(MODEL): value for name, value in notes.items() if name.startswith(MODEL)}
+    values = scores(trials)
+    best = None if np.isnan(values).all() else float(np.nanmax(values))
+    return LearnedRound(number, len(trials), best, model)
 
 
 def _spread(positions: np.ndarray, most: int) -> np.ndarray:

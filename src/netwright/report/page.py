@@ -19,7 +19,7 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, trained
+from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, trained
 from netwright.report.budgets import Budgets, Rung
 from netwright.report.figures import RunData
 from netwright.report.files import save
@@ -37,6 +37,7 @@ CAPTIONS = {
     "parameters": "Parameters of every trial",
     "budgets": "The same networks at one budget after another",
     "lineage": "From the start population to the best",
+    "model": "The model that the strategy learns with, after each of its rounds",
     "cell": "The best architecture, at every level",
     "confusion": "Images by true and predicted class; the color says the share of the true class",
     "worst": "Images of the largest loss",
@@ -84,8 +85,8 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
 
     Args:
         folder: Gets report.html, and the figures named in CAPTIONS as .png and .svg; made when missing. Without a
-            successful trial there are no lineage and cell, without a network trained in full to classify images no
-            confusion and worst; those of an earlier report are removed.
+            successful trial there are no lineage and cell, without notes of what the strategy learned no model, without
+            a network trained in full to classify images no confusion and worst; those of an earlier report are removed.
         runs: At least one.
 
     Returns:
@@ -144,6 +145,8 @@ def _figures(
             made["lineage"] = figures.lineage(line, winner.run.objectives[0])
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
+    if learned := curves.rounds(winner.trials):
+        made["model"] = rounds.figure(learned)
     if seen:
         made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
         made["worst"] = mistakes.worst(seen.outcome)
@@ -178,6 +181,7 @@ def _parts(
         mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
         _budgets(rungs, winner, drawn["budgets"], whose) if rungs else "",
+        _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
         _ten_best(winner, whose),
@@ -255,6 +259,11 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
         if seen := trained.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
+
+
+def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
+    learned = curves.rounds(run.trials)
+    return rounds.section(whose, learned, drawn["model"], run.run.objectives[0]) if learned else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:

@@ -18,6 +18,7 @@ kept in the run's folder, by the hash of all that it was learned from.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,13 +35,14 @@ from torch import Tensor
 from netwright.core import files, genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
-from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.layers import torch_rng
 from netwright.surrogates import joint_training
 from netwright.surrogates.background import Background
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens, shifted
 from netwright.surrogates.joint_training import Quality, Recipe, Scale
 
+TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
 TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
@@ -125,7 +127,7 @@ class Nao:
         flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
         scale: How scores become targets: linearly, as published, or by rank.
         lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
-            None: a quarter of `new`.
+            None: a quarter of `new` or of `seeds`, whichever is less.
     """
 
     space: SearchSpace
@@ -160,7 +162,7 @@ class Nao:
         if not 0 <= self.trade_off <= 1:
             raise BadReference(f"strategy.trade_off is {self.trade_off}; it must be in [0, 1]")
         longest = min(self.new, self.seeds - 2)
-        self._lag = min(self.new // 4, longest) if self.lag is None else self.lag
+        self._lag = min(self.new, self.seeds) // 4 if self.lag is None else self.lag
         if not 0 <= self._lag <= longest:
             raise BadReference(
                 f"strategy.lag is {self.lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
@@ -170,7 +172,7 @@ class Nao:
         self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
         options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
         self._recipe = Recipe(self.epochs, self.batch, trade_off=self.trade_off)
-        self._history = hashlib.blake2b(digest_size=16)  # of all that was told, and of what else learning depends on
+        self._history = b""  # digest of all that was told, and of what else learning depends on
         self._remember(options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]), self.space.genes)
 
     def cache_in(self, folder: Path) -> None:
@@ -220,7 +222,7 @@ class Nao:
             frozenset(self._known),
             seed,
             self._round,
-            self._history.hexdigest(),
+            self._history.hex(),
         )
         self._seen = len(self._members)
         # the thread holds the student and not the strategy, whose end stops it
@@ -242,7 +244,8 @@ class Nao:
         )
 
     def _remember(self, *facts: object) -> None:
-        self._history.update(f"{facts!r}\n".encode())
+        """Chain facts to the digest of all before: bytes, which can be copied with the strategy."""
+        self._history = hashlib.blake2b(self._history + repr(facts).encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,18 +268,18 @@ class Student:
         rng = seeds.rng_for(lesson.seed, seeds.TRAIN)
         generator = torch_rng.from_numpy(rng)
         controller = Controller(self.tokens, FLAVORS[self.flavor], generator)
-        notes = {"round": float(lesson.number)}
+        notes = {ROUND: float(lesson.number)}
         sequences = self._sequences([member.genotype for member in lesson.members])
         scores = np.array([member.score for member in lesson.members])
         if lesson.before is not None:
             controller.load_state_dict(lesson.before.weights)
             if lesson.seen < len(scores):  # the controller so far, on what it had no part in learning from
                 unseen = joint_training.quality(controller, sequences[lesson.seen :], scores[lesson.seen :])
-                notes |= {f"unseen_{name}": value for name, value in _known_numbers(unseen).items()}
+                notes |= _notes(unseen, "unseen_")
         targets = torch.from_numpy(joint_training.normalized(scores.tolist(), self.scale))
         spellings = self._spellings(lesson.members, rng)
         joint_training.train(controller, spellings, targets, self.recipe, generator, is_stopped)
-        notes |= _known_numbers(joint_training.quality(controller, sequences, scores))
+        notes |= _notes(joint_training.quality(controller, sequences, scores))
         weights = {name: value.clone() for name, value in controller.state_dict().items()}
         return Round(weights, tuple(self._candidates(controller, lesson)), notes)
 
@@ -300,9 +303,16 @@ class Student:
         """Valid networks that moved points decode to, by step, then in order of the members."""
         with torch.no_grad():
             states = controller.encode(self._sequences([member.genotype for member in members]))
-        for step in range(1, self.largest_step + 1):
-            decoded = controller.decode(controller.move(states, step)).tolist()
-            for member, sequence in zip(members, decoded, strict=True):
+        slope, tried = controller.slope(states), set()
+        stride = max(1, TOGETHER // len(members))
+        for first in range(1, self.largest_step + 1, stride):
+            steps = range(first, min(first + stride, self.largest_step + 1))
+            moved = torch.cat([shifted(states, slope, step) for step in steps])
+            decoded = map(tuple, controller.decode(moved).tolist())
+            for (step, member), sequence in zip(itertools.product(steps, members), decoded, strict=True):
+                if (member.trial_id, sequence) in tried:  # most steps decode to what the one before did
+                    continue
+                tried.add((member.trial_id, sequence))
                 genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
                 with suppress(InvalidGenotype):
                     self.space.check(genotype)
@@ -329,8 +339,9 @@ class Student:
         return self._sequences(drawn).view(len(members), copies, -1)
 
 
-def _known_numbers(found: Quality) -> dict[str, float]:
-    return {name: value for name, value in asdict(found).items() if value is not None}
+def _notes(found: Quality, prefix: str = "") -> dict[str, float]:
+    """What is known of it, as reports expect it."""
+    return {f"{MODEL}{prefix}{name}": value for name, value in asdict(found).items() if value is not None}
 
 
 def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:

@@ -100,12 +100,12 @@ class Controller(nn.Module):
         embedding = flavor.step_width // tokens.group
         # on no device: torch's global generator is left alone
         meta = torch.device("meta")
-        self.encoder_embedding = nn.Embedding(vocabulary, embedding, device=meta)
+        self.encoder_embedding = _embedding(vocabulary, embedding)
         self.encoder = nn.LSTM(embedding * tokens.group, hidden, batch_first=True, device=meta)
         widths = [hidden, *[flavor.width] * flavor.layers, 1]
         pairs = itertools.pairwise(widths)
         self.predictor = nn.ModuleList(nn.Linear(before, after, device=meta) for before, after in pairs)
-        self.decoder_embedding = nn.Embedding(vocabulary, hidden, device=meta)
+        self.decoder_embedding = _embedding(vocabulary, hidden)
         self.decoder = nn.LSTM(hidden, hidden, batch_first=True, device=meta)
         self.query = nn.Linear(hidden, hidden, bias=False, device=meta)
         self.combine = nn.Linear(2 * hidden, hidden, bias=False, device=meta)
@@ -130,9 +130,9 @@ class Controller(nn.Module):
 
     def spell(self, sequences: Tensor, states: Tensor) -> Tensor:
         """Logits (B, L, V) of each token of `sequences`, shape (B, L), given those before it."""
-        shifted = F.pad(sequences[:, :-1], (1, 0))  # behind the start token
+        previous = F.pad(sequences[:, :-1], (1, 0))  # behind the start token
         start = pool(states).unsqueeze(0)
-        outputs, _ = self.decoder(self.decoder_embedding(shifted), (start, start))
+        outputs, _ = self.decoder(self.decoder_embedding(previous), (start, start))
         return self._logits(outputs, *self._attended(states))
 
     @torch.no_grad()
@@ -150,9 +150,13 @@ class Controller(nn.Module):
 
     def move(self, states: Tensor, step: float) -> Tensor:
         """States moved by `step` along the gradient of their predicted score, and back to unit length."""
+        return shifted(states, self.slope(states), step)
+
+    def slope(self, states: Tensor) -> Tensor:
+        """The gradient of the predicted scores of states, in their shape (B, T, H)."""
         states = states.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(self.predict(states).sum(), states)
-        return F.normalize(states.detach() + step * gradient, dim=-1)
+        return gradient
 
     def _attended(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """What attention reads, each (B, T, H), with the decoder's maps of queries and contexts already applied.
@@ -171,6 +175,16 @@ class Controller(nn.Module):
 def pool(states: Tensor) -> Tensor:
     """The mean of states (B, T, H), scaled to unit length: shape (B, H)."""
     return F.normalize(states.mean(1), dim=-1)
+
+
+def shifted(states: Tensor, slope: Tensor, step: float) -> Tensor:
+    """States (B, T, H) and `step` times their slope, at unit length."""
+    return F.normalize(states.detach() + step * slope, dim=-1)
+
+
+def _embedding(vocabulary: int, width: int) -> nn.Embedding:
+    """Not yet drawn: torch's own drawing of an embedding on no device imports its compiler, which takes seconds."""
+    return nn.Embedding.from_pretrained(torch.empty(vocabulary, width), freeze=False)
 
 
 @torch.no_grad()
