@@ -184,7 +184,7 @@ def test_budgets_stand_in_every_summary(capsys, tmp_path):
     assert [each["bracket"] for each in found["brackets"]] == [0, 1, 2, 3, 4, 5]
     status = as_json(capsys, "status", tmp_path / "run")
     assert status["rank_agreement"] == found["rank_agreement"]
-    code, out, _ = run(capsys, "status", tmp_path / "run")
+    _, out, _ = run(capsys, "status", tmp_path / "run")
     assert "rank agreement of budgets 1 and 2: Spearman 1.00, Kendall 1.00, 4 networks with scores at both" in out
     assert "rank_agreement" not in as_json(capsys, "search", *TOY, "--trials", "3", "--out", tmp_path / "other")
 

@@ -294,6 +294,7 @@ def test_the_search_on_cifar():
     assert run.space.options["genes_per_branch"] == 3
     assert (used.batch, used.weight_decay, used.clip, used.auxiliary) == (128, 5e-4, 5.0, 0.4)
     assert (used.drop_path_keep, used.dropout) == (0.7, 0.0)
-    last = 24 * 351
-    rate = used.lr * recipe.rate_factor(used, last, 25 * 351, 351)
-    assert rate == pytest.approx(0.0207, rel=0.01)
+    steps = -(-45_000 // 128)
+    for epoch, factor in ((0, 1.0), (12.5, 0.9619397662556434), (24, 0.8644843137107059)):
+        assert recipe.rate_factor(used, round(epoch * steps), 25 * steps, steps) == pytest.approx(factor, rel=1e-3)
+    assert used.lr * 0.8644843 == pytest.approx(0.0207, rel=0.01)

@@ -18,7 +18,18 @@ from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
-_AT_LEAST_0 = ("momentum", "weight_decay", "decay", "floor", "warmup", "clip", "label_smoothing", "auxiliary", "ema")
+_AT_LEAST_0 = (
+    "momentum",
+    "weight_decay",
+    "decay",
+    "floor",
+    "period",
+    "warmup",
+    "clip",
+    "label_smoothing",
+    "auxiliary",
+    "ema",
+)
 _BELOW_1 = ("decay", "label_smoothing", "ema", "dropout", "floor")
 
 
@@ -36,6 +47,7 @@ class Recipe:
         epsilon: RMSProp: added to that mean, within the root.
         schedule: "cosine" down to 0; "step": times `factor` at each of `milestones`, fractions of the training;
             "exponential": times `factor` every `every` epochs.
+        period: For "cosine": epochs in which it falls to 0, at least those of the training; 0: as long as the training.
         milestones: For "step".
         factor: For "step" and "exponential".
         every: For "exponential", in epochs.
@@ -64,6 +76,7 @@ class Recipe:
     decay: float = 0.9
     epsilon: float = 0.1
     schedule: Literal["cosine", "step", "exponential"] = "cosine"
+    period: float = 0.0
     milestones: tuple[float, ...] = (0.8, 0.9)
     factor: float = 0.1
     every: float = 2.0
@@ -120,7 +133,7 @@ def rate_factor(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
     if step < recipe.warmup * per_epoch:
         return schedules.warm_up(step, recipe.warmup * per_epoch)
     if recipe.schedule == "cosine":
-        factor = schedules.cosine(step, steps)
+        factor = schedules.cosine(step, max(steps, round(recipe.period * per_epoch)))
     elif recipe.schedule == "step":
         factor = schedules.stepwise(step, steps, recipe.milestones, recipe.factor)
     else:
