@@ -31,7 +31,7 @@ EXPLAINED = (
     "measurement, so that it is too high by about as much as measurements of one network differ. Population: mean "
     "objective of the last P trials; P is the strategy's own population, or that of the others. Fractions are of the "
     "best that any search found; the searches that came so near stand behind the trials and hours of evaluation until "
-    "then, over which those are means."
+    "then, over which those are means. Bands: 95 % by Student's t; a search that ended early stays where it was."
 )
 FAN_IN_EXPLAINED = (
     "Edges into the last node of each graph of a network, a mean over those graphs in which they vary: of a cell that "
