@@ -15,9 +15,10 @@ import numpy as np
 from rich.console import Console
 
 from netwright import full_training, run_folder
-from netwright.comparison import courses, player, pool, trained
+from netwright.comparison import courses, player, pool, runs, tabular
 from netwright.comparison.courses import Cell, Course
 from netwright.core import files, objectives, run_file
+from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.session import Session
@@ -37,20 +38,26 @@ class CellPlayer:
     def _played(self, cell: Cell) -> str:
         text, folder = self._cells[pool.named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
-        trials = search(self._session, settings, place)
-        chosen = trained.best_of(trials)
+        trials, ending = search(self._session, settings, place)
+        chosen = runs.best_of(trials)
         if self._is_full and chosen:
-            full_training.train(self._session, place, settings, chosen, {}, "test")
-        return courses.to_line(cell, course_of(trials))
+            with run_folder.controlled(place):
+                full_training.train(self._session, place, settings, chosen, {}, "test")
+        return courses.to_line(cell, course_of(trials, ending))
 
 
-def search(session: Session, settings: RunFile, folder: Path) -> list[Trial]:
-    """Search in a folder until the limits are met, or go on with it; the finished trials, with scores.
+def search(session: Session, settings: RunFile, folder: Path) -> tuple[list[Trial], str]:
+    """Search in a folder until the limits are met, or go on with it.
+
+    How it ended, and by which program, is remembered in the table.
 
     Args:
         session: Shows what happens.
         settings: Of the search; its data is ready.
         folder: Of the run.
+
+    Returns:
+        The finished trials, with scores; and "trials", or "exhausted" where the strategy had nothing more to ask.
 
     Raises:
         NetwrightError: Settings or a folder that cannot be used.
@@ -63,19 +70,30 @@ def search(session: Session, settings: RunFile, folder: Path) -> list[Trial]:
             place = shlex.quote(str(folder))
             session.note(store, f"netwright search {place}/run.toml --out {place}", parts.task)
             store.remember("io", run_file.write_io(parts.task.io))
+            _remember_source(store, settings)
             session.control(store, settings, parts, folder, f"{settings.strategy} from seed {settings.seed}")
-            return objectives.with_scores(store.finished()[: settings.limits.trials], settings.objectives)
+            trials = objectives.with_scores(store.finished()[: settings.limits.trials], settings.objectives)
+            ending = "trials" if len(trials) >= (settings.limits.trials or 0) else "exhausted"
+            store.remember("ending", ending)
+            return trials, ending
         finally:
             store.close()
 
 
-def course_of(trials: list[Trial]) -> Course:
+def course_of(trials: list[Trial], ending: str) -> Course:
     """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
     signals = np.array([trial.scores[0] if trial.scores else np.nan for trial in trials])
     elapsed = np.rint(seconds.cumsum() * 1e6).astype(np.int64)
-    return Course(signals, np.full(count, np.nan), np.zeros(count, bool), "trials", elapsed)
+    return Course(signals, np.full(count, np.nan), np.zeros(count, bool), ending, elapsed)
+
+
+def _remember_source(store: Store, settings: RunFile) -> None:
+    """Add the program of the strategy to those that took part, before it does."""
+    known, source = runs.sources_in(store), tabular.source_of(settings.strategy)
+    if source and source not in known and len(store.finished()) < (settings.limits.trials or 0):
+        store.remember("sources", " ".join([*known, source]))
 
 
 if __name__ == "__main__":

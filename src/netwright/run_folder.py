@@ -23,7 +23,8 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
 TABLE = "trials.sqlite"
-COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into its folders
+COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into its folders: on tables
+CONTEST = "runs/*/recipe.toml"  # on recipes
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -38,7 +39,17 @@ def holds_run(folder: Path) -> bool:
 
 def holds_comparison(folder: Path) -> bool:
     """Whether strategies were compared in the folder."""
+    return holds_tables(folder) or holds_contest(folder)
+
+
+def holds_tables(folder: Path) -> bool:
+    """Whether strategies were compared in the folder on tables."""
     return any((folder / name).exists() for name in COMPARISON)
+
+
+def holds_contest(folder: Path) -> bool:
+    """Whether strategies were compared in the folder on recipes."""
+    return any(folder.glob(CONTEST))
 
 
 def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:

@@ -1,19 +1,34 @@
-"""Comparisons on a toy task: real searches that cost nothing."""
+"""Comparisons on a toy task: real searches that cost nothing, played in this process unless it is told otherwise."""
 
+import json
+from contextlib import nullcontext
 from pathlib import Path
+from unittest.mock import patch
 
-from netwright.comparison import folder, plan, trained
+from netwright.cell_player import CellPlayer
+from netwright.comparison import courses, folder, plan, trained
+from netwright.comparison.pool import Played
 
 TOYS = "netwright.testing.toys"
 
 
-def write(path: Path, space: str = f"{TOYS}:ToySpace", trials: int = 12, **evaluator) -> Path:
-    """A recipe of the toy task."""
-    options = "".join(f", {name} = {value}" for name, value in evaluator.items())
+PICTURES = '"tests.comparison.strange:Pictures"'
+
+
+def write(
+    path: Path,
+    space: str = f"{TOYS}:ToySpace",
+    trials: int = 12,
+    task: str = f'"{TOYS}:ToyTask"',
+    kind: str = f"{TOYS}:ToyEvaluator",
+    **evaluator,
+) -> Path:
+    """A recipe of the toy task; `task` may go on with options, `kind` is the evaluator."""
+    options = "".join(f", {name} = {json.dumps(value)}" for name, value in evaluator.items())
     path.write_text(
         f"""space = {{ref = "{space}"}}
-task = {{ref = "{TOYS}:ToyTask"}}
-evaluator = {{ref = "{TOYS}:ToyEvaluator"{options}}}
+task = {{ref = {task}}}
+evaluator = {{ref = "{kind}"{options}}}
 executor = {{ref = "inline"}}
 limits = {{trials = {trials}}}
 """
@@ -27,10 +42,23 @@ def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds
     return trained.prepare(trained.Contest(plan.read_strategies(strategies), recipes, plan.read_seeds(seeds), is_full))
 
 
-def carried_out(contest, out: Path, workers: int = 1):
-    """Its outcome."""
-    with folder.taken(out):
-        return trained.carry_out(contest, out, workers)
+def carried_out(contest, out: Path, workers: int | None = None):
+    """Its outcome; with `workers`, cells are played by so many processes."""
+    with folder.taken(out, "recipes"), in_process() if workers is None else nullcontext():
+        return trained.carry_out(contest, out, workers or 1)
+
+
+def in_process():
+    """Within it, cells of contests are played by the real player without processes, which take seconds to start."""
+    return patch.object(trained.pool, "play", _play)
+
+
+def _play(order, cells, workers, logs, program):
+    player = CellPlayer(vars(order))
+    for cell in cells:
+        [line] = player.lines({"strategy": cell.strategy, "problem": cell.problem, "seeds": [cell.seed]})
+        fault = json.loads(line).get("fault")
+        yield Played(cell, None, fault) if fault else Played(cell, courses.from_line(line)[1])
 
 
 def rows(outcome):

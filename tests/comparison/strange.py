@@ -1,14 +1,17 @@
-"""Strategies that go wrong or slow, found by processes as `tests.comparison.strange:Raising`."""
+"""What goes wrong or slow, strategies above all, found by processes as `tests.comparison.strange:Raising`."""
 
 import os
 import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
 
 from netwright.core.errors import BadReference
-from netwright.core.protocols import SearchSpace
-from netwright.core.records import Proposal
+from netwright.core.protocols import SearchSpace, Task  # noqa: F401 - of the toys' annotations
+from netwright.core.records import IO, Proposal
+from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
 
 @dataclass
@@ -124,6 +127,58 @@ class TwoGoals:
     def __post_init__(self):
         if len(self.objectives) < 2:
             raise BadReference(f"two_goals weighs two objectives, the run has {len(self.objectives)}")
+
+
+@dataclass(frozen=True)
+class Stamped(ToyTask):
+    """Its data is what stands in a file."""
+
+    path: str = ""
+
+    def fingerprint(self):
+        return Path(self.path).read_text()
+
+
+@dataclass(frozen=True)
+class Pictures(ToyTask):
+    """Images, as far as their shape goes."""
+
+    io: ClassVar[IO] = IO(1, 8, 8, 10)
+
+
+@dataclass(frozen=True)
+class Untrainable(ToyEvaluator):
+    """Fails when networks are trained in full, and in searches where the first gene is `fails_at`."""
+
+    fails_at: int = -1
+
+    def evaluate(self, trial, context):
+        if self.split == "test":
+            raise ValueError("no memory for so long a training")
+        if self.fails_at in (trial.proposal.genotype[0], 99):
+            raise ValueError("a bad gene")
+        return super().evaluate(trial, context)
+
+
+@dataclass(frozen=True)
+class Mortal(ToyEvaluator):
+    """Its first full training kills the process, and leaves a mark."""
+
+    mark: str = ""
+
+    def evaluate(self, trial, context):
+        if self.split == "test" and not Path(self.mark).exists():
+            Path(self.mark).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().evaluate(trial, context)
+
+
+@dataclass(frozen=True)
+class Uncountable(ToySpace):
+    """Describes no network at all."""
+
+    def count(self, genotype, io):
+        raise BadReference("space.length is 12; no such network fits")
 
 
 def not_a_table(path: str = ""):

@@ -75,6 +75,14 @@ def test_seeds():
             plan.read_seeds(text)
 
 
+def test_seeds_are_numbers_of_63_bits_and_not_too_many():
+    assert plan.read_seeds(f"{2**63 - 1}:{2**63}") == (2**63 - 1,)
+    with pytest.raises(BadRunFile, match=r"--seeds is 9223372036854775808:9223372036854775809; seeds go from 0 to 2"):
+        plan.read_seeds("9223372036854775808:9223372036854775809")
+    with pytest.raises(BadRunFile, match="are 1,000,001 searches a strategy; give at most 1,000,000"):
+        plan.read_seeds("1000001")
+
+
 def test_trials():
     assert plan.read_trials("200,100,100", None) == (100, 200)
     assert plan.read_trials(None, None) == (100,)

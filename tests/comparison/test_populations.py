@@ -1,5 +1,7 @@
 """Courses of searches as arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from netwright.core.records import Proposal, Result, Trial
 from netwright.testing.toys import ToySpace
 
 
-def trials(scores, seconds=36.0, keys=None, reused=()):
+def trials(scores, seconds=36.0, keys=None, reused=(), budgets=None):
     """Finished rows; None: it failed."""
     found = []
     for number, score in enumerate(scores, 1):
@@ -16,7 +18,18 @@ def trials(scores, seconds=36.0, keys=None, reused=()):
         metrics = {} if failure else {"valid_accuracy": score, "params": 10 * number}
         result = Result(metrics, (), seconds, failure, "", 1 if number in reused else None)
         key = keys[number - 1] if keys else str(number)
-        found.append(Trial(number, Proposal((0,)), key, 0, "done", result, None if failure else (score,), number))
+        found.append(
+            Trial(
+                number,
+                Proposal((0,), (), budgets and budgets[number - 1]),
+                key,
+                0,
+                "done",
+                result,
+                None if failure else (score,),
+                number,
+            )
+        )
     return found
 
 
@@ -36,6 +49,16 @@ def test_hours_are_of_evaluation_and_answers_from_the_table_cost_none():
     found = path(trials([0.2, 0.2, 0.3], keys="aab", reused={2}))
     np.testing.assert_allclose(found.hours, [0.01, 0.01, 0.02])
     assert found.is_repeat.tolist() == [False, True, False]
+
+
+def test_the_same_network_at_another_budget_is_no_repeat():
+    assert path(trials([0.2] * 4, keys="aaab", budgets=[1, 3, 3, 3])).is_repeat.tolist() == [False, False, True, False]
+
+
+def test_failed_trials_have_no_fan_in():
+    rows = [replace(row, proposal=Proposal(row.proposal.genotype * 12)) for row in trials([0.2, None, 0.4])]
+    found = populations.path(rows, 2, ToySpace(), ("toy",))
+    np.testing.assert_array_equal(found.fan_in, [1.0, np.nan, 1.0])
 
 
 @pytest.mark.parametrize(("score", "when"), [(0.2, (1, 0.01)), (0.5, (2, 0.02)), (0.7, (5, 0.05))])

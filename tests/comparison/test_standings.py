@@ -1,10 +1,13 @@
 """What a comparison on a toy task says, against sums done here."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from netwright.comparison import standings
-from tests.comparison import contests
+from netwright.comparison import runs, standings
+from tests.comparison import contests, small
 
 AGING = "aging(population=4,sample=2)"
 
@@ -13,7 +16,7 @@ AGING = "aging(population=4,sample=2)"
 def compared(tmp_path_factory):
     folder = tmp_path_factory.mktemp("standings")
     contest = contests.prepared(contests.write(folder / "toy.toml", trials=30), seeds="3", is_full=True)
-    outcome = contests.carried_out(contest, folder / "out", 2)
+    outcome = contests.carried_out(contest, folder / "out")
     return contest, outcome, standings.summarize(contest, outcome, np.random.default_rng(0), (0.5, 0.99))
 
 
@@ -67,7 +70,7 @@ def test_a_minimized_objective_is_shown_as_measured(tmp_path):
 
 
 def test_fan_in_of_a_space_that_varies(tmp_path):
-    contest = contests.prepared(contests.write(tmp_path / "cells.toml", "nasnet", trials=8), seeds="2")
+    contest = contests.prepared(contests.write(tmp_path / "cells.toml", "nasnet", 8, contests.PICTURES), seeds="2")
     outcome = contests.carried_out(contest, tmp_path / "out")
     [standing] = standings.summarize(contest, outcome, np.random.default_rng(0)).recipes
     center, spread = standing.random_fan_in
@@ -75,6 +78,81 @@ def test_fan_in_of_a_space_that_varies(tmp_path):
     assert sum(each.score.seeds for each in standing.fan_ins) == 32
     for row in standing.rows:
         assert row.deviations == pytest.approx((row.fan_in.mean - center) / spread)
+
+
+def test_fan_ins_are_grouped_as_they_are():
+    """Means over two cells end in halves, which must not be rounded up here and down there."""
+    edges, scores = np.array([1.5, 2.5, 2.5, 3.0, np.nan]), np.array([0.1, 0.2, 0.4, 0.5, 0.9])
+    path = SimpleNamespace(fan_in=edges, scores=scores)
+    found = standings._by_fan_in([path], -1)
+    assert [(each.edges, each.score.seeds) for each in found] == [(1.5, 1), (2.5, 2), (3.0, 1)]
+    assert found[1].score.mean == pytest.approx(-0.3)
+
+
+def of(contest, outcome):
+    """The one standing of a contest on one recipe."""
+    [standing] = standings.summarize(contest, outcome, np.random.default_rng(0)).recipes
+    return standing
+
+
+def test_what_must_be_said_of_searches_is_said(tmp_path):
+    """An early end, failed trials, seeds without success, failed full trainings and another program."""
+    kind = f"{small.STRANGE}:Untrainable"
+    ending, failing = f"{small.STRANGE}:Remembering", "random"
+    recipe = contests.write(tmp_path / "toy.toml", trials=6, kind=kind, fails_at=0)
+    contest = contests.prepared(recipe, f"{failing},{ending}", "2", is_full=True)
+    outcome = contests.carried_out(contest, tmp_path / "out")
+    early, _ = reversed(of(contest, outcome).rows)
+    assert "the space is exhausted after 3 trials" in early.warnings
+    random = next(row for row in of(contest, outcome).rows if row.strategy == failing)
+    failures = sum(
+        trial.scores is None for cell, rows in outcome.trials.items() if cell.strategy == failing for trial in rows
+    )
+    assert failures and f"{failures} of 12 trials failed" in random.warnings
+    assert any(
+        "full trainings failed in 2 of 2 searches; the first: the full training failed" in w for w in random.warnings
+    )
+    everything = standings.summarize(contest, outcome, np.random.default_rng(0))
+    assert {(strategy, seed) for strategy, _, seed, _ in everything.failed} >= {(failing, 0), (failing, 1)}
+    assert all("to train again" in why for *_, why in everything.failed)
+    changed = replace(contest, sources={failing: "another", ending: contest.sources[ending]})
+    found = {row.strategy: row.warnings for row in of(changed, outcome).rows}
+    assert any(text.startswith("its program has changed since 2 of 2 searches") for text in found[failing])
+    assert not any("its program" in text for text in found[ending])
+
+
+def test_seeds_without_success_are_said(tmp_path):
+    recipe = contests.write(tmp_path / "toy.toml", trials=3, kind=f"{small.STRANGE}:Untrainable", fails_at=99)
+    contest = contests.prepared(recipe, "random", "1")
+    row = of(contest, contests.carried_out(contest, tmp_path / "out")).rows[0]
+    assert row.warnings == ("no trial succeeded with 1 of 1 seeds", "3 of 3 trials failed")
+    assert np.isnan(row.best.mean)
+
+
+def test_of_several_budgets_the_largest_is_judged(tmp_path):
+    contest = contests.prepared(
+        contests.write(tmp_path / "toy.toml", trials=30), "random,asha(max_budget=4,eta=2)", "2"
+    )
+    outcome = contests.carried_out(contest, tmp_path / "out")
+    standing = of(contest, outcome)
+    row = standing.rows[1]
+    trials = [rows for cell, rows in outcome.trials.items() if cell.strategy == row.strategy]
+    best = [max(each.scores[0] for each in rows if each.proposal.budget == 4) for rows in trials]
+    assert row.best.mean == pytest.approx(np.mean(best))
+    assert standing.has_budgets and row.repeated == 0, "a promotion is no repeat"
+    assert any(text.startswith("its trials have budgets 1, 2, 4: the") for text in row.warnings)
+    for rows in trials:
+        [chosen] = runs.best_of(rows)
+        assert next(each for each in rows if each.id == chosen.trial_id).proposal.budget == 4
+
+
+def test_another_recipe_changes_no_interval(compared, tmp_path):
+    contest, outcome, found = compared
+    recipes = {"another": contest.recipes["toy"], **contest.recipes}
+    cells = {replace(cell, problem="another"): trials for cell, trials in outcome.trials.items()}
+    more = replace(outcome, trials={**cells, **outcome.trials})
+    both = standings.summarize(replace(contest, recipes=recipes), more, np.random.default_rng(0), (0.5, 0.99))
+    assert both.recipes[1].pairs == found.recipes[0].pairs
 
 
 def test_the_toy_space_has_no_fan_in_to_speak_of(compared):

@@ -8,13 +8,14 @@ import pytest
 
 from netwright.comparison import standings
 from netwright.report import contest as report
+from netwright.report import contest_figures
 from tests.comparison import contests
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    recipe = contests.write(folder / "cells.toml", "nasnet", trials=8)
+    recipe = contests.write(folder / "cells.toml", "nasnet", 8, contests.PICTURES)
     contest = contests.prepared(recipe, seeds="2", is_full=True)
     outcome = contests.carried_out(contest, folder / "out")
     found = standings.summarize(contest, outcome, np.random.default_rng(0), (0.9, 0.99))
@@ -46,10 +47,39 @@ def test_the_same_numbers_in_every_file(written):
     assert {row["measure"] for row in pairs} == {"best", "population", "test"}
 
 
+def test_one_seed_has_no_interval(tmp_path):
+    contest = contests.prepared(contests.write(tmp_path / "toy.toml", trials=6), seeds="1")
+    found = standings.summarize(contest, contests.carried_out(contest, tmp_path / "out"), np.random.default_rng(0))
+    shown = [report.difference(pair) for pair in found.recipes[0].pairs]
+    assert shown and all(each[1:] == ("–", "–", "1") for each in shown)
+    assert "nan" not in report.write(tmp_path / "out", found).read_text().replace("nano", "")
+
+
+def test_fractions_that_differ_have_two_texts(written):
+    assert [report.share(each) for each in (0.99, 0.9999999, 0.99999991, 1.0)] == [
+        "0.99",
+        "0.9999999",
+        "0.99999991",
+        "1",
+    ]
+    _, found, _ = written
+    assert len(set(report.columns(found.recipes[0], (0.9999999, 0.99999991)))) == 11
+
+
+def test_a_search_that_ended_early_stays_where_it_was():
+    lines = [np.array([0.0, 1.0]), np.array([2.0, 3.0, 4.0, 5.0]), np.zeros(0)]
+    means, around = contest_figures.mean_and_band(lines, 4)
+    np.testing.assert_allclose(means, [1.0, 2.0, 2.5, 3.0])
+    # half of the interval of two values by Student's t with one degree of freedom: 12.706 standard errors
+    np.testing.assert_allclose(around, 12.7062 * np.array([1.0, 1.0, 1.5, 2.0]), rtol=1e-5)
+    alone, without = contest_figures.mean_and_band(lines[:1], 3)
+    assert alone.tolist() == [0.0, 1.0, 1.0] and not without.any()
+
+
 def test_a_comparison_in_which_everything_failed(tmp_path):
     contest = contests.prepared(contests.write(tmp_path / "toy.toml"), "tests.comparison.strange:Raising", "2")
     outcome = contests.carried_out(contest, tmp_path / "out")
     found = standings.summarize(contest, outcome, np.random.default_rng(0))
     text = report.write(tmp_path / "out", found).read_text()
-    assert "Failed searches" in text and "KeyError" in text
+    assert "What failed" in text and "KeyError" in text
     assert json.loads((tmp_path / "out" / "bench.json").read_text())["rows"][0]["mean_best"] is None

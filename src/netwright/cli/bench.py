@@ -42,7 +42,8 @@ def bench(
     strategies: str = typer.Option(
         None,
         help="References with commas between, as in 'random,aging(population=10,sample=3)'; by default predictor, "
-        "random, aging(population=10,sample=3) and local_search; on recipes random, aging, non_aging and reinforce.",
+        "random, aging(population=10,sample=3) and local_search; on recipes random, the recipe's own (else aging), "
+        "non_aging and reinforce.",
     ),
     trials: str = typer.Option(
         None, help="Per search; on tables 100,200 reports after both. By default 100, or the recipe's."
@@ -91,7 +92,7 @@ def bench(
         at_once = workers or os.cpu_count() or 1
         try:
             if recipe:
-                wanted = contests.Asked(recipe, strategies, seeds, trials, fraction or "0.99", full, changes)
+                wanted = contests.Asked(recipe, strategies, seeds, trials, fraction, full, changes)
                 failed, facts = contests.compared(
                     console, wanted, out, at_once, context.obj.command, _watched, lambda text: _say(console, text)
                 )
@@ -101,7 +102,7 @@ def bench(
                 asked = plan.Plan(
                     plan.read_strategies(strategies),
                     plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
-                    plan.read_seeds(seeds or SEEDS),
+                    plan.read_seeds(SEEDS if seeds is None else seeds),
                     plan.read_trials(trials, table_seconds),
                     table_seconds,
                 )

@@ -14,8 +14,7 @@ from rich.table import Table
 from netwright.core.errors import BadRunFile
 
 SECTIONS = ("space", "task", "evaluator", "executor", "final")  # whose options may be changed
-SEEDS = "4"  # where none are given
-STRATEGIES = "random,aging,non_aging,reinforce"
+SEEDS, FRACTIONS = "4", "0.99"  # where none are given
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Asked:
     strategies: str | None
     seeds: str | None
     trials: str | None
-    fractions: str
+    fractions: str | None
     is_full: bool
     changes: Mapping[str, Mapping[str, Any]]
 
@@ -46,19 +45,22 @@ def compared(
     from netwright.comparison import caveats, folder, plan, standings, trained
     from netwright.report import contest as report
 
-    fractions = read_fractions(asked.fractions)
-    prepared = trained.prepare(
-        trained.Contest(
-            plan.read_strategies(asked.strategies or STRATEGIES),
-            trained.read_recipes(asked.recipes, asked.changes, _trials(asked.trials)),
-            plan.read_seeds(asked.seeds or SEEDS),
-            asked.is_full,
-        )
-    )
-    for (strategy, _), sentences in prepared.warnings.items():
+    if "final" in asked.changes and not asked.is_full:
+        raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")
+    fractions = read_fractions(FRACTIONS if asked.fractions is None else asked.fractions)
+    recipes = trained.read_recipes(asked.recipes, asked.changes, _trials(asked.trials))
+    given = trained.standard(recipes) if asked.strategies is None else plan.read_strategies(asked.strategies)
+    numbers = plan.read_seeds(SEEDS if asked.seeds is None else asked.seeds)
+    prepared = trained.prepare(trained.Contest(given, recipes, numbers, asked.is_full))
+    said = set()
+    for recipe, sentences in prepared.remarks.items():
         for sentence in sentences:
-            say(f"warning: {strategy}: {sentence}")
-    with folder.taken(out):
+            say(f"{recipe}: {sentence}")
+    for (strategy, recipe), sentences in prepared.warnings.items():
+        for sentence in sentences:
+            said.add(text := f"warning: {recipe}: {strategy}: {sentence}")
+            say(text)
+    with folder.taken(out, "recipes"):
         with watched(console) as watch:
             outcome = trained.carry_out(prepared, out, workers, watch, say)
         found = standings.summarize(prepared, outcome, np.random.default_rng(0), fractions)
@@ -70,9 +72,15 @@ def compared(
         for row in standing.rows:
             shown.add_row(*report.cells(row, standing))
         console.print(shown, highlight=False, markup=False)
+        for row in standing.rows:
+            for sentence in row.warnings:
+                text = f"warning: {standing.name}: {row.strategy}: {sentence}"
+                if text not in said:  # at the beginning
+                    say(text)
         for pair in standing.pairs:
-            mean, interval, p, _ = report.difference(pair)
-            say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({interval}, p = {p})")
+            mean, interval, p, seeds = report.difference(pair)
+            doubt = f"{interval}, p = {p}" if pair.difference.seeds > 1 else f"of common seeds: {seeds}"
+            say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({doubt})")
         if doubt := caveats.few_seeds([pair.difference for pair in standing.pairs]):
             say(doubt)
     for strategy, recipe, seed, why in found.failed:

@@ -34,12 +34,37 @@ def of_row(
     seeds = len(comparison.plan.seeds)
     return (
         *_random(comparison.starts.get(strategy, {}), made, horizon),
-        *_lost(seeds - len(found), seeds),
+        *lost(seeds - len(found), seeds),
         *_exhausted(found, horizon),
         *_unknown(regrets, finals),
         *_failures(found, made),
         *_outdated(found, comparison.sources.get(strategy, "")),
     )
+
+
+def lost(failed: int, seeds: int) -> list[str]:
+    """That searches are missing."""
+    return [f"the searches of {failed:,} of {seeds:,} seeds failed and are left out"] if failed else []
+
+
+def exhausted(lengths: Sequence[int], searches: int) -> list[str]:
+    """That searches had nothing more to ask after `lengths` trials."""
+    if not lengths:
+        return []
+    which = "" if len(lengths) == searches else f", with {len(lengths):,} of {searches:,} seeds"
+    return [f"the space is exhausted after {_span(lengths)} trials{which}"]
+
+
+def without_success(nothing: int, searches: int) -> list[str]:
+    """That searches have no incumbent."""
+    return [f"no trial succeeded with {nothing:,} of {searches:,} seeds"] if nothing else []
+
+
+def outdated(others: int, searches: int) -> list[str]:
+    """That searches were made by another program than the strategy has now."""
+    if not others:
+        return []
+    return [f"its program has changed since {others:,} of {searches:,} searches; give another --out to play all anew"]
 
 
 def long_starts(starts: Mapping[str, int], trials: int) -> list[str]:
@@ -78,16 +103,9 @@ def _random(starts: Mapping[str, int], made: Sequence[int], horizon: int | None)
     return found
 
 
-def _lost(failed: int, seeds: int) -> list[str]:
-    return [f"the searches of {failed:,} of {seeds:,} seeds failed and are left out"] if failed else []
-
-
 def _exhausted(found: Sequence[Course], horizon: int | None) -> list[str]:
-    lengths = [len(c) for c in found if c.ending == "exhausted" and (horizon is None or len(c) < horizon)]
-    if not lengths:
-        return []
-    which = "" if len(lengths) == len(found) else f", with {len(lengths):,} of {len(found):,} seeds"
-    return [f"the space is exhausted after {_span(lengths)} trials{which}"]
+    ended = [len(c) for c in found if c.ending == "exhausted" and (horizon is None or len(c) < horizon)]
+    return exhausted(ended, len(found))
 
 
 def _span(counts: Sequence[int]) -> str:
@@ -97,7 +115,7 @@ def _span(counts: Sequence[int]) -> str:
 def _unknown(regrets: np.ndarray, finals: np.ndarray) -> list[str]:
     nothing = int(np.isnan(regrets).sum())
     unknown = int(np.isnan(finals).sum()) - nothing
-    found = [f"no trial succeeded with {nothing:,} of {len(regrets):,} seeds"] if nothing else []
+    found = without_success(nothing, len(regrets))
     if unknown > 0:
         found.append(f"the final measure of {unknown:,} of {len(finals):,} incumbents is missing and left out")
     return found
@@ -112,7 +130,4 @@ def _failures(found: Sequence[Course], made: Sequence[int]) -> list[str]:
 
 
 def _outdated(found: Sequence[Course], source: str) -> list[str]:
-    others = sum(course.source != source for course in found)
-    if not others:
-        return []
-    return [f"its program has changed since {others:,} of {len(found):,} searches; give another --out to play all anew"]
+    return outdated(sum(course.source != source for course in found), len(found))

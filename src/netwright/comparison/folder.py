@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -38,14 +39,18 @@ class Stored:
 
 
 @contextmanager
-def taken(folder: Path) -> Iterator[None]:
+def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator[None]:
     """Be the only one who compares in a folder, made when missing; one that stays empty is removed again.
 
     Raises:
-        StoreError: Somebody else compares in it, it holds a search, or it cannot be written.
+        StoreError: Somebody else compares in it, it holds a search or a comparison on what is not `of`, or it cannot be
+            written.
     """
     if run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")
+    if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
+        held = "recipes" if of == "tables" else "tables"
+        raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

@@ -13,6 +13,7 @@ from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
 
 TRIALS = 100  # when no limit is given
+MOST_SEEDS = 1_000_000  # of one comparison
 FILES = (".csv", ".tsv", ".parquet")  # a table that ends so is a file
 STANDARD = ("predictor", "random", "aging(population=10,sample=3)", "local_search")  # compared when none are given
 OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
@@ -92,6 +93,10 @@ def read_seeds(text: str) -> tuple[int, ...]:
         raise BadRunFile(f"--seeds is {text!r}; write how many, as in 200, or from and to, as in 100:300") from None
     if begin < 0 or end <= begin:
         raise BadRunFile(f"--seeds {text} leaves no seed; write how many, as in 200, or from and to, as in 100:300")
+    if end > 2**63:
+        raise BadRunFile(f"--seeds is {text}; seeds go from 0 to 2**63 - 1")
+    if end - begin > MOST_SEEDS:
+        raise BadRunFile(f"--seeds {text} are {end - begin:,} searches a strategy; give at most {MOST_SEEDS:,}")
     return tuple(range(begin, end))
 
 

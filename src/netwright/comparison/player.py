@@ -22,6 +22,7 @@ from typing import Any, Protocol, TextIO
 from netwright.comparison import courses, problems, tabular
 from netwright.comparison.courses import Cell
 from netwright.core import refs
+from netwright.core.errors import NetwrightError
 from netwright.core.protocols import Strategy
 from netwright.core.run_file import Limits
 from netwright.tabular import Table
@@ -109,7 +110,9 @@ def _say(answers: TextIO, line: str) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    """What went wrong, in one line, and where: the deepest place that is no part of this package's machinery."""
+    """What went wrong, in one line, and where: the deepest place. An error that is written for the user says it all."""
+    if isinstance(error, NetwrightError):
+        return " ".join(str(error).split())[:FAULT_CHARACTERS]
     trace, place = error.__traceback__, ""
     while trace is not None:
         code = trace.tb_frame.f_code

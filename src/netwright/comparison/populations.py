@@ -2,7 +2,9 @@
 
 The **population** of a search after t trials are the last P that it was told, of whatever strategy: that of aging
 evolution exactly, and for the others what they measure at that time, so that all are read alike. P is the strategy's
-own `population` where it has one, else the largest among those it is compared with, else its `batch`, else 100.
+own `population` where it has one, else the largest among those it is compared with, else its `batch`, else 100. Of
+these P, those that failed, or were measured at another budget than the one that is judged, have no score and are left
+out.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ POPULATION = 100  # where no strategy says
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """One search, trial by trial in order of finishing, each of shape (trials,), NaN where a trial failed.
+    """One search, trial by trial in order of finishing, each of shape (trials,).
+
+    NaN where a trial has no score: it failed, or its budget is not the one that is judged.
 
     Args:
         scores: The first objective, higher is better.
@@ -33,7 +37,7 @@ class Path:
         params: Size of each network.
         hours: Of evaluation until then; answers from the table cost none.
         fan_in: Mean over the graphs of a network in which it varies.
-        is_repeat: Whether the network was measured before in this search.
+        is_repeat: Whether the network was measured before in this search, at the same budget.
         failures: How many trials failed.
     """
 
@@ -61,20 +65,22 @@ def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: S
         networks = {trial.key: trial.proposal.genotype for trial in trials}
         found = fan_in.of_networks(space, list(networks.values()))
         known = dict(zip(networks, fan_in.mean(found, graphs, len(networks)).tolist(), strict=True))
-    seen: set[str] = set()
+    seen: set[tuple[str, int | None]] = set()
     is_repeat = np.zeros(len(trials), bool)
     for place, trial in enumerate(trials):
-        is_repeat[place] = trial.key in seen
-        seen.add(trial.key)
+        measured = (trial.key, trial.proposal.budget)
+        is_repeat[place] = measured in seen
+        seen.add(measured)
+    edges = np.array([known.get(trial.key, np.nan) for trial in trials], np.float64)
     return Path(
         scores=scores,
         best=curves.best_so_far(scores),
         population=curves.moving_average(scores, population),
         params=curves.metric(trials, "params"),
         hours=np.cumsum(seconds) / 3600,
-        fan_in=np.array([known.get(trial.key, np.nan) for trial in trials], np.float64),
+        fan_in=np.where(np.isnan(scores), np.nan, edges),
         is_repeat=is_repeat,
-        failures=sum(trial.scores is None for trial in trials),
+        failures=sum(bool(trial.result and trial.result.failure) for trial in trials),
     )
 
 

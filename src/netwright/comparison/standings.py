@@ -7,19 +7,21 @@ compared searches found.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
-from netwright.comparison import bootstrap, fan_in, measures, plan, populations
+from netwright.comparison import bootstrap, budgets, caveats, fan_in, measures, plan, populations
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.courses import Cell
 from netwright.comparison.measures import Mean
 from netwright.comparison.populations import Path
 from netwright.comparison.trained import Contest, Outcome
 from netwright.core import refs, run_file, seeds
+from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
 FRACTIONS = (0.99,)  # of the best of all that a search is to reach
@@ -75,9 +77,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class FanIn:
-    """Networks of one fan-in (rounded to a whole number): how many were measured, their mean score and its error."""
+    """Networks of one fan-in, a mean over graphs: how many were measured, their mean score and its error."""
 
-    edges: int
+    edges: float
     score: Mean
 
 
@@ -98,6 +100,8 @@ class Standing:
         random_fan_in: Mean and standard deviation of random networks; None: it does not vary.
         fan_ins: Measured networks by their fan-in.
         test_metric: What full trainings measured; "": there are none.
+        remarks: Sentences.
+        has_budgets: Whether some trials cost less than others because a strategy asked for it.
     """
 
     name: str
@@ -112,11 +116,13 @@ class Standing:
     random_fan_in: tuple[float, float] | None
     fan_ins: tuple[FanIn, ...]
     test_metric: str = ""
+    remarks: tuple[str, ...] = ()
+    has_budgets: bool = False
 
 
 @dataclass(frozen=True)
 class Standings:
-    """Of every recipe; `failed` are (strategy, recipe, seed, why)."""
+    """Of every recipe; `failed` are searches and full trainings that failed: (strategy, recipe, seed, why)."""
 
     recipes: tuple[Standing, ...]
     failed: tuple[tuple[str, str, int, str], ...]
@@ -126,11 +132,14 @@ class Standings:
 def summarize(
     contest: Contest, outcome: Outcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
 ) -> Standings:
-    """Everything about an outcome; `rng` draws the bootstrap."""
-    faults = sorted(outcome.faults.items(), key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
+    """Everything about an outcome; `rng` draws the bootstrap, of each recipe as if there were no other."""
+    listed = [*outcome.faults.items(), *outcome.untrained.items()]
+    faults = sorted(listed, key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
     failed = tuple((cell.strategy, cell.problem, cell.seed, why) for cell, why in faults)
     return Standings(
-        tuple(_standing(contest, name, outcome, rng, fractions) for name in contest.recipes), failed, fractions
+        tuple(_standing(contest, name, outcome, copy.deepcopy(rng), fractions) for name in contest.recipes),
+        failed,
+        fractions,
     )
 
 
@@ -145,12 +154,14 @@ def _standing(
     strategies = {plan.label(reference): reference for reference in contest.strategies}
     sizes = populations.sizes(strategies)
     paths: dict[str, dict[int, Path]] = {}
+    searches: dict[str, dict[Cell, Sequence[Trial]]] = {}
     for label in strategies:
         cells = [Cell(label, name, seed) for seed in contest.seeds]
+        searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
+        budget = budgets.largest([trial for trials in searches[label].values() for trial in trials])
         paths[label] = {
-            cell.seed: populations.path(outcome.trials[cell], sizes[label], space, graphs)
-            for cell in cells
-            if cell in outcome.trials
+            cell.seed: populations.path(budgets.judged(trials, budget), sizes[label], space, graphs)
+            for cell, trials in searches[label].items()
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
@@ -167,7 +178,9 @@ def _standing(
             contest, {s: sign * p.population[-1] for s, p in paths[label].items() if len(p.best)}
         )
         ends["test", label] = _by_seed(contest, {seed: value for seed, (_, value) in tests[label].items()})
-        edges = np.array([np.nanmean(p.fan_in[-sizes[label] :]) for p in listed if not np.isnan(p.fan_in).all()])
+        lasts = [p.fan_in[-sizes[label] :] for p in listed]
+        edges = np.array([np.nanmean(last) for last in lasts if not np.isnan(last).all()])
+        repeats = np.concatenate([p.is_repeat for p in listed] or [np.zeros(0)])
         rows.append(
             Row(
                 strategy=label,
@@ -183,9 +196,12 @@ def _standing(
                 deviations=float((edges.mean() - random_fan_in[0]) / random_fan_in[1])
                 if random_fan_in and len(edges)
                 else np.nan,
-                hours=float(np.mean([p.hours[-1] for p in listed if len(p.hours)])) if listed else np.nan,
-                repeated=float(np.mean(np.concatenate([p.is_repeat for p in listed]))) if listed else np.nan,
-                warnings=(*contest.warnings.get((label, name), ()), *_sentences(contest, listed)),
+                hours=float(np.mean([p.hours[-1] for p in listed if len(p.hours)])) if len(repeats) else np.nan,
+                repeated=float(np.mean(repeats)) if len(repeats) else np.nan,
+                warnings=(
+                    *contest.warnings.get((label, name), ()),
+                    *_sentences(contest, outcome, searches[label], listed),
+                ),
             )
         )
     return Standing(
@@ -201,6 +217,8 @@ def _standing(
         random_fan_in=random_fan_in,
         fan_ins=_by_fan_in([path for listed in paths.values() for path in listed.values()], sign) if graphs else (),
         test_metric=finals[0].metric if finals else "",
+        remarks=contest.remarks.get(name, ()),
+        has_budgets=any(budgets.sentence(list(found.values())) for found in searches.values()),
     )
 
 
@@ -238,14 +256,25 @@ def _by_fan_in(paths: Sequence[Path], sign: int) -> tuple[FanIn, ...]:
     edges = np.concatenate([path.fan_in for path in paths] or [np.zeros(0)])
     scores = np.concatenate([path.scores for path in paths] or [np.zeros(0)])
     known = ~np.isnan(edges) & ~np.isnan(scores)
-    rounded, scores = np.rint(edges[known]).astype(int), sign * scores[known]
-    return tuple(FanIn(int(each), measures.mean(scores[rounded == each])) for each in np.unique(rounded))
+    edges, scores = np.round(edges[known], 9), sign * scores[known]  # means of thirds differ in their last digits
+    return tuple(FanIn(float(each), measures.mean(scores[edges == each])) for each in np.unique(edges))
 
 
-def _sentences(contest: Contest, listed: Sequence[Path]) -> list[str]:
-    lost = len(contest.seeds) - len(listed)
-    found = [f"the searches of {lost:,} of {len(contest.seeds):,} seeds failed and are left out"] if lost else []
-    failures = sum(path.failures for path in listed)
-    if failures:
+def _sentences(
+    contest: Contest, outcome: Outcome, searches: Mapping[Cell, Sequence[Trial]], listed: Sequence[Path]
+) -> list[str]:
+    """What must be said of the searches of a strategy on a recipe, and of their paths."""
+    seeds_asked, count = len(contest.seeds), len(searches)
+    found = caveats.lost(seeds_asked - count, seeds_asked)
+    found += caveats.exhausted([len(searches[cell]) for cell in searches if cell in outcome.exhausted], count)
+    if text := budgets.sentence(list(searches.values())):
+        found.append(text)
+    found += caveats.without_success(sum(path.incumbent < 0 for path in listed), count)
+    if failures := sum(path.failures for path in listed):
         found.append(f"{failures:,} of {sum(len(path.scores) for path in listed):,} trials failed")
+    others = [set(outcome.sources.get(cell, ())) - {contest.sources.get(cell.strategy, "")} for cell in searches]
+    found += caveats.outdated(sum(map(bool, others)), count)
+    untrained = [outcome.untrained[cell] for cell in searches if cell in outcome.untrained]
+    if untrained:
+        found.append(f"full trainings failed in {len(untrained):,} of {count:,} searches; the first: {untrained[0]}")
     return found

@@ -6,29 +6,28 @@ are all there is on disk: the same command goes on in each of them, and a larger
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from netwright import run_folder, trainings
-from netwright.comparison import caveats, compare, plan, pool
+from netwright import trainings
+from netwright.comparison import caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
-from netwright.core import files, genes, objectives, refs, run_file, seeds
-from netwright.core.errors import BadReference, BadRunFile, StoreError
+from netwright.comparison.runs import Found, Trained
+from netwright.core import refs, run_file, seeds
+from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
 from netwright.core.protocols import Prepares
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.trainings import Candidate, Final
+from netwright.trainings import Final
 
 PLAYER = "netwright.cell_player"
-RUNS = "runs"
-COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
+STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
+REPLACED = "aging"  # by what the recipes have
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class Contest:
         seeds: At least one, each once.
         is_full: Train the best network of each search in full and test it.
         warnings: Sentences by label of strategy and recipe: what the contest makes of it.
+        remarks: Sentences by recipe.
+        sources: Digest of the program of each strategy, by label.
     """
 
     strategies: tuple[Reference, ...]
@@ -48,6 +49,8 @@ class Contest:
     seeds: tuple[int, ...]
     is_full: bool = False
     warnings: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    remarks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def cells(self) -> list[Cell]:
@@ -61,21 +64,29 @@ class Contest:
         return replace(self.recipes[cell.problem], strategy=strategy, seed=cell.seed)
 
     def folder_of(self, out: Path, cell: Cell) -> Path:
-        """Where a cell is played: `runs/<recipe>/<strategy>-<seed>`, with a digest where two would be alike."""
-        names = Counter(_folder_name(plan.label(each)) for each in self.strategies)
-        name = _folder_name(cell.strategy)
-        if names[name] > 1:
-            name += f"-{genes.digest(cell.strategy)[:6]}"
-        return out / RUNS / cell.problem / f"{name}-{cell.seed}"
+        """Where a cell is played: `runs/<recipe>/<strategy>-<seed>`."""
+        return out / runs.RUNS / cell.problem / f"{runs.folder_name(cell.strategy)}-{cell.seed}"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the cells: finished trials with scores, full trainings, and the faults of cells that failed."""
+    """What became of the cells.
+
+    Args:
+        trials: Finished trials with scores of searches that ended.
+        finals: Full trainings.
+        faults: Of cells that failed; one whose search had ended has its trials too.
+        untrained: Sentences on full trainings that failed.
+        exhausted: Cells whose strategy had nothing more to ask before the last trial.
+        sources: Programs that took part in a search, as `Found.sources`.
+    """
 
     trials: Mapping[Cell, Sequence[Trial]]
     finals: Mapping[Cell, Final] = field(default_factory=dict)
     faults: Mapping[Cell, str] = field(default_factory=dict)
+    untrained: Mapping[Cell, str] = field(default_factory=dict)
+    exhausted: frozenset[Cell] = frozenset()
+    sources: Mapping[Cell, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_recipes(
@@ -95,7 +106,9 @@ def read_recipes(
     for path in paths:
         if path.stem in found:
             raise BadRunFile(f"two recipes are called {path.stem!r}; give each a name of its own")
-        run = run_file.from_tables(run_file.merged(run_file.read(path), changes))
+        tables = run_file.merged(run_file.read(path), changes)
+        with _naming(path.stem, len(paths) > 1):
+            run = run_file.from_tables(tables)
         budget = trials or run.limits.trials
         if budget is None:
             raise BadRunFile(f"recipe {path} has no limits.trials, so its searches have no common end; give --trials")
@@ -107,8 +120,23 @@ def read_recipes(
     return found
 
 
+def standard(recipes: Mapping[str, RunFile]) -> tuple[Reference, ...]:
+    """What is compared when nothing is said: the usual ones, with those of the recipes and their options among them."""
+    own = list(dict.fromkeys(plan.label(run.strategy) for run in recipes.values() if run.strategy != RunFile.strategy))
+    references = {plan.label(run.strategy): run.strategy for run in recipes.values()}
+    found: list[Reference] = []
+    for name in STANDARD:
+        if name == REPLACED and own:
+            found += [references[label] for label in own]
+        elif name not in {references[label].name for label in own}:
+            found.append(Reference(name))
+    return tuple(found)
+
+
 def prepare(contest: Contest) -> Contest:
     """Make every part of every recipe, and each strategy for each; returns the contest with what is to be said of it.
+
+    Of each recipe one network is counted, so that a skeleton that fits none is refused here.
 
     Raises:
         NetwrightError: Whatever a part or one of its options is refused for; nothing was written.
@@ -117,17 +145,21 @@ def prepare(contest: Contest) -> Contest:
     for label in labels:
         if labels.count(label) > 1:
             raise BadReference(f"strategy {label} is given twice; give it once")
-    warnings = {}
+    warnings, remarks = {}, {}
     for name, run in contest.recipes.items():
-        for label, reference in zip(labels, contest.strategies, strict=True):
-            parts = run_file.build(replace(run, strategy=reference))
-            starts = compare.random_starts(reference, parts.strategy)
-            warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
-            if run.constraints:
-                parts.space.sample(seeds.rng_for(0, seeds.ASK))  # refused here when nothing fits
-        if contest.is_full:
-            trainings.check(run, {})
-    return replace(contest, warnings=warnings)
+        with _naming(name, len(contest.recipes) > 1):
+            for label, reference in zip(labels, contest.strategies, strict=True):
+                parts = run_file.build(replace(run, strategy=reference))
+                starts = compare.random_starts(reference, parts.strategy)
+                warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
+            with suppress(MissingCapability):  # a space without counts
+                parts.space.count(parts.space.sample(seeds.rng_for(0, seeds.ASK)), parts.task.io)
+            if contest.is_full:
+                trainings.check(run, {})
+        is_one = len(run.objectives) == 1
+        remarks[name] = () if is_one else (f"of its objectives {', '.join(run.objectives)} the first alone judges",)
+    sources = {label: tabular.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
+    return replace(contest, warnings=warnings, remarks=remarks, sources=sources)
 
 
 def carry_out(
@@ -147,17 +179,22 @@ def carry_out(
         say: Told what the data takes.
 
     Raises:
-        StoreError: The folder has runs of another recipe of that name.
+        StoreError: The folder has runs of another recipe of that name, or of other data; nothing was written.
         WorkerError: The processes cannot start.
         KeyboardInterrupt: As raised into it; what was played is in the folder.
     """
-    claim(contest, out)
+    runs.check(out, contest.recipes)
     cells = contest.cells
-    missing = [cell for cell in cells if not _is_complete(contest, out, cell)]
-    for name in dict.fromkeys(cell.problem for cell in missing):
-        task = refs.load("task", contest.recipes[name].task)
-        for line in task.prepare() if isinstance(task, Prepares) else ():
-            say(line)
+    found = {cell: _read(contest, out, cell) for cell in cells}
+    missing = [cell for cell in cells if not _is_complete(contest, out, cell, found[cell])]
+    unfinished = {name: contest.recipes[name] for name in dict.fromkeys(cell.problem for cell in missing)}
+    for name, run in unfinished.items():
+        with _naming(name, len(contest.recipes) > 1):
+            task = refs.load("task", run.task)
+            for line in task.prepare() if isinstance(task, Prepares) else ():
+                say(line)
+    known = {name: [each for cell, each in found.items() if cell.problem == name] for name in unfinished}
+    runs.note(out, contest.recipes, runs.fingerprints(out, unfinished, known))
     orders = {
         pool.named(cell): (run_file.to_toml(contest.run_of(cell)), str(contest.folder_of(out, cell).absolute()))
         for cell in missing
@@ -171,69 +208,48 @@ def carry_out(
                 faults[played.cell] = played.fault
             done += 1
             watch(done, len(cells))
-    kept = [cell for cell in cells if cell not in faults]
-    finals = {cell: final_of(contest, out, cell) for cell in kept} if contest.is_full else {}
-    known = {cell: final for cell, final in finals.items() if final is not None}
-    return Outcome({cell: trials_of(contest, out, cell) for cell in kept}, known, faults)
+    found |= {cell: _read(contest, out, cell) for cell in missing}
+    return _outcome(contest, out, {cell: each for cell, each in found.items() if each.ending}, faults)
 
 
-def claim(contest: Contest, out: Path) -> None:
-    """Note each recipe beside its runs. Raises StoreError where there are runs of another recipe of that name."""
-    for name, run in contest.recipes.items():
-        path = out / RUNS / name / "recipe.toml"
-        if path.exists():
-            stored = run_file.from_tables(run_file.read(path))
-            for setting in COMMON:
-                if getattr(stored, setting) != getattr(run, setting):
-                    raise StoreError(
-                        f"{path.parent} holds runs of another recipe called {name!r}: its {setting} is "
-                        f"{getattr(stored, setting)}, not {getattr(run, setting)}; give another folder with --out"
-                    )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(path, run_file.to_toml(run).encode())
+def _outcome(contest: Contest, out: Path, ended: Mapping[Cell, Found], faults: Mapping[Cell, str]) -> Outcome:
+    trained = {cell: _read_training(contest, out, cell, each) for cell, each in ended.items() if contest.is_full}
+    done = {cell: each for cell, each in trained.items() if each is not None}
+    return Outcome(
+        trials={cell: each.trials for cell, each in ended.items()},
+        finals={cell: each.final for cell, each in done.items() if each.final is not None},
+        faults=faults,
+        untrained={cell: each.fault for cell, each in done.items() if each.fault},
+        exhausted=frozenset(cell for cell, each in ended.items() if each.ending == "exhausted"),
+        sources={cell: each.sources for cell, each in ended.items()},
+    )
 
 
-def trials_of(contest: Contest, out: Path, cell: Cell) -> list[Trial]:
-    """The finished trials of a cell, with scores, as many as the contest has; empty where it was not begun."""
-    place, run = contest.folder_of(out, cell), contest.recipes[cell.problem]
-    if not run_folder.holds_run(place):
-        return []
-    store = run_folder.open_table(place, "read")
-    try:
-        return objectives.with_scores(store.finished()[: run.limits.trials], run.objectives)
-    finally:
-        store.close()
+def _read(contest: Contest, out: Path, cell: Cell) -> Found:
+    return runs.read(contest.folder_of(out, cell), contest.run_of(cell))
 
 
-def final_of(contest: Contest, out: Path, cell: Cell) -> Final | None:
-    """The full training of the cell's best network; None where it is not done, or has failed."""
-    chosen = best_of(trials_of(contest, out, cell))
-    if not chosen:
-        return None
-    run = trainings.run_of(contest.run_of(cell), chosen, {})
-    place = contest.folder_of(out, cell) / trainings.folder_name(run)
-    if not run_folder.holds_run(place):
-        return None
-    store = run_folder.open_table(place, "read")
-    try:
-        if len(store.finished()) < (run.limits.trials or 0):
-            return None
-        return next(iter(trainings.results(store, run, place)), None)
-    finally:
-        store.close()
+def _read_training(contest: Contest, out: Path, cell: Cell, found: Found) -> Trained | None:
+    return runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
 
 
-def best_of(trials: Sequence[Trial]) -> list[Candidate]:
-    """What is trained in full of a search: its best trial, if any succeeded."""
-    best = objectives.best(trials)
-    return [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
-
-
-def _is_complete(contest: Contest, out: Path, cell: Cell) -> bool:
-    trials = trials_of(contest, out, cell)
-    if len(trials) < (contest.recipes[cell.problem].limits.trials or 0):
+def _is_complete(contest: Contest, out: Path, cell: Cell, found: Found) -> bool:
+    """Whether there is nothing to play: a full training that failed is done too, and would only fail again."""
+    if not found.ending:
         return False
-    return not contest.is_full or not best_of(trials) or final_of(contest, out, cell) is not None
+    is_trained = not contest.is_full or not runs.best_of(found.trials)
+    return is_trained or _read_training(contest, out, cell, found) is not None
+
+
+@contextmanager
+def _naming(recipe: str, is_one_of_several: bool) -> Iterator[None]:
+    """Errors name the recipe, where there are several."""
+    try:
+        yield
+    except NetwrightError as error:
+        if not is_one_of_several:
+            raise
+        raise type(error)(f"recipe {recipe}: {error}") from None
 
 
 def _single(run: RunFile, given: Mapping[str, Any]) -> RunFile:
@@ -242,8 +258,3 @@ def _single(run: RunFile, given: Mapping[str, Any]) -> RunFile:
     if "workers" not in accepted or "workers" in given:
         return run
     return run_file.override(run, "executor", {"workers": 1})
-
-
-def _folder_name(label: str) -> str:
-    """A label in characters that every file system takes: "aging-population-20-sample-5"."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")[:80]

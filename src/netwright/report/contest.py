@@ -31,7 +31,7 @@ EXPLAINED = (
     "measurement, so that it is too high by about as much as measurements of one network differ. Population: mean "
     "objective of the last P trials; P is the strategy's own population, or that of the others. Fractions are of the "
     "best that any search found; the searches that came so near stand behind the trials and hours of evaluation until "
-    "then, over which those are means."
+    "then, over which those are means. Bands: 95 % by Student's t; a search that ended early stays where it was."
 )
 FAN_IN_EXPLAINED = (
     "Edges into the last node of each graph of a network, a mean over those graphs in which they vary: of a cell that "
@@ -58,7 +58,7 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
     columns = ("strategy", "recipe", "seed", "why")
     failed = [(strategy, recipe, str(seed), why) for strategy, recipe, seed, why in standings.failed]
     if failed:
-        parts.append(markup.section("Failed searches", markup.table(columns, failed)))
+        parts.append(markup.section("What failed", markup.table(columns, failed)))
     if command:
         parts.append(markup.section("To repeat this", markup.listing(command)))
     path = folder / "index.html"
@@ -68,7 +68,9 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
 
 def columns(standing: Standing, fractions: Sequence[float]) -> tuple[str, ...]:
     """Of the table of a recipe."""
-    reached = [text for fraction in fractions for text in (f"trials to {fraction:g}", f"hours to {fraction:g}")]
+    reached = [
+        text for fraction in fractions for text in (f"trials to {share(fraction)}", f"hours to {share(fraction)}")
+    ]
     test = [standing.test_metric] if standing.test_metric else []
     return ("strategy", f"best {standing.objective}", *test, "population", *reached, "parameters", "fan-in", "repeats")
 
@@ -94,6 +96,11 @@ def cells(row: Row, standing: Standing) -> tuple[str, ...]:
     )
 
 
+def share(fraction: float) -> str:
+    """A fraction as it is typed: two that differ have two texts."""
+    return repr(fraction).removesuffix(".0")
+
+
 def title(standing: Standing) -> str:
     """What the table of a recipe is about."""
     seeds = max((row.seeds for row in standing.rows), default=0)
@@ -101,10 +108,12 @@ def title(standing: Standing) -> str:
 
 
 def difference(pair: Pair) -> tuple[str, ...]:
-    """Mean, interval, p and seeds of a pair as text."""
+    """Mean, interval, p and seeds of a pair as text; one seed alone has no interval."""
     found = pair.difference
     if not found.seeds:
         return (MISSING, MISSING, MISSING, "0")
+    if math.isnan(found.low):
+        return (f"{found.mean:+.6g}", MISSING, MISSING, f"{found.seeds:,}")
     places = decimals((found.high - found.low) / (2 * BAND))
     interval = f"{found.low:+,.{places}f} to {found.high:+,.{places}f}"
     return (f"{found.mean:+,.{places}f}", interval, f"{found.p:.2g}", f"{found.seeds:,}")
@@ -133,7 +142,8 @@ def _section(folder: Path, number: int, standing: Standing, standings: Standings
         drawn.append(markup.figure(svg, f"{name.replace('-', '')}{number}", f"{caption}: {standing.name}"))
     heads = columns(standing, standings.fractions)
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
-    warnings = [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
+    warnings = [f"{remark}." for remark in standing.remarks]
+    warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
     top = "" if math.isnan(standing.best) else f"The best of all: {standing.best:.6g}."
     parts = [listed, *warnings, top, EXPLAINED, *_pairs(standing.pairs)]
     return markup.section(
@@ -154,7 +164,7 @@ def _fan_in_parts(standing: Standing) -> list[str]:
     if standing.random_fan_in is None:
         return []
     heads = ("edges", "trials", f"mean {standing.objective}")
-    rows = [(str(each.edges), f"{each.score.seeds:,}", with_error(each.score)) for each in standing.fan_ins]
+    rows = [(f"{each.edges:.6g}", f"{each.score.seeds:,}", with_error(each.score)) for each in standing.fan_ins]
     center, spread = standing.random_fan_in
     random = f"Random networks: {center:.2f}, standard deviation {spread:.2f}."
     return [markup.subsection("Fan-in of the output", markup.table(heads, rows, heads), random, FAN_IN_EXPLAINED)]
@@ -162,7 +172,7 @@ def _fan_in_parts(standing: Standing) -> list[str]:
 
 def _row(row: Row, standing: Standing) -> dict[str, Any]:
     reached = {
-        f"{fraction:g}": {"trials": _number(trials.mean), "hours": _number(hours.mean), "seeds": trials.seeds}
+        share(fraction): {"trials": _number(trials.mean), "hours": _number(hours.mean), "seeds": trials.seeds}
         for fraction, (trials, hours) in row.reached.items()
     }
     return {

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from scipy import special
 
 from netwright.comparison import measures
 from netwright.comparison.populations import Path
@@ -18,13 +19,13 @@ from netwright.report.figures import INK, PALETTE, POINTS, RASTER, STYLES, TEXT_
 from netwright.report.text import printable, shortened, text_width
 
 SIZE = (7.2, 4.2)  # inches
-BAND = 1.96  # standard errors either side of a mean: 95 %
+INTERVAL = 0.95  # of the bands
 SETTLED = 0.1  # share of a search after which the axis of a curve begins to matter
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def best(standing: Standing) -> Figure:
-    """Mean over seeds of the best objective so far, by trials, with its 95 % band."""
+    """Mean over seeds of the best objective so far, by trials, with its 95 % band by Student's t."""
     return _curves(standing, lambda path: standing.sign * path.best, f"best {standing.objective} so far")
 
 
@@ -39,7 +40,8 @@ def fan_in(standing: Standing) -> Figure:
     sizes = {row.strategy: row.size for row in standing.rows}
     figure, axes = _start(f"{standing.name}: edges into the output, last P trials; gray: random networks, one sd")
     for number, (strategy, listed) in enumerate(standing.paths.items()):
-        _mean_line(axes, [curves.moving_average(path.fan_in, sizes[strategy]) for path in listed], number)
+        edges = [curves.moving_average(path.fan_in, sizes[strategy]) for path in listed]
+        _mean_line(axes, edges, _trials(standing), number)
     if standing.random_fan_in is not None:
         center, spread = standing.random_fan_in
         axes.axhline(center, color="#777777", linewidth=1.0, zorder=0)
@@ -84,7 +86,7 @@ def _curves(standing: Standing, values: Callable[[Path], np.ndarray], label: str
     settled = []
     for number, listed in enumerate(standing.paths.values()):
         lines = [values(path) for path in listed]
-        _mean_line(axes, lines, number)
+        _mean_line(axes, lines, _trials(standing), number)
         settled += [line[int(SETTLED * len(line)) :] for line in lines]
     shown = np.concatenate(settled or [np.zeros(0)])
     if not np.isnan(shown).all():
@@ -98,15 +100,34 @@ def _curves(standing: Standing, values: Callable[[Path], np.ndarray], label: str
     return _legend(figure, list(standing.paths))
 
 
-def _mean_line(axes: Axes, lines: Sequence[np.ndarray], number: int) -> None:
-    """The mean of lines as long as the shortest, with its band."""
-    length = min((len(line) for line in lines), default=0)
-    means, errors = measures.mean_path(np.array([line[:length] for line in lines]).reshape(len(lines), length))
+def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int) -> None:
+    """The mean of lines with its band; a search that ended early stays where it was."""
     color, style = PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    means, around = mean_and_band(lines, length)
     x = np.arange(1, length + 1)
     axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
-    band = BAND * np.nan_to_num(errors)
-    axes.fill_between(x, means - band, means + band, color=color, alpha=0.15, linewidth=0)
+    axes.fill_between(x, means - around, means + around, color=color, alpha=0.15, linewidth=0)
+
+
+def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of lines at each position and half the width of its 95 % interval, each of shape (length,).
+
+    Args:
+        lines: One for each search; the last value of a shorter one stays. An empty one has no values.
+        length: In trials.
+    """
+    carried = np.full((len(lines), length), np.nan)
+    for row, line in zip(carried, lines, strict=True):
+        row[: len(line)] = line[:length]
+        row[len(line) :] = line[-1] if len(line) else np.nan
+    means, errors = measures.mean_path(carried)
+    freedom = np.maximum((~np.isnan(carried)).sum(axis=0) - 1, 1)
+    return means, np.nan_to_num(errors) * special.stdtrit(freedom, (1 + INTERVAL) / 2)
+
+
+def _trials(standing: Standing) -> int:
+    """Of a search that runs to its end."""
+    return max((row.trials for row in standing.rows), default=1)
 
 
 def _start(title: str) -> tuple[Figure, Axes]:
@@ -123,8 +144,8 @@ def _start(title: str) -> tuple[Figure, Axes]:
 
 
 def _by_trials(axes: Axes, standing: Standing) -> None:
-    axes.set_xlabel("trials", size=TEXT_SIZE)
-    axes.set_xlim(0, 1.01 * max((row.trials for row in standing.rows), default=1))
+    axes.set_xlabel("trials, whatever their budget" if standing.has_budgets else "trials", size=TEXT_SIZE)
+    axes.set_xlim(0, 1.01 * _trials(standing))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
 

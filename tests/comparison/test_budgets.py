@@ -1,0 +1,34 @@
+"""Trials of several budgets, against sums done here."""
+
+import pytest
+
+from netwright.comparison import budgets
+from netwright.core.records import Proposal, Result, Trial
+
+
+def trial(number, budget, continues=None, score=0.5):
+    result = Result({"valid_accuracy": score})
+    return Trial(number, Proposal((0,), (), budget, continues), str(number), 0, "done", result, (score,), number)
+
+
+SEARCH = [trial(1, 1), trial(2, 1), trial(3, 3, 1), trial(4, 9, 3), trial(5, 9)]
+
+
+def test_the_largest_is_judged():
+    assert budgets.largest(SEARCH) == 9
+    assert [each.scores is not None for each in budgets.judged(SEARCH, 9)] == [False, False, False, True, True]
+
+
+def test_without_budgets_everything_is():
+    plain = [trial(1, None), trial(2, None)]
+    assert budgets.largest(plain) is None and budgets.largest([]) is None
+    assert budgets.judged(plain, None) == plain
+    assert budgets.sentence([plain]) == budgets.sentence([]) == budgets.sentence([[trial(1, 4)]]) == ""
+    assert budgets.largest([trial(1, 5), trial(2, None)]) is None, "the evaluator's own is what the others have too"
+
+
+def test_a_promotion_costs_what_it_adds():
+    assert budgets.spent(SEARCH) == 1 + 1 + 2 + 6 + 9
+    said = budgets.sentence([SEARCH, SEARCH])
+    assert said.startswith("its trials have budgets 1, 3, 9: the 4 of 10 with 9 are judged")
+    assert said.endswith(f"what {19 / 9:,.1f} trials with 9 cost") and pytest.approx(2.11, abs=0.01) == 19 / 9
