@@ -32,6 +32,8 @@ def status(
     }
     if as_json:
         found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
+        if found and best and best.proposal.budget is not None:
+            found["budget"] = best.proposal.budget
         typer.echo(json.dumps({**counts, "best": found}))
         return
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
@@ -41,7 +43,9 @@ def status(
         f"{counts['running']} running, {counts['pending']} pending"
     )
     if best is not None:
-        typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
+        typer.echo(
+            f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}{objectives.at_budget(best)}"
+        )
     spent, limit_seconds = curves.evaluation_seconds(finished), run.limits.table_seconds
     if limit_seconds is not None:
         typer.echo(f"evaluations took {spent:,.0f} of {limit_seconds:,.0f} seconds of the table")
