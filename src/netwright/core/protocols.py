@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -50,13 +50,19 @@ class SearchSpace(Protocol):
         """A neighbour of `genotype`; may equal it where the paper's mutation may."""
 
     def check(self, genotype: Genotype) -> None:
-        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network."""
+        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network.
+
+        A space that `Generates` says so of the network that its own seed draws.
+        """
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network, initialised: images (B, C, H, W) in [0, 1] or normalised to logits (B, outputs)."""
 
     def count(self, genotype: Genotype, io: IO) -> Counts:
-        """Parameters and multiply-adds in closed form: a few milliseconds, no module built."""
+        """Parameters and multiply-adds in closed form: a few milliseconds, no module built.
+
+        Raises InvalidGenotype where there is no such network for these images.
+        """
 
     def key(self, genotype: Genotype) -> str:
         """Equal keys: the same network, parts that do nothing left out."""
@@ -78,7 +84,9 @@ class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
     Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
-    generators. A trial's network is the one that the trial's seed draws.
+    generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
+    it fits, so that one network of a generator may be refused and another not. As that seed follows from the key,
+    `key` raises InvalidGenotype for what is no generator.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
@@ -254,8 +262,8 @@ class Store(Protocol):
         Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
         """
 
-    def finish(self, trial_id: int, result: Result) -> None:
-        """Write a result; the first finish of a row wins, later ones change nothing."""
+    def finish(self, trial_id: int, result: Result) -> bool:
+        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
 
     def finished(self, after: int = 0) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order."""
@@ -348,10 +356,13 @@ class Observer(Protocol):
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
-    """The space as a trial with this seed has it; a space that draws nothing is as it is."""
+    """The space, in the wrapper that it has, as a trial with this seed has it; one that draws nothing is as it is."""
     generator = unwrap(space, Generates)
-    found: SearchSpace = generator.seeded(seed) if generator else space
-    return found
+    if generator is None:
+        return space
+    found: SearchSpace = generator.seeded(seed)
+    wrapper: Any = space
+    return found if generator is space else replace(wrapper, space=found)
 
 
 def unwrap(value: Any, capability: type) -> Any:
