@@ -10,7 +10,7 @@ PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "e
 LEVELS = {
     0: ("core",),
     1: ("layers",),
-    2: ("search", "worker", "training", "data", "tabular", "surrogates", "run_folder", "trainings"),
+    2: ("search", "worker", "ranks", "training", "data", "tabular", "surrogates", "run_folder", "trainings"),
     3: PLUGINS,
     4: ("comparison", "report", "zoo", "testing", "display"),
     5: ("export", "session", "full_training", "run", "table_import", "cell_player"),

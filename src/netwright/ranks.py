@@ -2,7 +2,7 @@
 
     netwright train runs/x --evaluator.processes 2
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
-        -m netwright.evaluators.ranks train runs/x --workers 1
+        -m netwright.ranks train runs/x --workers 1
 
 The second command is given on every machine. Its first process runs `netwright train runs/x`, whose worker is then
 the first of all 16; the others need the data at the same path, but no shared folder. Without torchrun, `RANK`,
@@ -217,7 +217,7 @@ def _job(number: int) -> str:
 
 def _start(meeting: Meeting, rank: int) -> Popen[bytes]:
     """A process in the worker's own group, which is killed as a whole; it also ends with its standard input."""
-    command = [sys.executable, "-m", "netwright.evaluators.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
+    command = [sys.executable, "-m", "netwright.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
     return Popen(command, stdin=subprocess.PIPE)
 
 
