@@ -222,8 +222,6 @@ def test_processes_of_other_machines_join_a_run(tmp_path):
 
 def test_without_the_variables_the_module_says_what_it_needs():
     bare = {name: value for name, value in os.environ.items() if name != "RANK"}
-    done = subprocess.run(
-        [sys.executable, "-m", "netwright.ranks", "train"], env=bare, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "netwright.ranks", "train"], env=bare, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("RANK is not set; start this module with torchrun, or set RANK, WORLD_SIZE")

@@ -85,6 +85,18 @@ class Meeting:
         return dist.PrefixStore(f"netwright{self.attempt}", store)
 
 
+def size(processes: int) -> int:
+    """How many processes a training has where it asks for so many: under torchrun, all that wait."""
+    said = os.environ.get(MEETING)
+    return Meeting(**json.loads(said)).size if said else processes
+
+
+def check_workers(workers: int) -> None:
+    """Raise WorkerError for several workers under torchrun, whose processes follow one."""
+    if workers > 1 and MEETING in os.environ:
+        raise WorkerError("under torchrun, trainings run one after another; give --workers 1")
+
+
 @contextmanager
 def gathered(processes: int, device: torch.device, job: Mapping[str, Any], context: Context) -> Iterator[Team]:
     """Have further processes follow the work done within, of which this process is the first.
@@ -104,8 +116,7 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
         return
     text = json.dumps({"run": _run_of(context), "worker_index": context.worker_index, "job": job})
     if said is not None:
-        if context.worker_index > 0:
-            raise WorkerError("under torchrun, trainings run one after another; give --workers 1")
+        check_workers(context.worker_index + 1)
         meeting = Meeting(**json.loads(said))
         with _meet(meeting.store(), meeting, text, device) as team:
             yield team
