@@ -20,11 +20,11 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright import full_training, run_folder, session, trainings
-from netwright.core import files, objectives, refs, run_file, seeds
+from netwright import beforehand, full_training, ranks, run_folder, session, trainings
+from netwright.core import files, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
-from netwright.core.records import Trial
+from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.display import clock
@@ -137,7 +137,8 @@ class Run:
             was_complete = self._is_complete()
             if not was_complete:
                 self._session.prepare(self.settings.task, parts)
-                if estimate := session.memory_estimate(parts, session.samples(parts, self.settings.seed)):
+                genotypes = self._foreseen(parts, data_is_ready=True)
+                if estimate := session.memory_estimate(parts, genotypes):
                     self._session.say(estimate)
             store, self.settings = run_folder.take(self.folder, self.settings)
             try:
@@ -364,11 +365,17 @@ class Run:
                 f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
                 "add up; give --trials, or a table with costs, as `netwright import` makes"
             )
-        if settings.final is not None:
-            trainings.check(settings, {})
-        if settings.constraints:
-            parts.space.sample(seeds.rng_for(settings.seed, seeds.ASK))  # refused here when nothing fits
+        ranks.check_workers(parts.executor.workers)
+        self._foreseen(parts)
         return parts
+
+    def _foreseen(self, parts: Parts, *, data_is_ready: bool = False) -> list[Genotype]:
+        """A few networks of the search. Refused: none fits the constraints, or each of them would fail."""
+        genotypes = beforehand.samples(parts.space, self.settings.seed)
+        beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=data_is_ready)
+        if self.settings.final is not None:
+            trainings.check(self.settings, {}, data_is_ready=data_is_ready)
+        return genotypes
 
     def _is_complete(self) -> bool:
         """Whether the folder holds all the trials that are asked for."""

@@ -13,7 +13,7 @@ import psutil
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives, seeds
+from netwright.core import objectives
 from netwright.core.errors import StoreError
 from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
 from netwright.core.records import Genotype
@@ -22,7 +22,6 @@ from netwright.core.run_file import Parts, RunFile
 from netwright.display import Display
 from netwright.search import Search
 
-SAMPLES = 10  # networks whose memory is estimated before a search
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
 # lends a controller, and a way to say so, to someone who may drain it: signals
@@ -110,11 +109,6 @@ def refuse_other_data(store: Store, task: Task) -> None:
             "the images, classes or splits of the task have changed since this run began, so its results would not "
             "compare; restore them, or begin another run with --out"
         )
-
-
-def samples(parts: Parts, seed: int) -> list[Genotype]:
-    """A few networks of a search to come."""
-    return [parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1)]
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:

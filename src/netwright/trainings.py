@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from netwright import beforehand
 from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
 from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
@@ -150,10 +151,30 @@ def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return {**kept, **over}
 
 
-def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]], chosen: Sequence[Candidate] = ()) -> None:
-    """Raise BadReference or BadRunFile for trainings that could not be made, of `chosen` or of whatever is found."""
+def check(
+    run: RunFile,
+    changes: Mapping[str, Mapping[str, Any]],
+    chosen: Sequence[Candidate] = (),
+    *,
+    data_is_ready: bool = False,
+) -> None:
+    """Refuse trainings that could not be made, of `chosen` or of whatever is found.
+
+    Args:
+        run: Of the search.
+        changes: Options by part.
+        chosen: The networks; none: they are not known yet.
+        data_is_ready: The task is prepared.
+
+    Raises:
+        NetwrightError: Settings that cannot be used, or with which each training would fail.
+    """
     _refuse_lookup(run, chosen)
-    run_file.build_evaluator(run_of(run, [Candidate(BEST, ())], changes))
+    final = run_of(run, [Candidate(BEST, ())], changes)
+    evaluator = run_file.build_evaluator(final)
+    known = [candidate.genotype for candidate in chosen]
+    genotypes = known or beforehand.samples(refs.load("space", final.space), run.seed)
+    beforehand.check(evaluator, genotypes, data_is_ready=data_is_ready)
 
 
 def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:

@@ -168,7 +168,7 @@ def test_a_budget_beyond_the_horizon_is_one_clear_sentence(tmp_path):
     result = evaluate(evaluator, trial, WorkerContext(MemoryStore(), tmp_path, 1))
     assert result.failure == "error"
     last = result.message.strip().rpartition("\n")[2]
-    assert last.endswith("budget is 9, beyond evaluator.horizon, 4; give horizon the largest budget of the strategy")
+    assert last.endswith("budget 9 is beyond evaluator.horizon, 4; give horizon the largest budget of the strategy")
     with pytest.raises(BadReference, match=r"evaluator\.horizon is 0; it must be greater than 0"):
         replace(evaluator, horizon=0)
 

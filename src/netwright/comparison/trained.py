@@ -14,13 +14,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from netwright import run_folder, trainings
+from netwright import beforehand, run_folder, trainings
 from netwright.comparison import caveats, compare, plan, pool
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
-from netwright.core import files, genes, objectives, refs, run_file, seeds
+from netwright.core import files, genes, objectives, refs, run_file
 from netwright.core.errors import BadReference, BadRunFile, StoreError
-from netwright.core.protocols import Prepares
+from netwright.core.protocols import Prepares, Task
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
@@ -123,8 +123,7 @@ def prepare(contest: Contest) -> Contest:
             parts = run_file.build(replace(run, strategy=reference))
             starts = compare.random_starts(reference, parts.strategy)
             warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
-            if run.constraints:
-                parts.space.sample(seeds.rng_for(0, seeds.ASK))  # refused here when nothing fits
+            beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
         if contest.is_full:
             trainings.check(run, {})
     return replace(contest, warnings=warnings)
@@ -151,13 +150,12 @@ def carry_out(
         WorkerError: The processes cannot start.
         KeyboardInterrupt: As raised into it; what was played is in the folder.
     """
-    claim(contest, out)
+    refuse_others(contest, out)
     cells = contest.cells
     missing = [cell for cell in cells if not _is_complete(contest, out, cell)]
     for name in dict.fromkeys(cell.problem for cell in missing):
-        task = refs.load("task", contest.recipes[name].task)
-        for line in task.prepare() if isinstance(task, Prepares) else ():
-            say(line)
+        _make_ready(contest.recipes[name], contest.is_full, say)
+    claim(contest, out)
     orders = {
         pool.named(cell): (run_file.to_toml(contest.run_of(cell)), str(contest.folder_of(out, cell).absolute()))
         for cell in missing
@@ -177,18 +175,25 @@ def carry_out(
     return Outcome({cell: trials_of(contest, out, cell) for cell in kept}, known, faults)
 
 
-def claim(contest: Contest, out: Path) -> None:
-    """Note each recipe beside its runs. Raises StoreError where there are runs of another recipe of that name."""
+def refuse_others(contest: Contest, out: Path) -> None:
+    """Raise StoreError where there are runs of another recipe of a name."""
     for name, run in contest.recipes.items():
-        path = out / RUNS / name / "recipe.toml"
-        if path.exists():
-            stored = run_file.from_tables(run_file.read(path))
-            for setting in COMMON:
-                if getattr(stored, setting) != getattr(run, setting):
-                    raise StoreError(
-                        f"{path.parent} holds runs of another recipe called {name!r}: its {setting} is "
-                        f"{getattr(stored, setting)}, not {getattr(run, setting)}; give another folder with --out"
-                    )
+        path = _recipe_of(out, name)
+        if not path.exists():
+            continue
+        stored = run_file.from_tables(run_file.read(path))
+        for setting in COMMON:
+            if getattr(stored, setting) != getattr(run, setting):
+                raise StoreError(
+                    f"{path.parent} holds runs of another recipe called {name!r}: its {setting} is "
+                    f"{getattr(stored, setting)}, not {getattr(run, setting)}; give another folder with --out"
+                )
+
+
+def claim(contest: Contest, out: Path) -> None:
+    """Note each recipe beside its runs."""
+    for name, run in contest.recipes.items():
+        path = _recipe_of(out, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write(path, run_file.to_toml(run).encode())
 
@@ -234,6 +239,21 @@ def _is_complete(contest: Contest, out: Path, cell: Cell) -> bool:
     if len(trials) < (contest.recipes[cell.problem].limits.trials or 0):
         return False
     return not contest.is_full or not best_of(trials) or final_of(contest, out, cell) is not None
+
+
+def _recipe_of(out: Path, name: str) -> Path:
+    return out / RUNS / name / "recipe.toml"
+
+
+def _make_ready(run: RunFile, is_full: bool, say: Callable[[str], None]) -> None:
+    """Prepare a recipe's data. Raises NetwrightError when it does not go with the rest of the recipe."""
+    task: Task = refs.load("task", run.task)
+    for line in task.prepare() if isinstance(task, Prepares) else ():
+        say(line)
+    genotypes = beforehand.samples(run_file.build_space(run, task), 0)
+    beforehand.check(run_file.build_evaluator(run), genotypes, data_is_ready=True)
+    if is_full:
+        trainings.check(run, {}, data_is_ready=True)
 
 
 def _single(run: RunFile, given: Mapping[str, Any]) -> RunFile:

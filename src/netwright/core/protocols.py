@@ -163,6 +163,26 @@ class Evaluator(Protocol):
 
 
 @runtime_checkable
+class ChecksSettings(Protocol):
+    """Capability of an evaluator: it knows before any trial what it would refuse."""
+
+    def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
+        """Raise NetwrightError for settings with which no trial of the genotype, with that budget, could succeed.
+
+        `data_is_ready`: the task is prepared, so that what depends on the number of examples is checked too.
+        """
+
+
+@runtime_checkable
+class NamesBudgets(Protocol):
+    """Capability of a strategy: its proposals name budgets."""
+
+    @property
+    def largest_budget(self) -> int:
+        """The largest that it ever names."""
+
+
+@runtime_checkable
 class EstimatesMemory(Protocol):
     """Capability of an evaluator: it knows beforehand about how much memory a trial takes."""
 

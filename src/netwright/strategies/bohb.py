@@ -130,6 +130,11 @@ class Bohb:
         self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
         self._ranked = [SortedList() for _ in self._ladder]
 
+    @property
+    def largest_budget(self) -> int:
+        """That of the highest rung."""
+        return self._ladder[-1]
+
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """What the oldest bracket needs that does not wait; None: no network is new, and none may rise."""
         rising = {trial.proposal.continues for trial in pending}

@@ -16,6 +16,7 @@ from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
+from netwright.training.parallel import Team
 
 
 @dataclass
@@ -96,6 +97,17 @@ class Standing:
                     f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
                 )
         return Standing.of(path, facts)
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, team: Team) -> None:
+        """Inverse of `write`, into a training that is made anew; the first process of the team reads for all.
+
+        Raises:
+            NetwrightError: The checkpoint is of another network, or of another recipe.
+        """
+        data = team.hand_out(self.path.read_bytes() if self.path else b"")
+        averages = descent.averages.tensors if descent.averages else {}
+        checkpoint.restore(data, network, optimizer, averages, str(self.path))
+        descent.restore(self.descent)
 
     def write(
         self,
