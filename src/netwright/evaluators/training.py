@@ -134,21 +134,23 @@ class Training(Recipe):
         }
         if not state.ends:
             return Result(metrics, tuple(state.curve), seconds)
-        metrics["carried_steps"] = min(end.progress.step if end else 0 for end in state.ends)
-        message = "" if metrics["carried_steps"] else self._why_anew(trial)
-        return Result(metrics, tuple(state.curve), seconds, message=message)
+        metrics["carried_steps"] = min(state.carried)
+        return Result(metrics, tuple(state.curve), seconds, message=self._why_anew(trial, state, context))
 
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
         """Refuse, before anything is started, what would fail every trial of this genotype.
 
         Raises:
-            BadReference: A device that is not there, images that are too small or not to be divided as asked, a budget
-                beyond the schedule.
+            BadReference: A device that is not there, images that are too small or not to be divided as asked, a largest
+                budget at which the schedule does not end.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         self._check_device()
-        if budget is not None:
-            self._check_budget(budget)
+        if budget is not None and self.horizon not in (None, budget):
+            raise BadReference(
+                f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
+                f"must end where the last promotions do; give --evaluator.horizon {budget}"
+            )
         self.space.check(genotype)
         self._check(self.space, genotype, with_data=data_is_ready)
 
@@ -221,6 +223,8 @@ class Training(Recipe):
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         descent = Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
         before = state.start
+        if len(state.carried) == repeat:
+            state.carried.append(before.progress.step if before else 0)
         if before:
             before.restore(network, optimizer, descent, team)
             state.curve = before.curve if repeat == 0 else state.curve
@@ -302,15 +306,18 @@ class Training(Recipe):
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where one that it continues stopped."""
         state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
+        steps, state.span = self._lengths(trial.proposal.budget)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
-            state.ends = promotion.ends(trial, folder, self.repeats, self._lengths(trial.proposal.budget)[0])
+            state.ends = promotion.ends(trial, folder, self.repeats, steps, state.span)
         return state
 
-    def _why_anew(self, trial: Trial) -> str:
-        """Of a promotion that had nothing to go on from."""
-        remedy = "" if self.horizon else "; for promotions to go on, give evaluator.horizon the largest budget"
-        return f"trained anew: trial {trial.proposal.continues} left no checkpoint{remedy}"
+    def _why_anew(self, trial: Trial, state: Standing, context: Context) -> str:
+        """Of a promotion that had nothing to go on from; "" of one that had."""
+        assert trial.proposal.continues is not None
+        found = promotion.why_anew(trial, context.checkpoint_of(trial.proposal.continues), state.carried)
+        remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
+        return found + remedy if found and self.horizon is None else found
 
     @property
     def _trained_on(self) -> Split:
