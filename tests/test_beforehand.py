@@ -3,7 +3,9 @@ import pytest
 
 from netwright import beforehand
 from netwright.core.errors import BadReference
+from netwright.evaluators.training import Training
 from netwright.strategies.asha import Asha
+from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
 
@@ -34,6 +36,16 @@ def test_the_largest_budget_of_the_strategy_is_asked_for():
     evaluator = Fussy()
     beforehand.check(evaluator, [(1, 1)], Asha(ToySpace(), max_budget=27))
     assert evaluator.asked == [((1, 1), 27, False)]
+
+
+def test_promotions_that_begin_anew_are_said_before():
+    def said(strategy, **options):
+        return beforehand.promotions(Training(ToySpace(), ToyTask(), **options), strategy)
+
+    asha, random = Asha(ToySpace(), max_budget=27), RandomSearch(ToySpace())
+    assert said(asha) == "promotions begin anew: give --evaluator.horizon 27 for them to go on"
+    assert said(asha, horizon=27) == said(random) == ""
+    assert beforehand.promotions(ToyEvaluator(ToySpace(), ToyTask()), asha) == "", "it trains nothing"
 
 
 def test_an_evaluator_that_cannot_tell_refuses_nothing():

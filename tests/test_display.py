@@ -34,3 +34,8 @@ def test_scores_stand_with_their_budget_and_the_best_is_of_the_largest():
 
 def test_without_budgets_none_is_shown():
     assert _told([(0.5, None, "")]).startswith("trial 1: valid_accuracy 0.5000, 1 finished  best so far\n")
+
+
+def test_a_promotion_that_was_trained_anew_says_so():
+    out = _told([(0.5, 2, "trained anew: trial 1 left no checkpoint")])
+    assert out.startswith("trial 1: valid_accuracy 0.5000 at budget 2 (trained anew), 1 finished")

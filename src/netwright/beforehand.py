@@ -45,3 +45,14 @@ def check(
             return
     if refusal:
         raise refusal
+
+
+def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
+    """That promotions will train anew, and how they would go on, as a sentence; "" where they do.
+
+    Going on is never chosen for the user: then all trials share the schedule of the largest budget, and a score at a
+    smaller one is that of a training stopped on its way, no longer of one that was planned for it.
+    """
+    if not isinstance(strategy, NamesBudgets) or getattr(evaluator, "horizon", 0) is not None:
+        return ""
+    return f"promotions begin anew: give --evaluator.horizon {strategy.largest_budget} for them to go on"

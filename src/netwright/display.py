@@ -66,6 +66,8 @@ class Display:
         elif self._live is None and trial.scores is not None:
             mark = "  best so far" if is_better else ""
             again = " (reused)" if trial.result and trial.result.reused else ""
+            if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
+                again += f" ({trial.result.message.partition(':')[0]})"
             score = f"{trial.scores[0]:.4f}{at_budget(trial)}"
             self.say(f"trial {trial.id}: {self._measure} {score}{again}, {self._progress()}{mark}")
 

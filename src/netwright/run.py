@@ -138,6 +138,8 @@ class Run:
             if not was_complete:
                 self._session.prepare(self.settings.task, parts)
                 genotypes = self._foreseen(parts, data_is_ready=True)
+                if advice := beforehand.promotions(parts.evaluator, parts.strategy):
+                    self._session.say(advice)
                 if estimate := session.memory_estimate(parts, genotypes):
                     self._session.say(estimate)
             store, self.settings = run_folder.take(self.folder, self.settings)
@@ -156,7 +158,8 @@ class Run:
             if best is None or best.scores is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
-            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {best.scores[0]:.4f}")
+            score = f"{best.scores[0]:.4f}{objectives.at_budget(best)}"
+            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {score}")
             finals: list[Final] = []
             if self.settings.final is not None:
                 chosen = trainings.candidates(parts.space, trials)

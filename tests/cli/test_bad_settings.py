@@ -120,10 +120,21 @@ def test_what_depends_on_the_number_of_images_is_refused_once_they_are_known(tmp
 
 
 @pytest.mark.parametrize("strategy", ["asha", "bohb"])
-def test_budgets_beyond_the_schedule_are_refused(tmp_path, capsys, strategy):
+@pytest.mark.parametrize("horizon", [3, 12])
+def test_a_schedule_that_does_not_end_at_the_largest_budget_is_refused(tmp_path, capsys, strategy, horizon):
     recipe, out = _recipe(tmp_path, "nasnet"), tmp_path / "out"
-    words = ["search", recipe, "--strategy", strategy, "--evaluator.horizon", "3", "--out", out]
-    assert "the budget 9 is beyond evaluator.horizon, 3" in _refused(capsys, *words)
+    words = ["search", recipe, "--strategy", strategy, "--evaluator.horizon", horizon, "--out", out]
+    sentence = f"evaluator.horizon is {horizon}, but the largest budget of the strategy is 9"
+    assert sentence in _refused(capsys, *words)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("space", ["hnag", "rnag"])
+def test_a_strict_limit_that_no_network_fits_is_refused(tmp_path, capsys, space):
+    out = tmp_path / "out"
+    words = ["search", "--space", space, "--space.rule", "strict", "--space.limit", "2000", "--task.train_limit", "60"]
+    refused = _refused(capsys, *words, "--evaluator.steps", "1", "--trials", "1", "--out", out)
+    assert "parameters with one channel and space.limit is 2,000; raise it" in refused
     assert not out.exists()
 
 
