@@ -93,6 +93,7 @@ class Session:
             folder=folder,
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
+            io=parts.task.io,
             observers=(display,),
         )
         with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
