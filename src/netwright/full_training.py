@@ -159,7 +159,7 @@ def train(
             f"{len(failed)} of {run.limits.trials} trainings failed: {reason}; remove {short(place)} to train again"
         )
     for final in finals:
-        session.say(f"{final.metric} {measured(final)}, {final.params:,} parameters: {final.label}")
+        session.say(f"{final.metric} {measured(final)}, {size(final)}: {final.label}")
     return finals
 
 
@@ -198,3 +198,11 @@ def measured(final: Final) -> str:
     mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
     spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
     return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
+
+
+def size(final: Final) -> str:
+    """Parameters as text; of several networks of a generator their mean and range."""
+    sizes = sorted({each.params for each in final.trained})
+    if len(sizes) < 2:
+        return f"{final.params:,} parameters"
+    return f"{final.params:,} parameters on average ({sizes[0]:,} to {sizes[-1]:,})"

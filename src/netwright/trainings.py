@@ -51,6 +51,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """One training of a candidate.
+
+    Args:
+        seed: Of the training; of a generator, it draws the network.
+        params: Trainable parameters.
+        value: Of the metric.
+    """
+
+    seed: int
+    params: int
+    value: float
+
+
+@dataclass(frozen=True)
 class Final:
     """What became of a candidate.
 
@@ -61,7 +76,7 @@ class Final:
         genotype: The network.
         setting: Of the training, in short: "30 epochs, channels 64".
         metric: What was measured.
-        params: Trainable parameters.
+        params: Trainable parameters; their mean, where the candidate is a generator of several networks.
         mean: Of the metric over `n` trainings.
         sd: Standard deviation; None of one training.
         n: Trainings that succeeded.
@@ -69,6 +84,7 @@ class Final:
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
         way: Digest of task and evaluator: equal ways, trained the same way.
+        trained: Each training that succeeded.
     """
 
     label: str
@@ -85,6 +101,7 @@ class Final:
     folder: Path | None = None
     command: str = ""
     way: str = ""
+    trained: tuple[Trained, ...] = ()
 
 
 def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
@@ -236,13 +253,14 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     for candidate in recall(store):
         rows = [
             trial
-            for trial in trials
+            for trial in sorted(trials, key=lambda trial: trial.id)
             if trial.proposal.genotype == candidate.genotype and trial.result and metric in trial.result.metrics
         ]
-        measured = [row.result.metrics for row in sorted(rows, key=lambda row: row.id) if row.result]
+        measured = [(row.seed, row.result.metrics) for row in rows if row.result]
         if not measured:
             continue
-        values = [metrics[metric] for metrics in measured]
+        trained = [Trained(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
+        values = [each.value for each in trained]
         found.append(
             Final(
                 label=candidate.label,
@@ -251,14 +269,15 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 genotype=candidate.genotype,
                 setting=setting(run),
                 metric=metric,
-                params=int(measured[0].get("params", 0)),
+                params=round(statistics.fmean(each.params for each in trained)),
                 mean=statistics.fmean(values),
                 sd=statistics.stdev(values) if len(values) > 1 else None,
                 n=len(values),
                 reference=candidate.is_reference,
-                folder=folder / "trials" / f"{min(row.id for row in rows):06d}",
+                folder=folder / "trials" / f"{rows[0].id:06d}",
                 command=command,
                 way=genes.digest(f"{run.task} {_essential(run, PLACED)}"),
+                trained=tuple(trained),
             )
         )
     return found
