@@ -10,7 +10,18 @@ PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "e
 LEVELS = {
     0: ("core",),
     1: ("layers",),
-    2: ("search", "worker", "training", "data", "tabular", "surrogates", "run_folder", "trainings"),
+    2: (
+        "search",
+        "worker",
+        "ranks",
+        "beforehand",
+        "training",
+        "data",
+        "tabular",
+        "surrogates",
+        "run_folder",
+        "trainings",
+    ),
     3: PLUGINS,
     4: ("comparison", "report", "zoo", "testing", "display"),
     5: ("export", "session", "full_training", "run", "table_import", "cell_player"),
@@ -19,6 +30,19 @@ LEVELS = {
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}
 # a table may import the space whose genotypes it keys
 ALLOWED = {("tables", "spaces")}
+# plug-ins of one folder that import another one of it, and what they share; all else that two need lies in a file that
+# is none: of layers/, of surrogates/, or beside them without a `plugin`
+SIBLINGS = {
+    ("spaces/flat", "spaces/hierarchical"): "the hierarchical space with one level",
+    ("spaces/nats_size", "spaces/nats"): "the other half of one benchmark: its cells are of the same layers",
+    ("strategies/auto", "strategies/predictor"): "a name that stands for it",
+    ("strategies/non_aging", "strategies/aging"): "the same evolution, but for who dies",
+    ("strategies/local_search", "strategies/aging"): "a member and its score",
+    ("strategies/bayes", "strategies/local_search"): "neighbors are those that local search climbs by",
+    ("strategies/predictor", "strategies/local_search"): "neighbors are those that local search climbs by",
+    ("tables/nats_tss", "tables/csv"): "a release is a CSV file with known columns",
+    ("tables/nats_sss", "tables/nats_tss"): "the same release, of the other half of the benchmark",
+}
 # plotting and table files are optional or slow to import: each belongs to the folders that need it
 HEAVY = {
     "matplotlib": ("report",),
@@ -33,8 +57,9 @@ def _imports(path):
     late = {id(n) for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.If) for n in ast.walk(f)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "netwright" else []
-            for name in names or [node.module or ""]:
+            module = node.module or ""
+            is_own = module.split(".")[0] == "netwright"  # what is imported from a package may be a module
+            for name in [f"{module}.{alias.name}" for alias in node.names] if is_own else [module]:
                 yield name, id(node) in late
         elif isinstance(node, ast.Import):
             yield from ((alias.name, id(node) in late) for alias in node.names)
@@ -60,6 +85,24 @@ def test_imports_go_down():
             place = f"{path.relative_to(ROOT)} imports {module}"
             assert LEVEL_OF[other] <= LEVEL_OF[part], f"{place}: upwards"
             assert (part, other) in ALLOWED or not (part in PLUGINS and other in PLUGINS), f"{place}: plug-ins"
+
+
+def test_plugins_import_no_other_plugin_of_their_folder():
+    plugins = {
+        f"{folder}/{path.stem}": path
+        for folder in PLUGINS
+        for path in (ROOT / folder).glob("*.py")
+        if "\nplugin = " in path.read_text()
+    }
+    assert len(plugins) > 30
+    found = set()
+    for name, path in plugins.items():
+        for module, _ in _imports(path):
+            other = "/".join(module.split(".")[1:3])
+            if module.startswith("netwright.") and other in plugins and other.split("/")[0] == name.split("/")[0]:
+                found.add((name, other))
+    assert found <= SIBLINGS.keys(), "move what both need to a file that is no plug-in"
+    assert found == SIBLINGS.keys(), "an exception that nobody needs any more"
 
 
 def test_heavy_libraries_stay_where_they_belong():

@@ -2,15 +2,19 @@
 
 import threading
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import pytest
 
 from netwright.core import seeds
+from netwright.core.constraints import constrain
 from netwright.core.errors import BadRunFile, InvalidGenotype, WorkerError
-from netwright.core.records import Proposal, Result
+from netwright.core.protocols import of_seed
+from netwright.core.records import IO, Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.search import Search
+from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.listed import Listed
@@ -268,6 +272,80 @@ def test_refused_proposals_cost_attempts_not_rows():
 
     with pytest.raises(InvalidGenotype, match=r"proposed 100 genotypes that do not fit.*gene 0"):
         searching(strategy=Hopeless(SPACE), limits=Limits(trials=20)).run()
+
+
+SMALLEST = (4, 2, 0.5, 3, 0.5, 4, 2, 0.5)
+IMAGES = IO(3, 32, 32, 10)
+
+
+def _generator_searched(space, genotype=SMALLEST, repeats=30, **options):
+    """Parameters of the networks of a search around one generator, which differ from seed to seed."""
+
+    @dataclass
+    class Counts:
+        def evaluate(self, trial, context):
+            counts = of_seed(space, trial.seed).count(trial.proposal.genotype, IMAGES)
+            return Result({"valid_accuracy": 0.5, "params": counts.params})
+
+    @dataclass
+    class Again:
+        """Asks for it with a rewiring of its own each time: another key, and so another seed."""
+
+        def ask(self, rng, pending):
+            return Proposal((*genotype[:2], round(float(rng.uniform(0.3, 0.7)), 6), *genotype[3:]))
+
+        def tell(self, trial, rng):
+            pass
+
+    search = searching(strategy=Again(), evaluator=Counts(), space=space, limits=Limits(trials=repeats), **options)
+    search.run()
+    return [trial.result.metrics["params"] for trial in search.store.finished()]
+
+
+def test_a_constraint_is_for_the_network_of_the_trial_not_for_that_of_seed_0():
+    free = _generator_searched(HnagSpace())
+    bound = sorted(free)[10]
+    held = _generator_searched(constrain(HnagSpace(), IMAGES, (f"params <= {bound}",)))
+    assert len(held) == 30
+    assert max(held) <= bound < max(free)
+
+
+def test_a_promotion_is_checked_with_the_seed_that_it_keeps():
+    @dataclass(frozen=True)
+    class Seeded(ToySpace):
+        seed: int = 0
+        checked: ClassVar[list] = []
+
+        def seeded(self, seed):
+            return replace(self, seed=seed)
+
+        def check(self, genotype):
+            self.checked.append(self.seed)
+
+    space = Seeded()
+
+    class Promotes:
+        def ask(self, rng, pending):
+            return None if pending else Proposal((0,) * 12, continues=self.last)
+
+        def tell(self, trial, rng):
+            self.last = trial.id
+
+        last = None
+
+    search = searching(strategy=Promotes(), space=space, limits=Limits(trials=3))
+    search.run()
+    assert [trial.seed for trial in search.store.finished()] == [Seeded.checked[0]] * 3
+    assert Seeded.checked == Seeded.checked[:1] * 3
+
+
+def test_a_strict_limit_is_tried_with_the_images_of_the_task():
+    strict = HnagSpace(rule="strict", limit=40_000)
+    wide = IO(3, 32, 32, 40)
+    with pytest.raises(InvalidGenotype, match=r"100 genotypes .* needs [0-9,]+ parameters with one channel"):
+        searching(strategy=RandomSearch(strict), space=strict, io=wide, limits=Limits(trials=1)).run()
+    loose = replace(strict, rule="weights_only")
+    assert searching(strategy=RandomSearch(loose), space=loose, io=wide, limits=Limits(trials=1)).run() == "trials"
 
 
 def test_an_objective_nobody_measures_is_named():

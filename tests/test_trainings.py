@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright import trainings
+from netwright import full_training, trainings
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -125,6 +125,26 @@ def test_results_are_means_of_the_measure_itself(tmp_path):
     losses = _stored([final_row(1, (1,), 2.5, metric="test_loss")], chosen[:1])
     [loss] = trainings.results(losses, RunFile(objectives=("-test_loss",)), tmp_path)
     assert (loss.metric, loss.mean) == ("test_loss", 2.5)
+
+
+def test_networks_of_a_generator_are_each_of_a_size_of_their_own(tmp_path):
+    rows = [
+        Trial(n, Proposal((1,)), "k", 10 + n, "done", Result({"test_accuracy": value, "params": params}), None, 4 - n)
+        for n, value, params in ((3, 0.9, 40), (1, 0.8, 10), (2, 0.7, 11))
+    ]
+    store = MemoryStore()
+    for row in sorted(rows, key=lambda row: row.id):
+        store.add(row.proposal, row.key, row.seed, row.result)
+    trainings.remember(store, [Candidate(BEST, (1,), 4)], "", 0.0)
+    [final] = trainings.results(store, RunFile(objectives=("test_accuracy",)), tmp_path)
+    assert [(each.seed, each.params, each.value) for each in final.trained] == [
+        (11, 10, 0.8),
+        (12, 11, 0.7),
+        (13, 40, 0.9),
+    ]
+    assert final.params == 20
+    assert full_training.size(final) == "20 parameters on average (10 to 40)"
+    assert full_training.size(replace(final, trained=final.trained[:1])) == "20 parameters"
 
 
 def test_the_reference_is_trained_without_what_it_has_no_place_for(tmp_path):

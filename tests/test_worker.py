@@ -109,3 +109,30 @@ def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path, fail
         store.add(Proposal((0,), budget=budget, continues=continues), "key", 1)
         run_once(store, Leaves(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
         assert [folder.name for folder in tmp_path.iterdir()] == there
+
+
+def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):
+    """Its row was given to another worker, which has finished it: a promotion may read the folder by now."""
+    store = MemoryStore()
+
+    class Slow:
+        def evaluate(self, trial, context):
+            (context.folder / "state").touch()
+            store.requeue(0.0)
+            if trial.id == 1 and store.unfinished()[0].status == "pending" and not store.finished():
+                run_once(store, Leaves(), "w1", lambda trial: WorkerContext(store, tmp_path, trial.id))
+            return Result(failure="error", message="too late")
+
+    class Leaves:
+        def evaluate(self, trial, context):
+            (context.folder / "state").touch()
+            return Result({"x": 1.0})
+
+        def leaves_state(self, trial):
+            return True
+
+    store.add(Proposal((0,), budget=1), "key", 1)
+    run_once(store, Slow(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+    [row] = store.finished()
+    assert row.status == "done"
+    assert (tmp_path / "000001" / "state").exists()

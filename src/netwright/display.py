@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from netwright.core.objectives import at_budget, rank
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 
@@ -65,7 +66,10 @@ class Display:
         elif self._live is None and trial.scores is not None:
             mark = "  best so far" if is_better else ""
             again = " (reused)" if trial.result and trial.result.reused else ""
-            self.say(f"trial {trial.id}: {self._measure} {trial.scores[0]:.4f}{again}, {self._progress()}{mark}")
+            if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
+                again += f" ({trial.result.message.partition(':')[0]})"
+            score = f"{trial.scores[0]:.4f}{at_budget(trial)}"
+            self.say(f"trial {trial.id}: {self._measure} {score}{again}, {self._progress()}{mark}")
 
     def tick(self) -> None:
         """Show a new picture when it is time."""
@@ -85,7 +89,7 @@ class Display:
         self._finished += 1
         self._failed += trial.scores is None
         self._reused += bool(trial.result and trial.result.reused)
-        if trial.scores is None or (self._best and self._best.scores and trial.scores[0] <= self._best.scores[0]):
+        if trial.scores is None or (self._best and rank(trial) <= rank(self._best)):
             return False
         self._best = trial
         return True
@@ -111,7 +115,8 @@ class Display:
         facts = Table.grid(padding=(0, 2))
         facts.add_row("finished", self._progress())
         if self._best is not None and self._best.scores:
-            facts.add_row("best", f"{self._measure} {self._best.scores[0]:.4f}, trial {self._best.id}")
+            score = f"{self._best.scores[0]:.4f}{at_budget(self._best)}"
+            facts.add_row("best", f"{self._measure} {score}, trial {self._best.id}")
         if self._failed or self._reused:
             facts.add_row("of them", f"{self._failed} failed, {self._reused} reused")
         facts.add_row("running for", clock(time.monotonic() - self._begun))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright import run_folder, trainings
+from netwright import beforehand, ranks, run_folder, trainings
 from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.protocols import SearchSpace, Task, unwrap
@@ -131,20 +131,21 @@ def train(
     command = _command(folder, candidates, changes)
     place = folder / trainings.folder_name(run)
     parts = run_file.build(run)
+    ranks.check_workers(parts.executor.workers)
+    if not _is_complete(place, run):
+        names = ", ".join(candidate.label for candidate in candidates[:3]) + (", ..." if len(candidates) > 3 else "")
+        session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
+        session.prepare(run.task, parts)
+        genotypes = [candidate.genotype for candidate in candidates]
+        beforehand.check(parts.evaluator, genotypes, data_is_ready=True)
+        if estimate := memory_estimate(parts, genotypes):
+            session.say(estimate)
     if run_folder.holds_run(place):
         run = replace(
             run, threads_per_trial=None, evaluator=_begun(place).evaluator
         )  # what changes no result, as it was
     store, run = run_folder.take(place, run)
     try:
-        if run.limits.trials != len(store.finished()):
-            names = ", ".join(candidate.label for candidate in candidates[:3]) + (
-                ", ..." if len(candidates) > 3 else ""
-            )
-            session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
-            session.prepare(run.task, parts)
-            if estimate := memory_estimate(parts, [candidate.genotype for candidate in candidates]):
-                session.say(estimate)
         session.note(store, command, parts.task)
         trainings.remember(store, candidates, session.command or command, time.time())
         session.control(store, run, parts, place, "full trainings")
@@ -158,8 +159,19 @@ def train(
             f"{len(failed)} of {run.limits.trials} trainings failed: {reason}; remove {short(place)} to train again"
         )
     for final in finals:
-        session.say(f"{final.metric} {measured(final)}, {final.params:,} parameters: {final.label}")
+        session.say(f"{final.metric} {measured(final)}, {size(final)}: {final.label}")
     return finals
+
+
+def _is_complete(place: Path, run: RunFile) -> bool:
+    """Whether all trainings of the run are in the folder."""
+    if not run_folder.holds_run(place):
+        return False
+    store = run_folder.open_table(place, "read")
+    try:
+        return len(store.finished()) == run.limits.trials
+    finally:
+        store.close()
 
 
 def _begun(place: Path) -> RunFile:
@@ -186,3 +198,11 @@ def measured(final: Final) -> str:
     mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
     spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
     return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
+
+
+def size(final: Final) -> str:
+    """Parameters as text; of several networks of a generator their mean and range."""
+    sizes = sorted({each.params for each in final.trained})
+    if len(sizes) < 2:
+        return f"{final.params:,} parameters"
+    return f"{final.params:,} parameters on average ({sizes[0]:,} to {sizes[-1]:,})"

@@ -20,11 +20,11 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright import full_training, run_folder, session, trainings
-from netwright.core import files, objectives, refs, run_file, seeds
+from netwright import beforehand, full_training, ranks, run_folder, session, trainings
+from netwright.core import files, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.protocols import Executor, Generates, HasHorizon, HasLadder, KeepsTime, StatesSeconds, Store, unwrap
-from netwright.core.records import Trial
+from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
+from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.display import clock
@@ -137,7 +137,10 @@ class Run:
             was_complete = self._is_complete()
             if not was_complete:
                 self._session.prepare(self.settings.task, parts)
-                if estimate := session.memory_estimate(parts, session.samples(parts, self.settings.seed)):
+                genotypes = self._foreseen(parts, data_is_ready=True)
+                if advice := beforehand.promotions(parts.evaluator, parts.strategy):
+                    self._session.say(advice)
+                if estimate := session.memory_estimate(parts, genotypes):
                     self._session.say(estimate)
             store, self.settings = run_folder.take(self.folder, self.settings)
             try:
@@ -155,7 +158,8 @@ class Run:
             if best is None or best.scores is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
-            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {best.scores[0]:.4f}")
+            score = f"{best.scores[0]:.4f}{objectives.at_budget(best)}"
+            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {score}")
             if rungs := budgets.summarize(trials):
                 for sentence in budgets.sentences(rungs):
                     self._session.say(sentence)
@@ -367,12 +371,17 @@ class Run:
                 f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
                 "add up; give --trials, or a table with costs, as `netwright import` makes"
             )
-        _refuse_short_horizon(parts)
-        if settings.final is not None:
-            trainings.check(settings, {})
-        if settings.constraints:
-            parts.space.sample(seeds.rng_for(settings.seed, seeds.ASK))  # refused here when nothing fits
+        ranks.check_workers(parts.executor.workers)
+        self._foreseen(parts)
         return parts
+
+    def _foreseen(self, parts: Parts, *, data_is_ready: bool = False) -> list[Genotype]:
+        """A few networks of the search. Refused: none fits the constraints, or each of them would fail."""
+        genotypes = beforehand.samples(parts.space, self.settings.seed)
+        beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=data_is_ready)
+        if self.settings.final is not None:
+            trainings.check(self.settings, {}, data_is_ready=data_is_ready)
+        return genotypes
 
     def _is_complete(self) -> bool:
         """Whether the folder holds all the trials that are asked for."""
@@ -409,19 +418,6 @@ class Run:
                 found.append((float(store.recall("asked") or 0.0), folder))
                 store.close()
         return [folder for _, folder in sorted(found)]
-
-
-def _refuse_short_horizon(parts: Parts) -> None:
-    """Raise BadRunFile for a strategy that will name budgets beyond those that the evaluator takes."""
-    strategy, evaluator = parts.strategy, parts.evaluator
-    if not (isinstance(strategy, HasLadder) and isinstance(evaluator, HasHorizon)) or evaluator.horizon is None:
-        return
-    if evaluator.horizon < strategy.ladder[-1]:
-        listed = ", ".join(map(str, strategy.ladder))
-        raise BadRunFile(
-            f"evaluator.horizon is {evaluator.horizon}, and the budgets of the strategy are {listed}; give horizon the "
-            "largest of them"
-        )
 
 
 def _has_no_costs(parts: Parts) -> bool:

@@ -14,8 +14,20 @@ from typing import Literal
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, WorkerError
 from netwright.core.objectives import score
-from netwright.core.protocols import Caches, Executor, Job, LearnsAside, Observer, SearchSpace, Store, Strategy
-from netwright.core.records import Proposal, Trial
+from netwright.core.protocols import (
+    Caches,
+    Executor,
+    Generates,
+    Job,
+    LearnsAside,
+    Observer,
+    SearchSpace,
+    Store,
+    Strategy,
+    of_seed,
+    unwrap,
+)
+from netwright.core.records import IO, Proposal, Trial
 from netwright.core.run_file import Limits
 
 Ending = Literal["trials", "hours", "table_seconds", "exhausted", "drained"]
@@ -60,6 +72,7 @@ class Search:
         folder: The run's own folder, for trial folders; None: trials cannot write files.
         threads: Threads per trial.
         keep: Leave the folders of finished trials.
+        io: Of the task, where it is known: networks of generators must also fit its images.
         prefetch: Pending rows beyond the workers. None: 0 with one worker, so that a resumed run repeats the
             undisturbed one; else 1, so that nobody waits for the controller.
         observers: Told about every row.
@@ -76,6 +89,7 @@ class Search:
     folder: Path | None = None
     threads: int = 1
     keep: bool = False
+    io: IO | None = None
     prefetch: int | None = None
     observers: Sequence[Observer] = ()
 
@@ -83,6 +97,7 @@ class Search:
         if self.folder is not None and isinstance(self.strategy, Caches):
             self.strategy.cache_in(self.folder / "strategy")
         self._streams = seeds.Streams(self.seed)
+        self._generates = unwrap(self.space, Generates) is not None
         self._watchers = Watchers(tuple(self.observers))
         self._pending: dict[int, Trial] = {}  # unfinished rows by id
         self._waiting: tuple[Trial, ...] | None = ()  # the same as a sequence; None: to be made anew
@@ -179,14 +194,14 @@ class Search:
         while len(self._pending) < workers + ahead and (last is None or self._asked < last):
             if self._draining or self._used_up():  # asked each time: reused rows could go on for ever
                 return
-            proposal = self._ask()
-            if proposal is None:
+            asked = self._ask()
+            if asked is None:
                 self._exhausted = not self._pending
                 return
-            self._add(proposal)
+            self._add(*asked)
 
-    def _ask(self) -> Proposal | None:
-        """What the strategy proposes; proposals that the space refuses cost an attempt each."""
+    def _ask(self) -> tuple[Proposal, str, int] | None:
+        """What the strategy proposes, its key and its seed; what the space refuses costs an attempt."""
         if self._waiting is None:
             self._waiting = tuple(self._pending.values())
         fault = ""
@@ -196,33 +211,50 @@ class Search:
             if proposal is None:
                 return None
             try:
-                self.space.check(proposal.genotype)
+                return self._checked(proposal)
             except InvalidGenotype as error:
                 fault = str(error)
-                continue
-            return proposal
         raise InvalidGenotype(
             f"the strategy proposed {ATTEMPTS} genotypes that do not fit the space; the last: {fault}"
         )
 
-    def _add(self, proposal: Proposal) -> None:
-        key = self.space.key(proposal.genotype)
-        is_answerable = self.reuse and proposal.continues is None
-        known = self._measured.get((key, proposal.budget)) if is_answerable else None
-        if known is not None and known.result is not None:
-            origin = known.result.reused or known.id
-            result = replace(known.result, seconds=0.0, reused=origin)
-            trial_id = self.store.add(proposal, key, known.seed, result)
-            self._note_asked(Trial(trial_id, proposal, key, known.seed, "running"))
-            self._take_finished()
-            self._keep_house()
-            return
+    def _checked(self, proposal: Proposal) -> tuple[Proposal, str, int]:
+        """A proposal with its key and seed. Raises InvalidGenotype when the network of that seed does not fit."""
+        genotype = proposal.genotype
+        if not self._generates:
+            self.space.check(genotype)
+            key = self.space.key(genotype)
+            return proposal, key, self._seed(proposal, key)
+        key = self.space.key(genotype)
+        seed = self._seed(proposal, key)
+        space = of_seed(self.space, seed)
+        space.check(genotype)
+        if self.io is not None:
+            space.count(genotype, self.io)
+        return proposal, key, seed
+
+    def _seed(self, proposal: Proposal, key: str) -> int:
+        """The seed of a trial to come: of a promotion, that of the trial it continues; of an answer, its origin's."""
         if proposal.continues is not None:
-            seed = self._seed_of[proposal.continues]
-        else:
-            seed = seeds.trial_seed(self.seed, key, self._times.get(key, 0))
-        trial_id = self.store.add(proposal, key, seed)
-        self._note_asked(Trial(trial_id, proposal, key, seed, "pending"))
+            return self._seed_of[proposal.continues]
+        known = self._known(proposal, key)
+        return known.seed if known else seeds.trial_seed(self.seed, key, self._times.get(key, 0))
+
+    def _known(self, proposal: Proposal, key: str) -> Trial | None:
+        """The trial that answers a proposal from the table."""
+        return self._measured.get((key, proposal.budget)) if self.reuse and proposal.continues is None else None
+
+    def _add(self, proposal: Proposal, key: str, seed: int) -> None:
+        known = self._known(proposal, key)
+        if known is None or known.result is None:
+            trial_id = self.store.add(proposal, key, seed)
+            self._note_asked(Trial(trial_id, proposal, key, seed, "pending"))
+            return
+        result = replace(known.result, seconds=0.0, reused=known.result.reused or known.id)
+        trial_id = self.store.add(proposal, key, seed, result)
+        self._note_asked(Trial(trial_id, proposal, key, seed, "running"))
+        self._take_finished()
+        self._keep_house()
 
     def _note_asked(self, trial: Trial) -> None:
         self._asked += 1

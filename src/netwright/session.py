@@ -13,24 +13,15 @@ import psutil
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives, seeds
-from netwright.core.errors import InvalidGenotype, StoreError
-from netwright.core.protocols import (
-    ClassifiesImages,
-    EstimatesMemory,
-    HasFingerprint,
-    Prepares,
-    SearchSpace,
-    Store,
-    Task,
-)
+from netwright.core import objectives
+from netwright.core.errors import StoreError
+from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
 from netwright.display import Display
 from netwright.search import Search
 
-SAMPLES = 10  # networks whose memory is estimated before a search
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
 # lends a controller, and a way to say so, to someone who may drain it: signals
@@ -102,6 +93,7 @@ class Session:
             folder=folder,
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
+            io=parts.task.io,
             observers=(display,),
         )
         with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
@@ -118,20 +110,6 @@ def refuse_other_data(store: Store, task: Task) -> None:
             "the images, classes or splits of the task have changed since this run began, so its results would not "
             "compare; restore them, or begin another run with --out"
         )
-
-
-def samples(parts: Parts, seed: int) -> list[Genotype]:
-    """A few networks of a search to come; of what is drawn, those that the space admits."""
-    drawn = (parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1))
-    return [genotype for genotype in drawn if _is_network(parts.space, genotype)]
-
-
-def _is_network(space: SearchSpace, genotype: Genotype) -> bool:
-    try:
-        space.check(genotype)
-    except InvalidGenotype:
-        return False
-    return True
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from netwright import beforehand
 from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
 from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
@@ -50,6 +51,21 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """One training of a candidate.
+
+    Args:
+        seed: Of the training; of a generator, it draws the network.
+        params: Trainable parameters.
+        value: Of the metric.
+    """
+
+    seed: int
+    params: int
+    value: float
+
+
+@dataclass(frozen=True)
 class Final:
     """What became of a candidate.
 
@@ -60,7 +76,7 @@ class Final:
         genotype: The network.
         setting: Of the training, in short: "30 epochs, channels 64".
         metric: What was measured.
-        params: Trainable parameters.
+        params: Trainable parameters; their mean, where the candidate is a generator of several networks.
         mean: Of the metric over `n` trainings.
         sd: Standard deviation; None of one training.
         n: Trainings that succeeded.
@@ -68,6 +84,7 @@ class Final:
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
         way: Digest of task and evaluator: equal ways, trained the same way.
+        trained: Each training that succeeded.
     """
 
     label: str
@@ -84,6 +101,7 @@ class Final:
     folder: Path | None = None
     command: str = ""
     way: str = ""
+    trained: tuple[Trained, ...] = ()
 
 
 def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
@@ -150,10 +168,30 @@ def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, 
     return {**kept, **over}
 
 
-def check(run: RunFile, changes: Mapping[str, Mapping[str, Any]], chosen: Sequence[Candidate] = ()) -> None:
-    """Raise BadReference or BadRunFile for trainings that could not be made, of `chosen` or of whatever is found."""
+def check(
+    run: RunFile,
+    changes: Mapping[str, Mapping[str, Any]],
+    chosen: Sequence[Candidate] = (),
+    *,
+    data_is_ready: bool = False,
+) -> None:
+    """Refuse trainings that could not be made, of `chosen` or of whatever is found.
+
+    Args:
+        run: Of the search.
+        changes: Options by part.
+        chosen: The networks; none: they are not known yet.
+        data_is_ready: The task is prepared.
+
+    Raises:
+        NetwrightError: Settings that cannot be used, or with which each training would fail.
+    """
     _refuse_lookup(run, chosen)
-    run_file.build_evaluator(run_of(run, [Candidate(BEST, ())], changes))
+    final = run_of(run, [Candidate(BEST, ())], changes)
+    evaluator = run_file.build_evaluator(final)
+    known = [candidate.genotype for candidate in chosen]
+    genotypes = known or beforehand.samples(refs.load("space", final.space), run.seed)
+    beforehand.check(evaluator, genotypes, data_is_ready=data_is_ready)
 
 
 def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:
@@ -215,13 +253,14 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     for candidate in recall(store):
         rows = [
             trial
-            for trial in trials
+            for trial in sorted(trials, key=lambda trial: trial.id)
             if trial.proposal.genotype == candidate.genotype and trial.result and metric in trial.result.metrics
         ]
-        measured = [row.result.metrics for row in sorted(rows, key=lambda row: row.id) if row.result]
+        measured = [(row.seed, row.result.metrics) for row in rows if row.result]
         if not measured:
             continue
-        values = [metrics[metric] for metrics in measured]
+        trained = [Trained(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
+        values = [each.value for each in trained]
         found.append(
             Final(
                 label=candidate.label,
@@ -230,14 +269,15 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 genotype=candidate.genotype,
                 setting=setting(run),
                 metric=metric,
-                params=int(measured[0].get("params", 0)),
+                params=round(statistics.fmean(each.params for each in trained)),
                 mean=statistics.fmean(values),
                 sd=statistics.stdev(values) if len(values) > 1 else None,
                 n=len(values),
                 reference=candidate.is_reference,
-                folder=folder / "trials" / f"{min(row.id for row in rows):06d}",
+                folder=folder / "trials" / f"{rows[0].id:06d}",
                 command=command,
                 way=genes.digest(f"{run.task} {_essential(run, PLACED)}"),
+                trained=tuple(trained),
             )
         )
     return found

@@ -92,8 +92,9 @@ def run_once(
         return None
     lent = context(trial)
     result = evaluate(evaluator, trial, lent)
-    store.finish(trial.id, result)
-    if not keep and lent.trials_folder is not None:
+    # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
+    counts = store.finish(trial.id, result)
+    if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator)
     return result
 

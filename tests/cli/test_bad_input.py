@@ -80,15 +80,6 @@ def test_search_refuses(tmp_path, capsys, words, sentence):
     assert not (tmp_path / "run").exists(), "whatever can be refused is refused before anything is written"
 
 
-@pytest.mark.parametrize("strategy", ["bohb(min_budget=1,max_budget=4,eta=2)", "asha(budgets=(1,4))"])
-def test_a_budget_beyond_the_horizon_is_refused_before_the_search(tmp_path, capsys, strategy):
-    words = ["--space.channels", "1", "--strategy", strategy, "--evaluator.horizon", "2", "--task", "digits"]
-    err = refused(capsys, "search", *words, "--trials", "4", "--out", tmp_path / "run")
-    assert "evaluator.horizon is 2, and the budgets of the strategy are 1, " in err
-    assert "4; give horizon the largest of them" in err
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_limit_that_few_generators_meet_leaves_the_others_out(tmp_path, capsys):
     """Where next to none is met the search says so; the table of what there was stays."""
     words = [

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from netwright.core import seeds
 from netwright.core.constraints import TRIES, Constrained, Constraint, constrain, parse
 from netwright.core.errors import BadRunFile, InfeasibleConstraint, InvalidGenotype
+from netwright.core.protocols import of_seed
 from netwright.core.records import IO, Counts
+from netwright.spaces.hnag import HnagSpace
 from netwright.testing.toys import ToySpace
 
 TOY, ANY = ToySpace(), IO(1, 1, 1, 1)  # a toy's params are the sum of its genes, 0 to 36; multiply-adds ten times that
@@ -109,3 +111,30 @@ def test_check_refuses_what_does_not_fit():
     with pytest.raises(InvalidGenotype, match="gene 0"):
         space.check((9,) * 12)
     assert not space.is_feasible((3,) * 12)
+
+
+def test_a_constrained_space_of_a_seed_is_constrained():
+    space = constrain(HnagSpace(), ANY, ("params <= 1e6",))
+    seeded = of_seed(space, 7)
+    assert seeded == Constrained(HnagSpace(seed=7), ANY, space.constraints)
+    assert of_seed(constrain(TOY, ANY, ("params <= 16",)), 7).space is TOY
+
+
+def test_what_is_no_network_for_these_images_is_drawn_again_and_not_feasible():
+    class Odd(ToySpace):
+        def count(self, genotype, io):
+            if sum(genotype) % 2:
+                raise InvalidGenotype("an odd one")
+            return super().count(genotype, io)
+
+    space = constrain(Odd(), ANY, ("params <= 36",))
+    drawn = [space.sample(seeds.rng_for(0, seeds.ASK, n)) for n in range(20)]
+    assert all(sum(genotype) % 2 == 0 for genotype in drawn)
+    assert not space.is_feasible((1,) + (0,) * 11)
+
+    class Never(ToySpace):
+        def count(self, genotype, io):
+            raise InvalidGenotype("no channel is left")
+
+    with pytest.raises(InfeasibleConstraint, match="none of 1,000 samples is a network; the last: no channel is left"):
+        constrain(Never(), ANY, ("params <= 36",)).sample(seeds.rng_for(0, seeds.ASK))

@@ -1,7 +1,7 @@
 import pytest
 
 from netwright.core.errors import BadRunFile
-from netwright.core.objectives import score, with_scores
+from netwright.core.objectives import at_budget, best, score, with_scores
 from netwright.core.records import Proposal, Result, Trial
 
 RESULT = Result({"valid_accuracy": 0.9, "params": 12})
@@ -35,3 +35,17 @@ def test_rows_get_their_scores_and_stay_as_they_were():
     assert [row.scores for row in scored] == [(0.9, -12.0), None, None]
     assert [(row.id, row.result, row.finish) for row in scored] == [(r.id, r.result, r.finish) for r in rows]
     assert all(row.scores is None for row in rows)
+
+
+def _row(n, score, budget=None, continues=None):
+    proposal = Proposal((n,), budget=budget, continues=continues)
+    return Trial(n, proposal, str(n), 1, "done", RESULT, None if score is None else (score,), n)
+
+
+def test_the_best_is_the_best_of_the_largest_budget_that_has_a_score():
+    rows = [_row(1, 0.9, 1), _row(2, 0.8, 1), _row(3, 0.7, 4, continues=1), _row(4, 0.6, 4), _row(5, None, 16)]
+    assert best(rows) is rows[2], "the promotion did worse than its origin, at a budget that counts for more"
+    assert best(rows[:2]) is rows[0]
+    assert best([_row(1, 0.5), _row(2, 0.7), _row(3, 0.7)]).id == 2, "without budgets the earliest of equals"
+    assert best([_row(1, None)]) is None
+    assert [at_budget(row) for row in (rows[2], _row(1, 0.5))] == [" at budget 4", ""]

@@ -119,7 +119,7 @@ def test_a_promotion_that_is_killed_goes_on_from_its_own_step(tmp_path):
     assert result.metrics["valid_accuracy"] == whole.metrics["valid_accuracy"]
 
 
-@pytest.mark.parametrize("damage", ["gone", "folder", "text"])
+@pytest.mark.parametrize("damage", ["gone", "folder", "text", "bit"])
 def test_a_lost_checkpoint_is_trained_anew_and_that_is_said(tmp_path, damage):
     _run(tmp_path, 1, 2)
     path = promotion.end_of(tmp_path / "000001", 0)
@@ -127,14 +127,51 @@ def test_a_lost_checkpoint_is_trained_anew_and_that_is_said(tmp_path, damage):
         (tmp_path / "000001").rename(tmp_path / "elsewhere")
     elif damage == "gone":
         path.unlink()
-    else:
+    elif damage == "text":
         path.write_bytes(b"no tensors")
+    else:
+        data = bytearray(path.read_bytes())
+        data[-1000] ^= 1
+        path.write_bytes(data)
     result = _run(tmp_path, 2, 4, 1)
-    assert result.message == "trained anew: trial 1 left no checkpoint"
+    why = "a checkpoint of trial 1 cannot be read" if damage in ("text", "bit") else "trial 1 left no checkpoint"
+    assert result.message == f"trained anew: {why}"
     assert (result.failure, result.metrics["carried_steps"]) == ("", 0)
     whole = _run(tmp_path / "whole", 1, 4)
     assert _weights(tmp_path, 2) == _weights(tmp_path / "whole", 1)
     assert _exact(result) == _exact(whole)
+
+
+def test_one_of_several_lost_checkpoints_is_said(tmp_path):
+    _run(tmp_path, 1, 2, repeats=2)
+    promotion.end_of(tmp_path / "000001", 1).unlink()
+    result = _run(tmp_path, 2, 4, 1, repeats=2)
+    assert result.message == "trained anew: 1 of 2 trainings, as trial 1 left no checkpoint"
+    assert result.metrics["carried_steps"] == 0
+
+
+def test_a_killed_promotion_that_had_gone_on_does_not_say_that_it_began_anew(tmp_path):
+    """It goes on from its own checkpoint, though that of its origin is gone by then."""
+    _run(tmp_path, 1, 1)
+
+    def kill(step, metrics):
+        if step == 10:
+            raise Killed
+        return True
+
+    with pytest.raises(Killed):
+        _run(tmp_path, 2, 4, 1, on_report=kill, checkpoint_minutes=1e-9)
+    promotion.end_of(tmp_path / "000001", 0).unlink()
+    result = _run(tmp_path, 2, 4, 1, checkpoint_minutes=1e-9)
+    assert (result.metrics["carried_steps"], result.message) == (4, "")
+
+
+@pytest.mark.parametrize("horizon", [8, None])
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path, horizon):
+    _run(tmp_path, 1, 2)
+    sentence = r"of a schedule of 16 steps, that of trial 2, which continues it, has (32|12); give evaluator.horizon"
+    with pytest.raises(NetwrightError, match=sentence):
+        _run(tmp_path, 2, 3, 1, horizon=horizon)
 
 
 def test_without_a_horizon_a_promotion_trains_anew_and_says_what_to_give(tmp_path):
@@ -168,7 +205,7 @@ def test_a_budget_beyond_the_horizon_is_one_clear_sentence(tmp_path):
     result = evaluate(evaluator, trial, WorkerContext(MemoryStore(), tmp_path, 1))
     assert result.failure == "error"
     last = result.message.strip().rpartition("\n")[2]
-    assert last.endswith("budget is 9, beyond evaluator.horizon, 4; give horizon the largest budget of the strategy")
+    assert last.endswith("budget 9 is beyond evaluator.horizon, 4; give horizon the largest budget of the strategy")
     with pytest.raises(BadReference, match=r"evaluator\.horizon is 0; it must be greater than 0"):
         replace(evaluator, horizon=0)
 

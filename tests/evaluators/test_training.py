@@ -320,7 +320,7 @@ def test_smoothed_labels_need_classes():
     [
         ({"drop_path_keep": 0.7}, r"evaluator.drop_path_keep is 0.7, but networks of this space have no place for it"),
         ({"dropout": 0.5}, r"evaluator.dropout is 0.5, but networks of this space have no place for it; set it to 0"),
-        ({"auxiliary": 0.4}, r"evaluator.auxiliary is 0.4, but the network has no auxiliary head; set it to 0, or"),
+        ({"auxiliary": 0.4}, r"evaluator.auxiliary is 0.4, but networks of this space have no auxiliary head; set it"),
     ],
 )
 def test_what_the_network_has_no_place_for_is_refused(settings, message):

@@ -63,8 +63,10 @@ def test_a_ring_without_rewiring_by_hand():
     assert watts_strogatz(5, 2, 0.0, random.Random(0)) == ((), (0,), (1,), (2,), (0, 3))
 
 
-def test_graphs_of_pairs_have_the_distribution_of_drawing_until_connected():
-    """All 38 connected graphs of 4 nodes, against their probabilities."""
+@pytest.mark.parametrize("tried", [20_000, 0])
+def test_graphs_of_pairs_have_the_distribution_of_drawing_until_connected(monkeypatch, tried):
+    """All 38 connected graphs of 4 nodes, against their probabilities; also where they are drawn in one walk."""
+    monkeypatch.setattr(random_graphs, "TRIED_PAIRS", tried)
     nodes, probability, draws = 4, 0.3, 20_000
     pairs = list(combinations(range(nodes), 2))
     weights = {}
@@ -81,11 +83,24 @@ def test_graphs_of_pairs_have_the_distribution_of_drawing_until_connected():
         assert abs(found[edges] - expected) < 5 * math.sqrt(expected)
 
 
-def test_where_edges_are_too_rare_a_tree_is_completed(monkeypatch):
-    monkeypatch.setattr(random_graphs, "TRIES", 0)
-    for seed in range(50):
-        check(erdos_renyi(30, 0.001, generator(seed)), 30)
-    assert len(edges_of(erdos_renyi(30, 0.5, generator(0)))) > 150
+@pytest.mark.parametrize("probability", [1e-300, 1e-3, 0.5, 1 - 1e-9])
+def test_a_walk_draws_a_graph_whatever_the_probability(monkeypatch, probability):
+    monkeypatch.setattr(random_graphs, "TRIED_PAIRS", 0)
+    edges = 0
+    for seed in range(20):
+        graph = erdos_renyi(30, probability, generator(seed))
+        check(graph, 30)
+        edges += len(edges_of(graph)) / 20
+    expected = max(29, probability * 435)
+    assert expected - 5 < edges < expected + 5
+
+
+def test_rare_edges_cost_few_draws(monkeypatch):
+    looks = []
+    connected = random_graphs.is_connected
+    monkeypatch.setattr(random_graphs, "is_connected", lambda *args: looks.append(1) or connected(*args))
+    check(erdos_renyi(100, 1e-3, generator(0)), 100)
+    assert len(looks) <= 5
 
 
 def test_a_place_has_its_own_generator_and_nothing_else_matters():

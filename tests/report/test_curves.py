@@ -112,6 +112,16 @@ def test_ten_best_are_distinct_networks_the_earliest_first():
     assert objectives.best([made(1)]) is None
 
 
+def test_each_of_the_ten_best_stands_with_its_score_at_its_largest_budget():
+    rows = [(0.9, "a", 1), (0.95, "b", 1), (0.5, "a", 4), (None, "c", 16), (0.6, "d", 4), (0.2, "e", 1)]
+    trials = [made(n, score, key=key) for n, (score, key, _) in enumerate(rows, 1)]
+    trials = [
+        replace(trial, proposal=replace(trial.proposal, budget=budget))
+        for trial, (_, _, budget) in zip(trials, rows, strict=True)
+    ]
+    assert [trial.id for trial in curves.ten_best(trials)] == [5, 3, 2, 6]
+
+
 def test_failures_are_grouped_by_kind_and_last_line():
     trials = [made(1, message="Traceback\nat 1\nboom\n"), made(2, 0.5), made(3, message="other\nboom")]
     trials += [made(4, failure="timeout"), made(5, message="boom", failure="diverged")]

@@ -12,9 +12,10 @@ from netwright.core.protocols import Generates, of_seed, unwrap
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.layers import counting
+from netwright.layers.random_graphs import outputs_of
 from netwright.spaces.hnag import HnagSpace
 from netwright.spaces.residual import ResidualSpace
-from netwright.testing.spaces import check_graph, check_space
+from netwright.testing.spaces import check_graph, check_network, check_space
 
 CIFAR, LARGE, ODD = IO(3, 32, 32, 10), IO(3, 224, 224, 102), IO(1, 57, 45, 7)
 SPACE = HnagSpace()
@@ -68,6 +69,7 @@ def test_ranges_are_settings():
         ({"p_top": (0.9, 0.1)}, "space.p_top is 0.9 to 0.1"),
         ({"p_bottom": (0.1, 1.1)}, "space.p_bottom is 0.1 to 1.1"),
         ({"p_mid": (0.0, 0.5)}, "space.p_mid begins at 0, where no edge joins the groups"),
+        ({"limit": 52, "searched": "operations"}, "space.limit is 52, too small for any width: .* has 53 weights"),
         ({"limit": 476}, "space.limit is 476, too small for any width: .* has 477 weights"),
         ({"seed": -1}, "space.seed is -1"),
         ({"ratios": (0, 2, 4)}, r"space.ratios is \(0, 2, 4\)"),
@@ -115,6 +117,52 @@ def test_keys_are_equal_for_equal_generators():
     assert key(SMALL) != key((*SMALL[:2], 0.6, *SMALL[3:]))
     assert key(SMALL) == key((*SMALL[:1], 4, *SMALL[2:]))  # of 4 nodes each has 2 neighbors
     assert key((8, *SMALL[1:])) != key((8, 4, *SMALL[2:]))
+
+
+def test_keys_do_not_depend_on_how_numbers_are_written():
+    key, several = SPACE.key, HnagSpace(searched="operations")
+    assert key((4, 2, 0.5, 3, 1, 4, 2, 0.5)) == key((4, 2, 0.5, 3, 1.0, 4, 2, 0.5))
+    weights = [
+        ((0.2, 0.4, 0.6), (0.1, 0.2, 0.3, 0.4)),
+        ((0.1, 0.2, 0.3), (0.2, 0.4, 0.6, 0.8)),
+        ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 0.0)),
+        ((0.3, 0.3, 0.3), (1, 1, 1, 1)),
+        ((0.2, 0.4, 0.5), (0.1, 0.2, 0.3, 0.4)),
+    ]
+    genotypes = [(*SMALL, *merges, *operations) for merges, operations in weights]
+    one, twice, none, alike, other = (several.key(genotype) for genotype in genotypes)
+    assert one == twice != other
+    assert none == alike
+    for first, second in ((0, 1), (2, 3)):
+        drawn = [several.seeded(7).draw(genotypes[n]) for n in (first, second)]
+        assert drawn[0] == drawn[1]
+
+
+def test_keys_of_numbers_as_they_are_drawn_have_stayed():
+    """Tables of earlier versions hold them."""
+    known = {"wiring": "d3618f5ec0948bbb4b68e6e0ae173f9b", "stages": "22de962138eb5f2062239d904746e67e"}
+    for searched, key in known.items():
+        space = HnagSpace(searched=searched)
+        assert space.key(sampled(space, 0)) == key
+
+
+def test_a_key_is_refused_to_what_is_no_generator():
+    with pytest.raises(InvalidGenotype, match="gene 0"):
+        SPACE.key((2, *SMALL[1:]))
+
+
+def test_poolings_alone_leave_convolutions_at_the_outputs():
+    space = HnagSpace(searched="operations")
+    drawing = space.draw((*SMALL, 1, 0, 0, 0, 0, 0, 1))
+    for group in (group for cell in drawing.cells for group in cell.groups):
+        pools = {node for node, name in enumerate(group.operations) if name == "avg pool 3x3"}
+        assert pools == set(range(len(group.graph))) - set(outputs_of(group.graph))
+    check_network(space, (*SMALL, 1, 0, 0, 0, 0, 0, 1), CIFAR, 0)
+
+
+def test_no_seed_of_a_space_is_refused():
+    space = HnagSpace(searched="operations", n_mid=(4, 4), limit=2_000)
+    assert [space.seeded(seed).seed for seed in range(20)] == list(range(20))
 
 
 @given(st.integers(0, 2**32))

@@ -81,7 +81,7 @@ def test_equal_keys_of_the_regular_regime_draw_equal_networks():
         ({"k": (1, 4)}, "space.k is 1 to 4"),
         ({"p": (0.5, 0.1)}, "space.p is 0.5 to 0.1"),
         ({"channels": 0}, "space.channels is 0"),
-        ({"limit": 0}, "space.limit is 0, too small for any width"),
+        ({"limit": 700}, "space.limit is 700, too small for any width: the smallest generator .* has 777 weights"),
         ({"seed": 2**63}, "space.seed is"),
     ],
 )
@@ -91,6 +91,15 @@ def test_settings_that_fit_no_network_are_refused(options, sentence):
 
 
 def test_a_limit_that_leaves_no_channel_is_said():
-    with pytest.raises(InvalidGenotype, match=r"needs [\d,]+ parameters with one channel and space.limit is 100"):
-        RnagSpace(limit=100).check(SMALL)
+    with pytest.raises(InvalidGenotype, match=r"needs [\d,]+ parameters with one channel and space.limit is 1,000"):
+        RnagSpace(limit=1_000).check((40, *SMALL[1:]))
     RnagSpace(limit=100, channels=4).check(SMALL)
+    strict = RnagSpace(limit=1_000, rule="strict")
+    strict.check(SMALL)
+    with pytest.raises(InvalidGenotype, match=r"needs [\d,]+ parameters with one channel"):
+        strict.count(SMALL, CIFAR)
+
+
+def test_a_key_is_refused_to_what_is_no_generator():
+    with pytest.raises(InvalidGenotype, match="gene 0"):
+        SPACE.key((2, *SMALL[1:]))

@@ -1,3 +1,4 @@
+import math
 import os
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -221,6 +222,9 @@ def test_a_table_with_budgets_keeps_a_cluster_busy(tmp_path):
         ({"samples": 0}, "strategy.samples is 0; it must be greater than 0"),
         ({"min_points": 0}, "strategy.min_points is 0; it must be greater than 0"),
         ({"bandwidth_factor": 0.0}, "strategy.bandwidth_factor is 0.0; it must be"),
+        ({"bandwidth_factor": math.inf}, "strategy.bandwidth_factor is inf; it must be greater than 0, and finite"),
+        ({"min_bandwidth": math.nan}, "strategy.min_bandwidth is nan; it must be"),
+        ({"min_bandwidth": 1.0}, "strategy.min_bandwidth is 1.0; it must be below 1"),
         ({"min_budget": 10}, "min_budget and max_budget are 10 and 9"),
     ],
 )
@@ -249,3 +253,10 @@ def test_12_and_200_epochs_of_nats_are_budgets(strategy):
 
 def _signals(store, budget):
     return [t.result.metrics["signal"] for t in store.finished() if t.proposal.budget == budget]
+
+
+def test_a_trial_of_another_strategy_is_refused_in_one_sentence():
+    bohb = Bohb(SPACE, max_budget=1)
+    row = Trial(1, Proposal((0,) * 12, budget=1), "key", 1, "done", scores=(0.5,), finish=1)
+    with pytest.raises(NetwrightError, match=r"has no bracket and rung in its notes, so that another strategy"):
+        bohb.tell(row, seeds.rng_for(0, seeds.TELL))

@@ -77,3 +77,26 @@ def test_weights_of_another_architecture_are_refused_too(tmp_path):
         checkpoint.load_weights(path, nn.Linear(3, 2))
     with pytest.raises(NetwrightError, match=r"1\.num_batches_tracked is a number there and missing in this one"):
         checkpoint.load_weights(path, nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3, track_running_stats=False)))
+
+
+def test_one_flipped_bit_anywhere_makes_a_checkpoint_unreadable(tmp_path):
+    network, optimizer, averages = _trained()
+    path = tmp_path / "c.safetensors"
+    checkpoint.write(path, network, optimizer, {"step": 3}, averages.tensors)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    text = whole.index(b"step")
+    for place in (0, text, header, (header + len(whole)) // 2, len(whole) - 1):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        assert checkpoint.read_facts(path) is None
+    path.write_bytes(whole)
+    assert checkpoint.read_facts(path) == {"step": 3}
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{}"])
+def test_what_is_no_checkpoint_is_unreadable(tmp_path, data):
+    path = tmp_path / "c.safetensors"
+    path.write_bytes(data)
+    assert checkpoint.read_facts(path) is None

@@ -1,4 +1,4 @@
-"""Which samples each process takes. What processes do together is tested in tests/evaluators/test_ranks.py."""
+"""Which samples each process takes. What processes do together is tested in tests/test_ranks.py."""
 
 import re
 from dataclasses import replace

@@ -33,6 +33,8 @@ def status(
     }
     if as_json:
         found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
+        if found and best and best.proposal.budget is not None:
+            found["budget"] = best.proposal.budget
         model = learned[-1].facts() if learned else None
         typer.echo(json.dumps({**counts, "best": found, "model": model, **(budgets.facts(rungs) if rungs else {})}))
         return
@@ -43,7 +45,9 @@ def status(
         f"{counts['running']} running, {counts['pending']} pending"
     )
     if best is not None:
-        typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
+        typer.echo(
+            f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}{objectives.at_budget(best)}"
+        )
     for sentence in budgets.sentences(rungs) if rungs else ():
         typer.echo(sentence)
     if learned:

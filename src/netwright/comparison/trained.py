@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from netwright import trainings
+from netwright import beforehand, trainings
 from netwright.comparison import caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
@@ -152,6 +152,7 @@ def prepare(contest: Contest) -> Contest:
                 parts = run_file.build(replace(run, strategy=reference))
                 starts = compare.random_starts(reference, parts.strategy)
                 warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
+                beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
             with suppress(MissingCapability):  # a space without counts
                 parts.space.count(parts.space.sample(seeds.rng_for(0, seeds.ASK)), parts.task.io)
             if contest.is_full:
@@ -190,9 +191,7 @@ def carry_out(
     unfinished = {name: contest.recipes[name] for name in dict.fromkeys(cell.problem for cell in missing)}
     for name, run in unfinished.items():
         with _naming(name, len(contest.recipes) > 1):
-            task = refs.load("task", run.task)
-            for line in task.prepare() if isinstance(task, Prepares) else ():
-                say(line)
+            _make_ready(run, contest.is_full, say)
     known = {name: [each for cell, each in found.items() if cell.problem == name] for name in unfinished}
     runs.note(out, contest.recipes, runs.fingerprints(out, unfinished, known))
     orders = {
@@ -250,6 +249,17 @@ def _naming(recipe: str, is_one_of_several: bool) -> Iterator[None]:
         if not is_one_of_several:
             raise
         raise type(error)(f"recipe {recipe}: {error}") from None
+
+
+def _make_ready(run: RunFile, is_full: bool, say: Callable[[str], None]) -> None:
+    """Prepare a recipe's data. Raises NetwrightError when it does not go with the rest of the recipe."""
+    task = refs.load("task", run.task)
+    for line in task.prepare() if isinstance(task, Prepares) else ():
+        say(line)
+    genotypes = beforehand.samples(run_file.build_space(run, task), 0)
+    beforehand.check(run_file.build_evaluator(run), genotypes, data_is_ready=True)
+    if is_full:
+        trainings.check(run, {}, data_is_ready=True)
 
 
 def _single(run: RunFile, given: Mapping[str, Any]) -> RunFile:

@@ -1,7 +1,8 @@
 """Constraints on what a network may cost, as a wrapper around any space.
 
 `Constrained(space, io, ("params <= 1e6",))` draws samples and mutants again until the closed-form count fits; nothing
-is built or trained to find out.
+is built or trained to find out. Of a space that `Generates`, the network that the space's own seed draws is counted:
+a search checks `of_seed(constrained, seed)`, the network of the trial itself.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ class Constrained:
 
     def is_feasible(self, genotype: Genotype) -> bool:
         """Whether the network fits, for strategies that rank candidates of their own."""
-        counts = self.space.count(genotype, self.io)
+        try:
+            counts = self.space.count(genotype, self.io)
+        except InvalidGenotype:
+            return False
         return all(constraint.holds(counts) for constraint in self.constraints)
 
     def check(self, genotype: Genotype) -> None:
@@ -104,11 +108,18 @@ class Constrained:
 
     def _draw(self, draw: Callable[[], Genotype], what: str) -> Genotype:
         seen: list[Counts] = []
+        fault = ""
         for _ in range(TRIES):
             genotype = draw()
-            seen.append(self.space.count(genotype, self.io))
+            try:
+                seen.append(self.space.count(genotype, self.io))
+            except InvalidGenotype as error:  # no such network for these images
+                fault = str(error)
+                continue
             if all(constraint.holds(seen[-1]) for constraint in self.constraints):
                 return genotype
+        if not seen:
+            raise InfeasibleConstraint(f"none of {TRIES:,} {what} is a network; the last: {fault}")
         raise InfeasibleConstraint(
             f"none of {TRIES:,} {what} satisfies {' and '.join(map(str, self.constraints))}; "
             + ", ".join(_nearest(constraint, seen) for constraint in self.constraints)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,10 +26,23 @@ def with_scores(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Tria
     return [replace(t, scores=score(t.result, objectives) if t.result else None) for t in trials]
 
 
+def rank(trial: Trial) -> tuple[int, float]:
+    """What trials with scores are compared by, the best highest: the budget, and of equal budgets the first score.
+
+    Scores at different budgets do not compare: what rose to a larger budget and did worse there than where it came
+    from is still what is known best. A trial without a budget comes before all that have one.
+    """
+    return trial.proposal.budget or 0, trial.scores[0] if trial.scores else -math.inf
+
+
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest first score, the earliest of equals; None when none has a score."""
-    scored = [trial for trial in trials if trial.scores is not None]
-    return max(scored, key=lambda trial: trial.scores[0] if trial.scores else 0.0, default=None)
+    """The trial of the highest first score at the largest budget that has one, the earliest of equals; None: none."""
+    return max((trial for trial in trials if trial.scores is not None), key=rank, default=None)
+
+
+def at_budget(trial: Trial) -> str:
+    """The trial's budget for people, to stand behind its score; "" where there are none."""
+    return "" if trial.proposal.budget is None else f" at budget {trial.proposal.budget}"
 
 
 def _value(result: Result, objective: str) -> float:

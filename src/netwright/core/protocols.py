@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -50,13 +50,19 @@ class SearchSpace(Protocol):
         """A neighbour of `genotype`; may equal it where the paper's mutation may."""
 
     def check(self, genotype: Genotype) -> None:
-        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network."""
+        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network.
+
+        A space that `Generates` says so of the network that its own seed draws.
+        """
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network, initialised: images (B, C, H, W) in [0, 1] or normalised to logits (B, outputs)."""
 
     def count(self, genotype: Genotype, io: IO) -> Counts:
-        """Parameters and multiply-adds in closed form: a few milliseconds, no module built."""
+        """Parameters and multiply-adds in closed form: a few milliseconds, no module built.
+
+        Raises InvalidGenotype where there is no such network for these images.
+        """
 
     def key(self, genotype: Genotype) -> str:
         """Equal keys: the same network, parts that do nothing left out."""
@@ -78,29 +84,13 @@ class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
     Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
-    generators. A trial's network is the one that the trial's seed draws.
+    generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
+    it fits, so that one network of a generator may be refused and another not. As that seed follows from the key,
+    `key` raises InvalidGenotype for what is no generator.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
         """The same space with another seed, from 0 to 2**63 - 1."""
-
-
-@runtime_checkable
-class HasLadder(Protocol):
-    """Capability of a strategy: its proposals name budgets."""
-
-    @property
-    def ladder(self) -> tuple[int, ...]:
-        """All budgets that it may name, ascending."""
-
-
-@runtime_checkable
-class HasHorizon(Protocol):
-    """Capability of an evaluator: its trainings span a largest budget, which smaller ones stop before."""
-
-    @property
-    def horizon(self) -> int | None:
-        """The largest budget that it takes; None: any."""
 
 
 @runtime_checkable
@@ -170,6 +160,26 @@ class Evaluator(Protocol):
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Build, train, measure."""
+
+
+@runtime_checkable
+class ChecksSettings(Protocol):
+    """Capability of an evaluator: it knows before any trial what it would refuse."""
+
+    def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
+        """Raise NetwrightError for settings with which no trial of the genotype, with that budget, could succeed.
+
+        `data_is_ready`: the task is prepared, so that what depends on the number of examples is checked too.
+        """
+
+
+@runtime_checkable
+class NamesBudgets(Protocol):
+    """Capability of a strategy: its proposals name budgets."""
+
+    @property
+    def largest_budget(self) -> int:
+        """The largest that it ever names."""
 
 
 @runtime_checkable
@@ -272,8 +282,8 @@ class Store(Protocol):
         Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
         """
 
-    def finish(self, trial_id: int, result: Result) -> None:
-        """Write a result; the first finish of a row wins, later ones change nothing."""
+    def finish(self, trial_id: int, result: Result) -> bool:
+        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
 
     def finished(self, after: int = 0) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order."""
@@ -366,10 +376,13 @@ class Observer(Protocol):
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
-    """The space as a trial with this seed has it; a space that draws nothing is as it is."""
+    """The space, in the wrapper that it has, as a trial with this seed has it; one that draws nothing is as it is."""
     generator = unwrap(space, Generates)
-    found: SearchSpace = generator.seeded(seed) if generator else space
-    return found
+    if generator is None:
+        return space
+    found: SearchSpace = generator.seeded(seed)
+    wrapper: Any = space
+    return found if generator is space else replace(wrapper, space=found)
 
 
 def unwrap(value: Any, capability: type) -> Any:

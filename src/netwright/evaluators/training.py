@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netwright import ranks
 from netwright.core import files, seeds
-from netwright.core.errors import BadReference, MissingCapability, NetwrightError
+from netwright.core.errors import BadReference
 from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
-from netwright.evaluators import ranks
 from netwright.layers import counting
-from netwright.layers.plan import AUXILIARY, HasPlan
+from netwright.layers.plan import HasPlan, Plan
 from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
@@ -27,10 +27,10 @@ from netwright.training.outcome import Recorder
 from netwright.training.parallel import Team
 from netwright.training.recipe import Recipe
 from netwright.training.standing import Standing
+from netwright.training.watch import Watch
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
-TELL_EVERY = 5.0  # seconds between signs of life within a pass, which may take hours
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Training(Recipe):
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
-        processes: How many processes of this machine share each batch; `evaluators.ranks` says how more machines do.
+        processes: How many processes of this machine share each batch; `netwright.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
             and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
             ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
@@ -103,8 +103,9 @@ class Training(Recipe):
         """
         start = time.perf_counter()
         device = self.device_of(context.worker_index * self.processes)
-        self._check(trial)
-        counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, self.task.io)
+        space = of_seed(self.space, trial.seed)
+        self._check(space, trial.proposal.genotype, with_data=True)
+        counts = space.count(trial.proposal.genotype, self.task.io)
         memory.reset_peak(device)
         state = self._state(trial, context)
         ends = [end and end.facts() for end in state.ends]
@@ -133,9 +134,25 @@ class Training(Recipe):
         }
         if not state.ends:
             return Result(metrics, tuple(state.curve), seconds)
-        metrics["carried_steps"] = min(end.progress.step if end else 0 for end in state.ends)
-        message = "" if metrics["carried_steps"] else self._why_anew(trial)
-        return Result(metrics, tuple(state.curve), seconds, message=message)
+        metrics["carried_steps"] = min(state.carried)
+        return Result(metrics, tuple(state.curve), seconds, message=self._why_anew(trial, state, context))
+
+    def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
+        """Refuse, before anything is started, what would fail every trial of this genotype.
+
+        Raises:
+            BadReference: A device that is not there, images that are too small or not to be divided as asked, a largest
+                budget at which the schedule does not end.
+            MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
+        """
+        self._check_device()
+        if budget is not None and self.horizon not in (None, budget):
+            raise BadReference(
+                f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
+                f"must end where the last promotions do; give --evaluator.horizon {budget}"
+            )
+        self.space.check(genotype)
+        self._check(self.space, genotype, with_data=data_is_ready)
 
     def leaves_state(self, trial: Trial) -> bool:
         """Whether the trial's training stops before its schedule does."""
@@ -195,11 +212,10 @@ class Training(Recipe):
 
         Without a context, this is not the first process of its team: there are no metrics.
         """
-        repeat, start = len(state.done), time.monotonic()
+        repeat = len(state.done)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        space = of_seed(self.space, trial.seed)
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network: nn.Module = space.build(trial.proposal.genotype, self.task.io, rng)
+        network: nn.Module = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
         network = network.to(device, memory_format=layout)
         optimizer = recipe.optimizer(self, network)
         per_epoch = self._steps_of_epoch()
@@ -207,46 +223,19 @@ class Training(Recipe):
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         descent = Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
         before = state.start
+        if len(state.carried) == repeat:
+            state.carried.append(before.progress.step if before else 0)
         if before:
-            data = team.hand_out(before.path.read_bytes() if before.path else b"")
-            averages = descent.averages.tensors if descent.averages else {}
-            checkpoint.restore(data, network, optimizer, averages, str(before.path))
-            descent.restore(before.descent)
+            before.restore(network, optimizer, descent, team)
             state.curve = before.curve if repeat == 0 else state.curve
-        due, told = start + 60 * self.checkpoint_minutes, start
 
-        def report(step: int, metrics: Mapping[str, float]) -> bool:
-            return context.report(repeat * steps + step, metrics) if context else True
+        def measured(folder: Path | None = None) -> dict[str, float]:
+            with descent.averaged():
+                return self._measure(network, layout, folder)
 
-        def on_look(step: int, train_loss: float) -> bool:
-            nonlocal told
-            if time.monotonic() - told < TELL_EVERY:
-                return True
-            told = time.monotonic()
-            return report(step, {"train_loss": train_loss})
-
-        def on_epoch(step: int, train_loss: float) -> bool:
-            epoch = step // per_epoch
-            if context and repeat == 0 and self.curve_every and epoch % self.curve_every == 0 and step < steps:
-                with descent.averaged():
-                    found = loop.measure(network, self.task, self.split, layout)
-                state.curve.append((step, next(iter(found.values()))))
-                network.train()
-            return report(step, {"train_loss": train_loss})
-
-        def is_overdue() -> bool:
-            return state.path is not None and time.monotonic() >= due
-
-        def save(progress: Progress) -> None:
-            nonlocal due
-            seconds = time.monotonic() - start
-            if context and progress.step == steps < span:
-                state.write(promotion.end_of(context.folder, repeat), network, optimizer, descent, progress, seconds)
-            if state.path and is_overdue():
-                due = time.monotonic() + 60 * self.checkpoint_minutes
-                state.write(state.path, network, optimizer, descent, progress, seconds)
-                report(progress.step, {})
-
+        scale = {"steps": steps, "span": span, "per_epoch": per_epoch, "curve_every": self.curve_every}
+        minutes = self.checkpoint_minutes
+        watch = Watch(state, context, network, optimizer, descent, **scale, minutes=minutes, measure=measured)
         trained = loop.train(
             network,
             self.task,
@@ -256,19 +245,18 @@ class Training(Recipe):
             batch=self.batch,
             factor=lambda step: recipe.rate_factor(self, step, span, per_epoch),
             rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
-            on_epoch=on_epoch,
+            on_epoch=watch.on_epoch,
             descent=descent,
             team=team,
             accumulate=self.accumulate,
-            on_look=on_look,
+            on_look=watch.on_look,
             start=before.progress if before else Progress(),
-            is_due=lambda step: is_overdue() or (context is not None and step == steps < span),
-            save=save,
+            is_due=watch.is_due,
+            save=watch.save,
         )
         if context is None:
             return {}, trained
-        with descent.averaged():
-            found = self._measure(network, layout, context.folder if self.save and repeat == 0 else None)
+        found = measured(context.folder if self.save and repeat == 0 else None)
         if repeat == 0:
             state.curve.append((steps, next(iter(found.values()))))
         return found, trained
@@ -284,43 +272,52 @@ class Training(Recipe):
             files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
-    def _check(self, trial: Trial) -> None:
-        """Before anything is started, refuse what cannot be trained.
+    def _check(self, space: SearchSpace, genotype: Genotype, *, with_data: bool) -> None:
+        """Refuse what cannot be trained: a network without a place for what the recipe does, images not to be divided.
 
-        Raises:
-            BadReference: The images cannot be divided as asked.
-            MissingCapability: The network has no place for drop path or dropout.
+        `with_data`: the number of images is known.
         """
-        space = unwrap(of_seed(self.space, trial.seed), HasPlan)
-        plan = space.plan(trial.proposal.genotype, self.task.io) if space else ()
-        single = any(
-            layer.op == "norm" and layer.height * layer.width == 1 and (self.auxiliary or layer.scope != AUXILIARY)
-            for layer in plan
-        )
-        examples = self.task.examples(self._trained_on)
-        parallel.check_divides(self.batch, self.processes, self.accumulate, examples=examples, needs_two=single)
-        if self.regularization is None or space is None:
-            return
-        places = {layer.op for layer in plan}
-        for option, off, op in (("drop_path_keep", 1.0, "drop_path"), ("dropout", 0.0, "dropout")):
-            if getattr(self, option) != off and op not in places:
-                raise MissingCapability(
-                    f"evaluator.{option} is {getattr(self, option)}, but networks of this space have no place for it; "
-                    f"set it to {off:g}"
-                )
+        with_plan = unwrap(space, HasPlan)
+        plan: Plan | None = with_plan.plan(genotype, self.task.io) if with_plan else None
+        if plan is not None:
+            recipe.check_places(self, plan)
+        if with_data:
+            processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
+            needs_two = plan is not None and recipe.normalizes_pixels(self, plan)
+            parallel.check_divides(self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two)
+
+    def _check_device(self) -> None:
+        """Raise BadReference for one that this machine does not have."""
+        device = self.device_of(0)
+        known = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "meta": 0}
+        if (device.index or 0) >= known.get(device.type, 1):
+            raise BadReference(
+                f"evaluator.device is {self.device!r}, which this machine does not have; give auto or cpu"
+            )
+
+    def _check_budget(self, budget: int) -> None:
+        """Raise BadReference for one that the schedule does not span."""
+        if self.horizon is not None and budget > self.horizon:
+            raise BadReference(
+                f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
+                "the strategy"
+            )
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where one that it continues stopped."""
         state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
+        steps, state.span = self._lengths(trial.proposal.budget)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
-            state.ends = promotion.ends(trial, folder, self.repeats, self._lengths(trial.proposal.budget)[0])
+            state.ends = promotion.ends(trial, folder, self.repeats, steps, state.span)
         return state
 
-    def _why_anew(self, trial: Trial) -> str:
-        """Of a promotion that had nothing to go on from."""
-        remedy = "" if self.horizon else "; for promotions to go on, give evaluator.horizon the largest budget"
-        return f"trained anew: trial {trial.proposal.continues} left no checkpoint{remedy}"
+    def _why_anew(self, trial: Trial, state: Standing, context: Context) -> str:
+        """Of a promotion that had nothing to go on from; "" of one that had."""
+        assert trial.proposal.continues is not None
+        found = promotion.why_anew(trial, context.checkpoint_of(trial.proposal.continues), state.carried)
+        remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
+        return found + remedy if found and self.horizon is None else found
 
     @property
     def _trained_on(self) -> Split:
@@ -339,11 +336,7 @@ class Training(Recipe):
             return steps, steps
         if self.horizon is None:
             return budget * unit, budget * unit
-        if budget > self.horizon:
-            raise NetwrightError(
-                f"the proposal's budget is {budget}, beyond evaluator.horizon, {self.horizon}; "
-                "give horizon the largest budget of the strategy"
-            )
+        self._check_budget(budget)
         return budget * unit, self.horizon * unit
 
 

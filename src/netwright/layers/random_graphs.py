@@ -15,15 +15,23 @@ import hashlib
 import math
 import random
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Final
 
 import networkx
+import numpy as np
+from scipy.special import logsumexp
 
 Graph = tuple[tuple[int, ...], ...]
 
 SMALLEST_RING: Final = 3  # a ring of two nodes has no edges in networkx
-TRIES: Final = 10_000  # the least likely graph, a ring of 100 nodes rewired at will, is connected once in 8 draws
+TRIES: Final = (
+    10_000  # of a ring: the least likely graph, a ring of 100 nodes rewired at will, is connected once in 8 draws
+)
+
+TRIED_PAIRS: Final = 20_000  # pairs of nodes that are looked at before a graph of pairs is walked through: 444 draws
+# of 10 nodes, of which one in nine is connected at the least
 
 
 def generator(seed: int, *place: str) -> random.Random:
@@ -61,8 +69,8 @@ def erdos_renyi(nodes: int, probability: float, rng: random.Random) -> Graph:
     """Each pair joined independently, on the condition that the graph is connected.
 
     Drawing until it is takes hundreds of draws where edges are rare. The same distribution comes from drawing the
-    number of edges, on the condition that there are enough for a tree, and then the edges until they connect. Where
-    even that fails TRIES times (40 nodes and a probability under 0.03), a random tree is completed with random edges.
+    number of edges, on the condition that there are enough for a tree, and then the edges until they connect; and,
+    where those seldom do, from a walk through the graph on the condition that it does not end early.
 
     Args:
         nodes: At least 1.
@@ -74,15 +82,12 @@ def erdos_renyi(nodes: int, probability: float, rng: random.Random) -> Graph:
     pairs = list(combinations(range(nodes), 2))
     fewest = nodes - 1
     weights = _binomial(len(pairs), probability, fewest)
-    for _ in range(TRIES):
+    for _ in range(TRIED_PAIRS // len(pairs)):
         number = rng.choices(range(fewest, len(pairs) + 1), weights)[0]
         edges = rng.sample(pairs, number)
         if is_connected(nodes, edges):
             return _oriented(nodes, edges)
-    number = rng.choices(range(fewest, len(pairs) + 1), weights)[0]
-    tree = _tree(nodes, rng)
-    others = [pair for pair in pairs if pair not in tree]
-    return _oriented(nodes, [*tree, *rng.sample(others, number - fewest)])
+    return _oriented(nodes, _walked(nodes, probability, rng))
 
 
 def inputs_of(graph: Graph) -> tuple[int, ...]:
@@ -129,8 +134,46 @@ def _binomial(trials: int, probability: float, fewest: int) -> list[float]:
     return [math.exp(value - highest) for value in logs]
 
 
-def _tree(nodes: int, rng: random.Random) -> set[tuple[int, int]]:
-    """A random tree: each node, in random order, joins an earlier one."""
-    order = rng.sample(range(nodes), nodes)
-    joined = ((node, order[rng.randrange(place)]) for place, node in enumerate(order) if place)
-    return {(min(pair), max(pair)) for pair in joined}
+def _walked(nodes: int, probability: float, rng: random.Random) -> list[tuple[int, int]]:
+    """Edges of a connected graph, drawn in one walk whatever the probability.
+
+    From node 0 on, each node that was met is visited: how many of the nodes not met yet it joins is drawn on the
+    condition that all will be met, which of them and the edges to those met but not visited are free.
+    """
+    found, chances = _joins(nodes, probability), _conditions(nodes, probability)
+    met, unmet, edges = [0], list(range(1, nodes)), []
+    for visited in range(nodes):
+        node, left = met[visited], len(unmet)
+        edges += [(node, other) for other in met[visited + 1 :] if rng.random() < probability]
+        if not left:
+            continue
+        logs = found[left, : left + 1] + chances[visited + 1, : left + 1]  # of how many are left then
+        left_then = rng.choices(range(left + 1), np.exp(logs - logs.max()).tolist())[0]
+        joined = rng.sample(unmet, left - left_then)
+        edges += [(node, other) for other in joined]
+        met += joined
+        unmet = [other for other in unmet if other not in joined]
+    return edges
+
+
+@lru_cache(maxsize=64)
+def _joins(nodes: int, probability: float) -> np.ndarray:
+    """[u, j]: logarithm of the probability that a node joins u - j of u others; -inf where j > u."""
+    odds, none = math.log(probability), math.log1p(-probability)
+    found = np.full((nodes, nodes), -np.inf)
+    for u in range(nodes):
+        for j in range(u + 1):
+            ways = math.lgamma(u + 1) - math.lgamma(j + 1) - math.lgamma(u - j + 1)
+            found[u, j] = ways + (u - j) * odds + j * none
+    return found
+
+
+@lru_cache(maxsize=64)
+def _conditions(nodes: int, probability: float) -> np.ndarray:
+    """[v, u]: logarithm of the probability that all are met, after v visits and with u nodes not met."""
+    found = np.full((nodes + 1, nodes), -np.inf)
+    found[:, 0] = 0.0
+    for visited in range(nodes - 1, -1, -1):
+        left = np.arange(1, nodes - visited)  # more, and there is nobody left to visit
+        found[visited, left] = logsumexp(_joins(nodes, probability)[left] + found[visited + 1], axis=1)
+    return found

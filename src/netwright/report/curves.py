@@ -127,10 +127,14 @@ def start_population(trials: Sequence[Trial]) -> int:
 
 
 def ten_best(trials: Sequence[Trial], most: int = 10) -> list[Trial]:
-    """Best trials of different networks (`key`), best first, the earliest of equals; failed ones are left out."""
+    """Best trials of different networks (`key`), best first, the earliest of equals; failed ones are left out.
+
+    Larger budgets come first: each network stands with its score at the largest that it was measured at.
+    """
+    budgets = np.fromiter((trial.proposal.budget or 0 for trial in trials), np.int64, len(trials))
     values = scores(trials)
     seen: dict[str, Trial] = {}
-    for position in np.argsort(-values, kind="stable"):  # NaN comes last
+    for position in np.lexsort((-values, -budgets, np.isnan(values))):  # stable
         trial = trials[position]
         if len(seen) == most or not trial.scores:
             break

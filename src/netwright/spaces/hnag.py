@@ -12,6 +12,7 @@ its 14-number space drew shares and channel ratios, is not known; here they are 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
@@ -108,7 +109,7 @@ class HnagSpace:
             )
         if not 0 <= self.seed < 2**63:
             raise BadReference(f"space.seed is {self.seed}; give a whole number from 0 to 2**63 - 1")
-        smallest = hnag_network.base(self.draw(tuple(gene.low for gene in self.genes)))
+        smallest = hnag_network.base(hnag_network.draw(self._smallest(), 0))
         if self.limit < smallest:
             raise BadReference(
                 f"space.limit is {self.limit:,}, too small for any width: the smallest generator of the ranges has "
@@ -134,7 +135,15 @@ class HnagSpace:
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
-        """Raise InvalidGenotype for what the graph models cannot draw, and where the limit leaves no channel."""
+        """Raise InvalidGenotype for what the graph models cannot draw, and where the limit leaves no channel.
+
+        What "strict" leaves depends on the images: `count` says so.
+        """
+        self._check_generator(genotype)
+        if self._largest_base(genotype) > self.limit:
+            self._width(self.draw(genotype))
+
+    def _check_generator(self, genotype: Genotype) -> None:
         genes.check((*ADMITTED, *self._added()), genotype)
         n_top, _, _, n_mid, p_mid, n_bottom, *_ = genotype
         if n_mid > 2 and p_mid == 0:
@@ -143,8 +152,6 @@ class HnagSpace:
             raise InvalidGenotype(
                 f"the generator has {n_top * n_mid * n_bottom:,} operations; a network has at most {MOST_OPERATIONS:,}"
             )
-        if self._largest_base(genotype) > self.limit:
-            self._width(self.draw(genotype))
 
     def seeded(self, seed: int) -> HnagSpace:
         """The same generators with another seed."""
@@ -160,13 +167,19 @@ class HnagSpace:
         return hnag_network.count(drawing, self._width(drawing, io), io, self.bias)
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of the generator: without probabilities that change nothing, with degrees as they are."""
+        """Digest of the generator: without probabilities that change nothing, with degrees as they are.
+
+        Raises:
+            InvalidGenotype: The graph models cannot draw it.
+        """
+        self._check_generator(genotype)
         made = self._generator(genotype)
         rings = []
         for nodes, degree, rewiring in (made.top, made.bottom):
             real = ring_degree(nodes, degree)
             rings.append((nodes, real, float(rewiring) if real < nodes - 1 else None))
-        middle = made.middle if made.middle[0] > 2 else (made.middle[0], None)
+        groups, joined = made.middle
+        middle = (groups, float(joined) if groups > 2 else None)
         stages = hnag_network.stages(made.top[0], made.shares)
         return genes.digest(f"hnag {rings} {middle} {stages} {made.ratios} {made.merges} {made.operations}")
 
@@ -216,11 +229,18 @@ class HnagSpace:
             self.ratios,
         )
         if self.searched == "operations":
-            return replace(made, merges=tuple(rest[: len(MERGES)]), operations=tuple(rest[len(MERGES) :]))
+            return replace(made, merges=_shares(rest[: len(MERGES)]), operations=_shares(rest[len(MERGES) :]))
         if self.searched == "stages":
             shares, ratios = rest[:STAGES], rest[STAGES:]
             return replace(made, shares=tuple(s / sum(shares) for s in shares), ratios=tuple(map(int, ratios)))
         return made
+
+    def _smallest(self) -> Generator:
+        """Of the ranges, the one with the fewest weights."""
+        made = self._generator(tuple(gene.low for gene in self.genes))
+        if self.searched != "operations":
+            return made
+        return replace(made, merges=(1, 0, 0), operations=tuple(int(name == "conv 1x1") for name in OPERATIONS))
 
     def _added(self) -> tuple[Number, ...]:
         if self.searched == "operations":
@@ -237,6 +257,12 @@ class HnagSpace:
         kernel = 3 if self.searched != "operations" else 5
         fan_in = 1 if self.searched != "operations" else max(made.top[0], made.middle[0], made.bottom[0])
         return operations * kernel**2 * fan_in * max(made.ratios) ** 2
+
+
+def _shares(weights: Sequence[float]) -> tuple[float, ...]:
+    """Weights divided by their sum, so that equal generators have one spelling; none: all alike."""
+    total = sum(weights)
+    return tuple(round(weight / total if total else 1 / len(weights), 12) for weight in weights)
 
 
 def _check_range(gene: Number, given: tuple[float, float]) -> None:

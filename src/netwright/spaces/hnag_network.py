@@ -40,8 +40,8 @@ class Generator:
         bottom: Nodes, degree and rewiring probability of a graph of operations.
         shares: Of the cells, that each stage has.
         ratios: Channels of each stage, in units of m.
-        merges: Weight of each of MERGES.
-        operations: Weight of each of OPERATIONS.
+        merges: Share of each of MERGES.
+        operations: Share of each of OPERATIONS.
     """
 
     top: tuple[int, int, float]
@@ -183,26 +183,25 @@ def _draw_cell(made: Generator, seed: int, index: int, shape: tuple[int, int, in
 def _draw_group(made: Generator, seed: int, *place: str) -> Group:
     graph = watts_strogatz(*made.bottom, generator(seed, *place))
     merges = _merges(made, graph, generator(seed, *place, "merges"))
-    if sum(weight > 0 for weight in made.operations) == 1:
-        chosen = next(name for name, weight in zip(OPERATIONS, made.operations, strict=True) if weight > 0)
-        return Group(graph, merges, (chosen,) * len(graph))
+    chosen = [name for name, share in zip(OPERATIONS, made.operations, strict=True) if share > 0]
+    if len(chosen) == 1 and not _is_pool(chosen[0]):
+        return Group(graph, merges, tuple(chosen * len(graph)))
     rng, outputs, names = generator(seed, *place, "operations"), outputs_of(graph), list(OPERATIONS)
     alone = [name for name in names if not _is_pool(name)]  # a node that makes the output is never a pooling
     allowed = [alone if node in outputs else names for node in range(len(graph))]
     return Group(graph, merges, tuple(_choose(each, made.operations, rng) for each in allowed))
 
 
-def _choose(allowed: Sequence[str], weights: Sequence[float], rng: Random) -> str:
-    """One of the first operations or merges by weight; all alike where all weights are 0."""
-    own = weights[: len(allowed)]
+def _choose(allowed: Sequence[str], shares: Sequence[float], rng: Random) -> str:
+    """One of the first operations by share; all alike where none of them has one."""
+    own = shares[: len(allowed)]
     return rng.choices(allowed, own if any(own) else None)[0]
 
 
 def _merges(made: Generator, graph: Graph, rng: Random) -> tuple[Merge, ...]:
-    if not any(made.merges[1:]) and made.merges[0]:
+    if not any(made.merges[1:]):
         return tuple("sum" for _ in graph)
-    weights = made.merges if any(made.merges) else None
-    return tuple(rng.choices(MERGES, weights)[0] for _ in graph)
+    return tuple(rng.choices(MERGES, made.merges)[0] for _ in graph)
 
 
 def _is_pool(operation: str) -> bool:

@@ -24,12 +24,12 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import nao, nasnet, network
+from netwright.layers import nao, nasnet, network, two_cells
 from netwright.layers.nao import Outline
 from netwright.layers.nao_ops import SETS, Flavor, Kind
 from netwright.layers.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.layers.plan import Plan
-from netwright.spaces.nasnet import CELLS, Row, cell_graph, cell_text, stacks_graph, swap_branches
+from netwright.layers.two_cells import CELLS, Row
 
 INPUTS: Final = ("skip", "direct")
 
@@ -109,7 +109,7 @@ class NaoSpace:
 
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """The two branches of one node of each cell exchanged, as NAO's training data is augmented."""
-        return swap_branches(genotype, 2 * self.genes_per_branch, rng)
+        return two_cells.swap_branches(genotype, 2 * self.genes_per_branch, rng)
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype for a wrong value, or for a family and size that are no operation of the set."""
@@ -128,17 +128,7 @@ class NaoSpace:
         Raises:
             InvalidGenotype: An operation or state that this space does not have there.
         """
-        values: list[int] = []
-        for cell, rows in zip(CELLS, (normal, reduction), strict=True):
-            for state, (first, source, second, other) in enumerate(rows, start=2):
-                for operation, read in ((first, source), (second, other)):
-                    if operation not in self.names:
-                        raise InvalidGenotype(
-                            f"state {state} of the {cell} cell has the operation {operation!r}; "
-                            f"there are {', '.join(self.names)}"
-                        )
-                    values += [read, self.names.index(operation)]
-        genotype = self._written(values)
+        genotype = self._written(two_cells.values(normal, reduction, self.names))
         self.check(genotype)
         return genotype
 
@@ -156,13 +146,15 @@ class NaoSpace:
 
     def key(self, genotype: Genotype) -> str:
         """Digest of both cells without names of states and the order of branches."""
-        return genes.digest(" / ".join(cell_text(cell) for cell in self.cells(genotype)))
+        return genes.digest(" / ".join(two_cells.cell_text(cell) for cell in self.cells(genotype)))
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
         """The stacks, below them the two cells."""
-        parts = (cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True))
+        parts = (
+            two_cells.cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True)
+        )
         stem = "conv 3x3" if self.skeleton == "cifar" else "3 convs 3x3, stride 2"
-        return stacks_graph(stem, (), self._outline.channels, self._outline.repeats, *parts)
+        return two_cells.stacks_graph(stem, (), self._outline.channels, self._outline.repeats, *parts)
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""

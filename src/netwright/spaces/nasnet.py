@@ -18,17 +18,15 @@ import numpy as np
 from torch import nn
 
 from netwright.core import genes
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import nasnet, network
+from netwright.layers import nasnet, network, two_cells
 from netwright.layers.nasnet import Cell, Combination, Outline, Skeleton
 from netwright.layers.nasnet_ops import NASNET, OPERATIONS, SP1, SP2
 from netwright.layers.plan import Plan
+from netwright.layers.two_cells import CELLS, Row
 
-Row = tuple[str, int, str, int]  # of a published table: an operation and its state, twice
-
-CELLS: Final = ("normal", "reduction")
 SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
 INPUTS: Final = ("direct", "skip")
 GENES: Final = 4  # of a combination
@@ -134,7 +132,7 @@ class NasnetSpace:
 
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """The two branches of one combination of each cell exchanged."""
-        return swap_branches(genotype, GENES, rng)
+        return two_cells.swap_branches(genotype, GENES, rng)
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype for a wrong value. Every cell is valid."""
@@ -146,18 +144,9 @@ class NasnetSpace:
         Raises:
             InvalidGenotype: An operation or state that this space does not have there.
         """
-        genotype: list[int] = []
-        for cell, rows in zip(CELLS, (normal, reduction), strict=True):
-            for state, (first, source, second, other) in enumerate(rows, start=2):
-                for operation, read in ((first, source), (second, other)):
-                    if operation not in self.names:
-                        raise InvalidGenotype(
-                            f"state {state} of the {cell} cell has the operation {operation!r}; "
-                            f"there are {', '.join(self.names)}"
-                        )
-                    genotype += [read, self.names.index(operation)]
-        self.check(tuple(genotype))
-        return tuple(genotype)
+        genotype = tuple(two_cells.values(normal, reduction, self.names))
+        self.check(genotype)
+        return genotype
 
     def cells(self, genotype: Genotype) -> tuple[Cell, Cell]:
         """The normal and the reduction cell."""
@@ -173,14 +162,16 @@ class NasnetSpace:
 
     def key(self, genotype: Genotype) -> str:
         """Digest of both cells without dead states, names of states and the order of branches."""
-        return genes.digest(" / ".join(cell_text(cell) for cell in self.cells(genotype)))
+        return genes.digest(" / ".join(two_cells.cell_text(cell) for cell in self.cells(genotype)))
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
         """The stacks, below them the two cells."""
-        parts = (cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True))
+        parts = (
+            two_cells.cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True)
+        )
         is_deep, channels = self.skeleton == "imagenet", self._outline.channels
         stem, first = ("conv 3x3, stride 2", (channels // 4, channels // 2)) if is_deep else ("conv 3x3", ())
-        return stacks_graph(stem, first, channels, self._outline.repeats, *parts)
+        return two_cells.stacks_graph(stem, first, channels, self._outline.repeats, *parts)
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
@@ -213,80 +204,6 @@ def _cells(space: NasnetSpace, genotype: Genotype) -> tuple[Cell, Cell]:
         outputs = space.concatenated[number] if space.concatenated else nasnet.unused(combinations)
         found.append(Cell(combinations, outputs))
     return found[0], found[1]
-
-
-def swap_branches(genotype: Genotype, genes_per_pair: int, rng: np.random.Generator) -> Genotype:
-    """The genotype of two cells with the branches of one pair of each exchanged: the same network.
-
-    Args:
-        genotype: The genes of a normal cell's pairs, then as many of a reduction cell's.
-        genes_per_pair: Half of them are those of the first branch.
-        rng: Draws the pairs, uniformly.
-    """
-    found, per_cell = list(genotype), len(genotype) // len(CELLS)
-    for cell, place in enumerate(rng.random(len(CELLS)).tolist()):
-        first = cell * per_cell + int(place * (per_cell // genes_per_pair)) * genes_per_pair
-        middle, end = first + genes_per_pair // 2, first + genes_per_pair
-        found[first:end] = found[middle:end] + found[first:middle]
-    return tuple(found)
-
-
-@lru_cache(maxsize=4096)
-def cell_text(cell: Cell) -> str:
-    """Equal texts: the same cell, whatever the names of its states and the order of its branches.
-
-    States are numbered in order of what they compute. Of two that compute the same with weights of their own, the order
-    is the cell's, so that a few cells have two texts.
-    """
-    living = nasnet.alive(cell)
-    labels = {0: "0", 1: "1"}
-    for state, pair in enumerate(cell.combinations, start=2):
-        if state in living:
-            labels[state] = genes.digest("+".join(sorted(f"{operation}({labels[read]})" for operation, read in pair)))
-    ordered = sorted((state for state in labels if state > 1), key=lambda state: (labels[state], state))
-    numbers = {0: 0, 1: 1} | {state: number for number, state in enumerate(ordered, start=2)}
-    sums = [
-        "+".join(sorted(f"{operation}({numbers[read]})" for operation, read in cell.combinations[state - 2]))
-        for state in ordered
-    ]
-    return f"{';'.join(sums)}={sorted(numbers[state] for state in cell.outputs)}"
-
-
-def cell_graph(name: str, cell: Cell, inputs: tuple[str, str]) -> LabeledGraph:
-    """A drawing of a cell without its dead states; `inputs` are the names of states 0 and 1."""
-    living = sorted(nasnet.alive(cell))
-    places = {state: place for place, state in enumerate(living)}
-    labels = [f"{state} {inputs[state]}" if state < len(inputs) else str(state) for state in living]
-    edges = [
-        (places[read], places[state], operation)
-        for state, pair in enumerate(cell.combinations, start=2)
-        if state in places
-        for operation, read in pair
-    ]
-    edges += [(places[state], len(living), "concat") for state in cell.outputs]
-    return LabeledGraph(f"{name} cell", (*labels, "output"), tuple(edges))
-
-
-def stacks_graph(
-    stem: str, first: Sequence[int], width: int, repeats: int, normal: LabeledGraph, reduction: LabeledGraph
-) -> LabeledGraph:
-    """The chain of stacks; a node says how many cells gave it, and their width.
-
-    Args:
-        stem: What stands before the cells.
-        first: Widths of reduction cells before the stacks.
-        width: Of the first stack.
-        repeats: Normal cells per stack.
-        normal: The drawing of a normal cell.
-        reduction: The drawing of a reduction cell.
-    """
-    chain = [("stem", stem), *((f"width {each}", reduction.name) for each in first)]
-    for stack in range(nasnet.STACKS):
-        chain += [(f"width {width * 2**stack}", reduction.name)] * (stack > 0)
-        chain += [(f"{repeats} x width {width * 2**stack}", normal.name)]
-    chain += [("logits", "mean, linear")]
-    edges = tuple((number, number + 1, label) for number, (_, label) in enumerate(chain))
-    return LabeledGraph("network", ("image", *(node for node, _ in chain)), edges, (normal, reduction))
 
 
 plugin = NasnetSpace

@@ -71,7 +71,7 @@ class RnagSpace:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for gene in _genes((SMALLEST_RING, MOST_NODES), (2, MOST_NODES), (0.0, 1.0))[:STAGES]:
+        for gene in ADMITTED[:STAGES]:
             name = gene.name[0]
             low, high = getattr(self, name)
             if not gene.low <= low <= high <= gene.high:
@@ -82,8 +82,13 @@ class RnagSpace:
             raise BadReference(f"space.channels is {self.channels}; give a whole number from 1 to {MOST_CHANNELS:,}")
         if not 0 <= self.seed < 2**63:
             raise BadReference(f"space.seed is {self.seed}; give a whole number from 0 to 2**63 - 1")
-        if self.limit < 1:
-            raise BadReference(f"space.limit is {self.limit:,}, too small for any width; raise it")
+        lowest = tuple(gene.low for gene in self.genes)
+        smallest = 1 if self.channels is not None else self._weights(self._draw(lowest, 0), 1)
+        if self.limit < smallest:
+            raise BadReference(
+                f"space.limit is {self.limit:,}, too small for any width: the smallest generator of the ranges has "
+                f"{smallest:,} weights with one channel; raise it"
+            )
 
     @property
     def genes(self) -> tuple[Integer | Real, ...]:
@@ -99,8 +104,11 @@ class RnagSpace:
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
-        """Raise InvalidGenotype for what the graph model cannot draw, and where the limit leaves no channel."""
-        genes.check(_genes((SMALLEST_RING, MOST_NODES), (2, MOST_NODES), (0.0, 1.0)), genotype)
+        """Raise InvalidGenotype for what the graph model cannot draw, and where the limit leaves no channel.
+
+        What "strict" leaves depends on the images: `count` says so.
+        """
+        genes.check(ADMITTED, genotype)
         if self.channels is None:
             self._width(self.draw(genotype), None)
 
@@ -117,7 +125,12 @@ class RnagSpace:
         return counting.count(self.plan(genotype, io))
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of the generator: without probabilities that change nothing, with degrees as they are."""
+        """Digest of the generator: without probabilities that change nothing, with degrees as they are.
+
+        Raises:
+            InvalidGenotype: The graph model cannot draw it.
+        """
+        genes.check(ADMITTED, genotype)
         rings = []
         for nodes, degree, rewiring in self._rings(genotype):
             real = ring_degree(nodes, degree)
@@ -139,8 +152,7 @@ class RnagSpace:
 
     def draw(self, genotype: Genotype) -> tuple[Graph, ...]:
         """The graphs of the network, from the image on."""
-        rings = enumerate(self._rings(genotype), 1)
-        return tuple(watts_strogatz(*ring, generator(self.seed, f"stage {n}")) for n, ring in rings)
+        return self._draw(genotype, self.seed)
 
     def width(self, genotype: Genotype, io: IO) -> int:
         """Channels of the first graph.
@@ -154,12 +166,20 @@ class RnagSpace:
     def _halves(self) -> bool:
         return self.regime == "regular"
 
+    def _draw(self, genotype: Genotype, seed: int) -> tuple[Graph, ...]:
+        rings = enumerate(self._rings(genotype), 1)
+        return tuple(watts_strogatz(*ring, generator(seed, f"stage {n}")) for n, ring in rings)
+
+    def _weights(self, graphs: tuple[Graph, ...], width: int) -> int:
+        """Of the nodes' convolutions."""
+        return sum(_weights(graph, entering, leaving) for graph, entering, leaving in self._widths(graphs, width))
+
     def _width(self, graphs: tuple[Graph, ...], io: IO | None) -> int:
         if self.channels is not None:
             return self.channels
 
         def weights(width: int) -> int:
-            return sum(_weights(graph, entering, leaving) for graph, entering, leaving in self._widths(graphs, width))
+            return self._weights(graphs, width)
 
         def params(width: int) -> int:
             assert io is not None
@@ -221,6 +241,10 @@ def _genes(n: tuple[int, int], k: tuple[int, int], p: tuple[float, float]) -> tu
         for stage in range(1, STAGES + 1)
         for gene in (Integer(f"n_{stage}", *n), Integer(f"k_{stage}", *k), Real(f"p_{stage}", *p))
     )
+
+
+# what the graph model admits
+ADMITTED: Final = _genes((SMALLEST_RING, MOST_NODES), (2, MOST_NODES), (0.0, 1.0))
 
 
 def _weights(graph: Graph, entering: int, leaving: int) -> int:

@@ -54,10 +54,10 @@ class MemoryStore:
         with self._lock:
             self._beats[worker] = (time.monotonic(), activity)
 
-    def finish(self, trial_id: int, result: Result) -> None:
-        """Write a result; the first finish of a row wins."""
+    def finish(self, trial_id: int, result: Result) -> bool:
+        """Write a result; the first finish of a row wins. Whether this one did."""
         with self._lock:
-            self._finish(trial_id, result)
+            return self._finish(trial_id, result)
 
     def finished(self, after: int = 0) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order."""
@@ -117,10 +117,10 @@ class MemoryStore:
     def close(self) -> None:
         """Nothing to release."""
 
-    def _finish(self, trial_id: int, result: Result) -> None:
+    def _finish(self, trial_id: int, result: Result) -> bool:
         old = self._rows[trial_id - 1]
         if old.status in ("done", "failed"):
-            return
+            return False
         if old.status == "running":
             del self._running[trial_id]
         elif trial_id in self._pending:  # a late result of a row that was put back
@@ -129,6 +129,7 @@ class MemoryStore:
         status: Status = "failed" if result.failure else "done"
         place = len(self._finished)
         self._rows[trial_id - 1] = Trial(trial_id, old.proposal, old.key, old.seed, status, result, finish=place)
+        return True
 
     def _back(self, trial_id: int) -> None:
         del self._running[trial_id]

@@ -146,9 +146,9 @@ class SqliteStore:
         row = (worker, pid, self._birth, time.monotonic(), activity)
         self._write(lambda db: db.execute(_BEAT, row))
 
-    def finish(self, trial_id: int, result: Result) -> None:
-        """Write a result; the first finish of a row wins, later ones change nothing."""
-        self._write(lambda db: db.execute(_FINISH, (*_result_row(result), trial_id)))
+    def finish(self, trial_id: int, result: Result) -> bool:
+        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
+        return bool(self._write(lambda db: db.execute(_FINISH, (*_result_row(result), trial_id)).rowcount))
 
     def finished(self, after: int = 0) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order."""

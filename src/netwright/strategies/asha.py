@@ -68,9 +68,9 @@ class Asha:
         self._rungs = [_Rung() for _ in self._ladder]
 
     @property
-    def ladder(self) -> tuple[int, ...]:
-        """The budgets of its rungs, ascending."""
-        return self._ladder
+    def largest_budget(self) -> int:
+        """That of the highest rung."""
+        return self._ladder[-1]
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """A promotion, else a fresh sample; None: no network is new, and none may rise."""

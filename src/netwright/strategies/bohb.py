@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from sortedcontainers import SortedList
 
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference, InvalidGenotype, NetwrightError
 from netwright.core.genes import to_vector
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
@@ -93,7 +93,8 @@ class Bohb:
         samples: Draws that the model chooses from.
         min_points: Fewest trials of either density; None: one more than there are genes.
         bandwidth_factor: Draws come from kernels so many times as wide.
-        min_bandwidth: Of a kernel, as a share of the gene's range.
+        min_bandwidth: Of a kernel, as a share of the gene's range, below 1. An integer's is besides at least a quarter
+            of a step, a departure from the published code (`surrogates.density`).
     """
 
     space: SearchSpace
@@ -122,15 +123,17 @@ class Bohb:
             if not 0 <= value <= 1:
                 raise BadReference(f"strategy.{name} is {value}; it must be in [0, 1]")
         for name in ("samples", "bandwidth_factor", "min_bandwidth", "min_points"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise BadReference(f"strategy.{name} is {value}; it must be greater than 0")
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
+                raise BadReference(f"strategy.{name} is {value}; it must be greater than 0, and finite")
+        if self.min_bandwidth >= 1:
+            raise BadReference(f"strategy.min_bandwidth is {self.min_bandwidth}; it must be below 1, the whole range")
         self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
         self._ranked = [SortedList() for _ in self._ladder]
 
     @property
-    def ladder(self) -> tuple[int, ...]:
-        """The budgets of its rungs, ascending."""
-        return self._ladder
+    def largest_budget(self) -> int:
+        """That of the highest rung."""
+        return self._ladder[-1]
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """What the oldest bracket needs that does not wait; None: no network is new, and none may rise."""
@@ -155,7 +158,7 @@ class Bohb:
         return None
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Enter it into its bracket and into what the model sees. Raises NetwrightError: no such rung."""
+        """Enter it into its bracket and into what the model sees. Raises NetwrightError: no such rung or bracket."""
         rung = rung_of(trial, self._ladder)
         number, _ = _place(trial.proposal)
         while self._begun <= number:
@@ -227,7 +230,12 @@ class Bohb:
 
 
 def _place(proposal: Proposal) -> tuple[int, int]:
-    """Bracket and rung."""
+    """Bracket and rung. Raises NetwrightError for a trial of another strategy."""
+    if not {"bracket", "rung"} <= proposal.notes.keys():
+        raise NetwrightError(
+            f"the trial of {list(proposal.genotype)} has no bracket and rung in its notes, so that another strategy "
+            "than bohb asked for it; go on with that one, or start another run"
+        )
     return int(proposal.notes["bracket"]), int(proposal.notes["rung"])
 
 

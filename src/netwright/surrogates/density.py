@@ -8,7 +8,8 @@ itself with the probability 1 - width and any other one else.
 Departure: widths. The reference's rule, 1.06 sd N^(-1/(4 + genes)), takes options for numbers and hardly shrinks with
 N where there are many genes, up to widths at which a choice says nothing. Here the rates are those of mixed data (Li
 and Racine 2003): with q numeric genes, N^(-1/(4 + q)) for these and N^(-2/(4 + q)) for choices, whose spread is
-sqrt(1 - sum p^2) over the shares p of their options.
+sqrt(1 - sum p^2) over the shares p of their options. An integer's kernel is besides at least INTEGER_WIDTH of a step
+wide, whatever the least width: a narrower one would draw the numbers that were seen and no others.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def check_first_finish_wins(store: Store) -> None:
     store.claim("w0")
     store.beat("w0")
     assert store.requeue(0.0) == 1
-    store.finish(1, RESULT)
-    store.finish(1, Result({"valid_accuracy": 0.1}))
+    assert store.finish(1, RESULT)
+    assert not store.finish(1, Result({"valid_accuracy": 0.1})), "the caller hears that its result did not count"
     assert [t.result for t in store.finished()] == [RESULT]
     assert store.claim("w1") is None
 

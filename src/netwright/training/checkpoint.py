@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,16 +54,20 @@ def write(
     tensors |= {f"average.{name}": value for name, value in averages.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    metadata = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__}
-    files.write(path, safetensors.torch.save(_storable(tensors), metadata))
+    metadata, stored = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__}, _storable(tensors)
+    metadata["digest"] = _digest(stored, metadata)
+    files.write(path, safetensors.torch.save(stored, metadata))
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The facts of a checkpoint; None: there is none that can be read."""
+    """The facts of a checkpoint; None: there is none, or not as it was written, down to the last bit."""
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError):
+        data = path.read_bytes()
+        metadata = _metadata(data)
+        if metadata.pop("digest") != _digest(safetensors.torch.load(data), metadata):
+            return None
+        facts = json.loads(metadata["facts"])
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, AttributeError, KeyError):
         return None
     return facts if isinstance(facts, dict) else None
 
@@ -125,6 +130,15 @@ def _metadata(data: bytes) -> dict[str, str]:
     """Of a file in safetensors' form: its header is JSON, behind its length in 8 bytes."""
     length = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
+
+
+def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Of everything that is written."""
+    found = hashlib.blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def _shape(tensor: Tensor | None) -> str:

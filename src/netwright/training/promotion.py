@@ -6,6 +6,7 @@ in the trial's folder; who goes on from it ends with the weights of one uninterr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from netwright.core.errors import NetwrightError
@@ -19,7 +20,7 @@ def end_of(folder: Path, repeat: int) -> Path:
     return folder / f"end-{repeat}.safetensors"
 
 
-def ends(trial: Trial, folder: Path | None, repeats: int, steps: int) -> tuple[Standing | None, ...]:
+def ends(trial: Trial, folder: Path | None, repeats: int, steps: int, span: int) -> tuple[Standing | None, ...]:
     """Where each training of the trial that this one continues stopped; None for one that left nothing to read.
 
     Args:
@@ -27,14 +28,33 @@ def ends(trial: Trial, folder: Path | None, repeats: int, steps: int) -> tuple[S
         folder: Of the other; None: it is gone.
         repeats: Trainings of a trial.
         steps: That this trial trains to.
+        span: Steps of its schedule.
 
     Raises:
-        NetwrightError: A checkpoint is of another network, or of a training that went as far as this one is to go.
+        NetwrightError: A checkpoint is of another network or schedule, or of a training that went as far as this one
+            is to go.
     """
-    return tuple(_end(trial, end_of(folder, repeat), steps) if folder else None for repeat in range(repeats))
+    return tuple(_end(trial, end_of(folder, repeat), steps, span) if folder else None for repeat in range(repeats))
 
 
-def _end(trial: Trial, path: Path, steps: int) -> Standing | None:
+def why_anew(trial: Trial, folder: Path | None, carried: Sequence[int]) -> str:
+    """Which trainings of a trial that continues another have begun anew, and why; "" where none has.
+
+    Args:
+        trial: It continues another.
+        folder: Of the other; None: it is gone.
+        carried: The step that each training went on from; 0: it began anew.
+    """
+    anew = [repeat for repeat, steps in enumerate(carried) if not steps]
+    if not anew:
+        return ""
+    which = f"{len(anew)} of {len(carried)} trainings, as " if len(anew) < len(carried) else ""
+    if folder and any(end_of(folder, repeat).exists() for repeat in anew):
+        return f"trained anew: {which}a checkpoint of trial {trial.proposal.continues} cannot be read"
+    return f"trained anew: {which}trial {trial.proposal.continues} left no checkpoint"
+
+
+def _end(trial: Trial, path: Path, steps: int, span: int) -> Standing | None:
     facts, continued = checkpoint.read_facts(path), trial.proposal.continues
     if facts is None:
         return None
@@ -43,6 +63,11 @@ def _end(trial: Trial, path: Path, steps: int) -> Standing | None:
         raise NetwrightError(
             f"the checkpoint of trial {continued} is of another network than trial {trial.id}, which continues it; a "
             f"promotion must have the same genotype and seed, and the space the same settings"
+        )
+    if found.span != span:
+        raise NetwrightError(
+            f"the checkpoint of trial {continued} is of a schedule of {found.span} steps, that of trial {trial.id}, "
+            f"which continues it, has {span}; give evaluator.horizon, and what an epoch is, as they were"
         )
     if found.progress.step >= steps:
         raise NetwrightError(

@@ -6,17 +6,25 @@ of the evaluator, as in `--evaluator.optimizer rmsprop`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
 
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, MissingCapability
 from netwright.layers.network import Regularization
+from netwright.layers.plan import AUXILIARY, Plan
 from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 
+# what is done in places that a network may lack: the value that leaves it out, what the place is called, the mend
+_PLACES = {
+    "drop_path_keep": (1.0, "place for it", "set it to 1"),
+    "dropout": (0.0, "place for it", "set it to 0"),
+    "auxiliary": (0.0, "auxiliary head", "set it to 0, or give a space that builds one, as nasnet(auxiliary=true)"),
+}
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
 _AT_LEAST_0 = (
     "momentum",
@@ -30,7 +38,7 @@ _AT_LEAST_0 = (
     "auxiliary",
     "ema",
 )
-_BELOW_1 = ("decay", "label_smoothing", "ema", "dropout", "floor")
+_BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,16 +102,23 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be greater than 0")
+            if not 0 < getattr(self, name) < math.inf:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be greater than 0, and finite")
         for name in (*_AT_LEAST_0, "dropout"):
-            if not getattr(self, name) >= 0:
-                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0, and finite")
         for name in _BELOW_1:
             if not getattr(self, name) < 1:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be below 1")
         if not 0 < self.drop_path_keep <= 1:
             raise BadReference(f"evaluator.drop_path_keep is {self.drop_path_keep}; it must be above 0, at most 1")
+        if self.factor > 1:
+            raise BadReference(f"evaluator.factor is {self.factor}; it must be at most 1: rates fall")
+        if any(not 0 < milestone < 1 for milestone in self.milestones) or sorted(self.milestones) != [*self.milestones]:
+            raise BadReference(
+                f"evaluator.milestones is {list(self.milestones)}; they are shares of the training between 0 and 1 in "
+                "order, as in [0.8, 0.9]"
+            )
 
     @property
     def regularization(self) -> Regularization | None:
@@ -117,6 +132,26 @@ class Recipe:
         """How often training holds something of the size of the weights: these, gradients, momenta, averages."""
         states = 2 if self.optimizer == "rmsprop" else int(self.momentum > 0)
         return 2 + states + (self.ema > 0)
+
+
+def check_places(recipe: Recipe, plan: Plan) -> None:
+    """Raise MissingCapability for what the recipe does in places that a network does not have."""
+    ops = {layer.op for layer in plan}
+    has_head = any(layer.scope == AUXILIARY for layer in plan)
+    found = {"drop_path_keep": "drop_path" in ops, "dropout": "dropout" in ops, "auxiliary": has_head}
+    for option, (off, place, mend) in _PLACES.items():
+        if getattr(recipe, option) != off and not found[option]:
+            raise MissingCapability(
+                f"evaluator.{option} is {getattr(recipe, option)}, but networks of this space have no {place}; {mend}"
+            )
+
+
+def normalizes_pixels(recipe: Recipe, plan: Plan) -> bool:
+    """Whether a layer that training runs normalizes maps of one pixel, which takes two images."""
+    return any(
+        layer.op == "norm" and layer.height * layer.width == 1 and (recipe.auxiliary or layer.scope != AUXILIARY)
+        for layer in plan
+    )
 
 
 def optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:

@@ -16,6 +16,9 @@ from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
+from netwright.training.parallel import Team
+
+KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried")  # as they are, in a checkpoint
 
 
 @dataclass
@@ -31,6 +34,8 @@ class Standing:
         curve: So far.
         seconds: Wall clock of earlier workers.
         descent: What a `Descent` must know of its past.
+        span: Steps of the schedule.
+        carried: For each training that has begun, the step of another trial that it went on from; 0: it began anew.
         ends: Where the trainings of the trial that this one continues stopped; None: unknown, this one begins anew.
     """
 
@@ -42,6 +47,8 @@ class Standing:
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     descent: dict[str, Any] = field(default_factory=dict)
+    span: int = 0
+    carried: list[int] = field(default_factory=list)
     ends: tuple[Standing | None, ...] = ()
 
     @property
@@ -54,7 +61,7 @@ class Standing:
     def facts(self) -> dict[str, Any]:
         """As JSON; path and ends are left out."""
         done = [(found, astuple(trained)) for found, trained in self.done]
-        kept = {name: getattr(self, name) for name in ("seed", "key", "curve", "seconds", "descent")}
+        kept = {name: getattr(self, name) for name in KEPT}
         return {**kept, "progress": asdict(self.progress), "done": done}
 
     @staticmethod
@@ -63,16 +70,8 @@ class Standing:
         done = [(found, Trained(*trained)) for found, trained in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
         progress = Progress(**facts["progress"])
-        return Standing(
-            path,
-            facts["seed"],
-            facts["key"],
-            progress,
-            done,
-            curve,
-            facts["seconds"],
-            facts["descent"],
-        )
+        kept = {name: facts[name] for name in KEPT}
+        return Standing(path, **{**kept, "progress": progress, "done": done, "curve": curve})
 
     @staticmethod
     def at(path: Path | None, trial: Trial) -> Standing:
@@ -96,6 +95,17 @@ class Standing:
                     f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
                 )
         return Standing.of(path, facts)
+
+    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, team: Team) -> None:
+        """Inverse of `write`, into a training that is made anew; the first process of the team reads for all.
+
+        Raises:
+            NetwrightError: The checkpoint is of another network, or of another recipe.
+        """
+        data = team.hand_out(self.path.read_bytes() if self.path else b"")
+        averages = descent.averages.tensors if descent.averages else {}
+        checkpoint.restore(data, network, optimizer, averages, str(self.path))
+        descent.restore(self.descent)
 
     def write(
         self,

@@ -2,7 +2,7 @@
 
     netwright train runs/x --evaluator.processes 2
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
-        -m netwright.evaluators.ranks train runs/x --workers 1
+        -m netwright.ranks train runs/x --workers 1
 
 The second command is given on every machine. Its first process runs `netwright train runs/x`, whose worker is then
 the first of all 16; the others need the data at the same path, but no shared folder. Without torchrun, `RANK`,
@@ -85,6 +85,18 @@ class Meeting:
         return dist.PrefixStore(f"netwright{self.attempt}", store)
 
 
+def size(processes: int) -> int:
+    """How many processes a training has where it asks for so many: under torchrun, all that wait."""
+    said = os.environ.get(MEETING)
+    return Meeting(**json.loads(said)).size if said else processes
+
+
+def check_workers(workers: int) -> None:
+    """Raise WorkerError for several workers under torchrun, whose processes follow one."""
+    if workers > 1 and MEETING in os.environ:
+        raise WorkerError("under torchrun, trainings run one after another; give --workers 1")
+
+
 @contextmanager
 def gathered(processes: int, device: torch.device, job: Mapping[str, Any], context: Context) -> Iterator[Team]:
     """Have further processes follow the work done within, of which this process is the first.
@@ -104,8 +116,7 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
         return
     text = json.dumps({"run": _run_of(context), "worker_index": context.worker_index, "job": job})
     if said is not None:
-        if context.worker_index > 0:
-            raise WorkerError("under torchrun, trainings run one after another; give --workers 1")
+        check_workers(context.worker_index + 1)
         meeting = Meeting(**json.loads(said))
         with _meet(meeting.store(), meeting, text, device) as team:
             yield team
@@ -217,7 +228,7 @@ def _job(number: int) -> str:
 
 def _start(meeting: Meeting, rank: int) -> Popen[bytes]:
     """A process in the worker's own group, which is killed as a whole; it also ends with its standard input."""
-    command = [sys.executable, "-m", "netwright.evaluators.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
+    command = [sys.executable, "-m", "netwright.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
     return Popen(command, stdin=subprocess.PIPE)
 
 

@@ -1,0 +1,67 @@
+"""What is refused before anything is written or started: settings with which every trial would fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.core import seeds
+from netwright.core.errors import InvalidGenotype, NetwrightError
+from netwright.core.protocols import ChecksSettings, Evaluator, NamesBudgets, SearchSpace, Strategy
+from netwright.core.records import Genotype
+
+SAMPLES = 10
+
+
+def samples(space: SearchSpace, seed: int) -> list[Genotype]:
+    """A few networks of a search to come; of what is drawn, those that the space admits."""
+    drawn = (space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1))
+    return [genotype for genotype in drawn if _is_network(space, genotype)]
+
+
+def _is_network(space: SearchSpace, genotype: Genotype) -> bool:
+    try:
+        space.check(genotype)
+    except InvalidGenotype:
+        return False
+    return True
+
+
+def check(
+    evaluator: Evaluator,
+    genotypes: Sequence[Genotype],
+    strategy: Strategy | None = None,
+    *,
+    data_is_ready: bool = False,
+) -> None:
+    """Raise NetwrightError where the evaluator refuses all of the genotypes; one alone costs its own trial alone.
+
+    Args:
+        evaluator: One that does not say beforehand refuses nothing.
+        genotypes: What is to be evaluated, or samples of it.
+        strategy: That names the budgets; None: none are named.
+        data_is_ready: The task is prepared.
+    """
+    if not isinstance(evaluator, ChecksSettings):
+        return
+    budget = strategy.largest_budget if isinstance(strategy, NamesBudgets) else None
+    refusal: NetwrightError | None = None
+    for genotype in genotypes:
+        try:
+            evaluator.check_settings(genotype, budget=budget, data_is_ready=data_is_ready)
+        except NetwrightError as error:
+            refusal = refusal or error
+        else:
+            return
+    if refusal:
+        raise refusal
+
+
+def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
+    """That promotions will train anew, and how they would go on, as a sentence; "" where they do.
+
+    Going on is never chosen for the user: then all trials share the schedule of the largest budget, and a score at a
+    smaller one is that of a training stopped on its way, no longer of one that was planned for it.
+    """
+    if not isinstance(strategy, NamesBudgets) or getattr(evaluator, "horizon", 0) is not None:
+        return ""
+    return f"promotions begin anew: give --evaluator.horizon {strategy.largest_budget} for them to go on"

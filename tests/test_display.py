@@ -1,0 +1,41 @@
+"""Lines and pictures for people who watch a search."""
+
+import io
+
+from rich.console import Console
+
+from netwright.core.records import Proposal, Result, Trial
+from netwright.display import Display
+from netwright.stores.memory import MemoryStore
+
+
+def _told(rows, **kind):
+    """What is printed of trials given as (score, budget, message)."""
+    out = io.StringIO()
+    console = Console(file=out, width=200, **kind)
+    with Display(console, MemoryStore(), title="toy", trials=None, measure="valid_accuracy") as display:
+        for n, (score, budget, message) in enumerate(rows, 1):
+            result = Result({"valid_accuracy": score}, message=message)
+            display.told(Trial(n, Proposal((n,), budget=budget), str(n), 1, "done", result, (score,), n))
+        picture = display._picture()
+    Console(file=out, width=200).print(picture)
+    return out.getvalue()
+
+
+def test_scores_stand_with_their_budget_and_the_best_is_of_the_largest():
+    out = _told([(0.9, 1, ""), (0.8, 1, ""), (0.5, 4, ""), (0.95, 1, "")])
+    lines = out.splitlines()
+    assert lines[0] == "trial 1: valid_accuracy 0.9000 at budget 1, 1 finished  best so far"
+    assert lines[1] == "trial 2: valid_accuracy 0.8000 at budget 1, 2 finished"
+    assert lines[2] == "trial 3: valid_accuracy 0.5000 at budget 4, 3 finished  best so far"
+    assert lines[3] == "trial 4: valid_accuracy 0.9500 at budget 1, 4 finished"
+    assert "best         valid_accuracy 0.5000 at budget 4, trial 3" in out
+
+
+def test_without_budgets_none_is_shown():
+    assert _told([(0.5, None, "")]).startswith("trial 1: valid_accuracy 0.5000, 1 finished  best so far\n")
+
+
+def test_a_promotion_that_was_trained_anew_says_so():
+    out = _told([(0.5, 2, "trained anew: trial 1 left no checkpoint")])
+    assert out.startswith("trial 1: valid_accuracy 0.5000 at budget 2 (trained anew), 1 finished")
