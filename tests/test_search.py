@@ -278,14 +278,17 @@ SMALLEST = (4, 2, 0.5, 3, 0.5, 4, 2, 0.5)
 IMAGES = IO(3, 32, 32, 10)
 
 
+@dataclass
+class _Counted:
+    space: object
+
+    def evaluate(self, trial, context):
+        counts = of_seed(self.space, trial.seed).count(trial.proposal.genotype, IMAGES)
+        return Result({"valid_accuracy": 0.5, "params": counts.params})
+
+
 def _generator_searched(space, genotype=SMALLEST, repeats=30, **options):
     """Parameters of the networks of a search around one generator, which differ from seed to seed."""
-
-    @dataclass
-    class Counts:
-        def evaluate(self, trial, context):
-            counts = of_seed(space, trial.seed).count(trial.proposal.genotype, IMAGES)
-            return Result({"valid_accuracy": 0.5, "params": counts.params})
 
     @dataclass
     class Again:
@@ -297,7 +300,9 @@ def _generator_searched(space, genotype=SMALLEST, repeats=30, **options):
         def tell(self, trial, rng):
             pass
 
-    search = searching(strategy=Again(), evaluator=Counts(), space=space, limits=Limits(trials=repeats), **options)
+    search = searching(
+        strategy=Again(), evaluator=_Counted(space), space=space, limits=Limits(trials=repeats), **options
+    )
     search.run()
     return [trial.result.metrics["params"] for trial in search.store.finished()]
 
@@ -308,6 +313,18 @@ def test_a_constraint_is_for_the_network_of_the_trial_not_for_that_of_seed_0():
     held = _generator_searched(constrain(HnagSpace(), IMAGES, (f"params <= {bound}",)))
     assert len(held) == 30
     assert max(held) <= bound < max(free)
+
+
+def test_networks_of_a_listed_generator_are_drawn_until_they_fit():
+    space = HnagSpace()
+    sizes = [space.seeded(seed).count(SMALLEST, IMAGES).params for seed in range(20)]
+    held = constrain(space, IMAGES, (f"params <= {sorted(sizes)[5]}",))
+    evaluator = _Counted(space)
+    search = searching(strategy=Listed(space, [SMALLEST], repeats=8), evaluator=evaluator, space=held)
+    assert search.run() == "exhausted"
+    found = search.store.finished()
+    assert len({trial.seed for trial in found}) == 8
+    assert max(trial.result.metrics["params"] for trial in found) <= sorted(sizes)[5] < max(sizes)
 
 
 def test_a_promotion_is_checked_with_the_seed_that_it_keeps():

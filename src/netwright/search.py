@@ -211,34 +211,39 @@ class Search:
             if proposal is None:
                 return None
             try:
-                return self._checked(proposal)
+                return self._checked(proposal, attempt)
             except InvalidGenotype as error:
                 fault = str(error)
         raise InvalidGenotype(
             f"the strategy proposed {ATTEMPTS} genotypes that do not fit the space; the last: {fault}"
         )
 
-    def _checked(self, proposal: Proposal) -> tuple[Proposal, str, int]:
-        """A proposal with its key and seed. Raises InvalidGenotype when the network of that seed does not fit."""
+    def _checked(self, proposal: Proposal, attempt: int) -> tuple[Proposal, str, int]:
+        """A proposal with its key and seed. Raises InvalidGenotype when the network of that seed does not fit.
+
+        Each attempt draws another network of a generator, so that one which does not fit ends no list of repeats.
+        """
         genotype = proposal.genotype
         if not self._generates:
             self.space.check(genotype)
             key = self.space.key(genotype)
             return proposal, key, self._seed(proposal, key)
         key = self.space.key(genotype)
-        seed = self._seed(proposal, key)
+        seed = self._seed(proposal, key, attempt)
         space = of_seed(self.space, seed)
         space.check(genotype)
         if self.io is not None:
             space.count(genotype, self.io)
         return proposal, key, seed
 
-    def _seed(self, proposal: Proposal, key: str) -> int:
+    def _seed(self, proposal: Proposal, key: str, attempt: int = 0) -> int:
         """The seed of a trial to come: of a promotion, that of the trial it continues; of an answer, its origin's."""
         if proposal.continues is not None:
             return self._seed_of[proposal.continues]
         known = self._known(proposal, key)
-        return known.seed if known else seeds.trial_seed(self.seed, key, self._times.get(key, 0))
+        if known is not None:
+            return known.seed
+        return seeds.trial_seed(self.seed, f"{key}:{attempt}" if attempt else key, self._times.get(key, 0))
 
     def _known(self, proposal: Proposal, key: str) -> Trial | None:
         """The trial that answers a proposal from the table."""

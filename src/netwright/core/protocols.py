@@ -85,8 +85,8 @@ class Generates(Protocol):
 
     Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
     generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
-    it fits, so that one network of a generator may be refused and another not. As that seed follows from the key,
-    `key` raises InvalidGenotype for what is no generator.
+    it fits, so that one network of a generator may be refused, and another is drawn instead. As that seed follows from
+    the key, `key` raises InvalidGenotype for what is no generator.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
