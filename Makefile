@@ -20,6 +20,7 @@ bench: $(READY)
 	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-bench.lock
 	$(BIN)/python benchmarks/trial_overhead.py
 	$(BIN)/python benchmarks/bench_throughput.py
+	$(BIN)/python benchmarks/strategy_scaling.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hnag_step.py
 	$(BIN)/python benchmarks/bo_proposal.py
