@@ -1,5 +1,6 @@
 """The controller, stepped by hand with the inline executor."""
 
+import threading
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -183,6 +184,44 @@ def test_a_trial_that_continues_another_has_its_seed_and_is_never_answered_from_
     search.run()
     assert len({row[3] for row in table(search.store)}) == 1
     assert [row.result.reused for row in search.store.finished()] == [None] * 3
+
+
+@dataclass
+class Learner:
+    """Random, and not ready for its fourth trial for a number of looks."""
+
+    looks: float
+    inner: object = field(default_factory=lambda: RandomSearch(SPACE))
+    told: list = field(default_factory=list)
+
+    def ask(self, rng, pending):
+        return self.inner.ask(rng, pending)
+
+    def tell(self, trial, rng):
+        self.told.append(trial.id)
+
+    def is_ready(self):
+        self.looks -= len(self.told) == 3
+        return len(self.told) != 3 or self.looks < 0
+
+
+def test_a_strategy_that_still_learns_is_waited_for():
+    undisturbed, waited = searching(limits=Limits(trials=6), strategy=Learner(0)), Learner(4)
+    search = searching(limits=Limits(trials=6), strategy=waited)
+    assert (undisturbed.run(), search.run()) == ("trials", "trials")
+    assert table(undisturbed.store) == table(search.store) and waited.told == [1, 2, 3, 4, 5, 6]
+
+
+def test_to_drain_waits_for_no_strategy_that_learns_and_loses_nothing():
+    store, never = MemoryStore(), Learner(float("inf"))
+    search = searching(store, never, limits=Limits(trials=6))
+    threading.Timer(0.1, search.drain).start()
+    assert (search.run(), never.told, len(store.finished())) == ("drained", [1, 2, 3], 4)
+    resumed = searching(store, still := Learner(float("inf")), limits=Limits(trials=6))
+    threading.Timer(0.1, resumed.drain).start()
+    assert (resumed.run(), still.told, len(store.finished())) == ("drained", [1, 2, 3], 4), "it waits on resuming, too"
+    assert searching(store, ready := Learner(0), limits=Limits(trials=6)).run() == "trials"
+    assert ready.told == [1, 2, 3, 4, 5, 6]
 
 
 def test_drain_stops_after_the_running_trial():

@@ -23,14 +23,14 @@ from rich.console import Console
 from netwright import full_training, run_folder, session, trainings
 from netwright.core import files, objectives, refs, run_file, seeds
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
+from netwright.core.protocols import Executor, Generates, HasHorizon, HasLadder, KeepsTime, StatesSeconds, Store, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.display import clock
 from netwright.export import write as export_write
 from netwright.full_training import Changes
-from netwright.report import curves, page
+from netwright.report import budgets, curves, page
 from netwright.report.page import ReportedRun
 from netwright.session import Attended, Session, short
 from netwright.training import checkpoint
@@ -156,6 +156,9 @@ class Run:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
             self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {best.scores[0]:.4f}")
+            if rungs := budgets.summarize(trials):
+                for sentence in budgets.sentences(rungs):
+                    self._session.say(sentence)
             finals: list[Final] = []
             if self.settings.final is not None:
                 chosen = trainings.candidates(parts.space, trials)
@@ -364,6 +367,7 @@ class Run:
                 f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
                 "add up; give --trials, or a table with costs, as `netwright import` makes"
             )
+        _refuse_short_horizon(parts)
         if settings.final is not None:
             trainings.check(settings, {})
         if settings.constraints:
@@ -405,6 +409,19 @@ class Run:
                 found.append((float(store.recall("asked") or 0.0), folder))
                 store.close()
         return [folder for _, folder in sorted(found)]
+
+
+def _refuse_short_horizon(parts: Parts) -> None:
+    """Raise BadRunFile for a strategy that will name budgets beyond those that the evaluator takes."""
+    strategy, evaluator = parts.strategy, parts.evaluator
+    if not (isinstance(strategy, HasLadder) and isinstance(evaluator, HasHorizon)) or evaluator.horizon is None:
+        return
+    if evaluator.horizon < strategy.ladder[-1]:
+        listed = ", ".join(map(str, strategy.ladder))
+        raise BadRunFile(
+            f"evaluator.horizon is {evaluator.horizon}, and the budgets of the strategy are {listed}; give horizon the "
+            "largest of them"
+        )
 
 
 def _has_no_costs(parts: Parts) -> bool:

@@ -14,7 +14,7 @@ from typing import Literal
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, WorkerError
 from netwright.core.objectives import score
-from netwright.core.protocols import Caches, Executor, Job, Observer, SearchSpace, Store, Strategy
+from netwright.core.protocols import Caches, Executor, Job, LearnsAside, Observer, SearchSpace, Store, Strategy
 from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 
@@ -112,6 +112,8 @@ class Search:
         self._start = self._tidied = time.monotonic()
         if self._is_complete():
             return "trials"
+        if self._draining:
+            return "drained"
         try:
             self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
             while (ending := self._ending()) is None:
@@ -232,6 +234,8 @@ class Search:
 
     def _take_finished(self, is_replay: bool = False) -> None:
         for row in self.store.finished(self._told):
+            if not self._is_strategy_ready():
+                return  # the row is in the table: told by whoever takes the run up
             if row.id not in self._pending:  # finished before this controller came
                 self._note_asked(row)
             assert row.result is not None and row.finish is not None
@@ -244,6 +248,17 @@ class Search:
             self._learn(trial)
             if not is_replay:
                 self._watchers.told(trial)
+
+    def _is_strategy_ready(self) -> bool:
+        """Wait for a strategy that still learns; False: it is not ready, and nobody wants to wait for it any more."""
+        if not isinstance(self.strategy, LearnsAside):
+            return True
+        while not self.strategy.is_ready():
+            if self._draining or self._used_up():
+                return False
+            time.sleep(0.02)
+            self._keep_house()
+        return True
 
     def _learn(self, trial: Trial) -> None:
         result = trial.result

@@ -11,10 +11,19 @@ from pathlib import Path
 
 import psutil
 from rich.console import Console
+from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives, seeds
-from netwright.core.errors import StoreError
-from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
+from netwright.core.errors import InvalidGenotype, StoreError
+from netwright.core.protocols import (
+    ClassifiesImages,
+    EstimatesMemory,
+    HasFingerprint,
+    Prepares,
+    SearchSpace,
+    Store,
+    Task,
+)
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
@@ -74,7 +83,10 @@ class Session:
             store.remember("data", task.fingerprint())
 
     def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:
-        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before."""
+        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before.
+
+        What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
+        """
         finished = objectives.with_scores(store.finished(), settings.objectives)
         measure, limit = settings.objectives[0], settings.limits.trials
         display = Display(self._console, store, title=title, trials=limit, measure=measure)
@@ -92,7 +104,7 @@ class Session:
             keep=settings.keep == "all",
             observers=(display,),
         )
-        with display, self._attended(controller, display.say):
+        with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
             display.replayed(finished)
             if controller.run() == "drained":
                 raise Drained(short(folder))
@@ -109,8 +121,17 @@ def refuse_other_data(store: Store, task: Task) -> None:
 
 
 def samples(parts: Parts, seed: int) -> list[Genotype]:
-    """A few networks of a search to come."""
-    return [parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1)]
+    """A few networks of a search to come; of what is drawn, those that the space admits."""
+    drawn = (parts.space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1))
+    return [genotype for genotype in drawn if _is_network(parts.space, genotype)]
+
+
+def _is_network(space: SearchSpace, genotype: Genotype) -> bool:
+    try:
+        space.check(genotype)
+    except InvalidGenotype:
+        return False
+    return True
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:

@@ -69,11 +69,44 @@ def toy_run(tmp_path, capsys):
         (["--final.repeats", "0"], "final.repeats is 0; it must be a whole number of at least 1"),
         (["--space", "tests.faulty:Refusing"], "space 'tests.faulty:Refusing' cannot be made: never"),
         (["--executor", "processes(workers=0)"], "executor.workers is 0; it must be at least 1"),
+        (["--space", "hnag(limit=10)"], "space.limit is 10, too small for any width: the smallest generator"),
+        (["--space", "hnag(n_top=(2,10))"], "space.n_top is 2 to 10; give a range, low end first, within 3 to 100"),
+        (["--space", "hnag(p_mid=(0,0.5))"], "space.p_mid begins at 0, where no edge joins the groups of a cell"),
+        (["--space", "rnag(k=(1,4))"], "space.k is 1 to 4; give a range, low end first, within 2 to 100"),
     ],
 )
 def test_search_refuses(tmp_path, capsys, words, sentence):
     assert sentence in refused(capsys, "search", *TOY, "--out", tmp_path / "run", *words)
     assert not (tmp_path / "run").exists(), "whatever can be refused is refused before anything is written"
+
+
+@pytest.mark.parametrize("strategy", ["bohb(min_budget=1,max_budget=4,eta=2)", "asha(budgets=(1,4))"])
+def test_a_budget_beyond_the_horizon_is_refused_before_the_search(tmp_path, capsys, strategy):
+    words = ["--space.channels", "1", "--strategy", strategy, "--evaluator.horizon", "2", "--task", "digits"]
+    err = refused(capsys, "search", *words, "--trials", "4", "--out", tmp_path / "run")
+    assert "evaluator.horizon is 2, and the budgets of the strategy are 1, " in err
+    assert "4; give horizon the largest of them" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_limit_that_few_generators_meet_leaves_the_others_out(tmp_path, capsys):
+    """Where next to none is met the search says so; the table of what there was stays."""
+    words = [
+        "--task",
+        "digits(train_limit=50)",
+        "--evaluator.steps",
+        "1",
+        "--executor",
+        "inline",
+        "--strategy",
+        "random",
+    ]
+    code, out, _ = run(
+        capsys, "search", "--space", "hnag(limit=3000)", *words, "--trials", "1", "--out", tmp_path / "a"
+    )
+    assert (code, "1 trials finished, 0 of them failed" in out) == (0, True)
+    err = refused(capsys, "search", "--space", "hnag(limit=480)", *words, "--trials", "1", "--out", tmp_path / "b")
+    assert "do not fit the space; the last: the generator needs" in err
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,20 @@ def test_json_is_alone_on_standard_output(capsys, tmp_path):
     assert as_json(capsys, "search", *words, "--out", tmp_path / "run")["done"] == 2
 
 
+def test_budgets_stand_in_every_summary(capsys, tmp_path):
+    given = [word for word in TOY if word not in ("--strategy.initial", "3")]
+    words = [*given, "--strategy", "bohb(min_budget=1,max_budget=4,eta=2)", "--trials", "26", "--out", tmp_path / "run"]
+    found = as_json(capsys, "search", *words)
+    assert [(each["low"], each["high"]) for each in found["rank_agreement"]] == [(1, 2), (1, 4), (2, 4)]
+    assert [(each["budget"], each["trials"]) for each in found["budgets"]] == [(1, 8), (2, 8), (4, 10)]
+    assert [each["bracket"] for each in found["brackets"]] == [0, 1, 2, 3, 4, 5]
+    status = as_json(capsys, "status", tmp_path / "run")
+    assert status["rank_agreement"] == found["rank_agreement"]
+    code, out, _ = run(capsys, "status", tmp_path / "run")
+    assert "rank agreement of budgets 1 and 2: Spearman 1.00, Kendall 1.00, 4 networks with scores at both" in out
+    assert "rank_agreement" not in as_json(capsys, "search", *TOY, "--trials", "3", "--out", tmp_path / "other")
+
+
 def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
     data = photos(tmp_path / "data")
     task = ["--task", f"image_folder(path='{data}',size=8,cache='{tmp_path / 'cache'}')", "--executor", "inline"]
@@ -217,16 +231,24 @@ def published(path):
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
-def test_recipes_are_complete_and_build(path, tmp_path, monkeypatch):
-    """All but the data, which is not shipped."""
-    cifar(tmp_path / "data" / "cifar10", 10_100, 100)
-    cifar(tmp_path / "data" / "cifar100", 10_100, 100, classes=100)
+@pytest.fixture(scope="module")
+def all_data(tmp_path_factory):
+    """A folder with `data/`, all of it that recipes name."""
+    folder = tmp_path_factory.mktemp("all") / "data"
+    cifar(folder / "cifar10", 25_100, 100)
+    cifar(folder / "cifar100", 10_100, 100, classes=100)
     for split in ("train", "test"):
-        photos(tmp_path / "data" / "imagenet" / split, images=200 if split == "train" else 2)
+        photos(folder / "imagenet" / split, images=200 if split == "train" else 2)
+    photos(folder / "sport8")
     for name in ("nats-tss", "nasbench201"):
-        published(tmp_path / "data" / f"{name}.parquet")
-    monkeypatch.chdir(tmp_path)
+        published(folder / f"{name}.parquet")
+    return folder.parent
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
+    """All but the data, which is not shipped."""
+    monkeypatch.chdir(all_data)
     run = run_file.from_tables(run_file.read(path))
     assert run.limits.trials or run.limits.table_seconds or run.final
     run_file.build(run)

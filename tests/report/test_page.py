@@ -20,6 +20,7 @@ from netwright.stores.memory import MemoryStore
 from netwright.training import outcome
 from netwright.training.outcome import Outcome
 from netwright.trainings import RESIDUAL, Final
+from tests.report.test_budgets import SEARCH
 
 SPACE = HierarchicalSpace()
 FILES = [
@@ -285,3 +286,15 @@ def test_commands_and_versions_to_repeat_a_run_are_listed(tmp_path):
 def test_no_runs_are_refused(tmp_path):
     with pytest.raises(ValueError, match="at least one run"):
         write(tmp_path, [])
+
+
+def test_promotions_have_a_section_of_their_own(tmp_path):
+    """Brackets, rank agreement, the curves over budgets; a promotion is said to go on, not to be a mutant."""
+    trials = [replace(trial, proposal=replace(trial.proposal, genotype=SPACE.trivial())) for trial in SEARCH]
+    path = write(tmp_path, [reported(trials)])
+    text = " ".join(read(path).text)
+    for words in ("Rank agreement", "bracket 0", "4, 3 promoted, 1 failed", "-0.50", "goes on to the budget 4"):
+        assert words in text, words
+    assert (tmp_path / "budgets.png").exists()
+    write(tmp_path, [reported(rows(3))])
+    assert not (tmp_path / "budgets.png").exists()

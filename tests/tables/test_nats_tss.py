@@ -69,6 +69,31 @@ def test_a_small_table_as_a_reference(tmp_path):
     assert table.remarks == ("2 of the 15,625 networks of the space have a row",)
 
 
+def test_budgets_of_a_file_without_costs_and_late_validation(tmp_path):
+    """What a search sees after 200 epochs is then the test accuracy, and an evaluation costs its epochs."""
+    (tmp_path / "t.csv").write_text(HEAD + ROWS)
+    table = nats_tss(str(tmp_path / "t.csv"), epochs=200)
+    cell = (0, 0, 0, 1, 0, 0)
+    assert table.name == "nats_tss cifar10, 200 epochs"
+    assert table.lookup(cell) == table.lookup(cell, 200) == {"signal": 42.0, "final": 42.0, "seconds": 200.0}
+    assert table.lookup(cell, 12) == {"signal": 40.0, "final": 42.0, "seconds": 12.0}
+    assert [remark.partition(":")[0] for remark in table.remarks[1:]] == [
+        "a search sees cifar10_test_acc_200ep, as the file has no validation accuracy after 200 epochs",
+        "the file has no costs",
+    ]
+
+
+def test_budgets_of_a_file_that_has_all(tmp_path):
+    head = HEAD.strip() + ",cifar10_val_acc_200ep,cifar10_seconds_12ep,cifar10_seconds_200ep\n"
+    lines = ROWS.splitlines()
+    (tmp_path / "t.csv").write_text(head + "".join(f"{line},41.5,3,50\n" for line in lines))
+    table = nats_tss(str(tmp_path / "t.csv"), epochs=200)
+    cell = (0, 0, 0, 1, 0, 0)
+    assert table.lookup(cell) == {"signal": 41.5, "final": 42.0, "seconds": 50.0}
+    assert table.lookup(cell, 12) == {"signal": 40.0, "final": 42.0, "seconds": 3.0}
+    assert len(table.remarks) == 1
+
+
 def test_a_data_set_that_is_not_there(tmp_path):
     (tmp_path / "t.csv").write_text(HEAD + ROWS)
     with pytest.raises(BadReference, match="has no column 'cifar100_val_acc_12ep'; its columns: arch, cifar10_val"):

@@ -78,10 +78,10 @@ def search(
 
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; of a search that was stopped, what has finished."""
-    from netwright.report import curves
+    from netwright.report import budgets, curves
 
     trials, best = (run.trials, run.best) if found is None else (found.trials, found.best)
-    learned = curves.rounds(trials)
+    rungs, learned = budgets.summarize(trials), curves.rounds(trials)
     return {
         "folder": str(run.folder),
         "trials": len(trials),
@@ -93,4 +93,5 @@ def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
             for f in (found.finals if found else ())
         ],
+        **(budgets.facts(rungs) if rungs else {}),
     }

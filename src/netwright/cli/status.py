@@ -10,7 +10,7 @@ import typer
 from netwright import run_folder
 from netwright.core import objectives
 from netwright.display import clock
-from netwright.report import curves
+from netwright.report import budgets, curves
 
 
 def status(
@@ -23,7 +23,7 @@ def status(
     finished = objectives.with_scores(store.finished(), run.objectives)
     unfinished = store.unfinished()
     best = objectives.best(finished)
-    learned = curves.rounds(finished)
+    rungs, learned = budgets.summarize(finished), curves.rounds(finished)
     counts = {
         "trials": len(finished) + len(unfinished),
         "done": sum(trial.status == "done" for trial in finished),
@@ -33,7 +33,8 @@ def status(
     }
     if as_json:
         found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
-        typer.echo(json.dumps({**counts, "best": found, "model": learned[-1].facts() if learned else None}))
+        facts = {"best": found, "model": learned[-1].facts() if learned else None}
+        typer.echo(json.dumps({**counts, **facts, **(budgets.facts(rungs) if rungs else {})}))
         return
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
@@ -45,6 +46,8 @@ def status(
         typer.echo(f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}")
     if learned:
         typer.echo(str(learned[-1]))
+    for sentence in budgets.sentences(rungs) if rungs else ():
+        typer.echo(sentence)
     spent, limit_seconds = curves.evaluation_seconds(finished), run.limits.table_seconds
     if limit_seconds is not None:
         typer.echo(f"evaluations took {spent:,.0f} of {limit_seconds:,.0f} seconds of the table")

@@ -86,6 +86,24 @@ class Generates(Protocol):
 
 
 @runtime_checkable
+class HasLadder(Protocol):
+    """Capability of a strategy: its proposals name budgets."""
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """All budgets that it may name, ascending."""
+
+
+@runtime_checkable
+class HasHorizon(Protocol):
+    """Capability of an evaluator: its trainings span a largest budget, which smaller ones stop before."""
+
+    @property
+    def horizon(self) -> int | None:
+        """The largest budget that it takes; None: any."""
+
+
+@runtime_checkable
 class Symmetric(Protocol):
     """Capability of a space: one network has several genotypes, and one can be turned into another."""
 
@@ -112,6 +130,14 @@ class Caches(Protocol):
 
     def cache_in(self, folder: Path) -> None:
         """Keep it in `folder`, made when first written to. Called before anything is told."""
+
+
+@runtime_checkable
+class LearnsAside(Protocol):
+    """Capability of a strategy: it learns in a thread of its own, and at stated numbers of trials it waits for that."""
+
+    def is_ready(self) -> bool:
+        """Whether the next `tell` would return without waiting for what is still being learned."""
 
 
 class Context(Protocol):

@@ -117,8 +117,11 @@ def thin(values: np.ndarray, most: int = 5000) -> np.ndarray:
 
 
 def start_population(trials: Sequence[Trial]) -> int:
-    """How many trials were asked before the first one with parents; 0 when none has parents."""
-    with_parents = [trial.id for trial in trials if trial.proposal.parents]
+    """How many trials were asked before the first that descends from others; 0 when none does.
+
+    A trial that carries on another at a larger budget is that network again and no descendant.
+    """
+    with_parents = [t.id for t in trials if t.proposal.parents and t.proposal.continues is None]
     first = min(with_parents, default=0)
     return sum(trial.id < first for trial in trials)
 

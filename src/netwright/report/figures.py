@@ -6,6 +6,7 @@ beyond seven runs, one line style each. A minimized objective is shown as measur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.records import Trial
+from netwright.report import budgets as by_budget
 from netwright.report import curves
 from netwright.report.text import printable
 
@@ -29,6 +31,7 @@ SIZE = (7.2, 3.7)  # inches
 WINDOWS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 RASTER = 1000  # more points than this are one image within an SVG
 POINTS = 5000  # of one run in one figure
+LINES = 500  # of networks over budgets, and as many dots
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # the fitness axis is cut when that makes it so many times finer
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
@@ -116,6 +119,41 @@ def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
     if np.isnan(values).all():
         _say(axes, "no trial has a score yet")
         return figure
+    _group_thousands(axes)
+    return figure
+
+
+def budgets(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
+    """The objective over the budget: a line for each network that was promoted, a dot for each trial that was not.
+
+    The best line is drawn over the others; of very many lines some are left out.
+    """
+    shown = RunData("", trials, objective)
+    figure, axes = _start("line: a promoted network, the best of them in color; dot: a trial that was not promoted")
+    sign = -1 if is_minimized(objective) else 1
+    ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
+    place = {budget: number for number, budget in enumerate(ladder)}
+
+    def path(given: Sequence[Trial]) -> tuple[list[int], list[float]]:
+        points = [(place[t.proposal.budget], sign * t.scores[0]) for t in given if t.proposal.budget and t.scores]
+        return [x for x, _ in points], [y for _, y in points]
+
+    followed = [line for line in by_budget.lines(trials) if any(trial.scores for trial in line)]
+    promoted = {trial.id for line in followed for trial in line}
+    alone = [trial for trial in trials if trial.id not in promoted]
+    axes.plot(*path([alone[n] for n in _every(len(alone))]), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
+    for number in _every(len(followed)):
+        axes.plot(*path(followed[number]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
+    if followed:
+        best = max(followed, key=lambda line: line[-1].scores[0] if line[-1].scores else -math.inf)
+        x, y = path(best)
+        axes.plot(x, y, "-o", color=PALETTE[1], markersize=5, linewidth=2)
+        axes.margins(x=0.12, y=0.1)
+        _note(axes, f"trial {best[-1].id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
+    axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
+    axes.set_xlim(-0.3, len(ladder) - 0.4)
+    axes.set_xlabel("budget", size=TEXT_SIZE)
+    axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
     _group_thousands(axes)
     return figure
 
@@ -297,6 +335,11 @@ def _name_point(axes: Axes, values: np.ndarray, place: int, text: str) -> None:
         color=INK,
         path_effects=[withStroke(linewidth=2, foreground="white")],
     )
+
+
+def _every(count: int) -> list[int]:
+    """Positions of so many things, evenly spread where there are very many."""
+    return np.unique(np.linspace(0, count - 1, min(count, LINES)).astype(int)).tolist() if count else []
 
 
 def _say(axes: Axes, text: str) -> None:

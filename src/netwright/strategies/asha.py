@@ -67,6 +67,11 @@ class Asha:
         self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
         self._rungs = [_Rung() for _ in self._ladder]
 
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """The budgets of its rungs, ascending."""
+        return self._ladder
+
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """A promotion, else a fresh sample; None: no network is new, and none may rise."""
         rising = {trial.proposal.continues for trial in pending}

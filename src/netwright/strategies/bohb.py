@@ -127,6 +127,11 @@ class Bohb:
         self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
         self._ranked = [SortedList() for _ in self._ladder]
 
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """The budgets of its rungs, ascending."""
+        return self._ladder
+
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """What the oldest bracket needs that does not wait; None: no network is new, and none may rise."""
         rising = {trial.proposal.continues for trial in pending}

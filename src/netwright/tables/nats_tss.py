@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from netwright.spaces.nats import NatsTopology
 from netwright.tables.csv import csv
 from netwright.tabular import Table
@@ -22,17 +24,49 @@ from netwright.tabular import Table
 Dataset = Literal["cifar10", "cifar100", "ImageNet16-120"]
 
 
-def nats_tss(path: str, dataset: Dataset = "cifar10") -> Table:
+def nats_tss(path: str, dataset: Dataset = "cifar10", epochs: Literal[12, 200] = 12) -> Table:
     """Read the table of one data set.
 
     Args:
         path: Of the CSV, or of the Parquet file that `netwright import` wrote.
         dataset: On which the cells were trained.
+        epochs: Of the trainings that a search sees. 200: for strategies with budgets, which may give 12 as well; in a
+            file without validation accuracies after 200 epochs, a search sees test accuracies, and where costs are not
+            known, an evaluation costs its epochs.
 
     Raises:
         BadReference: No such file, or a file without the data set.
     """
-    return read(f"nats_tss {dataset}", NatsTopology(), path, dataset, 12, 200)
+    name, space = f"nats_tss {dataset}", NatsTopology()
+    if epochs == 12:
+        return read(name, space, path, dataset, 12, 200)
+    return _with_budgets(read(f"{name}, 200 epochs", space, path, dataset, 12, 200), dataset)
+
+
+def _with_budgets(table: Table, dataset: str) -> Table:
+    """The table whose signal is that after 200 epochs, with the budgets 12 and 200."""
+    columns, remarks = dict(table.columns), list(table.remarks)
+    early, late = f"{dataset}_val_acc_12ep", f"{dataset}_val_acc_200ep"
+    if late not in columns:
+        late = f"{dataset}_test_acc_200ep"
+        remarks.append(
+            f"a search sees {late}, as the file has no validation accuracy after 200 epochs: good to compare "
+            "strategies, no ground for claims about the networks that they find"
+        )
+    costs = {budget: f"{dataset}_seconds_{budget}ep" for budget in (12, 200)}
+    if not columns.keys() >= set(costs.values()):
+        remarks.append("the file has no costs: an evaluation costs as many seconds as it has epochs")
+        costs = {budget: f"{budget} epochs" for budget in (12, 200)}
+        columns |= {column: np.full(len(table), float(budget)) for budget, column in costs.items()}
+    return replace(
+        table,
+        columns=columns,
+        signal=late,
+        seconds=costs[200],
+        budgets={12: early, 200: late},
+        budget_seconds=costs,
+        remarks=tuple(remarks),
+    )
 
 
 def read(name: str, space: Any, path: str, dataset: str, search_epochs: int, final_epochs: int) -> Table:
