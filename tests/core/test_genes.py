@@ -29,7 +29,7 @@ def gene_lists(draw, real=True):
             listed.append(Choice(name, options, draw(KINDS)))
         elif sort == "integer":
             low = draw(st.integers(-1000, 1000))
-            listed.append(Integer(name, low, low + draw(st.integers(0, 300))))
+            listed.append(Integer(name, low, low + draw(st.integers(0, genes.MOST_TOKENS - 1))))
         else:
             low, high = sorted((draw(BOUNDS), draw(BOUNDS)))
             listed.append(Real(name, low, high, draw(st.integers(1, 20))))
@@ -335,6 +335,33 @@ def test_a_whole_number_with_a_grid_has_as_many_tokens(low, span, bins, data):
     (near,) = genes.from_tokens([gene], genes.to_tokens([gene], (value,)))
     assert bins == 1 or abs(near - value) <= span / (genes.levels(gene) - 1 or 1)
     assert genes.from_vector([gene], genes.to_vector([gene], (value,))) == (value,)
+
+
+@given(st.integers(-(2**62), 2**62), st.integers(genes.MOST_TOKENS, 2**62), st.data())
+def test_a_whole_number_of_many_values_has_a_grid_of_its_own(low, span, data):
+    gene = Integer("seed", low, low + span)
+    assert genes.levels(gene) == genes.MOST_TOKENS
+    assert genes.token_masks([gene]).shape == (1, 1 + genes.MOST_TOKENS)
+    token = data.draw(st.integers(1, genes.MOST_TOKENS))
+    value = genes.from_tokens([gene], [token])
+    genes.check([gene], value)
+    assert genes.to_tokens([gene], value) == (token,)
+    assert genes.from_tokens([gene], [1]) == (low,)
+    assert genes.from_tokens([gene], [genes.MOST_TOKENS]) == (low + span,)
+
+
+def test_as_many_values_as_tokens_are_all_tokens_and_a_stated_grid_may_be_finer():
+    assert genes.levels(Integer("n", 1, 256)) == 256
+    assert genes.levels(Integer("n", 1, 257)) == 256
+    assert genes.levels(Integer("n", 1, 1000, bins=500)) == 500
+
+
+def test_a_grid_has_a_point():
+    for bins in (0, -3):
+        with pytest.raises(ValueError, match=f"gene depth has {bins} bins; its grid needs at least 1"):
+            Integer("depth", 1, 9, bins)
+        with pytest.raises(ValueError, match=f"gene rate has {bins} bins"):
+            Real("rate", 0.0, 1.0, bins)
 
 
 def test_values_are_kept_where_tokens_are_those_of_a_genotype():

@@ -292,6 +292,8 @@ def test_the_search_on_cifar():
     assert (run.limits.trials, run.strategy.options["seeds"], run.evaluator.options["epochs"]) == (1000, 600, 25)
     assert (run.space.options["channels"], run.space.options["repeats"]) == (32, 3)
     assert run.space.options["genes_per_branch"] == 3
+    workers = run.executor.options["workers"]
+    assert run.limits.trials - (600 + workers) - 200 == 180, "what is left of the second round's 200, as is said there"
     assert (used.batch, used.weight_decay, used.clip, used.auxiliary) == (128, 5e-4, 5.0, 0.4)
     assert (used.drop_path_keep, used.dropout) == (0.7, 0.0)
     steps = -(-45_000 // 128)

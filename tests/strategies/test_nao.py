@@ -1,9 +1,11 @@
 """The loop around the controller: when it learns, what it proposes, and that a resumed run is the undisturbed one."""
 
 import copy
+import gc
 import itertools
 import math
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -14,14 +16,17 @@ import torch
 from netwright.core import constraints, genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
+from netwright.core.protocols import LearnsAside
 from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
+from netwright.executors.simulated import Simulated
 from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
-from netwright.strategies.nao import Member, Nao
+from netwright.strategies import nao
+from netwright.strategies.nao import Lesson, Member, Nao
 from netwright.surrogates import joint_training
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
@@ -105,14 +110,13 @@ def play(strategy, space, count, score=total):
 def test_random_networks_first_then_rounds_of_moved_ones():
     trials = list(play(Nao(SPACE, **SMALL), SPACE, 32))
     rounds = [trial.proposal.notes.get("round") for trial in trials]
-    assert rounds[:8] == [None] * 8
-    due = [1.0] * 8 + [2.0] * 8 + [3.0] * 8
-    assert all(found in (number, None) for found, number in zip(rounds[8:], due, strict=True))
-    assert rounds[8] == 1 and rounds[16] == 2 and rounds[24] == 3
-    assert rounds[8:].count(None) <= 8, "only what the controller has no candidate for is random"
+    assert rounds == [None] * 8 + [1.0] * 8 + [2.0] * 8 + [3.0] * 8
+    steps = [trial.proposal.notes.get("step") for trial in trials]
+    assert None not in (steps[8], steps[16], steps[24])
+    assert steps[8:].count(None) <= 8, "only what the controller has no candidate for is random"
     assert len({trial.key for trial in trials}) == 32
     for trial in trials[8:]:
-        if trial.proposal.notes:
+        if "step" in trial.proposal.notes:
             (parent,) = trial.proposal.parents
             assert 1 <= parent < trial.id
             assert 1 <= trial.proposal.notes["step"] <= 51
@@ -206,6 +210,146 @@ def test_nobody_waits_while_it_learns(monkeypatch):
     assert strategy.ask(seeds.rng_for(0, seeds.ASK, 9), ()).notes["round"] == 1
 
 
+def test_the_default_lag_leaves_a_round_most_of_what_was_measured():
+    assert Nao(SPACE)._lag == 50
+    assert Nao(SPACE, seeds=20, new=200)._lag == 5
+    assert Nao(SPACE, seeds=200, new=20)._lag == 5
+    assert Nao(SPACE, seeds=3, new=200)._lag == 0
+    strategy = Nao(SPACE, **{**SMALL, "seeds": 20, "new": 200})
+    tell(strategy, history_of(SPACE, 15))
+    assert strategy._seen == 15
+
+
+@pytest.mark.parametrize("lag", [0, 2])
+def test_a_round_without_members_begins_at_the_first_trial_that_gives_it_two(lag):
+    """The trials due are failures: the round comes late, and those after it shift with it."""
+    history = history_of(SPACE, 30)
+    history[:11] = [trial_of(SPACE, trial.id, trial.proposal, None) for trial in history[:11]]
+    strategy, rounds = Nao(SPACE, **{**SMALL, "epochs": 2}, lag=lag), []
+    for trial in history:
+        tell(strategy, [trial])
+        rounds.append(asked(strategy, 1)[0].notes.get("round"))
+    begun = 13  # the second that did not fail
+    first = begun + lag - 1
+    assert rounds == [None] * first + [1.0] * 8 + [2.0] * 8 + [3.0] * (30 - first - 16)
+
+
+def test_the_largest_lag_has_every_round():
+    """The next round begins to learn at the very trial at which this one is taken over, and goes on from it."""
+    for options in ({"lag": 4, "new": 4}, {"lag": 6, "new": 6}):
+        strategy = Nao(SPACE, **{**SMALL, "epochs": 2, **options})
+        rounds = [trial.proposal.notes.get("round") for trial in play(strategy, SPACE, 8 + 3 * options["new"])]
+        assert rounds[8:] == [number for number in (1.0, 2.0, 3.0) for _ in range(options["new"])]
+        assert any(name.startswith("model_unseen_") for name in strategy._round.notes), "it knows the round before"
+
+
+@pytest.mark.parametrize("workers", [1, 4, 10, 20])
+def test_workers_delay_a_round_by_as_many_proposals(workers):
+    """What the documents say: with as many as `new`, the last round has no trial left."""
+    space, store = ToySpace(length=8), MemoryStore()
+    executor = Simulated(ToyEvaluator(space, ToyTask()), workers=workers, seconds=10.0, sigma=0.5)
+    strategy = Nao(space, seeds=40, new=20, top=10, epochs=2, flavor="pt2")
+    Search(space, strategy, store, executor, limits=Limits(trials=80)).run()
+    rounds = Counter(trial.proposal.notes.get("round") for trial in store.finished())
+    delay = workers if workers > 1 else 0
+    assert rounds == Counter({None: 40 + delay, 1.0: 20, 2.0: 20 - delay})
+
+
+def test_it_says_when_the_next_trial_would_wait(monkeypatch):
+    may_learn, train = threading.Event(), joint_training.train
+
+    def held_up(*arguments):
+        assert may_learn.wait(60)
+        return train(*arguments)
+
+    monkeypatch.setattr(joint_training, "train", held_up)
+    strategy, history = Nao(SPACE, **SMALL, lag=3), history_of(SPACE, 16)
+    assert isinstance(strategy, LearnsAside)
+    ready = []
+    for trial in history[:7]:
+        ready.append(strategy.is_ready())
+        tell(strategy, [trial])
+    assert ready == [True] * 7
+    assert not strategy.is_ready()
+    may_learn.set()
+    strategy._learning.result()
+    assert strategy.is_ready()
+    tell(strategy, history[7:8])
+    assert strategy.is_ready()
+
+
+def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch):
+    """Stopped while a round is learned, it ends at once; taken up, it is the undisturbed one."""
+    whole = search(None, 20, MemoryStore())
+    store, train = MemoryStore(), joint_training.train
+
+    def endless(*arguments):
+        while not arguments[5]():
+            time.sleep(0.001)
+        raise joint_training.Stopped
+
+    monkeypatch.setattr(joint_training, "train", endless)
+    strategy, impatient = Nao(SPACE, **SMALL), Impatient(store, 8)
+    executor = Inline(ToyEvaluator(SPACE, ToyTask()))
+    impatient.search = Search(
+        SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, observers=(impatient,)
+    )
+    assert impatient.search.run() == "drained"
+    assert len(store.finished()) == 8 and strategy._told == 7
+    impatient.search = None
+    del strategy
+    gc.collect()
+    monkeypatch.setattr(joint_training, "train", train)
+    assert search(None, 20, store) == whole
+
+
+class Impatient:
+    """Stops a search when so many trials have finished."""
+
+    def __init__(self, store, count):
+        self.store, self.count, self.search = store, count, None
+
+    def asked(self, trial):
+        pass
+
+    def told(self, trial):
+        pass
+
+    def tick(self):
+        if len(self.store.finished()) >= self.count:
+            self.search.drain()
+
+
+def test_decoding_stops_when_told(monkeypatch):
+    monkeypatch.setattr(joint_training, "train", lambda *_: (0.0, 0.0))
+    strategy, asked_times = Nao(SPACE, **SMALL), itertools.count()
+    tell(strategy, history_of(SPACE, 6))
+    lesson = Lesson(1, tuple(strategy._members), 0, frozenset(), 0, None, "")
+    with pytest.raises(joint_training.Stopped):
+        strategy._student().learn(lesson, lambda: next(asked_times) >= 0)
+    assert next(asked_times) == 1
+
+
+def test_random_networks_of_a_round_have_its_notes():
+    """After its candidates; those of the start have none."""
+    strategy = tell(Nao(SPACE, **SMALL), history_of(SPACE, 8))
+    proposals = asked(strategy, 40)
+    learned = [proposal for proposal in proposals if proposal.parents]
+    drawn = [proposal for proposal in proposals if not proposal.parents]
+    assert 0 < len(learned) < 40
+    assert all("step" in proposal.notes for proposal in learned)
+    assert all(proposal.notes == strategy._round.notes for proposal in drawn)
+
+
+def test_weights_that_are_not_finite_are_not_carried_over():
+    strategy, history = Nao(SPACE, **SMALL), history_of(SPACE, 24)
+    tell(strategy, history[:8])
+    broken = {name: torch.full_like(weight, torch.nan) for name, weight in strategy._round.weights.items()}
+    strategy._round = replace(strategy._round, weights=broken)
+    tell(strategy, history[8:16])
+    assert all(weight.isfinite().all() for weight in strategy._round.weights.values())
+
+
 def test_what_was_learned_is_read_again(tmp_path, monkeypatch):
     history = history_of(SPACE, 24)
 
@@ -218,8 +362,12 @@ def test_what_was_learned_is_read_again(tmp_path, monkeypatch):
     files = sorted((tmp_path / "cache").iterdir())
     assert len(files) == 3
     assert asked(tell(Nao(SPACE, **SMALL), history), 6) == first, "a cache must change nothing but the time"
-    files[0].write_bytes(files[0].read_bytes()[:1000])
-    assert asked(tell(make(), history), 6) == first, "a damaged file is learned anew"
+    damaged = bytearray(files[0].read_bytes())
+    damaged[-1000] ^= 1
+    for data in (bytes(damaged[:1000]), bytes(damaged)):
+        files[0].write_bytes(data)
+        assert asked(tell(make(), history), 6) == first
+        assert files[0].read_bytes() not in (bytes(damaged), data), "a damaged file is learned anew"
 
     def forbidden(*_):
         raise AssertionError("trained although all was there")
@@ -233,6 +381,37 @@ def test_what_was_learned_is_read_again(tmp_path, monkeypatch):
     other_options.cache_in(tmp_path / "cache")
     with pytest.raises(AssertionError, match="trained although"):
         tell(other_options, history)
+
+
+def test_a_cache_is_of_one_space_and_one_version(tmp_path, monkeypatch):
+    """The same genes, options and trials; another space or program may learn something else from them."""
+    history = history_of(SPACE, 8)
+
+    def files_of(space):
+        strategy = Nao(space, **SMALL)
+        strategy.cache_in(tmp_path)
+        tell(strategy, history)
+        return {path.name for path in tmp_path.iterdir()}
+
+    first = files_of(SPACE)
+    assert len(first) == 1
+    assert files_of(SPACE) == first
+    assert not files_of(MirrorSpace(length=6)) & first
+    for name, value in (("__version__", "0.0.0"), ("ALGORITHM", -1)):
+        monkeypatch.setattr(nao, name, value)
+        others = files_of(SPACE)
+        assert len(others) == 1, "what the other left is removed"
+        assert not others & first
+        monkeypatch.undo()
+    assert files_of(SPACE) == first
+
+
+def test_a_space_that_is_named_by_its_address_is_the_same_in_the_next_process():
+    class Plain(ToySpace):
+        __repr__ = object.__repr__
+
+    assert repr(Plain()) != repr(kept := Plain())
+    assert Nao(kept, **SMALL)._prefix == Nao(Plain(), **SMALL)._prefix
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path):
@@ -316,6 +495,12 @@ def test_other_spellings_are_learned_and_the_same_network_is_not_asked_twice():
     spellings = strategy._student()._spellings([Member(1.0, 1, genotype)], np.random.default_rng(0))
     sequence = genes.to_tokens(space.genes, genotype)
     assert {tuple(found) for found in spellings[0].tolist()} == {sequence, sequence[::-1]}
+    for seed in range(8):  # "pt2" has the genotype and 9 others, "pt1" 32 others
+        drawn = strategy._student()._spellings([Member(1.0, 1, genotype)], np.random.default_rng(seed))
+        assert drawn.shape == (1, 10, 6) and tuple(drawn[0, 0].tolist()) == sequence
+    student = Nao(space, **{**SMALL, "flavor": "pt1"})._student()
+    drawn = [student._spellings([Member(1.0, 1, genotype)], np.random.default_rng(seed)) for seed in range(8)]
+    assert drawn[0].shape == (1, 32, 6) and any(tuple(each[0, 0].tolist()) != sequence for each in drawn)
     assert len({trial.key for trial in play(strategy, space, 32)}) == 32
 
 

@@ -33,6 +33,56 @@ def test_the_thread_computes_alone_and_leaves_the_number_of_threads():
         torch.set_num_threads(before)
 
 
+def test_threads_to_come_compute_as_the_creator_does():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        go_on, later = threading.Event(), []
+
+        def work(is_stopped):
+            assert go_on.wait(60)
+            torch.ones(400, 400) @ torch.ones(400, 400)
+            return torch.get_num_threads()
+
+        background = Background(work)
+        thread = threading.Thread(target=lambda: later.append(torch.get_num_threads()))
+        thread.start()
+        thread.join()
+        go_on.set()
+        assert later == [2]
+        assert background.result() == 1, "what the creator sets again is not taken over"
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_it_says_whether_it_is_done():
+    go_on = threading.Event()
+    background = Background(lambda _: go_on.wait(60))
+    assert not background.is_done
+    go_on.set()
+    assert background.result()
+    assert background.is_done
+
+
+def test_it_may_be_dropped_in_its_own_thread():
+    """A thread cannot wait for itself: the attempt would print an error."""
+    program = """
+import threading
+from netwright.surrogates.background import Background
+kept, ready = [], threading.Event()
+def work(is_stopped):
+    ready.wait()
+    kept.clear()
+    print(is_stopped())
+kept.append(Background(work))
+thread = kept[0]._thread
+ready.set()
+thread.join()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
 def test_who_drops_it_stops_it():
     started, ended = threading.Event(), threading.Event()
 

@@ -83,6 +83,21 @@ def test_ranks_spread_what_one_bad_score_squeezes():
     assert joint_training.normalized([1.0, 1.0], "ranks").tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("scale", ["minmax", "ranks"])
+def test_scores_of_any_size_but_none_that_is_no_number(scale):
+    largest = np.finfo(float).max
+    assert joint_training.normalized([-largest, 0.0, largest], scale).tolist() == [0.0, 0.5, 1.0]
+    for bad in (np.nan, np.inf, -np.inf):
+        with pytest.raises(ValueError, match=f"score 1 is {bad}; scores to learn from must be finite"):
+            joint_training.normalized([0.5, bad], scale)
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch"])
+def test_a_training_without_a_step_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} is 0; a controller's training needs at least 1"):
+        Recipe(**{name: 0})
+
+
 def test_pairwise_accuracy_by_hand():
     """Of the pairs of (1, 2, 3) and (1, 3, 2) the last is wrong; a tie counts as at least."""
     assert joint_training.pairwise_accuracy(np.array([1, 2, 3]), np.array([1, 3, 2])) == pytest.approx(2 / 3)

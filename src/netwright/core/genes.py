@@ -19,6 +19,7 @@ from netwright.core.errors import InvalidGenotype
 from netwright.core.records import Genotype
 
 MAX_JSON_CHARACTERS = 1_000_000
+MOST_TOKENS = 256  # of a whole number that states no grid: a vocabulary, and what learns it, has a row for each
 LARGEST_GROUP = 8  # genes that a token model reads in one step; longer patterns are read gene by gene
 
 
@@ -35,7 +36,11 @@ class Choice:
 class Integer:
     """A whole number from `low` to `high`, both included.
 
-    `bins` is its grid when a strategy needs tokens; None: every value has a token.
+    `bins` is its grid when a strategy needs tokens; None: every value has a token, of more than MOST_TOKENS values a
+    grid of so many.
+
+    Raises:
+        ValueError: `bins` is less than 1.
     """
 
     name: str
@@ -43,15 +48,26 @@ class Integer:
     high: int
     bins: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.bins is not None:
+            _check_bins(self.name, self.bins)
+
 
 @dataclass(frozen=True)
 class Real:
-    """A number in [`low`, `high`]; `bins` is its grid when a strategy needs tokens."""
+    """A number in [`low`, `high`]; `bins` is its grid when a strategy needs tokens.
+
+    Raises:
+        ValueError: `bins` is less than 1.
+    """
 
     name: str
     low: float
     high: float
     bins: int = 10
+
+    def __post_init__(self) -> None:
+        _check_bins(self.name, self.bins)
 
 
 Gene: TypeAlias = Choice | Integer | Real
@@ -66,8 +82,8 @@ def size(gene: Gene) -> int:
 
 def levels(gene: Gene) -> int:
     """How many tokens the gene has: its values, or the points of its grid where that is coarser."""
-    if isinstance(gene, Integer) and gene.bins is not None:
-        return min(gene.bins, size(gene))
+    if isinstance(gene, Integer):
+        return min(MOST_TOKENS if gene.bins is None else gene.bins, size(gene))
     return size(gene)
 
 
@@ -210,6 +226,11 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def _check_bins(name: str, bins: int) -> None:
+    if bins < 1:
+        raise ValueError(f"gene {name} has {bins} bins; its grid needs at least 1")
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not a number that JSON has")
 
@@ -249,7 +270,7 @@ def _value(gene: Gene, level: int) -> int | float:
         return level
     steps, span = levels(gene) - 1, gene.high - gene.low
     if isinstance(gene, Integer):
-        return gene.low + (level if steps == span else round(span * level / max(1, steps)))
+        return gene.low + (span * level + steps // 2) // max(1, steps)  # whole numbers: large ones are no floats
     value = gene.low if steps == 0 else gene.low + span * level / steps
     return min(value, gene.high)  # the sum may round past the end
 

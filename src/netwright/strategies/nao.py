@@ -7,12 +7,16 @@ network. Works on the genes of any space.
 
 Departures: a network is new by its key, not by its tokens; a round whose best networks do not lead to enough new ones
 moves the next best, and at last goes on with random ones; of more candidates than needed those predicted best can be
-taken (`surplus`), and scores may be ranked (`scale`).
+taken (`surplus`), and scores may be ranked (`scale`); an epoch reads one spelling of each network, of a few that each
+training draws once.
 
 Workers need not wait for the controller. That of a round is swapped in when a stated number of trials has finished, and
 has learned from those that had finished `lag` trials before; meanwhile the candidates of the round before are used.
 The same trials in the same order therefore give the same proposals, however long learning took. What was learned is
 kept in the run's folder, by the hash of all that it was learned from.
+
+A search with W > 1 workers keeps W + 1 proposals in the air, so that each round comes W proposals later than with one:
+the random networks at the start become `seeds` + W, and the last round W fewer; with W of `new` and more it has none.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -27,22 +32,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
-from netwright.core import files, genes, seeds
+from netwright import __version__
+from netwright.core import genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.layers import torch_rng
-from netwright.surrogates import joint_training
+from netwright.surrogates import joint_training, kept_weights
 from netwright.surrogates.background import Background
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens, shifted
 from netwright.surrogates.joint_training import Quality, Recipe, Scale
 
 TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
+ALGORITHM = 2  # to be raised with any change to what is learned from the same trials, so that no cache hides it
 TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
@@ -126,8 +131,8 @@ class Nao:
         trade_off: Weight of the predictor's loss against the decoder's.
         flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
         scale: How scores become targets: linearly, as published, or by rank.
-        lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
-            None: a quarter of `new` or of `seeds`, whichever is less.
+        lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for, also
+            by a first Ctrl-C. None: a quarter of `new` or of `seeds`, whichever is less.
     """
 
     space: SearchSpace
@@ -150,6 +155,7 @@ class Nao:
     _number: int = field(default=0, init=False, repr=False)  # of the round that was begun last
     _seen: int = field(default=0, init=False, repr=False)  # members that it learns from
     _learning: Background[Round] | None = field(default=None, init=False, repr=False, compare=False)
+    _due: int = field(default=0, init=False, repr=False)  # trials told when what is being learned is taken over
     _folder: Path | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -172,26 +178,37 @@ class Nao:
         self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
         options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
         self._recipe = Recipe(self.epochs, self.batch, trade_off=self.trade_off)
+        self._begins = self.seeds - self._lag  # trials told when the next round begins to learn
         self._history = b""  # digest of all that was told, and of what else learning depends on
-        self._remember(options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]), self.space.genes)
+        space = re.sub(" at 0x[0-9a-f]+", "", repr(self.space))  # an address is another one in each process
+        self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]))
+        self._remember(space, self.space.genes)
+        self._prefix = self._history.hex()[:8]  # of files: what others learned is told apart, and can go
 
     def cache_in(self, folder: Path) -> None:
-        """Keep what is learned in `folder`."""
+        """Keep what is learned in `folder`; what other options, spaces or versions left there is removed."""
         self._folder = folder
+        kept_weights.clear(folder, self._prefix)
+
+    def is_ready(self) -> bool:
+        """Whether the next `tell` need not wait for a round that is still being learned."""
+        return self._learning is None or self._told + 1 < self._due or self._learning.is_done
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
-        """The round's first candidate that is new, else a random network that is new; None: none was found."""
+        """The round's first candidate that is new, else a random network that is new; None: none was found.
+
+        What a round proposes has its notes; a candidate of the controller has its `step` besides.
+        """
         taken = {trial.key for trial in pending}
-        if self._round is not None:
-            for candidate in self._round.candidates:
-                if candidate.key not in self._known and candidate.key not in taken:
-                    notes = {**self._round.notes, "step": float(candidate.step)}
-                    return Proposal(candidate.genotype, (candidate.parent,), notes=notes)
+        notes = self._round.notes if self._round is not None else {}
+        for candidate in self._round.candidates if self._round is not None else ():
+            if candidate.key not in self._known and candidate.key not in taken:
+                return Proposal(candidate.genotype, (candidate.parent,), notes={**notes, "step": float(candidate.step)})
         for _ in range(TRIES):
             genotype = self.space.sample(rng)
             key = self.space.key(genotype)
             if key not in self._known and key not in taken:
-                return Proposal(genotype)
+                return Proposal(genotype, notes=notes)
         return None
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
@@ -201,18 +218,18 @@ class Nao:
         self._remember(trial.id, trial.proposal.genotype, trial.scores)
         if trial.scores is not None:
             self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
-        if self._is_due(self.seeds - self._lag):
+        self._take_over()  # first: with the largest lag, the next round begins here and goes on from this one
+        if self._told >= self._begins and len(self._members) >= 2:
             self._begin(int(rng.integers(2**63)))
-        if self._is_due(self.seeds) and self._learning is not None:
+        self._take_over()  # with no lag, at once
+
+    def _take_over(self) -> None:
+        if self._learning is not None and self._told >= self._due:
             self._round, self._learning = self._learning.result(), None
 
-    def _is_due(self, first: int) -> bool:
-        return self._told >= first and (self._told - first) % self.new == 0
-
     def _begin(self, seed: int) -> None:
-        """Learn from what was told so far; not before two networks were measured."""
-        if len(self._members) < 2:
-            return
+        """Learn from what was told so far. A round that began late, for lack of members, delays those after it."""
+        self._begins, self._due = self._told + self.new, self._told + self._lag
         self._number += 1
         self._remember(seed)
         lesson = Lesson(
@@ -226,7 +243,8 @@ class Nao:
         )
         self._seen = len(self._members)
         # the thread holds the student and not the strategy, whose end stops it
-        student, path = self._student(), self._folder and self._folder / f"{lesson.digest}.safetensors"
+        name = f"{self._prefix}-{lesson.digest}{kept_weights.SUFFIX}"
+        student, path = self._student(), self._folder and self._folder / name
         self._learning = Background(lambda is_stopped: _cached(path, lambda: student.learn(lesson, is_stopped)))
 
     def _student(self) -> Student:
@@ -271,7 +289,7 @@ class Student:
         notes = {ROUND: float(lesson.number)}
         sequences = self._sequences([member.genotype for member in lesson.members])
         scores = np.array([member.score for member in lesson.members])
-        if lesson.before is not None:
+        if lesson.before is not None and all(weight.isfinite().all() for weight in lesson.before.weights.values()):
             controller.load_state_dict(lesson.before.weights)
             if lesson.seen < len(scores):  # the controller so far, on what it had no part in learning from
                 unseen = joint_training.quality(controller, sequences[lesson.seen :], scores[lesson.seen :])
@@ -281,9 +299,11 @@ class Student:
         joint_training.train(controller, spellings, targets, self.recipe, generator, is_stopped)
         notes |= _notes(joint_training.quality(controller, sequences, scores))
         weights = {name: value.clone() for name, value in controller.state_dict().items()}
-        return Round(weights, tuple(self._candidates(controller, lesson)), notes)
+        return Round(weights, tuple(self._candidates(controller, lesson, is_stopped)), notes)
 
-    def _candidates(self, controller: Controller, lesson: Lesson) -> list[Candidate]:
+    def _candidates(
+        self, controller: Controller, lesson: Lesson, is_stopped: Callable[[], bool]
+    ) -> list[Candidate]:
         """New valid networks near the best, the best predicted first.
 
         The `top` best are moved by one step after the other until enough was found; if that does not yield enough,
@@ -292,20 +312,27 @@ class Student:
         ranking = sorted(lesson.members, key=lambda member: -member.score)
         found: dict[str, Candidate] = {}
         for start in range(0, len(ranking), self.top):
-            for candidate in self._near(controller, ranking[start : start + self.top]):
+            for candidate in self._near(controller, ranking[start : start + self.top], is_stopped):
                 if candidate.key not in lesson.known:
                     found.setdefault(candidate.key, candidate)
                 if len(found) == self.surplus * self.wanted:
                     return self._sorted(controller, list(found.values()))
         return self._sorted(controller, list(found.values()))
 
-    def _near(self, controller: Controller, members: Sequence[Member]) -> Iterator[Candidate]:
+    def _near(
+        self,
+        controller: Controller,
+        members: Sequence[Member],
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Candidate]:
         """Valid networks that moved points decode to, by step, then in order of the members."""
         with torch.no_grad():
             states = controller.encode(self._sequences([member.genotype for member in members]))
         slope, tried = controller.slope(states), set()
         stride = max(1, TOGETHER // len(members))
         for first in range(1, self.largest_step + 1, stride):
+            if is_stopped():
+                raise joint_training.Stopped
             steps = range(first, min(first + stride, self.largest_step + 1))
             moved = torch.cat([shifted(states, slope, step) for step in steps])
             decoded = map(tuple, controller.decode(moved).tolist())
@@ -332,11 +359,15 @@ class Student:
 
     def _spellings(self, members: Sequence[Member], rng: np.random.Generator) -> Tensor:
         """Sequences of the same networks, shape (N, spellings, L)."""
-        copies = FLAVORS[self.flavor].copies
+        flavor = FLAVORS[self.flavor]
         if self.symmetric is None:
             return self._sequences([member.genotype for member in members]).unsqueeze(1)
-        drawn = [self.symmetric.equivalents(member.genotype, rng) for member in members for _ in range(copies)]
-        return self._sequences(drawn).view(len(members), copies, -1)
+        drawn = [
+            member.genotype if copy == 0 and flavor.has_original else self.symmetric.equivalents(member.genotype, rng)
+            for member in members
+            for copy in range(flavor.copies)
+        ]
+        return self._sequences(drawn).view(len(members), flavor.copies, -1)
 
 
 def _notes(found: Quality, prefix: str = "") -> dict[str, float]:
@@ -348,25 +379,15 @@ def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
     """What a file holds; where there is none that can be read, what `learn` finds, written to it."""
     if path is None:
         return learn()
-    found = _read(path)
-    if found is None:
-        found = learn()
-        facts = {"notes": dict(found.notes), "candidates": found.candidates}
-        with suppress(OSError):  # a full disk costs time at the next start, nothing else
-            path.parent.mkdir(parents=True, exist_ok=True)
-            files.write(path, safetensors.torch.save(dict(found.weights), {"facts": json.dumps(facts)}))
-    return found
-
-
-def _read(path: Path) -> Round | None:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    if (kept := kept_weights.read(path)) is not None:
+        facts = json.loads(kept[1])
         candidates = tuple(Candidate(tuple(genotype), *rest) for genotype, *rest in facts["candidates"])
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError):
-        return None
-    return Round(weights, candidates, facts["notes"])
+        return Round(kept[0], candidates, facts["notes"])
+    found = learn()
+    facts = {"notes": dict(found.notes), "candidates": found.candidates}
+    with suppress(OSError):  # a full disk costs time at the next start, nothing else
+        kept_weights.write(path, found.weights, json.dumps(facts))
+    return found
 
 
 plugin = Nao

@@ -18,16 +18,28 @@ class Background(Generic[T]):
     When nobody holds this object any more, or the program ends, the computation is told to stop and waited for: a
     thread that still computes while Python shuts down can crash it.
 
+    It computes with one thread of torch's, since sums depend on their number, and a resumed run may see another one.
+    Torch keeps that number for each thread and, for threads to come, the one set last anywhere; the creator's is set
+    again once this thread has its own.
+
     Args:
         work: Gets a function that says whether to stop, to be asked every second or so.
     """
 
     def __init__(self, work: Callable[[Callable[[], bool]], T]) -> None:
-        stop = threading.Event()
+        stop, is_set_up = threading.Event(), threading.Event()
         self._outcome: dict[str, Any] = {}
-        self._thread = threading.Thread(target=_run, args=(work, stop.is_set, self._outcome), daemon=True)
+        self._thread = threading.Thread(target=_run, args=(work, stop.is_set, is_set_up, self._outcome), daemon=True)
+        threads = torch.get_num_threads()
         self._thread.start()
+        is_set_up.wait()
+        torch.set_num_threads(threads)
         weakref.finalize(self, _stop, stop, self._thread)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` would answer without waiting."""
+        return not self._thread.is_alive()
 
     def result(self) -> T:
         """What was computed; waits for it, and raises what the computation raised."""
@@ -38,8 +50,17 @@ class Background(Generic[T]):
         return value
 
 
-def _run(work: Callable[[Callable[[], bool]], Any], is_stopped: Callable[[], bool], outcome: dict[str, Any]) -> None:
-    torch.set_num_threads(1)  # of this thread alone: sums depend on it, and a resumed run may see another number
+def _run(
+    work: Callable[[Callable[[], bool]], Any],
+    is_stopped: Callable[[], bool],
+    is_set_up: threading.Event,
+    outcome: dict[str, Any],
+) -> None:
+    try:
+        torch.get_num_threads()  # a thread's first look takes over the number of all, which must not come later
+        torch.set_num_threads(1)
+    finally:
+        is_set_up.set()
     try:
         outcome["value"] = work(is_stopped)
     except BaseException as error:  # not handled, but handed over to `result`
@@ -48,4 +69,5 @@ def _run(work: Callable[[Callable[[], bool]], Any], is_stopped: Callable[[], boo
 
 def _stop(stop: threading.Event, thread: threading.Thread) -> None:
     stop.set()
-    thread.join()
+    if thread is not threading.current_thread():  # the last reference may go in the thread itself
+        thread.join()

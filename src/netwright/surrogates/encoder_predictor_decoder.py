@@ -43,6 +43,7 @@ class Flavor:
         dropout: After each of them.
         weight_decay: Of Adam, on all parameters.
         copies: Spellings of each genotype that training draws from, where the space is symmetric.
+        has_original: Whether the genotype itself is one of them.
     """
 
     step_width: int
@@ -52,12 +53,14 @@ class Flavor:
     dropout: float
     weight_decay: float
     copies: int
+    has_original: bool = False
 
 
-# the original draws one spelling at every access in "pt1", where 25 are possible, and 10 once and for all in "pt2"
+# the original draws one exchanged spelling at every access in "pt1", where 25 are possible; in "pt2" it adds 9 once and
+# for all, and an epoch passes over all 10
 FLAVORS: Mapping[FlavorName, Flavor] = {
     "pt1": Flavor(96, 96, 3, 200, 0.1, 1e-4, 32),
-    "pt2": Flavor(64, 64, 0, 0, 0.0, 0.0, 10),
+    "pt2": Flavor(64, 64, 0, 0, 0.0, 0.0, 10, has_original=True),
 }
 
 

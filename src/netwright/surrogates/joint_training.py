@@ -35,6 +35,9 @@ class Recipe:
         lr: Step size of Adam.
         trade_off: Weight of the predictor's loss; the decoder's has the rest.
         clip: Largest norm of the gradient.
+
+    Raises:
+        ValueError: `epochs` or `batch` is less than 1.
     """
 
     epochs: int = 1000
@@ -42,6 +45,11 @@ class Recipe:
     lr: float = 1e-3
     trade_off: float = 0.8
     clip: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; a controller's training needs at least 1")
 
 
 @dataclass(frozen=True)
@@ -133,10 +141,15 @@ def normalized(scores: Sequence[float], scale: Scale = "minmax") -> np.ndarray:
     """Scores to [0, 1], shape (N,), float32: linearly, as published, or by rank; all 0.5 where they are equal.
 
     Ranks keep a few useless networks from squeezing all others into one end.
+
+    Raises:
+        ValueError: A score is not finite.
     """
     values = np.asarray(scores, dtype=float)
-    if scale == "ranks":
-        values = rankdata(values)
+    if not np.isfinite(values).all():
+        first = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise ValueError(f"score {first} is {values[first]}; scores to learn from must be finite")
+    values = rankdata(values) if scale == "ranks" else values / 2  # the difference of halves is always finite
     low, high = values.min(), values.max()
     if low == high:
         return np.full(len(values), 0.5, dtype=np.float32)

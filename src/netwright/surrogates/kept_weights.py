@@ -1,0 +1,56 @@
+"""Weights and what is known of them in one file, which is read exactly as it was written or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from netwright.core import files
+
+SUFFIX = ".safetensors"
+
+
+def write(path: Path, weights: Mapping[str, Tensor], facts: str) -> None:
+    """Write both with their checksum, whole or not at all; makes the folder. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = {"facts": facts, "checksum": checksum(weights, facts)}
+    files.write(path, safetensors.torch.save(dict(weights), known))
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
+    """Both; None: there is no such file, or what it holds is not what was written."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            known = file.metadata()
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+        facts = known["facts"]
+        is_whole = known["checksum"] == checksum(weights, facts)
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
+        return None
+    return (weights, facts) if is_whole else None
+
+
+def checksum(weights: Mapping[str, Tensor], facts: str) -> str:
+    """32 hexadecimal characters of the names, types, shapes and bytes of the weights, and of the facts."""
+    found = hashlib.blake2b(facts.encode(), digest_size=16)
+    for name, value in sorted(weights.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def clear(folder: Path, prefix: str) -> None:
+    """Remove drafts that a kill left, and files whose name does not begin with `prefix`; nothing else, and silently."""
+    with suppress(OSError):
+        for path in list(folder.iterdir()):
+            is_old = path.suffix == SUFFIX and not path.name.startswith((prefix, "."))
+            is_draft = path.name.startswith(".") and path.name.endswith(".new")
+            if is_old or is_draft:
+                path.unlink(missing_ok=True)
