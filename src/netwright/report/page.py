@@ -6,7 +6,6 @@ first objective (among those that share the first run's).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,8 +18,8 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, trained
-from netwright.report.budgets import Budgets, Rung
+from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, rungs, trained
+from netwright.report.budgets import Budgets
 from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import Html
@@ -28,7 +27,6 @@ from netwright.report.trained import MISSING, Examined
 from netwright.trainings import Final
 
 MOST_CHANGES = 8  # of one mutation, spelled out
-MOST_BRACKETS = 100  # in their table
 MOST_STEPS = 300  # of a lineage, in its table
 MOST_IDS = 10  # of one kind of failure, listed
 CAPTIONS = {
@@ -100,14 +98,14 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
     best = objectives.best(winner.trials)
-    rungs = budgets.summarize(winner.trials)
+    found = budgets.summarize(winner.trials)
     line = curves.lineage(winner.trials, best.id) if best else []
     owner, seen = _examined(runs, winner)
-    drawn = _figures(folder, runs, winner, line, seen, rungs is not None)
+    drawn = _figures(folder, runs, winner, line, seen, found is not None)
     title = f"Search report: {', '.join(run.name for run in runs)}"
     html = markup.page(
         title,
-        _parts(runs, winner, line, drawn, trained.section(owner, seen, drawn["confusion"]) if seen else "", rungs),
+        _parts(runs, winner, line, drawn, trained.section(owner, seen, drawn["confusion"]) if seen else "", found),
     )
     path = folder / "report.html"
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
@@ -170,7 +168,7 @@ def _parts(
     line: Sequence[Trial],
     drawn: dict[str, Html],
     mistaken: str,
-    rungs: Budgets | None,
+    found: Budgets | None,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -180,7 +178,7 @@ def _parts(
         _finals(runs),
         mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
-        _budgets(rungs, winner, drawn["budgets"], whose) if rungs else "",
+        rungs.section(whose, found, drawn["budgets"], winner.run.objectives[0]) if found else "",
         _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
@@ -284,45 +282,6 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
     objective = figures.objective_name(run.run.objectives[0])
     listed = markup.table(("trial", objective, "changed"), rows, (objective,))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
-
-
-def _budgets(found: Budgets, run: ReportedRun, drawn: Html, whose: str) -> str:
-    """What finished at each budget, by bracket where the search had some, and the rank agreement."""
-    ladder, objective = [rung.budget for rung in found.rungs], run.run.objectives[0]
-    columns = ("", *(f"budget {budget:,}" for budget in ladder), "best")
-    numbered = list(found.brackets.items())
-    named = [("all", found.rungs), *((f"bracket {number}", rungs) for number, rungs in numbered[:MOST_BRACKETS])]
-    rows = []
-    for name, rungs in named:
-        cells = {rung.budget: _rung(rung) for rung in rungs}
-        best = max((rung.best for rung in rungs if rung.best is not None), default=None)
-        shown = MISSING if best is None else figures.short(-best if figures.is_minimized(objective) else best)
-        rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
-    if len(numbered) > MOST_BRACKETS:
-        rows.append((f"and {len(numbered) - MOST_BRACKETS:,} more", *([""] * len(ladder)), ""))
-    agreed = markup.table(
-        ("budgets", "networks", "Spearman", "Kendall"),
-        [
-            (f"{a.low:,} and {a.high:,}", f"{a.networks:,}", _correlation(a.spearman), _correlation(a.kendall))
-            for a in found.agreements
-        ],
-        ("networks", "Spearman", "Kendall"),
-    )
-    note = (
-        "Rank agreement: whether scores at a small budget order networks as those at a larger one do, over the "
-        "networks that were promoted and so have both; 1: alike, 0: not at all."
-    )
-    return markup.section(f"Budgets{whose}", drawn, markup.table(columns, rows, columns[1:]), note, agreed)
-
-
-def _rung(rung: Rung) -> str:
-    """Trials of a budget in a few words."""
-    more = [f"{count:,} {what}" for count, what in ((rung.promoted, "promoted"), (rung.failed, "failed")) if count]
-    return ", ".join([f"{rung.trials:,}", *more])
-
-
-def _correlation(value: float) -> str:
-    return MISSING if math.isnan(value) else f"{value:.2f}"
 
 
 def _ten_best(run: ReportedRun, whose: str) -> str:
