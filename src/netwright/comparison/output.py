@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from netwright.comparison.results import Pair, Results, Row
+from netwright.comparison.rows import as_csv, flat, number
 
 
 def as_json(results: Results, folder: Path) -> dict[str, Any]:
@@ -26,12 +23,12 @@ def as_json(results: Results, folder: Path) -> dict[str, Any]:
 
 def rows_csv(results: Results) -> str:
     """A line for each row, with a header."""
-    return _csv([_flat(_row(row)) for row in results.rows])
+    return as_csv([flat(_row(row)) for row in results.rows])
 
 
 def pairs_csv(results: Results) -> str:
     """A line for each pair, with a header; the header alone where there is one strategy."""
-    return _csv([_pair(pair) for pair in results.pairs])
+    return as_csv([_pair(pair) for pair in results.pairs])
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -42,18 +39,18 @@ def _row(row: Row) -> dict[str, Any]:
         "trials": row.trials,
         "table_seconds": row.table_seconds,
         "seeds": row.seeds,
-        "mean_test": _number(row.final.mean),
-        "se_test": _number(row.final.error),
-        "mean_regret": _number(row.regret.mean),
-        "se_regret": _number(row.regret.error),
-        "found_best": _number(row.found_best),
+        "mean_test": number(row.final.mean),
+        "se_test": number(row.final.error),
+        "mean_regret": number(row.regret.mean),
+        "se_regret": number(row.regret.error),
+        "found_best": number(row.found_best),
         "reached": {
-            f"{percent:g}%": {"trials": _number(found.mean), "se": _number(found.error), "seeds": found.seeds}
+            f"{percent:g}%": {"trials": number(found.mean), "se": number(found.error), "seeds": found.seeds}
             for percent, found in row.within.items()
         },
-        "microseconds_per_trial": _number(row.microseconds),
-        "mean_trials": _number(row.made),
-        "repeated": _number(row.repeated),
+        "microseconds_per_trial": number(row.microseconds),
+        "mean_trials": number(row.made),
+        "repeated": number(row.repeated),
         "signal": row.problem.signal,
         "final": row.problem.final,
         "best_signal": row.problem.sign * row.problem.best,
@@ -72,31 +69,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "strategy": pair.strategy,
         "other": pair.other,
         "seeds": difference.seeds,
-        "difference": _number(difference.mean),
-        "low": _number(difference.low),
-        "high": _number(difference.high),
-        "p": _number(difference.p),
+        "difference": number(difference.mean),
+        "low": number(difference.low),
+        "high": number(difference.high),
+        "p": number(difference.p),
     }
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if name == "reached":
-            flat |= {f"{what}_to_{near}": number for near, found in value.items() for what, number in found.items()}
-        else:
-            flat[name] = "; ".join(value) if isinstance(value, list) else value
-    return flat
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

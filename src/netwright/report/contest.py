@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from netwright.comparison import caveats
 from netwright.comparison.measures import Mean
+from netwright.comparison.rows import as_csv, flat, number
 from netwright.comparison.standings import Pair, Row, Standing, Standings
 from netwright.core import files
 from netwright.report import contest_figures, markup
@@ -52,9 +51,9 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     found = as_json(standings, folder)
     files.write(folder / "bench.json", (json.dumps(found, indent=1) + "\n").encode())
-    files.write(folder / "bench.csv", _csv([_flat(row) for row in found["rows"]]).encode())
-    files.write(folder / "pairs.csv", _csv(found["pairs"]).encode())
-    parts = [_section(folder, number, standing, standings) for number, standing in enumerate(standings.recipes)]
+    files.write(folder / "bench.csv", as_csv([flat(row) for row in found["rows"]]).encode())
+    files.write(folder / "pairs.csv", as_csv(found["pairs"]).encode())
+    parts = [_section(folder, place, standing, standings) for place, standing in enumerate(standings.recipes)]
     columns = ("strategy", "recipe", "seed", "why")
     failed = [(strategy, recipe, str(seed), why) for strategy, recipe, seed, why in standings.failed]
     if failed:
@@ -131,7 +130,7 @@ def as_json(standings: Standings, folder: Path) -> dict[str, Any]:
     }
 
 
-def _section(folder: Path, number: int, standing: Standing, standings: Standings) -> Html:
+def _section(folder: Path, place: int, standing: Standing, standings: Standings) -> Html:
     drawn = []
     for name, (figure, caption) in FIGURES.items():
         if name == "fan-in" and standing.random_fan_in is None:
@@ -139,7 +138,7 @@ def _section(folder: Path, number: int, standing: Standing, standings: Standings
         path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', standing.name)}-{name}"
         save(figure(standing), path)
         svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
-        drawn.append(markup.figure(svg, f"{name.replace('-', '')}{number}", f"{caption}: {standing.name}"))
+        drawn.append(markup.figure(svg, f"{name.replace('-', '')}{place}", f"{caption}: {standing.name}"))
     heads = columns(standing, standings.fractions)
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
     warnings = [f"{remark}." for remark in standing.remarks]
@@ -172,7 +171,7 @@ def _fan_in_parts(standing: Standing) -> list[str]:
 
 def _row(row: Row, standing: Standing) -> dict[str, Any]:
     reached = {
-        share(fraction): {"trials": _number(trials.mean), "hours": _number(hours.mean), "seeds": trials.seeds}
+        share(fraction): {"trials": number(trials.mean), "hours": number(hours.mean), "seeds": trials.seeds}
         for fraction, (trials, hours) in row.reached.items()
     }
     return {
@@ -187,12 +186,12 @@ def _row(row: Row, standing: Standing) -> dict[str, Any]:
         "test_metric": standing.test_metric,
         **_mean("test", row.test),
         "reached": reached,
-        "mean_params": _number(row.params.mean),
-        "mean_fan_in": _number(row.fan_in.mean),
-        "fan_in_deviations": _number(row.deviations),
-        "hours": _number(row.hours),
-        "repeated": _number(row.repeated),
-        "best_of_all": _number(standing.best),
+        "mean_params": number(row.params.mean),
+        "mean_fan_in": number(row.fan_in.mean),
+        "fan_in_deviations": number(row.deviations),
+        "hours": number(row.hours),
+        "repeated": number(row.repeated),
+        "best_of_all": number(standing.best),
         "warnings": list(row.warnings),
     }
 
@@ -205,43 +204,20 @@ def _pair(pair: Pair, standing: Standing) -> dict[str, Any]:
         "strategy": pair.strategy,
         "other": pair.other,
         "seeds": found.seeds,
-        "difference": _number(found.mean),
-        "low": _number(found.low),
-        "high": _number(found.high),
-        "p": _number(found.p),
+        "difference": number(found.mean),
+        "low": number(found.low),
+        "high": number(found.high),
+        "p": number(found.p),
     }
 
 
 def _fan_ins(standing: Standing) -> dict[str, Any]:
     center, spread = standing.random_fan_in or (math.nan, math.nan)
     listed = [
-        {"edges": each.edges, "trials": each.score.seeds, "mean": _number(each.score.mean)} for each in standing.fan_ins
+        {"edges": each.edges, "trials": each.score.seeds, "mean": number(each.score.mean)} for each in standing.fan_ins
     ]
-    return {"random_mean": _number(center), "random_sd": _number(spread), "by_edges": listed}
+    return {"random_mean": number(center), "random_sd": number(spread), "by_edges": listed}
 
 
 def _mean(name: str, found: Mean) -> dict[str, float | None]:
-    return {f"mean_{name}": _number(found.mean), f"se_{name}": _number(found.error)}
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        if name == "reached":
-            flat |= {f"{what}_to_{near}": number for near, found in value.items() for what, number in found.items()}
-        else:
-            flat[name] = "; ".join(value) if isinstance(value, list) else value
-    return flat
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue()
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return {f"mean_{name}": number(found.mean), f"se_{name}": number(found.error)}
