@@ -301,9 +301,7 @@ class Student:
         weights = {name: value.clone() for name, value in controller.state_dict().items()}
         return Round(weights, tuple(self._candidates(controller, lesson, is_stopped)), notes)
 
-    def _candidates(
-        self, controller: Controller, lesson: Lesson, is_stopped: Callable[[], bool]
-    ) -> list[Candidate]:
+    def _candidates(self, controller: Controller, lesson: Lesson, is_stopped: Callable[[], bool]) -> list[Candidate]:
         """New valid networks near the best, the best predicted first.
 
         The `top` best are moved by one step after the other until enough was found; if that does not yield enough,
