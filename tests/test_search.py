@@ -218,7 +218,7 @@ def test_a_strategy_that_still_learns_is_waited_for():
 
 def test_to_drain_waits_for_no_strategy_that_learns_and_loses_nothing():
     store, never = MemoryStore(), Learner(float("inf"))
-    search = searching(store, never, limits=Limits(trials=6))
+    search = searching(store, never, limits=Limits(trials=6), prefetch=1)  # one is asked before the strategy learns
     threading.Timer(0.1, search.drain).start()
     assert (search.run(), never.told, len(store.finished())) == ("drained", [1, 2, 3], 4)
     resumed = searching(store, still := Learner(float("inf")), limits=Limits(trials=6))

@@ -194,6 +194,8 @@ class Search:
         while len(self._pending) < workers + ahead and (last is None or self._asked < last):
             if self._draining or self._used_up():  # asked each time: reused rows could go on for ever
                 return
+            if not self._is_strategy_ready():
+                return
             asked = self._ask()
             if asked is None:
                 self._exhausted = not self._pending

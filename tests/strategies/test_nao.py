@@ -90,6 +90,12 @@ def tell(strategy, trials):
     return strategy
 
 
+def taught(strategy, trials):
+    """Told, and what was learned is taken over, as by the next proposal."""
+    tell(strategy, trials).ask(seeds.rng_for(0, seeds.ASK, 1), ())
+    return strategy
+
+
 def asked(strategy, count, space=SPACE):
     """Proposals of one state, each pending when the next is asked."""
     pending = []
@@ -125,7 +131,7 @@ def test_random_networks_first_then_rounds_of_moved_ones():
 def test_candidates_are_new_networks_near_the_best():
     strategy = Nao(SPACE, **{**SMALL, "lag": 0, "surplus": 3})
     history = history_of(SPACE, 8)
-    tell(strategy, history)
+    taught(strategy, history)
     candidates = strategy._round.candidates
     keys = [candidate.key for candidate in candidates]
     assert len(set(keys)) == len(keys) <= 8
@@ -138,10 +144,10 @@ def test_candidates_are_new_networks_near_the_best():
 def test_the_controller_goes_on_from_the_round_before(monkeypatch):
     """Without training, the weights of the second round are those of the first."""
     history = history_of(SPACE, 16)
-    strategy = tell(Nao(SPACE, **SMALL), history[:8])
+    strategy = taught(Nao(SPACE, **SMALL), history[:8])
     first = strategy._round.weights
     monkeypatch.setattr(joint_training, "train", lambda *_: (0.0, 0.0))
-    second = tell(strategy, history[8:])._round.weights
+    second = taught(strategy, history[8:])._round.weights
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -149,7 +155,7 @@ def test_a_move_goes_upwards():
     """Steps are taken along the gradient: what they lead to is predicted better than what they start from."""
     strategy = Nao(SPACE, **{**SMALL, "epochs": 150, "lag": 0})
     history = history_of(SPACE, 8)
-    tell(strategy, history)
+    taught(strategy, history)
     student, genotypes = strategy._student(), [trial.proposal.genotype for trial in history]
     controller = Controller(strategy._tokens, FLAVORS["pt2"], torch.Generator().manual_seed(0))
     controller.load_state_dict(strategy._round.weights)
@@ -255,7 +261,8 @@ def test_workers_delay_a_round_by_as_many_proposals(workers):
     assert rounds == Counter({None: 40 + delay, 1.0: 20, 2.0: 20 - delay})
 
 
-def test_it_says_when_the_next_trial_would_wait(monkeypatch):
+@pytest.mark.parametrize(("lag", "told"), [(3, 8), (0, 8), (6, 8)])
+def test_it_says_when_it_would_wait(monkeypatch, lag, told):
     may_learn, train = threading.Event(), joint_training.train
 
     def held_up(*arguments):
@@ -263,19 +270,17 @@ def test_it_says_when_the_next_trial_would_wait(monkeypatch):
         return train(*arguments)
 
     monkeypatch.setattr(joint_training, "train", held_up)
-    strategy, history = Nao(SPACE, **SMALL, lag=3), history_of(SPACE, 16)
+    strategy, history = Nao(SPACE, **{**SMALL, "new": 6}, lag=lag), history_of(SPACE, 16)
     assert isinstance(strategy, LearnsAside)
-    ready = []
-    for trial in history[:7]:
-        ready.append(strategy.is_ready())
+    for trial in history[: told - (lag == 6)]:  # the next round begins at the trial at which this one is due
+        assert strategy.is_ready()
         tell(strategy, [trial])
-    assert ready == [True] * 7
     assert not strategy.is_ready()
     may_learn.set()
     strategy._learning.result()
     assert strategy.is_ready()
-    tell(strategy, history[7:8])
-    assert strategy.is_ready()
+    taught(strategy, history[told - (lag == 6) : told])
+    assert strategy._round is not None
 
 
 def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch):
@@ -297,7 +302,7 @@ def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch)
         SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, observers=(impatient,)
     )
     assert impatient.search.run() == "drained"
-    assert len(store.finished()) == 8 and strategy._told == 7
+    assert len(store.finished()) == 8 and strategy._told == 8
     impatient.search = None
     del strategy
     gc.collect()
@@ -345,10 +350,10 @@ def test_random_networks_of_a_round_have_its_notes():
 
 def test_weights_that_are_not_finite_are_not_carried_over():
     strategy, history = Nao(SPACE, **SMALL), history_of(SPACE, 24)
-    tell(strategy, history[:8])
+    taught(strategy, history[:8])
     broken = {name: torch.full_like(weight, torch.nan) for name, weight in strategy._round.weights.items()}
     strategy._round = replace(strategy._round, weights=broken)
-    tell(strategy, history[8:16])
+    taught(strategy, history[8:16])
     assert all(weight.isfinite().all() for weight in strategy._round.weights.values())
 
 
@@ -392,7 +397,7 @@ def test_a_cache_is_of_one_space_and_one_version(tmp_path, monkeypatch):
     def files_of(space):
         strategy = Nao(space, **SMALL)
         strategy.cache_in(tmp_path)
-        tell(strategy, history)
+        taught(strategy, history)
         return {path.name for path in tmp_path.iterdir()}
 
     first = files_of(SPACE)

@@ -127,7 +127,7 @@ class LearnsAside(Protocol):
     """Capability of a strategy: it learns in a thread of its own, and at stated numbers of trials it waits for that."""
 
     def is_ready(self) -> bool:
-        """Whether the next `tell` would return without waiting for what is still being learned."""
+        """Whether the next `ask` or `tell` would return without waiting for what is still being learned."""
 
 
 class Context(Protocol):

@@ -131,8 +131,8 @@ class Nao:
         trade_off: Weight of the predictor's loss against the decoder's.
         flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
         scale: How scores become targets: linearly, as published, or by rank.
-        lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for, also
-            by a first Ctrl-C. None: a quarter of `new` or of `seeds`, whichever is less.
+        lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
+            None: a quarter of `new` or of `seeds`, whichever is less.
     """
 
     space: SearchSpace
@@ -191,14 +191,18 @@ class Nao:
         kept_weights.clear(folder, self._prefix)
 
     def is_ready(self) -> bool:
-        """Whether the next `tell` need not wait for a round that is still being learned."""
-        return self._learning is None or self._told + 1 < self._due or self._learning.is_done
+        """Whether the next `ask` or `tell` need not wait for a round that is still being learned."""
+        if self._learning is None or self._learning.is_done:
+            return True
+        begins_anew = self._told + 1 >= max(self._due, self._begins)  # with the largest lag, from what this one learned
+        return self._told < self._due and not begins_anew
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """The round's first candidate that is new, else a random network that is new; None: none was found.
 
         What a round proposes has its notes; a candidate of the controller has its `step` besides.
         """
+        self._take_over()
         taken = {trial.key for trial in pending}
         notes = self._round.notes if self._round is not None else {}
         for candidate in self._round.candidates if self._round is not None else ():
@@ -212,16 +216,16 @@ class Nao:
         return None
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
-        """Remember it; at stated numbers of trials, begin to learn, and take over what was learned."""
+        """Remember it, and at stated numbers of trials begin to learn; at others, what was learned is taken over."""
+        self._take_over()
         self._told += 1
         self._known.add(trial.key)
         self._remember(trial.id, trial.proposal.genotype, trial.scores)
         if trial.scores is not None:
             self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
-        self._take_over()  # first: with the largest lag, the next round begins here and goes on from this one
         if self._told >= self._begins and len(self._members) >= 2:
+            self._take_over()  # with the largest lag, one round is due where the next one begins
             self._begin(int(rng.integers(2**63)))
-        self._take_over()  # with no lag, at once
 
     def _take_over(self) -> None:
         if self._learning is not None and self._told >= self._due:
