@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib
@@ -49,6 +50,23 @@ def test_best_so_far_is_drawn_in_steps_and_names_the_best_trial():
     np.testing.assert_allclose(line.get_xydata(), [(1, 0.5), (3, 0.6), (5, 0.7), (6, 0.8), (7, 0.8)])
     assert line.get_drawstyle() == "steps-post"
     assert "trial 6: 0.8000" in note_texts(figure)
+
+
+def test_scores_of_other_budgets_are_pale_and_neither_averaged_nor_the_best():
+    scores, budgets = [0.9, 0.3, 0.5, 0.2, 0.6], [1, 4, 4, 1, 4]
+    trials = [
+        replace(trial, proposal=replace(trial.proposal, budget=budget))
+        for trial, budget in zip(made(scores), budgets, strict=True)
+    ]
+    axes = figures.fitness([RunData("a", trials)]).axes[0]
+    pale, dots = (collection.get_offsets() for collection in axes.collections[:2])
+    np.testing.assert_allclose(pale, [(1, 0.9), (4, 0.2)])
+    np.testing.assert_allclose(dots, [(2, 0.3), (3, 0.5), (5, 0.6)])
+    np.testing.assert_allclose(axes.lines[1].get_xydata(), [(2, 0.3), (3, 0.4), (5, 1.4 / 3)])
+    assert "at the largest budget" in axes.get_title(loc="left")
+    figure = figures.best([RunData("a", trials)])
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [(2, 0.3), (3, 0.5), (5, 0.6), (5, 0.6)])
+    assert curves.is_judged(made([0.1, 0.2])).all()
 
 
 def test_a_minimized_objective_is_shown_as_measured():

@@ -54,6 +54,18 @@ def scores(trials: Sequence[Trial]) -> np.ndarray:
     return np.fromiter(values, np.float64, len(trials))
 
 
+def is_judged(trials: Sequence[Trial]) -> np.ndarray:
+    """Which trials compare with the best: those of the largest budget with a score; shape (trials,), bool.
+
+    All of a search without budgets.
+    """
+    budgets = {trial.proposal.budget or 0 for trial in trials if trial.scores}
+    if len(budgets) < 2:
+        return np.ones(len(trials), bool)
+    largest = max(budgets)
+    return np.fromiter(((trial.proposal.budget or 0) == largest for trial in trials), bool, len(trials))
+
+
 def metric(trials: Sequence[Trial], name: str) -> np.ndarray:
     """A metric of each trial, shape (trials,), float64; NaN where it failed or was not measured."""
     values = (trial.result.metrics.get(name, np.nan) if trial.result else np.nan for trial in trials)

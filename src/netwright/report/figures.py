@@ -52,9 +52,11 @@ def fitness(runs: Sequence[RunData]) -> Figure:
     scores = [curves.scores(run.trials) for run in runs]
     has_failed = any(np.isnan(values).any() for values in scores)
     failed = "; ticks at the bottom: failed" if has_failed else ""
-    figure, axes = _start(f"dots: trials; line: mean of the last {window:,} trials{failed}")
-    for number, (run, values) in enumerate(zip(runs, scores, strict=True)):
-        _cloud(axes, -values if is_minimized(run.objective) else values, window, number)
+    judged = [curves.is_judged(run.trials) for run in runs]
+    budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
+    figure, axes = _start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
+    for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
+        _cloud(axes, -values if is_minimized(run.objective) else values, window, number, mask)
     if not axes.lines:
         return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
     _cut_outliers(axes, runs, scores)
@@ -67,8 +69,8 @@ def best(runs: Sequence[RunData]) -> Figure:
     """The best objective so far after each trial (figure 4)."""
     figure, axes = _start("dot: the best trial")
     for number, run in enumerate(runs):
-        values = shown_scores(run)
-        steps = curves.records(curves.scores(run.trials))
+        values, judged = shown_scores(run), curves.is_judged(run.trials)
+        steps = curves.records(np.where(judged, curves.scores(run.trials), np.nan))
         if not len(steps):
             continue
         color, style = _ink(number)
@@ -237,21 +239,31 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     return figure
 
 
-def _cloud(axes: Axes, values: np.ndarray, window: int, number: int) -> None:
-    """A dot for each value, thinned out in long runs, and the moving average."""
+def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> None:
+    """A dot for each value, thinned out in long runs, and the moving average; of those judged, where some are not."""
     if np.isnan(values).all():
         return
+    if is_judged is None:
+        is_judged = np.ones(len(values), bool)
+    others = np.flatnonzero(~is_judged)
+    if len(others):
+        others = others[curves.thin(values[others], POINTS)]
+        axes.scatter(others + 1, values[others], s=7, color="#aaaaaa", alpha=0.7, linewidths=0)
+    judged = np.flatnonzero(is_judged)
+    values = values[judged]
     color, style = _ink(number)
     places = curves.thin(values, POINTS)
     places = places[~np.isnan(values[places])]
     size, alpha = (10, 0.6) if len(values) < 500 else (3, 0.3)
     is_raster = len(places) > RASTER
-    axes.scatter(places + 1, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster)
+    dots = judged[places] + 1
+    axes.scatter(dots, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster)
     average = curves.moving_average(values, window)
     places = curves.thin(average, POINTS)
     places = places[(places >= window // 5 - 1) | (len(values) < window)]  # the mean of the first few jumps about
-    axes.plot(places + 1, average[places], color="white", linewidth=3.2, zorder=1.5)  # over dots, under lines
-    axes.plot(places + 1, average[places], color=color, linestyle=style, linewidth=1.6)
+    along = judged[places] + 1
+    axes.plot(along, average[places], color="white", linewidth=3.2, zorder=1.5)  # over dots, under lines
+    axes.plot(along, average[places], color=color, linestyle=style, linewidth=1.6)
 
 
 def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarray]) -> None:
