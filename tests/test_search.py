@@ -216,6 +216,38 @@ def test_a_strategy_that_still_learns_is_waited_for():
     assert table(undisturbed.store) == table(search.store) and waited.told == [1, 2, 3, 4, 5, 6]
 
 
+@dataclass
+class Crew(Inline):
+    """Two workers that evaluate between polls, and how often they were looked after before the strategy was ready."""
+
+    strategy: Learner | None = None
+    looks: int = 0
+
+    def __post_init__(self):
+        self.workers = 2
+
+    def poll(self, seconds):
+        self.looks += not self.strategy.is_ready()
+        super().poll(seconds)
+
+
+@dataclass
+class Clock(Crew):
+    """A simulated clock."""
+
+    elapsed_seconds: float = 0.0
+    utilization: float = 1.0
+
+
+@pytest.mark.parametrize(("kind", "is_polled"), [(Crew, True), (Clock, False)])
+def test_workers_are_looked_after_while_a_strategy_learns_but_no_simulated_clock_goes_on(kind, is_polled):
+    search = searching(limits=Limits(trials=6), strategy=(waited := Learner(6)))
+    search.executor = kind(ToyEvaluator(SPACE, ToyTask()), strategy=waited)
+    assert search.run() == "trials"
+    assert (search.executor.looks > 0) == is_polled
+    assert waited.told == [1, 2, 3, 4, 5, 6]
+
+
 def test_to_drain_waits_for_no_strategy_that_learns_and_loses_nothing():
     store, never = MemoryStore(), Learner(float("inf"))
     search = searching(store, never, limits=Limits(trials=6), prefetch=1)  # one is asked before the strategy learns

@@ -17,7 +17,7 @@ class Listed:
     """The genotypes in order, then all of them again, `repeats` times in all; then the search is over.
 
     Args:
-        space: Checks the genotypes: of generators themselves, as the networks that they draw are checked trial by trial.
+        space: Checks the genotypes; of generators, not the networks: each trial draws, and checks, its own.
         genotypes: What to evaluate.
         repeats: Evaluations of each, from different seeds.
     """
