@@ -27,13 +27,6 @@ def write_weights(path: Path, network: nn.Module) -> None:
     files.write(path, safetensors.torch.save(_storable(network.state_dict())))
 
 
-def load_weights(path: Path, network: nn.Module) -> None:
-    """Read what `write_weights` wrote. Raises NetwrightError for the weights of another network."""
-    tensors = safetensors.torch.load_file(path)
-    _refuse_other(tensors, network.state_dict(), str(path))
-    network.load_state_dict(tensors)
-
-
 def write(
     path: Path,
     network: nn.Module,
