@@ -12,6 +12,7 @@ from typing import Any
 from netwright import beforehand, ranks, run_folder, trainings
 from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadReference, StoreError
+from netwright.core.places import PLACES
 from netwright.core.protocols import SearchSpace, Task, of_seed, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
@@ -102,7 +103,7 @@ def train_with_reference(
         return finals
     reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
-    if placed := {name: off for name, off in trainings.PLACED.items() if name in run.evaluator.options}:
+    if placed := {name: place.off for name, place in PLACES.items() if name in run.evaluator.options}:
         others["evaluator"] = {**others.get("evaluator", {}), **placed}
     return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
 
