@@ -129,6 +129,9 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="PNG to draw the map into")
     parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     options = parser.parse_args()
+    if not options.path.is_file():
+        print("left out: give --path, or set NETWRIGHT_DATA to a folder that holds nats-tss/nats_tss.csv")
+        return
     matplotlib.use("Agg")
     table = nats_tss(str(options.path))
     cells, rows = list(table.rows), []

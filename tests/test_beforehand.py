@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from netwright import beforehand
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.evaluators.training import Training
 from netwright.strategies.asha import Asha
 from netwright.strategies.random import RandomSearch
@@ -50,6 +50,18 @@ def test_promotions_that_begin_anew_are_said_before():
 
 def test_an_evaluator_that_cannot_tell_refuses_nothing():
     beforehand.check(ToyEvaluator(ToySpace(), ToyTask()), [(0, 1)])
+
+
+def test_what_does_not_fit_is_left_out_unless_nothing_fits():
+    def doubled(genotype):
+        if genotype[0] == 0:
+            raise InvalidGenotype(f"{genotype} does not fit")
+        return genotype[0] * 2
+
+    assert beforehand.of_those_that_fit([(0,), (1,), (0,), (3,)], doubled) == [2, 6]
+    with pytest.raises(InvalidGenotype, match=r"^\(0, 1\) does not fit$"):
+        beforehand.of_those_that_fit([(0, 1), (0, 2)], doubled)
+    assert beforehand.of_those_that_fit([], doubled) == []
 
 
 def test_samples_are_those_of_the_search_to_come():

@@ -216,6 +216,38 @@ def test_a_strategy_that_still_learns_is_waited_for():
     assert table(undisturbed.store) == table(search.store) and waited.told == [1, 2, 3, 4, 5, 6]
 
 
+@dataclass
+class Crew(Inline):
+    """Two workers that evaluate between polls, and how often they were looked after before the strategy was ready."""
+
+    strategy: Learner | None = None
+    looks: int = 0
+
+    def __post_init__(self):
+        self.workers = 2
+
+    def poll(self, seconds):
+        self.looks += not self.strategy.is_ready()
+        super().poll(seconds)
+
+
+@dataclass
+class Clock(Crew):
+    """A simulated clock."""
+
+    elapsed_seconds: float = 0.0
+    utilization: float = 1.0
+
+
+@pytest.mark.parametrize(("kind", "is_polled"), [(Crew, True), (Clock, False)])
+def test_workers_are_looked_after_while_a_strategy_learns_but_no_simulated_clock_goes_on(kind, is_polled):
+    search = searching(limits=Limits(trials=6), strategy=(waited := Learner(6)))
+    search.executor = kind(ToyEvaluator(SPACE, ToyTask()), strategy=waited)
+    assert search.run() == "trials"
+    assert (search.executor.looks > 0) == is_polled
+    assert waited.told == [1, 2, 3, 4, 5, 6]
+
+
 def test_to_drain_waits_for_no_strategy_that_learns_and_loses_nothing():
     store, never = MemoryStore(), Learner(float("inf"))
     search = searching(store, never, limits=Limits(trials=6), prefetch=1)  # one is asked before the strategy learns
@@ -317,14 +349,15 @@ def test_a_constraint_is_for_the_network_of_the_trial_not_for_that_of_seed_0():
 
 def test_networks_of_a_listed_generator_are_drawn_until_they_fit():
     space = HnagSpace()
-    sizes = [space.seeded(seed).count(SMALLEST, IMAGES).params for seed in range(20)]
-    held = constrain(space, IMAGES, (f"params <= {sorted(sizes)[5]}",))
-    evaluator = _Counted(space)
-    search = searching(strategy=Listed(space, [SMALLEST], repeats=8), evaluator=evaluator, space=held)
+    bound = space.count(SMALLEST, IMAGES).params - 1  # that of seed 0 does not fit
+    held = constrain(space, IMAGES, (f"params <= {bound}",))
+    with pytest.raises(InvalidGenotype):
+        held.check(SMALLEST)
+    search = searching(strategy=Listed(held, [SMALLEST], repeats=8), evaluator=_Counted(held), space=held)
     assert search.run() == "exhausted"
     found = search.store.finished()
     assert len({trial.seed for trial in found}) == 8
-    assert max(trial.result.metrics["params"] for trial in found) <= sorted(sizes)[5] < max(sizes)
+    assert max(trial.result.metrics["params"] for trial in found) <= bound
 
 
 def test_a_promotion_is_checked_with_the_seed_that_it_keeps():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, NetwrightError
-from netwright.core.protocols import ChecksSettings, Evaluator, NamesBudgets, SearchSpace, Strategy
+from netwright.core.protocols import ChecksSettings, Evaluator, NamesBudgets, SearchSpace, Strategy, of_any_seed
 from netwright.core.records import Genotype
 
 SAMPLES = 10
+
+T = TypeVar("T")
 
 
 def samples(space: SearchSpace, seed: int) -> list[Genotype]:
@@ -18,9 +21,29 @@ def samples(space: SearchSpace, seed: int) -> list[Genotype]:
     return [genotype for genotype in drawn if _is_network(space, genotype)]
 
 
+def of_those_that_fit(genotypes: Sequence[Genotype], use: Callable[[Genotype], T]) -> list[T]:
+    """What `use` gives of each genotype. Left out are those it refuses: a search would draw others.
+
+    That a network does not fit can depend on the images, which `samples` does not know.
+
+    Raises:
+        InvalidGenotype: The first one, where all are refused.
+    """
+    found: list[T] = []
+    refusal: InvalidGenotype | None = None
+    for genotype in genotypes:
+        try:
+            found.append(use(genotype))
+        except InvalidGenotype as error:
+            refusal = refusal or error
+    if refusal and not found:
+        raise refusal
+    return found
+
+
 def _is_network(space: SearchSpace, genotype: Genotype) -> bool:
     try:
-        space.check(genotype)
+        of_any_seed(space, lambda each: each.check(genotype))
     except InvalidGenotype:
         return False
     return True

@@ -12,7 +12,8 @@ from typing import Any
 from netwright import beforehand, ranks, run_folder, trainings
 from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadReference, StoreError
-from netwright.core.protocols import SearchSpace, Task, unwrap
+from netwright.core.places import PLACES
+from netwright.core.protocols import SearchSpace, Task, of_seed, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -95,13 +96,14 @@ def train_with_reference(
     plain = Reference("residual")
     rivals: ResidualSpace = refs.load("space", plain)
     genotype = residual.nearest(rivals, task.io, finals[0].params)
-    cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (space, finals[0].genotype)))
+    drawn = of_seed(space, finals[0].trained[0].seed)  # that of another seed need not fit
+    cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, finals[0].genotype)))
     if cost > DEAREST * own:
         session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")
         return finals
     reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
-    if placed := {name: off for name, off in trainings.PLACED.items() if name in run.evaluator.options}:
+    if placed := {name: place.off for name, place in PLACES.items() if name in run.evaluator.options}:
         others["evaluator"] = {**others.get("evaluator", {}), **placed}
     return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
 

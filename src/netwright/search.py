@@ -19,6 +19,7 @@ from netwright.core.protocols import (
     Executor,
     Generates,
     Job,
+    KeepsTime,
     LearnsAside,
     Observer,
     SearchSpace,
@@ -35,6 +36,7 @@ Ending = Literal["trials", "hours", "table_seconds", "exhausted", "drained"]
 ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker is given up
 PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there to be fed
+LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
 
@@ -133,7 +135,7 @@ class Search:
             self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
             while (ending := self._ending()) is None:
                 self._top_up()
-                self.executor.poll(0.02)
+                self.executor.poll(LOOK_EVERY)
                 self._take_finished()
                 self._keep_house()
             return ending
@@ -292,10 +294,15 @@ class Search:
         """Wait for a strategy that still learns; False: it is not ready, and nobody wants to wait for it any more."""
         if not isinstance(self.strategy, LearnsAside):
             return True
+        # so that workers that die meanwhile are replaced. A simulated clock stands still for what learning takes, and a
+        # lone worker has nothing to do: if it is the caller itself, what it did would depend on that time
+        keeps_on = self.executor.workers > 1 and not isinstance(self.executor, KeepsTime)
         while not self.strategy.is_ready():
             if self._draining or self._used_up():
                 return False
-            time.sleep(0.02)
+            time.sleep(LOOK_EVERY)
+            if keeps_on:
+                self.executor.poll(0.0)
             self._keep_house()
         return True
 

@@ -13,6 +13,7 @@ import psutil
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright import beforehand
 from netwright.core import objectives
 from netwright.core.errors import StoreError
 from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
@@ -113,10 +114,14 @@ def refuse_other_data(store: Store, task: Task) -> None:
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
-    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell."""
+    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell.
+
+    Raises:
+        InvalidGenotype: None of the genotypes fits; one alone is left out.
+    """
     if not isinstance(parts.evaluator, EstimatesMemory):
         return ""
-    estimates = [parts.evaluator.memory_mb(genotype) for genotype in genotypes]
+    estimates = beforehand.of_those_that_fit(genotypes, parts.evaluator.memory_mb)
     known = [estimate for estimate in estimates if estimate is not None]
     if not known:
         return ""

@@ -17,6 +17,7 @@ from typing import Any
 from netwright import beforehand
 from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
+from netwright.core.places import PLACES
 from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -28,8 +29,6 @@ CHECKPOINT_MINUTES = 5.0
 FULL_EPOCHS = 30  # of a training in full, where nothing says how long
 BUDGETS = frozenset({"epochs", "steps"})
 INCIDENTAL = frozenset({"checkpoint_minutes", "save", "device", "processes"})
-# what a recipe does in places that only some networks have, and how to say that it is not done
-PLACED = {"auxiliary": 0.0, "drop_path_keep": 1.0, "dropout": 0.0}
 PREFIX = "train-"  # of the folders' names
 
 
@@ -276,7 +275,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 reference=candidate.is_reference,
                 folder=folder / "trials" / f"{rows[0].id:06d}",
                 command=command,
-                way=genes.digest(f"{run.task} {_essential(run, PLACED)}"),
+                way=genes.digest(f"{run.task} {_essential(run, PLACES)}"),
                 trained=tuple(trained),
             )
         )

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from netwright import run_folder
+from netwright import beforehand, run_folder
 from netwright.cli.main import main
+from netwright.core.errors import InvalidGenotype
+from netwright.core.records import IO
 from netwright.run import Run
+from netwright.spaces.hnag import HnagSpace
 from tests.tiny_data import cifar, photos
 
 SMALL = """
@@ -299,6 +302,39 @@ def test_several_networks_of_one_generator_are_trained(capsys, tmp_path):
     assert len({tuple(safetensors.torch.load_file(path)) for path in drawn}) == 3, "three wirings"
     assert "without --repeats" in refused(capsys, *train, "--networks", "3", "--repeats", "2")
     assert "--networks is 0; it must be at least 1" in refused(capsys, *train, "--networks", "0")
+
+
+def test_a_generator_whose_network_of_seed_0_does_not_fit_is_trained_as_it_was_searched(capsys, tmp_path):
+    small = ["--evaluator.steps", "1", "--executor", "inline", "--task", "digits(train_limit=60)"]
+    space = ["--space", "hnag(limit=700)", "--strategy", "random", "--trials", "1", "--out", tmp_path / "run"]
+    assert run(capsys, "search", *space, *small)[0] == 0
+    generator = Run(tmp_path / "run").best.proposal.genotype
+    with pytest.raises(InvalidGenotype, match=r"parameters with one channel and space.limit is 700"):
+        HnagSpace(limit=700).check(generator)
+    train = ["train", tmp_path / "run", "--trial", "1", "--networks", "2", "--evaluator.steps", "1"]
+    assert as_json(capsys, *train)["n"] == 2
+    listed = ["--strategy", f"listed(genotypes={json.dumps([generator])})", "--trials", "1"]
+    assert run(capsys, "search", *space[:2], *listed, *small, "--out", tmp_path / "listed")[0] == 0
+
+
+def test_a_strict_limit_that_some_generators_fit_is_searched(capsys, tmp_path):
+    space = HnagSpace(limit=24_000, rule="strict")
+    refused = [genotype for genotype in beforehand.samples(space, 0) if not _fits(space, genotype)]
+    assert 0 < len(refused) < len(beforehand.samples(space, 0))
+    small = ["--evaluator.steps", "1", "--executor", "inline", "--task", "digits(train_limit=60)"]
+    words = ["search", "--space", "hnag(limit=24000,rule=strict)", "--strategy", "random", *small, "--trials", "1"]
+    code, out, err = run(capsys, *words, "--out", tmp_path / "run")
+    assert code == 0, err
+    assert "memory: up to about" in out
+    assert Run(tmp_path / "run").best.result.metrics["params"] <= 24_000
+
+
+def _fits(space, genotype):
+    try:
+        space.count(genotype, IO(1, 8, 8, 10))
+    except InvalidGenotype:
+        return False
+    return True
 
 
 def test_a_network_that_is_no_generator_is_not_drawn_several_times(searched, capsys):

@@ -8,7 +8,10 @@ import pytest
 from netwright import run_folder
 from netwright.comparison import plan, tabular, trained
 from netwright.comparison.courses import Cell
-from netwright.core.errors import BadReference, BadRunFile, NetwrightError, StoreError
+from netwright.core import seeds
+from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
+from netwright.core.records import IO
+from netwright.spaces.hnag import HnagSpace
 from tests.comparison import contests, small
 
 
@@ -244,6 +247,19 @@ def test_recipes_without_a_common_end_are_refused(recipe):
 def test_strategies_that_do_not_fit_are_refused(recipe, strategies, sentence):
     with pytest.raises(NetwrightError, match=sentence):
         contests.prepared(recipe, strategies)
+
+
+def test_a_limit_that_some_networks_fit_is_no_reason_to_refuse_a_recipe(tmp_path):
+    def recipe(limit):
+        space = f'hnag", rule = "strict", limit = {limit}, searched = "wiring'
+        return contests.write(tmp_path / f"{limit}.toml", space, task='"digits"', kind="training", steps=1)
+
+    space = HnagSpace(limit=24_000, rule="strict")
+    with pytest.raises(InvalidGenotype):
+        space.count(space.sample(seeds.rng_for(0, seeds.ASK)), IO(1, 8, 8, 10))
+    assert contests.prepared(recipe(24_000), "random").recipes.keys() == {"24000"}
+    with pytest.raises(InvalidGenotype, match=r"with one channel and space.limit is 2,000"):
+        contests.prepared(recipe(2_000), "random")
 
 
 def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):

@@ -64,7 +64,6 @@ def test_samples_and_mutants_fit_and_are_the_spaces_own():
         mutant = space.mutate(genotype, seeds.rng_for(1, seeds.ASK, n))
         for each in (genotype, mutant):
             assert 14 <= sum(each) <= 16
-            assert space.is_feasible(each)
             space.check(each)
         assert sum(a != b for a, b in zip(genotype, mutant, strict=True)) <= 1
     assert space.genes == TOY.genes
@@ -110,7 +109,6 @@ def test_check_refuses_what_does_not_fit():
         space.check((3,) * 12)
     with pytest.raises(InvalidGenotype, match="gene 0"):
         space.check((9,) * 12)
-    assert not space.is_feasible((3,) * 12)
 
 
 def test_a_constrained_space_of_a_seed_is_constrained():
@@ -120,7 +118,7 @@ def test_a_constrained_space_of_a_seed_is_constrained():
     assert of_seed(constrain(TOY, ANY, ("params <= 16",)), 7).space is TOY
 
 
-def test_what_is_no_network_for_these_images_is_drawn_again_and_not_feasible():
+def test_what_is_no_network_for_these_images_is_drawn_again_and_refused():
     class Odd(ToySpace):
         def count(self, genotype, io):
             if sum(genotype) % 2:
@@ -130,7 +128,8 @@ def test_what_is_no_network_for_these_images_is_drawn_again_and_not_feasible():
     space = constrain(Odd(), ANY, ("params <= 36",))
     drawn = [space.sample(seeds.rng_for(0, seeds.ASK, n)) for n in range(20)]
     assert all(sum(genotype) % 2 == 0 for genotype in drawn)
-    assert not space.is_feasible((1,) + (0,) * 11)
+    with pytest.raises(InvalidGenotype, match="an odd one"):
+        space.check((1,) + (0,) * 11)
 
     class Never(ToySpace):
         def count(self, genotype, io):

@@ -3,6 +3,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
@@ -14,7 +15,7 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
-from netwright.training import checkpoint, loop, outcome
+from netwright.training import loop, outcome
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
 from tests import regularized
@@ -336,7 +337,7 @@ def test_an_average_is_what_is_measured_and_saved(tmp_path):
     assert result.metrics["train_loss"] == plain.metrics["train_loss"]
     assert result.metrics["valid_loss"] != plain.metrics["valid_loss"]
     network = SPACE.build(GENOTYPE, TASK.io, np.random.default_rng(0))
-    checkpoint.load_weights(tmp_path / "average" / "000001" / "weights.safetensors", network)
+    network.load_state_dict(safetensors.torch.load_file(tmp_path / "average" / "000001" / "weights.safetensors"))
     network.to(memory_format=torch.channels_last)
     assert loop.measure(network, TASK, "valid", torch.channels_last)["loss"] == result.metrics["valid_loss"]
 
@@ -528,7 +529,7 @@ def test_what_is_saved_is_the_network_that_was_measured(tmp_path):
     result = _evaluate(context=_folder_context(tmp_path), split="test", save=True)
     folder = tmp_path / "000001"
     network = SPACE.build(GENOTYPE, TASK.io, np.random.default_rng(0))
-    checkpoint.load_weights(folder / "weights.safetensors", network)
+    network.load_state_dict(safetensors.torch.load_file(folder / "weights.safetensors"))
     network.to(memory_format=torch.channels_last)
     assert loop.measure(network, TASK, "test", torch.channels_last)["accuracy"] == result.metrics["test_accuracy"]
     found = outcome.read(folder / "outcome.safetensors")

@@ -24,7 +24,7 @@ from netwright.layers.random_graphs import inputs_of, is_connected, outputs_of, 
 from netwright.spaces import hnag_network
 from netwright.spaces.hnag import HnagSpace
 from netwright.spaces.hnag_network import Cell, Drawing, Group
-from netwright.spaces.rnag import RANDWIRE, RnagSpace
+from netwright.spaces.rnag import RnagSpace
 
 IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
 DRAWN = 2000 if IS_FULL else 60
@@ -32,6 +32,7 @@ TRAINED = 200 if IS_FULL else 5
 
 CIFAR, SPORT = IO(3, 32, 32, 10), IO(3, 224, 224, 102)
 SPACE = HnagSpace()
+RANDWIRE = (32, 4, 0.75)  # nodes, degree and rewiring probability that the paper found best
 D1 = (3, 2, 0.5, 1, 0.5, 3, 2, 0.5)
 D2 = (3, 2, 0.5, 3, 1.0, 3, 2, 0.5)
 D3 = (5, 4, 0.5, 1, 0.5, 5, 4, 0.5)

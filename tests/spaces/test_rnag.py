@@ -6,7 +6,7 @@ from netwright.core import seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import Generates
 from netwright.core.records import IO
-from netwright.spaces.rnag import RANDWIRE, RnagSpace
+from netwright.spaces.rnag import RnagSpace
 from netwright.testing.spaces import check_network
 
 CIFAR, LARGE = IO(3, 32, 32, 10), IO(3, 64, 64, 10)
@@ -56,7 +56,7 @@ def test_each_seed_draws_a_network():
     assert isinstance(SPACE, Generates)
     drawn = {SPACE.seeded(seed).draw(SMALL) for seed in range(5)}
     assert len(drawn) == 5
-    first, second, _ = SPACE.draw(RANDWIRE * 3)
+    first, second, _ = SPACE.draw((32, 4, 0.75) * 3)
     assert first != second
 
 

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.records import Result, Trial
 from netwright.core.refs import Reference
+from netwright.spaces.hnag import HnagSpace
 from netwright.strategies.listed import Listed
 from netwright.testing.toys import ToySpace
 
@@ -49,6 +51,22 @@ def test_an_empty_list_is_over_at_once():
 def test_an_invalid_genotype_is_refused_before_anything_is_asked():
     with pytest.raises(InvalidGenotype, match=r"gene 1 \(gene 1\) is 4"):
         Listed(SPACE, (*GENOTYPES, (0, 4)))
+
+
+def test_of_a_generator_is_asked_whether_it_is_one_not_whether_its_network_of_seed_0_fits():
+    space = HnagSpace(limit=700)
+    genotype = next(g for g in map(space.sample, map(np.random.default_rng, range(10))) if _is_refused(space, g))
+    assert Listed(space, (genotype,)).genotypes == (genotype,)
+    with pytest.raises(InvalidGenotype, match=r"gene 0 \(n_top\) is 2"):
+        Listed(space, (genotype, (2, *genotype[1:])))
+
+
+def _is_refused(space, genotype):
+    try:
+        space.check(genotype)
+    except InvalidGenotype:
+        return True
+    return False
 
 
 def test_no_repeats_are_refused():

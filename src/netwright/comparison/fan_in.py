@@ -16,7 +16,6 @@ from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, LabeledGraph
 
 SAMPLES = 1000  # random networks to compare with
-ALL = "all"  # the mean over graphs
 
 
 def of_graph(graph: LabeledGraph) -> dict[str, int]:

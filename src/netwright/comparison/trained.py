@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from netwright.comparison import caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
 from netwright.comparison.runs import Found, Trained
-from netwright.core import refs, run_file, seeds
+from netwright.core import refs, run_file
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
-from netwright.core.protocols import Prepares
-from netwright.core.records import Trial
+from netwright.core.protocols import Prepares, of_any_seed
+from netwright.core.records import Counts, Genotype, Trial
 from netwright.core.refs import Reference
-from netwright.core.run_file import Limits, RunFile
+from netwright.core.run_file import Limits, Parts, RunFile
 from netwright.trainings import Final
 
 PLAYER = "netwright.cell_player"
@@ -136,7 +137,7 @@ def standard(recipes: Mapping[str, RunFile]) -> tuple[Reference, ...]:
 def prepare(contest: Contest) -> Contest:
     """Make every part of every recipe, and each strategy for each; returns the contest with what is to be said of it.
 
-    Of each recipe one network is counted, so that a skeleton that fits none is refused here.
+    Of each recipe a few networks are counted, so that a skeleton or a limit that fits none is refused here.
 
     Raises:
         NetwrightError: Whatever a part or one of its options is refused for; nothing was written.
@@ -154,13 +155,17 @@ def prepare(contest: Contest) -> Contest:
                 warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
                 beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
             with suppress(MissingCapability):  # a space without counts
-                parts.space.count(parts.space.sample(seeds.rng_for(0, seeds.ASK)), parts.task.io)
+                beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 trainings.check(run, {})
         is_one = len(run.objectives) == 1
         remarks[name] = () if is_one else (f"of its objectives {', '.join(run.objectives)} the first alone judges",)
     sources = {label: tabular.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
     return replace(contest, warnings=warnings, remarks=remarks, sources=sources)
+
+
+def _count(parts: Parts, genotype: Genotype) -> Counts:
+    return of_any_seed(parts.space, lambda space: space.count(genotype, parts.task.io))
 
 
 def carry_out(

@@ -73,14 +73,6 @@ class Constrained:
         """A mutant that fits. Raises InfeasibleConstraint after TRIES misses, with the nearest size seen."""
         return self._draw(lambda: self.space.mutate(genotype, rng), "mutants")
 
-    def is_feasible(self, genotype: Genotype) -> bool:
-        """Whether the network fits, for strategies that rank candidates of their own."""
-        try:
-            counts = self.space.count(genotype, self.io)
-        except InvalidGenotype:
-            return False
-        return all(constraint.holds(counts) for constraint in self.constraints)
-
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype when the space does, or when the network does not fit."""
         self.space.check(genotype)

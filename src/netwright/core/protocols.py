@@ -10,13 +10,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Gene
 from netwright.core.records import (
     IO,
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Split = Literal["train", "valid", "train+valid", "test"]
+SEEDS = 20  # of a generator, tried before there is a trial whose seed draws its network
+
+T = TypeVar("T")
 
 
 class SearchSpace(Protocol):
@@ -383,6 +387,27 @@ def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
     found: SearchSpace = generator.seeded(seed)
     wrapper: Any = space
     return found if generator is space else replace(wrapper, space=found)
+
+
+def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
+    """What `use` gives of the space as the first of a few seeds has it whose network fits.
+
+    Before a search there is no trial and so no seed of a network: one that does not fit says little of its generator. A
+    space that draws nothing is used once, as it is.
+
+    Raises:
+        InvalidGenotype: That of the first seed, where all of them are refused.
+    """
+    if unwrap(space, Generates) is None:
+        return use(space)
+    refusal: InvalidGenotype | None = None
+    for seed in range(SEEDS):
+        try:
+            return use(of_seed(space, seed))
+        except InvalidGenotype as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
 
 
 def unwrap(value: Any, capability: type) -> Any:

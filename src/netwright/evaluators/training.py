@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from netwright import ranks
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
-from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_seed, unwrap
+from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_any_seed, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.layers import counting
 from netwright.layers.plan import HasPlan, Plan
@@ -141,6 +141,7 @@ class Training(Recipe):
         """Refuse, before anything is started, what would fail every trial of this genotype.
 
         Raises:
+            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
             BadReference: A device that is not there, images that are too small or not to be divided as asked, a largest
                 budget at which the schedule does not end.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
@@ -151,8 +152,12 @@ class Training(Recipe):
                 f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
                 f"must end where the last promotions do; give --evaluator.horizon {budget}"
             )
-        self.space.check(genotype)
-        self._check(self.space, genotype, with_data=data_is_ready)
+
+        def use(space: SearchSpace) -> None:
+            space.check(genotype)
+            self._check(space, genotype, with_data=data_is_ready)
+
+        of_any_seed(self.space, use)
 
     def leaves_state(self, trial: Trial) -> bool:
         """Whether the trial's training stops before its schedule does."""
@@ -181,12 +186,15 @@ class Training(Recipe):
         """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
         the activations of one part of a batch.
 
-        None: the space has no layer plans to count.
+        None: the space has no layer plans to count. Of a generator, a network that fits is counted.
+
+        Raises:
+            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
         """
-        space = unwrap(self.space, HasPlan)
-        if space is None:
+        plan = of_any_seed(self.space, lambda space: self._plan(space, genotype))
+        part = self.batch // self.accumulate
+        if plan is None:
             return None
-        plan, part = space.plan(genotype, self.task.io), self.batch // self.accumulate
         # the processes share the batch; each has all weights
         needed = counting.training_bytes(plan, part, self.copies * self.processes)
         return memory.PROCESS_MB * self.processes + needed / 1e6
@@ -272,13 +280,17 @@ class Training(Recipe):
             files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
+    def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:
+        """Layers of a network for the task's images; None: the space writes no plans."""
+        with_plan = unwrap(space, HasPlan)
+        return with_plan.plan(genotype, self.task.io) if with_plan else None
+
     def _check(self, space: SearchSpace, genotype: Genotype, *, with_data: bool) -> None:
         """Refuse what cannot be trained: a network without a place for what the recipe does, images not to be divided.
 
         `with_data`: the number of images is known.
         """
-        with_plan = unwrap(space, HasPlan)
-        plan: Plan | None = with_plan.plan(genotype, self.task.io) if with_plan else None
+        plan = self._plan(space, genotype)
         if plan is not None:
             recipe.check_places(self, plan)
         if with_data:

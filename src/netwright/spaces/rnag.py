@@ -38,7 +38,6 @@ from netwright.layers.wired import Rule
 STAGES: Final = 3
 MOST_NODES: Final = 100  # of one graph
 MOST_CHANNELS: Final = 4096  # in the first graph
-RANDWIRE: Final = (32, 4, 0.75)  # nodes, degree and rewiring probability that the paper found best
 
 
 @dataclass(frozen=True)

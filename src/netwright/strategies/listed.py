@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netwright.core.errors import BadReference
-from netwright.core.protocols import SearchSpace
+from netwright.core.protocols import Generates, SearchSpace, unwrap
 from netwright.core.records import Genotype, Proposal, Trial
 
 
@@ -17,7 +17,7 @@ class Listed:
     """The genotypes in order, then all of them again, `repeats` times in all; then the search is over.
 
     Args:
-        space: Checks the genotypes.
+        space: Checks the genotypes; of generators, not the networks: each trial draws, and checks, its own.
         genotypes: What to evaluate.
         repeats: Evaluations of each, from different seeds.
     """
@@ -30,8 +30,9 @@ class Listed:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise BadReference(f"strategy.repeats is {self.repeats}; it must be at least 1")
+        check = self.space.check if unwrap(self.space, Generates) is None else self.space.key
         for genotype in self.genotypes:
-            self.space.check(genotype)
+            check(genotype)
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:  # noqa: ARG002
         """The next of the list."""

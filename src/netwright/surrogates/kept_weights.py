@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from netwright.core import files
+from netwright.layers.tensor_digest import digest
 
 SUFFIX = ".safetensors"
 
@@ -20,7 +19,7 @@ SUFFIX = ".safetensors"
 def write(path: Path, weights: Mapping[str, Tensor], facts: str) -> None:
     """Write both with their checksum, whole or not at all; makes the folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = {"facts": facts, "checksum": checksum(weights, facts)}
+    known = {"facts": facts, "checksum": digest(weights, facts)}
     files.write(path, safetensors.torch.save(dict(weights), known))
 
 
@@ -31,19 +30,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
             known = file.metadata()
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
         facts = known["facts"]
-        is_whole = known["checksum"] == checksum(weights, facts)
+        is_whole = known["checksum"] == digest(weights, facts)
     except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
         return None
     return (weights, facts) if is_whole else None
-
-
-def checksum(weights: Mapping[str, Tensor], facts: str) -> str:
-    """32 hexadecimal characters of the names, types, shapes and bytes of the weights, and of the facts."""
-    found = hashlib.blake2b(facts.encode(), digest_size=16)
-    for name, value in sorted(weights.items()):
-        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        found.update(value.contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def clear(folder: Path, prefix: str) -> None:

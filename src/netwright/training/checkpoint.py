@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from netwright.core import files
 from netwright.core.errors import NetwrightError
+from netwright.layers import tensor_digest
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
 
@@ -25,13 +25,6 @@ _MEND = "give the settings it was trained with, or remove it to train anew"
 def write_weights(path: Path, network: nn.Module) -> None:
     """Write parameters and buffers under their names."""
     files.write(path, safetensors.torch.save(_storable(network.state_dict())))
-
-
-def load_weights(path: Path, network: nn.Module) -> None:
-    """Read what `write_weights` wrote. Raises NetwrightError for the weights of another network."""
-    tensors = safetensors.torch.load_file(path)
-    _refuse_other(tensors, network.state_dict(), str(path))
-    network.load_state_dict(tensors)
 
 
 def write(
@@ -134,11 +127,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Of everything that is written."""
-    found = hashlib.blake2b(json.dumps(metadata, sort_keys=True).encode(), digest_size=16)
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
-    return found.hexdigest()
+    return tensor_digest.digest(tensors, json.dumps(metadata, sort_keys=True))
 
 
 def _shape(tensor: Tensor | None) -> str:

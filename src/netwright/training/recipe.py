@@ -14,17 +14,12 @@ import torch
 from torch import nn
 
 from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.places import PLACES
 from netwright.layers.network import Regularization
 from netwright.layers.plan import AUXILIARY, Plan
 from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 
-# what is done in places that a network may lack: the value that leaves it out, what the place is called, the mend
-_PLACES = {
-    "drop_path_keep": (1.0, "place for it", "set it to 1"),
-    "dropout": (0.0, "place for it", "set it to 0"),
-    "auxiliary": (0.0, "auxiliary head", "set it to 0, or give a space that builds one, as nasnet(auxiliary=true)"),
-}
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
 _AT_LEAST_0 = (
     "momentum",
@@ -139,10 +134,11 @@ def check_places(recipe: Recipe, plan: Plan) -> None:
     ops = {layer.op for layer in plan}
     has_head = any(layer.scope == AUXILIARY for layer in plan)
     found = {"drop_path_keep": "drop_path" in ops, "dropout": "dropout" in ops, "auxiliary": has_head}
-    for option, (off, place, mend) in _PLACES.items():
-        if getattr(recipe, option) != off and not found[option]:
+    for option, place in PLACES.items():
+        value = getattr(recipe, option)
+        if value != place.off and not found[option]:
             raise MissingCapability(
-                f"evaluator.{option} is {getattr(recipe, option)}, but networks of this space have no {place}; {mend}"
+                f"evaluator.{option} is {value}, but networks of this space have no {place.name}; {place.mend}"
             )
 
 
