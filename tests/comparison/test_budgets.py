@@ -3,6 +3,7 @@
 import pytest
 
 from netwright.comparison import budgets
+from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 
 
@@ -15,16 +16,18 @@ SEARCH = [trial(1, 1), trial(2, 1), trial(3, 3, 1), trial(4, 9, 3), trial(5, 9)]
 
 
 def test_the_largest_is_judged():
-    assert budgets.largest(SEARCH) == 9
+    assert objectives.judged_budget(SEARCH) == 9
     assert [each.scores is not None for each in budgets.judged(SEARCH, 9)] == [False, False, False, True, True]
 
 
 def test_without_budgets_everything_is():
     plain = [trial(1, None), trial(2, None)]
-    assert budgets.largest(plain) is None and budgets.largest([]) is None
     assert budgets.judged(plain, None) == plain
     assert budgets.sentence([plain]) == budgets.sentence([]) == budgets.sentence([[trial(1, 4)]]) == ""
-    assert budgets.largest([trial(1, 5), trial(2, None)]) is None, "the evaluator's own is what the others have too"
+
+
+def test_trials_without_a_budget_beside_others_are_said():
+    assert "budgets 5 or none: the 1 of 2 with 5 are judged" in budgets.sentence([[trial(1, 5), trial(2, None)]])
 
 
 def test_a_promotion_costs_what_it_adds():

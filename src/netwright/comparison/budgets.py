@@ -1,17 +1,12 @@
-"""Trials of several budgets: what was measured at one budget says little of another, so the largest alone is judged."""
+"""Trials of several budgets in a contest: one alone is judged (`objectives.judged_budget`), the others cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from netwright.core import objectives
 from netwright.core.records import Trial
-
-
-def largest(trials: Sequence[Trial]) -> int | None:
-    """The largest budget of any trial; None: the evaluator's own, where some trials have no other."""
-    found = {trial.proposal.budget for trial in trials}
-    return None if None in found else max((budget for budget in found if budget is not None), default=None)
 
 
 def judged(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
@@ -28,11 +23,13 @@ def spent(trials: Sequence[Trial]) -> int:
 def sentence(searches: Sequence[Sequence[Trial]]) -> str:
     """What a reader of these searches must know of their budgets; "" where there is one budget."""
     trials = [trial for search in searches for trial in search]
-    found = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
-    listed = ", ".join(map(str, found))
-    top = largest(trials)
+    found = {trial.proposal.budget for trial in trials}
+    listed = ", ".join(map(str, sorted(budget for budget in found if budget is not None)))
+    top = objectives.judged_budget(trials)
     if top is None or len(found) < 2:
         return ""
+    if None in found:
+        listed += " or none"
     count = sum(trial.proposal.budget == top for trial in trials)
     worth = sum(map(spent, searches)) / top / len(searches)
     return (

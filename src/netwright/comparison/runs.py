@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright import run_folder, trainings
-from netwright.comparison import budgets
 from netwright.core import files, genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import HasFingerprint, Store
@@ -126,8 +125,8 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> Trained
 
 
 def best_of(trials: Sequence[Trial]) -> list[Candidate]:
-    """What is trained in full of a search: its best trial at its largest budget, if any succeeded."""
-    best = objectives.best(budgets.judged(trials, budgets.largest(trials)))
+    """What is trained in full of a search: its best trial, if any succeeded."""
+    best = objectives.best(trials)
     return [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
 
 

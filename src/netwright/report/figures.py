@@ -6,7 +6,6 @@ beyond seven runs, one line style each. A minimized objective is shown as measur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from netwright.core import objectives
 from netwright.core.records import Trial
 from netwright.report import budgets as by_budget
 from netwright.report import curves
@@ -140,18 +140,19 @@ def budgets(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
         points = [(place[t.proposal.budget], sign * t.scores[0]) for t in given if t.proposal.budget and t.scores]
         return [x for x, _ in points], [y for _, y in points]
 
-    followed = [line for line in by_budget.lines(trials) if any(trial.scores for trial in line)]
-    promoted = {trial.id for line in followed for trial in line}
+    ends = [(line, objectives.best(line)) for line in by_budget.lines(trials)]
+    followed = [(line, end) for line, end in ends if end and end.proposal.budget]
+    promoted = {trial.id for line, _ in followed for trial in line}
     alone = [trial for trial in trials if trial.id not in promoted]
     axes.plot(*path([alone[n] for n in _every(len(alone))]), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
     for number in _every(len(followed)):
-        axes.plot(*path(followed[number]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
+        axes.plot(*path(followed[number][0]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
     if followed:
-        best = max(followed, key=lambda line: line[-1].scores[0] if line[-1].scores else -math.inf)
-        x, y = path(best)
+        line, end = max(followed, key=lambda found: objectives.rank(found[1]))
+        x, y = path(line)
         axes.plot(x, y, "-o", color=PALETTE[1], markersize=5, linewidth=2)
         axes.margins(x=0.12, y=0.1)
-        _note(axes, f"trial {best[-1].id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
+        _note(axes, f"trial {end.id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
     axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
     axes.set_xlim(-0.3, len(ladder) - 0.4)
     axes.set_xlabel("budget", size=TEXT_SIZE)

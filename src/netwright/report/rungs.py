@@ -28,7 +28,7 @@ def section(whose: str, found: Budgets, drawn: Html, objective: str) -> Html:
     rows = []
     for name, rungs in named:
         cells = {rung.budget: _rung(rung) for rung in rungs}
-        best = max((rung.best for rung in rungs if rung.best is not None), default=None)
+        best = next((rung.best for rung in reversed(rungs) if rung.best is not None), None)  # of the judged budget
         shown = MISSING if best is None else figures.short(-best if figures.is_minimized(objective) else best)
         rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
     if len(numbered) > MOST_BRACKETS:
