@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from netwright.core import objectives
+from netwright.core.protocols import Evaluator
 from netwright.core.records import Trial
 
 
@@ -18,6 +19,35 @@ def spent(trials: Sequence[Trial]) -> int:
     """Sum of the budgets of a search's trials; one that continues another costs what it goes beyond that one."""
     own = {trial.id: trial.proposal.budget or 0 for trial in trials}
     return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
+
+
+def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, str]:
+    """What is to be said before a contest whose strategies are judged at different budgets.
+
+    Args:
+        largest: The largest budget of each strategy, by label; None: it names none, so that the evaluator's own holds.
+        evaluator: Its own budget is its `steps` or `epochs`; of one that has neither option, it is not known.
+
+    Returns:
+        A sentence by label of a strategy that names budgets; those that name none do not differ among themselves.
+    """
+    unit = "steps" if getattr(evaluator, "steps", None) else "epochs"
+    own, is_known = getattr(evaluator, unit, None), hasattr(evaluator, unit)
+    usual = f"{own:,} {unit}" if own else "the evaluator's own steps"
+    said = {}
+    for label, budget in largest.items():
+        if budget is None:
+            continue
+        plain = [other for other, judged in largest.items() if judged is None and is_known and own != budget]
+        named = [(other, judged) for other, judged in largest.items() if judged is not None and judged != budget]
+        differing = [*(f"{other} with {usual}" for other in plain), *(f"{o} with budget {b:,}" for o, b in named)]
+        if differing:
+            mend = f", as by --evaluator.{unit} {budget}" if plain else ""
+            said[label] = (
+                f"it is judged by its trials with budget {budget:,}, {', '.join(differing)}: such scores do not "
+                f"compare; make them equal{mend}"
+            )
+    return said
 
 
 def sentence(searches: Sequence[Sequence[Trial]]) -> str:

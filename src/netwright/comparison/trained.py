@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from netwright import beforehand, trainings
-from netwright.comparison import caveats, compare, plan, pool, runs, tabular
+from netwright.comparison import budgets, caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
 from netwright.comparison.runs import Found, Trained
 from netwright.core import refs, run_file, seeds
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
-from netwright.core.protocols import Prepares
+from netwright.core.protocols import Evaluator, NamesBudgets, Prepares, Strategy
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
@@ -145,14 +145,16 @@ def prepare(contest: Contest) -> Contest:
     for label in labels:
         if labels.count(label) > 1:
             raise BadReference(f"strategy {label} is given twice; give it once")
-    warnings, remarks = {}, {}
+    warnings: dict[tuple[str, str], tuple[str, ...]] = {}
+    remarks = {}
     for name, run in contest.recipes.items():
         with _naming(name, len(contest.recipes) > 1):
+            made: dict[str, Strategy] = {}
             for label, reference in zip(labels, contest.strategies, strict=True):
                 parts = run_file.build(replace(run, strategy=reference))
-                starts = compare.random_starts(reference, parts.strategy)
-                warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
+                made[label] = parts.strategy
                 beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
+            warnings |= _warnings(contest, name, made, parts.evaluator)
             with suppress(MissingCapability):  # a space without counts
                 parts.space.count(parts.space.sample(seeds.rng_for(0, seeds.ASK)), parts.task.io)
             if contest.is_full:
@@ -161,6 +163,24 @@ def prepare(contest: Contest) -> Contest:
         remarks[name] = () if is_one else (f"of its objectives {', '.join(run.objectives)} the first alone judges",)
     sources = {label: tabular.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
     return replace(contest, warnings=warnings, remarks=remarks, sources=sources)
+
+
+def _warnings(
+    contest: Contest, recipe: str, strategies: Mapping[str, Strategy], evaluator: Evaluator
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What is to be said of the strategies of a recipe before they search; `strategies` by label."""
+    limit = contest.recipes[recipe].limits.trials or 0
+    largest = {
+        label: each.largest_budget if isinstance(each, NamesBudgets) else None for label, each in strategies.items()
+    }
+    apart = budgets.apart(largest, evaluator)
+    found = {}
+    for reference in contest.strategies:
+        label = plan.label(reference)
+        starts = compare.random_starts(reference, strategies[label])
+        more = (beforehand.promotions(evaluator, strategies[label]), apart.get(label, ""))
+        found[label, recipe] = (*caveats.long_starts(starts, limit), *(text for text in more if text))
+    return found
 
 
 def carry_out(
