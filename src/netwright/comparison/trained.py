@@ -1,7 +1,8 @@
 """A comparison on real tasks: every cell is a run in a folder of its own, which the other commands read like any run.
 
-A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. The runs
-are all there is on disk: the same command goes on in each of them, and a larger budget or more seeds only add to them.
+A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. What was
+played is known from the runs' tables: the same command goes on in each of them, and more trials or more seeds only add to
+them. Whether it may go on, `recipe.toml` and `data.txt` beside the runs decide as well (`runs.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from netwright.trainings import Final
 
 PLAYER = "netwright.cell_player"
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
-REPLACED = "aging"  # by what the recipes have
+REPLACED = "aging"  # by the strategies that the recipes name, if any
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Contest:
 
     Args:
         strategies: At least one, each once.
-        recipes: Run files by name; `strategy` and `seed` of them are not used.
+        recipes: Run files by name; `strategy` and `seed` of them are not used here (but see `standard`).
         seeds: At least one, each once.
         is_full: Train the best network of each search in full and test it.
         warnings: Sentences by label of strategy and recipe: what the contest makes of it.
