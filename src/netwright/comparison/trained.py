@@ -1,8 +1,8 @@
 """A comparison on real tasks: every cell is a run in a folder of its own, which the other commands read like any run.
 
 A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. What was
-played is known from the runs' tables: the same command goes on in each of them, and more trials or more seeds only add to
-them. Whether it may go on, `recipe.toml` and `data.txt` beside the runs decide as well (`runs.py`).
+played is known from the runs' tables: the same command goes on in each of them, and more trials or more seeds only
+add to them. Whether it may go on, `recipe.toml` and `data.txt` beside the runs decide as well (`runs.py`).
 """
 
 from __future__ import annotations
