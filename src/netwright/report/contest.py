@@ -25,6 +25,7 @@ FIGURES = {
     "size": (contest_figures.size, "Model size against the objective"),
     "fan-in": (contest_figures.fan_in, "Fan-in of the population"),
 }
+PAIR_COLUMNS = ("recipe", "measure", "strategy", "other", "seeds", "difference", "low", "high", "p")
 EXPLAINED = (
     "Means over seeds with standard errors. Best: the objective of the best network of a search, chosen by that very "
     "measurement, so that it is too high by about as much as measurements of one network differ. Population: mean "
@@ -50,9 +51,10 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = as_json(standings, folder)
+    rows = [flat(row) for row in found["rows"]]
     files.write(folder / "bench.json", (json.dumps(found, indent=1) + "\n").encode())
-    files.write(folder / "bench.csv", as_csv([flat(row) for row in found["rows"]]).encode())
-    files.write(folder / "pairs.csv", as_csv(found["pairs"]).encode())
+    files.write(folder / "bench.csv", as_csv(rows, list(rows[0]) if rows else []).encode())
+    files.write(folder / "pairs.csv", as_csv(found["pairs"], PAIR_COLUMNS).encode())
     parts = [_section(folder, place, standing, standings) for place, standing in enumerate(standings.recipes)]
     columns = ("strategy", "recipe", "seed", "why")
     failed = [(strategy, recipe, str(seed), why) for strategy, recipe, seed, why in standings.failed]
