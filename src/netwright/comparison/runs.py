@@ -45,7 +45,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Trained:
+class FullTraining:
     """A full training that was done: what it measured, if any of its repeats succeeded, and why others did not."""
 
     final: Final | None
@@ -99,7 +99,7 @@ def read(place: Path, run: RunFile) -> Found:
         store.close()
 
 
-def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> Trained | None:
+def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:
     """The full training of the best of `trials`, the search of a folder; None where there is none to the end."""
     chosen = best_of(trials)
     if not chosen:
@@ -118,10 +118,10 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> Trained
         store.close()
     failed = [trial.result for trial in finished if trial.result and trial.result.failure]
     if not failed:
-        return Trained(final)
+        return FullTraining(final)
     reason = failed[0].message.strip().rpartition("\n")[2] or failed[0].failure
     which = "the full training failed" if total == 1 else f"{len(failed):,} of {total:,} full trainings failed"
-    return Trained(final, f"{which}: {reason}; remove {folder} to train again")
+    return FullTraining(final, f"{which}: {reason}; remove {folder} to train again")
 
 
 def best_of(trials: Sequence[Trial]) -> list[Candidate]:

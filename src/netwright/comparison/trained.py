@@ -17,7 +17,7 @@ from netwright import beforehand, trainings
 from netwright.comparison import budgets, caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
-from netwright.comparison.runs import Found, Trained
+from netwright.comparison.runs import Found, FullTraining
 from netwright.core import refs, run_file, seeds
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
 from netwright.core.protocols import Evaluator, NamesBudgets, Prepares, Strategy
@@ -249,7 +249,7 @@ def _read(contest: Contest, out: Path, cell: Cell) -> Found:
     return runs.read(contest.folder_of(out, cell), contest.run_of(cell))
 
 
-def _read_training(contest: Contest, out: Path, cell: Cell, found: Found) -> Trained | None:
+def _read_training(contest: Contest, out: Path, cell: Cell, found: Found) -> FullTraining | None:
     return runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
 
 
