@@ -19,7 +19,6 @@ from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
 from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, rungs, trained
-from netwright.report.budgets import Budgets
 from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import Html
@@ -98,15 +97,12 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
     best = objectives.best(winner.trials)
-    found = budgets.summarize(winner.trials)
     line = curves.lineage(winner.trials, best.id) if best else []
     owner, seen = _examined(runs, winner)
-    drawn = _figures(folder, runs, winner, line, seen, found is not None)
+    drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
-    html = markup.page(
-        title,
-        _parts(runs, winner, line, drawn, trained.section(owner, seen, drawn["confusion"]) if seen else "", found),
-    )
+    mistaken = trained.section(owner, seen, drawn["confusion"]) if seen else ""
+    html = markup.page(title, _parts(runs, winner, line, drawn, mistaken))
     path = folder / "report.html"
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
@@ -127,7 +123,6 @@ def _figures(
     winner: ReportedRun,
     line: Sequence[Trial],
     seen: Examined | None,
-    has_rungs: bool,
 ) -> dict[str, Html]:
     """Write the figures; returns each as part of the page, but for the worst images, which the page shows itself."""
     data = [run.data for run in runs]
@@ -136,8 +131,8 @@ def _figures(
         "best": figures.best(data),
         "parameters": figures.parameters(data),
     }
-    if has_rungs:
-        made["budgets"] = figures.budgets(winner.trials, winner.run.objectives[0])
+    if budgets.summarize(winner.trials):
+        made["budgets"] = rungs.figure(winner.trials, winner.run.objectives[0])
     if line:
         if len(line) > 1:
             made["lineage"] = figures.lineage(line, winner.run.objectives[0])
@@ -168,7 +163,6 @@ def _parts(
     line: Sequence[Trial],
     drawn: dict[str, Html],
     mistaken: str,
-    found: Budgets | None,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -178,7 +172,7 @@ def _parts(
         _finals(runs),
         mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
-        rungs.section(whose, found, drawn["budgets"], winner.run.objectives[0]) if found else "",
+        _budgets(winner, drawn, whose),
         _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
@@ -257,6 +251,11 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
         if seen := trained.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
+
+
+def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
+    found = budgets.summarize(run.trials)
+    return rungs.section(whose, found, drawn["budgets"], run.run.objectives[0]) if found else ""
 
 
 def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
