@@ -268,18 +268,23 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
     if not line:
         return ""
     first = line[0].proposal.parents
-    rows = [(str(line[0].id), _scored(line[0], run), f"derived from {first[0]}" if first else "start population")]
+    named = _budget_column(line)
+
+    def row(trial: Trial, changed: str) -> tuple[str, ...]:
+        return (str(trial.id), *(_budget(trial) for _ in named), _scored(trial, run), changed)
+
+    rows = [row(line[0], f"derived from {first[0]}" if first else "start population")]
     if len(line) > MOST_STEPS:
-        rows.append(("…", "", f"{len(line) - MOST_STEPS:,} generations left out"))
+        rows.append(("…", *("" for _ in named), "", f"{len(line) - MOST_STEPS:,} generations left out"))
     for parent, child in pairwise(line[-MOST_STEPS:]):
         found = changes(run.space.genes, parent.proposal.genotype, child.proposal.genotype)
         more = [f"and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
         text = "; ".join((*found[:MOST_CHANGES], *more)) or "nothing (the same genotype again)"
         if child.proposal.continues == parent.id and child.proposal.budget is not None:
             text = f"goes on to the budget {child.proposal.budget:,}"
-        rows.append((str(child.id), _scored(child, run), text))
+        rows.append(row(child, text))
     objective = figures.objective_name(run.run.objectives[0])
-    listed = markup.table(("trial", objective, "changed"), rows, (objective,))
+    listed = markup.table(("trial", *named, objective, "changed"), rows, (*named, objective))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
 
@@ -290,10 +295,12 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
     objectives = run.run.objectives
     measured = [figures.objective_name(name) for name in objectives]
     extra = () if "params" in measured else ("params",)
-    columns = ("trial", *measured, *extra, "key", "parents")
+    named = _budget_column(found)
+    columns = ("trial", *named, *measured, *extra, "key", "parents")
     rows = [
         (
             str(trial.id),
+            *(_budget(trial) for _ in named),
             *(_objective(trial, name) for name in objectives),
             *(_metric(trial, name) for name in extra),
             markup.code(trial.key),
@@ -302,6 +309,15 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
         for trial in found
     ]
     return markup.section(f"Ten best networks{whose}", markup.table(columns, rows, columns[1:-2]))
+
+
+def _budget_column(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """The head of a column of budgets, where any trial has one."""
+    return ("budget",) if any(trial.proposal.budget is not None for trial in trials) else ()
+
+
+def _budget(trial: Trial) -> str:
+    return MISSING if trial.proposal.budget is None else f"{trial.proposal.budget:,}"
 
 
 def _failures(runs: Sequence[ReportedRun]) -> str:
