@@ -112,6 +112,7 @@ def test_search_status_report_show_on_one_folder(capsys, tmp_path):
         "running": 0,
     }
     assert status["best"] == found["best"]
+    assert found.keys() ^ status.keys() == {"folder", "finals", "pending", "running"}
     assert (folder / "report" / "report.html").exists()
     code, out, _ = run(capsys, "report", folder, "--out", tmp_path / "page")
     assert code == 0
@@ -136,6 +137,15 @@ def test_a_larger_budget_goes_on_and_the_folder_alone_is_enough(capsys, tmp_path
     assert as_json(capsys, "search", "--out", moved, "--trials", "9")["trials"] == 9
     whole = as_json(capsys, "search", *TOY, "--trials", "9", "--out", tmp_path / "whole")
     assert whole["best"] == as_json(capsys, "status", moved)["best"]
+
+
+def test_search_and_status_say_the_same_of_budgets(capsys, tmp_path):
+    words = ["--trials", "12", "--strategy", "asha(max_budget=4,eta=2)"]
+    found = as_json(capsys, "search", *TOY[:-2], *words, "--out", tmp_path / "run")
+    assert found["best"]["budget"] == 4
+    status = as_json(capsys, "status", tmp_path / "run")
+    for part in ("done", "failed", "best", "model", "budgets", "rank_agreement", "brackets"):
+        assert status[part] == found[part], part
 
 
 def test_several_runs_are_overlaid(capsys, tmp_path):

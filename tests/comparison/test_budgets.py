@@ -1,8 +1,11 @@
 """Trials of several budgets, against sums done here."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from netwright.comparison import budgets
+from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 
 
@@ -15,16 +18,41 @@ SEARCH = [trial(1, 1), trial(2, 1), trial(3, 3, 1), trial(4, 9, 3), trial(5, 9)]
 
 
 def test_the_largest_is_judged():
-    assert budgets.largest(SEARCH) == 9
+    assert objectives.judged_budget(SEARCH) == 9
     assert [each.scores is not None for each in budgets.judged(SEARCH, 9)] == [False, False, False, True, True]
 
 
 def test_without_budgets_everything_is():
     plain = [trial(1, None), trial(2, None)]
-    assert budgets.largest(plain) is None and budgets.largest([]) is None
     assert budgets.judged(plain, None) == plain
     assert budgets.sentence([plain]) == budgets.sentence([]) == budgets.sentence([[trial(1, 4)]]) == ""
-    assert budgets.largest([trial(1, 5), trial(2, None)]) is None, "the evaluator's own is what the others have too"
+
+
+def test_trials_without_a_budget_beside_others_are_said():
+    assert "budgets 5 or none: the 1 of 2 with 5 are judged" in budgets.sentence([[trial(1, 5), trial(2, None)]])
+
+
+def test_strategies_that_are_judged_at_different_budgets_are_said():
+    own = SimpleNamespace(epochs=12, steps=None)
+    said = budgets.apart({"random": None, "aging": None, "bohb": 9}, own)
+    assert said == {
+        "bohb": "it is judged by its trials with budget 9, random with 12 epochs, aging with 12 epochs: such scores do "
+        "not compare; make them equal, as by --evaluator.epochs 9"
+    }
+    assert budgets.apart({"random": None, "bohb": 12}, own) == budgets.apart({"random": None}, own) == {}
+    assert budgets.apart({"random": None, "bohb": 40}, SimpleNamespace(epochs=None, steps=40)) == {}
+    assert (
+        "random with the evaluator's own steps"
+        in budgets.apart({"random": None, "bohb": 1}, SimpleNamespace(epochs=None, steps=None))["bohb"]
+    )
+
+
+def test_budgets_of_several_strategies_differ_whatever_the_evaluator():
+    unknown = SimpleNamespace()
+    said = budgets.apart({"asha": 27, "bohb": 9, "random": None}, unknown)
+    assert "budget 27, bohb with budget 9: such scores do not compare; make them equal" in said["asha"]
+    assert "asha with budget 27: such" in said["bohb"]
+    assert budgets.apart({"asha": 9, "bohb": 9, "random": None}, unknown) == {}
 
 
 def test_a_promotion_costs_what_it_adds():

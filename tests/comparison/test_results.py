@@ -139,6 +139,11 @@ def test_the_time_per_trial_is_that_up_to_the_horizon():
     assert [row.microseconds for row in rows] == [10, 55]
 
 
+def test_one_strategy_has_a_header_of_pairs_alone():
+    found = summarized(comparison(strategies=("random",), horizons=(2,)), outcome({"random": [made([70, 71])] * 2}))
+    assert output.pairs_csv(found) == ",".join(output.PAIR_COLUMNS) + "\n"
+
+
 def test_every_horizon_is_reported_beside_a_limit_of_seconds():
     courses = [made([70, 71, 72, 80], costs=[10] * 4), made([70, 79], costs=[30, 30], ending="table_seconds")]
     whole = comparison(strategies=("random", "aging"), horizons=(1, 4), table_seconds=60.0)

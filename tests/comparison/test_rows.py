@@ -14,6 +14,6 @@ def test_rows_in_rows_become_columns_and_lists_texts():
     assert flat(row) == {"strategy": "aging", "trials_to_1%": 20.0, "seeds_to_1%": 3, "warnings": "one; two"}
 
 
-def test_no_rows_are_no_text():
-    assert as_csv([]) == ""
-    assert as_csv([{"a": 1, "b": "x,y"}, {"a": None, "b": ""}]) == 'a,b\n1,"x,y"\n,\n'
+def test_no_rows_are_a_header_alone():
+    assert as_csv([], ("a", "b")) == "a,b\n"
+    assert as_csv([{"a": 1, "b": "x,y"}, {"a": None, "b": ""}], ("a", "b")) == 'a,b\n1,"x,y"\n,\n'

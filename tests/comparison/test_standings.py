@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from netwright.comparison import runs, standings
+from netwright.core.records import Result
 from tests.comparison import contests, small
 
 AGING = "aging(population=4,sample=2)"
@@ -144,6 +145,22 @@ def test_of_several_budgets_the_largest_is_judged(tmp_path):
     for rows in trials:
         [chosen] = runs.best_of(rows)
         assert next(each for each in rows if each.id == chosen.trial_id).proposal.budget == 4
+
+
+def test_a_seed_whose_trials_of_the_judged_budget_failed_has_not_failed(tmp_path):
+    contest = contests.prepared(contests.write(tmp_path / "toy.toml", trials=30), "asha(max_budget=4,eta=2)", "2")
+    outcome = contests.carried_out(contest, tmp_path / "out")
+    one, other = contest.cells
+    failed = [
+        replace(each, result=Result(failure="error"), scores=None) if each.proposal.budget == 4 else each
+        for each in outcome.trials[one]
+    ]
+    [row] = of(contest, replace(outcome, trials={one: failed, other: outcome.trials[other]})).rows
+    assert "no trial of the judged budget, 4, succeeded with 1 of 2 seeds" in row.warnings
+    assert not any(text.startswith("no trial succeeded") for text in row.warnings)
+    assert row.best.seeds == 1, "what was measured at another budget does not compare"
+    [chosen] = runs.best_of(failed)
+    assert next(each for each in failed if each.id == chosen.trial_id).proposal.budget == 2
 
 
 def test_another_recipe_changes_no_interval(compared, tmp_path):

@@ -299,6 +299,22 @@ def test_a_random_start_that_is_all_there_is_is_said(recipe):
     assert "its random start is all there is" in contest.warnings["aging(population=12,sample=2)", "toy"][0]
 
 
+def test_budgets_that_do_not_compare_and_promotions_that_begin_anew_are_said(tmp_path):
+    path = tmp_path / "digits.toml"
+    path.write_text(
+        'space = {ref = "flat", channels = 2}\ntask = {ref = "digits"}\n'
+        'evaluator = {ref = "training", epochs = 2}\nlimits = {trials = 4}\n'
+    )
+    asked = "asha(eta=2,max_budget=4)"
+    contest = contests.prepared(path, f"random,{asked}")
+    assert contest.warnings["random", "digits"] == ()
+    anew, differing = contest.warnings[asked, "digits"]
+    assert anew == "promotions begin anew: give --evaluator.horizon 4 for them to go on"
+    assert differing.startswith("it is judged by its trials with budget 4, random with 2 epochs: such scores do not")
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 4, horizon = 4"))
+    assert not any(contests.prepared(path, f"random,{asked}").warnings.values())
+
+
 def test_searches_have_one_worker_unless_told(tmp_path):
     path = contests.write(tmp_path / "toy.toml")
     path.write_text(path.read_text().replace('{ref = "inline"}', '{ref = "processes", workers = 450}'))

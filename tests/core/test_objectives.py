@@ -1,7 +1,7 @@
 import pytest
 
 from netwright.core.errors import BadRunFile
-from netwright.core.objectives import at_budget, best, score, with_scores
+from netwright.core.objectives import at_budget, best, judged_budget, score, with_scores
 from netwright.core.records import Proposal, Result, Trial
 
 RESULT = Result({"valid_accuracy": 0.9, "params": 12})
@@ -48,4 +48,7 @@ def test_the_best_is_the_best_of_the_largest_budget_that_has_a_score():
     assert best(rows[:2]) is rows[0]
     assert best([_row(1, 0.5), _row(2, 0.7), _row(3, 0.7)]).id == 2, "without budgets the earliest of equals"
     assert best([_row(1, None)]) is None
+    assert judged_budget(rows) == 4 and judged_budget([_row(1, 0.5), _row(2, None, 4)]) is None
+    mixed = [_row(1, 0.9), _row(2, 0.5, 1)]
+    assert judged_budget(mixed) == 1 and best(mixed) is mixed[1], "a trial without a budget counts for less"
     assert [at_budget(row) for row in (rows[2], _row(1, 0.5))] == [" at budget 4", ""]

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
-from netwright.report import budgets, curves, figures
+from netwright.report import budgets, curves, markup, rungs
 
 NUMBERS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=40)
 
@@ -87,7 +88,7 @@ def test_very_many_networks_are_thinned():
     trials += [trial(count + n, n / 9999, 2, n) for n in range(1, count + 1)]
     [found] = budgets.summarize(trials).agreements
     assert (found.networks, found.spearman, found.kendall) == (count, pytest.approx(1), pytest.approx(1))
-    assert len(figures.budgets(trials).axes[0].lines) < 1000
+    assert len(rungs.figure(trials).axes[0].lines) < 1000
 
 
 def test_json_and_sentences():
@@ -103,7 +104,7 @@ def test_json_and_sentences():
 
 
 def test_the_figure_has_a_line_for_each_promoted_network():
-    axes = figures.budgets(SEARCH).axes[0]
+    axes = rungs.figure(SEARCH).axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "4"]
     dots, *lines, best = axes.lines
     np.testing.assert_allclose(dots.get_ydata(), [0.7])
@@ -114,7 +115,29 @@ def test_the_figure_has_a_line_for_each_promoted_network():
 
 def test_a_minimized_objective_is_shown_as_measured():
     trials = [trial(1, -3.0, 1), trial(2, -1.0, 2, 1)]
-    assert list(figures.budgets(trials, "-valid_loss").axes[0].lines[-1].get_ydata()) == [3.0, 1.0]
+    assert list(rungs.figure(trials, "-valid_loss").axes[0].lines[-1].get_ydata()) == [3.0, 1.0]
+
+
+# the best of the small budget fails at the next one, and the other does worse there
+SMALL_IS_HIGHER = [trial(1, 0.9, 1), trial(2, 0.8, 1), trial(3, 0.85, 1), trial(4, None, 4, 1), trial(5, 0.5, 4, 2)]
+
+
+def test_the_best_is_that_of_the_judged_budget_though_a_smaller_one_scored_higher():
+    assert objectives.best(SMALL_IS_HIGHER).id == 5
+    axes = rungs.figure(SMALL_IS_HIGHER).axes[0]
+    assert axes.texts[0].get_text() == "trial 5: 0.5000"
+    np.testing.assert_allclose(axes.lines[-1].get_ydata(), [0.8, 0.5])
+    found = budgets.summarize(SMALL_IS_HIGHER)
+    shown = rungs.section("", found, markup.Html(""), "valid_accuracy")
+    assert "0.5000" in shown and "0.9000" not in shown
+
+
+def test_where_all_promotions_failed_the_budget_below_is_judged():
+    trials = [trial(1, 0.9, 1), trial(2, 0.8, 1), trial(3, None, 4, 1), trial(4, None, 4, 2)]
+    assert objectives.best(trials).id == 1
+    assert rungs.figure(trials).axes[0].texts[0].get_text() == "trial 1: 0.9000"
+    assert "0.9000" in rungs.section("", budgets.summarize(trials), markup.Html(""), "valid_accuracy")
+    assert curves.is_judged(trials).all()
 
 
 def test_a_promotion_is_no_descendant():

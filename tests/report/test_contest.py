@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from netwright.comparison import standings
+from netwright.report import comparison, contest_figures
 from netwright.report import contest as report
-from netwright.report import contest_figures
 from tests.comparison import contests
 
 
@@ -47,10 +47,17 @@ def test_the_same_numbers_in_every_file(written):
     assert {row["measure"] for row in pairs} == {"best", "population", "test"}
 
 
+def test_one_strategy_has_a_header_of_pairs_alone(written, tmp_path):
+    contest = contests.prepared(contests.write(tmp_path / "toy.toml", trials=3), "random", "1")
+    found = standings.summarize(contest, contests.carried_out(contest, tmp_path / "out"), np.random.default_rng(0))
+    report.write(tmp_path / "out", found)
+    assert (tmp_path / "out" / "pairs.csv").read_text() == (written[0] / "pairs.csv").read_text().splitlines(True)[0]
+
+
 def test_one_seed_has_no_interval(tmp_path):
     contest = contests.prepared(contests.write(tmp_path / "toy.toml", trials=6), seeds="1")
     found = standings.summarize(contest, contests.carried_out(contest, tmp_path / "out"), np.random.default_rng(0))
-    shown = [report.difference(pair) for pair in found.recipes[0].pairs]
+    shown = [comparison.difference(pair) for pair in found.recipes[0].pairs]
     assert shown and all(each[1:] == ("–", "–", "1") for each in shown)
     assert "nan" not in report.write(tmp_path / "out", found).read_text().replace("nano", "")
 

@@ -296,5 +296,9 @@ def test_promotions_have_a_section_of_their_own(tmp_path):
     for words in ("Rank agreement", "bracket 0", "4, 3 promoted, 1 failed", "-0.50", "goes on to the budget 4"):
         assert words in text, words
     assert (tmp_path / "budgets.png").exists()
-    write(tmp_path, [reported(rows(3))])
+    told = " ".join(text.split())
+    assert "trial budget valid accuracy changed 3 1 0.3000 start population 5 2 0.5000 goes on" in told
+    assert "trial budget valid accuracy params key parents 8 4 0.9000 – 8 5 10 4 0.8000" in told
+    plain = " ".join(" ".join(read(write(tmp_path, [reported(rows(3))])).text).split())
+    assert "trial valid accuracy params key parents" in plain and "budget" not in plain.split("Run file")[0]
     assert not (tmp_path / "budgets.png").exists()

@@ -43,6 +43,7 @@ def compared(
     import numpy as np
 
     from netwright.comparison import caveats, folder, plan, standings, trained
+    from netwright.report import comparison
     from netwright.report import contest as report
 
     if "final" in asked.changes and not asked.is_full:
@@ -78,7 +79,7 @@ def compared(
                 if text not in said:  # at the beginning
                     say(text)
         for pair in standing.pairs:
-            mean, interval, p, seeds = report.difference(pair)
+            mean, interval, p, seeds = comparison.difference(pair)
             doubt = f"{interval}, p = {p}" if pair.difference.seeds > 1 else f"of common seeds: {seeds}"
             say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({doubt})")
         if doubt := caveats.few_seeds([pair.difference for pair in standing.pairs]):

@@ -78,20 +78,15 @@ def search(
 
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; of a search that was stopped, what has finished."""
-    from netwright.report import budgets, curves
+    from netwright.report import facts
 
-    trials, best = (run.trials, run.best) if found is None else (found.trials, found.best)
-    rungs, learned = budgets.summarize(trials), curves.rounds(trials)
+    trials = run.trials if found is None else found.trials
     return {
         "folder": str(run.folder),
         "trials": len(trials),
-        "done": sum(trial.status == "done" for trial in trials),
-        "failed": sum(trial.status == "failed" for trial in trials),
-        "best": {"trial": best.id, "score": best.scores[0], "key": best.key} if best and best.scores else None,
-        "model": learned[-1].facts() if learned else None,
+        **facts.of_trials(trials),
         "finals": [
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
             for f in (found.finals if found else ())
         ],
-        **(budgets.facts(rungs) if rungs else {}),
     }

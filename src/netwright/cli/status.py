@@ -10,7 +10,7 @@ import typer
 from netwright import run_folder
 from netwright.core import objectives
 from netwright.display import clock
-from netwright.report import budgets, curves
+from netwright.report import budgets, curves, facts
 
 
 def status(
@@ -22,28 +22,19 @@ def status(
     run = run_folder.stored_run(store, folder)
     finished = objectives.with_scores(store.finished(), run.objectives)
     unfinished = store.unfinished()
+    pending = sum(trial.status == "pending" for trial in unfinished)
+    running = sum(trial.status == "running" for trial in unfinished)
+    if as_json:
+        total = len(finished) + len(unfinished)
+        typer.echo(json.dumps({"trials": total, "pending": pending, "running": running, **facts.of_trials(finished)}))
+        store.close()
+        return
     best, rungs = objectives.best(finished), budgets.summarize(finished)
     learned = curves.rounds(finished)
-    counts = {
-        "trials": len(finished) + len(unfinished),
-        "done": sum(trial.status == "done" for trial in finished),
-        "failed": sum(trial.status == "failed" for trial in finished),
-        "pending": sum(trial.status == "pending" for trial in unfinished),
-        "running": sum(trial.status == "running" for trial in unfinished),
-    }
-    if as_json:
-        found = {"trial": best.id, "score": (best.scores or ())[0], "key": best.key} if best else None
-        if found and best and best.proposal.budget is not None:
-            found["budget"] = best.proposal.budget
-        model = learned[-1].facts() if learned else None
-        typer.echo(json.dumps({**counts, "best": found, "model": model, **(budgets.facts(rungs) if rungs else {})}))
-        return
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
-    typer.echo(
-        f"{counts['done'] + counts['failed']}{limit} trials finished, {counts['failed']} of them failed; "
-        f"{counts['running']} running, {counts['pending']} pending"
-    )
+    failed = sum(trial.status == "failed" for trial in finished)
+    typer.echo(f"{len(finished)}{limit} trials finished, {failed} of them failed; {running} running, {pending} pending")
     if best is not None:
         typer.echo(
             f"best: trial {best.id}, {run.objectives[0]} {(best.scores or ())[0]:.4f}{objectives.at_budget(best)}"

@@ -1,17 +1,13 @@
-"""Trials of several budgets: what was measured at one budget says little of another, so the largest alone is judged."""
+"""Trials of several budgets in a contest: one alone is judged (`objectives.judged_budget`), the others cost."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from netwright.core import objectives
+from netwright.core.protocols import Evaluator
 from netwright.core.records import Trial
-
-
-def largest(trials: Sequence[Trial]) -> int | None:
-    """The largest budget of any trial; None: the evaluator's own, where some trials have no other."""
-    found = {trial.proposal.budget for trial in trials}
-    return None if None in found else max((budget for budget in found if budget is not None), default=None)
 
 
 def judged(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
@@ -25,14 +21,45 @@ def spent(trials: Sequence[Trial]) -> int:
     return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
 
 
+def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, str]:
+    """What is to be said before a contest whose strategies are judged at different budgets.
+
+    Args:
+        largest: The largest budget of each strategy, by label; None: it names none, so that the evaluator's own holds.
+        evaluator: Its own budget is its `steps` or `epochs`; of one that has neither option, it is not known.
+
+    Returns:
+        A sentence by label of a strategy that names budgets; those that name none do not differ among themselves.
+    """
+    unit = "steps" if getattr(evaluator, "steps", None) else "epochs"
+    own, is_known = getattr(evaluator, unit, None), hasattr(evaluator, unit)
+    usual = f"{own:,} {unit}" if own else "the evaluator's own steps"
+    said = {}
+    for label, budget in largest.items():
+        if budget is None:
+            continue
+        plain = [other for other, judged in largest.items() if judged is None and is_known and own != budget]
+        named = [(other, judged) for other, judged in largest.items() if judged is not None and judged != budget]
+        differing = [*(f"{other} with {usual}" for other in plain), *(f"{o} with budget {b:,}" for o, b in named)]
+        if differing:
+            mend = f", as by --evaluator.{unit} {budget}" if plain else ""
+            said[label] = (
+                f"it is judged by its trials with budget {budget:,}, {', '.join(differing)}: such scores do not "
+                f"compare; make them equal{mend}"
+            )
+    return said
+
+
 def sentence(searches: Sequence[Sequence[Trial]]) -> str:
     """What a reader of these searches must know of their budgets; "" where there is one budget."""
     trials = [trial for search in searches for trial in search]
-    found = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
-    listed = ", ".join(map(str, found))
-    top = largest(trials)
+    found = {trial.proposal.budget for trial in trials}
+    listed = ", ".join(map(str, sorted(budget for budget in found if budget is not None)))
+    top = objectives.judged_budget(trials)
     if top is None or len(found) < 2:
         return ""
+    if None in found:
+        listed += " or none"
     count = sum(trial.proposal.budget == top for trial in trials)
     worth = sum(map(spent, searches)) / top / len(searches)
     return (

@@ -60,6 +60,13 @@ def without_success(nothing: int, searches: int) -> list[str]:
     return [f"no trial succeeded with {nothing:,} of {searches:,} seeds"] if nothing else []
 
 
+def unjudged(without: int, budget: int | None, searches: int) -> list[str]:
+    """That searches have scores, but none at the budget that is judged."""
+    if not without:
+        return []
+    return [f"no trial of the judged budget, {budget}, succeeded with {without:,} of {searches:,} seeds"]
+
+
 def outdated(others: int, searches: int) -> list[str]:
     """That searches were made by another program than the strategy has now."""
     if not others:

@@ -8,6 +8,11 @@ from typing import Any
 from netwright.comparison.results import Pair, Results, Row
 from netwright.comparison.rows import as_csv, flat, number
 
+PAIR_COLUMNS = (
+    *("table", "dataset", "trials", "table_seconds", "measure", "strategy", "other"),
+    *("seeds", "difference", "low", "high", "p"),
+)
+
 
 def as_json(results: Results, folder: Path) -> dict[str, Any]:
     """One object of plain values: `rows`, `pairs`, `failed`, `remarks` and `folder`."""
@@ -23,12 +28,13 @@ def as_json(results: Results, folder: Path) -> dict[str, Any]:
 
 def rows_csv(results: Results) -> str:
     """A line for each row, with a header."""
-    return as_csv([flat(_row(row)) for row in results.rows])
+    rows = [flat(_row(row)) for row in results.rows]
+    return as_csv(rows, list(rows[0]) if rows else [])
 
 
 def pairs_csv(results: Results) -> str:
     """A line for each pair, with a header; the header alone where there is one strategy."""
-    return as_csv([_pair(pair) for pair in results.pairs])
+    return as_csv([_pair(pair) for pair in results.pairs], PAIR_COLUMNS)
 
 
 def _row(row: Row) -> dict[str, Any]:

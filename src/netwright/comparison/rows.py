@@ -25,11 +25,10 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of the same columns, with a line of their names; "" of none."""
+def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Rows of these columns, with a line of their names, which stands alone where there are no rows."""
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()

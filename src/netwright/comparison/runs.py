@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright import run_folder, trainings
-from netwright.comparison import budgets
 from netwright.core import files, genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import HasFingerprint, Store
@@ -46,7 +45,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Trained:
+class FullTraining:
     """A full training that was done: what it measured, if any of its repeats succeeded, and why others did not."""
 
     final: Final | None
@@ -100,7 +99,7 @@ def read(place: Path, run: RunFile) -> Found:
         store.close()
 
 
-def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> Trained | None:
+def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:
     """The full training of the best of `trials`, the search of a folder; None where there is none to the end."""
     chosen = best_of(trials)
     if not chosen:
@@ -119,15 +118,15 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> Trained
         store.close()
     failed = [trial.result for trial in finished if trial.result and trial.result.failure]
     if not failed:
-        return Trained(final)
+        return FullTraining(final)
     reason = failed[0].message.strip().rpartition("\n")[2] or failed[0].failure
     which = "the full training failed" if total == 1 else f"{len(failed):,} of {total:,} full trainings failed"
-    return Trained(final, f"{which}: {reason}; remove {folder} to train again")
+    return FullTraining(final, f"{which}: {reason}; remove {folder} to train again")
 
 
 def best_of(trials: Sequence[Trial]) -> list[Candidate]:
-    """What is trained in full of a search: its best trial at its largest budget, if any succeeded."""
-    best = objectives.best(budgets.judged(trials, budgets.largest(trials)))
+    """What is trained in full of a search: its best trial, if any succeeded."""
+    best = objectives.best(trials)
     return [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
 
 

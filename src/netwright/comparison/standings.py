@@ -20,7 +20,7 @@ from netwright.comparison.courses import Cell
 from netwright.comparison.measures import Mean
 from netwright.comparison.populations import Path
 from netwright.comparison.trained import Contest, Outcome
-from netwright.core import refs, run_file, seeds
+from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
@@ -158,7 +158,7 @@ def _standing(
     for label in strategies:
         cells = [Cell(label, name, seed) for seed in contest.seeds]
         searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
-        budget = budgets.largest([trial for trials in searches[label].values() for trial in trials])
+        budget = _judged(searches[label])
         paths[label] = {
             cell.seed: populations.path(budgets.judged(trials, budget), sizes[label], space, graphs)
             for cell, trials in searches[label].items()
@@ -222,6 +222,10 @@ def _standing(
     )
 
 
+def _judged(searches: Mapping[Cell, Sequence[Trial]]) -> int | None:
+    return objectives.judged_budget([trial for trials in searches.values() for trial in trials])
+
+
 def _tests(contest: Contest, outcome: Outcome, label: str, name: str) -> dict[int, tuple[int, float]]:
     """Parameters and measure of the full trainings of a strategy, by seed."""
     cells = [Cell(label, name, seed) for seed in contest.seeds]
@@ -269,7 +273,9 @@ def _sentences(
     found += caveats.exhausted([len(searches[cell]) for cell in searches if cell in outcome.exhausted], count)
     if text := budgets.sentence(list(searches.values())):
         found.append(text)
-    found += caveats.without_success(sum(path.incumbent < 0 for path in listed), count)
+    nothing = sum(not any(trial.scores for trial in trials) for trials in searches.values())
+    found += caveats.without_success(nothing, count)
+    found += caveats.unjudged(sum(path.incumbent < 0 for path in listed) - nothing, _judged(searches), count)
     if failures := sum(path.failures for path in listed):
         found.append(f"{failures:,} of {sum(len(path.scores) for path in listed):,} trials failed")
     others = [set(outcome.sources.get(cell, ())) - {contest.sources.get(cell.strategy, "")} for cell in searches]

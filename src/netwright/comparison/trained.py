@@ -1,7 +1,8 @@
 """A comparison on real tasks: every cell is a run in a folder of its own, which the other commands read like any run.
 
-A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. The runs
-are all there is on disk: the same command goes on in each of them, and a larger budget or more seeds only add to them.
+A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. What was
+played is known from the runs' tables: the same command goes on in each of them, and more trials or more seeds only
+add to them. Whether it may go on, `recipe.toml` and `data.txt` beside the runs decide as well (`runs.py`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from netwright import beforehand, trainings
-from netwright.comparison import caveats, compare, plan, pool, runs, tabular
+from netwright.comparison import budgets, caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
-from netwright.comparison.runs import Found, Trained
+from netwright.comparison.runs import Found, FullTraining
 from netwright.core import refs, run_file
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
-from netwright.core.protocols import Prepares, of_any_seed
+from netwright.core.protocols import Evaluator, NamesBudgets, Prepares, Strategy, of_any_seed
 from netwright.core.records import Counts, Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, Parts, RunFile
@@ -28,7 +29,7 @@ from netwright.trainings import Final
 
 PLAYER = "netwright.cell_player"
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
-REPLACED = "aging"  # by what the recipes have
+REPLACED = "aging"  # by the strategies that the recipes name, if any
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Contest:
 
     Args:
         strategies: At least one, each once.
-        recipes: Run files by name; `strategy` and `seed` of them are not used.
+        recipes: Run files by name; `strategy` and `seed` of them are not used here (but see `standard`).
         seeds: At least one, each once.
         is_full: Train the best network of each search in full and test it.
         warnings: Sentences by label of strategy and recipe: what the contest makes of it.
@@ -146,14 +147,16 @@ def prepare(contest: Contest) -> Contest:
     for label in labels:
         if labels.count(label) > 1:
             raise BadReference(f"strategy {label} is given twice; give it once")
-    warnings, remarks = {}, {}
+    warnings: dict[tuple[str, str], tuple[str, ...]] = {}
+    remarks = {}
     for name, run in contest.recipes.items():
         with _naming(name, len(contest.recipes) > 1):
+            made: dict[str, Strategy] = {}
             for label, reference in zip(labels, contest.strategies, strict=True):
                 parts = run_file.build(replace(run, strategy=reference))
-                starts = compare.random_starts(reference, parts.strategy)
-                warnings[label, name] = tuple(caveats.long_starts(starts, run.limits.trials or 0))
+                made[label] = parts.strategy
                 beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
+            warnings |= _warnings(contest, name, made, parts.evaluator)
             with suppress(MissingCapability):  # a space without counts
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
@@ -166,6 +169,24 @@ def prepare(contest: Contest) -> Contest:
 
 def _count(parts: Parts, genotype: Genotype) -> Counts:
     return of_any_seed(parts.space, lambda space: space.count(genotype, parts.task.io))
+
+
+def _warnings(
+    contest: Contest, recipe: str, strategies: Mapping[str, Strategy], evaluator: Evaluator
+) -> dict[tuple[str, str], tuple[str, ...]]:
+    """What is to be said of the strategies of a recipe before they search; `strategies` by label."""
+    limit = contest.recipes[recipe].limits.trials or 0
+    largest = {
+        label: each.largest_budget if isinstance(each, NamesBudgets) else None for label, each in strategies.items()
+    }
+    apart = budgets.apart(largest, evaluator)
+    found = {}
+    for reference in contest.strategies:
+        label = plan.label(reference)
+        starts = compare.random_starts(reference, strategies[label])
+        more = (beforehand.promotions(evaluator, strategies[label]), apart.get(label, ""))
+        found[label, recipe] = (*caveats.long_starts(starts, limit), *(text for text in more if text))
+    return found
 
 
 def carry_out(
@@ -233,7 +254,7 @@ def _read(contest: Contest, out: Path, cell: Cell) -> Found:
     return runs.read(contest.folder_of(out, cell), contest.run_of(cell))
 
 
-def _read_training(contest: Contest, out: Path, cell: Cell, found: Found) -> Trained | None:
+def _read_training(contest: Contest, out: Path, cell: Cell, found: Found) -> FullTraining | None:
     return runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
 
 

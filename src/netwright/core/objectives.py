@@ -26,18 +26,24 @@ def with_scores(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Tria
     return [replace(t, scores=score(t.result, objectives) if t.result else None) for t in trials]
 
 
-def rank(trial: Trial) -> tuple[int, float]:
-    """What trials with scores are compared by, the best highest: the budget, and of equal budgets the first score.
+def judged_budget(trials: Sequence[Trial]) -> int | None:
+    """The budget whose scores alone are judged: the largest that has a score; None: no trial with a budget has one.
 
     Scores at different budgets do not compare: what rose to a larger budget and did worse there than where it came
-    from is still what is known best. A trial without a budget comes before all that have one.
+    from is still what is known best. A trial without a budget counts for less than any that has one.
     """
-    return trial.proposal.budget or 0, trial.scores[0] if trial.scores else -math.inf
+    budgets = (trial.proposal.budget for trial in trials if trial.scores)
+    return max((budget for budget in budgets if budget is not None), default=None)
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest first score at the largest budget that has one, the earliest of equals; None: none."""
-    return max((trial for trial in trials if trial.scores is not None), key=rank, default=None)
+    """The trial of the highest first score at the judged budget, the earliest of equals; None: none has a score."""
+    return max((trial for trial in trials if trial.scores), key=rank, default=None)
+
+
+def rank(trial: Trial) -> tuple[int, float]:
+    """What trials stand in order by, the best highest: the budget, and of equal budgets the first score."""
+    return trial.proposal.budget or 0, trial.scores[0] if trial.scores else -math.inf
 
 
 def at_budget(trial: Trial) -> str:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from netwright.comparison import caveats, output
+from netwright.comparison import caveats, output, standings
 from netwright.comparison.measures import WITHIN, Mean
 from netwright.comparison.problems import Problem
 from netwright.comparison.results import Curve, Pair, Results, Row
@@ -196,21 +196,23 @@ def _problem(problem: Problem, results: Results, drawn: Sequence[Html]) -> Html:
         seeds = sorted({row.seeds for row in rows})
         count = f"{seeds[0]:,}" if len(seeds) == 1 else f"{seeds[0]:,} to {seeds[-1]:,}"
         heading = f"{title(rows[0])}, {count} seeds"
-        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED, *_pairs(pairs)))
+        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED, *pairs_parts(pairs)))
     return markup.section(problem.name, *parts)
 
 
-def _pairs(pairs: Sequence[Pair]) -> list[str]:
+def pairs_parts(pairs: Sequence[Pair | standings.Pair]) -> list[str]:
+    """Table and explanation of pairs of one problem or recipe; none where there are no pairs."""
     if not pairs:
         return []
     columns = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
-    rows = [(pair.measure, pair.strategy, pair.other, *_difference(pair)) for pair in pairs]
+    rows = [(pair.measure, pair.strategy, pair.other, *difference(pair)) for pair in pairs]
     caveat = caveats.few_seeds([pair.difference for pair in pairs])
     shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []
     return [markup.table(columns, rows, columns[3:]), PAIRS_EXPLAINED, *shown]
 
 
-def _difference(pair: Pair) -> tuple[str, ...]:
+def difference(pair: Pair | standings.Pair) -> tuple[str, ...]:
+    """Mean, interval, p and seeds of a pair as text; one seed alone has no interval."""
     found = pair.difference
     if not found.seeds:
         return (MISSING, MISSING, MISSING, "0")

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from netwright.comparison import caveats
 from netwright.comparison.measures import Mean
 from netwright.comparison.rows import as_csv, flat, number
 from netwright.comparison.standings import Pair, Row, Standing, Standings
 from netwright.core import files
 from netwright.report import contest_figures, markup
-from netwright.report.comparison import BAND, MISSING, PAIRS_EXPLAINED, decimals, with_error
+from netwright.report.comparison import MISSING, pairs_parts, with_error
 from netwright.report.files import save
 from netwright.report.markup import Html
 
@@ -25,6 +24,7 @@ FIGURES = {
     "size": (contest_figures.size, "Model size against the objective"),
     "fan-in": (contest_figures.fan_in, "Fan-in of the population"),
 }
+PAIR_COLUMNS = ("recipe", "measure", "strategy", "other", "seeds", "difference", "low", "high", "p")
 EXPLAINED = (
     "Means over seeds with standard errors. Best: the objective of the best network of a search, chosen by that very "
     "measurement, so that it is too high by about as much as measurements of one network differ. Population: mean "
@@ -50,9 +50,10 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = as_json(standings, folder)
+    rows = [flat(row) for row in found["rows"]]
     files.write(folder / "bench.json", (json.dumps(found, indent=1) + "\n").encode())
-    files.write(folder / "bench.csv", as_csv([flat(row) for row in found["rows"]]).encode())
-    files.write(folder / "pairs.csv", as_csv(found["pairs"]).encode())
+    files.write(folder / "bench.csv", as_csv(rows, list(rows[0]) if rows else []).encode())
+    files.write(folder / "pairs.csv", as_csv(found["pairs"], PAIR_COLUMNS).encode())
     parts = [_section(folder, place, standing, standings) for place, standing in enumerate(standings.recipes)]
     columns = ("strategy", "recipe", "seed", "why")
     failed = [(strategy, recipe, str(seed), why) for strategy, recipe, seed, why in standings.failed]
@@ -106,18 +107,6 @@ def title(standing: Standing) -> str:
     return f"{standing.name}: {standing.run.limits.trials:,} trials, {seeds:,} seeds, {standing.run.task}"
 
 
-def difference(pair: Pair) -> tuple[str, ...]:
-    """Mean, interval, p and seeds of a pair as text; one seed alone has no interval."""
-    found = pair.difference
-    if not found.seeds:
-        return (MISSING, MISSING, MISSING, "0")
-    if math.isnan(found.low):
-        return (f"{found.mean:+.6g}", MISSING, MISSING, f"{found.seeds:,}")
-    places = decimals((found.high - found.low) / (2 * BAND))
-    interval = f"{found.low:+,.{places}f} to {found.high:+,.{places}f}"
-    return (f"{found.mean:+,.{places}f}", interval, f"{found.p:.2g}", f"{found.seeds:,}")
-
-
 def as_json(standings: Standings, folder: Path) -> dict[str, Any]:
     """One object of plain values: `rows`, `pairs`, `fan_ins`, `failed` and `folder`."""
     keys = ("strategy", "recipe", "seed", "message")
@@ -144,19 +133,10 @@ def _section(folder: Path, place: int, standing: Standing, standings: Standings)
     warnings = [f"{remark}." for remark in standing.remarks]
     warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
     top = "" if math.isnan(standing.best) else f"The best of all: {standing.best:.6g}."
-    parts = [listed, *warnings, top, EXPLAINED, *_pairs(standing.pairs)]
+    parts = [listed, *warnings, top, EXPLAINED, *pairs_parts(standing.pairs)]
     return markup.section(
         title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
     )
-
-
-def _pairs(pairs: Sequence[Pair]) -> list[str]:
-    if not pairs:
-        return []
-    heads = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
-    rows = [(pair.measure, pair.strategy, pair.other, *difference(pair)) for pair in pairs]
-    doubt = caveats.few_seeds([pair.difference for pair in pairs])
-    return [markup.table(heads, rows, heads[3:]), PAIRS_EXPLAINED, *([f"{doubt}."] if doubt else [])]
 
 
 def _fan_in_parts(standing: Standing) -> list[str]:

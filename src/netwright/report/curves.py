@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netwright.core import objectives
 from netwright.core.records import MODEL, ROUND, Trial
 
 
@@ -55,15 +56,14 @@ def scores(trials: Sequence[Trial]) -> np.ndarray:
 
 
 def is_judged(trials: Sequence[Trial]) -> np.ndarray:
-    """Which trials compare with the best: those of the largest budget with a score; shape (trials,), bool.
+    """Which trials compare with the best: those of the judged budget; shape (trials,), bool.
 
-    All of a search without budgets.
+    All of a search in which no other budget has a score.
     """
-    budgets = {trial.proposal.budget or 0 for trial in trials if trial.scores}
-    if len(budgets) < 2:
+    top = objectives.judged_budget(trials)
+    if all(trial.proposal.budget == top for trial in trials if trial.scores):
         return np.ones(len(trials), bool)
-    largest = max(budgets)
-    return np.fromiter(((trial.proposal.budget or 0) == largest for trial in trials), bool, len(trials))
+    return np.fromiter((trial.proposal.budget == top for trial in trials), bool, len(trials))
 
 
 def metric(trials: Sequence[Trial], name: str) -> np.ndarray:
@@ -143,12 +143,9 @@ def ten_best(trials: Sequence[Trial], most: int = 10) -> list[Trial]:
 
     Larger budgets come first: each network stands with its score at the largest that it was measured at.
     """
-    budgets = np.fromiter((trial.proposal.budget or 0 for trial in trials), np.int64, len(trials))
-    values = scores(trials)
     seen: dict[str, Trial] = {}
-    for position in np.lexsort((-values, -budgets, np.isnan(values))):  # stable
-        trial = trials[position]
-        if len(seen) == most or not trial.scores:
+    for trial in sorted((each for each in trials if each.scores), key=objectives.rank, reverse=True):  # stable
+        if len(seen) == most:
             break
         seen.setdefault(trial.key, trial)
     return list(seen.values())

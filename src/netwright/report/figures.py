@@ -6,7 +6,6 @@ beyond seven runs, one line style each. A minimized objective is shown as measur
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,6 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.records import Trial
-from netwright.report import budgets as by_budget
 from netwright.report import curves
 from netwright.report.text import printable
 
@@ -31,7 +29,6 @@ SIZE = (7.2, 3.7)  # inches
 WINDOWS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 RASTER = 1000  # more points than this are one image within an SVG
 POINTS = 5000  # of one run in one figure
-LINES = 500  # of networks over budgets, and as many dots
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # the fitness axis is cut when that makes it so many times finer
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
@@ -54,7 +51,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
     failed = "; ticks at the bottom: failed" if has_failed else ""
     judged = [curves.is_judged(run.trials) for run in runs]
     budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
-    figure, axes = _start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
+    figure, axes = start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
     for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
         _cloud(axes, -values if is_minimized(run.objective) else values, window, number, mask)
     if not axes.lines:
@@ -67,7 +64,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
 
 def best(runs: Sequence[RunData]) -> Figure:
     """The best objective so far after each trial (figure 4)."""
-    figure, axes = _start("dot: the best trial")
+    figure, axes = start("dot: the best trial")
     for number, run in enumerate(runs):
         values, judged = shown_scores(run), curves.is_judged(run.trials)
         steps = curves.records(np.where(judged, curves.scores(run.trials), np.nan))
@@ -83,14 +80,14 @@ def best(runs: Sequence[RunData]) -> Figure:
             side = -1 if is_minimized(run.objective) else 1  # where the curve never is
             axes.margins(y=0.12)
             align = "right" if steps[-1] > len(values) / 2 else "left"
-            _note(axes, text, (steps[-1] + 1, heights[-1]), (0, 9 * side), align, "bottom" if side > 0 else "top")
+            note(axes, text, (steps[-1] + 1, heights[-1]), (0, 9 * side), align, "bottom" if side > 0 else "top")
     return _finish(figure, axes, runs, objective_label(runs), is_empty=not axes.lines)
 
 
 def parameters(runs: Sequence[RunData]) -> Figure:
     """Parameters of every trial and their moving average (figure 5)."""
     window = average_window(runs)
-    figure, axes = _start(f"dots: trials; line: mean of the last {window:,} trials")
+    figure, axes = start(f"dots: trials; line: mean of the last {window:,} trials")
     counts = [curves.metric(run.trials, "params") for run in runs]
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
@@ -107,7 +104,7 @@ def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
     """
     shown = RunData("", trials, objective)
     values = shown_scores(shown)
-    figure, axes = _start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(trials) + 1), 15.0))
+    figure, axes = start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(trials) + 1), 15.0))
     axes.plot(values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
     axes.margins(x=0.02 if len(trials) > 12 else 0.06, y=0.22)
     stride = -(-len(trials) // NAMED)
@@ -121,42 +118,7 @@ def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figur
     if np.isnan(values).all():
         _say(axes, "no trial has a score yet")
         return figure
-    _group_thousands(axes)
-    return figure
-
-
-def budgets(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
-    """The objective over the budget: a line for each network that was promoted, a dot for each trial that was not.
-
-    The best line is drawn over the others; of very many lines some are left out.
-    """
-    shown = RunData("", trials, objective)
-    figure, axes = _start("line: a promoted network, the best of them in color; dot: a trial that was not promoted")
-    sign = -1 if is_minimized(objective) else 1
-    ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
-    place = {budget: number for number, budget in enumerate(ladder)}
-
-    def path(given: Sequence[Trial]) -> tuple[list[int], list[float]]:
-        points = [(place[t.proposal.budget], sign * t.scores[0]) for t in given if t.proposal.budget and t.scores]
-        return [x for x, _ in points], [y for _, y in points]
-
-    followed = [line for line in by_budget.lines(trials) if any(trial.scores for trial in line)]
-    promoted = {trial.id for line in followed for trial in line}
-    alone = [trial for trial in trials if trial.id not in promoted]
-    axes.plot(*path([alone[n] for n in _every(len(alone))]), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
-    for number in _every(len(followed)):
-        axes.plot(*path(followed[number]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
-    if followed:
-        best = max(followed, key=lambda line: line[-1].scores[0] if line[-1].scores else -math.inf)
-        x, y = path(best)
-        axes.plot(x, y, "-o", color=PALETTE[1], markersize=5, linewidth=2)
-        axes.margins(x=0.12, y=0.1)
-        _note(axes, f"trial {best[-1].id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
-    axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
-    axes.set_xlim(-0.3, len(ladder) - 0.4)
-    axes.set_xlabel("budget", size=TEXT_SIZE)
-    axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
-    _group_thousands(axes)
+    group_thousands(axes)
     return figure
 
 
@@ -198,7 +160,7 @@ def short(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
 
 
-def _start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
+def start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=(width, SIZE[1]), layout="constrained", facecolor="white")
     axes = figure.add_subplot(facecolor="white")
@@ -223,7 +185,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     if is_empty:
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
         return figure
-    _group_thousands(axes)
+    group_thousands(axes)
     _mark_starts(axes, runs, is_rising=label != objective_label(runs) or is_minimized(runs[0].objective))
     if len(runs) > 1:
         inks = [_ink(number) for number in range(len(runs))]
@@ -309,10 +271,10 @@ def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
     span = axes.get_ylim()[1] - place[1]
     height = place[1] + span * (0.94 if is_rising else 0.1)
     text = f"start population: {ends[0]:,}"
-    _note(axes, text, (ends[0] + 0.5, height), (-5 if is_late else 5, 0), "right" if is_late else "left", "center")
+    note(axes, text, (ends[0] + 0.5, height), (-5 if is_late else 5, 0), "right" if is_late else "left", "center")
 
 
-def _note(
+def note(
     axes: Axes, text: str, point: tuple[float, float], shift: tuple[float, float], align: str, vertical: str
 ) -> None:
     """Words beside a point, on a ground that keeps them readable; `shift` is in printer's points."""
@@ -349,18 +311,14 @@ def _name_point(axes: Axes, values: np.ndarray, place: int, text: str) -> None:
     )
 
 
-def _every(count: int) -> list[int]:
-    """Positions of so many things, evenly spread where there are very many."""
-    return np.unique(np.linspace(0, count - 1, min(count, LINES)).astype(int)).tolist() if count else []
-
-
 def _say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", size=TEXT_SIZE)
     axes.set_title("", loc="left")
     axes.set(xticks=[], yticks=[])
 
 
-def _group_thousands(axes: Axes) -> None:
+def group_thousands(axes: Axes) -> None:
+    """Numbers of the vertical axis with thousands set apart, where there are any."""
     if max(map(abs, axes.get_ylim())) >= 1000:
         axes.yaxis.set_major_formatter("{x:,.0f}")
 

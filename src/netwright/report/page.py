@@ -19,7 +19,6 @@ from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
 from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, rungs, trained
-from netwright.report.budgets import Budgets
 from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import Html
@@ -98,15 +97,12 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
     best = objectives.best(winner.trials)
-    found = budgets.summarize(winner.trials)
     line = curves.lineage(winner.trials, best.id) if best else []
     owner, seen = _examined(runs, winner)
-    drawn = _figures(folder, runs, winner, line, seen, found is not None)
+    drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
-    html = markup.page(
-        title,
-        _parts(runs, winner, line, drawn, trained.section(owner, seen, drawn["confusion"]) if seen else "", found),
-    )
+    mistaken = trained.section(owner, seen, drawn["confusion"]) if seen else ""
+    html = markup.page(title, _parts(runs, winner, line, drawn, mistaken))
     path = folder / "report.html"
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
@@ -127,7 +123,6 @@ def _figures(
     winner: ReportedRun,
     line: Sequence[Trial],
     seen: Examined | None,
-    has_rungs: bool,
 ) -> dict[str, Html]:
     """Write the figures; returns each as part of the page, but for the worst images, which the page shows itself."""
     data = [run.data for run in runs]
@@ -136,8 +131,8 @@ def _figures(
         "best": figures.best(data),
         "parameters": figures.parameters(data),
     }
-    if has_rungs:
-        made["budgets"] = figures.budgets(winner.trials, winner.run.objectives[0])
+    if budgets.summarize(winner.trials):
+        made["budgets"] = rungs.figure(winner.trials, winner.run.objectives[0])
     if line:
         if len(line) > 1:
             made["lineage"] = figures.lineage(line, winner.run.objectives[0])
@@ -168,7 +163,6 @@ def _parts(
     line: Sequence[Trial],
     drawn: dict[str, Html],
     mistaken: str,
-    found: Budgets | None,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -178,7 +172,7 @@ def _parts(
         _finals(runs),
         mistaken,
         markup.section("The search", _objectives_note(winner.run), three),
-        rungs.section(whose, found, drawn["budgets"], winner.run.objectives[0]) if found else "",
+        _budgets(winner, drawn, whose),
         _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
@@ -259,6 +253,11 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
     return "", None
 
 
+def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
+    found = budgets.summarize(run.trials)
+    return rungs.section(whose, found, drawn["budgets"], run.run.objectives[0]) if found else ""
+
+
 def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
     learned = curves.rounds(run.trials)
     return rounds.section(whose, learned, drawn["model"], run.run.objectives[0]) if learned else ""
@@ -269,18 +268,23 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
     if not line:
         return ""
     first = line[0].proposal.parents
-    rows = [(str(line[0].id), _scored(line[0], run), f"derived from {first[0]}" if first else "start population")]
+    named = _budget_column(line)
+
+    def row(trial: Trial, changed: str) -> tuple[str, ...]:
+        return (str(trial.id), *(_budget(trial) for _ in named), _scored(trial, run), changed)
+
+    rows = [row(line[0], f"derived from {first[0]}" if first else "start population")]
     if len(line) > MOST_STEPS:
-        rows.append(("…", "", f"{len(line) - MOST_STEPS:,} generations left out"))
+        rows.append(("…", *("" for _ in named), "", f"{len(line) - MOST_STEPS:,} generations left out"))
     for parent, child in pairwise(line[-MOST_STEPS:]):
         found = changes(run.space.genes, parent.proposal.genotype, child.proposal.genotype)
         more = [f"and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
         text = "; ".join((*found[:MOST_CHANGES], *more)) or "nothing (the same genotype again)"
         if child.proposal.continues == parent.id and child.proposal.budget is not None:
             text = f"goes on to the budget {child.proposal.budget:,}"
-        rows.append((str(child.id), _scored(child, run), text))
+        rows.append(row(child, text))
     objective = figures.objective_name(run.run.objectives[0])
-    listed = markup.table(("trial", objective, "changed"), rows, (objective,))
+    listed = markup.table(("trial", *named, objective, "changed"), rows, (*named, objective))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
 
@@ -291,10 +295,12 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
     objectives = run.run.objectives
     measured = [figures.objective_name(name) for name in objectives]
     extra = () if "params" in measured else ("params",)
-    columns = ("trial", *measured, *extra, "key", "parents")
+    named = _budget_column(found)
+    columns = ("trial", *named, *measured, *extra, "key", "parents")
     rows = [
         (
             str(trial.id),
+            *(_budget(trial) for _ in named),
             *(_objective(trial, name) for name in objectives),
             *(_metric(trial, name) for name in extra),
             markup.code(trial.key),
@@ -303,6 +309,15 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
         for trial in found
     ]
     return markup.section(f"Ten best networks{whose}", markup.table(columns, rows, columns[1:-2]))
+
+
+def _budget_column(trials: Sequence[Trial]) -> tuple[str, ...]:
+    """The head of a column of budgets, where any trial has one."""
+    return ("budget",) if any(trial.proposal.budget is not None for trial in trials) else ()
+
+
+def _budget(trial: Trial) -> str:
+    return MISSING if trial.proposal.budget is None else f"{trial.proposal.budget:,}"
 
 
 def _failures(runs: Sequence[ReportedRun]) -> str:

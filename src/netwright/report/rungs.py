@@ -3,13 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from netwright.report import figures, markup
+import numpy as np
+from matplotlib.figure import Figure
+
+from netwright.core import objectives
+from netwright.core.records import Trial
+from netwright.report import budgets, figures, markup
 from netwright.report.budgets import Budgets, Rung
 from netwright.report.markup import Html
 from netwright.report.trained import MISSING
 
 MOST_BRACKETS = 100  # in their table
+LINES = 500  # of networks in the figure, and as many dots
+
+
+def figure(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
+    """The objective over the budget: a line for each network that was promoted, a dot for each trial that was not.
+
+    The best line is drawn over the others; of very many lines some are left out.
+    """
+    shown = figures.RunData("", trials, objective)
+    made, axes = figures.start(
+        "line: a promoted network, the best of them in color; dot: a trial that was not promoted"
+    )
+    sign = -1 if figures.is_minimized(objective) else 1
+    ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
+    place = {budget: number for number, budget in enumerate(ladder)}
+
+    def path(given: Sequence[Trial]) -> tuple[list[int], list[float]]:
+        points = [(place[t.proposal.budget], sign * t.scores[0]) for t in given if t.proposal.budget and t.scores]
+        return [x for x, _ in points], [y for _, y in points]
+
+    ends = [(line, objectives.best(line)) for line in budgets.lines(trials)]
+    followed = [(line, end) for line, end in ends if end and end.proposal.budget]
+    promoted = {trial.id for line, _ in followed for trial in line}
+    alone = [trial for trial in trials if trial.id not in promoted]
+    axes.plot(*path([alone[n] for n in _every(len(alone))]), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
+    for number in _every(len(followed)):
+        axes.plot(*path(followed[number][0]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
+    if followed:
+        line, end = max(followed, key=lambda found: objectives.rank(found[1]))
+        x, y = path(line)
+        axes.plot(x, y, "-o", color=figures.PALETTE[1], markersize=5, linewidth=2)
+        axes.margins(x=0.12, y=0.1)
+        figures.note(axes, f"trial {end.id}: {figures.short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
+    axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
+    axes.set_xlim(-0.3, len(ladder) - 0.4)
+    axes.set_xlabel("budget", size=figures.TEXT_SIZE)
+    axes.set_ylabel(figures.objective_label([shown]), size=figures.TEXT_SIZE, parse_math=False)
+    figures.group_thousands(axes)
+    return made
 
 
 def section(whose: str, found: Budgets, drawn: Html, objective: str) -> Html:
@@ -28,7 +73,7 @@ def section(whose: str, found: Budgets, drawn: Html, objective: str) -> Html:
     rows = []
     for name, rungs in named:
         cells = {rung.budget: _rung(rung) for rung in rungs}
-        best = max((rung.best for rung in rungs if rung.best is not None), default=None)
+        best = next((rung.best for rung in reversed(rungs) if rung.best is not None), None)  # of the judged budget
         shown = MISSING if best is None else figures.short(-best if figures.is_minimized(objective) else best)
         rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
     if len(numbered) > MOST_BRACKETS:
@@ -56,3 +101,8 @@ def _rung(rung: Rung) -> str:
 
 def _correlation(value: float) -> str:
     return MISSING if math.isnan(value) else f"{value:.2f}"
+
+
+def _every(count: int) -> list[int]:
+    """Positions of so many things, evenly spread where there are very many."""
+    return np.unique(np.linspace(0, count - 1, min(count, LINES)).astype(int)).tolist() if count else []
