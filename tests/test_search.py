@@ -1,6 +1,5 @@
 """The controller, stepped by hand with the inline executor."""
 
-import threading
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -197,6 +196,7 @@ class Learner:
     looks: float
     inner: object = field(default_factory=lambda: RandomSearch(SPACE))
     told: list = field(default_factory=list)
+    while_waiting: object = None
 
     def ask(self, rng, pending):
         return self.inner.ask(rng, pending)
@@ -206,7 +206,10 @@ class Learner:
 
     def is_ready(self):
         self.looks -= len(self.told) == 3
-        return len(self.told) != 3 or self.looks < 0
+        is_ready = len(self.told) != 3 or self.looks < 0
+        if not is_ready and self.while_waiting:
+            self.while_waiting()
+        return is_ready
 
 
 def test_a_strategy_that_still_learns_is_waited_for():
@@ -249,12 +252,12 @@ def test_workers_are_looked_after_while_a_strategy_learns_but_no_simulated_clock
 
 
 def test_to_drain_waits_for_no_strategy_that_learns_and_loses_nothing():
-    store, never = MemoryStore(), Learner(float("inf"))
+    store, never, still = MemoryStore(), Learner(float("inf")), Learner(float("inf"))
     search = searching(store, never, limits=Limits(trials=6), prefetch=1)  # one is asked before the strategy learns
-    threading.Timer(0.1, search.drain).start()
+    never.while_waiting = search.drain
     assert (search.run(), never.told, len(store.finished())) == ("drained", [1, 2, 3], 4)
-    resumed = searching(store, still := Learner(float("inf")), limits=Limits(trials=6))
-    threading.Timer(0.1, resumed.drain).start()
+    resumed = searching(store, still, limits=Limits(trials=6))
+    still.while_waiting = resumed.drain
     assert (resumed.run(), still.told, len(store.finished())) == ("drained", [1, 2, 3], 4), "it waits on resuming, too"
     assert searching(store, ready := Learner(0), limits=Limits(trials=6)).run() == "trials"
     assert ready.told == [1, 2, 3, 4, 5, 6]
