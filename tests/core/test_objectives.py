@@ -1,7 +1,7 @@
 import pytest
 
-from netwright.core.errors import BadRunFile
-from netwright.core.objectives import at_budget, best, judged_budget, score, with_scores
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.objectives import at_budget, best, check_single, judged_budget, score, with_scores
 from netwright.core.records import Proposal, Result, Trial
 
 RESULT = Result({"valid_accuracy": 0.9, "params": 12})
@@ -52,3 +52,8 @@ def test_the_best_is_the_best_of_the_largest_budget_that_has_a_score():
     mixed = [_row(1, 0.9), _row(2, 0.5, 1)]
     assert judged_budget(mixed) == 1 and best(mixed) is mixed[1], "a trial without a budget counts for less"
     assert [at_budget(row) for row in (rows[2], _row(1, 0.5))] == [" at budget 4", ""]
+
+
+def test_two_objectives_are_refused():
+    with pytest.raises(BadReference, match="asha ranks by one objective, the run has 2"):
+        check_single("asha", ("a", "-b"))

@@ -1,14 +1,12 @@
 import itertools
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import Proposal, Trial
-from netwright.strategies.brackets import check_objectives, ladder, new_sample, rung_of, sizes
-from netwright.testing.toys import ToySpace
+from netwright.strategies.brackets import ladder, rung_of, sizes
 
 
 @pytest.mark.parametrize(
@@ -78,15 +76,3 @@ def test_a_budget_outside_the_ladder_is_one_clear_sentence(budget):
     with pytest.raises(NetwrightError, match=f"trial 17 was measured at the budget {budget}, .* ladder 1, 3, 9; go on"):
         rung_of(trial, (1, 3, 9))
     assert rung_of(Trial(17, Proposal((0,), budget=3), "key", 0, "done"), (1, 3, 9)) == 1
-
-
-def test_samples_are_new_until_none_is():
-    space, rng = ToySpace(length=1, options=3), np.random.default_rng(0)
-    known, taken = {space.key((0,))}, {space.key((1,))}
-    assert new_sample(space, known, taken, rng) == (2,)
-    assert new_sample(space, known | {space.key((2,))}, taken, rng) is None
-
-
-def test_two_objectives_are_refused():
-    with pytest.raises(BadReference, match="asha ranks by one objective, the run has 2"):
-        check_objectives("asha", ("a", "-b"))

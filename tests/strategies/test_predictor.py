@@ -6,11 +6,12 @@ import pytest
 from netwright.core import genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
-from netwright.core.records import Proposal, Result, Trial
+from netwright.core.records import Trial
 from netwright.strategies import predictor
 from netwright.strategies.local_search import LocalSearch
 from netwright.strategies.predictor import Predictor
 from netwright.testing.toys import ToySpace
+from tests.strategies.playing import play, trial_of
 
 RNGS = [np.random.default_rng(n) for n in range(200)]
 
@@ -34,25 +35,6 @@ class Plain:
         return genes.to_json(genotype)
 
 
-def _trial(space, n, genotype, score):
-    scores = None if score is None else (score,)
-    status = "failed" if score is None else "done"
-    result = Result(failure="error") if score is None else Result({"valid_accuracy": score})
-    return Trial(n, Proposal(genotype), space.key(genotype), 0, status, result, scores, n)
-
-
-def _play(space, strategy, score, trials, seed=0):
-    found = []
-    for n in range(1, trials + 1):
-        proposal = strategy.ask(seeds.rng_for(seed, seeds.ASK, n), ())
-        if proposal is None:
-            break
-        value = score(proposal.genotype)
-        found.append((proposal.genotype, value))
-        strategy.tell(_trial(space, n, proposal.genotype, value), seeds.rng_for(seed, seeds.TELL, n))
-    return found
-
-
 def _rugged(genotype):
     """Neighbors that must fit each other, and a pool that spoils what follows it."""
     pairs = itertools.pairwise(genotype)
@@ -63,14 +45,14 @@ def test_it_finds_in_60_trials_what_local_search_does_not():
     space = ToySpace(length=10)
 
     def mean(make):
-        return np.mean([max(value for _, value in _play(space, make(), _rugged, 60, seed)) for seed in range(4)])
+        return np.mean([max(value for _, value in play(space, make(), _rugged, 60, seed)) for seed in range(4)])
 
     assert mean(lambda: Predictor(space)) > mean(lambda: LocalSearch(space)) + 1
 
 
 def test_numbers_are_searched_as_well_as_choices():
     space = Plain(Real("x", -1.0, 1.0), Integer("n", 0, 50), Choice("c", ("a", "b", "c")))
-    found = _play(space, Predictor(space), lambda g: -((g[0] - 0.3) ** 2) - ((g[1] - 17) / 50) ** 2 - (g[2] != 1), 60)
+    found = play(space, Predictor(space), lambda g: -((g[0] - 0.3) ** 2) - ((g[1] - 17) / 50) ** 2 - (g[2] != 1), 60)
     (x, n, c), _ = max(found, key=lambda pair: pair[1])
     assert abs(x - 0.3) < 0.1
     assert abs(n - 17) <= 3
@@ -79,14 +61,14 @@ def test_numbers_are_searched_as_well_as_choices():
 
 def test_no_network_is_asked_twice_and_a_space_comes_to_its_end():
     space = Plain(Choice("a", ("x", "y", "z")), Choice("b", ("x", "y", "z")))
-    found = _play(space, Predictor(space, initial=4), sum, 20)
+    found = play(space, Predictor(space, initial=4), sum, 20)
     assert sorted(genotype for genotype, _ in found) == [(a, b) for a in range(3) for b in range(3)]
 
 
 def test_pending_trials_are_neither_asked_again_nor_ignored():
     space = ToySpace(length=8)
     strategy = Predictor(space, initial=10)
-    _play(space, strategy, _rugged, 20)
+    play(space, strategy, _rugged, 20)
     pending = []
     for n in range(21, 31):
         proposal = strategy.ask(seeds.rng_for(0, seeds.ASK, 21), tuple(pending))  # the same randomness each time
@@ -101,7 +83,7 @@ def test_pending_trials_are_neither_asked_again_nor_ignored():
 
 def test_a_region_that_fails_is_left():
     space = ToySpace(length=6)
-    found = _play(space, Predictor(space), lambda g: None if g[0] == 3 else float(sum(g)), 60)
+    found = play(space, Predictor(space), lambda g: None if g[0] == 3 else float(sum(g)), 60)
     late = [value for _, value in found[30:]]
     assert sum(value is None for value in late) < len(late) / 4
     assert max(value for value in late if value is not None) >= 16
@@ -109,21 +91,21 @@ def test_a_region_that_fails_is_left():
 
 def test_nothing_but_failures_is_random_search():
     space = ToySpace(length=6)
-    assert len(_play(space, Predictor(space), lambda _g: None, 30)) == 30
+    assert len(play(space, Predictor(space), lambda _g: None, 30)) == 30
 
 
 def test_equal_scores_are_no_fault():
     space = ToySpace(length=6)
-    assert len(_play(space, Predictor(space), lambda _g: 1.0, 30)) == 30
+    assert len(play(space, Predictor(space), lambda _g: 1.0, 30)) == 30
 
 
 def test_parameters_depend_on_what_was_told_and_not_on_when_it_was_asked():
     space = ToySpace(length=6)
     played = Predictor(space)
-    history = _play(space, played, _rugged, 40)
+    history = play(space, played, _rugged, 40)
     fresh = Predictor(space)
     for n, (genotype, value) in enumerate(history, start=1):
-        fresh.tell(_trial(space, n, genotype, value), seeds.rng_for(0, seeds.TELL, n))
+        fresh.tell(trial_of(space, n, genotype, value), seeds.rng_for(0, seeds.TELL, n))
     rng = seeds.rng_for(0, seeds.ASK, 41)
     assert fresh.ask(rng, ()) == played.ask(seeds.rng_for(0, seeds.ASK, 41), ())
 
@@ -133,10 +115,10 @@ def test_of_equal_scores_the_same_are_seen_whenever_it_is_asked():
     played, rng = Predictor(space), np.random.default_rng(0)
     for n in range(1, 131):
         genotype = space.sample(rng)
-        played.tell(_trial(space, n, genotype, float(sum(genotype) // 4)), rng)
+        played.tell(trial_of(space, n, genotype, float(sum(genotype) // 4)), rng)
     best = predictor.LEARN_FROM // 2
     prompt = played._positions(best, 0, best)
-    played.tell(_trial(space, 131, space.sample(rng), 0.0), rng)
+    played.tell(trial_of(space, 131, space.sample(rng), 0.0), rng)
     assert played._positions(best, 0, best, 130) == prompt
 
 
@@ -156,7 +138,7 @@ def test_a_sparse_table_is_searched_by_the_model_to_its_end():
 
     space = Sparse(*(Choice(f"g{n}", tuple("abcdefgh")) for n in range(4)))
     strategy = Predictor(space)
-    _play(space, strategy, sum, 20)
+    play(space, strategy, sum, 20)
     rng = np.random.default_rng(1)
     model, best = strategy._posterior([])
     ranked = strategy._ranked(model, best, [strategy._told[-1][1]], rng)
@@ -172,7 +154,7 @@ def test_the_model_sees_a_bounded_part_of_a_long_history():
     rng = np.random.default_rng(0)
     for n in range(1, 2001):
         genotype = space.sample(rng)
-        strategy.tell(_trial(space, n, genotype, float(sum(genotype))), rng)
+        strategy.tell(trial_of(space, n, genotype, float(sum(genotype))), rng)
     seen = strategy._positions(predictor.BEST, predictor.LATEST, predictor.OTHERS)
     assert len(seen) <= predictor.BEST + predictor.LATEST + predictor.OTHERS
     best = sorted(range(2000), key=lambda n: -strategy._told[n][0])[:50]
@@ -186,7 +168,7 @@ def test_targets_are_ranks_and_failures_stand_at_the_lower_quartile():
     strategy = Predictor(space)
     scores = [1.0, 2.0, 3.0, 4000.0, None]
     for n, score in enumerate(scores, start=1):
-        strategy.tell(_trial(space, n, space.sample(np.random.default_rng(n)), score), np.random.default_rng(0))
+        strategy.tell(trial_of(space, n, space.sample(np.random.default_rng(n)), score), np.random.default_rng(0))
     targets = strategy._targets(range(5))
     assert targets.mean() == pytest.approx(0)
     assert targets.std() == pytest.approx(1)
@@ -203,7 +185,7 @@ def test_expected_improvement_of_a_normal_variable():
 def test_on_a_plateau_every_third_choice_is_a_posterior_draw():
     space = ToySpace(length=6)
     strategy = Predictor(space)
-    _play(space, strategy, lambda g: float(g == (0,) * 6), 12 + predictor.PATIENCE + 1)
+    play(space, strategy, lambda g: float(g == (0,) * 6), 12 + predictor.PATIENCE + 1)
     told = len(strategy._told)
     model, best = strategy._posterior([])
     drawn = []

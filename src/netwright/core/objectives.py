@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from netwright.core.errors import BadRunFile
+from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Result, Trial
 
 
@@ -19,6 +19,12 @@ def score(result: Result, objectives: Sequence[str]) -> tuple[float, ...] | None
     if result.failure:
         return None
     return tuple([_value(result, name) for name in objectives])
+
+
+def check_single(strategy: str, objectives: Sequence[str]) -> None:
+    """Raise BadReference unless there is exactly one objective for the strategy of that name to rank by."""
+    if len(objectives) != 1:
+        raise BadReference(f"{strategy} ranks by one objective, the run has {len(objectives)}: {tuple(objectives)}")
 
 
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:

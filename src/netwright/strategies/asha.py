@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from sortedcontainers import SortedList
 
+from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.brackets import check_objectives, ladder, new_sample, promotion, rung_of
+from netwright.strategies.brackets import ladder, promotion, rung_of
+from netwright.strategies.novelty import new_sample
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Asha:
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
 
     def __post_init__(self) -> None:
-        check_objectives("asha", self.objectives)
+        check_single("asha", self.objectives)
         self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
         self._rungs = [_Rung() for _ in self._ladder]
 

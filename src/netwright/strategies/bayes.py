@@ -22,12 +22,13 @@ import numpy as np
 from scipy.optimize import minimize
 from sortedcontainers import SortedList
 
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference
 from netwright.core.genes import Real, from_vector, to_vector
+from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.brackets import check_objectives, new_sample
 from netwright.strategies.local_search import neighbors
+from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement, matern
 from netwright.surrogates.matern import Hyperparameters, Posterior
 
@@ -62,7 +63,7 @@ class Bayes:
     _model: tuple[int, np.ndarray, Posterior] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_objectives("bayes", self.objectives)
+        check_single("bayes", self.objectives)
         if self.initial < 2:
             raise BadReference(f"strategy.initial is {self.initial}; it must be at least 2")
 
@@ -87,15 +88,7 @@ class Bayes:
     def _best_new(self, rng: np.random.Generator, pending: Sequence[Genotype], taken: set[str]) -> Genotype | None:
         """The candidate of the highest expected improvement that is a new network; None: no candidate is."""
         model, best = self._posterior(pending)
-        for genotype in self._ranked(model, best, rng)[:SHORTLIST]:
-            try:
-                self.space.check(genotype)
-            except InvalidGenotype:
-                continue
-            key = self.space.key(genotype)
-            if key not in self._known and key not in taken:
-                return genotype
-        return None
+        return first_new(self.space, self._ranked(model, best, rng)[:SHORTLIST], self._known, taken)
 
     def _ranked(self, model: Posterior, best: float, rng: np.random.Generator) -> list[Genotype]:
         """Candidates, best first."""

@@ -26,11 +26,13 @@ from typing import NamedTuple
 import numpy as np
 from sortedcontainers import SortedList
 
-from netwright.core.errors import BadReference, InvalidGenotype, NetwrightError
+from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.genes import to_vector
+from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.brackets import check_objectives, ladder, new_sample, promotion, rung_of, sizes
+from netwright.strategies.brackets import ladder, promotion, rung_of, sizes
+from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import density
 from netwright.surrogates.density import Density
 
@@ -118,7 +120,7 @@ class Bohb:
     _model: tuple[tuple[int, int], Density, Density] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_objectives("bohb", self.objectives)
+        check_single("bohb", self.objectives)
         for name, value in (("random_fraction", self.random_fraction), ("best_share", self.best_share)):
             if not 0 <= value <= 1:
                 raise BadReference(f"strategy.{name} is {value}; it must be in [0, 1]")
@@ -194,15 +196,8 @@ class Bohb:
         model = self._densities()
         if model is None:
             return None
-        for genotype in density.candidates(*model, self.samples, self.bandwidth_factor, rng):
-            try:
-                self.space.check(genotype)
-            except InvalidGenotype:
-                continue
-            key = self.space.key(genotype)
-            if key not in self._known and key not in taken:
-                return genotype
-        return None
+        drawn = density.candidates(*model, self.samples, self.bandwidth_factor, rng)
+        return first_new(self.space, drawn, self._known, taken)
 
     def _densities(self) -> tuple[Density, Density] | None:
         """Of the best trials and of the others, at the largest budget that has enough; None: none has."""

@@ -7,15 +7,10 @@ A rung is a position on the ladder, from 0; a bracket is one successive halving 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
-
-import numpy as np
+from collections.abc import Mapping, Sequence
 
 from netwright.core.errors import BadReference, NetwrightError
-from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-
-TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
 def ladder(min_budget: int, max_budget: int, eta: int, budgets: Sequence[int] = ()) -> tuple[int, ...]:
@@ -66,21 +61,3 @@ def rung_of(trial: Trial, budgets: Sequence[int]) -> int:
 def promotion(genotype: Genotype, trial_id: int, budget: int, notes: Mapping[str, float]) -> Proposal:
     """The same genotype to a higher budget, from where that trial stopped."""
     return Proposal(genotype, (trial_id,), budget, trial_id, notes)
-
-
-def new_sample(
-    space: SearchSpace, known: Collection[str], taken: Collection[str], rng: np.random.Generator
-) -> Genotype | None:
-    """A sample of the space whose key is neither in `known` nor in `taken`; None: none is left."""
-    for _ in range(TRIES):
-        genotype = space.sample(rng)
-        key = space.key(genotype)
-        if key not in known and key not in taken:
-            return genotype
-    return None
-
-
-def check_objectives(name: str, objectives: Sequence[str]) -> None:
-    """Raise BadReference unless there is exactly one objective to rank by."""
-    if len(objectives) != 1:
-        raise BadReference(f"{name} ranks by one objective, the run has {len(objectives)}: {tuple(objectives)}")

@@ -24,10 +24,10 @@ from netwright.core.genes import Choice, Gene, Integer
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.aging import Member, by_score
+from netwright.strategies.novelty import new_sample
 
 NEAR = 8  # values of a numeric gene that count as neighbors of a value
 FINEST = 1e-3  # smallest step of a real gene, as a share of its range
-TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
 @dataclass
@@ -65,12 +65,8 @@ class LocalSearch:
         taken = {trial.key for trial in pending}
         if self._incumbent is not None and (neighbor := self._next_neighbor(taken)) is not None:
             return Proposal(neighbor, (self._incumbent.trial_id,))
-        for _ in range(TRIES):
-            genotype = self.space.sample(rng)
-            key = self.space.key(genotype)
-            if key not in self._known and key not in taken:
-                return Proposal(genotype)
-        return None
+        genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Move to a better genotype; end a climb without any; begin the next when enough starts have finished."""

@@ -41,6 +41,7 @@ from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.layers import torch_rng
+from netwright.strategies.novelty import new_sample
 from netwright.surrogates import joint_training, kept_weights
 from netwright.surrogates.background import Background
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens, shifted
@@ -48,7 +49,6 @@ from netwright.surrogates.joint_training import Quality, Recipe, Scale
 
 TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
 ALGORITHM = 2  # to be raised with any change to what is learned from the same trials, so that no cache hides it
-TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
 class Member(NamedTuple):
@@ -208,12 +208,8 @@ class Nao:
         for candidate in self._round.candidates if self._round is not None else ():
             if candidate.key not in self._known and candidate.key not in taken:
                 return Proposal(candidate.genotype, (candidate.parent,), notes={**notes, "step": float(candidate.step)})
-        for _ in range(TRIES):
-            genotype = self.space.sample(rng)
-            key = self.space.key(genotype)
-            if key not in self._known and key not in taken:
-                return Proposal(genotype, notes=notes)
-        return None
+        genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype, notes=notes)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Remember it, and at stated numbers of trials begin to learn; at others, what was learned is taken over."""

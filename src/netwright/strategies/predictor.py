@@ -30,6 +30,7 @@ from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.local_search import neighbors
+from netwright.strategies.novelty import new_sample
 from netwright.surrogates import gaussian_process
 from netwright.surrogates.features import Encoder
 from netwright.surrogates.gaussian_process import GaussianProcess, Hyperparameters
@@ -42,7 +43,6 @@ MUTANTS, SAMPLES = 120, 80  # candidates to begin with
 CLIMBERS, STEPS, NEIGHBORS = 5, 4, 250  # the best candidates climb to better neighbors
 FAILURE = 0.25  # quantile of the scores that a failed trial counts as
 PATIENCE, DRAW_EVERY = 20, 3  # trials without a better one, and how often draws decide from then on
-TRIES = 1000  # samples without a network that is new, after which the space counts as exhausted
 
 
 @dataclass
@@ -82,11 +82,8 @@ class Predictor:
             proposal = self._best_new(rng, pending, taken)
             if proposal is not None:
                 return proposal
-        for _ in range(TRIES):
-            genotype = self.space.sample(rng)
-            if self._is_new(self.space.key(genotype), taken):
-                return Proposal(genotype)
-        return None
+        genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Remember it."""
