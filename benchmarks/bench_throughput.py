@@ -40,6 +40,7 @@ from netwright.core.protocols import Strategy
 from netwright.core.records import Genotype, Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
+from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.search import Search
@@ -48,7 +49,6 @@ from netwright.stores.memory import MemoryStore
 from netwright.strategies.aging import AgingEvolution
 from netwright.strategies.random import RandomSearch
 from netwright.tables.nats_tss import nats_tss
-from netwright.tabular import Table
 
 SIZES = (100, 1_000, 10_000)
 LARGEST = {"TPE": 1_000}  # beyond that it takes minutes

@@ -25,11 +25,11 @@ import torch
 from matplotlib import pyplot
 
 from netwright.core import genes
+from netwright.core.table import Table
 from netwright.surrogates import joint_training
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Tokens, pool
 from netwright.surrogates.joint_training import Recipe
 from netwright.tables.nats_tss import nats_tss
-from netwright.tabular import Table
 
 Score = Literal["signal", "final"]
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from netwright.core.genes import Choice
 from netwright.core.records import LabeledGraph
-from netwright.layers import counting, network
-from netwright.layers.plan import AUXILIARY, PlanWriter
+from netwright.plans import counting, network
+from netwright.plans.plan import AUXILIARY, PlanWriter
 from netwright.spaces.nasnet import NasnetSpace
 
 

@@ -9,29 +9,19 @@ ROOT = Path(netwright.__file__).parent
 PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "executors")
 LEVELS = {
     0: ("core",),
-    1: ("layers",),
-    2: (
-        "search",
-        "worker",
-        "ranks",
-        "beforehand",
-        "training",
-        "data",
-        "tabular",
-        "surrogates",
-        "run_folder",
-        "trainings",
-    ),
+    1: ("plans",),
+    2: ("search", "worker", "cells", "training", "data", "surrogates"),
     3: PLUGINS,
-    4: ("comparison", "report", "zoo", "testing", "display"),
-    5: ("export", "session", "full_training", "run", "table_import", "cell_player"),
-    6: ("cli",),
+    4: ("report", "export", "zoo", "testing"),
+    5: ("runs",),
+    6: ("comparison",),
+    7: ("cli",),
 }
 LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}
 # a table may import the space whose genotypes it keys
 ALLOWED = {("tables", "spaces")}
 # plug-ins of one folder that import another one of it, and what they share; all else that two need lies in a file that
-# is none: of layers/, of surrogates/, or beside them without a `plugin`
+# is none: of cells/, of surrogates/, or beside them without a `plugin`
 SIBLINGS = {
     ("spaces/flat", "spaces/hierarchical"): "the hierarchical space with one level",
     ("spaces/nats_size", "spaces/nats"): "the other half of one benchmark: its cells are of the same layers",
@@ -45,9 +35,9 @@ SIBLINGS = {
 }
 # plotting and table files are optional or slow to import: each belongs to the folders that need it
 HEAVY = {
-    "matplotlib": ("report",),
+    "matplotlib": ("report", "comparison"),
     "sklearn": ("tasks", "surrogates"),
-    "pyarrow": ("data", "tasks", "tables", "table_import"),
+    "pyarrow": ("data", "tasks", "tables"),
 }
 
 
@@ -128,8 +118,8 @@ def test_nothing_is_unpickled():
     """But by one module, which `netwright import --trust` runs as a process of its own and nothing imports."""
     for path in ROOT.rglob("*.py"):
         for module, _ in _imports(path):
-            assert not module.startswith("netwright.table_import"), path
-        if path == ROOT / "table_import.py":
+            assert not module.startswith("netwright.tables.official"), path
+        if path == ROOT / "tables" / "official.py":
             continue
         for module, _ in _imports(path):
             assert module.split(".")[0] not in ("pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"), path

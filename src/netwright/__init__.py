@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netwright.export.load import load
-    from netwright.run import Run
+    from netwright.runs.run import Run
 
 __version__ = "0.1.0"
 __all__ = ["Run", "__version__", "load"]
 
-_HOMES = {"Run": "netwright.run", "load": "netwright.export.load"}
+_HOMES = {"Run": "netwright.runs.run", "load": "netwright.export.load"}
 
 
 def __getattr__(name: str) -> Any:

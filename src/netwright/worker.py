@@ -24,7 +24,7 @@ class WorkerContext:
     """What a worker lends an evaluator for one trial.
 
     Args:
-        store: For `pool`.
+        store: For `pool` and `run`.
         trials_folder: Where trial folders are made; None: in no run folder, so `folder` is refused.
         trial_id: Of the trial that is evaluated.
         threads: How many threads the evaluation uses.
@@ -47,6 +47,11 @@ class WorkerContext:
         folder = self._folder_of(self.trial_id)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @property
+    def run(self) -> str | None:
+        """The run file that the table holds; None: it holds none."""
+        return self.store.recall("run")
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Say that the trial goes on. False: stop now."""

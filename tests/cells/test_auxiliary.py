@@ -1,8 +1,8 @@
 import pytest
 
+from netwright.cells import auxiliary
 from netwright.core.records import IO
-from netwright.layers import auxiliary
-from netwright.layers.plan import PlanWriter
+from netwright.plans.plan import PlanWriter
 
 
 @pytest.mark.parametrize(("side", "stride", "left"), [(8, 3, 2), (7, 2, 2), (16, 3, 4), (5, 3, 1)])

@@ -1,21 +1,22 @@
 import pytest
 
+from netwright.cells import blocks
 from netwright.core.records import IO, Counts
-from netwright.layers import counting, ops
-from netwright.layers.plan import PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import PlanWriter
 
 
 def _written(name, channels=4, width=6):
     """Layers, counts and channels of an operation on 5x7 images; the first three layers make its input."""
     writer = PlanWriter(IO(channels, 5, 7, 10))
-    end = ops.HIERARCHICAL[name](writer, writer.image, width)
+    end = blocks.HIERARCHICAL[name](writer, writer.image, width)
     plan = writer.plan()
     return [layer.op for layer in plan[1:]], counting.count(plan), plan[end]
 
 
 def test_the_order_is_the_papers():
     """Genotypes on disk hold positions in this table: it is forever."""
-    assert list(ops.HIERARCHICAL) == [
+    assert list(blocks.HIERARCHICAL) == [
         "conv 1x1",
         "depthwise 3x3",
         "separable 3x3",
@@ -45,7 +46,7 @@ def test_operations_by_hand(name, layers, params, multiply_adds, channels):
 
 def test_a_separable_convolution_strides_at_its_depthwise_part():
     writer = PlanWriter(IO(4, 9, 9, 10))
-    ops.separable(writer, 0, 8, stride=2)
+    blocks.separable(writer, 0, 8, stride=2)
     depthwise, pointwise = writer.plan()[1:3]
     assert (depthwise.kernel, depthwise.stride, depthwise.groups, depthwise.height) == (3, 2, 4, 5)
     assert (pointwise.kernel, pointwise.stride, pointwise.groups) == (1, 1, 1)

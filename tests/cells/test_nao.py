@@ -2,13 +2,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.cells import nao, nasnet
+from netwright.cells.nao import Outline
+from netwright.cells.nao_ops import SETS
+from netwright.cells.nasnet import Cell
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.layers import counting, nao, nasnet
-from netwright.layers.nao import Outline
-from netwright.layers.nao_ops import SETS
-from netwright.layers.nasnet import Cell
-from netwright.layers.plan import AUXILIARY, deployed
+from netwright.plans import counting
+from netwright.plans.plan import AUXILIARY, deployed
 
 CIFAR = IO(3, 32, 32, 10)
 FLAVORS = ("pytorch", "tensorflow", "tensorflow-ws")

@@ -2,11 +2,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from netwright.cells.nao_ops import SETS, operations
 from netwright.core import seeds
 from netwright.core.records import IO
-from netwright.layers import counting, network
-from netwright.layers.nao_ops import SETS, operations
-from netwright.layers.plan import PlanWriter
+from netwright.plans import counting, network
+from netwright.plans.plan import PlanWriter
 
 FLAVORS = ("pytorch", "tensorflow", "tensorflow-ws")
 EDGE = ["relu", "conv", "norm"]

@@ -2,12 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.cells import nasnet
+from netwright.cells.nasnet import Cell, Outline
+from netwright.cells.nasnet_ops import SP2
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.layers import counting, nasnet
-from netwright.layers.nasnet import Cell, Outline
-from netwright.layers.nasnet_ops import SP2
-from netwright.layers.plan import AUXILIARY, deployed
+from netwright.plans import counting
+from netwright.plans.plan import AUXILIARY, deployed
 
 SIMPLE = Cell(((("sep 3x3", 0), ("max pool 3x3", 1)),), (2,))
 CIFAR = IO(3, 32, 32, 10)

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
+from netwright.cells.nasnet_ops import NASNET, OPERATIONS, SP1, SP2, factorized_reduction
 from netwright.core import seeds
 from netwright.core.records import IO, Counts
-from netwright.layers import counting, network
-from netwright.layers.nasnet_ops import NASNET, OPERATIONS, SP1, SP2, factorized_reduction
-from netwright.layers.plan import PlanWriter
+from netwright.plans import counting, network
+from netwright.plans.plan import PlanWriter
 
 EDGE = ["relu", "conv", "norm"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.layers import random_graphs
-from netwright.layers.random_graphs import (
+from netwright.cells import random_graphs
+from netwright.cells.random_graphs import (
     erdos_renyi,
     generator,
     inputs_of,

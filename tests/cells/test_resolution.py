@@ -1,8 +1,8 @@
 import pytest
 
+from netwright.cells import resolution
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.layers import resolution
 
 
 def _halved_twice(side):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from netwright.cells import skeletons
+from netwright.cells.blocks import HIERARCHICAL
 from netwright.core.records import IO
-from netwright.layers import counting, network, skeletons
-from netwright.layers.ops import HIERARCHICAL
+from netwright.plans import counting, network
 
 
 def _plan(skeleton, io, channels=None, repeats=None, cell="identity"):

@@ -1,9 +1,9 @@
 import pytest
 
+from netwright.cells import two_cells
+from netwright.cells.nasnet import Cell
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype
-from netwright.layers import two_cells
-from netwright.layers.nasnet import Cell
 
 ROWS = (("a", 0, "b", 1), ("b", 2, "a", 0))
 

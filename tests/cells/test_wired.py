@@ -1,8 +1,9 @@
 import pytest
 
+from netwright.cells import wired
 from netwright.core.records import IO
-from netwright.layers import counting, wired
-from netwright.layers.plan import PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import PlanWriter
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from netwright import ranks
 from netwright.cli.main import main
 from netwright.comparison import trained
 from netwright.executors import inline
+from netwright.training import ranks
 
 TINY = ["--space.channels", "2", "--space.repeats", "1"]
 RECIPE = """

@@ -11,8 +11,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from netwright import trainings
 from netwright.core import run_file
+from netwright.runs import trainings
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.sqlite import SqliteStore
 from tests.cli.test_bad_input import TOY, run

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from netwright import run_folder
 from netwright.cli.signals import INTERRUPTED
 from netwright.comparison import trained
+from netwright.runs import run_folder
 from tests.cli.test_bad_input import refused, run
 from tests.comparison import contests, small
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from netwright import beforehand, run_folder
 from netwright.cli.main import main
 from netwright.core.errors import InvalidGenotype
 from netwright.core.records import IO
-from netwright.run import Run
+from netwright.runs import beforehand, run_folder
+from netwright.runs.run import Run
 from netwright.spaces.hnag import HnagSpace
 from tests.tiny_data import cifar, photos
 

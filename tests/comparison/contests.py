@@ -5,8 +5,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-from netwright.cell_player import CellPlayer
 from netwright.comparison import courses, folder, plan, trained
+from netwright.comparison.cell_player import CellPlayer
 from netwright.comparison.pool import Played
 
 TOYS = "netwright.testing.toys"

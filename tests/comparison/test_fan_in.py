@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.cells import nasnet
 from netwright.comparison import fan_in
 from netwright.core.records import LabeledGraph
-from netwright.layers import nasnet
 from netwright.spaces.nasnet import NasnetSpace
 from netwright.testing.toys import ToySpace
 from netwright.zoo import amoebanet_a

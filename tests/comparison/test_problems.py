@@ -9,7 +9,7 @@ from netwright.comparison import problems
 from netwright.core import refs
 from netwright.core.errors import BadReference
 from netwright.core.refs import Reference
-from netwright.tabular import Table
+from netwright.core.table import Table
 from netwright.testing.toys import ToySpace
 from tests.comparison import small
 

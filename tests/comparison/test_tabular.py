@@ -13,11 +13,11 @@ from netwright.core import refs
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal
 from netwright.core.run_file import Limits
+from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.stores.memory import MemoryStore
-from netwright.tabular import Table
 from netwright.testing.toys import ToySpace
 from tests.comparison import small
 from tests.comparison.strange import Remembering

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from netwright import run_folder
 from netwright.comparison import plan, tabular, trained
 from netwright.comparison.courses import Cell
 from netwright.core import seeds
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
 from netwright.core.records import IO
+from netwright.runs import run_folder
 from netwright.spaces.hnag import HnagSpace
 from tests.comparison import contests, small
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netwright.core.errors import BadReference, NetwrightError
-from netwright.tabular import Table
+from netwright.core.table import Table
 from netwright.testing.toys import ToySpace
 
 SPACE = ToySpace(length=2, options=2)

@@ -6,13 +6,13 @@ from netwright.core.errors import BadReference
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
+from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch
-from netwright.tabular import Table
 from netwright.testing.toys import ToySpace, ToyTask
 
 SPACE = ToySpace(length=1, options=4)

@@ -9,7 +9,7 @@ import torch
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
-from netwright.layers.plan import AUXILIARY, PlanWriter
+from netwright.plans.plan import AUXILIARY, PlanWriter
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore

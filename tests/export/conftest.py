@@ -12,7 +12,7 @@ from netwright.core import refs, seeds
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export.write import TrainedModel, write
-from netwright.layers import network
+from netwright.plans import network
 from netwright.training import loop
 
 RUN = RunFile(

@@ -11,7 +11,7 @@ from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.export import architecture, load
-from netwright.layers.plan import AUXILIARY, deployed
+from netwright.plans.plan import AUXILIARY, deployed
 from netwright.spaces.nasnet import NasnetSpace
 
 OPERATIONS = ("identity", "conv 1x7 7x1", "min pool 2x2", "dil sep 3x3")

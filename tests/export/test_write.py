@@ -14,6 +14,7 @@ from PIL import Image
 
 from netwright.core import refs, run_file, seeds
 from netwright.core.errors import ExportError, InvalidGenotype, MissingCapability
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs, standalone
@@ -117,7 +118,7 @@ def test_odd_names_and_many_classes_give_clean_source(exported, tmp_path):
         *map(str, range(90)),
     )
     form = replace(task.preprocessing(), classes=classes, channels=3, mean=(1 / 3,) * 3, sd=(0.1,) * 3)
-    plan = space.plan(exported.model.genotype, replace(task.io, channels=3, outputs=len(classes)))
+    plan = space.plan(exported.model.genotype, IO(3, task.io.height, task.io.width, len(classes)))
     text = standalone.model_py(
         plan, form, 'evil """ name \\ \n\u202e and much too long to stand in one line of the file'
     )

@@ -7,9 +7,9 @@ import torch
 
 from netwright.core import seeds
 from netwright.core.records import IO
-from netwright.layers import network
-from netwright.layers.network import Regularization
-from netwright.layers.plan import AUXILIARY, PlanWriter
+from netwright.plans import network
+from netwright.plans.network import Regularization
+from netwright.plans.plan import AUXILIARY, PlanWriter
 
 IMAGES = IO(2, 6, 5, 3)
 

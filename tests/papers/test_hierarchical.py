@@ -19,8 +19,8 @@ from netwright.core import run_file, seeds
 from netwright.core.records import IO, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.layers import counting, network
-from netwright.layers.plan import PlanWriter
+from netwright.plans import counting, network
+from netwright.plans.plan import PlanWriter
 from netwright.search import Search
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace, write_motif

@@ -15,15 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from netwright.cells import hnag_network
+from netwright.cells.hnag_network import Cell, Drawing, Group
+from netwright.cells.random_graphs import inputs_of, is_connected, outputs_of, watts_strogatz
 from netwright.cli.main import main
 from netwright.core import seeds
 from netwright.core.genes import Integer
 from netwright.core.records import IO
-from netwright.layers import counting, network
-from netwright.layers.random_graphs import inputs_of, is_connected, outputs_of, watts_strogatz
-from netwright.spaces import hnag_network
+from netwright.plans import counting, network
 from netwright.spaces.hnag import HnagSpace
-from netwright.spaces.hnag_network import Cell, Drawing, Group
 from netwright.spaces.rnag import RnagSpace
 
 IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))

@@ -14,8 +14,8 @@ import torch
 from netwright.core import genes, refs, run_file, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO
-from netwright.layers import counting
-from netwright.layers.network import Regularization
+from netwright.plans import counting
+from netwright.plans.network import Regularization
 from netwright.spaces.nao import NaoSpace
 from netwright.training import recipe
 from netwright.training.recipe import Recipe

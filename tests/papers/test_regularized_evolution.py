@@ -15,7 +15,7 @@ from scipy import stats
 from netwright.core import refs, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO, Result, Trial
-from netwright.layers import counting
+from netwright.plans import counting
 from netwright.spaces.nasnet import NasnetSpace
 from netwright.strategies.aging import AgingEvolution
 

@@ -1,6 +1,6 @@
 from netwright.core.records import IO, Counts
-from netwright.layers import counting
-from netwright.layers.plan import AUXILIARY, PlanWriter, deployed
+from netwright.plans import counting
+from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 
 
 def test_counts_by_hand():

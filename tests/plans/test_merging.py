@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from netwright.layers.merging import Gate, WeightedSum, average, total
+from netwright.plans.merging import Gate, WeightedSum, average, total
 
 
 def images(number, *shape, layout=torch.channels_last):

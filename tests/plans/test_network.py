@@ -8,8 +8,8 @@ from torch import nn
 
 from netwright.core import seeds
 from netwright.core.records import IO
-from netwright.layers import network
-from netwright.layers.plan import Layer, PlanWriter
+from netwright.plans import network
+from netwright.plans.plan import Layer, PlanWriter
 
 IMAGES = IO(3, 9, 7, 4)
 

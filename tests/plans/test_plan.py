@@ -1,7 +1,7 @@
 import pytest
 
 from netwright.core.records import IO
-from netwright.layers.plan import AUXILIARY, Layer, PlanWriter, deployed
+from netwright.plans.plan import AUXILIARY, Layer, PlanWriter, deployed
 
 
 @pytest.fixture

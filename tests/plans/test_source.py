@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from netwright.core import seeds
 from netwright.core.errors import ExportError
 from netwright.core.records import IO
-from netwright.layers import network, source
-from netwright.layers.plan import AUXILIARY, PlanWriter, deployed
+from netwright.plans import network, source
+from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace

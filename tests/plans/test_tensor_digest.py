@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from netwright.layers.tensor_digest import digest
+from netwright.plans.tensor_digest import digest
 
 WEIGHTS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1.5]), "scalar": torch.tensor(2.0)}
 

@@ -2,7 +2,7 @@ import numpy as np
 import torch
 
 from netwright.core import seeds
-from netwright.layers import torch_rng
+from netwright.plans import torch_rng
 
 
 def test_equal_streams_give_equal_generators():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netwright.core.finals import RESIDUAL, Final
 from netwright.core.genes import Choice, Real
 from netwright.core.objectives import with_scores
 from netwright.core.records import Proposal, Result
@@ -19,7 +20,6 @@ from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.training import outcome
 from netwright.training.outcome import Outcome
-from netwright.trainings import RESIDUAL, Final
 from tests.report.test_budgets import SEARCH
 
 SPACE = HierarchicalSpace()

@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from netwright.core.finals import BEST, RESIDUAL, Final
 from netwright.core.refs import Reference
 from netwright.report import trained
 from netwright.training import outcome
 from netwright.training.outcome import Outcome
-from netwright.trainings import BEST, RESIDUAL, Final
 
 
 def final(mean, sd=None, n=1, label=BEST, **settings):

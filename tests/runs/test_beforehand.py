@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from netwright import beforehand
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.evaluators.training import Training
+from netwright.runs import beforehand
 from netwright.strategies.asha import Asha
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from netwright.core.records import Proposal, Result, Trial
-from netwright.display import Display
+from netwright.runs.display import Display
 from netwright.stores.memory import MemoryStore
 
 

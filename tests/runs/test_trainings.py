@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright import full_training, trainings
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.finals import BEST, RANDOM, TRIVIAL, Candidate
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.run import Run
+from netwright.runs import retraining, trainings
+from netwright.runs.run import Run
 from netwright.stores.memory import MemoryStore
 from netwright.testing.toys import ToySpace
-from netwright.trainings import BEST, RANDOM, TRIVIAL, Candidate
 
 
 def trial(n, score, genotype=(1,) * 12, parents=()):
@@ -143,8 +143,8 @@ def test_networks_of_a_generator_are_each_of_a_size_of_their_own(tmp_path):
         (13, 40, 0.9),
     ]
     assert final.params == 20
-    assert full_training.size(final) == "20 parameters on average (10 to 40)"
-    assert full_training.size(replace(final, trained=final.trained[:1])) == "20 parameters"
+    assert retraining.size(final) == "20 parameters on average (10 to 40)"
+    assert retraining.size(replace(final, trained=final.trained[:1])) == "20 parameters"
 
 
 def test_the_reference_is_trained_without_what_it_has_no_place_for(tmp_path):

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.cells.random_graphs import outputs_of
 from netwright.core import genes, refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Integer, Real
 from netwright.core.protocols import Generates, of_seed, unwrap
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.layers import counting
-from netwright.layers.random_graphs import outputs_of
+from netwright.plans import counting
 from netwright.spaces.hnag import HnagSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.testing.spaces import check_graph, check_network, check_space

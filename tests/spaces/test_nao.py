@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from netwright.cells.nao_ops import SETS
 from netwright.core import genes, refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import Symmetric
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.layers import counting, network, source
-from netwright.layers.nao_ops import SETS
-from netwright.layers.plan import AUXILIARY, HasPlan
+from netwright.plans import counting, network, source
+from netwright.plans.plan import AUXILIARY, HasPlan
 from netwright.spaces.nao import FAMILIES, SIZES, NaoSpace
 from netwright.testing.spaces import check_space
 

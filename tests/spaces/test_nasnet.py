@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from netwright.cells.nasnet_ops import OPERATIONS, SP1, SP2
 from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.layers import counting, network, source
-from netwright.layers.nasnet_ops import OPERATIONS, SP1, SP2
-from netwright.layers.plan import AUXILIARY, HasPlan
+from netwright.plans import counting, network, source
+from netwright.plans.plan import AUXILIARY, HasPlan
 from netwright.spaces.nasnet import SETS, NasnetSpace
 from netwright.testing.spaces import check_space
 

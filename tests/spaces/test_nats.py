@@ -14,8 +14,8 @@ from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.layers import network, source
-from netwright.layers.plan import HasPlan, PlanWriter
+from netwright.plans import network, source
+from netwright.plans.plan import HasPlan, PlanWriter
 from netwright.spaces.nats import EDGES, OPERATIONS, NatsTopology
 
 SPACE = NatsTopology()

@@ -7,7 +7,7 @@ from netwright.core import refs, seeds
 from netwright.core.errors import InvalidGenotype
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.layers.plan import HasPlan
+from netwright.plans.plan import HasPlan
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace, nearest
 

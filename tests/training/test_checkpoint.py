@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from netwright.core.errors import NetwrightError
-from netwright.layers.network import initialize
+from netwright.plans.network import initialize
 from netwright.training import checkpoint
 from netwright.training.averages import Averages
 from netwright.training.rmsprop import RMSProp

@@ -10,8 +10,8 @@ from torch import nn
 
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.records import IO
-from netwright.layers import network as networks
-from netwright.layers.plan import AUXILIARY, PlanWriter
+from netwright.plans import network as networks
+from netwright.plans.plan import AUXILIARY, PlanWriter
 from netwright.training import recipe
 from netwright.training.descent import Descent
 from netwright.training.recipe import Recipe

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from netwright.core import refs
-from netwright.layers import source
+from netwright.plans import source
 from tests.cli.test_bad_input import run
 
 # combinations of the normal, then of the reduction cell, and what each concatenates

@@ -3,7 +3,7 @@
 import pytest
 
 from netwright.core import genes, refs
-from netwright.layers import source
+from netwright.plans import source
 
 # input and operation, twice per node, five nodes; operations of the large set are numbered from 5
 STRINGS = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from netwright.layers.plan import PlanWriter
+from netwright.plans.plan import PlanWriter
 
 WIDTHS: Final = (128, 768)
 POOL: Final = 5  # side of the window
@@ -17,7 +17,7 @@ def write(plan: PlanWriter, x: int, outputs: int, *, stride: int = 3, scale: flo
     """Write pooling, a 1x1 convolution, one of all pixels that are left, and a classifier; returns the classifier.
 
     Args:
-        plan: Where to, in the scope `layers.plan.AUXILIARY`.
+        plan: Where to, in the scope `plans.plan.AUXILIARY`.
         x: What it reads, of at least POOL x POOL pixels.
         outputs: Number of classes.
         stride: Of the pooling.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from netwright.layers.plan import PlanWriter
+from netwright.plans.plan import PlanWriter
 
 # (plan, input, channels of the cell) -> output
 CellOp = Callable[[PlanWriter, int, int], int]

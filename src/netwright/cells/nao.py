@@ -1,7 +1,7 @@
 """NAO's cells and the networks that they are stacked to (Luo et al. 2018).
 
 A cell reads the output of the cell before the last (state 0, "skip") and of the last (state 1, "direct"): the other way
-round than in `layers.nasnet`, whose `Cell` it is. A node adds the results of two operations; the states that nobody
+round than in `cells.nasnet`, whose `Cell` it is. A node adds the results of two operations; the states that nobody
 reads, concatenated, are the cell's output. Three stacks of normal cells stand with a reduction cell between them, at
 twice the width from each reduction on.
 
@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from netwright.cells import auxiliary, resolution
+from netwright.cells.nao_ops import Flavor, Kind, operations
+from netwright.cells.nasnet import Branch, Cell, Shape, Skeleton
+from netwright.cells.nasnet_ops import factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
-from netwright.layers import auxiliary, counting, resolution
-from netwright.layers.nao_ops import Flavor, Kind, operations
-from netwright.layers.nasnet import Branch, Cell, Shape, Skeleton
-from netwright.layers.nasnet_ops import factorized_reduction, relu_conv_norm
-from netwright.layers.plan import AUXILIARY, Plan, PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
 
 STACKS: Final = 3
 STEM_WIDTHS: Final = 3  # the CIFAR stem's channels, in widths of the first stack

@@ -20,9 +20,9 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Final, Literal
 
-from netwright.layers import nasnet_ops
-from netwright.layers.nasnet_ops import Operation, factorized_reduction, relu_conv_norm, separable
-from netwright.layers.plan import PlanWriter
+from netwright.cells import nasnet_ops
+from netwright.cells.nasnet_ops import Operation, factorized_reduction, relu_conv_norm, separable
+from netwright.plans.plan import PlanWriter
 
 Flavor = Literal["pytorch", "tensorflow", "tensorflow-ws"]
 Kind = Literal["large", "small"]

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final, Literal
 
+from netwright.cells import auxiliary, resolution
+from netwright.cells.nasnet_ops import OPERATIONS, factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
-from netwright.layers import auxiliary, counting, resolution
-from netwright.layers.nasnet_ops import OPERATIONS, factorized_reduction, relu_conv_norm
-from netwright.layers.plan import AUXILIARY, Plan, PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
 
 Skeleton = Literal["cifar", "imagenet"]
 Branch = tuple[str, int]  # an operation and the state that it reads

@@ -16,7 +16,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from netwright.layers.plan import PlanWriter, Window
+from netwright.plans.plan import PlanWriter, Window
 
 
 class Operation(Protocol):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netwright.cells import auxiliary
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.layers import auxiliary
 
 Sides = Callable[[int], tuple[int, ...]]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from netwright.cells import blocks
+from netwright.cells.blocks import CellOp
 from netwright.core.records import IO
-from netwright.layers import ops
-from netwright.layers.ops import CellOp
-from netwright.layers.plan import Plan, PlanWriter
+from netwright.plans.plan import Plan, PlanWriter
 
 Skeleton = Literal["cifar", "imagenet"]
 
@@ -36,18 +36,18 @@ def plan(skeleton: Skeleton, cell: CellOp, io: IO, channels: int | None = None, 
     writer = PlanWriter(io)
     if skeleton == "cifar":
         with writer.scope("stem"):
-            x = ops.conv_norm_relu(writer, writer.image, width, 3)
+            x = blocks.conv_norm_relu(writer, writer.image, width, 3)
         widths = [width * 2**group for group in range(3) for _ in range(cells)]
     else:
         with writer.scope("stem"):
-            half = ops.conv_norm_relu(writer, writer.image, max(1, width // 2), 3, stride=2)
-            x = ops.conv_norm_relu(writer, half, width, 3, stride=2)
+            half = blocks.conv_norm_relu(writer, writer.image, max(1, width // 2), 3, stride=2)
+            x = blocks.conv_norm_relu(writer, half, width, 3, stride=2)
         widths = [width] + [width * 2**group for group in (1, 2, 3) for _ in range(cells)]
     for index, width in enumerate(widths):
         following = widths[min(index + 1, len(widths) - 1)]
         with writer.scope(f"cell{index + 1}"):
             x = cell(writer, x, width)
         with writer.scope(f"after{index + 1}"):
-            x = ops.separable(writer, x, following, stride=2 if following > width else 1)
+            x = blocks.separable(writer, x, following, stride=2 if following > width else 1)
     writer.linear(writer.mean(x), io.outputs)
     return writer.plan()

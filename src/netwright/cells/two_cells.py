@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from netwright.cells import nasnet
+from netwright.cells.nasnet import Cell
 from netwright.core import genes
 from netwright.core.errors import InvalidGenotype
 from netwright.core.records import Genotype, LabeledGraph
-from netwright.layers import nasnet
-from netwright.layers.nasnet import Cell
 
 Row = tuple[str, int, str, int]  # of a published table: an operation and its state, twice
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from netwright.core.records import IO
-from netwright.layers.plan import PlanWriter
+from netwright.plans.plan import PlanWriter
 
 Merge = Literal["sum", "concat", "attention"]
 Rule = Literal["weights_only", "strict"]

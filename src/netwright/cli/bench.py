@@ -120,7 +120,7 @@ def _compared(console: Console, asked: Plan, out: Path, workers: int, command: s
     import numpy as np
 
     from netwright.comparison import compare, folder, results
-    from netwright.report import comparison as report
+    from netwright.comparison import page as report
 
     prepared = compare.prepare(asked)
     with folder.taken(out):
@@ -182,7 +182,7 @@ def _watched(console: Console) -> Iterator[Watch]:
 def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
     """One table, and below it who differs from whom."""
     from netwright.comparison import caveats
-    from netwright.report import comparison as report
+    from netwright.comparison import page as report
 
     shown = Table(
         title=f"{report.title(rows[0])}, {rows[0].problem.final} by {rows[0].problem.signal}", title_justify="left"
@@ -203,7 +203,7 @@ def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
 
 def _matrix(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
     """Differences of regret, row less column; a star where the 95 % interval leaves zero out."""
-    from netwright.report import comparison as report
+    from netwright.comparison import page as report
 
     names = [row.strategy for row in rows]
     shown = Table(title="regret, row less column; *: the 95 % interval leaves 0 out", title_justify="left")

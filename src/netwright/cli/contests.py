@@ -43,8 +43,8 @@ def compared(
     import numpy as np
 
     from netwright.comparison import caveats, folder, plan, standings, trained
+    from netwright.comparison import contest_page as report
     from netwright.report import comparison
-    from netwright.report import contest as report
 
     if "final" in asked.changes and not asked.is_full:
         raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")

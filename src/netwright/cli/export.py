@@ -22,9 +22,9 @@ def export(
     --task.path says where the images are now, when they were moved since the training.
     A fresh process loads what was written and repeats the test; on any difference nothing is left at --out.
     """
-    from netwright import run_folder, trainings
-    from netwright.run import Run
-    from netwright.session import short
+    from netwright.runs import run_folder, trainings
+    from netwright.runs.run import Run
+    from netwright.runs.session import short
 
     target = target.absolute()
     if not target.is_dir():

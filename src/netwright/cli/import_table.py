@@ -37,7 +37,7 @@ def import_table(
             f"{file} would be unpickled, which runs whatever code it holds; if it is the official release, give --trust"
         )
     typer.echo(f"import: unpickling {file} in a process of its own")
-    words = [sys.executable, "-m", "netwright.table_import", kind, str(file), str(out)]
+    words = [sys.executable, "-m", "netwright.tables.official", kind, str(file), str(out)]
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}, as when memory runs out"]

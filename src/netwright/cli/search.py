@@ -15,7 +15,7 @@ from netwright.cli import options, signals
 from netwright.cli.signals import INTERRUPTED
 
 if TYPE_CHECKING:
-    from netwright.run import Run, Searched
+    from netwright.runs.run import Run, Searched
 
 
 def search(
@@ -39,8 +39,8 @@ def search(
     Every option of a plug-in is --space.OPTION, --strategy.OPTION, --task.OPTION, --evaluator.OPTION or
     --executor.OPTION; Ctrl-C lets running trials finish, a second one stops at once.
     """
-    from netwright.run import Run
-    from netwright.session import Drained
+    from netwright.runs.run import Run
+    from netwright.runs.session import Drained
 
     console = Console(stderr=as_json)
     run = Run(

@@ -81,7 +81,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
     if kind == "zoo":
         published = refs.locate("zoo", name)
         return refs.revise("space", published.space, changes), published.genotype, published.io
-    from netwright import run_folder
+    from netwright.runs import run_folder
 
     folder = Path(target)
     if run_folder.holds_run(folder):
@@ -94,9 +94,9 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 
 
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
-    from netwright import run_folder
     from netwright.core import objectives, refs
     from netwright.core.protocols import of_seed
+    from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
@@ -122,8 +122,8 @@ def _params_with_auxiliary(space: Any, genotype: Genotype, io: IO) -> int | None
 
     None: the space offers none, or the images are too small for it.
     """
-    from netwright.layers import counting
-    from netwright.layers.plan import HasPlan
+    from netwright.plans import counting
+    from netwright.plans.plan import HasPlan
 
     if not (
         is_dataclass(space) and isinstance(space, HasPlan) and "auxiliary" in {field.name for field in fields(space)}

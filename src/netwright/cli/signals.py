@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from netwright.display import clock
+from netwright.runs.display import clock
 
 if TYPE_CHECKING:
     from netwright.search import Search

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from netwright import run_folder
 from netwright.core import objectives
-from netwright.display import clock
 from netwright.report import budgets, curves, facts
+from netwright.runs import run_folder
+from netwright.runs.display import clock
 
 
 def status(

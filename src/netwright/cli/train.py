@@ -37,9 +37,9 @@ def train(
     --space.channels, --space.repeats and other options of the space scale the network; --evaluator.OPTION and
     --task.OPTION say how and on what to train.
     """
-    from netwright import run_folder
-    from netwright.run import TRAINED, Run
-    from netwright.session import Drained
+    from netwright.runs import run_folder
+    from netwright.runs.run import TRAINED, Run
+    from netwright.runs.session import Drained
 
     changes = options.tables(context.obj.pairs, TRAINED)
     if skeleton is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import typer
 
-from netwright import run_folder
 from netwright.executors import supervisor
+from netwright.runs import run_folder
 
 
 def worker(

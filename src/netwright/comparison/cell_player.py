@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from netwright import full_training, run_folder
 from netwright.comparison import courses, player, pool, runs, tabular
 from netwright.comparison.courses import Cell, Course
 from netwright.core import files, objectives, run_file
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
-from netwright.session import Session
+from netwright.runs import retraining, run_folder
+from netwright.runs.session import Session
 
 
 class CellPlayer:
@@ -42,7 +42,7 @@ class CellPlayer:
         chosen = runs.best_of(trials)
         if self._is_full and chosen:
             with run_folder.controlled(place):
-                full_training.train(self._session, place, settings, chosen, {}, "test")
+                retraining.train(self._session, place, settings, chosen, {}, "test")
         return courses.to_line(cell, course_of(trials, ending))
 
 

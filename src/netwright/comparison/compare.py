@@ -17,7 +17,7 @@ from netwright.core import refs
 from netwright.core.errors import BadReference
 from netwright.core.protocols import Strategy
 from netwright.core.refs import Reference
-from netwright.tabular import Table
+from netwright.core.table import Table
 
 STARTS = ("initial", "population", "seeds", "startup")  # options that say how many random networks begin a search
 

@@ -16,12 +16,12 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from netwright import run_folder
 from netwright.comparison import courses
 from netwright.comparison.courses import Cell, Course
 from netwright.comparison.problems import Problem
 from netwright.core import files
 from netwright.core.errors import StoreError
+from netwright.runs import run_folder
 
 CELLS, PROBLEMS = run_folder.COMPARISON
 LOCK = "bench.lock"

@@ -25,7 +25,7 @@ from netwright.core import refs
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import Strategy
 from netwright.core.run_file import Limits
-from netwright.tabular import Table
+from netwright.core.table import Table
 
 FAULT_CHARACTERS = 500
 

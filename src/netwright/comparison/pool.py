@@ -42,7 +42,7 @@ class Order:
 
 @dataclass(frozen=True)
 class TrainedOrder:
-    """What is played, as `netwright.cell_player` reads it: run file and folder of each cell, by `named`."""
+    """What is played, as `netwright.comparison.cell_player` reads it: run file and folder of each cell, by `named`."""
 
     cells: Mapping[str, tuple[str, str]]
     is_full: bool

@@ -11,7 +11,7 @@ import numpy as np
 from netwright.core import refs
 from netwright.core.errors import BadReference
 from netwright.core.refs import Reference
-from netwright.tabular import Table, column_of
+from netwright.core.table import Table, column_of
 
 SPELLED_OUT = 3  # best networks whose final measures are listed
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright import run_folder, trainings
 from netwright.core import files, genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import BEST, Candidate, Final
 from netwright.core.protocols import HasFingerprint, Store
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
-from netwright.trainings import Candidate, Final
+from netwright.runs import run_folder, trainings
 
 RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
 COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
@@ -127,7 +127,7 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTra
 def best_of(trials: Sequence[Trial]) -> list[Candidate]:
     """What is trained in full of a search: its best trial, if any succeeded."""
     best = objectives.best(trials)
-    return [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
+    return [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
 
 
 def sources_in(store: Store) -> tuple[str, ...]:

@@ -19,11 +19,11 @@ from netwright.core.protocols import SearchSpace, Strategy
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
+from netwright.core.table import Table, column_of
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.stores.memory import MemoryStore
-from netwright.tabular import Table, column_of
 
 MESSAGE_CHARACTERS = 300  # of a failed trial
 PACKAGE = Path(__file__).parents[1]

@@ -14,20 +14,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from netwright import beforehand, trainings
 from netwright.comparison import budgets, caveats, compare, plan, pool, runs, tabular
 from netwright.comparison.courses import Cell
 from netwright.comparison.pool import TrainedOrder
 from netwright.comparison.runs import Found, FullTraining
 from netwright.core import refs, run_file
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, NetwrightError
+from netwright.core.finals import Final
 from netwright.core.protocols import Evaluator, NamesBudgets, Prepares, Strategy, of_any_seed
 from netwright.core.records import Counts, Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, Parts, RunFile
-from netwright.trainings import Final
+from netwright.runs import beforehand, trainings
 
-PLAYER = "netwright.cell_player"
+PLAYER = "netwright.comparison.cell_player"
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
 REPLACED = "aging"  # by the strategies that the recipes name, if any
 

@@ -149,6 +149,10 @@ class Context(Protocol):
     def worker_index(self) -> int:
         """0, 1, ... among the workers of this machine: picks the GPU."""
 
+    @property
+    def run(self) -> str | None:
+        """The run file of the run that the trial belongs to, as TOML; None: it belongs to none."""
+
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Say that the trial goes on (feeds the no-progress limit). False: stop now, nobody waits for it."""
 

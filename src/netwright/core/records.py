@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from netwright.core.shapes import IO as IO
+
 MAX_LOSSES = 3  # a trial whose worker was lost is asked again this often
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 
@@ -18,16 +20,6 @@ MODEL = "model_"  # how notes begin that say how good the model of that round is
 Genotype = tuple[int | float, ...]
 Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
 Status = Literal["pending", "running", "done", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class IO:
-    """What a network takes and gives: `channels` x `height` x `width` images, `outputs` logits."""
-
-    channels: int
-    height: int
-    width: int
-    outputs: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.protocols import Context, SearchSpace, Task
 from netwright.core.records import Result, Trial
-from netwright.tabular import Table
+from netwright.core.table import Table
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright import ranks
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
 from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_any_seed, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
-from netwright.layers import counting
-from netwright.layers.plan import HasPlan, Plan
-from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, recipe
+from netwright.plans import counting
+from netwright.plans.plan import HasPlan, Plan
+from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, ranks, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
 from netwright.training.outcome import Recorder
@@ -50,7 +49,7 @@ class Training(Recipe):
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
-        processes: How many processes of this machine share each batch; `netwright.ranks` says how more machines do.
+        processes: How many processes of this machine share each batch; `training.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
             and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
             ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,

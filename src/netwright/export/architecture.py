@@ -18,8 +18,8 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO, Genotype
 from netwright.core.refs import Reference
-from netwright.layers import counting
-from netwright.layers.plan import Layer, Op, Plan
+from netwright.plans import counting
+from netwright.plans.plan import Layer, Op, Plan
 
 FILE = "architecture.json"
 FORMAT = "netwright export 1"
@@ -42,7 +42,7 @@ def to_json(reference: Reference, space: SearchSpace, genotype: Genotype, io: IO
         "space": {"ref": reference.name, **reference.options},
         "key": space.key(genotype),
         "genotype": genotype,
-        "io": {field.name: getattr(io, field.name) for field in fields(io)},
+        "io": {"channels": io.channels, "height": io.height, "width": io.width, "outputs": io.outputs},
         "params": counts.params,
         "multiply_adds": counts.multiply_adds,
         "plan_columns": [field.name for field in fields(Layer)],

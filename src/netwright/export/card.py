@@ -12,8 +12,8 @@ from typing import Any
 
 from netwright import __version__
 from netwright.core.records import Preprocessing
-from netwright.layers import counting
-from netwright.layers.plan import Plan
+from netwright.plans import counting
+from netwright.plans.plan import Plan
 
 LISTED = 20  # classes named in full
 FITS = {

@@ -13,8 +13,8 @@ from torch import nn
 
 from netwright.core.errors import ExportError
 from netwright.export import architecture
-from netwright.layers.network import Network
-from netwright.layers.plan import AUXILIARY, Plan
+from netwright.plans.network import Network
+from netwright.plans.plan import AUXILIARY, Plan
 
 WEIGHTS = "weights.safetensors"
 

@@ -9,8 +9,8 @@ from textwrap import fill
 from netwright import __version__
 from netwright.core.records import Preprocessing
 from netwright.data import decode
-from netwright.layers import counting, source
-from netwright.layers.plan import Plan
+from netwright.plans import counting, source
+from netwright.plans.plan import Plan
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDTH = source.WIDTH

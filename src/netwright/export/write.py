@@ -29,7 +29,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import architecture, card, load, programs, standalone
 from netwright.export.check import Checked, check
-from netwright.layers.plan import HasPlan, Plan, deployed
+from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 
 Say = Callable[[str], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwright.core.records import Counts
-from netwright.layers.plan import AUXILIARY, RANDOM, Layer, Plan
+from netwright.plans.plan import AUXILIARY, RANDOM, Layer, Plan
 
 FREE = RANDOM | {"relu"}  # operations whose output needs no memory of its own
 

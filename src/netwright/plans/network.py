@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netwright.layers import torch_rng
-from netwright.layers.merging import Gate, WeightedSum, average, total
-from netwright.layers.plan import AUXILIARY, RANDOM, Layer, Plan
+from netwright.plans import torch_rng
+from netwright.plans.merging import Gate, WeightedSum, average, total
+from netwright.plans.plan import AUXILIARY, RANDOM, Layer, Plan
 
 # operations whose output may be the very memory of their input, which ReLU must not overwrite
 SHARING = RANDOM | {"input", "relu"}
@@ -90,7 +90,7 @@ class _Step:
 class Network(nn.Module):
     """Runs a plan: images (B, C, H, W) to logits (B, outputs). Weights are undefined until `initialize`.
 
-    Names of weights are those of the source code that `layers.source` writes, as in `cell1.conv_5.weight`.
+    Names of weights are those of the source code that `plans.source` writes, as in `cell1.conv_5.weight`.
     Each output is dropped as soon as its last reader has run, and ReLU works in place where nobody else reads its
     input. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
     """

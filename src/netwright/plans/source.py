@@ -2,7 +2,7 @@
 
 Each outermost scope of the plan becomes a class, and scopes that differ in channels and strides only share one. Layers
 outside any scope belong to the class `Model`, which puts everything together. Weights have the names that they have in
-`layers.network`, and both compute the same. Layers that nobody reads are built, for their weights, but not run. What
+`plans.network`, and both compute the same. Layers that nobody reads are built, for their weights, but not run. What
 acts in training only is left out: the auxiliary head, drop paths, dropout.
 """
 
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from netwright.core.errors import ExportError
-from netwright.layers import counting
-from netwright.layers.plan import Layer, Plan, deployed
+from netwright.plans import counting
+from netwright.plans.plan import Layer, Plan, deployed
 
 WIDTH = 120  # of a line
 INDENT = " " * 8  # within a method
@@ -325,7 +325,7 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
 
 
 def _pooling(layer: Layer, function: str, x: str) -> str:
-    """The call of a pooling, which `layers.network` does the same way."""
+    """The call of a pooling, which `plans.network` does the same way."""
     if layer.zeros and layer.padded and (layer.op == "max_pool" or layer.kernel == 2):
         borders = "(0, 1, 0, 1)" if layer.kernel == 2 else f"({', '.join([str(layer.kernel // 2)] * 4)})"
         return f"{function}(F.pad({x}, {borders}), {layer.kernel}, stride={layer.stride})"

@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from netwright.core import files, objectives, run_file
+from netwright.core.finals import Final
 from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
@@ -23,7 +24,6 @@ from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import Html
 from netwright.report.trained import MISSING, Examined
-from netwright.trainings import Final
 
 MOST_CHANGES = 8  # of one mutation, spelled out
 MOST_STEPS = 300  # of a lineage, in its table

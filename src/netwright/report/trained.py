@@ -11,12 +11,11 @@ import numpy as np
 from PIL import Image
 from safetensors import SafetensorError
 
-from netwright import trainings
+from netwright.core.finals import RESIDUAL, Final
 from netwright.report import confusion, figures, markup, mistakes
 from netwright.report.markup import Html, Picture
 from netwright.training import outcome
 from netwright.training.outcome import Outcome
-from netwright.trainings import Final
 
 MISSING = "–"
 SIMILAR = 2.0  # a reference of more than so many times the parameters, or less than that part, tells nothing
@@ -179,7 +178,7 @@ def _rival(found: Final, finals: Sequence[Final]) -> Final | None:
         final
         for final in finals
         if final.reference
-        and final.label == trainings.RESIDUAL
+        and final.label == RESIDUAL
         and final.metric == found.metric
         and final.way == found.way
         and 1 / SIMILAR <= final.params / max(found.params, 1) <= SIMILAR

@@ -9,20 +9,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright import beforehand, ranks, run_folder, trainings
 from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadReference, StoreError
+from netwright.core.finals import BEST, RESIDUAL, Candidate, Final
 from netwright.core.places import PLACES
 from netwright.core.protocols import SearchSpace, Task, of_seed, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.layers.plan import HasPlan
+from netwright.plans.plan import HasPlan
 from netwright.report import curves
-from netwright.session import Session, memory_estimate, short
+from netwright.runs import beforehand, run_folder, trainings
+from netwright.runs.session import Session, memory_estimate, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
-from netwright.trainings import Candidate, Final
+from netwright.training import ranks
 
 DEAREST = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
 Changes = Mapping[str, Mapping[str, Any]]
@@ -52,7 +53,7 @@ def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | 
         listed = [Candidate(f"trial {trial}", rows[trial].proposal.genotype, trial)]
     else:
         best = objectives.best(trials)
-        listed = [Candidate(trainings.BEST, best.proposal.genotype, best.id)] if best else []
+        listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
     if not listed:
         raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")
     return listed
@@ -101,7 +102,7 @@ def train_with_reference(
     if cost > DEAREST * own:
         session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")
         return finals
-    reference = Candidate(trainings.RESIDUAL, genotype, is_reference=True)
+    reference = Candidate(RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
     if placed := {name: place.off for name, place in PLACES.items() if name in run.evaluator.options}:
         others["evaluator"] = {**others.get("evaluator", {}), **placed}

@@ -20,21 +20,21 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright import beforehand, full_training, ranks, run_folder, session, trainings
 from netwright.core import files, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import Final
 from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
-from netwright.display import clock
 from netwright.export import write as export_write
-from netwright.full_training import Changes
 from netwright.report import budgets, curves, page
 from netwright.report.page import ReportedRun
-from netwright.session import Attended, Session, short
-from netwright.training import checkpoint
-from netwright.trainings import Final
+from netwright.runs import beforehand, retraining, run_folder, session, trainings
+from netwright.runs.display import clock
+from netwright.runs.retraining import Changes
+from netwright.runs.session import Attended, Session, short
+from netwright.training import checkpoint, ranks
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
 
@@ -166,7 +166,7 @@ class Run:
             finals: list[Final] = []
             if self.settings.final is not None:
                 chosen = trainings.candidates(parts.space, trials)
-                finals = full_training.train_with_reference(self._session, self.folder, self.settings, chosen, {})
+                finals = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = self.folder / "report" / "report.html"
             if not (was_complete and path.exists()):
                 path = self.report()
@@ -227,17 +227,17 @@ class Run:
             asked.setdefault("final", {})["repeats"] = repeats
         settings = self.settings
         if published is not None:
-            settings, chosen = full_training.published(settings, published)
+            settings, chosen = retraining.published(settings, published)
         else:
-            chosen = full_training.chosen(self.folder, self.trials, trial, top)
+            chosen = retraining.chosen(self.folder, self.trials, trial, top)
         trainings.check(settings, asked, chosen)
         with run_folder.controlled(self.folder):
             if top is not None:
-                chosen = [full_training.ranked(self._session, self.folder, settings, chosen, asked)]
+                chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
             if reference:
-                finals = full_training.train_with_reference(self._session, self.folder, settings, chosen, asked)
+                finals = retraining.train_with_reference(self._session, self.folder, settings, chosen, asked)
             else:
-                finals = full_training.train(self._session, self.folder, settings, chosen, asked, "test")
+                finals = retraining.train(self._session, self.folder, settings, chosen, asked, "test")
             self._session.say(f"report: {short(self.report())}")
         return finals
 

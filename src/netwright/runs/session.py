@@ -13,14 +13,14 @@ import psutil
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright import beforehand
 from netwright.core import objectives
 from netwright.core.errors import StoreError
 from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
-from netwright.display import Display
+from netwright.runs import beforehand
+from netwright.runs.display import Display
 from netwright.search import Search
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")

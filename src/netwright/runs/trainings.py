@@ -10,97 +10,25 @@ import json
 import shlex
 import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from netwright import beforehand
 from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
+from netwright.core.finals import BEST, RANDOM, TRIVIAL, Candidate, Final, Trained
 from netwright.core.places import PLACES
 from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
-from netwright.core.records import Genotype, Trial
+from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
+from netwright.runs import beforehand
 
-BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
-RESIDUAL = "plain residual network of similar size"
 CHECKPOINT_MINUTES = 5.0
 FULL_EPOCHS = 30  # of a training in full, where nothing says how long
 BUDGETS = frozenset({"epochs", "steps"})
 INCIDENTAL = frozenset({"checkpoint_minutes", "save", "device", "processes"})
 PREFIX = "train-"  # of the folders' names
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A network to be trained in full.
-
-    Args:
-        label: What it is, for people.
-        genotype: In the space of the trainings.
-        trial_id: Where the search found it.
-        is_reference: A network to compare with, not one to use.
-    """
-
-    label: str
-    genotype: Genotype
-    trial_id: int | None = None
-    is_reference: bool = False
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One training of a candidate.
-
-    Args:
-        seed: Of the training; of a generator, it draws the network.
-        params: Trainable parameters.
-        value: Of the metric.
-    """
-
-    seed: int
-    params: int
-    value: float
-
-
-@dataclass(frozen=True)
-class Final:
-    """What became of a candidate.
-
-    Args:
-        label: What it is.
-        trial_id: Where the search found it.
-        space: It is a genotype of.
-        genotype: The network.
-        setting: Of the training, in short: "30 epochs, channels 64".
-        metric: What was measured.
-        params: Trainable parameters; their mean, where the candidate is a generator of several networks.
-        mean: Of the metric over `n` trainings.
-        sd: Standard deviation; None of one training.
-        n: Trainings that succeeded.
-        reference: A network to compare with, not one to use.
-        folder: Of the first training that succeeded, with its weights where the evaluator saves them.
-        command: That repeats the trainings.
-        way: Digest of task and evaluator: equal ways, trained the same way.
-        trained: Each training that succeeded.
-    """
-
-    label: str
-    trial_id: int | None
-    space: Reference
-    genotype: Genotype
-    setting: str
-    metric: str
-    params: int
-    mean: float
-    sd: float | None
-    n: int
-    reference: bool = False
-    folder: Path | None = None
-    command: str = ""
-    way: str = ""
-    trained: tuple[Trained, ...] = ()
 
 
 def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:

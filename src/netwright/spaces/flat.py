@@ -6,7 +6,7 @@ no closing 1x1 convolution anywhere.
 
 from __future__ import annotations
 
-from netwright.layers.skeletons import Skeleton
+from netwright.cells.skeletons import Skeleton
 from netwright.spaces.hierarchical import HierarchicalSpace
 
 

@@ -19,13 +19,14 @@ from typing import Literal
 import numpy as np
 from torch import nn
 
+from netwright.cells import blocks, skeletons
+from netwright.cells.skeletons import Skeleton
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import counting, network, ops, skeletons
-from netwright.layers.plan import Plan, PlanWriter
-from netwright.layers.skeletons import Skeleton
+from netwright.plans import counting, network
+from netwright.plans.plan import Plan, PlanWriter
 
 NONE = 0  # gene value: no edge
 CHAIN = 1  # operation of a trivial chain at level 3 and above: motif 1, as all motifs are equal then
@@ -84,7 +85,7 @@ class HierarchicalSpace:
     @cached_property
     def genes(self) -> tuple[Choice, ...]:
         """One gene per possible edge: levels upwards, motif by motif, by destination, then source."""
-        options: tuple[str, ...] = ("none", *ops.HIERARCHICAL)
+        options: tuple[str, ...] = ("none", *blocks.HIERARCHICAL)
         listed: list[Choice] = []
         for level, (motifs, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True), start=2):
             for motif in range(1, motifs + 1):
@@ -96,7 +97,7 @@ class HierarchicalSpace:
 
     def trivial(self) -> Genotype:
         """Every motif a chain of identities, the cell and higher motifs chains of the first motif below."""
-        identity = 1 + list(ops.HIERARCHICAL).index("identity")
+        identity = 1 + list(blocks.HIERARCHICAL).index("identity")
         return tuple(
             (identity if level == 0 else CHAIN) if target == source + 1 else NONE
             for level, (motifs, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True))
@@ -185,7 +186,7 @@ class HierarchicalSpace:
 
     def resolve(self, genotype: Genotype) -> list[list[Motif | None]]:
         """The motifs of each level from 2 up, by number; None where a motif's output cannot be reached."""
-        below: tuple[str | Motif | None, ...] = tuple(ops.HIERARCHICAL)
+        below: tuple[str | Motif | None, ...] = tuple(blocks.HIERARCHICAL)
         is_unread_kept, levels = self.unread == "build", []
         for spans, nodes in zip(self._spans, self.nodes, strict=True):
             prune = _prune if len(spans) == 1 else _prune_known  # cells hardly recur, motifs do
@@ -246,8 +247,8 @@ def write_motif(plan: PlanWriter, motif: Motif, x: int, width: int) -> int:
 
 def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: int) -> int:
     if isinstance(operation, str):
-        return ops.HIERARCHICAL[operation](plan, x, width)
-    return ops.conv_norm_relu(plan, write_motif(plan, operation, x, width), width)
+        return blocks.HIERARCHICAL[operation](plan, x, width)
+    return blocks.conv_norm_relu(plan, write_motif(plan, operation, x, width), width)
 
 
 @lru_cache(maxsize=1024)

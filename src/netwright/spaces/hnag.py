@@ -19,16 +19,16 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from torch import nn
 
+from netwright.cells import hnag_network, wired
+from netwright.cells.hnag_network import MERGES, OPERATIONS, STAGES, Drawing, Generator
+from netwright.cells.random_graphs import SMALLEST_RING, ring_degree
+from netwright.cells.wired import Rule
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Integer, Real
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import network, wired
-from netwright.layers.plan import Plan
-from netwright.layers.random_graphs import SMALLEST_RING, ring_degree
-from netwright.layers.wired import Rule
-from netwright.spaces import hnag_network
-from netwright.spaces.hnag_network import MERGES, OPERATIONS, STAGES, Drawing, Generator
+from netwright.plans import network
+from netwright.plans.plan import Plan
 
 Searched = Literal["wiring", "operations", "stages"]
 Number: TypeAlias = Integer | Real

@@ -7,7 +7,7 @@ that nobody reads are concatenated, so that nothing is ever left out.
 As tokens, genotypes are the published sequences: 40 with a vocabulary of 12 for the small set, 60 with a vocabulary of
 21 for operations given by family and size. The paper has no mutation; here it draws one state or operation anew.
 
-`layers.nao` says how cells are built and stacked, `layers.nao_ops` what the operations are.
+`cells.nao` says how cells are built and stacked, `cells.nao_ops` what the operations are.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ from typing import Final, Literal
 import numpy as np
 from torch import nn
 
+from netwright.cells import nao, nasnet, two_cells
+from netwright.cells.nao import Outline
+from netwright.cells.nao_ops import SETS, Flavor, Kind
+from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
+from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import nao, nasnet, network, two_cells
-from netwright.layers.nao import Outline
-from netwright.layers.nao_ops import SETS, Flavor, Kind
-from netwright.layers.nasnet import Branch, Cell, Combination, Skeleton
-from netwright.layers.plan import Plan
-from netwright.layers.two_cells import CELLS, Row
+from netwright.plans import network
+from netwright.plans.plan import Plan
 
 INPUTS: Final = ("skip", "direct")
 
@@ -56,7 +57,7 @@ class NaoSpace:
         channels: Width of the first stack (F); None: the skeleton's default, 32 and 42.
         repeats: Normal cells per stack (N); None: the skeleton's default, 3 and 4.
         skeleton: What the cells are put into.
-        flavor: Which of the authors' programs to follow where they differ; see `layers.nao` and `layers.nao_ops`.
+        flavor: Which of the authors' programs to follow where they differ; see `cells.nao` and `cells.nao_ops`.
         auxiliary: Whether training has a second classifier. It is not counted, nor exported.
     """
 

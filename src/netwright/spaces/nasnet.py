@@ -4,7 +4,7 @@ A genotype is a normal cell, then a reduction cell. Each combination has two bra
 and an operation; "direct" (state 0) is the output of the cell before, "skip" (state 1) that of the one before that. The
 states that nobody reads are concatenated; published cells come with a list of their own, which is a setting.
 
-`layers.nasnet` says how cells are built and stacked, `layers.nasnet_ops` what the operations are.
+`cells.nasnet` says how cells are built and stacked, `cells.nasnet_ops` what the operations are.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import Final
 import numpy as np
 from torch import nn
 
+from netwright.cells import nasnet, two_cells
+from netwright.cells.nasnet import Cell, Combination, Outline, Skeleton
+from netwright.cells.nasnet_ops import NASNET, OPERATIONS, SP1, SP2
+from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import nasnet, network, two_cells
-from netwright.layers.nasnet import Cell, Combination, Outline, Skeleton
-from netwright.layers.nasnet_ops import NASNET, OPERATIONS, SP1, SP2
-from netwright.layers.plan import Plan
-from netwright.layers.two_cells import CELLS, Row
+from netwright.plans import network
+from netwright.plans.plan import Plan
 
 SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
 INPUTS: Final = ("direct", "skip")

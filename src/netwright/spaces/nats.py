@@ -26,8 +26,8 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import counting
-from netwright.layers.plan import Plan, PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import Plan, PlanWriter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,7 +123,7 @@ class NatsTopology:
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network: images (B, C, H, W) of any size to logits (B, outputs)."""
-        network = importlib.import_module("netwright.layers.network")  # with torch, which look-ups do without
+        network = importlib.import_module("netwright.plans.network")  # with torch, which look-ups do without
         return network.build(self.plan(genotype, io), rng)
 
     def count(self, genotype: Genotype, io: IO) -> Counts:

@@ -17,8 +17,8 @@ from netwright.core import genes
 from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import counting
-from netwright.layers.plan import Plan, PlanWriter
+from netwright.plans import counting
+from netwright.plans.plan import Plan, PlanWriter
 from netwright.spaces import nats
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class NatsSize:
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network: images (B, C, H, W) of any size to logits (B, outputs)."""
-        network = importlib.import_module("netwright.layers.network")  # with torch, which look-ups do without
+        network = importlib.import_module("netwright.plans.network")  # with torch, which look-ups do without
         return network.build(self.plan(genotype, io), rng)
 
     def count(self, genotype: Genotype, io: IO) -> Counts:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from netwright.cells.blocks import conv_norm_relu
 from netwright.core import genes
 from netwright.core.genes import Integer
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import counting, network, ops
-from netwright.layers.plan import Plan, PlanWriter
+from netwright.plans import counting, network
+from netwright.plans.plan import Plan, PlanWriter
 
 GROUPS = 3
 WIDTH, BLOCKS = Integer("width", 4, 128), Integer("blocks", 1, 9)
@@ -74,7 +75,7 @@ class ResidualSpace:
         width, blocks = map(int, genotype)
         writer = PlanWriter(io)
         with writer.scope("stem"):
-            x = ops.conv_norm_relu(writer, writer.image, width, 3)
+            x = conv_norm_relu(writer, writer.image, width, 3)
         for group in range(GROUPS):
             for block in range(blocks):
                 with writer.scope(f"group{group + 1}_block{block + 1}"):
@@ -95,7 +96,7 @@ def write_block(plan: PlanWriter, x: int, width: int, stride: int = 1) -> int:
     Returns:
         The output.
     """
-    inner = ops.conv_norm_relu(plan, x, width, 3, stride)
+    inner = conv_norm_relu(plan, x, width, 3, stride)
     branch = plan.norm(plan.conv(inner, width, 3))
     shortcut = x if plan.channels(x) == width else plan.norm(plan.conv(x, width, 1, stride))
     return plan.relu(plan.add((branch, shortcut)))

@@ -18,13 +18,8 @@ from typing import Final, Literal
 import numpy as np
 from torch import nn
 
-from netwright.core import genes
-from netwright.core.errors import BadReference, InvalidGenotype
-from netwright.core.genes import Integer, Real
-from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.layers import counting, network, wired
-from netwright.layers.plan import Plan, PlanWriter
-from netwright.layers.random_graphs import (
+from netwright.cells import wired
+from netwright.cells.random_graphs import (
     SMALLEST_RING,
     Graph,
     generator,
@@ -33,7 +28,13 @@ from netwright.layers.random_graphs import (
     ring_degree,
     watts_strogatz,
 )
-from netwright.layers.wired import Rule
+from netwright.cells.wired import Rule
+from netwright.core import genes
+from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.genes import Integer, Real
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.plans import counting, network
+from netwright.plans.plan import Plan, PlanWriter
 
 STAGES: Final = 3
 MOST_NODES: Final = 100  # of one graph

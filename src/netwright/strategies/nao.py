@@ -40,7 +40,7 @@ from netwright.core import genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
-from netwright.layers import torch_rng
+from netwright.plans import torch_rng
 from netwright.strategies.novelty import new_sample
 from netwright.surrogates import joint_training, kept_weights
 from netwright.surrogates.background import Background

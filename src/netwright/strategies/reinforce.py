@@ -29,7 +29,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.layers import torch_rng
+from netwright.plans import torch_rng
 from netwright.surrogates.controller import Controller, single_threaded
 
 LOG_PROBABILITY = "log_probability"  # the note of a proposal: of its genotype when it was drawn, in nats

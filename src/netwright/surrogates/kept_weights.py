@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import Tensor
 
 from netwright.core import files
-from netwright.layers.tensor_digest import digest
+from netwright.plans.tensor_digest import digest
 
 SUFFIX = ".safetensors"
 

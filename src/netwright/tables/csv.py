@@ -23,7 +23,7 @@ from netwright.core.errors import BadReference, InvalidGenotype, MissingCapabili
 from netwright.core.genes import Choice, Real
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
-from netwright.tabular import ReadsText, Table, column_of
+from netwright.core.table import ReadsText, Table, column_of
 
 TRIES = 100  # changes of one gene that may lead to no row
 MISSING = frozenset(

@@ -6,9 +6,9 @@ is the validation accuracy after 12 epochs, the final measure the test accuracy 
 
 from __future__ import annotations
 
+from netwright.core.table import Table
 from netwright.spaces.nats_size import NatsSize
 from netwright.tables.nats_tss import Dataset, read
-from netwright.tabular import Table
 
 
 def nats_sss(path: str, dataset: Dataset = "cifar10") -> Table:

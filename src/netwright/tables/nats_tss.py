@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from netwright.core.table import Table
 from netwright.spaces.nats import NatsTopology
 from netwright.tables.csv import csv
-from netwright.tabular import Table
 
 Dataset = Literal["cifar10", "cifar100", "ImageNet16-120"]
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from netwright.core import files
 from netwright.core.errors import NetwrightError
-from netwright.layers import tensor_digest
+from netwright.plans import tensor_digest
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
 

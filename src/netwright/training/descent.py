@@ -14,8 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
 from netwright.core.protocols import Task
-from netwright.layers import torch_rng
-from netwright.layers.network import Regularization
+from netwright.plans import torch_rng
+from netwright.plans.network import Regularization
 from netwright.training.averages import Averages
 from netwright.training.parallel import ALONE, Team
 from netwright.training.recipe import Recipe
@@ -34,7 +34,7 @@ class Regularizes(Protocol):
         batch: int | None = None,
         first: int = 0,
     ) -> None:
-        """Said before each forward pass in training; see `layers.network.Network.regularize`."""
+        """Said before each forward pass in training; see `plans.network.Network.regularize`."""
 
 
 @runtime_checkable

@@ -15,8 +15,8 @@ from torch import nn
 
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.places import PLACES
-from netwright.layers.network import Regularization
-from netwright.layers.plan import AUXILIARY, Plan
+from netwright.plans.network import Regularization
+from netwright.plans.plan import AUXILIARY, Plan
 from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from netwright.comparison import contest_figures
 from netwright.comparison.measures import Mean
+from netwright.comparison.page import MISSING, pairs_parts, with_error
 from netwright.comparison.rows import as_csv, flat, number
 from netwright.comparison.standings import Pair, Row, Standing, Standings
 from netwright.core import files
-from netwright.report import contest_figures, markup
-from netwright.report.comparison import MISSING, pairs_parts, with_error
+from netwright.report import markup
 from netwright.report.files import save
 from netwright.report.markup import Html
 

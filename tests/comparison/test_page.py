@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from netwright.comparison import measures
+from netwright.comparison import page as report
 from netwright.comparison.courses import Cell
 from netwright.comparison.measures import Mean
-from netwright.report import comparison as report
 from tests.comparison.test_courses import made
 from tests.comparison.test_results import COURSES, MINUS, PROBLEM, comparison, outcome, summarized
 

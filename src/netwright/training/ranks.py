@@ -2,7 +2,7 @@
 
     netwright train runs/x --evaluator.processes 2
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
-        -m netwright.ranks train runs/x --workers 1
+        -m netwright.training.ranks train runs/x --workers 1
 
 The second command is given on every machine. Its first process runs `netwright train runs/x`, whose worker is then
 the first of all 16; the others need the data at the same path, but no shared folder. Without torchrun, `RANK`,
@@ -34,7 +34,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 import torch.distributed as dist
 
-from netwright import run_folder
 from netwright.core import run_file
 from netwright.core.errors import NetwrightError, WorkerError
 from netwright.core.protocols import Context
@@ -201,17 +200,12 @@ def _launched(words: list[str]) -> int:
 
 def _run_of(context: Context) -> str:
     """The run file of the run that a trial belongs to, as text."""
-    try:
-        folder = context.folder.parent.parent
-        table = run_folder.open_table(folder, "read")
-    except (RuntimeError, NetwrightError) as error:
+    if context.run is None:
         raise WorkerError(
-            f"several processes learn what to train from the folder of a run, and this evaluation has none: {error}"
-        ) from None
-    try:
-        return run_file.to_toml(run_folder.stored_run(table, folder))
-    finally:
-        table.close()
+            "several processes learn what to train from the folder of a run, and this evaluation has none; give it "
+            "one, or one process"
+        )
+    return context.run
 
 
 @contextmanager
@@ -228,7 +222,7 @@ def _job(number: int) -> str:
 
 def _start(meeting: Meeting, rank: int) -> Popen[bytes]:
     """A process in the worker's own group, which is killed as a whole; it also ends with its standard input."""
-    command = [sys.executable, "-m", "netwright.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
+    command = [sys.executable, "-m", "netwright.training.ranks", "--helper", json.dumps(asdict(meeting)), str(rank)]
     return Popen(command, stdin=subprocess.PIPE)
 
 

@@ -16,11 +16,12 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
+from netwright.cells import wired
+from netwright.cells.random_graphs import Graph, erdos_renyi, generator, inputs_of, outputs_of, watts_strogatz
+from netwright.cells.wired import Merge
 from netwright.core.records import IO, Counts, LabeledGraph
-from netwright.layers import counting, wired
-from netwright.layers.plan import Plan, PlanWriter
-from netwright.layers.random_graphs import Graph, erdos_renyi, generator, inputs_of, outputs_of, watts_strogatz
-from netwright.layers.wired import Merge
+from netwright.plans import counting
+from netwright.plans.plan import Plan, PlanWriter
 
 STAGES: Final = 3
 MERGES: Final[tuple[Merge, ...]] = ("sum", "concat", "attention")

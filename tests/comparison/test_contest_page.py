@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from netwright.comparison import standings
-from netwright.report import comparison, contest_figures
-from netwright.report import contest as report
+from netwright.comparison import contest_figures, standings
+from netwright.comparison import contest_page as report
+from netwright.comparison import page as comparison
 from tests.comparison import contests
 
 

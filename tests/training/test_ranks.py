@@ -13,12 +13,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from netwright import run_folder
 from netwright.core import refs, run_file
 from netwright.core.errors import BadReference, WorkerError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.runs import run_folder
 from netwright.stores.memory import MemoryStore
 from netwright.training import checkpoint
 from netwright.worker import WorkerContext
@@ -211,7 +211,7 @@ def test_processes_of_other_machines_join_a_run(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    command = [sys.executable, "-m", "netwright.ranks"]
+    command = [sys.executable, "-m", "netwright.training.ranks"]
     second = subprocess.Popen(command, env={**shared, "RANK": "1"}, stderr=subprocess.PIPE, text=True)
     together = [*command, "train", str(tmp_path / "run"), *words]
     first = subprocess.run(together, env={**shared, "RANK": "0"}, capture_output=True, text=True, timeout=200)
@@ -230,6 +230,8 @@ def test_processes_of_other_machines_join_a_run(tmp_path):
 
 def test_without_the_variables_the_module_says_what_it_needs():
     bare = {name: value for name, value in os.environ.items() if name != "RANK"}
-    done = subprocess.run([sys.executable, "-m", "netwright.ranks", "train"], env=bare, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "netwright.training.ranks", "train"], env=bare, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("RANK is not set; start this module with torchrun, or set RANK, WORLD_SIZE")

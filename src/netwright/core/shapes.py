@@ -1,0 +1,144 @@
+"""Shapes of what flows through a network, and what goes into one and comes out of it.
+
+A shape is a tuple without the batch, of a named kind: `Image`, `Sequence` or `Vector`. Shapes are alike when kind and
+numbers are equal (`are_alike`), since tuples of two kinds may hold the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple, overload
+
+from netwright.core.errors import BadReference
+
+
+class Image(NamedTuple):
+    """Maps over a plane: tensors (B, channels, height, width)."""
+
+    channels: int
+    height: int
+    width: int
+
+
+class Sequence(NamedTuple):
+    """Features at each of some steps: tensors (B, steps, features)."""
+
+    features: int
+    steps: int
+
+
+class Vector(NamedTuple):
+    """Features without a place: tensors (B, features)."""
+
+    features: int
+
+
+class Tokens(NamedTuple):
+    """Entries of a vocabulary at each of some steps: going in int64 (B, steps), coming out logits (B, steps, vocabulary)."""
+
+    vocabulary: int
+    steps: int
+
+
+class Classes(NamedTuple):
+    """One of several classes: logits (B, number)."""
+
+    number: int
+
+
+class Numbers(NamedTuple):
+    """Numbers to be predicted: tensors (B, number)."""
+
+    number: int
+
+
+Shape = Image | Sequence | Vector | Tokens
+Input = Image | Sequence | Vector | Tokens
+Output = Classes | Numbers | Tokens
+
+# what people call what goes in or comes out
+NAMES = {
+    Image: "images",
+    Sequence: "sequences",
+    Vector: "vectors",
+    Tokens: "tokens",
+    Classes: "classes",
+    Numbers: "numbers",
+}
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class IO:
+    """What a network takes and gives: `IO(Tokens(10_000, 35), Tokens(10_000, 35))`.
+
+    Images that are classified have a short form: `IO(3, 32, 32, 10)` is `IO(Image(3, 32, 32), Classes(10))`.
+
+    Args:
+        input: What goes in.
+        output: What comes out.
+    """
+
+    input: Input
+    output: Output
+
+    @overload
+    def __init__(self, input: Input, output: Output) -> None: ...
+
+    @overload
+    def __init__(self, channels: int, height: int, width: int, outputs: int, /) -> None: ...
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        if len(given) == 4 and not named:
+            given = Image(*given[:3]), Classes(given[3])
+        both = {**dict(zip(("input", "output"), given, strict=False)), **named}
+        if both.keys() != {"input", "output"} or len(given) > 2:
+            raise TypeError("IO takes an input and an output, or channels, height, width and classes of images")
+        for name, value in both.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers come out, of sequences at each step."""
+        return self.output[0]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the images that go in. Raises BadReference where there are none."""
+        return self.image.channels
+
+    @property
+    def height(self) -> int:
+        """Height of the images that go in, in pixels. Raises BadReference where there are none."""
+        return self.image.height
+
+    @property
+    def width(self) -> int:
+        """Width of the images that go in, in pixels. Raises BadReference where there are none."""
+        return self.image.width
+
+    @property
+    def image(self) -> Image:
+        """The images that go in. Raises BadReference where there are none."""
+        if not isinstance(self.input, Image):
+            raise BadReference(f"images are needed, but {describe(self.input)} go in; give a task of images")
+        return self.input
+
+
+def describe(kind: Input | Output) -> str:
+    """A shape for people: "images of 3 x 32 x 32", "10 classes", "vectors of 16"."""
+    if isinstance(kind, Classes | Numbers):
+        return f"{kind.number:,} {NAMES[type(kind)]}"
+    if isinstance(kind, Tokens):
+        return f"{kind.steps:,} tokens of a vocabulary of {kind.vocabulary:,}"
+    return f"{NAMES[type(kind)]} of {' x '.join(map(str, kind))}"
+
+
+def size(shape: Shape) -> int:
+    """How many numbers a tensor of this shape holds for each example."""
+    return shape.steps if isinstance(shape, Tokens) else prod(shape)
+
+
+def are_alike(one: Shape, other: Shape) -> bool:
+    """Whether both are of one kind and one size."""
+    return type(one) is type(other) and one == other
