@@ -5,7 +5,18 @@ import pytest
 
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector, are_alike, describe, size
+from netwright.core.shapes import (
+    Classes,
+    Image,
+    Numbers,
+    Sequence,
+    Tokens,
+    Vector,
+    are_alike,
+    describe,
+    positions,
+    size,
+)
 
 
 def test_images_that_are_classified_have_a_short_form():
@@ -35,6 +46,7 @@ def test_shapes_are_tuples_with_named_kinds():
     assert are_alike(Vector(5), Vector(5))
     assert not are_alike(Sequence(5, 6), Tokens(5, 6))
     assert [size(s) for s in (Image(3, 8, 8), Sequence(5, 6), Vector(5), Tokens(100, 6))] == [192, 30, 5, 6]
+    assert [positions(s) for s in (Image(3, 8, 8), Sequence(5, 6), Vector(5), Tokens(100, 6))] == [64, 6, 1, 6]
     assert describe(Image(3, 32, 24)) == "images of 3 x 32 x 24"
     assert describe(Tokens(10_000, 35)) == "35 tokens of a vocabulary of 10,000"
     assert describe(Classes(1000)) == "1,000 classes"

@@ -35,7 +35,7 @@ class Vector(NamedTuple):
 
 
 class Tokens(NamedTuple):
-    """Entries of a vocabulary at each of some steps: going in int64 (B, steps), coming out logits (B, steps, vocabulary)."""
+    """Entries of a vocabulary at each of some steps: int64 (B, steps) going in, logits (B, steps, vocabulary) out."""
 
     vocabulary: int
     steps: int
@@ -142,3 +142,10 @@ def size(shape: Shape) -> int:
 def are_alike(one: Shape, other: Shape) -> bool:
     """Whether both are of one kind and one size."""
     return type(one) is type(other) and one == other
+
+
+def positions(shape: Shape) -> int:
+    """At how many places a shape has features: pixels of an image, steps of a sequence, 1 of a vector."""
+    if isinstance(shape, Image):
+        return shape.height * shape.width
+    return 1 if isinstance(shape, Vector) else shape.steps
