@@ -12,12 +12,13 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import refs
+from netwright.core import refs, settings
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
 from netwright.core.records import IO
 from netwright.core.refs import Reference
+from netwright.core.settings import Tuned
 
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
@@ -152,16 +153,27 @@ def from_toml(text: str) -> RunFile:
     return from_tables(tomllib.loads(text))
 
 
+def load_space(reference: Reference) -> SearchSpace:
+    """The space of a reference; with its option `with`, settings of training are among its genes.
+
+    Raises:
+        BadReference: No such space, or options that it does not take.
+    """
+    options = {name: value for name, value in reference.options.items() if name != "with"}
+    space: SearchSpace = refs.load("space", Reference(reference.name, options))
+    return Tuned(space, settings.of_tables(reference.options["with"])) if "with" in reference.options else space
+
+
 def build_space(run: RunFile, task: Task) -> SearchSpace:
     """The run's space, wrapped when there are constraints."""
-    space: SearchSpace = refs.load("space", run.space)
+    space = load_space(run.space)
     return constrain(space, task.io, run.constraints) if run.constraints else space
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """What a worker needs of a run."""
     task: Task = refs.load("task", run.task)
-    return refs.load("evaluator", run.evaluator, space=refs.load("space", run.space), task=task)
+    return refs.load("evaluator", run.evaluator, space=load_space(run.space), task=task)
 
 
 def build(run: RunFile) -> Parts:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,66 +28,82 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """An option of the evaluator, or of its task, as a gene.
+    """An option of the evaluator, or of its task, as a gene: one of several values, or a number in a range.
 
     Args:
         name: The option, as on the command line.
-        gene: Its values: of a `Choice`, places in `options`; of a number that is logarithmic, powers of ten.
-        options: What a `Choice` stands for.
-        default: The value of the gene that stands for the option's usual value, where a network is given without any.
-        is_logarithmic: Whether the option is ten to the power of the gene.
+        default: Its usual value, for a network that is given without any.
+        options: Its values, at least two; empty: it is a number.
+        low: The least number.
+        high: The largest number.
+        log: Whether it is uniform in its logarithm; the gene is then the power of ten.
+
+    Raises:
+        BadReference: Options that are not different, a range that is none, or a default that lies outside.
     """
 
     name: str
-    gene: Gene
+    default: Any
     options: tuple[Any, ...] = ()
-    default: float = 0.0
-    is_logarithmic: bool = False
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+
+    def __post_init__(self) -> None:
+        if self.options:
+            if len(set(self._texts)) < max(2, len(self.options)) or self.default not in self.options:
+                raise BadReference(
+                    f"the setting {self.name!r} has the options {[*self.options]} and the default {self.default!r}; "
+                    "give at least two different options, with the default among them"
+                )
+            return
+        if not self.low <= self.default <= self.high or self.low == self.high or (self.log and self.low <= 0):
+            raise BadReference(
+                f"the setting {self.name!r} goes from {self.low} to {self.high} and is {self.default} by default; the "
+                f"default must lie within{', and a logarithmic range above 0' if self.log else ''}"
+            )
+
+    @cached_property
+    def gene(self) -> Gene:
+        """The gene: of a number, whole where its range and default are."""
+        if self.options:
+            return Choice(self.name, self._texts)
+        if self.log:
+            return Real(self.name, math.log10(self.low), math.log10(self.high))
+        if all(type(each) is int for each in (self.low, self.high, self.default)):
+            return Integer(self.name, int(self.low), int(self.high))
+        return Real(self.name, self.low, self.high)
+
+    @property
+    def usual(self) -> int | float:
+        """The value of the gene that stands for the default."""
+        if self.options:
+            return self.options.index(self.default)
+        return math.log10(self.default) if self.log else self.default
 
     def value(self, number: float) -> Any:
-        """The option's value at a value of the gene."""
-        if isinstance(self.gene, Choice):
+        """What the option is at a value of the gene."""
+        if self.options:
             return self.options[int(number)]
-        return 10.0**number if self.is_logarithmic else number
+        return min(max(10.0**number, self.low), self.high) if self.log else number
 
     def table(self) -> dict[str, Any]:
         """The setting as a run file has it."""
-        if isinstance(self.gene, Choice):
-            return {"name": self.name, "options": [*self.options], "default": self.options[int(self.default)]}
-        low, high, default = (self.value(each) for each in (self.gene.low, self.gene.high, self.default))
-        return {"name": self.name, "low": low, "high": high, "default": default, "log": self.is_logarithmic}
+        if self.options:
+            return {"name": self.name, "options": [*self.options], "default": self.default}
+        numbers = {"low": self.low, "high": self.high, "default": self.default, "log": self.log}
+        return {"name": self.name, **numbers}
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(option if isinstance(option, str) else json.dumps(option) for option in self.options)
 
 
-def choice(name: str, options: Sequence[Any], default: Any) -> Setting:
-    """A setting that is one of several values."""
-    texts = tuple(option if isinstance(option, str) else json.dumps(option) for option in options)
-    if len(set(texts)) != len(texts) or len(texts) < 2:
-        raise BadReference(f"the setting {name!r} has the options {list(options)}; give at least two different ones")
-    if default not in options:
-        raise BadReference(f"the setting {name!r} has the default {default!r}, which is none of {list(options)}")
-    return Setting(name, Choice(name, texts), tuple(options), [*options].index(default))
-
-
-def number(name: str, low: float, high: float, default: float, *, log: bool = False) -> Setting:
-    """A setting that is a number in a range, uniform in it or in its logarithm; whole where all three are."""
-    if not low <= default <= high or low == high or (log and low <= 0):
-        raise BadReference(
-            f"the setting {name!r} goes from {low} to {high} with the default {default}; the default must lie within, "
-            f"and a logarithmic range above 0"
-        )
-    if log:
-        low, high, default = (math.log10(each) for each in (low, high, default))
-        return Setting(name, Real(name, low, high), default=default, is_logarithmic=True)
-    if all(type(each) is int for each in (low, high, default)):
-        return Setting(name, Integer(name, int(low), int(high)), default=default)
-    return Setting(name, Real(name, low, high), default=default)
-
-
-def read(given: Any, known: Mapping[str, Setting]) -> tuple[Setting, ...]:
-    """The settings that a run file names, by themselves ("lr,weight_decay", ["lr"]) or with a range of their own.
+def resolved(given: Any, known: Mapping[str, Setting]) -> list[dict[str, Any]]:
+    """The settings that a run file names, as tables that say all there is to know: `of_tables` reads them alone.
 
     Args:
-        given: Names, or tables as `Setting.table` writes them.
+        given: "lr,weight_decay", or a list of names and of tables with a range or options of their own.
         known: What the evaluator and its task offer.
 
     Raises:
@@ -94,36 +111,49 @@ def read(given: Any, known: Mapping[str, Setting]) -> tuple[Setting, ...]:
     """
     listed = [word.strip() for word in given.split(",")] if isinstance(given, str) else given
     if not isinstance(listed, list | tuple) or not listed:
-        raise BadReference(f"space.with is {given!r}; name settings of training, as in {_some(known)}")
-    found = tuple(_read(entry, known) for entry in listed)
+        raise BadReference(
+            f"space.with is {given!r}; name settings of training, as in {','.join([*known][:3]) or 'lr'}"
+        )
+    return [setting.table() for setting in of_tables([_completed(entry, known) for entry in listed])]
+
+
+def of_tables(tables: Any) -> tuple[Setting, ...]:
+    """The settings of tables as `resolved` writes them. Raises BadReference for any other value."""
+    if not isinstance(tables, list | tuple) or not all(isinstance(table, Mapping) for table in tables):
+        raise BadReference(f"space.with is {tables!r}; it is a list of settings, each with name, range and default")
+    found = tuple(_of_table(table) for table in tables)
     names = [setting.name for setting in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadReference(f"space.with names the setting {twice[0]!r} twice; name it once")
     return found
 
 
-def _read(entry: Any, known: Mapping[str, Setting]) -> Setting:
-    if isinstance(entry, Setting):
-        return entry
+def _completed(entry: Any, known: Mapping[str, Setting]) -> dict[str, Any]:
+    """A name, or a table that says some of a setting, as a table that says all of it."""
     name = entry.get("name") if isinstance(entry, Mapping) else entry
     if not isinstance(name, str) or name not in known:
-        raise BadReference(f"space.with names {name!r}, which cannot be searched here; there are {', '.join(known)}")
-    if not isinstance(entry, Mapping):
-        return known[name]
+        raise BadReference(
+            f"space.with names {name!r}, which cannot be searched here; there are {', '.join(known) or 'no settings'}"
+        )
     usual = known[name].table()
-    table = {**usual, **entry}
-    if unknown := table.keys() - usual.keys():
+    given = entry if isinstance(entry, Mapping) else {}
+    if unknown := given.keys() - usual.keys():
         raise BadReference(f"the setting {name!r} has no {min(unknown)!r}; it has {', '.join(usual)}")
-    if "options" in table:
-        return choice(name, table["options"], table["default"])
-    values = [table[part] for part in ("low", "high", "default")]
-    if any(type(value) not in (int, float) for value in values) or type(table["log"]) is not bool:
-        raise BadReference(f"the setting {name!r} goes from {values[0]!r} to {values[1]!r}; give numbers")
-    return number(name, *values, log=table["log"])
+    return {**usual, **given}
 
 
-def _some(known: Mapping[str, Setting]) -> str:
-    return ",".join([*known][:3]) or "lr"
+def _of_table(table: Mapping[str, Any]) -> Setting:
+    name = table.get("name")
+    if not isinstance(name, str) or not name:
+        raise BadReference(f"a setting of space.with has the name {name!r}; give the name of an option")
+    if table.keys() == {"name", "options", "default"} and isinstance(table["options"], list | tuple):
+        return Setting(name, table["default"], tuple(table["options"]))
+    if table.keys() != {"name", "low", "high", "default", "log"} or type(table["log"]) is not bool:
+        raise BadReference(f"the setting {name!r} is {dict(table)}; give options, or low, high, default and log")
+    low, high, default = (table[part] for part in ("low", "high", "default"))
+    if any(type(value) not in (int, float) for value in (low, high, default)):
+        raise BadReference(f"the setting {name!r} goes from {low!r} to {high!r}, by default {default!r}; give numbers")
+    return Setting(name, default, low=low, high=high, log=table["log"])
 
 
 @dataclass(frozen=True)
@@ -150,7 +180,7 @@ class Tuned:
 
     def with_defaults(self, network: Genotype) -> Genotype:
         """A network that is to be trained as usual."""
-        return (*network, *(_plain(setting) for setting in self.settings))
+        return (*network, *(setting.usual for setting in self.settings))
 
     def sample(self, rng: np.random.Generator) -> Genotype:
         """A sample of the space, and settings drawn uniformly."""
@@ -188,7 +218,34 @@ class Tuned:
         """What a drawing of the network shows."""
         return self.space.graph(self.network(genotype))
 
+    def adapted(self, found: Any) -> Adapted:
+        """The space within for genotypes of this one; see `protocols.Adapts`."""
+        return Adapted(self, found)
 
-def _plain(setting: Setting) -> int | float:
-    """The default as a value of the gene: a whole number where the gene is one."""
-    return setting.default if isinstance(setting.gene, Real) else int(setting.default)
+
+@dataclass(frozen=True)
+class Adapted:
+    """Capabilities of a space within `Tuned`, for genotypes that also say how to train.
+
+    Of a capability that the space lacks nobody asks: `protocols.unwrap` gives this only where it has been found.
+    """
+
+    tuned: Tuned
+    found: Any
+
+    def plan(self, genotype: Genotype, io: IO) -> Any:
+        """The layers of the network."""
+        return self.found.plan(self.tuned.network(genotype), io)
+
+    def trivial(self) -> Genotype:
+        """The simplest network, trained as usual."""
+        return self.tuned.with_defaults(self.found.trivial())
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Another genotype of the same network, trained the same way."""
+        network = self.tuned.network(genotype)
+        return (*self.found.equivalents(network, rng), *genotype[len(network) :])
+
+    def seeded(self, seed: int) -> Tuned:
+        """The same with another seed."""
+        return replace(self.tuned, space=self.found.seeded(seed))

@@ -85,14 +85,24 @@ class Symmetric(Protocol):
         """Another genotype of the same network, drawn; the same one where there is no other."""
 
 
+@runtime_checkable
+class Adapts(Protocol):
+    """Capability of a wrapper of a space: its genotypes hold more than those of the space within."""
+
+    def adapted(self, found: Any) -> Any:
+        """The space within, or what its own wrapper gave, with its capabilities for the wrapper's genotypes."""
+
+
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
-    """The space, in the wrapper that it has, as a trial with this seed has it; one that draws nothing is as it is."""
-    generator = unwrap(space, Generates)
-    if generator is None:
-        return space
-    found: SearchSpace = generator.seeded(seed)
+    """The space, in the wrappers that it has, as a trial with this seed has it; one that draws nothing is as it is."""
+    if isinstance(space, Generates):
+        return space.seeded(seed)
     wrapper: Any = space
-    return found if generator is space else replace(wrapper, space=found)
+    inner = getattr(wrapper, "space", None)
+    if inner is None:
+        return space
+    found = of_seed(inner, seed)
+    return space if found is inner else replace(wrapper, space=found)
 
 
 def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
@@ -116,9 +126,14 @@ def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
     raise refusal
 
 
-def unwrap(value: Any, capability: type) -> Any:
-    """`value`, or the space within a wrapper, that has the capability; None when neither has."""
-    if isinstance(value, capability):
-        return value
-    inner = getattr(value, "space", None)
-    return inner if isinstance(inner, capability) else None
+def unwrap(space: Any, capability: type) -> Any:
+    """The space, or the one within a wrapper, that has the capability; None when none of them has.
+
+    A wrapper whose genotypes are not those of the space within (`Adapts`) stands between: what is given back takes and
+    gives the wrapper's.
+    """
+    if isinstance(space, capability):
+        return space
+    inner = getattr(space, "space", None)
+    found = None if inner is None else unwrap(inner, capability)
+    return space.adapted(found) if found is not None and isinstance(space, Adapts) else found
