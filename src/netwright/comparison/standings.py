@@ -165,7 +165,8 @@ def _standing(
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    sign = -1 if run.objectives[0].startswith("-") else 1
+    objective = objectives.shown(run.objectives)[0]
+    sign = objective.sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
     random_fan_in = (float(spread.mean()), float(spread.std(ddof=1))) if graphs else None
@@ -207,7 +208,7 @@ def _standing(
     return Standing(
         name=name,
         run=run,
-        objective=run.objectives[0].removeprefix("-"),
+        objective=objective.name,
         sign=sign,
         best=sign * top,
         rows=tuple(rows),
