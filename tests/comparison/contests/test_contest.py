@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from netwright.comparison import command_line, strategy_refs
-from netwright.comparison.contests import playing, recipes
+from netwright.comparison import command_line, pool, strategy_refs
+from netwright.comparison.contests import recipes
 from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.outcome import carry_out
 from netwright.comparison.courses import Cell
 from netwright.core import seeds
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
@@ -221,8 +222,8 @@ def _unplayed(contest, out):
         yield from ()
 
     with contests.folder.taken(out, "recipes"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(playing.pool, "play", play)
-        return playing.carry_out(contest, out, 1)
+        patch.setattr(pool, "play", play)
+        return carry_out(contest, out, 1)
 
 
 def test_runs_of_another_recipe_are_not_mixed_in(recipe, tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from netwright.comparison import caveats
 from netwright.comparison.contests import budgets
 from netwright.comparison.contests.contest import Contest
-from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import Cell
 from netwright.core.records import Trial
