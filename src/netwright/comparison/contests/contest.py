@@ -16,7 +16,7 @@ from pathlib import Path
 from netwright.comparison import caveats, strategy_refs
 from netwright.comparison.contests import budgets, cell_runs
 from netwright.comparison.contests.recipes import naming
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.core import run_file
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.protocols import Evaluator, NamesBudgets, Strategy, of_any_seed
@@ -49,17 +49,17 @@ class Contest:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[SearchCell]:
         """All there are to play, seed by seed, so that what is stopped early has some of everything."""
         labels = [strategy_refs.label(strategy) for strategy in self.strategies]
-        return [Cell(label, name, seed) for seed in self.seeds for name in self.recipes for label in labels]
+        return [SearchCell(label, name, seed) for seed in self.seeds for name in self.recipes for label in labels]
 
-    def run_of(self, cell: Cell) -> RunFile:
+    def run_of(self, cell: SearchCell) -> RunFile:
         """The run file of a cell."""
         strategy = next(each for each in self.strategies if strategy_refs.label(each) == cell.strategy)
         return replace(self.recipes[cell.problem], strategy=strategy, seed=cell.seed)
 
-    def folder_of(self, out: Path, cell: Cell) -> Path:
+    def folder_of(self, out: Path, cell: SearchCell) -> Path:
         """Where a cell is played: `runs/<recipe>/<strategy>-<seed>`."""
         return out / cell_runs.RUNS / cell.problem / f"{cell_runs.folder_name(cell.strategy)}-{cell.seed}"
 
