@@ -17,11 +17,12 @@ from rich.console import Console
 
 from netwright.comparison import courses, player, strategy_refs
 from netwright.comparison.contests import cell_runs
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.core import files, objectives, run_file
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
+from netwright.report import curves
 from netwright.runs import retraining, run_folder
 from netwright.runs.session import Session
 
@@ -36,7 +37,7 @@ class ContestOrder:
     is_full: bool
 
 
-def named(cell: Cell) -> str:
+def named(cell: SearchCell) -> str:
     """A cell as one text."""
     return f"{cell.seed} {cell.problem} {cell.strategy}"
 
@@ -52,7 +53,7 @@ class ContestPlayer:
         """Plays the `seeds` of one `strategy` on one `problem`."""
         return player.answers(order, self._played)
 
-    def _played(self, cell: Cell) -> str:
+    def _played(self, cell: SearchCell) -> str:
         text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
         trials, ending = search(self._session, settings, place)
@@ -80,12 +81,13 @@ def search(session: Session, settings: RunFile, folder: Path) -> tuple[list[Tria
         NetwrightError: Settings or a folder that cannot be used.
     """
     parts = run_file.build(settings)
+    settings = run_file.resolved(settings, parts.measures)
     with run_folder.controlled(folder):
         store, settings = run_folder.take(folder, settings)
         try:
             files.write(folder / "run.toml", run_file.to_toml(settings).encode())
             place = shlex.quote(str(folder))
-            session.note(store, f"netwright search {place}/run.toml --out {place}", parts.task)
+            session.note(store, f"netwright search {place}/run.toml --out {place}", parts)
             store.remember("io", run_file.write_io(parts.task.io))
             _remember_source(store, settings)
             session.control(store, settings, parts, folder, f"{settings.strategy} from seed {settings.seed}")
@@ -101,7 +103,7 @@ def course_of(trials: list[Trial], ending: str) -> Course:
     """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
-    signals = np.array([trial.scores[0] if trial.scores else np.nan for trial in trials])
+    signals = curves.scores(trials)
     elapsed = np.rint(seconds.cumsum() * 1e6).astype(np.int64)
     return Course(signals, np.full(count, np.nan), np.zeros(count, bool), ending, elapsed)
 
