@@ -117,6 +117,11 @@ def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tu
     return tuple(replace(each, shown=ways.get(each.name, each.shown)) for each in read)
 
 
+def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Objective:
+    """The objective that trials are ranked by, displays show and full trainings measure; arguments as in `shown`."""
+    return shown(names, measures)[0]
+
+
 def named(names: Sequence[str] | None, trials: Sequence[Trial]) -> tuple[str, ...] | None:
     """The objectives of a run; of one that names none, the metric that its results have first; None: there are none."""
     if names is not None:
