@@ -23,6 +23,7 @@ from netwright.training.outcome import Outcome
 from tests.report.test_budgets import SEARCH
 
 ACCURACY = Objective("valid_accuracy", shown="share")
+TESTED = ACCURACY.moved_to("test")
 SPACE = HierarchicalSpace()
 FILES = [
     f"{name}.{suffix}" for name in ("best", "cell", "fitness", "lineage", "parameters") for suffix in ("png", "svg")
@@ -84,7 +85,7 @@ def reported(trials, name="a run", objectives=("valid_accuracy",), **settings):
 
 
 def trained_in_full(label="best of the search", **settings):
-    fields = {"trial_id": 9, "setting": "30 epochs", "objective": ACCURACY.moved_to("test"), "params": 7, "mean": 0.9, "sd": None}
+    fields = {"trial_id": 9, "setting": "30 epochs", "objective": TESTED, "params": 7, "mean": 0.9, "sd": None}
     return Final(label, space=Reference("hierarchical"), genotype=(), **{"n": 1, **fields, **settings})
 
 
