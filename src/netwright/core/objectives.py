@@ -104,7 +104,7 @@ def short(value: float) -> str:
 
 
 def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
-    """The objectives of a run, each shown as the measure of its name is; at least one, where `names` name any.
+    """The objectives of a run, each shown as the measure of its name is, whatever the split; at least one.
 
     Args:
         names: As the run file has them; None: it names none.
@@ -112,9 +112,9 @@ def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tu
     """
     if names is None:
         return (UNNAMED,)
-    ways = {measure.name: measure.shown for measure in measures}
+    ways = {measure.moved_to(SPLITS[0]).name: measure.shown for measure in measures}
     read = map(Objective.read, names)
-    return tuple(replace(each, shown=ways.get(each.name, each.shown)) for each in read)
+    return tuple(replace(each, shown=ways.get(each.moved_to(SPLITS[0]).name, each.shown)) for each in read)
 
 
 def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Objective:
