@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -33,6 +33,8 @@ from netwright.core.records import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from netwright.core.in_full import InFull
 
 Split = Literal["train", "valid", "train+valid", "test"]
 SEEDS = 20  # of a generator, tried before there is a trial whose seed draws its network
@@ -213,6 +215,32 @@ class LeavesState(Protocol):
 
     def leaves_state(self, trial: Trial) -> bool:
         """Whether this trial does; its folder then stays until one that continues it has finished."""
+
+
+@runtime_checkable
+class TrainsInFull(Protocol):
+    """Capability of an evaluator, held by its plug-in: the networks that it finds can be trained at length and tested.
+
+    It is asked of the plug-in, before an evaluator is made: see `core.in_full`.
+    """
+
+    in_full: ClassVar[InFull]
+
+
+@runtime_checkable
+class TrainsToBudgets(Protocol):
+    """Capability of an evaluator: it trains as long as a proposal's budget says."""
+
+    @property
+    def budget_unit(self) -> str:
+        """What a budget counts: "epochs", "steps"."""
+
+    @property
+    def own_budget(self) -> int | None:
+        """How long a trial is trained whose proposal names no budget; None: the options do not say."""
+
+    def advice(self, largest_budget: int) -> str:
+        """Why a trial that continues another would begin anew, and what to give instead; "" where it would go on."""
 
 
 class Task(Protocol):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
+from netwright.core.in_full import InFull
+from netwright.core.places import PLACES
 from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_any_seed, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.plans import counting
@@ -69,6 +71,14 @@ class Training(Recipe):
     save: bool = False
     processes: int = 1
     horizon: int | None = None
+    in_full: ClassVar[InFull] = InFull(
+        lengths=("epochs", "steps"),
+        length={"epochs": 30},
+        usual={"checkpoint_minutes": 5.0, "save": True},
+        searched=("repeats",),
+        incidental=("checkpoint_minutes", "save", "device", "processes"),
+        places={option: place.off for option, place in PLACES.items()},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,6 +167,25 @@ class Training(Recipe):
             self._check(space, genotype, with_data=data_is_ready)
 
         of_any_seed(self.space, use)
+
+    @property
+    def budget_unit(self) -> str:
+        """Steps, where the evaluator counts its own trainings in steps."""
+        return "steps" if self.steps else "epochs"
+
+    @property
+    def own_budget(self) -> int | None:
+        """As given; the usual 100 steps are no budget."""
+        return self.steps or self.epochs
+
+    def advice(self, largest_budget: int) -> str:
+        """Going on is never chosen for the user: all trials then share the schedule of the largest budget.
+
+        A score at a smaller one is then that of a training stopped on its way, no longer of one planned for it.
+        """
+        if self.horizon is not None:
+            return ""
+        return f"promotions begin anew: give --evaluator.horizon {largest_budget} for them to go on"
 
     def leaves_state(self, trial: Trial) -> bool:
         """Whether the trial's training stops before its schedule does."""
