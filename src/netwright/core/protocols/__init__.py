@@ -21,6 +21,7 @@ from netwright.core.protocols.evaluator import (
     TrainsToBudgets,
 )
 from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
@@ -34,11 +35,21 @@ from netwright.core.protocols.space import (
 )
 from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
-from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, Task
+from netwright.core.protocols.task import (
+    ClassifiesImages,
+    HasFingerprint,
+    Prepares,
+    Recorder,
+    ShowsExamples,
+    Split,
+    Summarizes,
+    Task,
+)
 
 __all__ = [
     "SEEDS",
     "Caches",
+    "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
     "Context",
@@ -55,11 +66,14 @@ __all__ = [
     "NamesBudgets",
     "Observer",
     "Prepares",
+    "Recorder",
     "SearchSpace",
+    "ShowsExamples",
     "Split",
     "StatesSeconds",
     "Store",
     "Strategy",
+    "Summarizes",
     "Symmetric",
     "Task",
     "TrainsInFull",

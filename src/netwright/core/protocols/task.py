@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -32,7 +32,36 @@ class Task(Protocol):
         """Mean training loss of a batch, shape ()."""
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+        """Measures of each example of a batch, or of each of its parts: shape (B,), or (B, T) of T tokens.
+
+        Their means over all elements of a split are its metrics, unless the task `Summarizes`.
+        """
+
+
+@runtime_checkable
+class Summarizes(Protocol):
+    """Capability of a task: its metrics are not all means, as a perplexity is the exponential of one."""
+
+    def summary(self, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
+        """The metrics of a split, from the sum and the number of all elements of each of `Task.metrics`."""
+
+
+class Recorder(Protocol):
+    """Gathers what may be shown of the examples of a split, batch by batch, in the order of a plain pass."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """What the network made of the next batch, and what was wanted."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Files by name, to be written beside the weights of the network."""
+
+
+@runtime_checkable
+class ShowsExamples(Protocol):
+    """Capability of a task: it can keep what became of each example, for reports to show."""
+
+    def recorder(self, split: Split) -> Recorder:
+        """One for a pass over the split."""
 
 
 @runtime_checkable
