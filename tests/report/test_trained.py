@@ -5,9 +5,9 @@ import pytest
 
 from netwright.core.finals import BEST, RESIDUAL, Final
 from netwright.core.refs import Reference
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report import trained
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
 
 
 def final(mean, sd=None, n=1, label=BEST, **settings):

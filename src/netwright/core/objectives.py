@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Result, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric, and which way is better.
+
+    Args:
+        name: Of the metric.
+        sign: +1: higher is better; -1: lower.
+        shown: How people read it: "share" of 1 as per cent, or a plain "number".
+    """
+
+    name: str
+    sign: int = 1
+    shown: Literal["number", "share"] = "number"
 
 
 def score(result: Result, objectives: Sequence[str]) -> tuple[float, ...] | None:

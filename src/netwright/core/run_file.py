@@ -15,10 +15,14 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from netwright.core import refs
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
+from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task, check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
+from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector
 
+# kinds of what goes in and comes out, by the names that texts have for them
+INPUTS = {kind.__name__.lower(): kind for kind in (Image, Sequence, Vector, Tokens)}
+OUTPUTS = {kind.__name__.lower(): kind for kind in (Classes, Numbers, Tokens)}
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -153,15 +157,19 @@ def from_toml(text: str) -> RunFile:
 
 
 def build_space(run: RunFile, task: Task) -> SearchSpace:
-    """The run's space, wrapped when there are constraints."""
-    space: SearchSpace = refs.load("space", run.space)
+    """The run's space, wrapped when there are constraints.
+
+    Raises:
+        BadReference: There is no such space, or it has no networks for what the task gives.
+    """
+    space = _space(run, task)
     return constrain(space, task.io, run.constraints) if run.constraints else space
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """What a worker needs of a run."""
     task: Task = refs.load("task", run.task)
-    return refs.load("evaluator", run.evaluator, space=refs.load("space", run.space), task=task)
+    return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
 
 def build(run: RunFile) -> Parts:
@@ -201,16 +209,48 @@ def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_io(text: str) -> IO:
-    """Read `3x32x32:10`: channels, height, width, outputs. Raises BadRunFile."""
-    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
-    if not found or not all(int(number) > 0 for number in found.groups()):
-        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
-    return IO(*map(int, found.groups()))
+    """Read what goes in and what comes out: `3x32x32:10` is images of 3 channels, 32 x 32 pixels, in 10 classes.
+
+    Other kinds are named: `vector=16:numbers=1`, `sequence=8x100:10` (8 features at 100 steps) and
+    `tokens=10000x35:tokens=10000x35` (a vocabulary of 10,000 at 35 steps).
+
+    Raises:
+        BadRunFile: It is none of these.
+    """
+    before, _, after = text.partition(":")
+    given, wanted = _kind(before, "image", INPUTS), _kind(after, "classes", OUTPUTS)
+    if given is None or wanted is None:
+        raise BadRunFile(
+            f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
+            f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
+        )
+    return IO(given, wanted)
 
 
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
-    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+    return f"{_spelled(io.input, Image)}:{_spelled(io.output, Classes)}"
+
+
+def _kind(text: str, default: str, kinds: Mapping[str, Any]) -> Any:
+    """The shape that "vector=16" or, of the default kind, "16" stands for; None: none of these kinds."""
+    found = re.fullmatch(r"(?:([a-z]+)=)?([0-9]+(?:x[0-9]+)*)", text)
+    kind = kinds.get(found[1] or default) if found else None
+    if not found or kind is None:
+        return None
+    numbers = [int(number) for number in found[2].split("x")]
+    return kind(*numbers) if len(numbers) == len(kind._fields) and min(numbers) > 0 else None
+
+
+def _spelled(shape: Any, default: type) -> str:
+    numbers = "x".join(map(str, shape))
+    return numbers if type(shape) is default else f"{type(shape).__name__.lower()}={numbers}"
+
+
+def _space(run: RunFile, task: Task) -> SearchSpace:
+    space: SearchSpace = refs.load("space", run.space)
+    check_accepts(space, task.io)
+    return space
 
 
 def _as_table(section: str, value: Any) -> dict[str, Any]:

@@ -134,6 +134,13 @@ def describe(kind: Input | Output) -> str:
     return f"{NAMES[type(kind)]} of {' x '.join(map(str, kind))}"
 
 
+def dimensions(shape: Shape) -> tuple[int, ...]:
+    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, of tokens, (steps,)."""
+    if isinstance(shape, Sequence):
+        return shape.steps, shape.features
+    return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
+
+
 def size(shape: Shape) -> int:
     """How many numbers a tensor of this shape holds for each example."""
     return shape.steps if isinstance(shape, Tokens) else prod(shape)

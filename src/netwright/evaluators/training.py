@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
-from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_any_seed, of_seed, unwrap
+from netwright.core.protocols import Context, SearchSpace, ShowsExamples, Split, Task, of_any_seed, of_seed, unwrap
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
+from netwright.core.shapes import Classes, Tokens
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, loop, memory, outcome, parallel, promotion, ranks, recipe
+from netwright.training import checkpoint, loop, memory, parallel, promotion, ranks, recipe
 from netwright.training.descent import Descent
 from netwright.training.loop import Progress, Trained
-from netwright.training.outcome import Recorder
 from netwright.training.parallel import Team
 from netwright.training.recipe import Recipe
 from netwright.training.standing import Standing
@@ -48,7 +48,7 @@ class Training(Recipe):
         channels_last: Memory format of images and weights.
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
-        save: Leave the first network's weights in the trial's folder, and, of classified images, what became of each.
+        save: Leave the first network's weights in the trial's folder, and what the task shows of its examples.
         processes: How many processes of this machine share each batch; `training.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
             and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
@@ -82,7 +82,7 @@ class Training(Recipe):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
         parallel.check_divides(self.batch, self.processes, self.accumulate)
-        if self.label_smoothing and not isinstance(self.task, ClassifiesImages):
+        if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         if self.device != "auto":
             try:
@@ -269,14 +269,13 @@ class Training(Recipe):
         return found, trained
 
     def _measure(self, network: nn.Module, layout: torch.memory_format, folder: Path | None) -> dict[str, float]:
-        """Metrics of the split; weights and the outcome of each test image go into the folder, where there is one."""
-        recorder = Recorder()
-        task = self.task if folder and isinstance(self.task, ClassifiesImages) else None
-        found = loop.measure(network, self.task, self.split, layout, recorder.add if task else _ignore)
+        """Metrics of the split; into the folder, where there is one, go weights and what the task shows of examples."""
+        recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
+        found = loop.measure(network, self.task, self.split, layout, recorder.add if recorder else _ignore)
         if folder:
             checkpoint.write_weights(folder / checkpoint.WEIGHTS, network)
-        if folder and task:
-            files.write(folder / outcome.OUTCOME, outcome.to_bytes(recorder.outcome(task, self.split)))
+            for name, data in recorder.files().items() if recorder else ():
+                files.write(folder / name, data)
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
     def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:

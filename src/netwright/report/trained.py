@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from netwright.core.finals import RESIDUAL, Final
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report import confusion, figures, markup, mistakes
 from netwright.report.markup import Html, Picture
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
 
 MISSING = "–"
 SIMILAR = 2.0  # a reference of more than so many times the parameters, or less than that part, tells nothing

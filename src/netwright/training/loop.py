@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from netwright.core.protocols import Split, Task
 from netwright.core.records import IO
+from netwright.core.shapes import positions
 from netwright.training.ahead import ahead
 from netwright.training.descent import Descent, to_device
 from netwright.training.parallel import ALONE, Team
+from netwright.training.summing import summarized
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
 EVALUATION_BATCH = 500  # of 32x32 pixels, fewer of larger ones
@@ -153,24 +155,24 @@ def measure(
     memory_format: torch.memory_format = torch.contiguous_format,
     watch: Callable[[Tensor, Tensor], None] = lambda _outputs, _targets: None,
 ) -> dict[str, float]:
-    """Means of the task's metrics over a split, without augmentation; `watch` sees outputs and targets."""
+    """The task's metrics over a split, without augmentation; `watch` sees outputs and targets."""
     device = next(network.parameters()).device
     network.eval()
     sums: dict[str, Tensor] = {}
-    examples = 0
+    counts: dict[str, int] = {}
     for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
         outputs, targets = network(to_device(inputs, device, memory_format)), targets.to(device)
         found = task.metrics(outputs, targets)
         watch(outputs, targets)
         for name, values in found.items():
             sums[name] = sums.get(name, torch.zeros((), dtype=torch.float64)) + values.double().sum().cpu()
-        examples += len(targets)
-    return {name: float(value) / examples for name, value in sums.items()}
+            counts[name] = counts.get(name, 0) + values.numel()
+    return summarized(task, {name: float(value) for name, value in sums.items()}, counts)
 
 
 def evaluation_batch(io: IO) -> int:
     """How many inputs are measured at a time: as many as have about the pixels of 500 of 32x32, 16 to 500."""
-    return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // (io.height * io.width)))
+    return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // positions(io.input)))
 
 
 def _check_finite(total: Tensor, step: int, optimizer: torch.optim.Optimizer) -> float:

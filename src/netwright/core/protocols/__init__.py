@@ -22,20 +22,33 @@ from netwright.core.protocols.executor import Executor, Job, KeepsTime
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
+    Accepts,
     Generates,
     HasTrivial,
     SearchSpace,
     Symmetric,
+    check_accepts,
     of_any_seed,
     of_seed,
     unwrap,
 )
 from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
-from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, Task
+from netwright.core.protocols.task import (
+    ClassifiesImages,
+    HasCaveats,
+    HasFingerprint,
+    Prepares,
+    Recorder,
+    ShowsExamples,
+    Split,
+    Summarizes,
+    Task,
+)
 
 __all__ = [
     "SEEDS",
+    "Accepts",
     "Caches",
     "ChecksSettings",
     "ClassifiesImages",
@@ -44,6 +57,7 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Generates",
+    "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
     "Job",
@@ -53,13 +67,17 @@ __all__ = [
     "NamesBudgets",
     "Observer",
     "Prepares",
+    "Recorder",
     "SearchSpace",
+    "ShowsExamples",
     "Split",
     "StatesSeconds",
     "Store",
     "Strategy",
+    "Summarizes",
     "Symmetric",
     "Task",
+    "check_accepts",
     "of_any_seed",
     "of_seed",
     "unwrap",
