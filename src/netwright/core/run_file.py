@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,17 +11,14 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import refs
+from netwright.core import refs, shapes
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task, check_accepts
+from netwright.core.objectives import Objective
+from netwright.core.protocols import Evaluator, Executor, SearchSpace, StatesMeasures, Strategy, Task, check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector
 
-# kinds of what goes in and comes out, by the names that texts have for them
-INPUTS = {kind.__name__.lower(): kind for kind in (Image, Sequence, Vector, Tokens)}
-OUTPUTS = {kind.__name__.lower(): kind for kind in (Classes, Numbers, Tokens)}
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -61,7 +57,8 @@ class RunFile:
 
     Args:
         seed: Of everything that is drawn.
-        objectives: Metrics to maximise; a leading minus minimises.
+        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures; what
+            that is, is written down when the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
         threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
@@ -74,7 +71,7 @@ class RunFile:
     evaluator: Reference = Reference("training")
     executor: Reference = Reference("processes")
     seed: int = 0
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     reuse: bool = False
     threads_per_trial: int | None = None
@@ -87,7 +84,8 @@ class RunFile:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
-        if not self.objectives or any(not name.removeprefix("-") for name in self.objectives):
+        is_given = self.objectives is not None
+        if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
         if self.threads_per_trial is not None and self.threads_per_trial < 1:
             raise ValueError(f"threads_per_trial must be at least 1, got {self.threads_per_trial}")
@@ -95,13 +93,14 @@ class RunFile:
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects of a run, wired together."""
+    """The objects of a run, wired together, and what a trial is known to measure, the main measure first."""
 
     space: SearchSpace
     strategy: Strategy
     task: Task
     evaluator: Evaluator
     executor: Executor
+    measures: tuple[Objective, ...] = ()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -176,10 +175,25 @@ def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
     task: Task = refs.load("task", run.task)
     space = build_space(run, task)
-    strategy = refs.load("strategy", run.strategy, space=space, objectives=run.objectives)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
+    measures = _measures(evaluator, task)
+    objectives = resolved(run, measures).objectives
+    given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
+    strategy = refs.load("strategy", run.strategy, space=space, **given)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
-    return Parts(space, strategy, task, evaluator, executor)
+    return Parts(space, strategy, task, evaluator, executor, measures)
+
+
+def measures_of(run: RunFile) -> tuple[Objective, ...]:
+    """What a trial of the run is known to measure, the main measure first; empty: its evaluator does not say."""
+    task: Task = refs.load("task", run.task)
+    space = refs.load("space", run.space)
+    return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
+
+
+def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
+    """The run with the first of the measures as its objective, where it names none and there are any."""
+    return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
 
 
 def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
@@ -209,48 +223,37 @@ def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_io(text: str) -> IO:
-    """Read what goes in and what comes out: `3x32x32:10` is images of 3 channels, 32 x 32 pixels, in 10 classes.
-
-    Other kinds are named: `vector=16:numbers=1`, `sequence=8x100:10` (8 features at 100 steps) and
-    `tokens=10000x35:tokens=10000x35` (a vocabulary of 10,000 at 35 steps).
+    """Read what goes in and what comes out, as `3x32x32:10` or `vector=16:numbers=1`; see `shapes.from_text`.
 
     Raises:
-        BadRunFile: It is none of these.
+        BadRunFile: It is no such text.
     """
-    before, _, after = text.partition(":")
-    given, wanted = _kind(before, "image", INPUTS), _kind(after, "classes", OUTPUTS)
-    if given is None or wanted is None:
+    io = shapes.from_text(text)
+    if io is None:
         raise BadRunFile(
             f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
             f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
         )
-    return IO(given, wanted)
+    return io
 
 
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
-    return f"{_spelled(io.input, Image)}:{_spelled(io.output, Classes)}"
-
-
-def _kind(text: str, default: str, kinds: Mapping[str, Any]) -> Any:
-    """The shape that "vector=16" or, of the default kind, "16" stands for; None: none of these kinds."""
-    found = re.fullmatch(r"(?:([a-z]+)=)?([0-9]+(?:x[0-9]+)*)", text)
-    kind = kinds.get(found[1] or default) if found else None
-    if not found or kind is None:
-        return None
-    numbers = [int(number) for number in found[2].split("x")]
-    return kind(*numbers) if len(numbers) == len(kind._fields) and min(numbers) > 0 else None
-
-
-def _spelled(shape: Any, default: type) -> str:
-    numbers = "x".join(map(str, shape))
-    return numbers if type(shape) is default else f"{type(shape).__name__.lower()}={numbers}"
+    return shapes.to_text(io)
 
 
 def _space(run: RunFile, task: Task) -> SearchSpace:
     space: SearchSpace = refs.load("space", run.space)
     check_accepts(space, task.io)
     return space
+
+
+def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:
+    """What an evaluator says that it measures, else what its task does, on the validation data."""
+    stated = evaluator.measures if isinstance(evaluator, StatesMeasures) else ()
+    if stated or not isinstance(task, StatesMeasures):
+        return stated
+    return tuple(measure.on("valid") for measure in task.measures)
 
 
 def _as_table(section: str, value: Any) -> dict[str, Any]:

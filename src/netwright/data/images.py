@@ -183,7 +183,6 @@ class ImageClassification:
     augmentation: Augmentation = Augmentation()
     fit: Literal["crop", "stretch", "pad"] = "crop"
     preparation: Callable[[], Iterator[str]] | None = None
-
     measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"), Objective("loss", -1))
 
     @cached_property

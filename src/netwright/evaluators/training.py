@@ -15,7 +15,18 @@ from torch import Tensor, nn
 
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
-from netwright.core.protocols import Context, SearchSpace, ShowsExamples, Split, Task, of_any_seed, of_seed, unwrap
+from netwright.core.objectives import Objective
+from netwright.core.protocols import (
+    Context,
+    SearchSpace,
+    ShowsExamples,
+    Split,
+    StatesMeasures,
+    Task,
+    of_any_seed,
+    of_seed,
+    unwrap,
+)
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.core.shapes import Classes, Tokens
 from netwright.plans import counting
@@ -94,6 +105,12 @@ class Training(Recipe):
                     f"evaluator.device is {self.device!r}, which {self.processes} processes cannot share; "
                     f"give auto or cpu"
                 )
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What the task measures, on the evaluator's split; empty: the task does not say."""
+        stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
+        return tuple(measure.on(self.split) for measure in stated)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.

@@ -59,16 +59,19 @@ class Session:
             for line in parts.task.prepare():
                 self.say(line)
 
-    def note(self, store: Store, command: str, task: Task) -> None:
-        """Write down what is needed to repeat the run: the user's last command, or this one; versions at its start.
+    def note(self, store: Store, command: str, parts: Parts) -> None:
+        """Write down what is needed to repeat the run, and to show it: the user's last command, or this one; versions
+        at its start; what is measured.
 
         Raises:
             StoreError: The task's data is not that with which the run began.
         """
+        task = parts.task
         refuse_other_data(store, task)  # first: a command that is refused is not the run's
         store.remember("command", self.command or command)
         if store.recall("versions") is None:
             store.remember("versions", json.dumps(versions()))
+        store.remember("measures", objectives.to_json(parts.measures))
         if isinstance(task, HasCaveats):
             store.remember("caveats", json.dumps(task.caveats()))
         if isinstance(task, HasFingerprint) and store.recall("data") is None:
@@ -80,8 +83,8 @@ class Session:
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
         finished = objectives.with_scores(store.finished(), settings.objectives)
-        measure, limit = settings.objectives[0], settings.limits.trials
-        display = Display(self._console, store, title=title, trials=limit, measure=measure)
+        first, limit = objectives.first(settings.objectives, parts.measures), settings.limits.trials
+        display = Display(self._console, store, title=title, trials=limit, objective=first)
         controller = Search(
             parts.space,
             parts.strategy,

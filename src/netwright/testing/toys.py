@@ -110,6 +110,11 @@ class ToyEvaluator:
     noise: float = 0.01
     split: str = "valid"
 
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """That share, as an accuracy."""
+        return (Objective(f"{self.split}_accuracy", shown="share"),)
+
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Look at the genes; take the time."""
         until = time.monotonic() + self.seconds

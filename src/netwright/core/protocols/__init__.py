@@ -42,6 +42,7 @@ from netwright.core.protocols.task import (
     Recorder,
     ShowsExamples,
     Split,
+    StatesMeasures,
     Summarizes,
     Task,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "SearchSpace",
     "ShowsExamples",
     "Split",
+    "StatesMeasures",
     "StatesSeconds",
     "Store",
     "Strategy",

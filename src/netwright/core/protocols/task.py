@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from netwright.core.objectives import Objective
 
 Split = Literal["train", "valid", "train+valid", "test"]
 
@@ -23,13 +22,6 @@ class Task(Protocol):
     @property
     def io(self) -> IO:
         """What goes into a network, and what comes out of it."""
-
-    @property
-    def measures(self) -> tuple[Objective, ...]:
-        """Its metrics as objectives, no split in their names; a search optimizes the first unless told otherwise.
-
-        A task without them is taken to have one: the first of its metrics, a plain number, higher is better.
-        """
 
     def examples(self, split: Split) -> int:
         """How many examples the split has."""
@@ -71,6 +63,20 @@ class ShowsExamples(Protocol):
 
     def recorder(self, split: Split) -> Recorder:
         """One for a pass over the split."""
+
+
+@runtime_checkable
+class StatesMeasures(Protocol):
+    """Capability of a task, or of an evaluator: it says what it measures before anything is measured.
+
+    The first is the main one: where a run names no objective, it is the run's. A task's names have no split yet
+    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Of what does not say, the first metric
+    counts, the higher the better, and it is shown as a plain number.
+    """
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What is measured, which way it is better, and how it is shown; metrics that are not among them may follow."""
 
 
 @runtime_checkable
