@@ -8,6 +8,7 @@ import torch
 
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import Proposal, Trial
+from netwright.data import outcome
 from netwright.evaluators.training import Training
 from netwright.plans.plan import AUXILIARY, PlanWriter
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -15,7 +16,7 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
-from netwright.training import loop, outcome, reports
+from netwright.training import loop, reports
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
 from tests import regularized

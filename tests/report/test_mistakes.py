@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from netwright.data.outcome import Outcome
 from netwright.report import confusion, files, mistakes
-from netwright.training.outcome import Outcome
 
 
 def made(classes=10, images=300, shape=(8, 8, 1), worst=24, name="class {}"):

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core import seeds
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.draws import Draws, PartOf
+from netwright.data.outcome import OutcomeRecorder
 
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
@@ -181,6 +183,7 @@ class ImageClassification:
     augmentation: Augmentation = Augmentation()
     fit: Literal["crop", "stretch", "pad"] = "crop"
     preparation: Callable[[], Iterator[str]] | None = None
+    measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"), Objective("loss", -1))
 
     @cached_property
     def data(self) -> ImageSplits:
@@ -211,6 +214,10 @@ class ImageClassification:
             "accuracy": (outputs.argmax(1) == targets).float(),
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
         }
+
+    def recorder(self, split: Split) -> OutcomeRecorder:
+        """Keeps what became of each image of the split."""
+        return OutcomeRecorder(self, split)
 
     def prepare(self) -> Iterator[str]:
         """Make the data ready; yields sentences for people."""

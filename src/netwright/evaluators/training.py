@@ -16,8 +16,19 @@ from torch import Tensor
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
+from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
-from netwright.core.protocols import Context, SearchSpace, ShowsExamples, Split, Task, of_any_seed, of_seed, unwrap
+from netwright.core.protocols import (
+    Context,
+    SearchSpace,
+    ShowsExamples,
+    Split,
+    StatesMeasures,
+    Task,
+    of_any_seed,
+    of_seed,
+    unwrap,
+)
 from netwright.core.records import Counts, Failure, Genotype, Proposal, Result, Trial
 from netwright.core.shapes import Classes, Tokens
 from netwright.plans import counting
@@ -96,6 +107,12 @@ class Training(StepSettings):
         if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         device.check_name(self.device, self.processes)
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What the task measures, on the evaluator's split; empty: the task does not say."""
+        stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
+        return tuple(measure.on(self.split) for measure in stated)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.

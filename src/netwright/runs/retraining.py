@@ -78,8 +78,7 @@ def ranked(
     finals = train(session, folder, settings, candidates, changes, "valid")
     if not finals:
         raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
-    is_minimized = settings.objectives[0].startswith("-")
-    first = min(finals, key=lambda final: final.mean if is_minimized else -final.mean)
+    first = max(finals, key=lambda final: final.objective.score(final.mean))
     winner = next(candidate for candidate in candidates if candidate.genotype == first.genotype)
     return replace(winner, label=f"best of {len(candidates)} retrained")
 
@@ -149,7 +148,7 @@ def train(
         )  # what changes no result, as it was
     store, run = run_folder.take(place, run)
     try:
-        session.note(store, command, parts.task)
+        session.note(store, command, parts)
         trainings.remember(store, candidates, session.command or command, time.time())
         session.control(store, run, parts, place, "full trainings")
         finals = trainings.results(store, run, place)
@@ -196,8 +195,8 @@ def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) ->
 
 
 def measured(final: Final) -> str:
-    """Mean, spread and number of trainings as text; accuracies in percent."""
-    is_share = final.metric.endswith("accuracy")
+    """Mean, spread and number of trainings as text; shares in percent."""
+    is_share = final.objective.is_share
     mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
     spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
     return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")

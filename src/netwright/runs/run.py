@@ -142,12 +142,13 @@ class Run:
                     self._session.say(advice)
                 if estimate := session.memory_estimate(parts, genotypes):
                     self._session.say(estimate)
-            store, self.settings = run_folder.take(self.folder, self.settings)
+            settings = run_file.resolved(self.settings, parts.measures)
+            store, self.settings = run_folder.take(self.folder, settings)
             try:
                 files.write(self.folder / "run.toml", run_file.to_toml(self.settings).encode())
                 place = shlex.quote(short(self.folder))
                 if not was_complete:
-                    self._session.note(store, f"netwright search {place}/run.toml --out {place}", parts.task)
+                    self._session.note(store, f"netwright search {place}/run.toml --out {place}", parts)
                 store.remember("io", run_file.write_io(parts.task.io))
                 self._search(store, parts)
                 trials = objectives.with_scores(store.finished(), self.settings.objectives)
@@ -155,11 +156,12 @@ class Run:
                 store.close()
             best = objectives.best(trials)
             self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
-            if best is None or best.scores is None:
+            if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
-            score = f"{best.scores[0]:.4f}{objectives.at_budget(best)}"
-            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {score}")
+            names = objectives.named(self.settings.objectives, trials)
+            first = objectives.first(names, parts.measures)
+            self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
             if rungs := budgets.summarize(trials):
                 for sentence in budgets.sentences(rungs):
                     self._session.say(sentence)
@@ -275,7 +277,7 @@ class Run:
             for final in finals:
                 if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
                     continue
-                if not final.metric.startswith("test_"):
+                if final.objective.split != "test":
                     continue
                 weights = final.folder / checkpoint.WEIGHTS
                 result = rows[int(final.folder.name)].result
@@ -324,6 +326,7 @@ class Run:
             simulated = store.recall("simulated_hours")
             versions = json.loads(store.recall("versions") or "{}")
             caveats = tuple(json.loads(store.recall("caveats") or "[]"))
+            measures = objectives.from_json(store.recall("measures"))
         finally:
             store.close()
         return ReportedRun(
@@ -338,6 +341,7 @@ class Run:
             versions,
             caveats,
             float(simulated) if simulated else None,
+            measures,
         )
 
     def finals(self) -> list[Final]:

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives
 from netwright.core.errors import StoreError
-from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
+from netwright.core.protocols import EstimatesMemory, HasCaveats, HasFingerprint, Prepares, Store, Task
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
@@ -59,17 +59,20 @@ class Session:
             for line in parts.task.prepare():
                 self.say(line)
 
-    def note(self, store: Store, command: str, task: Task) -> None:
-        """Write down what is needed to repeat the run: the user's last command, or this one; versions at its start.
+    def note(self, store: Store, command: str, parts: Parts) -> None:
+        """Write down what is needed to repeat the run, and to show it: the user's last command, or this one; versions
+        at its start; what is measured.
 
         Raises:
             StoreError: The task's data is not that with which the run began.
         """
+        task = parts.task
         refuse_other_data(store, task)  # first: a command that is refused is not the run's
         store.remember("command", self.command or command)
         if store.recall("versions") is None:
             store.remember("versions", json.dumps(versions()))
-        if isinstance(task, ClassifiesImages):
+        store.remember("measures", objectives.to_json(parts.measures))
+        if isinstance(task, HasCaveats):
             store.remember("caveats", json.dumps(task.caveats()))
         if isinstance(task, HasFingerprint) and store.recall("data") is None:
             store.remember("data", task.fingerprint())
@@ -80,8 +83,8 @@ class Session:
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
         finished = objectives.with_scores(store.finished(), settings.objectives)
-        measure, limit = settings.objectives[0], settings.limits.trials
-        display = Display(self._console, store, title=title, trials=limit, measure=measure)
+        first, limit = objectives.first(settings.objectives, parts.measures), settings.limits.trials
+        display = Display(self._console, store, title=title, trials=limit, objective=first)
         controller = Search(
             parts.space,
             parts.strategy,

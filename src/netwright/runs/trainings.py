@@ -76,17 +76,18 @@ def run_of(
     if isinstance(workers, int) and workers > len(genotypes) * repeats:
         run = run_file.override(run, "executor", {"workers": len(genotypes) * repeats})
         run = replace(run, threads_per_trial=None)  # those that are left share the machine
-    return replace(
+    final = replace(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": repeats}),
         evaluator=Reference(run.evaluator.name, {**ours, **options, "split": split}),
-        objectives=(run.objectives[0].replace("valid_", f"{split}_"),),
+        objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
         constraints=(),
         reuse=False,
         keep="all",
         limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=0),
         final=None,
     )
+    return final if final.objectives else run_file.resolved(final, run_file.measures_of(final))
 
 
 def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,8 +176,11 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
         run: Their run file.
         folder: Where the table is.
     """
-    metric, found = run.objectives[0].removeprefix("-"), []
+    found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
+    measures = objectives.from_json(store.recall("measures"))
+    objective = objectives.first(objectives.named(run.objectives, trials), measures)
+    metric = objective.name
     for candidate in recall(store):
         rows = [
             trial
@@ -195,7 +199,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 space=run.space,
                 genotype=candidate.genotype,
                 setting=setting(run),
-                metric=metric,
+                objective=objective,
                 params=round(statistics.fmean(each.params for each in trained)),
                 mean=statistics.fmean(values),
                 sd=statistics.stdev(values) if len(values) > 1 else None,

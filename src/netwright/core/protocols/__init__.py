@@ -25,10 +25,12 @@ from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
+    Accepts,
     Generates,
     HasTrivial,
     SearchSpace,
     Symmetric,
+    check_accepts,
     of_any_seed,
     of_seed,
     unwrap,
@@ -37,17 +39,20 @@ from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
 from netwright.core.protocols.task import (
     ClassifiesImages,
+    HasCaveats,
     HasFingerprint,
     Prepares,
     Recorder,
     ShowsExamples,
     Split,
+    StatesMeasures,
     Summarizes,
     Task,
 )
 
 __all__ = [
     "SEEDS",
+    "Accepts",
     "Caches",
     "CarriesState",
     "ChecksSettings",
@@ -57,6 +62,7 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Generates",
+    "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
     "Job",
@@ -70,6 +76,7 @@ __all__ = [
     "SearchSpace",
     "ShowsExamples",
     "Split",
+    "StatesMeasures",
     "StatesSeconds",
     "Store",
     "Strategy",
@@ -78,6 +85,7 @@ __all__ = [
     "Task",
     "TrainsInFull",
     "TrainsToBudgets",
+    "check_accepts",
     "of_any_seed",
     "of_seed",
     "unwrap",

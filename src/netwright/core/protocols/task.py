@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Task(Protocol):
 
     @property
     def io(self) -> IO:
-        """Shape of the inputs and number of outputs."""
+        """What goes into a network, and what comes out of it."""
 
     def examples(self, split: Split) -> int:
         """How many examples the split has."""
@@ -65,6 +66,20 @@ class ShowsExamples(Protocol):
 
 
 @runtime_checkable
+class StatesMeasures(Protocol):
+    """Capability of a task, or of an evaluator: it says what it measures before anything is measured.
+
+    The first is the main one: where a run names no objective, it is the run's. A task's names have no split yet
+    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Of what does not say, the first metric
+    counts, the higher the better, and it is shown as a plain number.
+    """
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What is measured, which way it is better, and how it is shown; metrics that are not among them may follow."""
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """Capability of a task: its data can be made ready before any worker starts."""
 
@@ -84,6 +99,14 @@ class HasFingerprint(Protocol):
 
 
 @runtime_checkable
+class HasCaveats(Protocol):
+    """Capability of a task: something is to be known beside every result on its data."""
+
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences to stand beside any result, such as that the data is not the original."""
+
+
+@runtime_checkable
 class ClassifiesImages(Protocol):
     """Capability of a task: its inputs are images of named classes, outputs (B, classes), targets (B,) int64."""
 
@@ -95,6 +118,3 @@ class ClassifiesImages(Protocol):
 
     def names(self, split: Split, positions: Sequence[int]) -> list[str]:
         """Where images of a split come from: a file's path within the data, or "test 17"."""
-
-    def caveats(self) -> tuple[str, ...]:
-        """Sentences to stand beside any accuracy on this data, such as that it is not the original."""

@@ -1,0 +1,73 @@
+"""Trials of several budgets in a contest: one alone is judged (`objectives.judged_budget`), the others cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from netwright.core import objectives
+from netwright.core.protocols import Evaluator
+from netwright.core.records import Trial
+
+
+def judged(searches: Iterable[Sequence[Trial]]) -> int | None:
+    """The budget by which searches are judged; None: that of trials without one."""
+    return objectives.judged_budget([trial for trials in searches for trial in trials])
+
+
+def only(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
+    """The same trials; those of another budget have no scores."""
+    return [trial if trial.proposal.budget == budget else replace(trial, scores=None) for trial in trials]
+
+
+def spent(trials: Sequence[Trial]) -> int:
+    """Sum of the budgets of a search's trials; one that continues another costs what it goes beyond that one."""
+    own = {trial.id: trial.proposal.budget or 0 for trial in trials}
+    return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
+
+
+def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, str]:
+    """What is to be said before a contest whose strategies are judged at different budgets.
+
+    Args:
+        largest: The largest budget of each strategy, by label; None: it names none, so that the evaluator's own holds.
+        evaluator: Its own budget is its `steps` or `epochs`; of one that has neither option, it is not known.
+
+    Returns:
+        A sentence by label of a strategy that names budgets; those that name none do not differ among themselves.
+    """
+    unit = "steps" if getattr(evaluator, "steps", None) else "epochs"
+    own, is_known = getattr(evaluator, unit, None), hasattr(evaluator, unit)
+    usual = f"{own:,} {unit}" if own else "the evaluator's own steps"
+    said = {}
+    for label, budget in largest.items():
+        if budget is None:
+            continue
+        plain = [other for other, judged in largest.items() if judged is None and is_known and own != budget]
+        named = [(other, judged) for other, judged in largest.items() if judged is not None and judged != budget]
+        differing = [*(f"{other} with {usual}" for other in plain), *(f"{o} with budget {b:,}" for o, b in named)]
+        if differing:
+            mend = f", as by --evaluator.{unit} {budget}" if plain else ""
+            said[label] = (
+                f"it is judged by its trials with budget {budget:,}, {', '.join(differing)}: such scores do not "
+                f"compare; make them equal{mend}"
+            )
+    return said
+
+
+def sentence(searches: Sequence[Sequence[Trial]]) -> str:
+    """What a reader of these searches must know of their budgets; "" where there is one budget."""
+    trials = [trial for search in searches for trial in search]
+    found = {trial.proposal.budget for trial in trials}
+    listed = ", ".join(map(str, sorted(budget for budget in found if budget is not None)))
+    top = objectives.judged_budget(trials)
+    if top is None or len(found) < 2:
+        return ""
+    if None in found:
+        listed += " or none"
+    count = sum(trial.proposal.budget == top for trial in trials)
+    worth = sum(map(spent, searches)) / top / len(searches)
+    return (
+        f"its trials have budgets {listed}: the {count:,} of {len(trials):,} with {top} are judged; "
+        f"the others count as trials alone; a search spent what {worth:,.1f} trials with {top} cost"
+    )

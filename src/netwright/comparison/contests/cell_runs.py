@@ -1,0 +1,196 @@
+"""The runs of a contest on disk: which folder a cell has, what stands in it, and whether a command may go on there.
+
+`runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data) and a run in `<strategy>-<seed>` for
+each cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netwright.core import files, genes, objectives, refs, run_file
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import BEST, Candidate, Final
+from netwright.core.protocols import HasFingerprint, Store
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+from netwright.runs import run_folder, trainings
+
+RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
+COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
+LONGEST = 80  # characters of a label in the name of a folder
+VALUE = r"(True|False|None|-?\d+(\.\d+)?(e-\d+)?)"
+# of such a label nothing is lost when its brackets, commas and equals signs become "-"
+PLAIN = re.compile(rf"[\w.]+(:\w+)?(\(\w+={VALUE}(,\w+={VALUE})*\))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class CellRun:
+    """The search of a cell on disk.
+
+    Args:
+        trials: Finished ones with scores, as many as the contest has.
+        ending: "trials" or "exhausted"; "": it has not ended.
+        sources: Digests of the programs of the strategy that took part in it, as `strategy_refs.source_of` has them.
+        data: Fingerprint of the task's data; None: not known.
+    """
+
+    trials: Sequence[Trial] = ()
+    ending: str = ""
+    sources: tuple[str, ...] = ()
+    data: str | None = None
+
+
+@dataclass(frozen=True)
+class FullTraining:
+    """A full training that was done: what it measured, if any of its repeats succeeded, and why others did not."""
+
+    final: Final | None
+    fault: str = ""
+
+
+def folder_name(label: str) -> str:
+    """A label in characters that every file system takes, "aging-population-20-sample-5"; no two have the same.
+
+    Labels whose text would be ambiguous, or is long, end with a digest.
+    """
+    text = re.sub(r"[^A-Za-z0-9_.-]+", "-", label).strip("-.")
+    if PLAIN.fullmatch(label) and len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}-{genes.digest(label)[:8]}"
+
+
+def read(place: Path, run: RunFile) -> CellRun:
+    """The search of a folder; nothing where it was not begun.
+
+    Args:
+        place: Of the run.
+        run: What it should be; its limit of trials says how many are read.
+
+    Raises:
+        StoreError: The folder holds the search of another strategy or seed.
+    """
+    if not run_folder.holds_run(place):
+        return CellRun()
+    store = run_folder.open_table(place, "read")
+    try:
+        text = store.recall("run")
+        if text is None:  # killed before anything was asked
+            return CellRun()
+        stored, asked = run_file.from_toml(text), as_stored(run)
+        for setting in ("strategy", "seed"):
+            if getattr(stored, setting) != getattr(asked, setting):
+                raise StoreError(
+                    f"{place} holds another search: its {setting} is {getattr(stored, setting)}, not "
+                    f"{getattr(asked, setting)}; move it away, or give another folder with --out"
+                )
+        limit = run.limits.trials or 0
+        try:
+            trials = objectives.with_scores(store.finished()[:limit], run.objectives)
+        except BadRunFile:  # an objective that is never measured: the search says so when it is played
+            trials = []
+        is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget
+        ending = "trials" if len(trials) >= limit else "exhausted" if is_exhausted else ""
+        return CellRun(trials, ending, sources_in(store), store.recall("data"))
+    finally:
+        store.close()
+
+
+def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:
+    """The full training of the best of `trials`, the search of a folder; None where there is none to the end."""
+    chosen = best_of(trials)
+    if not chosen:
+        return None
+    settings = trainings.run_of(run, chosen, {})
+    folder = place / trainings.folder_name(settings)
+    if not run_folder.holds_run(folder):
+        return None
+    store = run_folder.open_table(folder, "read")
+    try:
+        finished, total = store.finished(), settings.limits.trials or 0
+        if len(finished) < total:
+            return None
+        final = next(iter(trainings.results(store, settings, folder)), None)
+    finally:
+        store.close()
+    failed = [trial.result for trial in finished if trial.result and trial.result.failure]
+    if not failed:
+        return FullTraining(final)
+    reason = failed[0].message.strip().rpartition("\n")[2] or failed[0].failure
+    which = "the full training failed" if total == 1 else f"{len(failed):,} of {total:,} full trainings failed"
+    return FullTraining(final, f"{which}: {reason}; remove {folder} to train again")
+
+
+def best_of(trials: Sequence[Trial]) -> list[Candidate]:
+    """What is trained in full of a search: its best trial, if any succeeded."""
+    best = objectives.best(trials)
+    return [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
+
+
+def sources_in(store: Store) -> tuple[str, ...]:
+    """Digests of the programs that took part in the search of a table."""
+    return tuple((store.recall("sources") or "").split())
+
+
+def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
+    """Raise StoreError where a folder has runs of another recipe of one of these names."""
+    for name, run in recipes.items():
+        path = out / RUNS / name / RECIPE
+        if not path.exists():
+            continue
+        stored, asked = run_file.from_tables(run_file.read(path)), as_stored(run)
+        settings = [(setting, getattr(stored, setting), getattr(asked, setting)) for setting in COMMON]
+        # with another number, searches would not repeat as those that are there
+        settings += [("executor.workers", *(each.executor.options.get("workers", 1) for each in (stored, asked)))]
+        for setting, old, new in settings:
+            if old != new:
+                raise StoreError(
+                    f"{path.parent} holds runs of another recipe called {name!r}: its {setting} is {old}, not {new}; "
+                    "give another folder with --out"
+                )
+
+
+def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, Sequence[CellRun]]) -> dict[str, str]:
+    """Fingerprints of the data of recipes whose tasks have one; the data is ready.
+
+    Args:
+        out: Folder of the contest.
+        recipes: By name.
+        known: The searches of each recipe, for folders that have no note of the data.
+
+    Raises:
+        StoreError: The data is not that of the runs in the folder.
+    """
+    found = {}
+    for name, run in recipes.items():
+        task = refs.load("task", run.task)
+        if not isinstance(task, HasFingerprint):
+            continue
+        found[name] = task.fingerprint()
+        path = out / RUNS / name / DATA
+        before = {path.read_text(encoding="utf-8").strip()} if path.exists() else set()
+        before |= {each.data for each in known.get(name, ()) if each.data is not None}
+        if before - {found[name]}:
+            raise StoreError(
+                f"the images, classes or splits of the task of recipe {name!r} have changed since the searches in "
+                f"{path.parent} began, so that new ones would not compare; restore them, or give another --out"
+            )
+    return found
+
+
+def note(out: Path, recipes: Mapping[str, RunFile], data: Mapping[str, str]) -> None:
+    """Write each recipe, and the fingerprint of its data, beside its runs."""
+    for name, run in recipes.items():
+        place = out / RUNS / name
+        place.mkdir(parents=True, exist_ok=True)
+        files.write(place / RECIPE, run_file.to_toml(run).encode())
+        if name in data:
+            files.write(place / DATA, f"{data[name]}\n".encode())
+
+
+def as_stored(run: RunFile) -> RunFile:
+    """The run file as it comes back from a disk, where a tuple has become a list."""
+    return run_file.from_toml(run_file.to_toml(run))

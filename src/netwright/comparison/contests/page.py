@@ -1,0 +1,129 @@
+"""The report of a comparison on real tasks: curves, the final table and every pair, as a page and as files."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from netwright.comparison import numbers
+from netwright.comparison.contests import figures, json_and_csv
+from netwright.comparison.contests.json_and_csv import share
+from netwright.comparison.contests.standings import RecipeRow, RecipeStanding, Standings
+from netwright.comparison.numbers import MISSING, with_error
+from netwright.core import files
+from netwright.report import markup
+from netwright.report.files import save
+from netwright.report.markup import Html
+
+FIGURES = {
+    "best": (figures.best, "Best so far"),
+    "population": (figures.population, "Mean of the population"),
+    "size": (figures.size, "Model size against the objective"),
+    "fan-in": (figures.fan_in, "Fan-in of the population"),
+}
+EXPLAINED = (
+    "Means over seeds with standard errors. Best: the objective of the best network of a search, chosen by that very "
+    "measurement, so that it is too high by about as much as measurements of one network differ. Population: mean "
+    "objective of the last P trials; P is the strategy's own population, or that of the others. Fractions are of the "
+    "best that any search found; the searches that came so near stand behind the trials and hours of evaluation until "
+    "then, over which those are means. Bands: 95 % by Student's t; a search that ended early stays where it was."
+)
+FAN_IN_EXPLAINED = (
+    "Edges into the last node of each graph of a network, a mean over those graphs in which they vary: of a cell that "
+    "concatenates its unread states, how many these are. In brackets: standard deviations of random networks above "
+    "their mean, for the last P trials of each search. The table counts all trials of all strategies: strategies that "
+    "learn measure some networks more often, so that it shows what goes together, not what causes what."
+)
+
+
+def write(folder: Path, standings: Standings, command: str = "") -> Path:
+    """Write index.html, bench.json, bench.csv, pairs.csv and the figures of each recipe; returns the page's path.
+
+    Args:
+        folder: Made when missing.
+        standings: What there is to show.
+        command: That made it, for the page; "": none did.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write(folder / "bench.json", (json.dumps(json_and_csv.as_json(standings, folder), indent=1) + "\n").encode())
+    files.write(folder / "bench.csv", json_and_csv.rows_csv(standings).encode())
+    files.write(folder / "pairs.csv", json_and_csv.pairs_csv(standings).encode())
+    parts = [_section(folder, place, standing, standings) for place, standing in enumerate(standings.recipes)]
+    columns = ("strategy", "recipe", "seed", "why")
+    failed = [(strategy, recipe, str(seed), why) for strategy, recipe, seed, why in standings.failed]
+    if failed:
+        parts.append(markup.section("What failed", markup.table(columns, failed)))
+    if command:
+        parts.append(markup.section("To repeat this", markup.listing(command)))
+    path = folder / "index.html"
+    files.write(path, markup.page("Comparison of strategies", parts).encode(errors="replace"))
+    return path
+
+
+def columns(standing: RecipeStanding, fractions: Sequence[float]) -> tuple[str, ...]:
+    """Of the table of a recipe."""
+    reached = [
+        text for fraction in fractions for text in (f"trials to {share(fraction)}", f"hours to {share(fraction)}")
+    ]
+    test = [standing.test_metric] if standing.test_metric else []
+    return ("strategy", f"best {standing.objective}", *test, "population", *reached, "parameters", "fan-in", "repeats")
+
+
+def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
+    """A row as text, by `columns`."""
+    reached: list[str] = []
+    for trials, hours in row.reached.values():
+        share = f" ({trials.seeds} of {row.seeds})"
+        reached += (
+            [f"{trials.mean:,.1f}{share}", f"{hours.mean:.3g}"] if trials.seeds else [f"{MISSING}{share}", MISSING]
+        )
+    above = "" if math.isnan(row.deviations) else f" ({row.deviations:+.2f})"
+    return (
+        row.strategy,
+        with_error(row.best),
+        *([with_error(row.test)] if standing.test_metric else []),
+        with_error(row.population),
+        *reached,
+        MISSING if math.isnan(row.params.mean) else f"{row.params.mean:,.0f}",
+        MISSING if math.isnan(row.fan_in.mean) else f"{row.fan_in.mean:.2f}{above}",
+        MISSING if math.isnan(row.repeated) else f"{row.repeated:.0%}",
+    )
+
+
+def title(standing: RecipeStanding) -> str:
+    """What the table of a recipe is about."""
+    seeds = max((row.seeds for row in standing.rows), default=0)
+    return f"{standing.name}: {standing.run.limits.trials:,} trials, {seeds:,} seeds, {standing.run.task}"
+
+
+def _section(folder: Path, place: int, standing: RecipeStanding, standings: Standings) -> Html:
+    drawn = []
+    for name, (figure, caption) in FIGURES.items():
+        if name == "fan-in" and standing.random_fan_in is None:
+            continue
+        path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', standing.name)}-{name}"
+        save(figure(standing), path)
+        svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
+        drawn.append(markup.figure(svg, f"{name.replace('-', '')}{place}", f"{caption}: {standing.name}"))
+    heads = columns(standing, standings.fractions)
+    listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
+    warnings = [f"{remark}." for remark in standing.remarks]
+    warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
+    top = "" if math.isnan(standing.best) else f"The best of all: {standing.best:.6g}."
+    parts = [listed, *warnings, top, EXPLAINED, *numbers.parts(standing.pairs)]
+    return markup.section(
+        title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
+    )
+
+
+def _fan_in_parts(standing: RecipeStanding) -> list[str]:
+    if standing.random_fan_in is None:
+        return []
+    heads = ("edges", "trials", f"mean {standing.objective}")
+    rows = [(f"{each.edges:.6g}", f"{each.score.seeds:,}", with_error(each.score)) for each in standing.fan_ins]
+    center, spread = standing.random_fan_in
+    random = f"Random networks: {center:.2f}, standard deviation {spread:.2f}."
+    return [markup.subsection("Fan-in of the output", markup.table(heads, rows, heads), random, FAN_IN_EXPLAINED)]

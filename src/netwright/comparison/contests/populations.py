@@ -1,0 +1,113 @@
+"""Courses of searches on real tasks as arrays: the best so far, the population, and how soon a fraction was reached.
+
+The **population** of a search after t trials are the last P that it was told, of whatever strategy: that of aging
+evolution exactly, and for the others what they measure at that time, so that all are read alike. P is the strategy's
+own `population` where it has one, else the largest among those it is compared with, else its `batch`, else 100. Of
+these P, those that failed, or were measured at another budget than the one that is judged, have no score and are left
+out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwright.comparison import measures
+from netwright.comparison.contests import fan_in
+from netwright.core import refs
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Trial
+from netwright.core.refs import Reference
+from netwright.report import curves
+
+POPULATION = 100  # where no strategy says
+
+
+@dataclass(frozen=True, eq=False)
+class SearchPath:
+    """One search, trial by trial in order of finishing, each of shape (trials,).
+
+    NaN where a trial has no score: it failed, or its budget is not the one that is judged.
+
+    Args:
+        scores: The first objective, higher is better.
+        best: The highest so far.
+        population: Mean score of the last P.
+        params: Size of each network.
+        hours: Of evaluation until then; answers from the table cost none.
+        fan_in: Mean over the graphs of a network in which it varies.
+        is_repeat: Whether the network was measured before in this search, at the same budget.
+        failures: How many trials failed.
+    """
+
+    scores: np.ndarray
+    best: np.ndarray
+    population: np.ndarray
+    params: np.ndarray
+    hours: np.ndarray
+    fan_in: np.ndarray
+    is_repeat: np.ndarray
+    failures: int = 0
+
+    @property
+    def incumbent(self) -> int:
+        """Position of the best trial, the first of equals; -1: none succeeded."""
+        return int(measures.incumbents(self.scores)[-1]) if len(self.scores) else -1
+
+
+def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: Sequence[str]) -> SearchPath:
+    """The course of a search whose trials have scores; `graphs` are those whose fan-in varies."""
+    scores = curves.scores(trials)
+    seconds = [trial.result.seconds if trial.result and trial.result.reused is None else 0.0 for trial in trials]
+    known: dict[str, float] = {}
+    if graphs:
+        networks = {trial.key: trial.proposal.genotype for trial in trials}
+        found = fan_in.of_networks(space, list(networks.values()))
+        known = dict(zip(networks, fan_in.mean(found, graphs, len(networks)).tolist(), strict=True))
+    seen: set[tuple[str, int | None]] = set()
+    is_repeat = np.zeros(len(trials), bool)
+    for place, trial in enumerate(trials):
+        measured = (trial.key, trial.proposal.budget)
+        is_repeat[place] = measured in seen
+        seen.add(measured)
+    edges = np.array([known.get(trial.key, np.nan) for trial in trials], np.float64)
+    return SearchPath(
+        scores=scores,
+        best=curves.best_so_far(scores),
+        population=curves.moving_average(scores, population),
+        params=curves.metric(trials, "params"),
+        hours=np.cumsum(seconds) / 3600,
+        fan_in=np.where(np.isnan(scores), np.nan, edges),
+        is_repeat=is_repeat,
+        failures=sum(bool(trial.result and trial.result.failure) for trial in trials),
+    )
+
+
+def sizes(strategies: Mapping[str, Reference]) -> dict[str, int]:
+    """P of each strategy, by label."""
+    own = {label: _option(reference, "population") for label, reference in strategies.items()}
+    largest = max((size for size in own.values() if size), default=None)
+    return {
+        label: own[label] or largest or _option(reference, "batch") or POPULATION
+        for label, reference in strategies.items()
+    }
+
+
+def bound(best: float, fraction: float) -> float:
+    """The score that is `fraction` of the best: as near to it as (1 - fraction) of its size, also below zero."""
+    return best - (1 - fraction) * abs(best)
+
+
+def reached(found: SearchPath, score: float) -> tuple[float, float]:
+    """Trials and hours until the best so far was at least `score`; NaN: never."""
+    places = np.flatnonzero(found.best >= score)
+    return (float(places[0]) + 1, float(found.hours[places[0]])) if len(places) else (np.nan, np.nan)
+
+
+def _option(reference: Reference, name: str) -> int | None:
+    """The value of a whole-numbered option, its default where it is not given; None: there is none."""
+    accepted = refs.options_of(refs.locate("strategy", reference.name))
+    value = reference.options.get(name, accepted[name].default if name in accepted else None)
+    return value if type(value) is int and value > 0 else None

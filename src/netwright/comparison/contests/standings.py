@@ -1,0 +1,265 @@
+"""What a comparison on real tasks says: rows of the final table, every pair, curves, sizes and fan-ins.
+
+The best of any real task is not known, so there is no regret: a search is judged by the objective of its best network,
+by that network's test accuracy after a full training, and by how soon it reached a fraction of the best that any of the
+compared searches found.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from netwright.comparison import bootstrap, measures, strategy_refs
+from netwright.comparison.bootstrap import Difference
+from netwright.comparison.contests import budgets, caveats, fan_in, populations
+from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.populations import SearchPath
+from netwright.comparison.courses import Cell
+from netwright.comparison.measures import Mean
+from netwright.core import objectives, refs, run_file, seeds
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+
+FRACTIONS = (0.99,)  # of the best of all that a search is to reach
+MEASURES = ("best", "population", "test")
+
+
+@dataclass(frozen=True)
+class RecipeRow:
+    """How a strategy did on a recipe; means over seeds.
+
+    Args:
+        strategy: Its reference.
+        trials: Per search.
+        seeds: Of how many searches.
+        best: Objective of the best network, as measured.
+        population: Mean objective of the last P trials.
+        size: P.
+        params: Of the best network.
+        test: Of the best network after a full training; of no seeds where none was trained.
+        reached: Trials and hours of evaluation until that fraction of the best of all, over searches that reached it.
+        fan_in: Mean of the last P networks.
+        deviations: How many standard deviations of random networks that is above their mean; NaN: it does not vary.
+        hours: Of evaluation per search.
+        repeated: Share of trials that measured a network again.
+        warnings: Sentences.
+    """
+
+    strategy: str
+    trials: int
+    seeds: int
+    best: Mean
+    population: Mean
+    size: int
+    params: Mean
+    test: Mean
+    reached: Mapping[float, tuple[Mean, Mean]]
+    fan_in: Mean
+    deviations: float
+    hours: float
+    repeated: float
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecipePair:
+    """`strategy` less `other` over common seeds, by one of MEASURES, as measured."""
+
+    strategy: str
+    other: str
+    measure: str
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class FanIn:
+    """Networks of one fan-in, a mean over graphs: how many were measured, their mean score and its error."""
+
+    edges: float
+    score: Mean
+
+
+@dataclass(frozen=True, eq=False)
+class RecipeStanding:
+    """All there is to show of one recipe.
+
+    Args:
+        name: Of the recipe.
+        run: The run file.
+        objective: Its name, without the minus.
+        sign: 1 where higher is better, else -1.
+        best: Of all searches, as measured; NaN: nothing succeeded.
+        rows: One for each strategy.
+        pairs: Of every two.
+        paths: The searches of each strategy.
+        tests: Full trainings of each strategy's best networks: (parameters, measure).
+        random_fan_in: Mean and standard deviation of random networks; None: it does not vary.
+        fan_ins: Measured networks by their fan-in.
+        test_metric: What full trainings measured; "": there are none.
+        remarks: Sentences.
+        has_budgets: Whether some trials cost less than others because a strategy asked for it.
+    """
+
+    name: str
+    run: RunFile
+    objective: str
+    sign: int
+    best: float
+    rows: tuple[RecipeRow, ...]
+    pairs: tuple[RecipePair, ...]
+    paths: Mapping[str, Sequence[SearchPath]]
+    tests: Mapping[str, Sequence[tuple[int, float]]]
+    random_fan_in: tuple[float, float] | None
+    fan_ins: tuple[FanIn, ...]
+    test_metric: str = ""
+    remarks: tuple[str, ...] = ()
+    has_budgets: bool = False
+
+
+@dataclass(frozen=True)
+class Standings:
+    """Of every recipe; `failed` are searches and full trainings that failed: (strategy, recipe, seed, why)."""
+
+    recipes: tuple[RecipeStanding, ...]
+    failed: tuple[tuple[str, str, int, str], ...]
+    fractions: tuple[float, ...]
+
+
+def summarize(
+    contest: Contest, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
+) -> Standings:
+    """Everything about an outcome; `rng` draws the bootstrap, of each recipe as if there were no other."""
+    listed = [*outcome.faults.items(), *outcome.untrained.items()]
+    faults = sorted(listed, key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
+    failed = tuple((cell.strategy, cell.problem, cell.seed, why) for cell, why in faults)
+    return Standings(
+        tuple(_standing(contest, name, outcome, copy.deepcopy(rng), fractions) for name in contest.recipes),
+        failed,
+        fractions,
+    )
+
+
+def _standing(
+    contest: Contest, name: str, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...]
+) -> RecipeStanding:
+    run = contest.recipes[name]
+    space = run_file.build_space(run, refs.load("task", run.task))
+    random = fan_in.random(space, seeds.rng_for(0, seeds.ASK))
+    graphs = tuple(random)
+    spread = fan_in.mean(random, graphs, fan_in.SAMPLES)
+    strategies = {strategy_refs.label(reference): reference for reference in contest.strategies}
+    sizes = populations.sizes(strategies)
+    paths: dict[str, dict[int, SearchPath]] = {}
+    searches: dict[str, dict[Cell, Sequence[Trial]]] = {}
+    for label in strategies:
+        cells = [Cell(label, name, seed) for seed in contest.seeds]
+        searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
+        budget = budgets.judged(searches[label].values())
+        paths[label] = {
+            cell.seed: populations.path(budgets.only(trials, budget), sizes[label], space, graphs)
+            for cell, trials in searches[label].items()
+        }
+    found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
+    top = max(found, default=np.nan)
+    objective = objectives.first(run.objectives)
+    sign = objective.sign
+    tests = {label: _tests(contest, outcome, label, name) for label in strategies}
+    finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
+    random_fan_in = (float(spread.mean()), float(spread.std(ddof=1))) if graphs else None
+    rows, ends = [], {}
+    for label in strategies:
+        listed = list(paths[label].values())
+        bounds = {fraction: populations.bound(top, fraction) for fraction in fractions}
+        ends["best", label] = _by_seed(contest, {s: sign * p.best[-1] for s, p in paths[label].items() if len(p.best)})
+        ends["population", label] = _by_seed(
+            contest, {s: sign * p.population[-1] for s, p in paths[label].items() if len(p.best)}
+        )
+        ends["test", label] = _by_seed(contest, {seed: value for seed, (_, value) in tests[label].items()})
+        lasts = [p.fan_in[-sizes[label] :] for p in listed]
+        edges = np.array([np.nanmean(last) for last in lasts if not np.isnan(last).all()])
+        repeats = np.concatenate([p.is_repeat for p in listed] or [np.zeros(0)])
+        rows.append(
+            RecipeRow(
+                strategy=label,
+                trials=run.limits.trials or 0,
+                seeds=len(listed),
+                best=measures.mean(ends["best", label]),
+                population=measures.mean(ends["population", label]),
+                size=sizes[label],
+                params=measures.mean(np.array([p.params[p.incumbent] for p in listed if p.incumbent >= 0])),
+                test=measures.mean(ends["test", label]),
+                reached={fraction: _reached(listed, score) for fraction, score in bounds.items()},
+                fan_in=measures.mean(edges),
+                deviations=float((edges.mean() - random_fan_in[0]) / random_fan_in[1])
+                if random_fan_in and len(edges)
+                else np.nan,
+                hours=float(np.mean([p.hours[-1] for p in listed if len(p.hours)])) if len(repeats) else np.nan,
+                repeated=float(np.mean(repeats)) if len(repeats) else np.nan,
+                warnings=(
+                    *contest.warnings.get((label, name), ()),
+                    *caveats.of_row(contest, outcome, searches[label], listed),
+                ),
+            )
+        )
+    return RecipeStanding(
+        name=name,
+        run=run,
+        objective=objective.name,
+        sign=sign,
+        best=sign * top,
+        rows=tuple(rows),
+        pairs=tuple(_pairs(tuple(strategies), ends, rng)),
+        paths={label: list(listed.values()) for label, listed in paths.items()},
+        tests={label: list(listed.values()) for label, listed in tests.items()},
+        random_fan_in=random_fan_in,
+        fan_ins=_by_fan_in([path for listed in paths.values() for path in listed.values()], sign) if graphs else (),
+        test_metric=finals[0].metric if finals else "",
+        remarks=contest.remarks.get(name, ()),
+        has_budgets=any(budgets.sentence(list(found.values())) for found in searches.values()),
+    )
+
+
+def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
+    """Parameters and measure of the full trainings of a strategy, by seed."""
+    cells = [Cell(label, name, seed) for seed in contest.seeds]
+    return {
+        cell.seed: (outcome.finals[cell].params, outcome.finals[cell].mean) for cell in cells if cell in outcome.finals
+    }
+
+
+def _by_seed(contest: Contest, values: Mapping[int, float]) -> np.ndarray:
+    return np.array([values.get(seed, np.nan) for seed in contest.seeds], np.float64)
+
+
+def _reached(listed: Sequence[SearchPath], score: float) -> tuple[Mean, Mean]:
+    times = np.array([populations.reached(path, score) for path in listed]).reshape(-1, 2)
+    return measures.mean(times[:, 0]), measures.mean(times[:, 1])
+
+
+def _pairs(
+    labels: Sequence[str], ends: Mapping[tuple[str, str], np.ndarray], rng: np.random.Generator
+) -> list[RecipePair]:
+    named = [
+        (measure, a, b)
+        for measure in MEASURES
+        if any(not np.isnan(ends[measure, label]).all() for label in labels)
+        for a, b in combinations(labels, 2)
+    ]
+    if not named:
+        return []
+    found = bootstrap.paired(np.array([ends[m, a] - ends[m, b] for m, a, b in named]).T, rng)
+    return [RecipePair(a, b, m, difference) for (m, a, b), difference in zip(named, found, strict=True)]
+
+
+def _by_fan_in(paths: Sequence[SearchPath], sign: int) -> tuple[FanIn, ...]:
+    edges = np.concatenate([path.fan_in for path in paths] or [np.zeros(0)])
+    scores = np.concatenate([path.scores for path in paths] or [np.zeros(0)])
+    known = ~np.isnan(edges) & ~np.isnan(scores)
+    edges, scores = np.round(edges[known], 9), sign * scores[known]  # means of thirds differ in their last digits
+    return tuple(FanIn(float(each), measures.mean(scores[edges == each])) for each in np.unique(edges))

@@ -1,0 +1,105 @@
+"""What must be known of a table to judge searches on it."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from dataclasses import dataclass
+
+import numpy as np
+
+from netwright.core import refs
+from netwright.core.errors import BadReference
+from netwright.core.objectives import Objective
+from netwright.core.refs import Reference
+from netwright.core.table import Table, column_of
+
+SPELLED_OUT = 3  # best networks whose final measures are listed
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What strategies are compared on.
+
+    Args:
+        name: Of the table; unique in a comparison.
+        table: Of the plug-in, or of the file.
+        dataset: Which of the plug-in's data sets; "": it has none.
+        signal: Column that a search sees.
+        final: Column that is reported.
+        sign: 1 where a higher signal is better, -1 where a lower one is.
+        final_sign: The same of the final measure.
+        best: The best signal as a score: `sign` times what stands in the table.
+        networks: How many it holds.
+        digest: Of its content.
+        remarks: Sentences: what was mended while reading, and what to bear in mind.
+    """
+
+    name: str
+    table: str
+    dataset: str
+    signal: str
+    final: str
+    sign: int
+    final_sign: int
+    best: float
+    networks: int
+    digest: str
+    remarks: tuple[str, ...] = ()
+
+
+def read(reference: Reference) -> Table:
+    """The table of a reference. Raises BadReference for what is none, and whatever reading it raises."""
+    table = refs.load("table", reference)
+    if not isinstance(table, Table):
+        raise BadReference(f"table {reference.name!r} is a {type(table).__name__}; it must be a Table")
+    return table
+
+
+def describe(table: Table, reference: Reference) -> Problem:
+    """The facts of a table that was read from a reference."""
+    chosen = refs.options_of(refs.locate("table", reference.name)).get("dataset")
+    default = chosen.default if chosen is not None and chosen.default is not inspect.Parameter.empty else ""
+    dataset = str(reference.options.get("dataset", default))
+    caveat = difference_of_bests(table)
+    return Problem(
+        name=table.name,
+        table=reference.name if dataset else table.name,
+        dataset=dataset,
+        signal=column_of(table.signal),
+        final=column_of(table.final),
+        sign=Objective.read(table.signal).sign,
+        final_sign=Objective.read(table.final).sign,
+        best=float(np.nanmax(table.scores("signal"))),
+        networks=len(table),
+        digest=digest(table),
+        remarks=(*table.remarks, *([caveat] if caveat else [])),
+    )
+
+
+def difference_of_bests(table: Table) -> str:
+    """A sentence where a best network by signal is not the best by final measure; "" where each is."""
+    signals, finals = table.scores("signal"), table.scores("final")
+    chosen, best = finals[signals == np.nanmax(signals)], float(np.nanmax(finals))
+    if np.isnan(chosen).any() or chosen.min() == best:
+        return ""
+    signal, final = column_of(table.signal), column_of(table.final)
+    values = [f"{value:.6g}" for value in np.unique(Objective.read(table.final).measured(chosen))]
+    found = " and ".join(values) if len(values) <= SPELLED_OUT else f"between {values[0]} and {values[-1]}"
+    which = (
+        f"the {len(chosen)} best networks by {signal} have" if len(chosen) > 1 else f"the best network by {signal} has"
+    )
+    return f"{which} {final} {found}; the best of all has {Objective.read(table.final).measured(best):.6g}"
+
+
+def digest(table: Table) -> str:
+    """Equal for tables of equal content: genes, networks, and the columns that a search or a report reads."""
+    measures = [table.signal, table.final, *([table.seconds] if table.seconds else [])]
+    measures += [*table.budgets.values(), *table.budget_seconds.values()]
+    columns = [column_of(measure) for measure in measures]
+    columns += [single for column in columns for single in table.repeats.get(column, ())]
+    hashed = hashlib.blake2b(digest_size=16)
+    hashed.update(repr((table.space.genes, measures, columns, list(table.budgets), list(table.rows.items()))).encode())
+    for column in columns:
+        hashed.update(np.ascontiguousarray(table.columns[column], np.float64).tobytes())
+    return hashed.hexdigest()

@@ -1,0 +1,121 @@
+"""Plays one cell on a table of measured results: a search with the real controller, and the course that it took."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netwright.comparison.courses import Course
+from netwright.core import refs
+from netwright.core.protocols import SearchSpace, Strategy
+from netwright.core.records import Trial
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits
+from netwright.core.table import Table, column_of
+from netwright.evaluators.lookup import Lookup
+from netwright.executors.inline import Inline
+from netwright.search import Search
+from netwright.stores.memory import MemoryStore
+
+MESSAGE_CHARACTERS = 300  # of a failed trial
+
+
+def strategy_of(reference: Reference, table: Table) -> Strategy:
+    """A strategy for a table, its options checked. Raises BadReference, MissingCapability."""
+    strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=(table.objective,))
+    return strategy
+
+
+def anew(strategy: Strategy, space: SearchSpace) -> Strategy:
+    """A copy of a strategy that was told nothing yet: tens of microseconds, where to check its options takes 4 ms."""
+    return copy.deepcopy(strategy, {id(space): space})
+
+
+def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: str = "") -> Course:
+    """One search from its beginning to its end.
+
+    Args:
+        table: Answers the trials.
+        strategy: Told nothing yet.
+        limits: When it ends.
+        seed: Of the search.
+        source: Of the strategy, for the course.
+    """
+    store, watch = MemoryStore(), _Watch()
+    search = Search(
+        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, observers=(watch,)
+    )
+    watch.begin = time.perf_counter()
+    ending = search.run()
+    trials = store.finished()
+    is_failed = np.array([trial.status == "failed" for trial in trials], bool)
+    return Course(
+        signals=_signals(table, trials),
+        finals=_metric(trials, "final"),
+        is_repeat=_repeats(trials),
+        ending=ending,
+        elapsed=np.rint((np.array(watch.told_at, np.float64) - watch.begin) * 1e6).astype(np.int64),
+        costs=np.array([trial.result.seconds for trial in trials if trial.result and table.seconds], np.float64),
+        values=_means(table, trials),
+        is_failed=is_failed if is_failed.any() else np.zeros(0, bool),
+        message=_in_one_line(trials[int(is_failed.argmax())]) if is_failed.any() else "",
+        source=source,
+    )
+
+
+@dataclass
+class _Watch:
+    """Notes when the strategy had been told each trial."""
+
+    begin: float = 0.0
+    told_at: list[float] = field(default_factory=list)
+
+    def asked(self, trial: Trial) -> None:
+        """Nothing to note."""
+
+    def told(self, trial: Trial) -> None:  # noqa: ARG002 - they come in order
+        """The time."""
+        self.told_at.append(time.perf_counter())
+
+    def tick(self) -> None:
+        """Nothing to note."""
+
+
+def _signals(table: Table, trials: Sequence[Trial]) -> np.ndarray:
+    """What the search saw; NaN for what was measured at another budget, whose signals are no measure of the same."""
+    signals = _metric(trials, "signal")
+    others = {budget for budget, column in table.budgets.items() if column != table.signal}
+    if others:
+        signals[[trial.proposal.budget in others for trial in trials]] = np.nan
+    return signals
+
+
+def _means(table: Table, trials: Sequence[Trial]) -> np.ndarray:
+    """The signal's mean over its single measurements, of which each trial saw one; nothing where there is one each."""
+    column = column_of(table.signal)
+    if column not in table.repeats:
+        return np.zeros(0)
+    rows = [table.rows.get(trial.proposal.genotype) for trial in trials]
+    return np.array([np.nan if row is None else table.columns[column].item(row) for row in rows], np.float64)
+
+
+def _metric(trials: Sequence[Trial], name: str) -> np.ndarray:
+    return np.array([trial.result.metrics.get(name, np.nan) for trial in trials if trial.result], np.float64)
+
+
+def _repeats(trials: Sequence[Trial]) -> np.ndarray:
+    known: set[str] = set()
+    is_repeat = np.zeros(len(trials), bool)
+    for place, trial in enumerate(trials):
+        is_repeat[place] = trial.key in known
+        known.add(trial.key)
+    return is_repeat
+
+
+def _in_one_line(trial: Trial) -> str:
+    message = trial.result.message.strip() if trial.result else ""
+    return message.rpartition("\n")[2][:MESSAGE_CHARACTERS]  # the last one of a traceback says what went wrong

@@ -1,0 +1,62 @@
+"""Trials of several budgets, against sums done here."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from netwright.comparison.contests import budgets
+from netwright.core import objectives
+from netwright.core.records import Proposal, Result, Trial
+
+
+def trial(number, budget, continues=None, score=0.5):
+    result = Result({"valid_accuracy": score})
+    return Trial(number, Proposal((0,), (), budget, continues), str(number), 0, "done", result, (score,), number)
+
+
+SEARCH = [trial(1, 1), trial(2, 1), trial(3, 3, 1), trial(4, 9, 3), trial(5, 9)]
+
+
+def test_the_largest_is_judged():
+    assert objectives.judged_budget(SEARCH) == 9
+    assert [each.scores is not None for each in budgets.only(SEARCH, 9)] == [False, False, False, True, True]
+
+
+def test_without_budgets_everything_is():
+    plain = [trial(1, None), trial(2, None)]
+    assert budgets.only(plain, None) == plain
+    assert budgets.sentence([plain]) == budgets.sentence([]) == budgets.sentence([[trial(1, 4)]]) == ""
+
+
+def test_trials_without_a_budget_beside_others_are_said():
+    assert "budgets 5 or none: the 1 of 2 with 5 are judged" in budgets.sentence([[trial(1, 5), trial(2, None)]])
+
+
+def test_strategies_that_are_judged_at_different_budgets_are_said():
+    own = SimpleNamespace(epochs=12, steps=None)
+    said = budgets.apart({"random": None, "aging": None, "bohb": 9}, own)
+    assert said == {
+        "bohb": "it is judged by its trials with budget 9, random with 12 epochs, aging with 12 epochs: such scores do "
+        "not compare; make them equal, as by --evaluator.epochs 9"
+    }
+    assert budgets.apart({"random": None, "bohb": 12}, own) == budgets.apart({"random": None}, own) == {}
+    assert budgets.apart({"random": None, "bohb": 40}, SimpleNamespace(epochs=None, steps=40)) == {}
+    assert (
+        "random with the evaluator's own steps"
+        in budgets.apart({"random": None, "bohb": 1}, SimpleNamespace(epochs=None, steps=None))["bohb"]
+    )
+
+
+def test_budgets_of_several_strategies_differ_whatever_the_evaluator():
+    unknown = SimpleNamespace()
+    said = budgets.apart({"asha": 27, "bohb": 9, "random": None}, unknown)
+    assert "budget 27, bohb with budget 9: such scores do not compare; make them equal" in said["asha"]
+    assert "asha with budget 27: such" in said["bohb"]
+    assert budgets.apart({"asha": 9, "bohb": 9, "random": None}, unknown) == {}
+
+
+def test_a_promotion_costs_what_it_adds():
+    assert budgets.spent(SEARCH) == 1 + 1 + 2 + 6 + 9
+    said = budgets.sentence([SEARCH, SEARCH])
+    assert said.startswith("its trials have budgets 1, 3, 9: the 4 of 10 with 9 are judged")
+    assert said.endswith(f"what {19 / 9:,.1f} trials with 9 cost") and pytest.approx(2.11, abs=0.01) == 19 / 9

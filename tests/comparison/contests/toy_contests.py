@@ -1,0 +1,72 @@
+"""Comparisons on a toy task: real searches that cost nothing, played in this process unless it is told otherwise."""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from unittest.mock import patch
+
+from netwright.comparison import command_line, courses, folder
+from netwright.comparison.contests import playing, recipes
+from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.player import ContestPlayer
+from netwright.comparison.pool import Played
+
+TOYS = "netwright.testing.toys"
+
+
+PICTURES = '"tests.comparison.strange:Pictures"'
+
+
+def write(
+    path: Path,
+    space: str = f"{TOYS}:ToySpace",
+    trials: int = 12,
+    task: str = f'"{TOYS}:ToyTask"',
+    kind: str = f"{TOYS}:ToyEvaluator",
+    **evaluator,
+) -> Path:
+    """A recipe of the toy task; `task` may go on with options, `kind` is the evaluator."""
+    options = "".join(f", {name} = {json.dumps(value)}" for name, value in evaluator.items())
+    path.write_text(
+        f"""space = {{ref = "{space}"}}
+task = {{ref = {task}}}
+evaluator = {{ref = "{kind}"{options}}}
+executor = {{ref = "inline"}}
+limits = {{trials = {trials}}}
+"""
+    )
+    return path
+
+
+def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds="2", trials=None, is_full=False):
+    """A contest on the recipe."""
+    runs = recipes.read([path], {}, trials)
+    given, numbers = command_line.read_strategies(strategies), command_line.read_seeds(seeds)
+    return prepare(Contest(given, runs, numbers, is_full))
+
+
+def carried_out(contest, out: Path, workers: int | None = None):
+    """Its outcome; with `workers`, cells are played by so many processes."""
+    with folder.taken(out, "recipes"), in_process() if workers is None else nullcontext():
+        return playing.carry_out(contest, out, workers or 1)
+
+
+def in_process():
+    """Within it, cells of contests are played by the real player without processes, which take seconds to start."""
+    return patch.object(playing.pool, "play", _play)
+
+
+def _play(order, cells, workers, logs, program):
+    player = ContestPlayer(order)
+    for cell in cells:
+        [line] = player.lines({"strategy": cell.strategy, "problem": cell.problem, "seeds": [cell.seed]})
+        fault = json.loads(line).get("fault")
+        yield Played(cell, None, fault) if fault else Played(cell, courses.from_line(line)[1])
+
+
+def rows(outcome):
+    """What of an outcome does not depend on time."""
+    return {
+        cell: [(trial.proposal, trial.seed, trial.scores) for trial in trials]
+        for cell, trials in outcome.trials.items()
+    }
