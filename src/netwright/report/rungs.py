@@ -13,8 +13,7 @@ from netwright.core.objectives import UNNAMED, Objective, short
 from netwright.core.records import Trial
 from netwright.report import budgets, figures, markup
 from netwright.report.budgets import Budgets, Rung
-from netwright.report.markup import Html
-from netwright.report.trained import MISSING
+from netwright.report.markup import MISSING, Html
 
 MOST_BRACKETS = 100  # in their table
 LINES = 500  # of networks in the figure, and as many dots

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from netwright.data.outcome import Outcome
-from netwright.report import confusion
+from netwright.report.examples import confusion
 from netwright.report.text import FONT, class_labels, shortened, text_width
 
 NUMBERED = 20  # up to so many classes, cells hold their counts
