@@ -30,7 +30,7 @@ from netwright.core.protocols import (
     unwrap,
 )
 from netwright.core.records import Counts, Failure, Genotype, Proposal, Result, Trial
-from netwright.core.shapes import Classes, Tokens
+from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import checkpoint, device, loop, memory, parallel, promotion, ranks
@@ -56,10 +56,10 @@ class Training(StepSettings):
         epochs: Passes over the training data, where a proposal names no budget.
         steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
         repeats: Trainings from different seeds whose metrics are averaged.
-        split: Where to measure; before "test", training and validation images are both trained on.
+        split: Where to measure; before "test", training and validation data are both trained on.
         curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
         device: "auto": the worker's own GPU, else the CPU.
-        channels_last: Memory format of images and weights.
+        channels_last: Memory format of weights, and of inputs that are images.
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and what the task shows of its examples.
@@ -103,7 +103,7 @@ class Training(StepSettings):
         for name in ("curve_every", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
-        parallel.check_divides(self.batch, self.processes, self.accumulate)
+        parallel.check_divides(self.batch, self.processes, self.accumulate, called=self._called)
         if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         device.check_name(self.device, self.processes)
@@ -242,6 +242,10 @@ class Training(StepSettings):
         return found + remedy if found and self.horizon is None else found
 
     @property
+    def _called(self) -> str:
+        return plural(self.task.io.input)
+
+    @property
     def _trained_on(self) -> Split:
         return "train" if self.split == "valid" else "train+valid"
 
@@ -270,8 +274,8 @@ class Training(StepSettings):
 
         Raises:
             InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
-            BadReference: A device that is not there, images that are too small or not to be divided as asked, a largest
-                budget at which the schedule does not end.
+            BadReference: A device that is not there, a batch that cannot be divided as asked, a largest budget at which
+                the schedule does not end.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
@@ -298,7 +302,9 @@ class Training(StepSettings):
         if with_data:
             processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
             needs_two = plan is not None and step_settings.normalizes_pixels(self, plan)
-            parallel.check_divides(self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two)
+            parallel.check_divides(
+                self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called
+            )
 
     def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:
         """Layers of a network for the task; None: the space writes no plans."""

@@ -41,7 +41,7 @@ class StepSettings:
     """How to train. The defaults are plain SGD with momentum and a cosine; everything else is off.
 
     Args:
-        batch: Images per optimizer step, over all processes and accumulated parts.
+        batch: Examples per optimizer step, over all processes and accumulated parts.
         optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
         lr: Initial learning rate.
         momentum: Of either optimizer.
