@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -156,7 +156,7 @@ class Training(StepSettings):
 
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
         """All trainings that are left, into `state`."""
-        with _repeatable(max(1, threads // team.local)):
+        with device.repeatable(max(1, threads // team.local)):
             while len(state.done) < self.repeats:
                 state.finish(self._train_once(trial, state, team, context))
 
@@ -182,8 +182,7 @@ class Training(StepSettings):
         has_curve = bool(self.curve_every) and context is not None and repeat == 0
 
         for at in loop.steps(passes, descent, schedule, start):
-            is_point = at.ends_pass and at.step < steps and has_curve
-            if is_point and at.step // per_epoch % self.curve_every == 0:
+            if at.ends_pass and at.step < steps and has_curve and at.step // per_epoch % self.curve_every == 0:
                 state.curve.append((at.step, _main(self._measured(descent))))
             if at.is_look and not team.agree(reports.of(at)):
                 raise Stopped(f"stopped at step {at.step}")
@@ -355,18 +354,6 @@ class Training(StepSettings):
         """Whether the trial's training stops before its schedule does."""
         budget = trial.proposal.budget
         return self.horizon is not None and budget is not None and budget < self.horizon
-
-
-@contextmanager
-def _repeatable(threads: int) -> Iterator[None]:
-    """So many threads within, and convolutions that give the same bits each time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _averaged(done: list[Measurement], counts: Counts, seconds: float) -> dict[str, float]:

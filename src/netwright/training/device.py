@@ -1,6 +1,9 @@
-"""What a training works on."""
+"""What a training works on, and that it gives the same bits each time."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -34,3 +37,15 @@ def check_is_here(name: str) -> None:
     known = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "meta": 0}
     if (device.index or 0) >= known.get(device.type, 1):
         raise BadReference(f"evaluator.device is {name!r}, which this machine does not have; give auto or cpu")
+
+
+@contextmanager
+def repeatable(threads: int) -> Iterator[None]:
+    """So many threads within, and convolutions that give the same bits each time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+            yield
+    finally:
+        torch.set_num_threads(before)
