@@ -15,11 +15,11 @@ from netwright.core.objectives import Objective, with_scores
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report.page import ReportedRun, changes, write
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
 from tests.report.test_promotions import SEARCH
 
 ACCURACY = Objective("valid_accuracy", shown="share")

@@ -1,14 +1,12 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from netwright.core.finals import BEST, RESIDUAL, Final
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report import trained
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
 
 ACCURACY, LOSS = Objective("test_accuracy", shown="share"), Objective("test_loss", -1)
 
@@ -92,25 +90,3 @@ def test_the_first_network_is_compared_with_the_reference_of_its_size():
     assert "85.00 % test accuracy (800,000 parameters)" in trained.verdict(found)
     assert "80.00 % (790,000)" in trained.verdict(found)
     assert trained.verdict([]) == ""
-
-
-def test_the_first_tested_network_with_an_outcome_is_examined(tmp_path):
-    first, second, third = (keep(tmp_path / name, 10 + len(name)) for name in ("a", "bb", "ccc"))
-    weak, strong = final(0.8, folder=first), final(0.9, folder=second)
-    listed = [
-        final(0.99, folder=third, objective=ACCURACY.moved_to("valid")),
-        rival(0.95, folder=third),
-        final(0.97, folder=tmp_path / "gone"),
-        weak,
-        strong,
-    ]
-    seen = trained.examined(listed)
-    assert seen.final is weak and len(seen.outcome.targets) == 11 and seen.split == "test"
-    assert trained.examined(listed[:1]).split == "validation"
-    assert trained.examined([final(0.9), rival(0.9, folder=first)]) is None
-
-
-def test_what_is_no_outcome_is_none(tmp_path):
-    (tmp_path / outcome.OUTCOME).write_bytes(b"torn")
-    assert trained.outcome_of(final(0.9, folder=tmp_path)) is None
-    assert trained.outcome_of(replace(final(0.9), folder=None)) is None

@@ -87,3 +87,8 @@ class Final:
     def metric(self) -> str:
         """The name of what was measured."""
         return self.objective.name
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it was measured on the test split."""
+        return self.objective.split == "test"

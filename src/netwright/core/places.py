@@ -1,6 +1,6 @@
-"""What a recipe does in places that only some networks have, and how to say that it is not done.
+"""What a training does in places that only some networks have, and how to say that it is not done.
 
-Read where a recipe is checked against a network, and where a network without such places is trained beside one with
+Read where settings are checked against a network, and where a network without such places is trained beside one with
 them; the latter is decided before torch is needed.
 """
 
@@ -14,7 +14,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network has room for an option of the recipe.
+    """Where a network has room for an option of the training.
 
     Args:
         off: The option's value that leaves it out.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +11,11 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import refs
+from netwright.core import refs, shapes
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import Objective
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, StatesMeasures, Strategy, Task
+from netwright.core.protocols import Evaluator, Executor, SearchSpace, StatesMeasures, Strategy, Task, check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 
@@ -157,15 +156,19 @@ def from_toml(text: str) -> RunFile:
 
 
 def build_space(run: RunFile, task: Task) -> SearchSpace:
-    """The run's space, wrapped when there are constraints."""
-    space: SearchSpace = refs.load("space", run.space)
+    """The run's space, wrapped when there are constraints.
+
+    Raises:
+        BadReference: There is no such space, or it has no networks for what the task gives.
+    """
+    space = _space(run, task)
     return constrain(space, task.io, run.constraints) if run.constraints else space
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """What a worker needs of a run."""
     task: Task = refs.load("task", run.task)
-    return refs.load("evaluator", run.evaluator, space=refs.load("space", run.space), task=task)
+    return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
 
 def build(run: RunFile) -> Parts:
@@ -220,16 +223,29 @@ def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_io(text: str) -> IO:
-    """Read `3x32x32:10`: channels, height, width, outputs. Raises BadRunFile."""
-    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
-    if not found or not all(int(number) > 0 for number in found.groups()):
-        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
-    return IO(*map(int, found.groups()))
+    """Read what goes in and what comes out, as `3x32x32:10` or `vector=16:numbers=1`; see `shapes.from_text`.
+
+    Raises:
+        BadRunFile: It is no such text.
+    """
+    io = shapes.from_text(text)
+    if io is None:
+        raise BadRunFile(
+            f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
+            f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
+        )
+    return io
 
 
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
-    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+    return shapes.to_text(io)
+
+
+def _space(run: RunFile, task: Task) -> SearchSpace:
+    space: SearchSpace = refs.load("space", run.space)
+    check_accepts(space, task.io)
+    return space
 
 
 def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:

@@ -25,6 +25,7 @@ from netwright.core.records import IO, Preprocessing
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.draws import Draws, PartOf
+from netwright.data.outcome import OutcomeRecorder
 
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
@@ -213,6 +214,10 @@ class ImageClassification:
             "accuracy": (outputs.argmax(1) == targets).float(),
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
         }
+
+    def recorder(self, split: Split) -> OutcomeRecorder:
+        """Keeps what became of each image of the split."""
+        return OutcomeRecorder(self, split)
 
     def prepare(self) -> Iterator[str]:
         """Make the data ready; yields sentences for people."""

@@ -20,12 +20,12 @@ from netwright.core.objectives import Objective, short
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import confusion, curves, drawing, figures, markup, mistakes, promotions, trained
+from netwright.report import curves, drawing, examined, figures, markup, promotions, trained
+from netwright.report.examined import Examined
 from netwright.report.figures import RunData
 from netwright.report.files import save
-from netwright.report.markup import Html
+from netwright.report.markup import MISSING, Html
 from netwright.report.parts import budgets, learned
-from netwright.report.trained import MISSING, Examined
 
 MOST_CHANGES = 8  # of one mutation, spelled out
 MOST_STEPS = 300  # of a lineage, in its table
@@ -38,8 +38,6 @@ CAPTIONS = {
     "lineage": "From the start population to the best",
     "model": "The model that the strategy learns with, after each of its rounds",
     "cell": "The best architecture, at every level",
-    "confusion": "Images by true and predicted class; the color says the share of the true class",
-    "worst": "Images of the largest loss",
 }
 
 
@@ -57,7 +55,7 @@ class ReportedRun:
         workers: How many worked at a time; None: not known.
         command: That started the search.
         versions: Of Python, packages and system, as they were then.
-        caveats: Sentences to stand beside any accuracy on its data.
+        caveats: Sentences to stand beside any result on its data.
         simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
         measures: What its evaluator measures, and how that is shown; what is not among them is shown as a number.
     """
@@ -95,9 +93,10 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     """Write the report.
 
     Args:
-        folder: Gets report.html, and the figures named in CAPTIONS as .png and .svg; made when missing. Without a
-            successful trial there are no lineage and cell, without notes of what the strategy learned no model, without
-            a network trained in full to classify images no confusion and worst; those of an earlier report are removed.
+        folder: Gets report.html, and the figures named in CAPTIONS, or by a kind of examples, as .png and .svg; made
+            when missing. Without a successful trial there are no lineage and cell, without notes of what the strategy
+            learned no model, without a network trained in full that left examples none of them; those of an earlier
+            report are removed.
         runs: At least one.
 
     Returns:
@@ -115,8 +114,8 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     owner, seen = _examined(runs, winner)
     drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
-    mistaken = trained.section(owner, seen, drawn["confusion"]) if seen else ""
-    html = markup.page(title, _parts(runs, winner, line, drawn, mistaken))
+    examples = seen.examples.section(seen.final, owner, drawn) if seen else ""
+    html = markup.page(title, _parts(runs, winner, line, drawn, examples))
     path = folder / "report.html"
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
@@ -138,7 +137,8 @@ def _figures(
     line: Sequence[Trial],
     seen: Examined | None,
 ) -> dict[str, Html]:
-    """Write the figures; returns each as part of the page, but for the worst images, which the page shows itself."""
+    """Write the figures; returns each as part of a page."""
+    captions = {**CAPTIONS, **examined.captions()}
     data = [run.data for run in runs]
     made: dict[str, Figure] = {
         "fitness": figures.fitness(data),
@@ -155,19 +155,17 @@ def _figures(
     if found := curves.rounds(winner.trials):
         made["model"] = learned.figure(found)
     if seen:
-        made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
-        made["worst"] = mistakes.worst(seen.outcome)
-    for name in CAPTIONS.keys() - made.keys():
+        made |= seen.examples.figures()
+    for name in captions.keys() - made.keys():
         for suffix in (".png", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     for name, figure in made.items():
         save(figure, folder / name)
     return {
         name: markup.figure(
-            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, CAPTIONS[name], is_full_size=name == "cell"
+            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, captions[name], is_full_size=name == "cell"
         )
         for name in made
-        if name != "worst"
     }
 
 
@@ -176,7 +174,7 @@ def _parts(
     winner: ReportedRun,
     line: Sequence[Trial],
     drawn: dict[str, Html],
-    mistaken: str,
+    examples: str,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -184,7 +182,7 @@ def _parts(
         _headline(winner, line, whose),
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
-        mistaken,
+        examples,
         markup.section("The search", _objectives_note(winner), three),
         _budgets(winner, drawn, whose),
         _learned(winner, drawn, whose),
@@ -259,9 +257,9 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
-    """The network whose mistakes are shown, of the winner if it has one, and what its title ends with."""
+    """The network whose examples are shown, of the winner if it has one, and what its title ends with."""
     for run in (winner, *runs):
-        if seen := trained.examined(run.finals):
+        if seen := examined.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
 

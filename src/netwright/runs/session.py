@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives
 from netwright.core.errors import StoreError
-from netwright.core.protocols import ClassifiesImages, EstimatesMemory, HasFingerprint, Prepares, Store, Task
+from netwright.core.protocols import EstimatesMemory, HasCaveats, HasFingerprint, Prepares, Store, Task
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
@@ -72,7 +72,7 @@ class Session:
         if store.recall("versions") is None:
             store.remember("versions", json.dumps(versions()))
         store.remember("measures", objectives.to_json(parts.measures))
-        if isinstance(task, ClassifiesImages):
+        if isinstance(task, HasCaveats):
             store.remember("caveats", json.dumps(task.caveats()))
         if isinstance(task, HasFingerprint) and store.recall("data") is None:
             store.remember("data", task.fingerprint())

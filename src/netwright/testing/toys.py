@@ -16,6 +16,7 @@ from netwright.core.genes import Choice
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Split, Task
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Result, Trial
+from netwright.core.shapes import Image, Numbers
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ToySpace:
 class ToyTask:
     """No data at all."""
 
-    io: ClassVar[IO] = IO(1, 1, 1, 1)
+    io: ClassVar[IO] = IO(Image(1, 1, 1), Numbers(1))
     measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"),)
 
     def examples(self, split: Split) -> int:  # noqa: ARG002

@@ -17,26 +17,44 @@ from netwright.core.protocols.evaluator import (
     Evaluator,
     LeavesState,
     StatesSeconds,
+    TrainsInFull,
+    TrainsToBudgets,
 )
 from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
+    Accepts,
     Generates,
     HasTrivial,
     SearchSpace,
     Symmetric,
+    check_accepts,
     of_any_seed,
     of_seed,
     unwrap,
 )
 from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
-from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, StatesMeasures, Task
+from netwright.core.protocols.task import (
+    ClassifiesImages,
+    HasCaveats,
+    HasFingerprint,
+    Prepares,
+    Recorder,
+    ShowsExamples,
+    Split,
+    StatesMeasures,
+    Summarizes,
+    Task,
+)
 
 __all__ = [
     "SEEDS",
+    "Accepts",
     "Caches",
+    "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
     "Context",
@@ -44,6 +62,7 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Generates",
+    "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
     "Job",
@@ -53,14 +72,20 @@ __all__ = [
     "NamesBudgets",
     "Observer",
     "Prepares",
+    "Recorder",
     "SearchSpace",
+    "ShowsExamples",
     "Split",
     "StatesMeasures",
     "StatesSeconds",
     "Store",
     "Strategy",
+    "Summarizes",
     "Symmetric",
     "Task",
+    "TrainsInFull",
+    "TrainsToBudgets",
+    "check_accepts",
     "of_any_seed",
     "of_seed",
     "unwrap",

@@ -12,9 +12,8 @@ from netwright.core import objectives
 from netwright.core.objectives import UNNAMED, Objective, short
 from netwright.core.records import Trial
 from netwright.report import figures, markup, promotions
-from netwright.report.markup import Html
+from netwright.report.markup import MISSING, Html
 from netwright.report.promotions import Budgets, Rung
-from netwright.report.trained import MISSING
 
 MOST_BRACKETS = 100  # in their table
 LINES = 500  # of networks in the figure, and as many dots

@@ -10,9 +10,8 @@ from matplotlib.ticker import MaxNLocator
 from netwright.core.objectives import Objective, short
 from netwright.report import figures, markup
 from netwright.report.curves import LearnedRound
-from netwright.report.markup import Html
+from netwright.report.markup import MISSING, Html
 from netwright.report.text import printable
-from netwright.report.trained import MISSING
 
 PANEL = (2.4, 2.0)  # inches
 ACROSS = 3  # panels

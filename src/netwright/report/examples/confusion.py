@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwright.training.outcome import Outcome
+from netwright.data.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 import numpy as np
 
-from netwright.report import confusion
-from netwright.report.confusion import Confusion
-from netwright.training.outcome import Outcome
+from netwright.data.outcome import Outcome
+from netwright.report.examples import confusion
+from netwright.report.examples.confusion import Confusion
 
 
 def outcome(targets, predictions, classes):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import safetensors
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.core.protocols import ClassifiesImages, Split
+from netwright.core.protocols import ClassifiesImages, HasCaveats, Split
 
 OUTCOME = "outcome.safetensors"  # in the folder of the training
 WORST = 24  # images kept, those of the largest loss
@@ -46,10 +46,20 @@ class Outcome:
     caveats: tuple[str, ...] = ()
 
 
-class Recorder:
-    """Gathers an outcome batch by batch, in order of the split."""
+class ShownImages(ClassifiesImages, HasCaveats, Protocol):
+    """What an outcome asks of a task."""
 
-    def __init__(self) -> None:
+
+class OutcomeRecorder:
+    """Gathers an outcome batch by batch, in order of the split.
+
+    Args:
+        task: Has the images, their names and classes.
+        split: That the batches are of.
+    """
+
+    def __init__(self, task: ShownImages, split: Split) -> None:
+        self._task, self._split = task, split
         self._targets: list[Tensor] = []
         self._predictions: list[Tensor] = []
         self._losses: list[Tensor] = []
@@ -60,8 +70,13 @@ class Recorder:
         self._predictions.append(outputs.argmax(1).cpu())
         self._losses.append(F.cross_entropy(outputs.float(), targets, reduction="none").cpu())
 
-    def outcome(self, task: ClassifiesImages, split: Split) -> Outcome:
+    def files(self) -> dict[str, bytes]:
+        """The outcome as a file."""
+        return {OUTCOME: to_bytes(self.outcome())}
+
+    def outcome(self) -> Outcome:
         """What was added, with the worst images of the split."""
+        task, split = self._task, self._split
         losses = torch.cat(self._losses).numpy()
         worst = np.argsort(-losses, kind="stable")[:WORST]
         return Outcome(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.report import confusion, files, mistakes
-from netwright.training.outcome import Outcome
+from netwright.data.outcome import Outcome
+from netwright.report import files
+from netwright.report.examples import confusion, mistakes
 
 
 def made(classes=10, images=300, shape=(8, 8, 1), worst=24, name="class {}"):

@@ -13,9 +13,9 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from netwright.report import confusion
+from netwright.data.outcome import Outcome
+from netwright.report.examples import confusion
 from netwright.report.text import FONT, class_labels, shortened, text_width
-from netwright.training.outcome import Outcome
 
 NUMBERED = 20  # up to so many classes, cells hold their counts
 INK, FAINT = "#333333", "#777777"
