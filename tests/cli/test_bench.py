@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from netwright.comparison import folder
+from netwright.comparison.tables import cell_file
 from tests.cli.test_bad_input import TOY, refused, run
-from tests.comparison import small
+from tests.comparison.tables import small
 from tests.comparison.test_pool import without_time
 
 ROOT = Path(__file__).parents[2]
@@ -273,7 +273,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(table, tmp_path):
         assert json.loads(answer)["rows"][0]["seeds"] == 40
     lines = (killed / "cells.jsonl").read_text().splitlines()
     assert len(lines) == 40, "no cell was played twice"
-    one, other = folder.read(killed).cells, folder.read(undisturbed).cells
+    one, other = cell_file.read(killed).cells, cell_file.read(undisturbed).cells
     assert {without_time(cell, one[cell]) for cell in one} == {without_time(cell, other[cell]) for cell in other}
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from netwright.cli.signals import INTERRUPTED
-from netwright.comparison import trained
+from netwright.comparison.contests import playing
 from netwright.runs import run_folder
 from tests.cli.test_bad_input import refused, run
-from tests.comparison import contests, small
+from tests.comparison.contests import toy_contests as contests
+from tests.comparison.tables import small
 
 ROOT = Path(__file__).parents[2]
 STRATEGIES = ("--strategies", "random,aging(population=4,sample=2)")
@@ -126,11 +127,11 @@ def test_stopped_the_same_command_goes_on(recipe, tmp_path, capsys, monkeypatch)
                 raise KeyboardInterrupt
             yield played
 
-    monkeypatch.setattr(trained.pool, "play", stopped)
+    monkeypatch.setattr(playing.pool, "play", stopped)
     code, out, _ = run(capsys, *words)
     assert code == INTERRUPTED and out.endswith("stopped; the same command goes on\n")
     before = finished(tmp_path / "b")
-    monkeypatch.setattr(trained.pool, "play", contests._play)
+    monkeypatch.setattr(playing.pool, "play", contests._play)
     assert run(capsys, *words)[0] == 0
     after = finished(tmp_path / "b")
     assert {len(rows) for rows in after.values()} == {12} and len(after) == 4

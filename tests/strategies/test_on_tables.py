@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netwright.comparison import tabular
+from netwright.comparison.tables import table_search
 from netwright.core import refs, seeds
 from netwright.core.errors import InvalidGenotype
 from netwright.core.objectives import with_scores
@@ -19,7 +19,7 @@ from netwright.spaces.nats import NatsTopology
 from netwright.spaces.nats_size import NatsSize
 from netwright.stores.memory import MemoryStore
 from netwright.tables.csv import csv
-from tests.comparison import small
+from tests.comparison.tables import small
 
 STRATEGIES = [name for name in refs.available("strategy") if name != "listed"]  # which needs genotypes of the space
 SMALL = {"initial": 6, "population": 6, "sample": 3}  # so that what follows a random start is seen within few trials
@@ -51,7 +51,7 @@ def made(name, table, small_start=True):
     plugin = refs.locate("strategy", name)
     taken = SMALL if small_start else {}
     options = {option: value for option, value in taken.items() if option in inspect.signature(plugin).parameters}
-    return tabular.strategy_of(refs.Reference(name, options), table)
+    return table_search.strategy_of(refs.Reference(name, options), table)
 
 
 def searched(name, table, seed, trials, store=None):
@@ -67,7 +67,7 @@ def searched(name, table, seed, trials, store=None):
 @pytest.mark.parametrize("small_start", [True, False], ids=["small start", "as it is"])
 def test_every_strategy_runs_on_every_table(tables, name, kind, small_start):
     table = tables(kind)
-    course = tabular.play(table, made(name, table, small_start), Limits(trials=30, failures_in_a_row=0), 1)
+    course = table_search.play(table, made(name, table, small_start), Limits(trials=30, failures_in_a_row=0), 1)
     assert course.ending == "trials" and len(course) == 30
     if kind.startswith("genes"):
         assert not course.is_failed.any(), "what has no row is no network of the space"
@@ -75,7 +75,7 @@ def test_every_strategy_runs_on_every_table(tables, name, kind, small_start):
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_more_trials_than_networks_end_or_repeat(tables, name):
-    course = tabular.play(tables("genes"), made(name, tables("genes")), Limits(trials=75, failures_in_a_row=0), 1)
+    course = table_search.play(tables("genes"), made(name, tables("genes")), Limits(trials=75, failures_in_a_row=0), 1)
     if course.ending == "exhausted":
         assert len(course) == 60 and not course.is_repeat.any()
     else:

@@ -21,9 +21,9 @@ from netwright.cli.signals import INTERRUPTED
 from netwright.core.errors import BadRunFile
 
 if TYPE_CHECKING:
-    from netwright.comparison.compare import Comparison
-    from netwright.comparison.plan import Plan
-    from netwright.comparison.results import Pair, Results, Row
+    from netwright.comparison.tables.comparison import Comparison
+    from netwright.comparison.tables.plan import ComparisonPlan
+    from netwright.comparison.tables.summary import ProblemPair, ProblemRow, Results
 
 WIDE = 200  # columns, where nobody's terminal sets them
 BEAT = 30.0  # seconds between plain lines
@@ -97,17 +97,18 @@ def bench(
                     console, wanted, out, at_once, context.obj.command, _watched, lambda text: _say(console, text)
                 )
             else:
-                from netwright.comparison import output, plan
+                from netwright.comparison import command_line
+                from netwright.comparison.tables import json_and_csv, plan
 
-                asked = plan.Plan(
-                    plan.read_strategies(strategies),
+                asked = plan.ComparisonPlan(
+                    plan.standard() if strategies is None else command_line.read_strategies(strategies),
                     plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
-                    plan.read_seeds(SEEDS if seeds is None else seeds),
+                    command_line.read_seeds(SEEDS if seeds is None else seeds),
                     plan.read_trials(trials, table_seconds),
                     table_seconds,
                 )
                 found = _compared(console, asked, out, at_once, context.obj.command)
-                failed, facts = bool(found.failed), output.as_json(found, out)
+                failed, facts = bool(found.failed), json_and_csv.as_json(found, out)
         except KeyboardInterrupt:
             _say(console, "stopped; the same command goes on")
             raise typer.Exit(INTERRUPTED) from None
@@ -116,24 +117,25 @@ def bench(
     raise typer.Exit(1 if failed else 0)
 
 
-def _compared(console: Console, asked: Plan, out: Path, workers: int, command: str) -> Results:
+def _compared(console: Console, asked: ComparisonPlan, out: Path, workers: int, command: str) -> Results:
     import numpy as np
 
-    from netwright.comparison import compare, folder, results
-    from netwright.comparison import page as report
+    from netwright.comparison import folder
+    from netwright.comparison.tables import cell_file, comparison, summary
+    from netwright.comparison.tables import page as report
 
-    prepared = compare.prepare(asked)
+    prepared = comparison.prepare(asked)
     with folder.taken(out):
         _announce(console, prepared)
         with _watched(console) as watch:
-            outcome = compare.carry_out(prepared, out, workers, watch)
+            outcome = comparison.carry_out(prepared, out, workers, watch)
         if outcome.damaged:
             _say(
                 console,
-                f"{outcome.damaged} lines of {out / folder.CELLS} cannot be read and are left out; their cells were "
+                f"{outcome.damaged} lines of {out / cell_file.CELLS} cannot be read and are left out; their cells were "
                 "played anew",
             )
-        found = results.summarize(prepared, outcome, np.random.default_rng(0))
+        found = summary.summarize(prepared, outcome, np.random.default_rng(0))
         page = report.write(out, found, command)
     for rows in report.groups(found.rows):
         _show(
@@ -179,10 +181,10 @@ def _watched(console: Console) -> Iterator[Watch]:
     yield line
 
 
-def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
+def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemPair]) -> None:
     """One table, and below it who differs from whom."""
     from netwright.comparison import caveats
-    from netwright.comparison import page as report
+    from netwright.comparison.tables import page as report
 
     shown = Table(
         title=f"{report.title(rows[0])}, {rows[0].problem.final} by {rows[0].problem.signal}", title_justify="left"
@@ -201,9 +203,9 @@ def _show(console: Console, rows: Sequence[Row], pairs: Sequence[Pair]) -> None:
             _say(console, f"warning: {row.strategy}: {warning}")
 
 
-def _matrix(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
+def _matrix(rows: Sequence[ProblemRow], pairs: Sequence[ProblemPair]) -> Table:
     """Differences of regret, row less column; a star where the 95 % interval leaves zero out."""
-    from netwright.comparison import page as report
+    from netwright.comparison import numbers
 
     names = [row.strategy for row in rows]
     shown = Table(title="regret, row less column; *: the 95 % interval leaves 0 out", title_justify="left")
@@ -219,7 +221,7 @@ def _matrix(rows: Sequence[Row], pairs: Sequence[Pair]) -> Table:
             if found is None or not found.seeds:
                 texts.append("")
                 continue
-            places = report.decimals((found.high - found.low) / 4)
+            places = numbers.decimals((found.high - found.low) / 4)
             star = "*" if found.is_clear else ""
             texts.append(f"{sign * found.mean + 0.0:+.{places}f}{star}")
         shown.add_row(f"{number} {name}", *texts)

@@ -42,17 +42,18 @@ def compared(
     """Play, report and show; whether a search has failed, and the results as plain values."""
     import numpy as np
 
-    from netwright.comparison import caveats, folder, plan, standings, trained
-    from netwright.comparison import contest_page as report
-    from netwright.report import comparison
+    from netwright.comparison import caveats, command_line, folder, numbers
+    from netwright.comparison.contests import contest, json_and_csv, playing, recipes, standings
+    from netwright.comparison.contests import page as report
 
     if "final" in asked.changes and not asked.is_full:
         raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")
     fractions = read_fractions(FRACTIONS if asked.fractions is None else asked.fractions)
-    recipes = trained.read_recipes(asked.recipes, asked.changes, _trials(asked.trials))
-    given = trained.standard(recipes) if asked.strategies is None else plan.read_strategies(asked.strategies)
-    numbers = plan.read_seeds(SEEDS if asked.seeds is None else asked.seeds)
-    prepared = trained.prepare(trained.Contest(given, recipes, numbers, asked.is_full))
+    runs = recipes.read(asked.recipes, asked.changes, _trials(asked.trials))
+    typed = asked.strategies
+    given = recipes.standard_strategies(runs) if typed is None else command_line.read_strategies(typed)
+    seeds = command_line.read_seeds(SEEDS if asked.seeds is None else asked.seeds)
+    prepared = contest.prepare(contest.Contest(given, runs, seeds, asked.is_full))
     said = set()
     for recipe, sentences in prepared.remarks.items():
         for sentence in sentences:
@@ -63,7 +64,7 @@ def compared(
             say(text)
     with folder.taken(out, "recipes"):
         with watched(console) as watch:
-            outcome = trained.carry_out(prepared, out, workers, watch, say)
+            outcome = playing.carry_out(prepared, out, workers, watch, say)
         found = standings.summarize(prepared, outcome, np.random.default_rng(0), fractions)
         page = report.write(out, found, command)
     for standing in found.recipes:
@@ -79,15 +80,15 @@ def compared(
                 if text not in said:  # at the beginning
                     say(text)
         for pair in standing.pairs:
-            mean, interval, p, seeds = comparison.difference(pair)
-            doubt = f"{interval}, p = {p}" if pair.difference.seeds > 1 else f"of common seeds: {seeds}"
+            mean, interval, p, count = numbers.difference(pair)
+            doubt = f"{interval}, p = {p}" if pair.difference.seeds > 1 else f"of common seeds: {count}"
             say(f"{pair.measure}: {pair.strategy} less {pair.other}: {mean} ({doubt})")
         if doubt := caveats.few_seeds([pair.difference for pair in standing.pairs]):
             say(doubt)
     for strategy, recipe, seed, why in found.failed:
         say(f"failed: {strategy} on {recipe} from seed {seed}: {why}")
     say(f"report: {page}")
-    return bool(found.failed), report.as_json(found, out)
+    return bool(found.failed), json_and_csv.as_json(found, out)
 
 
 def read_fractions(text: str) -> tuple[float, ...]:

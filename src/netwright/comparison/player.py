@@ -1,4 +1,4 @@
-"""A process that plays cells: orders come in on its standard input, courses go out on its standard output, as JSON.
+"""What a process that plays cells does: orders come in on standard input, courses go out on standard output, as JSON.
 
 The first line says what there is to play; to it the process answers "ready". Then each line orders a group of cells,
 and each cell is answered by a line: its course, or why there is none. When the input ends, the process is gone, however
@@ -19,51 +19,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TextIO
 
-from netwright.comparison import courses, problems, tabular
 from netwright.comparison.courses import Cell
-from netwright.core import refs
 from netwright.core.errors import NetwrightError
-from netwright.core.protocols import Strategy
-from netwright.core.run_file import Limits
-from netwright.core.table import Table
 
 FAULT_CHARACTERS = 500
-
-
-class Player:
-    """Tables and strategies, each loaded once, when first needed.
-
-    Args:
-        order: The first one: `problems` and `strategies`, references by name; `trials`, `table_seconds`.
-    """
-
-    def __init__(self, order: dict[str, Any]) -> None:
-        self._problems, self._strategies = order["problems"], order["strategies"]
-        # failures end no search: cells of a table may be missing
-        self._limits = Limits(trials=order["trials"], table_seconds=order["table_seconds"], failures_in_a_row=0)
-        self._tables: dict[str, Table] = {}
-        self._fresh: dict[tuple[str, str], Strategy] = {}
-        self._sources: dict[str, str] = {}
-
-    def lines(self, order: dict[str, Any]) -> Iterator[str]:
-        """Plays the `seeds` of one `strategy` on one `problem`."""
-        yield from answers(order, self._played)
-
-    def _played(self, cell: Cell) -> str:
-        table = self._table(cell.problem)
-        reference = refs.parse(self._strategies[cell.strategy])
-        place = cell.strategy, cell.problem
-        if place not in self._fresh:
-            self._fresh[place] = tabular.strategy_of(reference, table)
-            self._sources[cell.strategy] = tabular.source_of(reference)
-        strategy = tabular.anew(self._fresh[place], table.space)
-        course = tabular.play(table, strategy, self._limits, cell.seed, self._sources[cell.strategy])
-        return courses.to_line(cell, course)
-
-    def _table(self, name: str) -> Table:
-        if name not in self._tables:
-            self._tables[name] = problems.read(refs.parse(self._problems[name]))
-        return self._tables[name]
 
 
 class Plays(Protocol):
@@ -83,7 +42,7 @@ def answers(order: dict[str, Any], played: Callable[[Cell], str]) -> Iterator[st
             yield json.dumps({"fault": _sentence(error)})
 
 
-def main(make: Callable[[dict[str, Any]], Plays] = Player) -> None:
+def main(make: Callable[[dict[str, Any]], Plays]) -> None:
     """Play until the input ends; `make` is given the first order."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
@@ -120,7 +79,3 @@ def _sentence(error: BaseException) -> str:
         trace = trace.tb_next
     text = " ".join(str(error).split())[:FAULT_CHARACTERS]
     return f"{type(error).__name__}: {text} ({place})" if text else f"{type(error).__name__} ({place})"
-
-
-if __name__ == "__main__":
-    main()

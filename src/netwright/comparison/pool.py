@@ -24,28 +24,9 @@ from netwright.comparison.courses import Cell, Course
 from netwright.core.errors import WorkerError
 
 SECONDS = 1.0  # that a group of cells should take
-PLAYER = "netwright.comparison.player"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Group = tuple[str, str]  # strategy, problem
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is played, as `player` reads it: references by name, and the limits of each search."""
-
-    problems: Mapping[str, str]
-    strategies: Mapping[str, str]
-    trials: int | None
-    table_seconds: float | None
-
-
-@dataclass(frozen=True)
-class TrainedOrder:
-    """What is played, as `netwright.comparison.cell_player` reads it: run file and folder of each cell, by `named`."""
-
-    cells: Mapping[str, tuple[str, str]]
-    is_full: bool
 
 
 @dataclass(frozen=True)
@@ -57,22 +38,17 @@ class Played:
     fault: str = ""
 
 
-def named(cell: Cell) -> str:
-    """A cell as one text."""
-    return f"{cell.seed} {cell.problem} {cell.strategy}"
-
-
 def play(
-    order: Order | TrainedOrder, cells: Sequence[Cell], workers: int, logs: Path, program: str = PLAYER
+    order: Mapping[str, object], cells: Sequence[Cell], workers: int, logs: Path, program: str
 ) -> Generator[Played, None, None]:
     """Every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
 
     Args:
-        order: What there is.
-        cells: Of its strategies and problems.
+        order: What there is to play, as `program` reads it.
+        cells: Of it.
         workers: Processes at a time.
         logs: Folder for what strategies print, made when missing.
-        program: Module that plays, as `player` does.
+        program: Module whose process plays, by `player.main`.
 
     Raises:
         WorkerError: A process dies before it can begin.
@@ -135,7 +111,7 @@ class _Process:
 
 
 class _Pool:
-    def __init__(self, order: Order | TrainedOrder, waiting: _Waiting, logs: Path, program: str) -> None:
+    def __init__(self, order: Mapping[str, object], waiting: _Waiting, logs: Path, program: str) -> None:
         self._order, self._waiting, self._logs, self._program = order, waiting, logs, program
         self._processes: dict[int, _Process] = {}
         # (index, process id, line; None: it is gone)
@@ -156,7 +132,7 @@ class _Pool:
             )
         self._processes[index] = _Process(process)
         threading.Thread(target=self._listen, args=(index, process), daemon=True).start()
-        self._tell(index, vars(self._order))
+        self._tell(index, self._order)
 
     def take(self) -> Iterator[Played]:
         """What the next answer of any process says: cells that are done with, and new ones given out for them."""

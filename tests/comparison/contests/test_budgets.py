@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from netwright.comparison import budgets
+from netwright.comparison.contests import budgets
 from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 
@@ -19,12 +19,12 @@ SEARCH = [trial(1, 1), trial(2, 1), trial(3, 3, 1), trial(4, 9, 3), trial(5, 9)]
 
 def test_the_largest_is_judged():
     assert objectives.judged_budget(SEARCH) == 9
-    assert [each.scores is not None for each in budgets.judged(SEARCH, 9)] == [False, False, False, True, True]
+    assert [each.scores is not None for each in budgets.only(SEARCH, 9)] == [False, False, False, True, True]
 
 
 def test_without_budgets_everything_is():
     plain = [trial(1, None), trial(2, None)]
-    assert budgets.judged(plain, None) == plain
+    assert budgets.only(plain, None) == plain
     assert budgets.sentence([plain]) == budgets.sentence([]) == budgets.sentence([[trial(1, 4)]]) == ""
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from netwright.comparison import plan, tabular, trained
+from netwright.comparison import command_line, strategy_refs
+from netwright.comparison.contests import playing, recipes
+from netwright.comparison.contests.contest import Contest, prepare
 from netwright.comparison.courses import Cell
 from netwright.core import seeds
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
 from netwright.core.records import IO
 from netwright.runs import run_folder
 from netwright.spaces.hnag import HnagSpace
-from tests.comparison import contests, small
+from tests.comparison.contests import toy_contests as contests
+from tests.comparison.tables import small
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def test_more_trials_seeds_and_strategies_only_add(recipe, tmp_path):
 def test_what_is_done_is_not_played_again(recipe, tmp_path, monkeypatch):
     out = tmp_path / "out"
     outcome = contests.carried_out(contests.prepared(recipe), out)
-    monkeypatch.setattr("netwright.comparison.trained.PLAYER", "nowhere")
+    monkeypatch.setattr("netwright.comparison.contests.player.PROGRAM", "nowhere")
     assert contests.rows(contests.carried_out(contests.prepared(recipe), out, 1)) == contests.rows(outcome)
 
 
@@ -146,7 +149,7 @@ def test_the_program_of_a_strategy_is_remembered(recipe, tmp_path, monkeypatch):
     outcome = contests.carried_out(now, out)
     [cell] = outcome.trials
     assert outcome.sources[cell] == (now.sources["random"],) != ("",)
-    monkeypatch.setattr(tabular, "source_of", lambda _reference: "another")
+    monkeypatch.setattr(strategy_refs, "source_of", lambda _reference: "another")
     later = contests.prepared(recipe, "random", "1", trials=3)
     assert contests.carried_out(later, out).sources[cell] == (now.sources["random"],)
     more = contests.prepared(recipe, "random", "1", trials=5)
@@ -183,8 +186,8 @@ def test_another_number_of_workers_is_another_recipe(tmp_path):
     path = contests.write(tmp_path / "toy.toml", trials=2)
     contests.carried_out(contests.prepared(path, "random", "1"), tmp_path / "out")
     path.write_text(path.read_text().replace('{ref = "inline"}', '{ref = "processes"}'))
-    recipes = trained.read_recipes([path], {"executor": {"workers": 2}}, None)
-    contest = trained.prepare(trained.Contest(plan.read_strategies("random"), recipes, (0,)))
+    runs = recipes.read([path], {"executor": {"workers": 2}}, None)
+    contest = prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(StoreError, match=r"its executor\.workers is 1, not 2"):
         contests.carried_out(contest, tmp_path / "out")
 
@@ -193,8 +196,8 @@ def test_nothing_is_written_where_one_of_several_recipes_is_refused(tmp_path):
     one, other = (contests.write(tmp_path / f"{name}.toml", trials=2) for name in ("one", "other"))
     contests.carried_out(contests.prepared(other, "random", "1"), tmp_path / "out")
     contests.write(other, trials=2, noise=0.5)
-    recipes = trained.read_recipes([one, other], {}, None)
-    contest = trained.prepare(trained.Contest(plan.read_strategies("random"), recipes, (0,)))
+    runs = recipes.read([one, other], {}, None)
+    contest = prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(StoreError, match="called 'other'"):
         contests.carried_out(contest, tmp_path / "out")
     assert not (tmp_path / "out" / "runs" / "one").exists()
@@ -218,8 +221,8 @@ def _unplayed(contest, out):
         yield from ()
 
     with contests.folder.taken(out, "recipes"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trained.pool, "play", play)
-        return trained.carry_out(contest, out, 1)
+        patch.setattr(playing.pool, "play", play)
+        return playing.carry_out(contest, out, 1)
 
 
 def test_runs_of_another_recipe_are_not_mixed_in(recipe, tmp_path):
@@ -264,9 +267,9 @@ def test_a_limit_that_some_networks_fit_is_no_reason_to_refuse_a_recipe(tmp_path
 
 def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):
     other = contests.write(tmp_path / "other.toml", space=f"{small.STRANGE}:Uncountable")
-    recipes = trained.read_recipes([recipe, other], {}, None)
+    runs = recipes.read([recipe, other], {}, None)
     with pytest.raises(BadReference, match=r"^recipe other: space\.length is 12; no such network fits"):
-        trained.prepare(trained.Contest(plan.read_strategies("random"), recipes, (0,)))
+        prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(BadReference, match=r"^space\.length is 12"):
         contests.prepared(other, "random")
 
@@ -290,7 +293,7 @@ def test_without_strategies_those_of_the_recipes_are_among_the_usual_ones(tmp_pa
     paths = [contests.write(tmp_path / f"{n}.toml") for n in range(max(1, len(own)))]
     for path, text in zip(paths, own, strict=False):
         path.write_text(f"strategy = {{ref = {text}}}\n{path.read_text()}")
-    assert [plan.label(each) for each in trained.standard(trained.read_recipes(paths, {}, None))] == names
+    assert [strategy_refs.label(each) for each in recipes.standard_strategies(recipes.read(paths, {}, None))] == names
 
 
 def test_a_random_start_that_is_all_there_is_is_said(recipe):
@@ -320,10 +323,10 @@ def test_searches_have_one_worker_unless_told(tmp_path):
     path.write_text(path.read_text().replace('{ref = "inline"}', '{ref = "processes", workers = 450}'))
     from_recipe = contests.prepared(path).recipes["toy"]
     assert from_recipe.executor.options == {"workers": 1}
-    told = trained.read_recipes([path], {"executor": {"workers": 3}}, None)["toy"]
+    told = recipes.read([path], {"executor": {"workers": 3}}, None)["toy"]
     assert told.executor.options == {"workers": 3}
     with pytest.raises(BadRunFile, match="two recipes are called 'toy'"):
-        trained.read_recipes([path, path], {}, None)
+        recipes.read([path, path], {}, None)
     path.write_text(path.read_text().replace('"processes"', '"nowhere"'))
     with pytest.raises(BadReference, match="there is no executor 'nowhere'"):
         contests.prepared(path)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.cells import nasnet
-from netwright.comparison import fan_in
+from netwright.comparison.contests import fan_in
 from netwright.core.records import LabeledGraph
 from netwright.spaces.nasnet import NasnetSpace
 from netwright.testing.toys import ToySpace

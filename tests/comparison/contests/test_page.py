@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from netwright.comparison import contest_figures, standings
-from netwright.comparison import contest_page as report
-from netwright.comparison import page as comparison
-from tests.comparison import contests
+from netwright.comparison import numbers
+from netwright.comparison.contests import figures, json_and_csv, standings
+from netwright.comparison.contests import page as report
+from tests.comparison.contests import toy_contests as contests
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def test_all_files_are_there(written):
 def test_the_same_numbers_in_every_file(written):
     out, found, _ = written
     facts = json.loads((out / "bench.json").read_text())
-    assert facts == json.loads(json.dumps(report.as_json(found, out)))
+    assert facts == json.loads(json.dumps(json_and_csv.as_json(found, out)))
     rows = list(csv.DictReader((out / "bench.csv").open()))
     assert [row["strategy"] for row in rows] == ["random", "aging(population=4,sample=2)"]
     for row, other, shown in zip(rows, facts["rows"], found.recipes[0].rows, strict=True):
@@ -57,13 +57,13 @@ def test_one_strategy_has_a_header_of_pairs_alone(written, tmp_path):
 def test_one_seed_has_no_interval(tmp_path):
     contest = contests.prepared(contests.write(tmp_path / "toy.toml", trials=6), seeds="1")
     found = standings.summarize(contest, contests.carried_out(contest, tmp_path / "out"), np.random.default_rng(0))
-    shown = [comparison.difference(pair) for pair in found.recipes[0].pairs]
+    shown = [numbers.difference(pair) for pair in found.recipes[0].pairs]
     assert shown and all(each[1:] == ("–", "–", "1") for each in shown)
     assert "nan" not in report.write(tmp_path / "out", found).read_text().replace("nano", "")
 
 
 def test_fractions_that_differ_have_two_texts(written):
-    assert [report.share(each) for each in (0.99, 0.9999999, 0.99999991, 1.0)] == [
+    assert [json_and_csv.share(each) for each in (0.99, 0.9999999, 0.99999991, 1.0)] == [
         "0.99",
         "0.9999999",
         "0.99999991",
@@ -75,11 +75,11 @@ def test_fractions_that_differ_have_two_texts(written):
 
 def test_a_search_that_ended_early_stays_where_it_was():
     lines = [np.array([0.0, 1.0]), np.array([2.0, 3.0, 4.0, 5.0]), np.zeros(0)]
-    means, around = contest_figures.mean_and_band(lines, 4)
+    means, around = figures.mean_and_band(lines, 4)
     np.testing.assert_allclose(means, [1.0, 2.0, 2.5, 3.0])
     # half of the interval of two values by Student's t with one degree of freedom: 12.706 standard errors
     np.testing.assert_allclose(around, 12.7062 * np.array([1.0, 1.0, 1.5, 2.0]), rtol=1e-5)
-    alone, without = contest_figures.mean_and_band(lines[:1], 3)
+    alone, without = figures.mean_and_band(lines[:1], 3)
     assert alone.tolist() == [0.0, 1.0, 1.0] and not without.any()
 
 

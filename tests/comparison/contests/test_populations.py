@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.comparison import plan, populations
+from netwright.comparison import command_line, strategy_refs
+from netwright.comparison.contests import populations
 from netwright.core.records import Proposal, Result, Trial
 from netwright.testing.toys import ToySpace
 
@@ -87,5 +88,5 @@ def test_a_fraction_of_the_best_is_below_it_whatever_its_sign():
     ],
 )
 def test_every_strategy_has_a_population_to_be_read_by(strategies, sizes):
-    references = {plan.label(each): each for each in plan.read_strategies(strategies)}
+    references = {strategy_refs.label(each): each for each in command_line.read_strategies(strategies)}
     assert list(populations.sizes(references).values()) == sizes

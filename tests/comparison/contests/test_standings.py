@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from netwright.comparison import runs, standings
+from netwright.comparison.contests import cell_runs, standings
 from netwright.core.records import Result
-from tests.comparison import contests, small
+from tests.comparison.contests import toy_contests as contests
+from tests.comparison.tables import small
 
 AGING = "aging(population=4,sample=2)"
 
@@ -143,7 +144,7 @@ def test_of_several_budgets_the_largest_is_judged(tmp_path):
     assert standing.has_budgets and row.repeated == 0, "a promotion is no repeat"
     assert any(text.startswith("its trials have budgets 1, 2, 4: the") for text in row.warnings)
     for rows in trials:
-        [chosen] = runs.best_of(rows)
+        [chosen] = cell_runs.best_of(rows)
         assert next(each for each in rows if each.id == chosen.trial_id).proposal.budget == 4
 
 
@@ -159,7 +160,7 @@ def test_a_seed_whose_trials_of_the_judged_budget_failed_has_not_failed(tmp_path
     assert "no trial of the judged budget, 4, succeeded with 1 of 2 seeds" in row.warnings
     assert not any(text.startswith("no trial succeeded") for text in row.warnings)
     assert row.best.seeds == 1, "what was measured at another budget does not compare"
-    [chosen] = runs.best_of(failed)
+    [chosen] = cell_runs.best_of(failed)
     assert next(each for each in failed if each.id == chosen.trial_id).proposal.budget == 2
 
 

@@ -5,8 +5,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-from netwright.comparison import courses, folder, plan, trained
-from netwright.comparison.cell_player import CellPlayer
+from netwright.comparison import command_line, courses, folder
+from netwright.comparison.contests import playing, recipes
+from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.player import ContestPlayer
 from netwright.comparison.pool import Played
 
 TOYS = "netwright.testing.toys"
@@ -38,23 +40,24 @@ limits = {{trials = {trials}}}
 
 def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds="2", trials=None, is_full=False):
     """A contest on the recipe."""
-    recipes = trained.read_recipes([path], {}, trials)
-    return trained.prepare(trained.Contest(plan.read_strategies(strategies), recipes, plan.read_seeds(seeds), is_full))
+    runs = recipes.read([path], {}, trials)
+    given, numbers = command_line.read_strategies(strategies), command_line.read_seeds(seeds)
+    return prepare(Contest(given, runs, numbers, is_full))
 
 
 def carried_out(contest, out: Path, workers: int | None = None):
     """Its outcome; with `workers`, cells are played by so many processes."""
     with folder.taken(out, "recipes"), in_process() if workers is None else nullcontext():
-        return trained.carry_out(contest, out, workers or 1)
+        return playing.carry_out(contest, out, workers or 1)
 
 
 def in_process():
     """Within it, cells of contests are played by the real player without processes, which take seconds to start."""
-    return patch.object(trained.pool, "play", _play)
+    return patch.object(playing.pool, "play", _play)
 
 
 def _play(order, cells, workers, logs, program):
-    player = CellPlayer(vars(order))
+    player = ContestPlayer(order)
     for cell in cells:
         [line] = player.lines({"strategy": cell.strategy, "problem": cell.problem, "seeds": [cell.seed]})
         fault = json.loads(line).get("fault")

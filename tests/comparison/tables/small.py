@@ -3,7 +3,8 @@
 import itertools
 from pathlib import Path
 
-from netwright.comparison import compare, plan
+from netwright.comparison import command_line
+from netwright.comparison.tables import comparison, plan
 
 STRANGE = "tests.comparison.strange"
 GENES = ("a", "b", "c")
@@ -22,11 +23,11 @@ def write(path: Path, shift: float = 0.0) -> Path:
 def prepared(path: Path, strategies="random,local_search", seeds="4", trials="12", table_seconds=None, **options):
     """A comparison on the file."""
     given = {"genes": list(GENES), "signal": "val", "final": "test", **options}
-    asked = plan.Plan(
-        plan.read_strategies(strategies),
+    asked = plan.ComparisonPlan(
+        command_line.read_strategies(strategies),
         plan.read_tables([str(path)], (), given),
-        plan.read_seeds(seeds),
+        command_line.read_seeds(seeds),
         plan.read_trials(trials, table_seconds),
         table_seconds,
     )
-    return compare.prepare(asked)
+    return comparison.prepare(asked)

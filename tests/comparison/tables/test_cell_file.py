@@ -1,4 +1,4 @@
-"""The folder of a comparison: what a kill leaves behind, who may write, and what is refused."""
+"""The file of cells: what a kill leaves behind, and what is refused."""
 
 import json
 
@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.comparison import courses, folder
+from netwright.comparison import courses
 from netwright.comparison.courses import Cell
+from netwright.comparison.tables import cell_file
 from netwright.core.errors import StoreError
-from tests.comparison import small
+from tests.comparison.tables import small
 from tests.comparison.test_courses import made
 
 CELLS = [Cell("random", "t", seed) for seed in range(4)]
@@ -17,12 +18,12 @@ CELLS = [Cell("random", "t", seed) for seed in range(4)]
 
 def filled(where):
     where.mkdir(exist_ok=True, parents=True)
-    (where / folder.CELLS).unlink(missing_ok=True)
-    writer = folder.Writer(where)
+    (where / cell_file.CELLS).unlink(missing_ok=True)
+    writer = cell_file.Writer(where)
     for cell in CELLS:
         writer.add(cell, made([cell.seed, 2.5]))
     writer.close()
-    return where / folder.CELLS
+    return where / cell_file.CELLS
 
 
 @given(st.data())
@@ -32,88 +33,63 @@ def test_wherever_a_kill_cuts_the_file_whole_cells_stay_and_the_next_one_is_whol
     size = data.draw(st.integers(0, len(whole)))
     path.write_bytes(whole[:size])
     expected = whole[:size].count(b"\n")
-    found = folder.read(path.parent)
+    found = cell_file.read(path.parent)
     assert list(found.cells) == CELLS[:expected] and found.damaged == ()
-    writer = folder.Writer(path.parent)
+    writer = cell_file.Writer(path.parent)
     writer.add(Cell("next", "t", 9), made([1]))
     writer.close()
-    assert list(folder.read(path.parent).cells) == [*CELLS[:expected], Cell("next", "t", 9)]
+    assert list(cell_file.read(path.parent).cells) == [*CELLS[:expected], Cell("next", "t", 9)]
 
 
 def test_damaged_lines_are_left_out_and_counted(tmp_path):
     path = filled(tmp_path)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1][:40] + b"\n" + b"\xff\xfe\n" + lines[3])
-    found = folder.read(tmp_path)
+    found = cell_file.read(tmp_path)
     assert list(found.cells) == [CELLS[0], CELLS[3]] and found.damaged == (None, None)
     path.write_bytes(lines[0] + lines[1][:-9] + b"\n")
-    assert folder.read(tmp_path).damaged == (CELLS[1],)
+    assert cell_file.read(tmp_path).damaged == (CELLS[1],)
 
 
 def test_of_one_cell_the_longest_course_counts(tmp_path):
-    writer = folder.Writer(tmp_path)
+    writer = cell_file.Writer(tmp_path)
     for length in (2, 5, 3):
         writer.add(CELLS[0], made([1.0] * length))
     writer.close()
-    assert len(folder.read(tmp_path).cells[CELLS[0]]) == 5
+    assert len(cell_file.read(tmp_path).cells[CELLS[0]]) == 5
 
 
 def test_of_one_cell_the_last_program_counts(tmp_path):
-    writer = folder.Writer(tmp_path)
+    writer = cell_file.Writer(tmp_path)
     for length, source in ((5, "old"), (3, "new")):
         writer.add(CELLS[0], made([1.0] * length, source=source))
     writer.close()
-    assert folder.read(tmp_path).cells[CELLS[0]].source == "new"
-
-
-def test_one_command_at_a_time(tmp_path):
-    where = tmp_path / "bench"
-    with folder.taken(where):
-        with pytest.raises(StoreError, match="another command is comparing in"), folder.taken(where):
-            pass
-        (where / "something").touch()
-    with folder.taken(where):
-        pass
-
-
-def test_a_folder_that_stays_empty_is_removed(tmp_path):
-    with folder.taken(tmp_path / "bench"):
-        pass
-    assert not (tmp_path / "bench").exists()
-
-
-def test_folders_that_cannot_be_used(tmp_path):
-    (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="cannot be written: Not a directory"), folder.taken(tmp_path / "file" / "b"):
-        pass
-    (tmp_path / "trials.sqlite").touch()
-    with pytest.raises(StoreError, match="holds a search; give another folder"), folder.taken(tmp_path):
-        pass
+    assert cell_file.read(tmp_path).cells[CELLS[0]].source == "new"
 
 
 def test_cells_of_another_table_are_not_taken_for_those_of_this_one(tmp_path):
     one = small.prepared(small.write(tmp_path / "t.csv")).problems
-    folder.claim(tmp_path, one)
-    folder.claim(tmp_path, one)
+    cell_file.claim(tmp_path, one)
+    cell_file.claim(tmp_path, one)
     other = small.prepared(small.write(tmp_path / "t.csv", shift=0.5)).problems
     with pytest.raises(StoreError, match=r"holds cells of another table called 't'.*give another folder with --out"):
-        folder.claim(tmp_path, other)
+        cell_file.claim(tmp_path, other)
     more = small.prepared(small.write(tmp_path / "u.csv")).problems
-    folder.claim(tmp_path, more)
-    assert set(json.loads((tmp_path / folder.PROBLEMS).read_text())) == {"t", "u"}
+    cell_file.claim(tmp_path, more)
+    assert set(json.loads((tmp_path / cell_file.PROBLEMS).read_text())) == {"t", "u"}
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "7"])
 def test_a_damaged_list_of_problems(tmp_path, text):
-    (tmp_path / folder.PROBLEMS).write_text(text)
+    (tmp_path / cell_file.PROBLEMS).write_text(text)
     with pytest.raises(StoreError, match=r"problems.json is damaged; restore it"):
-        folder.claim(tmp_path, ())
+        cell_file.claim(tmp_path, ())
 
 
 def test_cells_of_nobody_knows_what(tmp_path):
     filled(tmp_path)
     with pytest.raises(StoreError, match=r"has cells but no problems.json"):
-        folder.claim(tmp_path, small.prepared(small.write(tmp_path / "t.csv")).problems)
+        cell_file.claim(tmp_path, small.prepared(small.write(tmp_path / "t.csv")).problems)
 
 
 def test_lines_are_those_of_courses(tmp_path):

@@ -2,9 +2,11 @@
 
 import pytest
 
-from netwright.comparison import caveats, compare, folder
+from netwright.comparison import caveats, folder
+from netwright.comparison.tables import cell_file
+from netwright.comparison.tables.comparison import carry_out, prepare
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError, StoreError
-from tests.comparison import small
+from tests.comparison.tables import small
 from tests.comparison.test_pool import without_time
 
 
@@ -15,11 +17,11 @@ def table(tmp_path):
 
 def carried_out(prepared, where, workers=1):
     with folder.taken(where):
-        return compare.carry_out(prepared, where, workers)
+        return carry_out(prepared, where, workers)
 
 
 def lines(where):
-    return (where / folder.CELLS).read_text().splitlines()
+    return (where / cell_file.CELLS).read_text().splitlines()
 
 
 def test_more_seeds_and_strategies_only_add_cells(table, tmp_path):
@@ -29,7 +31,7 @@ def test_more_seeds_and_strategies_only_add_cells(table, tmp_path):
     seen = []
     with folder.taken(where):
         more = small.prepared(table, "local_search,random", "5")
-        second = compare.carry_out(more, where, 1, lambda done, total: seen.append((done, total)))
+        second = carry_out(more, where, 1, lambda done, total: seen.append((done, total)))
     assert len(second.courses) == len(lines(where)) == 10
     assert seen[0] == (3, 10) and seen[-1] == (10, 10)
     assert list(second.courses) == more.cells
@@ -79,10 +81,10 @@ def test_a_damaged_line_is_counted_until_its_cell_has_a_whole_one(table, tmp_pat
     where = tmp_path / "bench"
     carried_out(small.prepared(table, "random", "3"), where)
     first, second, third = lines(where)
-    (where / folder.CELLS).write_text(f"{first}\n{second[:-7]}\nnothing\n")
+    (where / cell_file.CELLS).write_text(f"{first}\n{second[:-7]}\nnothing\n")
     assert carried_out(small.prepared(table, "random", "3"), where).damaged == 2
     assert carried_out(small.prepared(table, "random", "3"), where).damaged == 0
-    (where / folder.CELLS).write_text(f"{first}\n{second[:-7]}\n{third}\n")
+    (where / cell_file.CELLS).write_text(f"{first}\n{second[:-7]}\n{third}\n")
     assert carried_out(small.prepared(table, "random", "1"), where).damaged == 0, "not its turn"
     assert carried_out(small.prepared(table, "random", "3"), where).damaged == 1
     assert carried_out(small.prepared(table, "random", "5"), where).damaged == 0
@@ -152,4 +154,4 @@ def test_what_is_wrong_is_refused(table, options, sentence):
 def test_two_tables_of_one_name_are_refused(table, tmp_path):
     asked = small.prepared(table).plan
     with pytest.raises(BadReference, match="two tables are called 't'; give each once, or a name of its own"):
-        compare.prepare(type(asked)(asked.strategies, asked.tables * 2, asked.seeds, asked.horizons))
+        prepare(type(asked)(asked.strategies, asked.tables * 2, asked.seeds, asked.horizons))

@@ -1,19 +1,15 @@
-"""Figures and page of a comparison: every strategy is there, nothing covers the curves, odd results are drawn too."""
+"""The page of a comparison on tables, and its files; odd results are written too."""
 
 import math
 import re
 from dataclasses import replace
 
-import matplotlib
-import numpy as np
 import pytest
 
-from netwright.comparison import measures
-from netwright.comparison import page as report
 from netwright.comparison.courses import Cell
-from netwright.comparison.measures import Mean
+from netwright.comparison.tables import page as report
+from tests.comparison.tables.test_summary import COURSES, PROBLEM, comparison, outcome, summarized
 from tests.comparison.test_courses import made
-from tests.comparison.test_results import COURSES, MINUS, PROBLEM, comparison, outcome, summarized
 
 NAN = math.nan
 
@@ -21,41 +17,6 @@ NAN = math.nan
 @pytest.fixture
 def found():
     return summarized(comparison(horizons=(2, 4)), outcome(COURSES, faults={Cell("aging", "t c10", 7): "a <fault>"}))
-
-
-def test_curves_have_their_bands_and_names(found):
-    for draw, name in ((report.regret, "regret"), (report.final, "final")):
-        figure = draw(found.curves)
-        figure.draw_without_rendering()
-        axes = figure.axes[0]
-        for curve, line in zip(found.curves, axes.lines, strict=True):
-            np.testing.assert_allclose(line.get_ydata(), getattr(curve, name))
-        assert len(axes.collections) == 2
-        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["random", "aging"]
-        assert figure.legends[0].get_window_extent().y0 >= axes.get_window_extent().y1, "the legend is above the curves"
-        assert axes.get_xlabel() == "trials"
-
-
-def test_axes_say_what_they_show(found):
-    assert report.regret(found.curves).axes[0].get_ylabel() == "regret in val"
-    assert report.regret(found.curves).axes[0].get_yscale() == "log"
-    assert report.final(found.curves).axes[0].get_ylabel() == "test of the incumbent"
-    minus = summarized(comparison(MINUS, (3,), ("random",)), outcome({"random": [made([5, 3, 9])] * 2}, "loss"))
-    assert report.final(minus.curves).axes[0].get_ylabel() == "test of the incumbent (lower is better)"
-    paid = outcome({"random": [made([70, 80], costs=[40, 60])] * 2})
-    seconds = summarized(comparison(horizons=(), strategies=("random",), table_seconds=100.0), paid)
-    assert report.regret(seconds.curves).axes[0].get_xlabel() == "seconds of evaluation"
-
-
-def test_many_strategies_of_long_names_stay_within_the_figure():
-    names = [f"mylab.some_module:Strategy{n}(population=10,sample=3,replacement=False)" for n in range(9)]
-    curves = summarized(comparison(strategies=("random",)), outcome({"random": COURSES["random"]})).curves
-    figure = report.regret([replace(curves[0], strategy=name) for name in [*names, "_$\\bad{$"]])
-    figure.draw_without_rendering()
-    extent = figure.legends[0].get_window_extent()
-    assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1
-    assert len(figure.legends[0].get_texts()) == 10
-    assert figure.axes[0].get_window_extent().height > 40
 
 
 @pytest.mark.parametrize(
@@ -96,16 +57,6 @@ def test_the_page_and_the_files(found, tmp_path):
     assert all((page.parent / name).read_bytes() == data for name, data in before.items()), "the same again"
 
 
-def test_bands_of_regret_end_at_the_axis(found):
-    """A mean less 1.96 standard errors may be below 0, which a logarithmic axis does not have."""
-    curve = found.curves[0]
-    wide = replace(curve, regret_error=curve.regret * 2)
-    for curves in ([wide], [wide, replace(curve, regret=curve.regret * 0)]):
-        axes = report.regret(curves).axes[0]
-        lowest = min(band.get_paths()[0].vertices[:, 1].min() for band in axes.collections)
-        assert lowest == pytest.approx(axes.get_ylim()[0]) and lowest > 0
-
-
 def test_titles_say_what_ended_the_searches(found):
     row = found.rows[0]
     assert report.title(row) == "t c10, 2 trials"
@@ -131,24 +82,3 @@ def test_names_of_files_are_apart():
     problems = [replace(PROBLEM, name=name) for name in ("a b", "a/b", "../c", "ü", "d")]
     names = [report.file_name(problem, problems) for problem in problems]
     assert names == ["a-b-1", "a-b-2", "c", "4", "d"]
-
-
-@pytest.mark.parametrize(
-    ("mean", "text"),
-    [
-        (Mean(93.8537, 0.0521, 100), "93.854 ± 0.052"),
-        (Mean(1.2, 0.13, 100), "1.20 ± 0.13"),
-        (Mean(1234.5, 21.0, 9), "1,234 ± 21"),
-        (measures.mean(np.array([62.7] * 3)), "62.7 ± 0"),
-        (measures.mean(np.array([62.7])), "62.7"),
-        (measures.mean(np.array([])), "–"),
-    ],
-)
-def test_a_mean_has_as_many_decimals_as_its_error_tells(mean, text):
-    assert report.with_error(mean) == text
-
-
-def test_no_global_setting_is_changed(found):
-    before = dict(matplotlib.rcParams)
-    report.regret(found.curves).draw_without_rendering()
-    assert dict(matplotlib.rcParams) == before

@@ -1,11 +1,10 @@
 """What is typed becomes a plan, or one clear sentence."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from netwright.comparison import plan
-from netwright.comparison.plan import Plan
+from netwright.comparison import command_line
+from netwright.comparison.tables import plan
+from netwright.comparison.tables.plan import ComparisonPlan
 from netwright.core import refs
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
@@ -13,74 +12,10 @@ from netwright.core.refs import Reference
 RANDOM, TABLE = (Reference("random"),), (Reference("csv", {"path": "my.csv"}),)
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("random", ["random"]),
-        (
-            "random, aging(population=10, sample=3),local_search",
-            ["random", "aging(population=10, sample=3)", "local_search"],
-        ),
-        ("x(a=[1,(2,3)],b={'c,)':4}),y", ["x(a=[1,(2,3)],b={'c,)':4})", "y"]),
-        ("""x(a="it's, so"),y""", ["""x(a="it's, so")""", "y"]),
-        ("a,,b", ["a", "", "b"]),
-        ("", [""]),
-    ],
-)
-def test_commas_within_brackets_and_quotes_part_nothing(text, parts):
-    assert plan.split(text) == parts
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["population", "sample", "x"]),
-        st.one_of(
-            st.integers(), st.text(st.characters(codec="ascii"), max_size=5), st.booleans(), st.lists(st.integers())
-        ),
-    )
-)
-def test_a_label_is_a_reference_that_is_read_as_the_same(options):
-    reference = Reference("aging", options)
-    assert plan.read_strategies(f"random,{plan.label(reference)}")[1] == reference
-    assert refs.parse(str(reference)) == reference, "the processes read it so"
-
-
-def test_labels_are_as_typed():
-    assert plan.label(refs.parse("aging(population=10,sample=3)")) == "aging(population=10,sample=3)"
-    assert plan.label(refs.parse("aging( sample = 3 )")) == "aging(sample=3)"
-    assert plan.label(refs.parse("aging(sample=3,population=10)")) == "aging(population=10,sample=3)"
-    assert plan.label(refs.parse("mylab.wild:Wild(a='b')")) == "mylab.wild:Wild(a='b')"
-
-
 def test_without_strategies_the_standard_ones_that_there_are():
-    names = [strategy.name for strategy in plan.read_strategies(None)]
+    names = [strategy.name for strategy in plan.standard()]
     assert names[-3:] == ["random", "aging", "local_search"]
     assert set(names) <= set(refs.available("strategy"))
-
-
-@pytest.mark.parametrize("text", ["random,,aging", "random,", ",", ""])
-def test_an_empty_strategy_is_refused(text):
-    with pytest.raises(BadReference, match="names no strategy between two commas or at an end"):
-        plan.read_strategies(text)
-
-
-def test_seeds():
-    assert plan.read_seeds("3") == (0, 1, 2)
-    assert plan.read_seeds("100:102") == (100, 101)
-    for text in ("0", "-3", "5:5", "7:3", "-2:4"):
-        with pytest.raises(BadRunFile, match=f"--seeds {text} leaves no seed; write how many"):
-            plan.read_seeds(text)
-    for text in ("many", "1:2:3", "", "1.5"):
-        with pytest.raises(BadRunFile, match="write how many, as in 200, or from and to"):
-            plan.read_seeds(text)
-
-
-def test_seeds_are_numbers_of_63_bits_and_not_too_many():
-    assert plan.read_seeds(f"{2**63 - 1}:{2**63}") == (2**63 - 1,)
-    with pytest.raises(BadRunFile, match=r"--seeds is 9223372036854775808:9223372036854775809; seeds go from 0 to 2"):
-        plan.read_seeds("9223372036854775808:9223372036854775809")
-    with pytest.raises(BadRunFile, match="are 1,000,001 searches a strategy; give at most 1,000,000"):
-        plan.read_seeds("1000001")
 
 
 def test_trials():
@@ -136,10 +71,12 @@ def test_data_sets_make_a_table_each():
 )
 def test_what_is_no_comparison_is_refused(changes, sentence):
     with pytest.raises((BadReference, BadRunFile)) as refused:
-        Plan(**{"strategies": RANDOM, "tables": TABLE, "seeds": (0,), "horizons": (5,), **changes})
+        ComparisonPlan(**{"strategies": RANDOM, "tables": TABLE, "seeds": (0,), "horizons": (5,), **changes})
     assert sentence in str(refused.value)
 
 
 def test_options_in_another_order_are_the_same_strategy():
     with pytest.raises(BadReference, match="is given twice"):
-        Plan(plan.read_strategies("aging(sample=3,population=9),aging(population=9,sample=3)"), TABLE, (0,), (5,))
+        ComparisonPlan(
+            command_line.read_strategies("aging(sample=3,population=9),aging(population=9,sample=3)"), TABLE, (0,), (5,)
+        )

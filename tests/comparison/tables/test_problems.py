@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.comparison import problems
+from netwright.comparison.tables import problems
 from netwright.core import refs
 from netwright.core.errors import BadReference
 from netwright.core.refs import Reference
 from netwright.core.table import Table
 from netwright.testing.toys import ToySpace
-from tests.comparison import small
+from tests.comparison.tables import small
 
 SPACE = ToySpace(length=1, options=4)
 TABLE = Table(

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.comparison import caveats, output, results
-from netwright.comparison.compare import Comparison, Outcome
+from netwright.comparison import caveats
 from netwright.comparison.courses import Cell
-from netwright.comparison.plan import Plan
-from netwright.comparison.problems import Problem
+from netwright.comparison.tables import json_and_csv, summary
+from netwright.comparison.tables.comparison import Comparison, ComparisonOutcome
+from netwright.comparison.tables.plan import ComparisonPlan
+from netwright.comparison.tables.problems import Problem
 from netwright.core.refs import Reference
 from tests.comparison.test_courses import made
 
@@ -27,7 +28,7 @@ COURSES = {
 
 
 def comparison(problem=PROBLEM, horizons=(4,), strategies=("random", "aging"), table_seconds=None, starts=None):
-    plan = Plan(tuple(map(Reference, strategies)), (Reference("csv"),), (0, 1), horizons, table_seconds)
+    plan = ComparisonPlan(tuple(map(Reference, strategies)), (Reference("csv"),), (0, 1), horizons, table_seconds)
     return Comparison(plan, (problem,), dict.fromkeys(strategies, ""), starts or {})
 
 
@@ -38,11 +39,11 @@ def outcome(found, problem="t c10", faults=()):
         for seed, course in enumerate(each)
         if course is not None
     }
-    return Outcome(cells, dict(faults))
+    return ComparisonOutcome(cells, dict(faults))
 
 
 def summarized(whole, found):
-    return results.summarize(whole, found, np.random.default_rng(0))
+    return summary.summarize(whole, found, np.random.default_rng(0))
 
 
 def test_rows_by_hand():
@@ -68,9 +69,10 @@ def test_horizons_are_what_a_shorter_search_would_have_said():
 
 def test_lower_is_better():
     found = outcome({"random": [made([5, 3, 9], [50, 30, 90])] * 2}, "loss")
-    [row] = summarized(comparison(MINUS, (3,), ("random",)), found).rows
+    whole = summarized(comparison(MINUS, (3,), ("random",)), found)
+    [row] = whole.rows
     assert row.regret.mean == 1 and row.final.mean == 30 and row.found_best == 0
-    assert output.as_json(summarized(comparison(MINUS, (3,), ("random",)), found), "x")["rows"][0]["best_signal"] == 2.0
+    assert json_and_csv.as_json(whole, "x")["rows"][0]["best_signal"] == 2.0
 
 
 def test_pairs_are_over_common_seeds():
@@ -141,7 +143,7 @@ def test_the_time_per_trial_is_that_up_to_the_horizon():
 
 def test_one_strategy_has_a_header_of_pairs_alone():
     found = summarized(comparison(strategies=("random",), horizons=(2,)), outcome({"random": [made([70, 71])] * 2}))
-    assert output.pairs_csv(found) == ",".join(output.PAIR_COLUMNS) + "\n"
+    assert json_and_csv.pairs_csv(found) == ",".join(json_and_csv.PAIR_COLUMNS) + "\n"
 
 
 def test_every_horizon_is_reported_beside_a_limit_of_seconds():
@@ -151,9 +153,9 @@ def test_every_horizon_is_reported_beside_a_limit_of_seconds():
     assert [(row.trials, row.table_seconds, row.made) for row in found.rows[::2]] == [(1, 60.0, 1), (4, 60.0, 3)]
     assert [row.regret.mean for row in found.rows[::2]] == [10, 0.5]
     assert {(pair.trials, pair.table_seconds) for pair in found.pairs} == {(1, 60.0), (4, 60.0)}
-    assert output.as_json(found, "x")["rows"][0]["table_seconds"] == 60
-    assert next(csv.DictReader(io.StringIO(output.rows_csv(found))))["table_seconds"] == "60.0"
-    assert next(csv.DictReader(io.StringIO(output.pairs_csv(found))))["table_seconds"] == "60.0"
+    assert json_and_csv.as_json(found, "x")["rows"][0]["table_seconds"] == 60
+    assert next(csv.DictReader(io.StringIO(json_and_csv.rows_csv(found))))["table_seconds"] == "60.0"
+    assert next(csv.DictReader(io.StringIO(json_and_csv.pairs_csv(found))))["table_seconds"] == "60.0"
 
 
 def test_a_random_start_as_long_as_what_the_seconds_allow_is_said():
@@ -189,13 +191,13 @@ def test_searches_that_made_no_trial_at_all():
     assert row.made == 0 and math.isnan(row.found_best) and math.isnan(row.repeated) and math.isnan(row.microseconds)
     assert row.warnings == ("the space is exhausted after 0 trials", "no trial succeeded with 2 of 2 seeds")
     assert whole.pairs[0].difference.seeds == 0
-    as_json = output.as_json(whole, "runs/x")
+    as_json = json_and_csv.as_json(whole, "runs/x")
     assert as_json["rows"][0]["mean_test"] is None and as_json["pairs"][0]["p"] is None
     json.dumps(as_json, allow_nan=False)
 
 
 def test_json_has_what_scripts_ask_for():
-    found = output.as_json(
+    found = json_and_csv.as_json(
         summarized(comparison(), outcome(COURSES, faults={Cell("aging", "t c10", 7): "why"})), "runs/x"
     )
     row = found["rows"][0]
@@ -215,9 +217,9 @@ def test_json_has_what_scripts_ask_for():
 
 def test_csv_says_the_same_as_json():
     whole = summarized(comparison(horizons=(2, 4)), outcome(COURSES))
-    found = output.as_json(whole, "x")
-    rows = list(csv.DictReader(io.StringIO(output.rows_csv(whole))))
+    found = json_and_csv.as_json(whole, "x")
+    rows = list(csv.DictReader(io.StringIO(json_and_csv.rows_csv(whole))))
     assert [float(row["mean_regret"]) for row in rows] == [row["mean_regret"] for row in found["rows"]]
     assert rows[2]["trials_to_0.1%"] == "4.0" and rows[2]["seeds_to_0.1%"] == "1"
-    pairs = list(csv.DictReader(io.StringIO(output.pairs_csv(whole))))
+    pairs = list(csv.DictReader(io.StringIO(json_and_csv.pairs_csv(whole))))
     assert [float(pair["p"]) for pair in pairs] == [pair["p"] for pair in found["pairs"]]

@@ -1,14 +1,12 @@
 """A cell is a search by the real controller; its course is what the table of trials says."""
 
-import shutil
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from netwright.comparison import tabular
+from netwright.comparison.tables import table_search
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal
@@ -19,8 +17,8 @@ from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.testing.toys import ToySpace
-from tests.comparison import small
 from tests.comparison.strange import Remembering
+from tests.comparison.tables import small
 
 NAN = np.nan
 SPACE = ToySpace(length=1, options=4)
@@ -64,7 +62,7 @@ def scripted(*values, budget=None):
 
 
 def test_a_course_by_hand():
-    course = tabular.play(TABLE, scripted(0, 1, 2, 0, 2), limits(10), 3, "source")
+    course = table_search.play(TABLE, scripted(0, 1, 2, 0, 2), limits(10), 3, "source")
     np.testing.assert_array_equal(course.signals, [5, NAN, 3, 5, 3])
     np.testing.assert_array_equal(course.finals, [50, NAN, NAN, 50, NAN])
     np.testing.assert_array_equal(course.is_repeat, [False, False, False, True, True])
@@ -76,7 +74,7 @@ def test_a_course_by_hand():
 
 
 def test_a_search_that_proposes_nothing_has_no_trials():
-    course = tabular.play(TABLE, scripted(), limits(10), 0)
+    course = table_search.play(TABLE, scripted(), limits(10), 0)
     assert len(course) == 0 and course.ending == "exhausted"
 
 
@@ -84,22 +82,22 @@ def test_trials_at_another_budget_are_no_measure_of_the_same():
     table = replace(
         TABLE, columns={**TABLE.columns, "early": np.array([1.0, 2.0, 3.0, 4.0])}, budgets={5: "early", 9: "-v"}
     )
-    np.testing.assert_array_equal(tabular.play(table, scripted(0, 2, budget=5), limits(9), 0).signals, [NAN, NAN])
-    np.testing.assert_array_equal(tabular.play(table, scripted(0, 2, budget=9), limits(9), 0).signals, [5, 3])
-    assert tabular.play(table, scripted(0, budget=5), limits(9), 0).is_failed.tolist() == []
+    np.testing.assert_array_equal(table_search.play(table, scripted(0, 2, budget=5), limits(9), 0).signals, [NAN, NAN])
+    np.testing.assert_array_equal(table_search.play(table, scripted(0, 2, budget=9), limits(9), 0).signals, [5, 3])
+    assert table_search.play(table, scripted(0, budget=5), limits(9), 0).is_failed.tolist() == []
 
 
 def test_where_a_network_has_several_measurements_their_mean_is_kept():
     singles = {"v1": np.array([4.0, NAN, 3.0, 4.0]), "v2": np.array([6.0, NAN, 3.0, 4.0])}
     table = replace(TABLE, columns=TABLE.columns | singles, repeats={"v": ("v1", "v2")})
-    course = tabular.play(table, scripted(*[0] * 20), limits(20), 0)
+    course = table_search.play(table, scripted(*[0] * 20), limits(20), 0)
     assert set(course.signals) == {4.0, 6.0}
     np.testing.assert_array_equal(course.values, [5.0] * 20)
 
 
 def test_costs_end_a_search():
     table = replace(TABLE, columns={**TABLE.columns, "s": np.array([7.0, 8.0, 9.0, 2.0])}, seconds="s")
-    course = tabular.play(table, scripted(0, 1, 2, 3), Limits(table_seconds=15.0, failures_in_a_row=0), 0)
+    course = table_search.play(table, scripted(0, 1, 2, 3), Limits(table_seconds=15.0, failures_in_a_row=0), 0)
     np.testing.assert_array_equal(course.costs, [7, 8])
     assert course.ending == "table_seconds"
 
@@ -109,7 +107,7 @@ def test_the_course_is_that_of_the_search(name, tmp_path):
     prepared = small.prepared(small.write(tmp_path / "t.csv"))
     table = refs.load("table", prepared.plan.tables[0])
     reference = refs.parse(name)
-    course = tabular.play(table, tabular.strategy_of(reference, table), limits(30), 11)
+    course = table_search.play(table, table_search.strategy_of(reference, table), limits(30), 11)
     store = MemoryStore()
     strategy = refs.load("strategy", reference, space=table.space, objectives=("signal",))
     Search(table.space, strategy, store, Inline(Lookup(table)), ("signal",), limits(30), 11).run()
@@ -119,37 +117,13 @@ def test_the_course_is_that_of_the_search(name, tmp_path):
 
 def test_a_strategy_made_anew_has_heard_nothing():
     """Also one that keeps what it hears in what it was constructed with; the space is shared, not copied."""
-    first = tabular.strategy_of(refs.parse(f"{small.STRANGE}:Remembering"), TABLE)
-    lengths = [len(tabular.play(TABLE, tabular.anew(first, SPACE), limits(9), seed)) for seed in range(3)]
+    first = table_search.strategy_of(refs.parse(f"{small.STRANGE}:Remembering"), TABLE)
+    lengths = [len(table_search.play(TABLE, table_search.anew(first, SPACE), limits(9), seed)) for seed in range(3)]
     assert lengths == [3, 3, 3]
-    assert tabular.anew(Remembering(SPACE), SPACE).space is SPACE
+    assert table_search.anew(Remembering(SPACE), SPACE).space is SPACE
 
 
 def test_the_time_of_each_trial_is_that_at_which_it_was_told():
     """The second ask takes 0.2 s: what came before it is not charged with it."""
-    course = tabular.play(TABLE, Slow(SPACE, (0, 1, 2)), limits(3), 0)
+    course = table_search.play(TABLE, Slow(SPACE, (0, 1, 2)), limits(3), 0)
     assert course.elapsed[1] - course.elapsed[0] >= 200_000 > course.elapsed[0]
-
-
-def test_the_source_of_a_foreign_strategy_is_its_file():
-    digests = [tabular.source_of(refs.parse(name)) for name in ("random", "random(x=1)", f"{small.STRANGE}:Slow")]
-    assert len(set(digests)) == 2 and digests[0] == digests[1] != ""
-    assert tabular.source_of(refs.parse(f"{small.STRANGE}:Raising")) == digests[2]
-
-
-@pytest.mark.parametrize("changed", ["strategies/predictor.py", "surrogates/features.py"])
-def test_the_source_of_a_strategy_of_the_package_is_all_that_strategies_are_made_of(changed, tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "PACKAGE", Path(shutil.copytree(tabular.PACKAGE, tmp_path / "netwright")))
-    foreign = refs.parse(f"{small.STRANGE}:Slow")
-    before, other = tabular.source_of(refs.parse("auto")), tabular.source_of(foreign)
-    assert tabular.source_of(refs.parse("auto")) == before
-    with (tmp_path / "netwright" / changed).open("a") as file:
-        file.write("# another line\n")
-    assert tabular.source_of(refs.parse("auto")) != before
-    assert tabular.source_of(foreign) == other
-
-
-def test_the_version_of_the_package_counts(monkeypatch):
-    before = tabular.source_of(refs.parse("random"))
-    monkeypatch.setattr(tabular, "__version__", "99")
-    assert tabular.source_of(refs.parse("random")) != before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netwright.core import objectives
@@ -10,7 +10,12 @@ from netwright.core.protocols import Evaluator
 from netwright.core.records import Trial
 
 
-def judged(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
+def judged(searches: Iterable[Sequence[Trial]]) -> int | None:
+    """The budget by which searches are judged; None: that of trials without one."""
+    return objectives.judged_budget([trial for trials in searches for trial in trials])
+
+
+def only(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
     """The same trials; those of another budget have no scores."""
     return [trial if trial.proposal.budget == budget else replace(trial, scores=None) for trial in trials]
 

@@ -28,13 +28,13 @@ PLAIN = re.compile(rf"[\w.]+(:\w+)?(\(\w+={VALUE}(,\w+={VALUE})*\))?", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A search on disk.
+class CellRun:
+    """The search of a cell on disk.
 
     Args:
         trials: Finished ones with scores, as many as the contest has.
         ending: "trials" or "exhausted"; "": it has not ended.
-        sources: Digests of the programs of the strategy that took part in it, as `tabular.source_of` has them.
+        sources: Digests of the programs of the strategy that took part in it, as `strategy_refs.source_of` has them.
         data: Fingerprint of the task's data; None: not known.
     """
 
@@ -63,7 +63,7 @@ def folder_name(label: str) -> str:
     return f"{text[:LONGEST]}-{genes.digest(label)[:8]}"
 
 
-def read(place: Path, run: RunFile) -> Found:
+def read(place: Path, run: RunFile) -> CellRun:
     """The search of a folder; nothing where it was not begun.
 
     Args:
@@ -74,12 +74,12 @@ def read(place: Path, run: RunFile) -> Found:
         StoreError: The folder holds the search of another strategy or seed.
     """
     if not run_folder.holds_run(place):
-        return Found()
+        return CellRun()
     store = run_folder.open_table(place, "read")
     try:
         text = store.recall("run")
         if text is None:  # killed before anything was asked
-            return Found()
+            return CellRun()
         stored, asked = run_file.from_toml(text), as_stored(run)
         for setting in ("strategy", "seed"):
             if getattr(stored, setting) != getattr(asked, setting):
@@ -94,7 +94,7 @@ def read(place: Path, run: RunFile) -> Found:
             trials = []
         is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget
         ending = "trials" if len(trials) >= limit else "exhausted" if is_exhausted else ""
-        return Found(trials, ending, sources_in(store), store.recall("data"))
+        return CellRun(trials, ending, sources_in(store), store.recall("data"))
     finally:
         store.close()
 
@@ -153,7 +153,7 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
                 )
 
 
-def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, Sequence[Found]]) -> dict[str, str]:
+def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, Sequence[CellRun]]) -> dict[str, str]:
     """Fingerprints of the data of recipes whose tasks have one; the data is ready.
 
     Args:

@@ -12,33 +12,32 @@ from matplotlib.ticker import MaxNLocator
 from scipy import special
 
 from netwright.comparison import measures
-from netwright.comparison.populations import Path
-from netwright.comparison.standings import Standing
+from netwright.comparison.axes import SETTLED, legend, look, start
+from netwright.comparison.contests.populations import SearchPath
+from netwright.comparison.contests.standings import RecipeStanding
 from netwright.report import curves
-from netwright.report.figures import INK, PALETTE, POINTS, RASTER, STYLES, TEXT_SIZE
-from netwright.report.text import printable, shortened, text_width
+from netwright.report.figures import PALETTE, POINTS, RASTER, TEXT_SIZE
+from netwright.report.text import printable
 
-SIZE = (7.2, 4.2)  # inches
 INTERVAL = 0.95  # of the bands
-SETTLED = 0.1  # share of a search after which the axis of a curve begins to matter
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def best(standing: Standing) -> Figure:
+def best(standing: RecipeStanding) -> Figure:
     """Mean over seeds of the best objective so far, by trials, with its 95 % band by Student's t."""
     return _curves(standing, lambda path: standing.sign * path.best, f"best {standing.objective} so far")
 
 
-def population(standing: Standing) -> Figure:
+def population(standing: RecipeStanding) -> Figure:
     """Mean over seeds of the population's mean objective, with its 95 % band."""
     label = f"mean {standing.objective} of the last P trials"
     return _curves(standing, lambda path: standing.sign * path.population, label)
 
 
-def fan_in(standing: Standing) -> Figure:
+def fan_in(standing: RecipeStanding) -> Figure:
     """Mean fan-in of the population, with its 95 % band; a line and a band where random networks are, by one sd."""
     sizes = {row.strategy: row.size for row in standing.rows}
-    figure, axes = _start(f"{standing.name}: edges into the output, last P trials; gray: random networks, one sd")
+    figure, axes = start(f"{standing.name}: edges into the output, last P trials; gray: random networks, one sd")
     for number, (strategy, listed) in enumerate(standing.paths.items()):
         edges = [curves.moving_average(path.fan_in, sizes[strategy]) for path in listed]
         _mean_line(axes, edges, _trials(standing), number)
@@ -48,12 +47,12 @@ def fan_in(standing: Standing) -> Figure:
         axes.axhspan(center - spread, center + spread, color="#777777", alpha=0.12, linewidth=0, zorder=0)
     axes.set_ylabel("edges into the output", size=TEXT_SIZE)
     _by_trials(axes, standing)
-    return _legend(figure, list(standing.paths))
+    return legend(figure, list(standing.paths))
 
 
-def size(standing: Standing) -> Figure:
+def size(standing: RecipeStanding) -> Figure:
     """Parameters and objective of every trial as dots, of each search's best network as a larger mark."""
-    figure, axes = _start(f"{standing.name}: dots: trials; marks: the best of each search")
+    figure, axes = start(f"{standing.name}: dots: trials; marks: the best of each search")
     for number, listed in enumerate(standing.paths.values()):
         color = PALETTE[number % len(PALETTE)]
         params = np.concatenate([path.params for path in listed] or [np.zeros(0)])
@@ -78,11 +77,11 @@ def size(standing: Standing) -> Figure:
         Line2D([], [], color=PALETTE[n % len(PALETTE)], marker=MARKS[n % len(MARKS)], linewidth=0)
         for n in range(len(standing.paths))
     ]
-    return _legend(figure, list(standing.paths), handles)
+    return legend(figure, list(standing.paths), handles)
 
 
-def _curves(standing: Standing, values: Callable[[Path], np.ndarray], label: str) -> Figure:
-    figure, axes = _start(f"{standing.name}: mean over seeds, band: 95 %")
+def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray], label: str) -> Figure:
+    figure, axes = start(f"{standing.name}: mean over seeds, band: 95 %")
     settled = []
     for number, listed in enumerate(standing.paths.values()):
         lines = [values(path) for path in listed]
@@ -97,12 +96,12 @@ def _curves(standing: Standing, values: Callable[[Path], np.ndarray], label: str
     axes.set_ylabel(f"{printable(label)}{hint}", size=TEXT_SIZE, parse_math=False)
     axes.ticklabel_format(axis="y", useOffset=False)
     _by_trials(axes, standing)
-    return _legend(figure, list(standing.paths))
+    return legend(figure, list(standing.paths))
 
 
 def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int) -> None:
     """The mean of lines with its band; a search that ended early stays where it was."""
-    color, style = PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    color, style = look(number)
     means, around = mean_and_band(lines, length)
     x = np.arange(1, length + 1)
     axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
@@ -125,40 +124,13 @@ def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray,
     return means, np.nan_to_num(errors) * special.stdtrit(freedom, (1 + INTERVAL) / 2)
 
 
-def _trials(standing: Standing) -> int:
+def _trials(standing: RecipeStanding) -> int:
     """Of a search that runs to its end."""
     return max((row.trials for row in standing.rows), default=1)
 
 
-def _start(title: str) -> tuple[Figure, Axes]:
-    """An empty pair of axes; every style is given here, so that no global setting is touched."""
-    figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
-    axes = figure.add_subplot(facecolor="white")
-    axes.set_title(printable(title), loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#777777")
-    axes.grid(True, color="#ececec", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(which="both", labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
-    return figure, axes
-
-
-def _by_trials(axes: Axes, standing: Standing) -> None:
+def _by_trials(axes: Axes, standing: RecipeStanding) -> None:
     axes.set_xlabel("trials, whatever their budget" if standing.has_budgets else "trials", size=TEXT_SIZE)
     axes.set_xlim(0, 1.01 * _trials(standing))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-
-
-def _legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
-    """Names above the axes, in as many columns as fit."""
-    names = [shortened(strategy, SIZE[0] - 1, TEXT_SIZE) for strategy in strategies]
-    widest = max((text_width(name, TEXT_SIZE) for name in names), default=1.0) + 0.55
-    columns = max(1, min(len(names), int((SIZE[0] - 0.3) / widest)))
-    # a label that starts with an underscore would be left out
-    labels = [f"\u200b{name}" if name.startswith("_") else name for name in names]
-    lines = figure.axes[0].lines[: len(names)] if handles is None else handles
-    legend = figure.legend(lines, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return figure

@@ -1,4 +1,4 @@
-"""A process that plays cells on real tasks, as `comparison.player` plays them on tables: each is a run in its folder.
+"""A process that plays cells on real tasks, each a run in its folder: `python -m netwright.comparison.contests.player`.
 
 What is on disk when it is killed is a run that was killed: whoever plays the cell next goes on with it.
 """
@@ -6,15 +6,17 @@ What is on disk when it is killed is a run that was killed: whoever plays the ce
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
-from netwright.comparison import courses, player, pool, runs, tabular
+from netwright.comparison import courses, player, strategy_refs
+from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Cell, Course
 from netwright.core import files, objectives, run_file
 from netwright.core.protocols import Store
@@ -23,9 +25,24 @@ from netwright.core.run_file import RunFile
 from netwright.runs import retraining, run_folder
 from netwright.runs.session import Session
 
+PROGRAM = "netwright.comparison.contests.player"
 
-class CellPlayer:
-    """Plays the cells of an order, a `pool.TrainedOrder` as JSON has it."""
+
+@dataclass(frozen=True)
+class ContestOrder:
+    """What is played: run file and folder of each cell, by `named`."""
+
+    cells: Mapping[str, tuple[str, str]]
+    is_full: bool
+
+
+def named(cell: Cell) -> str:
+    """A cell as one text."""
+    return f"{cell.seed} {cell.problem} {cell.strategy}"
+
+
+class ContestPlayer:
+    """Plays the cells of an order, a `ContestOrder` as JSON has it."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._cells, self._is_full = order["cells"], order["is_full"]
@@ -36,10 +53,10 @@ class CellPlayer:
         return player.answers(order, self._played)
 
     def _played(self, cell: Cell) -> str:
-        text, folder = self._cells[pool.named(cell)]
+        text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
         trials, ending = search(self._session, settings, place)
-        chosen = runs.best_of(trials)
+        chosen = cell_runs.best_of(trials)
         if self._is_full and chosen:
             with run_folder.controlled(place):
                 retraining.train(self._session, place, settings, chosen, {}, "test")
@@ -91,10 +108,10 @@ def course_of(trials: list[Trial], ending: str) -> Course:
 
 def _remember_source(store: Store, settings: RunFile) -> None:
     """Add the program of the strategy to those that took part, before it does."""
-    known, source = runs.sources_in(store), tabular.source_of(settings.strategy)
+    known, source = cell_runs.sources_in(store), strategy_refs.source_of(settings.strategy)
     if source and source not in known and len(store.finished()) < (settings.limits.trials or 0):
         store.remember("sources", " ".join([*known, source]))
 
 
 if __name__ == "__main__":
-    player.main(CellPlayer)
+    player.main(ContestPlayer)

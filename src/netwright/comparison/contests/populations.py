@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netwright.comparison import fan_in, measures
+from netwright.comparison import measures
+from netwright.comparison.contests import fan_in
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Trial
@@ -25,7 +26,7 @@ POPULATION = 100  # where no strategy says
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class SearchPath:
     """One search, trial by trial in order of finishing, each of shape (trials,).
 
     NaN where a trial has no score: it failed, or its budget is not the one that is judged.
@@ -56,7 +57,7 @@ class Path:
         return int(measures.incumbents(self.scores)[-1]) if len(self.scores) else -1
 
 
-def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: Sequence[str]) -> Path:
+def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: Sequence[str]) -> SearchPath:
     """The course of a search whose trials have scores; `graphs` are those whose fan-in varies."""
     scores = curves.scores(trials)
     seconds = [trial.result.seconds if trial.result and trial.result.reused is None else 0.0 for trial in trials]
@@ -72,7 +73,7 @@ def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: S
         is_repeat[place] = measured in seen
         seen.add(measured)
     edges = np.array([known.get(trial.key, np.nan) for trial in trials], np.float64)
-    return Path(
+    return SearchPath(
         scores=scores,
         best=curves.best_so_far(scores),
         population=curves.moving_average(scores, population),
@@ -99,7 +100,7 @@ def bound(best: float, fraction: float) -> float:
     return best - (1 - fraction) * abs(best)
 
 
-def reached(found: Path, score: float) -> tuple[float, float]:
+def reached(found: SearchPath, score: float) -> tuple[float, float]:
     """Trials and hours until the best so far was at least `score`; NaN: never."""
     places = np.flatnonzero(found.best >= score)
     return (float(places[0]) + 1, float(found.hours[places[0]])) if len(places) else (np.nan, np.nan)

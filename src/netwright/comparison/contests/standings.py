@@ -14,13 +14,15 @@ from itertools import combinations
 
 import numpy as np
 
-from netwright.comparison import bootstrap, budgets, caveats, fan_in, measures, plan, populations
+from netwright.comparison import bootstrap, measures, strategy_refs
 from netwright.comparison.bootstrap import Difference
+from netwright.comparison.contests import budgets, caveats, fan_in, populations
+from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import Cell
 from netwright.comparison.measures import Mean
-from netwright.comparison.populations import Path
-from netwright.comparison.trained import Contest, Outcome
-from netwright.core import objectives, refs, run_file, seeds
+from netwright.core import refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
@@ -29,7 +31,7 @@ MEASURES = ("best", "population", "test")
 
 
 @dataclass(frozen=True)
-class Row:
+class RecipeRow:
     """How a strategy did on a recipe; means over seeds.
 
     Args:
@@ -66,7 +68,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Pair:
+class RecipePair:
     """`strategy` less `other` over common seeds, by one of MEASURES, as measured."""
 
     strategy: str
@@ -84,7 +86,7 @@ class FanIn:
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class RecipeStanding:
     """All there is to show of one recipe.
 
     Args:
@@ -109,9 +111,9 @@ class Standing:
     objective: str
     sign: int
     best: float
-    rows: tuple[Row, ...]
-    pairs: tuple[Pair, ...]
-    paths: Mapping[str, Sequence[Path]]
+    rows: tuple[RecipeRow, ...]
+    pairs: tuple[RecipePair, ...]
+    paths: Mapping[str, Sequence[SearchPath]]
     tests: Mapping[str, Sequence[tuple[int, float]]]
     random_fan_in: tuple[float, float] | None
     fan_ins: tuple[FanIn, ...]
@@ -124,13 +126,13 @@ class Standing:
 class Standings:
     """Of every recipe; `failed` are searches and full trainings that failed: (strategy, recipe, seed, why)."""
 
-    recipes: tuple[Standing, ...]
+    recipes: tuple[RecipeStanding, ...]
     failed: tuple[tuple[str, str, int, str], ...]
     fractions: tuple[float, ...]
 
 
 def summarize(
-    contest: Contest, outcome: Outcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
+    contest: Contest, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
 ) -> Standings:
     """Everything about an outcome; `rng` draws the bootstrap, of each recipe as if there were no other."""
     listed = [*outcome.faults.items(), *outcome.untrained.items()]
@@ -144,23 +146,23 @@ def summarize(
 
 
 def _standing(
-    contest: Contest, name: str, outcome: Outcome, rng: np.random.Generator, fractions: tuple[float, ...]
-) -> Standing:
+    contest: Contest, name: str, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...]
+) -> RecipeStanding:
     run = contest.recipes[name]
     space = run_file.build_space(run, refs.load("task", run.task))
     random = fan_in.random(space, seeds.rng_for(0, seeds.ASK))
     graphs = tuple(random)
     spread = fan_in.mean(random, graphs, fan_in.SAMPLES)
-    strategies = {plan.label(reference): reference for reference in contest.strategies}
+    strategies = {strategy_refs.label(reference): reference for reference in contest.strategies}
     sizes = populations.sizes(strategies)
-    paths: dict[str, dict[int, Path]] = {}
+    paths: dict[str, dict[int, SearchPath]] = {}
     searches: dict[str, dict[Cell, Sequence[Trial]]] = {}
     for label in strategies:
         cells = [Cell(label, name, seed) for seed in contest.seeds]
         searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
-        budget = _judged(searches[label])
+        budget = budgets.judged(searches[label].values())
         paths[label] = {
-            cell.seed: populations.path(budgets.judged(trials, budget), sizes[label], space, graphs)
+            cell.seed: populations.path(budgets.only(trials, budget), sizes[label], space, graphs)
             for cell, trials in searches[label].items()
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
@@ -182,7 +184,7 @@ def _standing(
         edges = np.array([np.nanmean(last) for last in lasts if not np.isnan(last).all()])
         repeats = np.concatenate([p.is_repeat for p in listed] or [np.zeros(0)])
         rows.append(
-            Row(
+            RecipeRow(
                 strategy=label,
                 trials=run.limits.trials or 0,
                 seeds=len(listed),
@@ -200,11 +202,11 @@ def _standing(
                 repeated=float(np.mean(repeats)) if len(repeats) else np.nan,
                 warnings=(
                     *contest.warnings.get((label, name), ()),
-                    *_sentences(contest, outcome, searches[label], listed),
+                    *caveats.of_row(contest, outcome, searches[label], listed),
                 ),
             )
         )
-    return Standing(
+    return RecipeStanding(
         name=name,
         run=run,
         objective=run.objectives[0].removeprefix("-"),
@@ -222,11 +224,7 @@ def _standing(
     )
 
 
-def _judged(searches: Mapping[Cell, Sequence[Trial]]) -> int | None:
-    return objectives.judged_budget([trial for trials in searches.values() for trial in trials])
-
-
-def _tests(contest: Contest, outcome: Outcome, label: str, name: str) -> dict[int, tuple[int, float]]:
+def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
     """Parameters and measure of the full trainings of a strategy, by seed."""
     cells = [Cell(label, name, seed) for seed in contest.seeds]
     return {
@@ -238,12 +236,14 @@ def _by_seed(contest: Contest, values: Mapping[int, float]) -> np.ndarray:
     return np.array([values.get(seed, np.nan) for seed in contest.seeds], np.float64)
 
 
-def _reached(listed: Sequence[Path], score: float) -> tuple[Mean, Mean]:
+def _reached(listed: Sequence[SearchPath], score: float) -> tuple[Mean, Mean]:
     times = np.array([populations.reached(path, score) for path in listed]).reshape(-1, 2)
     return measures.mean(times[:, 0]), measures.mean(times[:, 1])
 
 
-def _pairs(labels: Sequence[str], ends: Mapping[tuple[str, str], np.ndarray], rng: np.random.Generator) -> list[Pair]:
+def _pairs(
+    labels: Sequence[str], ends: Mapping[tuple[str, str], np.ndarray], rng: np.random.Generator
+) -> list[RecipePair]:
     named = [
         (measure, a, b)
         for measure in MEASURES
@@ -253,34 +253,12 @@ def _pairs(labels: Sequence[str], ends: Mapping[tuple[str, str], np.ndarray], rn
     if not named:
         return []
     found = bootstrap.paired(np.array([ends[m, a] - ends[m, b] for m, a, b in named]).T, rng)
-    return [Pair(a, b, m, difference) for (m, a, b), difference in zip(named, found, strict=True)]
+    return [RecipePair(a, b, m, difference) for (m, a, b), difference in zip(named, found, strict=True)]
 
 
-def _by_fan_in(paths: Sequence[Path], sign: int) -> tuple[FanIn, ...]:
+def _by_fan_in(paths: Sequence[SearchPath], sign: int) -> tuple[FanIn, ...]:
     edges = np.concatenate([path.fan_in for path in paths] or [np.zeros(0)])
     scores = np.concatenate([path.scores for path in paths] or [np.zeros(0)])
     known = ~np.isnan(edges) & ~np.isnan(scores)
     edges, scores = np.round(edges[known], 9), sign * scores[known]  # means of thirds differ in their last digits
     return tuple(FanIn(float(each), measures.mean(scores[edges == each])) for each in np.unique(edges))
-
-
-def _sentences(
-    contest: Contest, outcome: Outcome, searches: Mapping[Cell, Sequence[Trial]], listed: Sequence[Path]
-) -> list[str]:
-    """What must be said of the searches of a strategy on a recipe, and of their paths."""
-    seeds_asked, count = len(contest.seeds), len(searches)
-    found = caveats.lost(seeds_asked - count, seeds_asked)
-    found += caveats.exhausted([len(searches[cell]) for cell in searches if cell in outcome.exhausted], count)
-    if text := budgets.sentence(list(searches.values())):
-        found.append(text)
-    nothing = sum(not any(trial.scores for trial in trials) for trials in searches.values())
-    found += caveats.without_success(nothing, count)
-    found += caveats.unjudged(sum(path.incumbent < 0 for path in listed) - nothing, _judged(searches), count)
-    if failures := sum(path.failures for path in listed):
-        found.append(f"{failures:,} of {sum(len(path.scores) for path in listed):,} trials failed")
-    others = [set(outcome.sources.get(cell, ())) - {contest.sources.get(cell.strategy, "")} for cell in searches]
-    found += caveats.outdated(sum(map(bool, others)), count)
-    untrained = [outcome.untrained[cell] for cell in searches if cell in outcome.untrained]
-    if untrained:
-        found.append(f"full trainings failed in {len(untrained):,} of {count:,} searches; the first: {untrained[0]}")
-    return found

@@ -1,4 +1,4 @@
-"""A comparison on disk: a line for each cell that was played, so that the same command goes on where it was stopped.
+"""A comparison on tables on disk: a line for each cell played, so that the same command goes on where it stopped.
 
 `cells.jsonl` only grows: whatever kills a comparison costs the cells that were being played. `problems.json` says what
 each problem was, so that cells of two different tables are never taken for those of one.
@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from filelock import FileLock, Timeout
 
 from netwright.comparison import courses
 from netwright.comparison.courses import Cell, Course
-from netwright.comparison.problems import Problem
+from netwright.comparison.tables.problems import Problem
 from netwright.core import files
 from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
 CELLS, PROBLEMS = run_folder.COMPARISON
-LOCK = "bench.lock"
 
 
 @dataclass(frozen=True)
@@ -36,39 +31,6 @@ class Stored:
 
     cells: Mapping[Cell, Course]
     damaged: tuple[Cell | None, ...] = ()
-
-
-@contextmanager
-def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator[None]:
-    """Be the only one who compares in a folder, made when missing; one that stays empty is removed again.
-
-    Raises:
-        StoreError: Somebody else compares in it, it holds a search or a comparison on what is not `of`, or it cannot be
-            written.
-    """
-    if run_folder.holds_run(folder):
-        raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")
-    if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
-        held = "recipes" if of == "tables" else "tables"
-        raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise StoreError(
-            f"another command is comparing in {folder}; wait for it, or give another folder with --out"
-        ) from None
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
-    try:
-        yield
-    finally:
-        if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
-            (folder / LOCK).unlink(missing_ok=True)
-            with suppress(OSError):
-                folder.rmdir()
-        lock.release()
 
 
 def read(folder: Path) -> Stored:

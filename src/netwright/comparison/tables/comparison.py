@@ -1,4 +1,4 @@
-"""A whole comparison: what can be refused is refused first, then the cells that are missing are played."""
+"""A whole comparison on tables: what can be refused is refused first, then the cells that are missing are played."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from netwright.comparison import courses, folder, plan, pool, problems, tabular
+from netwright.comparison import courses, pool, strategy_refs
 from netwright.comparison.courses import Cell, Course
-from netwright.comparison.plan import Plan
-from netwright.comparison.problems import Problem
-from netwright.core import refs
+from netwright.comparison.tables import cell_file, player, problems, table_search
+from netwright.comparison.tables.plan import ComparisonPlan
+from netwright.comparison.tables.player import TablesOrder
+from netwright.comparison.tables.problems import Problem
 from netwright.core.errors import BadReference
-from netwright.core.protocols import Strategy
-from netwright.core.refs import Reference
 from netwright.core.table import Table
-
-STARTS = ("initial", "population", "seeds", "startup")  # options that say how many random networks begin a search
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Comparison:
         starts: By label of strategy, its options that say how many random networks begin a search.
     """
 
-    plan: Plan
+    plan: ComparisonPlan
     problems: tuple[Problem, ...]
     sources: Mapping[str, str]
     starts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -41,7 +38,7 @@ class Comparison:
     @property
     def strategies(self) -> tuple[str, ...]:
         """Labels, in the plan's order."""
-        return tuple(plan.label(strategy) for strategy in self.plan.strategies)
+        return tuple(strategy_refs.label(strategy) for strategy in self.plan.strategies)
 
     @property
     def cells(self) -> list[Cell]:
@@ -63,7 +60,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ComparisonOutcome:
     """What became of the cells: courses cut to the plan's limits, and the faults of those that have none."""
 
     courses: Mapping[Cell, Course]
@@ -71,7 +68,7 @@ class Outcome:
     damaged: int = 0  # lines of cells that had to be played anew
 
 
-def prepare(asked: Plan) -> Comparison:
+def prepare(asked: ComparisonPlan) -> Comparison:
     """Read the tables and make each strategy for each.
 
     Raises:
@@ -84,15 +81,15 @@ def prepare(asked: Plan) -> Comparison:
         _refuse_free(asked, problem, table)
     starts: dict[str, Mapping[str, int]] = {}
     for reference in asked.strategies:
-        made = [tabular.strategy_of(reference, table) for _, table in tables]
-        starts[plan.label(reference)] = random_starts(reference, made[0])
-    sources = {plan.label(reference): tabular.source_of(reference) for reference in asked.strategies}
+        made = [table_search.strategy_of(reference, table) for _, table in tables]
+        starts[strategy_refs.label(reference)] = strategy_refs.random_starts(reference, made[0])
+    sources = {strategy_refs.label(reference): strategy_refs.source_of(reference) for reference in asked.strategies}
     return Comparison(asked, found, sources, starts)
 
 
 def carry_out(
     comparison: Comparison, where: Path, workers: int, watch: Callable[[int, int], None] = lambda _done, _all: None
-) -> Outcome:
+) -> ComparisonOutcome:
     """Play what is missing; call it within `folder.taken(where)`.
 
     Args:
@@ -106,8 +103,8 @@ def carry_out(
         WorkerError: The processes cannot start.
         KeyboardInterrupt: As raised into it; what was played is in the folder.
     """
-    folder.claim(where, comparison.problems)
-    stored, asked = folder.read(where), comparison.plan
+    cell_file.claim(where, comparison.problems)
+    stored, asked = cell_file.read(where), comparison.plan
     cells = comparison.cells
     done = {cell: course for cell in cells if (course := _usable(stored.cells.get(cell), asked)) is not None}
     missing = [cell for cell in cells if cell not in done]
@@ -115,15 +112,15 @@ def carry_out(
     damaged = sum(cell in missing if cell else bool(missing) for cell in stored.damaged if cell not in stored.cells)
     faults: dict[Cell, str] = {}
     watch(len(done), len(cells))
-    order = pool.Order(
+    order = TablesOrder(
         {problem.name: str(reference) for problem, reference in zip(comparison.problems, asked.tables, strict=True)},
-        {plan.label(strategy): str(strategy) for strategy in asked.strategies},
+        {strategy_refs.label(strategy): str(strategy) for strategy in asked.strategies},
         asked.trials,
         asked.table_seconds,
     )
-    writer = folder.Writer(where)
+    writer = cell_file.Writer(where)
     try:
-        with closing(pool.play(order, missing, workers, where / "logs")) as playing:
+        with closing(pool.play(vars(order), missing, workers, where / "logs", player.PROGRAM)) as playing:
             for played in playing:
                 if played.course is None:
                     faults[played.cell] = played.fault
@@ -133,20 +130,10 @@ def carry_out(
                 watch(len(done) + len(faults), len(cells))
     finally:
         writer.close()
-    return Outcome({cell: done[cell] for cell in cells if cell in done}, faults, damaged)
+    return ComparisonOutcome({cell: done[cell] for cell in cells if cell in done}, faults, damaged)
 
 
-def random_starts(reference: Reference, strategy: Strategy) -> dict[str, int]:
-    """The options of a strategy that say how many random networks begin a search, as given or by default."""
-    known = refs.options_of(refs.locate("strategy", reference.name), without=refs.WIRED)
-    values = {
-        option: reference.options.get(option, getattr(strategy, option, None) if option in known else None)
-        for option in STARTS
-    }
-    return {option: value for option, value in values.items() if isinstance(value, int)}
-
-
-def _usable(course: Course | None, asked: Plan) -> Course | None:
+def _usable(course: Course | None, asked: ComparisonPlan) -> Course | None:
     return None if course is None else courses.cut(course, asked.trials, asked.table_seconds)
 
 
@@ -160,7 +147,7 @@ def _refuse_twice(found: Sequence[Problem]) -> None:
             )
 
 
-def _refuse_free(asked: Plan, problem: Problem, table: Table) -> None:
+def _refuse_free(asked: ComparisonPlan, problem: Problem, table: Table) -> None:
     """With a limit of seconds, a table must have them, or a search would never end."""
     if asked.table_seconds is None:
         return

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from netwright.comparison.results import Pair, Results, Row
 from netwright.comparison.rows import as_csv, flat, number
+from netwright.comparison.tables.summary import ProblemPair, ProblemRow, Results
 
 PAIR_COLUMNS = (
     *("table", "dataset", "trials", "table_seconds", "measure", "strategy", "other"),
@@ -37,7 +37,7 @@ def pairs_csv(results: Results) -> str:
     return as_csv([_pair(pair) for pair in results.pairs], PAIR_COLUMNS)
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ProblemRow) -> dict[str, Any]:
     return {
         "strategy": row.strategy,
         "table": row.problem.table,
@@ -64,7 +64,7 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: ProblemPair) -> dict[str, Any]:
     difference = pair.difference
     return {
         "table": pair.problem.table,

@@ -1,4 +1,4 @@
-"""What is compared: strategies, tables, seeds and how far each search goes, as they are written on a command line."""
+"""What is compared on tables: strategies, tables, seeds and how far each search goes, as typed on a command line."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.comparison import strategy_refs
 from netwright.core import refs
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
 
 TRIALS = 100  # when no limit is given
-MOST_SEEDS = 1_000_000  # of one comparison
 FILES = (".csv", ".tsv", ".parquet")  # a table that ends so is a file
 STANDARD = ("predictor", "random", "aging(population=10,sample=3)", "local_search")  # compared when none are given
-OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComparisonPlan:
     """Every strategy on every table from every seed.
 
     Args:
@@ -48,7 +47,7 @@ class Plan:
                 raise BadRunFile(f"a comparison needs {name}; there are none")
         for number, strategy in enumerate(self.strategies):
             if strategy in self.strategies[:number]:
-                raise BadReference(f"strategy {label(strategy)} is given twice; give it once")
+                raise BadReference(f"strategy {strategy_refs.label(strategy)} is given twice; give it once")
         if min(self.seeds) < 0 or max(self.seeds) >= 2**63:
             raise BadRunFile(f"seeds are {min(self.seeds)} to {max(self.seeds)}; they go from 0 to 2**63 - 1")
         if not self.horizons and self.table_seconds is None:
@@ -64,40 +63,10 @@ class Plan:
         return self.horizons[-1] if self.horizons else None
 
 
-def label(reference: Reference) -> str:
-    """A reference as it is typed, its options by name: "aging(population=10,sample=3)"."""
-    listed = ",".join(f"{name}={value!r}" for name, value in sorted(reference.options.items()))
-    return f"{reference.name}({listed})" if listed else reference.name
-
-
-def read_strategies(text: str | None) -> tuple[Reference, ...]:
-    """References with commas between them; None: the standard ones that there are. Raises BadReference."""
-    if text is None:
-        known = refs.available("strategy")
-        references = map(refs.parse, STANDARD)
-        return tuple(reference for reference in references if reference.name in known)
-    parts = split(text)
-    if not all(parts):
-        raise BadReference(
-            f"--strategies {text!r} names no strategy between two commas or at an end; take the comma out"
-        )
-    return tuple(map(refs.parse, parts))
-
-
-def read_seeds(text: str) -> tuple[int, ...]:
-    """`200`: 0 to 199; `100:300`: 100 to 299. Raises BadRunFile."""
-    first, colon, last = text.partition(":")
-    try:
-        begin, end = (int(first), int(last)) if colon else (0, int(first))
-    except ValueError:
-        raise BadRunFile(f"--seeds is {text!r}; write how many, as in 200, or from and to, as in 100:300") from None
-    if begin < 0 or end <= begin:
-        raise BadRunFile(f"--seeds {text} leaves no seed; write how many, as in 200, or from and to, as in 100:300")
-    if end > 2**63:
-        raise BadRunFile(f"--seeds is {text}; seeds go from 0 to 2**63 - 1")
-    if end - begin > MOST_SEEDS:
-        raise BadRunFile(f"--seeds {text} are {end - begin:,} searches a strategy; give at most {MOST_SEEDS:,}")
-    return tuple(range(begin, end))
+def standard() -> tuple[Reference, ...]:
+    """The strategies that are compared when none are given, of those that there are."""
+    known = refs.available("strategy")
+    return tuple(reference for reference in map(refs.parse, STANDARD) if reference.name in known)
 
 
 def read_trials(text: str | None, table_seconds: float | None) -> tuple[int, ...]:
@@ -119,23 +88,6 @@ def read_tables(
         BadReference: An option that a table does not take, or no such table.
     """
     return tuple(found for text in texts for found in _tables(text, datasets, dict(options or {})))
-
-
-def split(text: str) -> list[str]:
-    """The parts of a text between commas that stand in no brackets and no quotes, without space around them."""
-    parts, depth, quote = [""], 0, ""
-    for mark in text:
-        if mark == "," and not depth and not quote:
-            parts.append("")
-            continue
-        parts[-1] += mark
-        if quote:
-            quote = "" if mark == quote else quote
-        elif mark in QUOTES:
-            quote = mark
-        else:
-            depth += (mark in OPENING) - (mark in CLOSING)
-    return [part.strip() for part in parts]
 
 
 def is_file(text: str) -> bool:

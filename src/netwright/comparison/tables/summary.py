@@ -1,4 +1,4 @@
-"""What a comparison says: a row for each strategy, problem and horizon, every pair of strategies, and curves."""
+"""What a comparison on tables says: a row for each strategy, problem and horizon, every pair, and curves."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from netwright.comparison import bootstrap, caveats, measures
+from netwright.comparison import bootstrap, measures
 from netwright.comparison.bootstrap import Difference
-from netwright.comparison.compare import Comparison, Outcome
 from netwright.comparison.courses import Cell, Course
 from netwright.comparison.measures import WITHIN, Mean
-from netwright.comparison.problems import Problem
+from netwright.comparison.tables import caveats
+from netwright.comparison.tables.comparison import Comparison, ComparisonOutcome
+from netwright.comparison.tables.problems import Problem
 
 GRID = 300  # points of a curve over seconds
 
@@ -23,7 +24,7 @@ End = tuple[str, str, int | None]  # measure, strategy, horizon
 
 
 @dataclass(frozen=True)
-class Row:
+class ProblemRow:
     """How a strategy did on a problem.
 
     Args:
@@ -58,7 +59,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Pair:
+class ProblemPair:
     """`strategy` less `other` over common seeds: their regret, or the final measure of their incumbents."""
 
     strategy: str
@@ -88,22 +89,22 @@ class Curve:
 class Results:
     """All there is to show; `failed` are (strategy, problem, seed, why)."""
 
-    rows: tuple[Row, ...]
-    pairs: tuple[Pair, ...]
+    rows: tuple[ProblemRow, ...]
+    pairs: tuple[ProblemPair, ...]
     curves: tuple[Curve, ...]
     failed: tuple[tuple[str, str, int, str], ...]
     remarks: Mapping[str, tuple[str, ...]]
 
 
-def summarize(comparison: Comparison, outcome: Outcome, rng: np.random.Generator) -> Results:
+def summarize(comparison: Comparison, outcome: ComparisonOutcome, rng: np.random.Generator) -> Results:
     """Rows, pairs and curves; `rng` draws the bootstrap. Problems, horizons and strategies are in the plan's order."""
     asked = comparison.plan
     horizons = asked.horizons or (None,)
-    rows: list[Row] = []
-    pairs: list[Pair] = []
+    rows: list[ProblemRow] = []
+    pairs: list[ProblemPair] = []
     curves: list[Curve] = []
     for problem in comparison.problems:
-        of_problem: list[Row] = []
+        of_problem: list[ProblemRow] = []
         ends: dict[End, np.ndarray] = {}
         for strategy in comparison.strategies:
             cells = [Cell(strategy, problem.name, seed) for seed in asked.seeds]
@@ -153,7 +154,7 @@ def _row(
     horizon: int | None,
     paths: _Paths,
     found: Sequence[Course],
-) -> Row:
+) -> ProblemRow:
     regrets, finals = _at(paths.regret, horizon), _at(paths.final, horizon)
     made = [min(len(course), horizon or len(course)) for course in found]
     upto = paths.regret[:, :horizon]
@@ -161,7 +162,7 @@ def _row(
         percent: measures.mean(measures.first_within(upto, percent / 100 * abs(problem.best))) for percent in WITHIN
     }
     repeated = sum(int(course.is_repeat[:count].sum()) for course, count in zip(found, made, strict=True))
-    return Row(
+    return ProblemRow(
         strategy=strategy,
         problem=problem,
         trials=horizon,
@@ -212,7 +213,7 @@ def _pairs(
     horizons: Sequence[int | None],
     ends: Mapping[End, np.ndarray],
     rng: np.random.Generator,
-) -> list[Pair]:
+) -> list[ProblemPair]:
     named = [
         (strategy, other, measure, horizon)
         for horizon in horizons
@@ -224,6 +225,6 @@ def _pairs(
     columns = [ends[measure, a, horizon] - ends[measure, b, horizon] for a, b, measure, horizon in named]
     found = bootstrap.paired(np.array(columns).T, rng)
     return [
-        Pair(strategy, other, problem, horizon, comparison.plan.table_seconds, measure, difference)
+        ProblemPair(strategy, other, problem, horizon, comparison.plan.table_seconds, measure, difference)
         for (strategy, other, measure, horizon), difference in zip(named, found, strict=True)
     ]

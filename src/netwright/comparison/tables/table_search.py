@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from netwright import __version__
 from netwright.comparison.courses import Course
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace, Strategy
@@ -26,35 +22,12 @@ from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 
 MESSAGE_CHARACTERS = 300  # of a failed trial
-PACKAGE = Path(__file__).parents[1]
-OWN = ("strategies", "surrogates")  # folders of the package that its strategies are made of
 
 
 def strategy_of(reference: Reference, table: Table) -> Strategy:
     """A strategy for a table, its options checked. Raises BadReference, MissingCapability."""
     strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=(table.objective,))
     return strategy
-
-
-def source_of(reference: Reference) -> str:
-    """Digest of the program of a strategy: of the file in which it is written; "" where there is none.
-
-    Strategies of this package learn with its surrogates and begin as one another: all of both, and the version, count.
-    """
-    module = inspect.getmodule(refs.locate("strategy", reference.name))
-    path = getattr(module, "__file__", None)
-    if module is None or path is None:
-        return ""
-    if not module.__name__.startswith("netwright.strategies."):
-        return _digest([Path(path)], "")
-    return _digest([file for folder in OWN for file in sorted((PACKAGE / folder).rglob("*.py"))], __version__)
-
-
-def _digest(files: Sequence[Path], version: str) -> str:
-    hashed = hashlib.blake2b(version.encode(), digest_size=6)
-    for file in files:
-        hashed.update(file.name.encode() + hashlib.blake2b(file.read_bytes()).digest())
-    return hashed.hexdigest()
 
 
 def anew(strategy: Strategy, space: SearchSpace) -> Strategy:

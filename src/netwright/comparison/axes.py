@@ -1,0 +1,47 @@
+"""What the figures of both kinds of comparison share: an empty pair of axes, and a legend above them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from netwright.report.figures import INK, PALETTE, STYLES, TEXT_SIZE
+from netwright.report.text import printable, shortened, text_width
+
+SIZE = (7.2, 4.2)  # inches
+SETTLED = 0.1  # share of a search after which the axis of a curve begins to matter
+
+
+def start(title: str) -> tuple[Figure, Axes]:
+    """An empty pair of axes; every style is given here, so that no global setting is touched."""
+    figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
+    axes = figure.add_subplot(facecolor="white")
+    axes.set_title(printable(title), loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#777777")
+    axes.grid(True, which="both", color="#ececec", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
+    return figure, axes
+
+
+def look(number: int) -> tuple[str, str]:
+    """Color and line style of the strategy of this number, unlike those of the others."""
+    return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+
+
+def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
+    """The figure with names above its axes, in as many columns as fit; by default of the first lines in them."""
+    names = [shortened(strategy, SIZE[0] - 1, TEXT_SIZE) for strategy in strategies]
+    widest = max((text_width(name, TEXT_SIZE) for name in names), default=1.0) + 0.55
+    columns = max(1, min(len(names), int((SIZE[0] - 0.3) / widest)))
+    # a label that starts with an underscore would be left out
+    labels = [f"\u200b{name}" if name.startswith("_") else name for name in names]
+    lines = figure.axes[0].lines[: len(names)] if handles is None else handles
+    shown = figure.legend(lines, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE)
+    for text in shown.get_texts():
+        text.set_parse_math(False)
+    return figure

@@ -1,0 +1,1 @@
+"""Searches on real tasks: strategies compared by runs of recipes."""

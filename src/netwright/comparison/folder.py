@@ -1,0 +1,48 @@
+"""The folder of a comparison: one command at a time compares in it, and on one kind of thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from netwright.core.errors import StoreError
+from netwright.runs import run_folder
+
+LOCK = "bench.lock"
+
+
+@contextmanager
+def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator[None]:
+    """Be the only one who compares in a folder, made when missing; one that stays empty is removed again.
+
+    Raises:
+        StoreError: Somebody else compares in it, it holds a search or a comparison on what is not `of`, or it cannot be
+            written.
+    """
+    if run_folder.holds_run(folder):
+        raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")
+    if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
+        held = "recipes" if of == "tables" else "tables"
+        raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise StoreError(
+            f"another command is comparing in {folder}; wait for it, or give another folder with --out"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
+    try:
+        yield
+    finally:
+        if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
+            (folder / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):
+                folder.rmdir()
+        lock.release()

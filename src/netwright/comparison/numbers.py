@@ -1,0 +1,77 @@
+"""Means, errors and differences as a reader of a comparison sees them, and the table of every pair of strategies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+from netwright.comparison import caveats
+from netwright.comparison.bootstrap import Difference
+from netwright.comparison.measures import Mean
+from netwright.report import markup
+
+BAND = 1.96  # standard errors either side of a mean: 95 %
+MISSING = "–"
+EXPLAINED = (
+    "Strategy less other, over common seeds: the mean difference, its 95 % interval by paired bootstrap, and twice the "
+    "share of resampled means on the other side of zero. Nothing is corrected for the number of pairs."
+)
+
+
+class Pair(Protocol):
+    """`strategy` less `other` over common seeds, by one measure."""
+
+    @property
+    def strategy(self) -> str:
+        """A label."""
+
+    @property
+    def other(self) -> str:
+        """A label."""
+
+    @property
+    def measure(self) -> str:
+        """What differs."""
+
+    @property
+    def difference(self) -> Difference:
+        """By how much."""
+
+
+def with_error(found: Mean) -> str:
+    """A mean and its standard error, as many decimals as tell two digits of the error."""
+    if math.isnan(found.mean):
+        return MISSING
+    if not found.error > 0:
+        return f"{found.mean:.6g}" if math.isnan(found.error) else f"{found.mean:.6g} ± 0"
+    places = decimals(found.error)
+    return f"{found.mean:,.{places}f} ± {found.error:,.{places}f}"
+
+
+def decimals(error: float) -> int:
+    """How many places behind the point show two digits of `error`."""
+    return min(12, max(0, 1 - math.floor(math.log10(error)))) if error > 0 else 2
+
+
+def difference(pair: Pair) -> tuple[str, ...]:
+    """Mean, interval, p and seeds of a pair as text; one seed alone has no interval."""
+    found = pair.difference
+    if not found.seeds:
+        return (MISSING, MISSING, MISSING, "0")
+    if math.isnan(found.low):
+        return (f"{found.mean:+.6g}", MISSING, MISSING, f"{found.seeds:,}")
+    places = decimals((found.high - found.low) / (2 * BAND))
+    interval = f"{found.low:+,.{places}f} to {found.high:+,.{places}f}"
+    return (f"{found.mean:+,.{places}f}", interval, f"{found.p:.2g}", f"{found.seeds:,}")
+
+
+def parts(pairs: Sequence[Pair]) -> list[str]:
+    """Table and explanation of pairs of one problem or recipe; none where there are no pairs."""
+    if not pairs:
+        return []
+    columns = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
+    rows = [(pair.measure, pair.strategy, pair.other, *difference(pair)) for pair in pairs]
+    caveat = caveats.few_seeds([pair.difference for pair in pairs])
+    shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []
+    return [markup.table(columns, rows, columns[3:]), EXPLAINED, *shown]

@@ -1,0 +1,1 @@
+"""Searches over published results: strategies compared on tables of measured networks."""
