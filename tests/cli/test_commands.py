@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from netwright.core import run_file
-from netwright.runs import trainings
+from netwright.runs import retraining
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.sqlite import SqliteStore
 from tests.cli.test_bad_input import TOY, run
@@ -263,5 +263,5 @@ def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
     assert run.limits.trials or run.limits.table_seconds or run.final
     run_file.build(run)
     if run.limits.table_seconds is None:  # what a table answered is not trained in full
-        trainings.check(run, {})
+        retraining.check(run, {})
     assert run_file.from_toml(run_file.to_toml(run)) == run

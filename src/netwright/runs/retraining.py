@@ -21,7 +21,7 @@ from netwright.core.run_file import Limits, RunFile
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
 from netwright.runs import beforehand, finals, run_folder
-from netwright.runs.session import Session, short
+from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
 
@@ -151,7 +151,7 @@ def train(
     command = session.command or _command(folder, candidates, changes)
     with run_folder.opened(place, run) as opened:
         if opened.is_complete:
-            run_folder.refuse_other_data(place, parts.task)
+            refuse_other_data(place, parts.task)
         else:
             names = ", ".join(candidate.label for candidate in candidates[:3]) + (", ..." * (len(candidates) > 3))
             session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")

@@ -28,7 +28,7 @@ from netwright.report import budgets, page
 from netwright.report.page import ReportedRun
 from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
-from netwright.runs.session import Attended, Session, short
+from netwright.runs.session import Attended, Session, refuse_other_data, short
 from netwright.training import checkpoint
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
@@ -281,7 +281,7 @@ class Run:
                     command=final.command,
                 )
                 # an export is tested anew: on the images of the training or not at all
-                run_folder.refuse_other_data(folder, refs.load("task", settings.task))
+                refuse_other_data(folder, refs.load("task", settings.task))
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {name}, {final.setting}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)

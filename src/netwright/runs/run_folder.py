@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from netwright.core import files, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.liveness import is_alive
-from netwright.core.protocols import HasFingerprint, Store, Task
+from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
@@ -118,19 +118,6 @@ def trainings(folder: Path) -> list[Path]:
     return [place for _, place in sorted(found)]
 
 
-def refuse_other_data(folder: Path, task: Task) -> None:
-    """Raise StoreError when the run of a folder, if there is one, was made with other data than the task has now."""
-    if not holds_run(folder):
-        return
-    with closing(open_table(folder, "read")) as store:
-        known = store.recall("data")
-    if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
-        raise StoreError(
-            "the images, classes or splits of the task have changed since this run began, so its results would not "
-            "compare; restore them, or begin another run with --out"
-        )
-
-
 @dataclass(frozen=True)
 class OpenRun:
     """A run in a folder that is this process's alone.
@@ -183,7 +170,7 @@ def controlled(folder: Path) -> Iterator[None]:
     """Be the only controller of a folder, made when missing; one that stays empty is removed again.
 
     Raises:
-        StoreError: It has a controller, whose process is named; it holds a comparison, or a run of another format; or it
+        StoreError: It has a controller, whose process is named; it holds a comparison, or a run of another format; it
             cannot be written.
     """
     if holds_comparison(folder) and not holds_run(folder):

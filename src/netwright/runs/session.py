@@ -6,7 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives, run_file
+from netwright.core.errors import StoreError
 from netwright.core.protocols import ClassifiesImages, HasFingerprint, KeepsTime, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -102,7 +103,7 @@ class Session:
             ):
                 if sentence:
                     self.say(sentence)
-            run_folder.refuse_other_data(run.folder, parts.task)
+            refuse_other_data(run.folder, parts.task)
         with run.table() as store:
             if not run.is_complete:
                 _note(store, parts.task)
@@ -168,6 +169,19 @@ def _note(store: Store, task: Task) -> None:
         store.remember("caveats", json.dumps(task.caveats()))
     if isinstance(task, HasFingerprint) and store.recall("data") is None:
         store.remember("data", task.fingerprint())
+
+
+def refuse_other_data(folder: Path, task: Task) -> None:
+    """Raise StoreError when the run of a folder, if there is one, was made with other data than the task has now."""
+    if not run_folder.holds_run(folder):
+        return
+    with closing(run_folder.open_table(folder, "read")) as store:
+        known = store.recall("data")
+    if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
+        raise StoreError(
+            "the images, classes or splits of the task have changed since this run began, so its results would not "
+            "compare; restore them, or begin another run with --out"
+        )
 
 
 def versions() -> dict[str, str]:
