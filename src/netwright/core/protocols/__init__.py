@@ -1,0 +1,70 @@
+"""The protocols that plug-ins fit by having the methods, and the four contracts that they keep.
+
+1. `Strategy.ask` is pure: all learning happens in `tell`.
+2. Randomness is an argument: nothing draws from, sets or saves a global generator.
+3. Resume is replay: a fresh strategy told every finished trial in `finish` order is the strategy that was lost.
+4. A failed trial is a result: the strategy is told it, with `scores=None`.
+
+`netwright.testing` holds a suite for each protocol.
+"""
+
+from __future__ import annotations
+
+from netwright.core.protocols.evaluator import (
+    ChecksSettings,
+    Context,
+    EstimatesMemory,
+    Evaluator,
+    LeavesState,
+    StatesSeconds,
+    TrainsInFull,
+    TrainsToBudgets,
+)
+from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.observer import Observer
+from netwright.core.protocols.space import (
+    SEEDS,
+    Generates,
+    HasTrivial,
+    SearchSpace,
+    Symmetric,
+    of_any_seed,
+    of_seed,
+    unwrap,
+)
+from netwright.core.protocols.store import Store
+from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
+from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, Task
+
+__all__ = [
+    "SEEDS",
+    "Caches",
+    "ChecksSettings",
+    "ClassifiesImages",
+    "Context",
+    "EstimatesMemory",
+    "Evaluator",
+    "Executor",
+    "Generates",
+    "HasFingerprint",
+    "HasTrivial",
+    "Job",
+    "KeepsTime",
+    "LearnsAside",
+    "LeavesState",
+    "NamesBudgets",
+    "Observer",
+    "Prepares",
+    "SearchSpace",
+    "Split",
+    "StatesSeconds",
+    "Store",
+    "Strategy",
+    "Symmetric",
+    "Task",
+    "TrainsInFull",
+    "TrainsToBudgets",
+    "of_any_seed",
+    "of_seed",
+    "unwrap",
+]

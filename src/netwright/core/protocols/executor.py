@@ -1,0 +1,58 @@
+"""Executors: what runs workers, what one needs to start, and what some can do besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from netwright.core.protocols.store import Store
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an executor needs to start workers.
+
+    A worker in another process gets `store.address` and finds the rest (run file, evaluator, seed) in the table.
+    """
+
+    store: Store
+    folder: Path | None = None
+    threads: int = 1
+    keep: bool = False  # leave the folders of finished trials
+
+
+class Executor(Protocol):
+    """Runs workers: in this process, in processes, on a cluster."""
+
+    @property
+    def workers(self) -> int:
+        """How many trials it evaluates at a time."""
+
+    def start(self, job: Job) -> None:
+        """Bring the workers up."""
+
+    def poll(self, seconds: float) -> None:
+        """Let work happen for about `seconds`; restart dead workers."""
+
+    def drain(self) -> None:
+        """Let running trials finish, start no other."""
+
+    def is_idle(self) -> bool:
+        """After `drain`: nothing runs any more."""
+
+    def stop(self) -> None:
+        """Stop every worker now. Returns when none is left."""
+
+
+@runtime_checkable
+class KeepsTime(Protocol):
+    """Capability of an executor: its work goes by a simulated clock."""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """On that clock, since the executor was made."""
+
+    @property
+    def utilization(self) -> float:
+        """Share of the workers' time that went into evaluations while there were rows to ask; NaN before any."""

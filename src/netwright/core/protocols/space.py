@@ -1,0 +1,124 @@
+"""Search spaces: what every space has, what some can do besides, and how a wrapped or drawn one is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from netwright.core.errors import InvalidGenotype
+from netwright.core.genes import Gene
+from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SEEDS = 20  # of a generator, tried before there is a trial whose seed draws its network
+
+T = TypeVar("T")
+
+
+class SearchSpace(Protocol):
+    """A family of networks: a frozen dataclass of its settings, scaled up with `dataclasses.replace`."""
+
+    @property
+    def genes(self) -> tuple[Gene, ...]:
+        """What a genotype holds, one entry per value."""
+
+    def sample(self, rng: np.random.Generator) -> Genotype:
+        """A genotype of the start population."""
+
+    def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """A neighbour of `genotype`; may equal it where the paper's mutation may."""
+
+    def check(self, genotype: Genotype) -> None:
+        """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network.
+
+        A space that `Generates` says so of the network that its own seed draws.
+        """
+
+    def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
+        """The network, initialised: images (B, C, H, W) in [0, 1] or normalised to logits (B, outputs)."""
+
+    def count(self, genotype: Genotype, io: IO) -> Counts:
+        """Parameters and multiply-adds in closed form: a few milliseconds, no module built.
+
+        Raises InvalidGenotype where there is no such network for these images.
+        """
+
+    def key(self, genotype: Genotype) -> str:
+        """Equal keys: the same network, parts that do nothing left out."""
+
+    def graph(self, genotype: Genotype) -> LabeledGraph:
+        """What a drawing of the network shows."""
+
+
+@runtime_checkable
+class HasTrivial(Protocol):
+    """Capability of a space: a simplest network, the reference that a search must beat."""
+
+    def trivial(self) -> Genotype:
+        """The genotype that the paper's initialisation starts from."""
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
+
+    Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
+    generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
+    it fits, so that one network of a generator may be refused, and another is drawn instead. As that seed follows from
+    the key, `key` raises InvalidGenotype for what is no generator.
+    """
+
+    def seeded(self, seed: int) -> SearchSpace:
+        """The same space with another seed, from 0 to 2**63 - 1."""
+
+
+@runtime_checkable
+class Symmetric(Protocol):
+    """Capability of a space: one network has several genotypes, and one can be turned into another."""
+
+    def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
+        """Another genotype of the same network, drawn; the same one where there is no other."""
+
+
+def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
+    """The space, in the wrapper that it has, as a trial with this seed has it; one that draws nothing is as it is."""
+    generator = unwrap(space, Generates)
+    if generator is None:
+        return space
+    found: SearchSpace = generator.seeded(seed)
+    wrapper: Any = space
+    return found if generator is space else replace(wrapper, space=found)
+
+
+def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
+    """What `use` gives of the space as the first of a few seeds has it whose network fits.
+
+    Before a search there is no trial and so no seed of a network: one that does not fit says little of its generator. A
+    space that draws nothing is used once, as it is.
+
+    Raises:
+        InvalidGenotype: That of the first seed, where all of them are refused.
+    """
+    if unwrap(space, Generates) is None:
+        return use(space)
+    refusal: InvalidGenotype | None = None
+    for seed in range(SEEDS):
+        try:
+            return use(of_seed(space, seed))
+        except InvalidGenotype as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def unwrap(value: Any, capability: type) -> Any:
+    """`value`, or the space within a wrapper, that has the capability; None when neither has."""
+    if isinstance(value, capability):
+        return value
+    inner = getattr(value, "space", None)
+    return inner if isinstance(inner, capability) else None

@@ -1,0 +1,57 @@
+"""Stores: the table of trials."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from netwright.core.records import Proposal, Result, Trial, WorkerState
+
+
+class Store(Protocol):
+    """The table of trials: the only channel between controller and workers. Safe for many threads."""
+
+    @property
+    def address(self) -> str:
+        """A reference by which another process opens the same table; "" when none can."""
+
+    def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
+        """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
+
+    def claim(self, worker: str) -> Trial | None:
+        """Make the oldest pending row `running` for this worker, atomically."""
+
+    def beat(self, worker: str, activity: str = "") -> None:
+        """The worker is alive; called by the process that watches over it, not by the busy one.
+
+        Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
+        """
+
+    def finish(self, trial_id: int, result: Result) -> bool:
+        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
+
+    def finished(self, after: int = 0) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order."""
+
+    def unfinished(self) -> list[Trial]:
+        """Pending and running rows in order of id."""
+
+    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+        """Put running rows back to pending whose worker is dead or silent for `lost_for` seconds; returns how many.
+
+        With `worker`, only that worker's rows. A row lost for the fourth time fails as `lost` instead.
+        """
+
+    def put_back(self, worker: str | None = None) -> int:
+        """Put running rows (of one worker, or all) back to pending, counting no loss: they were stopped on purpose."""
+
+    def remember(self, name: str, text: str) -> None:
+        """Keep a fact about the run (its run file, its elapsed time)."""
+
+    def recall(self, name: str) -> str | None:
+        """A fact kept before."""
+
+    def workers(self) -> list[WorkerState]:
+        """Workers that have beaten, for people who watch."""
+
+    def close(self) -> None:
+        """Release files; the store is not used afterwards."""

@@ -1,0 +1,71 @@
+"""Tasks: what every one has, and what some can do besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from netwright.core.records import IO, Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Split = Literal["train", "valid", "train+valid", "test"]
+
+
+class Task(Protocol):
+    """Data, loss and metrics. Batches are (inputs, targets) tensors."""
+
+    @property
+    def io(self) -> IO:
+        """Shape of the inputs and number of outputs."""
+
+    def examples(self, split: Split) -> int:
+        """How many examples the split has."""
+
+    def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass over the split: shuffled and augmented with `rng`, in order and plain without one."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean training loss of a batch, shape ()."""
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """Capability of a task: its data can be made ready before any worker starts."""
+
+    def prepare(self) -> Iterator[str]:
+        """Decode and cache what is not yet; yields sentences for people: first what it will take, then what was found.
+
+        Raises NetwrightError for data that cannot be trained on.
+        """
+
+
+@runtime_checkable
+class HasFingerprint(Protocol):
+    """Capability of a task: it can tell whether its data is what it was."""
+
+    def fingerprint(self) -> str:
+        """Equal for equal data and splits, wherever they are."""
+
+
+@runtime_checkable
+class ClassifiesImages(Protocol):
+    """Capability of a task: its inputs are images of named classes, outputs (B, classes), targets (B,) int64."""
+
+    def preprocessing(self) -> Preprocessing:
+        """What happens to an image before the network sees it."""
+
+    def pixels(self, split: Split, positions: Sequence[int]) -> np.ndarray:
+        """Images of a split before normalization, without augmentation: uint8, shape (B, H, W, C)."""
+
+    def names(self, split: Split, positions: Sequence[int]) -> list[str]:
+        """Where images of a split come from: a file's path within the data, or "test 17"."""
+
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences to stand beside any accuracy on this data, such as that it is not the original."""
