@@ -67,7 +67,7 @@ class Search:
     """A search over `space` with `strategy`, resumed from whatever `store` holds.
 
     Args:
-        objectives: Metrics to maximise; a leading minus minimises.
+        objectives: As a run file writes them; None: the first metric of the results, the higher the better.
         limits: When to end.
         seed: Of everything that is drawn.
         reuse: Answer a proposal whose key and budget are done from the table.
@@ -84,7 +84,7 @@ class Search:
     strategy: Strategy
     store: Store
     executor: Executor
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
     reuse: bool = False

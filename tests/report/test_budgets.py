@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from netwright.core import objectives
+from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import budgets, curves, markup, rungs
 
@@ -115,7 +116,7 @@ def test_the_figure_has_a_line_for_each_promoted_network():
 
 def test_a_minimized_objective_is_shown_as_measured():
     trials = [trial(1, -3.0, 1), trial(2, -1.0, 2, 1)]
-    assert list(rungs.figure(trials, "-valid_loss").axes[0].lines[-1].get_ydata()) == [3.0, 1.0]
+    assert list(rungs.figure(trials, Objective("valid_loss", -1)).axes[0].lines[-1].get_ydata()) == [3.0, 1.0]
 
 
 # the best of the small budget fails at the next one, and the other does worse there
@@ -128,7 +129,7 @@ def test_the_best_is_that_of_the_judged_budget_though_a_smaller_one_scored_highe
     assert axes.texts[0].get_text() == "trial 5: 0.5000"
     np.testing.assert_allclose(axes.lines[-1].get_ydata(), [0.8, 0.5])
     found = budgets.summarize(SMALL_IS_HIGHER)
-    shown = rungs.section("", found, markup.Html(""), "valid_accuracy")
+    shown = rungs.section("", found, markup.Html(""), Objective("valid_accuracy"))
     assert "0.5000" in shown and "0.9000" not in shown
 
 
@@ -136,7 +137,7 @@ def test_where_all_promotions_failed_the_budget_below_is_judged():
     trials = [trial(1, 0.9, 1), trial(2, 0.8, 1), trial(3, None, 4, 1), trial(4, None, 4, 2)]
     assert objectives.best(trials).id == 1
     assert rungs.figure(trials).axes[0].texts[0].get_text() == "trial 1: 0.9000"
-    assert "0.9000" in rungs.section("", budgets.summarize(trials), markup.Html(""), "valid_accuracy")
+    assert "0.9000" in rungs.section("", budgets.summarize(trials), markup.Html(""), Objective("valid_accuracy"))
     assert curves.is_judged(trials).all()
 
 

@@ -37,6 +37,7 @@ def test_a_best_that_is_of_the_first_population_is_trained_once():
 
 def test_their_run_file():
     run = RunFile(
+        objectives=("valid_accuracy",),
         evaluator=Reference("training", {"steps": 500, "batch": 64, "repeats": 4}),
         executor=Reference("processes", {"workers": 8}),
         constraints=("params <= 9",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.core.objectives import Objective
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 
@@ -54,7 +55,7 @@ class Final:
         space: It is a genotype of.
         genotype: The network.
         setting: Of the training, in short: "30 epochs, channels 64".
-        metric: What was measured.
+        objective: What was measured, which way it is better, and how it is shown.
         params: Trainable parameters; their mean, where the candidate is a generator of several networks.
         mean: Of the metric over `n` trainings.
         sd: Standard deviation; None of one training.
@@ -71,7 +72,7 @@ class Final:
     space: Reference
     genotype: Genotype
     setting: str
-    metric: str
+    objective: Objective
     params: int
     mean: float
     sd: float | None
@@ -81,3 +82,8 @@ class Final:
     command: str = ""
     way: str = ""
     measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name of what was measured."""
+        return self.objective.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from netwright.core import refs
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
+from netwright.core.objectives import Objective
+from netwright.core.protocols import Evaluator, Executor, SearchSpace, StatesMeasures, Strategy, Task
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 
@@ -57,7 +58,8 @@ class RunFile:
 
     Args:
         seed: Of everything that is drawn.
-        objectives: Metrics to maximise; a leading minus minimises.
+        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures; what
+            that is, is written down when the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
         threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
@@ -70,7 +72,7 @@ class RunFile:
     evaluator: Reference = Reference("training")
     executor: Reference = Reference("processes")
     seed: int = 0
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     reuse: bool = False
     threads_per_trial: int | None = None
@@ -83,7 +85,8 @@ class RunFile:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
-        if not self.objectives or any(not name.removeprefix("-") for name in self.objectives):
+        is_given = self.objectives is not None
+        if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
         if self.threads_per_trial is not None and self.threads_per_trial < 1:
             raise ValueError(f"threads_per_trial must be at least 1, got {self.threads_per_trial}")
@@ -91,13 +94,14 @@ class RunFile:
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects of a run, wired together."""
+    """The objects of a run, wired together, and what a trial is known to measure, the main measure first."""
 
     space: SearchSpace
     strategy: Strategy
     task: Task
     evaluator: Evaluator
     executor: Executor
+    measures: tuple[Objective, ...] = ()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -168,10 +172,25 @@ def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
     task: Task = refs.load("task", run.task)
     space = build_space(run, task)
-    strategy = refs.load("strategy", run.strategy, space=space, objectives=run.objectives)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
+    measures = _measures(evaluator, task)
+    objectives = resolved(run, measures).objectives
+    given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
+    strategy = refs.load("strategy", run.strategy, space=space, **given)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
-    return Parts(space, strategy, task, evaluator, executor)
+    return Parts(space, strategy, task, evaluator, executor, measures)
+
+
+def measures_of(run: RunFile) -> tuple[Objective, ...]:
+    """What a trial of the run is known to measure, the main measure first; empty: its evaluator does not say."""
+    task: Task = refs.load("task", run.task)
+    space = refs.load("space", run.space)
+    return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
+
+
+def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
+    """The run with the first of the measures as its objective, where it names none and there are any."""
+    return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
 
 
 def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
@@ -211,6 +230,14 @@ def read_io(text: str) -> IO:
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
     return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+
+
+def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:
+    """What an evaluator says that it measures, else what its task does, on the validation data."""
+    stated = evaluator.measures if isinstance(evaluator, StatesMeasures) else ()
+    if stated or not isinstance(task, StatesMeasures):
+        return stated
+    return tuple(measure.on("valid") for measure in task.measures)
 
 
 def _as_table(section: str, value: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core import seeds
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.data import augment
@@ -181,6 +182,7 @@ class ImageClassification:
     augmentation: Augmentation = Augmentation()
     fit: Literal["crop", "stretch", "pad"] = "crop"
     preparation: Callable[[], Iterator[str]] | None = None
+    measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"), Objective("loss", -1))
 
     @cached_property
     def data(self) -> ImageSplits:

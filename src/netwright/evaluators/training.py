@@ -16,8 +16,19 @@ from torch import Tensor, nn
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
+from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
-from netwright.core.protocols import ClassifiesImages, Context, SearchSpace, Split, Task, of_any_seed, of_seed, unwrap
+from netwright.core.protocols import (
+    ClassifiesImages,
+    Context,
+    SearchSpace,
+    Split,
+    StatesMeasures,
+    Task,
+    of_any_seed,
+    of_seed,
+    unwrap,
+)
 from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
@@ -104,6 +115,12 @@ class Training(Recipe):
                     f"evaluator.device is {self.device!r}, which {self.processes} processes cannot share; "
                     f"give auto or cpu"
                 )
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What the task measures, on the evaluator's split; empty: the task does not say."""
+        stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
+        return tuple(measure.on(self.split) for measure in stated)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from netwright.core.objectives import score_of
 from netwright.core.records import Trial
 
 FEWEST = 3  # networks that have an order worth the name
@@ -159,9 +160,9 @@ def _pairs(trials: Sequence[Trial]) -> dict[tuple[int, int], list[tuple[float, f
             low, high = earlier.proposal.budget, trial.proposal.budget
             if low is None or high is None or not low < high:
                 continue
-            both = found[low, high]
-            if earlier.scores and trial.scores:
-                both.append((earlier.scores[0], trial.scores[0]))
+            both, before, after = found[low, high], score_of(earlier), score_of(trial)
+            if before is not None and after is not None:
+                both.append((before, after))
     return dict(found)
 
 
@@ -176,7 +177,7 @@ def _rungs(trials: Sequence[Trial], promoted: set[int | None]) -> tuple[Rung, ..
             len(here),
             sum(trial.scores is None for trial in here),
             sum(trial.id in promoted for trial in here),
-            max((trial.scores[0] for trial in here if trial.scores), default=None),
+            max((score for trial in here if (score := score_of(trial)) is not None), default=None),
         )
         for budget, here in sorted(by_budget.items())
     )

@@ -29,7 +29,7 @@ def of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
 
 def _best(trials: Sequence[Trial]) -> dict[str, Any] | None:
     best = objectives.best(trials)
-    if best is None or not best.scores:
+    if best is None:
         return None
-    found = {"trial": best.id, "score": best.scores[0], "key": best.key}
+    found = {"trial": best.id, "score": objectives.score_of(best), "key": best.key}
     return found if best.proposal.budget is None else {**found, "budget": best.proposal.budget}

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from netwright.core import files, objectives, run_file
 from netwright.core.finals import Final
 from netwright.core.genes import Choice, Gene
+from netwright.core.objectives import Objective, short
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
@@ -57,6 +58,7 @@ class ReportedRun:
         versions: Of Python, packages and system, as they were then.
         caveats: Sentences to stand beside any accuracy on its data.
         simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
+        measures: What its evaluator measures, and how that is shown; what is not among them is shown as a number.
     """
 
     name: str
@@ -70,11 +72,22 @@ class ReportedRun:
     versions: Mapping[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     simulated_hours: float | None = None
+    measures: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is searched for, the one that curves and tables are ordered by first."""
+        return objectives.shown(self.run.objectives, self.measures)
+
+    @property
+    def objective(self) -> Objective:
+        """The first of them."""
+        return objectives.first(self.run.objectives, self.measures)
 
     @property
     def data(self) -> RunData:
         """The run as the figures see it."""
-        return RunData(self.name, self.trials, self.run.objectives[0])
+        return RunData(self.name, self.trials, self.objective)
 
 
 def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
@@ -132,10 +145,10 @@ def _figures(
         "parameters": figures.parameters(data),
     }
     if budgets.summarize(winner.trials):
-        made["budgets"] = rungs.figure(winner.trials, winner.run.objectives[0])
+        made["budgets"] = rungs.figure(winner.trials, winner.objective)
     if line:
         if len(line) > 1:
-            made["lineage"] = figures.lineage(line, winner.run.objectives[0])
+            made["lineage"] = figures.lineage(line, winner.objective)
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
     if learned := curves.rounds(winner.trials):
@@ -171,7 +184,7 @@ def _parts(
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
         mistaken,
-        markup.section("The search", _objectives_note(winner.run), three),
+        markup.section("The search", _objectives_note(winner), three),
         _budgets(winner, drawn, whose),
         _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
@@ -185,9 +198,8 @@ def _parts(
 
 def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
     facts = _facts(run)
-    objective = figures.objective_name(run.run.objectives[0])
     listed = [
-        (f"best {objective}", facts["best"]),
+        (f"best {run.objective.label}", facts["best"]),
         ("its trial", facts["trial"]),
         ("its parameters", facts["params"]),
         ("trials finished", facts["finished"]),
@@ -197,7 +209,7 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
         ("time searched", _duration(run.hours)),
         ("time in evaluations", _duration(curves.evaluation_seconds(run.trials) / 3600)),
     ]
-    if objective == "params":
+    if run.objective.name == "params":
         del listed[2]
     if run.simulated_hours:
         listed.append(("simulated time", _duration(run.simulated_hours)))
@@ -219,7 +231,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
         "done": f"{len(run.trials) - failed:,}",
         "failed": f"{failed:,}",
         "reused": f"{reused:,}",
-        "best": _objective(best, run.run.objectives[0]) if best else MISSING,
+        "best": _metric(best, run.objective.name) if best else MISSING,
         "trial": str(best.id) if best else MISSING,
         "params": _metric(best, "params") if best else MISSING,
     }
@@ -230,7 +242,7 @@ def _runs(runs: Sequence[ReportedRun]) -> str:
     rows = []
     for run in runs:
         facts, made = _facts(run), run.run
-        names = (run.name, made.strategy.name, made.space.name, str(made.seed), made.objectives[0])
+        names = (run.name, made.strategy.name, made.space.name, str(made.seed), str(run.objective))
         numbers = [facts[name] for name in ("finished", "failed", "best", "trial", "params")]
         rows.append((*names, *numbers, _duration(run.hours)))
     return markup.section("Runs", markup.table(columns, rows, (columns[3], *columns[5:])))
@@ -241,7 +253,7 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     if not named:
         return ""
     listed = trained.table([(name, final) for name, run in named for final in run.finals])
-    told = [name + trained.verdict(run.finals, figures.is_minimized(run.run.objectives[0])) for name, run in named]
+    told = [name + trained.verdict(run.finals) for name, run in named]
     return markup.section("Trained in full", listed, *told)
 
 
@@ -255,12 +267,12 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
 
 def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
     found = budgets.summarize(run.trials)
-    return rungs.section(whose, found, drawn["budgets"], run.run.objectives[0]) if found else ""
+    return rungs.section(whose, found, drawn["budgets"], run.objective) if found else ""
 
 
 def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
     learned = curves.rounds(run.trials)
-    return rounds.section(whose, learned, drawn["model"], run.run.objectives[0]) if learned else ""
+    return rounds.section(whose, learned, drawn["model"], run.objective) if learned else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:
@@ -271,7 +283,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
     named = _budget_column(line)
 
     def row(trial: Trial, changed: str) -> tuple[str, ...]:
-        return (str(trial.id), *(_budget(trial) for _ in named), _scored(trial, run), changed)
+        return (str(trial.id), *(_budget(trial) for _ in named), _metric(trial, run.objective.name), changed)
 
     rows = [row(line[0], f"derived from {first[0]}" if first else "start population")]
     if len(line) > MOST_STEPS:
@@ -283,7 +295,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
         if child.proposal.continues == parent.id and child.proposal.budget is not None:
             text = f"goes on to the budget {child.proposal.budget:,}"
         rows.append(row(child, text))
-    objective = figures.objective_name(run.run.objectives[0])
+    objective = run.objective.label
     listed = markup.table(("trial", *named, objective, "changed"), rows, (*named, objective))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
@@ -292,8 +304,7 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
     found = curves.ten_best(run.trials)
     if not found:
         return ""
-    objectives = run.run.objectives
-    measured = [figures.objective_name(name) for name in objectives]
+    measured = [objective.label for objective in run.objectives]
     extra = () if "params" in measured else ("params",)
     named = _budget_column(found)
     columns = ("trial", *named, *measured, *extra, "key", "parents")
@@ -301,7 +312,7 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
         (
             str(trial.id),
             *(_budget(trial) for _ in named),
-            *(_objective(trial, name) for name in objectives),
+            *(_metric(trial, objective.name) for objective in run.objectives),
             *(_metric(trial, name) for name in extra),
             markup.code(trial.key),
             ", ".join(map(str, trial.proposal.parents)) or MISSING,
@@ -348,26 +359,23 @@ def _repeated(runs: Sequence[ReportedRun]) -> str:
     return markup.section("To repeat this", *parts) if parts else ""
 
 
-def _objectives_note(run: RunFile) -> str:
+def _objectives_note(run: ReportedRun) -> str:
     first, *others = run.objectives
-    direction = "minimized" if figures.is_minimized(first) else "maximized"
-    more = f" Further objectives: {', '.join(others)}; the curves show the first." if others else ""
-    return f"Objective: {first.removeprefix('-')}, {direction}.{more}"
+    direction = "minimized" if first.is_minimized else "maximized"
+    more = f" Further objectives: {', '.join(map(str, others))}; the curves show the first." if others else ""
+    return f"Objective: {first.name}, {direction}.{more}"
 
 
 def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:
     """The run of the highest first score among those with the first run's objective; the first one of equals."""
-    rivals = [run for run in runs if run.run.objectives[0] == runs[0].run.objectives[0]]
-    best = {id(run): objectives.best(run.trials) for run in rivals}
-    return max(rivals, key=lambda run: trial.scores[0] if (trial := best[id(run)]) and trial.scores else float("-inf"))
+    rivals = [run for run in runs if str(run.objective) == str(runs[0].objective)]
 
+    def best_score(run: ReportedRun) -> float:
+        best = objectives.best(run.trials)
+        found = objectives.score_of(best) if best else None
+        return float("-inf") if found is None else found
 
-def _scored(trial: Trial, run: ReportedRun) -> str:
-    return _objective(trial, run.run.objectives[0])
-
-
-def _objective(trial: Trial, objective: str) -> str:
-    return _metric(trial, objective.removeprefix("-"))
+    return max(rivals, key=best_score)
 
 
 def _metric(trial: Trial, name: str) -> str:
@@ -375,7 +383,7 @@ def _metric(trial: Trial, name: str) -> str:
     value = trial.result.metrics.get(name) if trial.result else None
     if value is None:
         return MISSING
-    return f"{int(value):,}" if name in ("params", "multiply_adds") else figures.short(value)
+    return f"{int(value):,}" if name in ("params", "multiply_adds") else short(value)
 
 
 def _option(gene: Gene, value: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from netwright.core.objectives import Objective, short
 from netwright.report import figures, markup
 from netwright.report.curves import LearnedRound
 from netwright.report.markup import Html
@@ -44,7 +45,7 @@ def figure(rounds: Sequence[LearnedRound]) -> Figure:
     return made
 
 
-def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: str) -> Html:
+def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: Objective) -> Html:
     """Figure and table.
 
     Args:
@@ -54,15 +55,13 @@ def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: 
         objective: The first one, whose best of each round is shown as measured.
     """
     names = measures(rounds)
-    sign = -1 if figures.is_minimized(objective) else 1
-    best = f"best {figures.objective_name(objective)}"
-    columns = ("round", "trials", best, *map(_named, names))
+    columns = ("round", "trials", f"best {objective.label}", *map(_named, names))
     rows = [
         (
             str(each.number),
             f"{each.trials:,}",
-            MISSING if each.best is None else figures.short(sign * each.best),
-            *(figures.short(each.model[name]) if name in each.model else MISSING for name in names),
+            MISSING if each.best is None else short(objective.measured(each.best)),
+            *(short(each.model[name]) if name in each.model else MISSING for name in names),
         )
         for each in rounds
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from netwright.core import objectives
+from netwright.core.objectives import UNNAMED, Objective, short
 from netwright.core.records import Trial
 from netwright.report import budgets, figures, markup
 from netwright.report.budgets import Budgets, Rung
@@ -19,7 +20,7 @@ MOST_BRACKETS = 100  # in their table
 LINES = 500  # of networks in the figure, and as many dots
 
 
-def figure(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
+def figure(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
     """The objective over the budget: a line for each network that was promoted, a dot for each trial that was not.
 
     The best line is drawn over the others; of very many lines some are left out.
@@ -28,12 +29,12 @@ def figure(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure
     made, axes = figures.start(
         "line: a promoted network, the best of them in color; dot: a trial that was not promoted"
     )
-    sign = -1 if figures.is_minimized(objective) else 1
     ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
     place = {budget: number for number, budget in enumerate(ladder)}
 
     def path(given: Sequence[Trial]) -> tuple[list[int], list[float]]:
-        points = [(place[t.proposal.budget], sign * t.scores[0]) for t in given if t.proposal.budget and t.scores]
+        scored = [(t.proposal.budget, objectives.score_of(t)) for t in given]
+        points = [(place[b], objective.measured(score)) for b, score in scored if b and score is not None]
         return [x for x, _ in points], [y for _, y in points]
 
     ends = [(line, objectives.best(line)) for line in budgets.lines(trials)]
@@ -48,7 +49,7 @@ def figure(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure
         x, y = path(line)
         axes.plot(x, y, "-o", color=figures.PALETTE[1], markersize=5, linewidth=2)
         axes.margins(x=0.12, y=0.1)
-        figures.note(axes, f"trial {end.id}: {figures.short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
+        figures.note(axes, f"trial {end.id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
     axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
     axes.set_xlim(-0.3, len(ladder) - 0.4)
     axes.set_xlabel("budget", size=figures.TEXT_SIZE)
@@ -57,7 +58,7 @@ def figure(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure
     return made
 
 
-def section(whose: str, found: Budgets, drawn: Html, objective: str) -> Html:
+def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Html:
     """Figure and tables.
 
     Args:
@@ -74,7 +75,7 @@ def section(whose: str, found: Budgets, drawn: Html, objective: str) -> Html:
     for name, rungs in named:
         cells = {rung.budget: _rung(rung) for rung in rungs}
         best = next((rung.best for rung in reversed(rungs) if rung.best is not None), None)  # of the judged budget
-        shown = MISSING if best is None else figures.short(-best if figures.is_minimized(objective) else best)
+        shown = MISSING if best is None else short(objective.measured(best))
         rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
     if len(numbered) > MOST_BRACKETS:
         rows.append((f"and {len(numbered) - MOST_BRACKETS:,} more", *([""] * len(ladder)), ""))

@@ -12,7 +12,8 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from netwright.core.finals import RESIDUAL, Final
-from netwright.report import confusion, figures, markup, mistakes
+from netwright.core.objectives import Objective
+from netwright.report import confusion, markup, mistakes
 from netwright.report.markup import Html, Picture
 from netwright.training import outcome
 from netwright.training.outcome import Outcome
@@ -33,7 +34,7 @@ class Examined:
     @property
     def split(self) -> str:
         """Which images: test or validation."""
-        split = self.final.metric.partition("_")[0]
+        split = self.final.objective.split
         return "validation" if split == "valid" else split
 
 
@@ -65,7 +66,7 @@ def table(named: Sequence[tuple[str, Final]]) -> Html:
             MISSING if final.trial_id is None else str(final.trial_id),
             final.setting or MISSING,
             f"{final.params:,}",
-            figures.objective_name(final.metric),
+            final.objective.label,
             f"{final.mean:.4f}",
             MISSING if final.sd is None else f"{final.sd:.4f}",
             str(final.n),
@@ -75,15 +76,11 @@ def table(named: Sequence[tuple[str, Final]]) -> Html:
     return markup.table(columns, rows, ("trial", "params", "mean", "sd", "trainings"))
 
 
-def verdict(finals: Sequence[Final], is_minimized: bool) -> str:
+def verdict(finals: Sequence[Final]) -> str:
     """Whether the search paid, in a sentence or two: the first network found against a plain one trained the same way.
 
     Two standard errors are those of the means over several trainings and of the accuracy on so many images, together;
-    that both networks saw the same images would make them smaller and is left out.
-
-    Args:
-        finals: Of one search.
-        is_minimized: Lower is better.
+    that both networks saw the same images would make them smaller and is left out. `finals` are of one search.
     """
     pairs = [(found, rival) for found in _searched(finals) if (rival := _rival(found, finals))]
     if not pairs:
@@ -91,20 +88,20 @@ def verdict(finals: Sequence[Final], is_minimized: bool) -> str:
             return ""
         return "Nothing of similar size was trained the same way, so these numbers do not say whether the search paid."
     found, rival = min(pairs, key=lambda pair: _is_untested(pair[0]))
-    gain = (rival.mean - found.mean) if is_minimized else (found.mean - rival.mean)
+    measure = found.objective
+    gain = measure.score(found.mean) - measure.score(rival.mean)
     error = _standard_error(found, rival)
     is_open = gain == 0 or (error is not None and abs(gain) < 2 * error)
     opening = (
         "Whether the search paid is open" if is_open else "The search paid" if gain > 0 else "The search did not pay"
     )
-    measured = figures.objective_name(found.metric)
     sentence = (
-        f"{opening}: {found.label} has {_value(found)} {measured} ({found.params:,} parameters), "
-        f"the {rival.label} trained the same way {_value(rival)} ({rival.params:,}). "
-        f"That is {_difference(found.metric, found.mean - rival.mean)}"
+        f"{opening}: {found.label} has {measure.text(found.mean)} {measure.label} ({found.params:,} parameters), "
+        f"the {rival.label} trained the same way {measure.text(rival.mean)} ({rival.params:,}). "
+        f"That is {_difference(measure, found.mean - rival.mean)}"
     )
     if is_open and error is not None:
-        sentence += f"; a difference this small may be chance (two standard errors: {_amount(found.metric, 2 * error)})"
+        sentence += f"; a difference this small may be chance (two standard errors: {measure.amount(2 * error)})"
     return sentence + (". Trained once only: another seed may change this." if min(found.n, rival.n) == 1 else ".")
 
 
@@ -188,8 +185,7 @@ def _rival(found: Final, finals: Sequence[Final]) -> Final | None:
 
 def _standard_error(one: Final, other: Final) -> float | None:
     """Of the difference of two means; None where nothing says."""
-    is_share = _is_accuracy(one.metric)
-    tested = next((kept for final in (one, other) if is_share and (kept := outcome_of(final))), None)
+    tested = next((kept for final in (one, other) if one.objective.is_share and (kept := outcome_of(final))), None)
     if tested is None and (one.sd is None or other.sd is None):
         return None
     variance = sum(final.sd**2 / final.n for final in (one, other) if final.sd is not None)
@@ -204,22 +200,10 @@ def _searched(finals: Sequence[Final]) -> list[Final]:
 
 
 def _is_untested(final: Final) -> bool:
-    return not final.metric.startswith("test_")
+    return final.objective.split != "test"
 
 
-def _is_accuracy(metric: str) -> bool:
-    return metric.endswith("accuracy")
-
-
-def _value(final: Final) -> str:
-    return f"{100 * final.mean:.2f} %" if _is_accuracy(final.metric) else figures.short(final.mean)
-
-
-def _difference(metric: str, value: float) -> str:
+def _difference(measure: Objective, value: float) -> str:
     if value == 0:
         return "no difference"
-    return f"{_amount(metric, abs(value))} {'more' if value > 0 else 'less'}"
-
-
-def _amount(metric: str, value: float) -> str:
-    return f"{100 * value:.2f} points" if _is_accuracy(metric) else figures.short(value)
+    return f"{measure.amount(abs(value))} {'more' if value > 0 else 'less'}"

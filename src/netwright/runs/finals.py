@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import genes, in_full
+from netwright.core import genes, in_full, objectives
 from netwright.core.finals import Candidate, Final, Measurement
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
@@ -49,8 +49,11 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
         run: Their run file.
         folder: Where the table is.
     """
-    metric, found = run.objectives[0].removeprefix("-"), []
+    found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
+    measures = objectives.from_json(store.recall("measures"))
+    objective = objectives.first(objectives.named(run.objectives, trials), measures)
+    metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
     for candidate in recall(store):
         rows = [
@@ -70,7 +73,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 space=run.space,
                 genotype=candidate.genotype,
                 setting=setting(run),
-                metric=metric,
+                objective=objective,
                 params=round(statistics.fmean(each.params for each in listed)),
                 mean=statistics.fmean(values),
                 sd=statistics.stdev(values) if len(values) > 1 else None,
@@ -95,8 +98,8 @@ def setting(run: RunFile) -> str:
 
 
 def measured(final: Final) -> str:
-    """Mean, spread and number of trainings as text; accuracies in percent."""
-    is_share = final.metric.endswith("accuracy")
+    """Mean, spread and number of trainings as text; shares in percent."""
+    is_share = final.objective.is_share
     mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
     spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
     return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")

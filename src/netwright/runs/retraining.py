@@ -92,8 +92,7 @@ def ranked(
     found = train(session, folder, settings, candidates, changes, "valid")
     if not found:
         raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
-    is_minimized = settings.objectives[0].startswith("-")
-    first = min(found, key=lambda final: final.mean if is_minimized else -final.mean)
+    first = max(found, key=lambda final: final.objective.score(final.mean))
     winner = next(candidate for candidate in candidates if candidate.genotype == first.genotype)
     return replace(winner, label=f"best of {len(candidates)} retrained")
 
@@ -201,7 +200,7 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each}),
         evaluator=Reference(run.evaluator.name, options),
-        objectives=(run.objectives[0].replace("valid_", f"{split}_"),),
+        objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
         constraints=(),
         reuse=False,
         keep="all",

@@ -124,8 +124,8 @@ class Run:
             Drained: It was stopped on the way.
             NetwrightError: Settings, data or a folder that cannot be used, said before anything is written.
         """
-        settings = self.settings
-        parts = run_file.build(settings)
+        parts = run_file.build(self.settings)
+        settings = run_file.resolved(self.settings, parts.measures)
         beforehand.check_end(settings.limits, parts)
         genotypes = beforehand.samples(parts.space, settings.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
@@ -147,11 +147,12 @@ class Run:
             trials = ended.trials
             best = objectives.best(trials)
             self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
-            if best is None or best.scores is None:
+            if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(trials, None)
-            score = f"{best.scores[0]:.4f}{objectives.at_budget(best)}"
-            self._session.say(f"best: trial {best.id}, {self.settings.objectives[0]} {score}")
+            names = objectives.named(self.settings.objectives, trials)
+            first = objectives.first(names, parts.measures)
+            self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
             if rungs := budgets.summarize(trials):
                 for sentence in budgets.sentences(rungs):
                     self._session.say(sentence)
@@ -223,6 +224,8 @@ class Run:
         else:
             chosen = retraining.chosen(self.folder, self.trials, trial, top)
         retraining.check(settings, asked, chosen)
+        if settings.objectives is None:  # as of a published network, for which nothing was searched
+            settings = run_file.resolved(settings, run_file.measures_of(settings))
         with run_folder.controlled(self.folder):
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
@@ -265,7 +268,7 @@ class Run:
             for final in found:
                 if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
                     continue
-                if not final.metric.startswith("test_"):
+                if final.objective.split != "test":
                     continue
                 weights, row = final.folder / checkpoint.WEIGHTS, rows[int(final.folder.name)]
                 if not weights.exists() or row.result is None:
@@ -305,6 +308,7 @@ class Run:
             simulated = store.recall("simulated_hours")
             versions = json.loads(store.recall("versions") or "{}")
             caveats = tuple(json.loads(store.recall("caveats") or "[]"))
+            measures = objectives.from_json(store.recall("measures"))
         return ReportedRun(
             self.folder.name,
             settings,
@@ -317,6 +321,7 @@ class Run:
             versions,
             caveats,
             float(simulated) if simulated else None,
+            measures,
         )
 
     def finals(self) -> list[Final]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from netwright.core import files, refs, run_file
+from netwright.core import files, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
@@ -93,11 +93,17 @@ def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
 
 
 def stored_run(store: Store, folder: Path) -> RunFile:
-    """The run file of a table. Raises StoreError when there is none: nothing was ever asked."""
+    """The run file of a table, with the objective that its results show where it names none.
+
+    Raises StoreError when there is none: nothing was ever asked.
+    """
     text = store.recall("run")
     if text is None:
         raise StoreError(f"the table of {folder} holds no run file: its search never started; start it again")
-    return run_file.from_toml(text)
+    run = run_file.from_toml(text)
+    if run.objectives is not None:
+        return run
+    return replace(run, objectives=objectives.named(None, store.finished()))
 
 
 def settings_in(folder: Path) -> RunFile | None:

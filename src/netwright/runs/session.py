@@ -106,7 +106,7 @@ class Session:
             refuse_other_data(run.folder, parts.task)
         with run.table() as store:
             if not run.is_complete:
-                _note(store, parts.task)
+                _note(store, parts)
             for name, text in facts.items():
                 store.remember(name, text)
             ending, work = self._control(run, store, parts, title)
@@ -128,9 +128,8 @@ class Session:
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
         settings, earlier, begun = run.settings, store.finished(), time.monotonic()
-        display = Display(
-            self._console, store, title=title, trials=settings.limits.trials, measure=settings.objectives[0]
-        )
+        objective = objectives.first(settings.objectives, parts.measures)
+        display = Display(self._console, store, title=title, trials=settings.limits.trials, objective=objective)
         controller = Search(
             parts.space,
             parts.strategy,
@@ -160,9 +159,11 @@ class Session:
         return ending, work_done(rows, parts.executor, time.monotonic() - begun) if rows else ""
 
 
-def _note(store: Store, task: Task) -> None:
-    """Write down what a run is to be known by later: its data, and what it began on."""
+def _note(store: Store, parts: Parts) -> None:
+    """Write down what a run is to be known by later: its data, what it measures, and what it began on."""
+    task = parts.task
     store.remember("io", run_file.write_io(task.io))
+    store.remember("measures", objectives.to_json(parts.measures))
     if store.recall("versions") is None:
         store.remember("versions", json.dumps(versions()))
     if isinstance(task, ClassifiesImages):

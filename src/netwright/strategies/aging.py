@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from netwright.core.errors import BadReference
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 
@@ -41,14 +42,14 @@ class AgingEvolution:
 
     Args:
         space: Samples the start population, mutates winners.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         population: Members (paper: 100).
         sample: Members drawn for a tournament (paper: 25). 1 is drift without selection.
         replacement: A member may be drawn more than once for one tournament, as in the paper.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     population: int = 100
     sample: int = 25
     replacement: bool = True
@@ -69,8 +70,8 @@ class AgingEvolution:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """The newest enters; if the population was full, the oldest dies."""
         self._told += 1
-        if trial.scores is not None:
-            self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
+        if (score := score_of(trial)) is not None:
+            self._members.append(Member(score, trial.id, trial.proposal.genotype))
 
 
 def tournament(members: Sequence[Member], size: int, replacement: bool, rng: np.random.Generator) -> list[Member]:
@@ -84,10 +85,11 @@ def tournament(members: Sequence[Member], size: int, replacement: bool, rng: np.
     return [members[position] for position in rng.permutation(count)[:size].tolist()]
 
 
-def check_options(name: str, objectives: tuple[str, ...], population: int, sample: int, replacement: bool) -> None:
+def check_options(
+    name: str, objectives: tuple[str, ...] | None, population: int, sample: int, replacement: bool
+) -> None:
     """Raise BadReference for options of the strategy `name` that make no evolution."""
-    if len(objectives) != 1:
-        raise BadReference(f"{name} ranks by one objective, the run has {len(objectives)}: {objectives}")
+    check_single(name, objectives)
     for option, value in (("population", population), ("sample", sample)):
         if value < 1:
             raise BadReference(f"strategy.{option} is {value}; it must be at least 1")

@@ -24,7 +24,7 @@ from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
 from netwright.core.genes import Real, from_vector, to_vector
-from netwright.core.objectives import check_single
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.local_search import neighbors
@@ -48,12 +48,12 @@ class Bayes:
 
     Args:
         space: Samples and names networks; the model is one of its genes.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         initial: Random networks before the model is asked.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     initial: int = 10
     _told: list[tuple[float | None, Genotype]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
@@ -80,7 +80,7 @@ class Bayes:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Remember it."""
         self._known.add(trial.key)
-        score = None if trial.scores is None else trial.scores[0]
+        score = score_of(trial)
         if score is not None:
             self._scores.add((score, -len(self._told)))
         self._told.append((score, trial.proposal.genotype))

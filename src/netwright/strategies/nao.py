@@ -38,6 +38,7 @@ from torch import Tensor
 from netwright import __version__
 from netwright.core import genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.plans import torch_rng
@@ -119,7 +120,7 @@ class Nao:
 
     Args:
         space: Samples, checks and names networks.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         seeds: Random networks before the first round.
         new: Networks of a round.
         top: Best networks that are moved in a round.
@@ -136,7 +137,7 @@ class Nao:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     seeds: int = 600
     new: int = 200
     top: int = 100
@@ -159,8 +160,7 @@ class Nao:
     _folder: Path | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(f"nao predicts one objective, the run has {len(self.objectives)}: {self.objectives}")
+        check_single("nao", self.objectives, "predicts")
         for name in ("seeds", "new", "top", "largest_step", "surplus", "epochs", "batch"):
             least = 2 if name == "seeds" else 1
             if getattr(self, name) < least:
@@ -217,8 +217,8 @@ class Nao:
         self._told += 1
         self._known.add(trial.key)
         self._remember(trial.id, trial.proposal.genotype, trial.scores)
-        if trial.scores is not None:
-            self._members.append(Member(trial.scores[0], trial.id, trial.proposal.genotype))
+        if (score := score_of(trial)) is not None:
+            self._members.append(Member(score, trial.id, trial.proposal.genotype))
         if self._told >= self._begins and len(self._members) >= 2:
             self._take_over()  # with the largest lag, one round is due where the next one begins
             self._begin(int(rng.integers(2**63)))

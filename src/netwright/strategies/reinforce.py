@@ -27,6 +27,7 @@ from torch import Tensor
 
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.plans import torch_rng
@@ -52,7 +53,7 @@ class Reinforce:
 
     Args:
         space: Its genes are what the controller chooses.
-        objectives: Exactly one, the reward.
+        objectives: Exactly one, the reward, as a run file writes it; None: the first metric, the higher the better.
         algorithm: Proximal policy optimization, or plain REINFORCE, which goes through each batch once.
         batch: Told trials from one time of learning to the next (paper: 20).
         lr: Learning rate of Adam (paper: 0.00035; best for Real et al.: 0.0008).
@@ -64,7 +65,7 @@ class Reinforce:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     algorithm: Literal["ppo", "reinforce"] = "ppo"
     batch: int = 20
     lr: float = 0.00035
@@ -104,10 +105,10 @@ class Reinforce:
         if self._told == 0:
             self._controller.initialize(INITIAL_WEIGHTS, torch_rng.from_numpy(rng))
         self._told += 1
-        if trial.scores is not None:
+        if (score := score_of(trial)) is not None:
             tokens = genes.to_tokens(self.space.genes, trial.proposal.genotype)
             log_probability = trial.proposal.notes.get(LOG_PROBABILITY, self._uniform)
-            self._draws.append(Draw(tokens, log_probability, trial.scores[0]))
+            self._draws.append(Draw(tokens, log_probability, score))
         if self._told % self.batch == 0 and self._draws:
             self._learn()
             self._draws.clear()
@@ -147,10 +148,7 @@ class Reinforce:
         return True
 
     def _check_options(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(
-                f"reinforce is rewarded by one objective, the run has {len(self.objectives)}: {self.objectives}"
-            )
+        check_single("reinforce", self.objectives, "is rewarded by")
         if not self.space.genes:
             raise BadReference("reinforce chooses values of genes, and this space has none; give a space to search in")
         if self.algorithm not in ("ppo", "reinforce"):

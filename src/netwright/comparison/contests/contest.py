@@ -77,7 +77,7 @@ def prepare(contest: Contest) -> Contest:
         if labels.count(label) > 1:
             raise BadReference(f"strategy {label} is given twice; give it once")
     warnings: dict[tuple[str, str], tuple[str, ...]] = {}
-    remarks = {}
+    remarks, recipes = {}, {}
     for name, run in contest.recipes.items():
         with naming(name, len(contest.recipes) > 1):
             made: dict[str, Strategy] = {}
@@ -90,10 +90,11 @@ def prepare(contest: Contest) -> Contest:
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 retraining.check(run, {})
-        is_one = len(run.objectives) == 1
-        remarks[name] = () if is_one else (f"of its objectives {', '.join(run.objectives)} the first alone judges",)
+        recipes[name] = run_file.resolved(run, parts.measures)
+        listed = recipes[name].objectives or ()
+        remarks[name] = (f"of its objectives {', '.join(listed)} the first alone judges",) if len(listed) > 1 else ()
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
-    return replace(contest, warnings=warnings, remarks=remarks, sources=sources)
+    return replace(contest, recipes=recipes, warnings=warnings, remarks=remarks, sources=sources)
 
 
 def _count(parts: Parts, genotype: Genotype) -> Counts:

@@ -20,6 +20,7 @@ from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Cell, Course
 from netwright.core import run_file
 from netwright.core.records import Trial
+from netwright.report import curves
 from netwright.runs import retraining, run_folder
 from netwright.runs.run_folder import OpenRun
 from netwright.runs.session import Session
@@ -73,7 +74,7 @@ def course_of(trials: Sequence[Trial], ending: str) -> Course:
     """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
-    signals = np.array([trial.scores[0] if trial.scores else np.nan for trial in trials])
+    signals = curves.scores(trials)
     elapsed = np.rint(seconds.cumsum() * 1e6).astype(np.int64)
     return Course(signals, np.full(count, np.nan), np.zeros(count, bool), ending, elapsed)
 

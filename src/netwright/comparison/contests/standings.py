@@ -22,7 +22,7 @@ from netwright.comparison.contests.playing import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import Cell
 from netwright.comparison.measures import Mean
-from netwright.core import refs, run_file, seeds
+from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
@@ -167,7 +167,8 @@ def _standing(
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    sign = -1 if run.objectives[0].startswith("-") else 1
+    objective = objectives.first(run.objectives)
+    sign = objective.sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
     random_fan_in = (float(spread.mean()), float(spread.std(ddof=1))) if graphs else None
@@ -209,7 +210,7 @@ def _standing(
     return RecipeStanding(
         name=name,
         run=run,
-        objective=run.objectives[0].removeprefix("-"),
+        objective=objective.name,
         sign=sign,
         best=sign * top,
         rows=tuple(rows),

@@ -34,7 +34,7 @@ from netwright.core.protocols.space import (
 )
 from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
-from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, Task
+from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, StatesMeasures, Task
 
 __all__ = [
     "SEEDS",
@@ -57,6 +57,7 @@ __all__ = [
     "Prepares",
     "SearchSpace",
     "Split",
+    "StatesMeasures",
     "StatesSeconds",
     "Store",
     "Strategy",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
 if TYPE_CHECKING:
@@ -33,6 +34,20 @@ class Task(Protocol):
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+
+
+@runtime_checkable
+class StatesMeasures(Protocol):
+    """Capability of a task, or of an evaluator: it says what it measures before anything is measured.
+
+    The first is the main one: where a run names no objective, it is the run's. A task's names have no split yet
+    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Of what does not say, the first metric
+    counts, the higher the better, and it is shown as a plain number.
+    """
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What is measured, which way it is better, and how it is shown; metrics that are not among them may follow."""
 
 
 @runtime_checkable
