@@ -144,11 +144,12 @@ def train(
         Drained: It was stopped on the way.
     """
     run = run_of(settings, candidates, changes, split)
-    parts, place = run_file.build(run), folder / folder_name(run)
+    place = folder / folder_name(run)
     if begun := run_folder.settings_in(place):  # what changes no result stays as it was
         run = replace(run, threads_per_trial=None, evaluator=begun.evaluator)
     command = session.command or _command(folder, candidates, changes)
     with run_folder.opened(place, run) as opened:
+        parts = run_file.build(opened.settings)
         if opened.is_complete:
             refuse_other_data(place, parts.task)
         else:

@@ -55,12 +55,11 @@ class ContestPlayer:
     def _played(self, cell: Cell) -> str:
         text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
-        parts = run_file.build(settings)
         with run_folder.opened(place, settings) as run:
             where = shlex.quote(folder)
             ended = self._session.play(
                 run,
-                parts,
+                run_file.build(run.settings),
                 title=f"{settings.strategy} from seed {settings.seed}",
                 facts={"command": f"netwright search {where}/run.toml --out {where}", **_sources(run)},
             )
