@@ -26,8 +26,6 @@ SIBLINGS = {
     ("spaces/flat", "spaces/hierarchical"): "the hierarchical space with one level",
     ("spaces/nats_size", "spaces/nats"): "the other half of one benchmark: its cells are of the same layers",
     ("strategies/auto", "strategies/predictor"): "a name that stands for it",
-    ("strategies/non_aging", "strategies/aging"): "the same evolution, but for who dies",
-    ("strategies/local_search", "strategies/aging"): "a member and its score",
     ("strategies/bayes", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("strategies/predictor", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("tables/nats_tss", "tables/csv"): "a release is a CSV file with known columns",

@@ -26,12 +26,12 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     """
     if run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")
-    path = folder / FORMAT
-    if run_folder.holds_comparison(folder):
-        run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
     if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
         held = "recipes" if of == "tables" else "tables"
         raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
+    path = folder / FORMAT
+    if run_folder.holds_comparison(folder):
+        run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
