@@ -300,7 +300,7 @@ class Training(StepSettings):
             step_settings.check_places(self, plan)
         if with_data:
             processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
-            needs_two = plan is not None and step_settings.normalizes_pixels(self, plan)
+            needs_two = plan is not None and step_settings.needs_two(self, plan)
             parallel.check_divides(
                 self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called
             )

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright.core import objectives, run_file
 from netwright.core.errors import StoreError
-from netwright.core.protocols import HasFingerprint, KeepsTime, Prepares, Store, Task
+from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
