@@ -5,8 +5,10 @@ import json
 import pytest
 
 from netwright.cli.main import main
-from netwright.comparison.contests import playing
+from netwright.comparison import pool
+from netwright.core.shapes import Vector
 from netwright.executors import inline
+from netwright.testing.toys import ToySpace
 from netwright.training import ranks
 
 TINY = ["--space.channels", "2", "--space.repeats", "1"]
@@ -47,7 +49,7 @@ SETTINGS = [
 def _no_worker(monkeypatch):
     """Nobody evaluates."""
     monkeypatch.setattr(inline.Inline, "start", _refuse)
-    monkeypatch.setattr(playing.pool, "play", _refuse)
+    monkeypatch.setattr(pool, "play", _refuse)
 
 
 def _refuse(*_args, **_options):
@@ -104,6 +106,22 @@ def test_the_final_training_is_refused_before_the_search(tmp_path, capsys, setti
     assert "netwright: " in _refused(capsys, "search", recipe, *_options(settings), "--out", out)
     few = ["--strategies", "random", "--seeds", "1", "--workers", "1", "--full"]
     assert "netwright: " in _refused(capsys, "bench", recipe, *_options(settings), *few, "--out", out)
+    assert not out.exists()
+
+
+class VectorSpace(ToySpace):
+    accepts = (Vector,)
+
+
+def test_a_task_that_a_space_has_no_networks_for_is_refused(tmp_path, capsys):
+    recipe, out = _recipe(tmp_path, f"{__name__}:VectorSpace"), tmp_path / "out"
+    recipe.write_text(recipe.read_text().replace(", channels = 2, repeats = 1", ""))
+    sentence = (
+        "the space builds networks for vectors, but images of 1 x 8 x 8 go in; give a task of vectors, or a space"
+    )
+    assert sentence in _refused(capsys, "search", recipe, "--out", out)
+    few = ["--strategies", "random", "--seeds", "1", "--workers", "1"]
+    assert sentence in _refused(capsys, "bench", recipe, *few, "--out", out)
     assert not out.exists()
 
 

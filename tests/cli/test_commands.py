@@ -12,9 +12,11 @@ import pyarrow.parquet
 import pytest
 
 from netwright.core import run_file
-from netwright.runs import trainings
+from netwright.core.shapes import Vector
+from netwright.runs import retraining
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.sqlite import SqliteStore
+from netwright.testing.toys import ToySpace
 from tests.cli.test_bad_input import TOY, run
 from tests.tiny_data import cifar, photos
 
@@ -58,6 +60,23 @@ def test_show_counts_the_auxiliary_head_of_networks_that_may_have_one(capsys, wo
     facts = as_json(capsys, "show", *words)
     assert (facts["params"], facts["params_with_auxiliary"]) == (params, with_head)
     assert f"{with_head:,} parameters with the auxiliary head" in run(capsys, "show", *words)[1]
+
+
+class VectorSpace(ToySpace):
+    accepts = (Vector,)
+
+
+def test_show_counts_a_network_for_other_inputs(capsys):
+    space = f"{__name__}:VectorSpace(length=3)"
+    code, out, _ = run(capsys, "show", space, "--genes", "[1,2,3]", "--io", "vector=16:numbers=2")
+    assert code == 0
+    assert out.startswith("6 parameters, 60 multiply-adds on vector=16, 2 outputs\nkey ")
+    code, _, err = run(capsys, "show", space, "--genes", "[1,2,3]")
+    assert code == 2
+    assert err == f"netwright: {space} builds no networks for images of 3 x 32 x 32; say what goes in with --io\n"
+    code, _, err = run(capsys, "show", space, "--genes", "[1,2,3]", "--io", "3x8x8:10")
+    assert code == 2
+    assert err.startswith("netwright: the space builds networks for vectors, but images of 3 x 8 x 8 go in; give")
 
 
 @pytest.mark.parametrize("words", [["zoo:hierarchical"], ["zoo:naonet-b", "--io", "1x8x8:10"]])
@@ -263,5 +282,5 @@ def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
     assert run.limits.trials or run.limits.table_seconds or run.final
     run_file.build(run)
     if run.limits.table_seconds is None:  # what a table answered is not trained in full
-        trainings.check(run, {})
+        retraining.check(run, {})
     assert run_file.from_toml(run_file.to_toml(run)) == run

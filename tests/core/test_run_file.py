@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 from netwright.core import run_file
 from netwright.core.constraints import Constrained
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.protocols import check_accepts
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
+from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector
+from netwright.testing.toys import ToySpace
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
 KEYS = st.from_regex(r"[a-z_]{1,6}", fullmatch=True).filter(lambda key: key != "ref")
@@ -163,6 +167,58 @@ def test_constraints_wrap_the_space_and_are_checked():
     assert isinstance(run_file.build(run).strategy.space, Constrained)
     with pytest.raises(BadRunFile, match="constraint 'size < 3' cannot be read"):
         run_file.build(RunFile(**{**vars(RUN), "constraints": ("size < 3",)}))
+
+
+class VectorSpace(ToySpace):
+    accepts = (Vector, Sequence)
+
+
+@pytest.mark.parametrize("constraints", [(), ("params <= 7",)])
+def test_a_space_that_has_no_networks_for_the_task_is_refused(constraints):
+    """Before a strategy or an executor is made; in a worker, too."""
+    run = RunFile(**{**vars(RUN), "space": Reference(f"{__name__}:VectorSpace"), "constraints": constraints})
+    says = (
+        "the space builds networks for vectors or sequences, but images of 1 x 1 x 1 go in; give a task of vectors or "
+        "sequences, or a space for images"
+    )
+    for build in (run_file.build, run_file.build_evaluator):
+        with pytest.raises(BadReference) as raised:
+            build(run)
+        assert str(raised.value) == says
+
+
+def test_what_a_space_accepts_is_read_within_a_wrapper():
+    check_accepts(Constrained(VectorSpace(), IO(Vector(3), Classes(2)), ()), IO(Vector(3), Classes(2)))
+    check_accepts(ToySpace(), IO(Vector(3), Classes(2)))  # which says nothing
+    with pytest.raises(BadReference, match=r"but 5 tokens of a vocabulary of 9 go in; .* a space for tokens"):
+        check_accepts(Constrained(VectorSpace(), IO(3, 8, 8, 2), ()), IO(Tokens(9, 5), Classes(2)))
+
+
+@pytest.mark.parametrize(
+    ("text", "io"),
+    [
+        ("3x32x24:10", IO(3, 32, 24, 10)),
+        ("3x32x24:numbers=4", IO(Image(3, 32, 24), Numbers(4))),
+        ("vector=16:numbers=1", IO(Vector(16), Numbers(1))),
+        ("vector=16:3", IO(Vector(16), Classes(3))),
+        ("sequence=8x100:10", IO(Sequence(8, 100), Classes(10))),
+        ("tokens=10000x35:tokens=10000x35", IO(Tokens(10_000, 35), Tokens(10_000, 35))),
+    ],
+)
+def test_what_goes_in_and_comes_out_is_text(text, io):
+    assert run_file.read_io(text) == io
+    assert run_file.write_io(io) == text
+    kinds = [type(shape) for shape in (io.input, io.output)]
+    assert [type(shape) for shape in (run_file.read_io(text).input, run_file.read_io(text).output)] == kinds
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "3x32x32", "32x32:10", "3x32x0:10", "3x32x32:", "vector=3x4:1", "classes=3:1", "3x3x3:vector=1", "tensor=3:1"],
+)
+def test_what_is_no_input_and_output_is_refused(text):
+    with pytest.raises(BadRunFile, match=r"^--io is .*, as in 3x32x32:10, or name .* as in vector=16:numbers=1"):
+        run_file.read_io(text)
 
 
 def test_override_replaces_some_options_of_one_plug_in():

@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from netwright.core import seeds
-from netwright.core.protocols import ClassifiesImages, Prepares
+from netwright.core.objectives import Objective
+from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples
 from netwright.core.records import IO, Preprocessing
 from netwright.data import images as data_images
+from netwright.data import outcome
 from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, ranks, stratified_order
 from netwright.testing.tasks import check_task
 
@@ -225,6 +227,31 @@ def test_images_and_names_are_those_of_the_split(task):
     assert task.names("valid", [2, 0]) == ["level 102", "level 100"]
     assert task.names("train+valid", range(9, 11)) == ["level 9", "level 100"]
     assert task.pixels("test", []).shape == (0, 4, 4, 2)
+
+
+def test_what_became_of_each_image_is_kept_as_a_file(task, tmp_path):
+    assert isinstance(task, ShowsExamples)
+    recorder = task.recorder("valid")
+    outputs = torch.zeros(task.examples("valid"), task.io.outputs)
+    outputs[0, 3] = 9.0
+    start = 0
+    for _, targets in task.batches("valid", 2, None):
+        recorder.add(outputs[start : start + len(targets)], targets)
+        start += len(targets)
+    [(name, data)] = recorder.files().items()
+    (tmp_path / name).write_bytes(data)
+    found = outcome.read(tmp_path / name)
+    assert name == outcome.OUTCOME
+    assert found.predictions.tolist() == [3, *[0] * (start - 1)]
+    assert found.worst_positions[0] == 0
+    assert found.worst_names[0] == task.names("valid", [0])[0]
+    assert np.array_equal(found.worst[0], task.pixels("valid", [0])[0])
+    assert found.classes == task.classes
+
+
+def test_the_first_measure_is_the_accuracy(task):
+    assert task.measures == (Objective("accuracy", 1, "share"), Objective("loss", -1))
+    assert [measure.name for measure in task.measures] == list(task.metrics(torch.zeros(2, 5), torch.tensor([0, 1])))
 
 
 def test_data_is_loaded_once_and_not_before_it_is_needed(splits):

@@ -5,6 +5,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import curves, figures
 from netwright.report.figures import RunData
@@ -70,7 +71,7 @@ def test_scores_of_other_budgets_are_pale_and_neither_averaged_nor_the_best():
 
 
 def test_a_minimized_objective_is_shown_as_measured():
-    run = RunData("a", made([-5.0, -3.0, -4.0]), "-params")
+    run = RunData("a", made([-5.0, -3.0, -4.0]), Objective("params", -1))
     figure = figures.best([run])
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [5, 3, 3])
     assert figure.axes[0].get_ylabel() == "params (lower is better)"
@@ -147,10 +148,3 @@ def test_no_global_setting_is_changed():
     before = dict(matplotlib.rcParams)
     figures.fitness([RunData("a", RISING)]).draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0.91234, "0.9123"), (1234567.0, "1,234,567"), (0.0, "0.0000"), (1.5e-5, "1.50e-05")]
-)
-def test_values_are_written_with_four_decimals_or_as_whole_numbers(value, text):
-    assert figures.short(value) == text

@@ -11,17 +11,19 @@ from PIL import Image
 
 from netwright.core.finals import RESIDUAL, Final
 from netwright.core.genes import Choice, Real
-from netwright.core.objectives import with_scores
+from netwright.core.objectives import Objective, with_scores
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report.page import ReportedRun, changes, write
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
-from tests.report.test_budgets import SEARCH
+from tests.report.test_promotions import SEARCH
 
+ACCURACY = Objective("valid_accuracy", shown="share")
+TESTED = ACCURACY.moved_to("test")
 SPACE = HierarchicalSpace()
 FILES = [
     f"{name}.{suffix}" for name in ("best", "cell", "fitness", "lineage", "parameters") for suffix in ("png", "svg")
@@ -79,11 +81,11 @@ def rows(count, objectives=("valid_accuracy",), has_params=True, failing=()):
 
 
 def reported(trials, name="a run", objectives=("valid_accuracy",), **settings):
-    return ReportedRun(name, RunFile(objectives=objectives), trials, SPACE, **settings)
+    return ReportedRun(name, RunFile(objectives=objectives), trials, SPACE, measures=(ACCURACY,), **settings)
 
 
 def trained_in_full(label="best of the search", **settings):
-    fields = {"trial_id": 9, "setting": "30 epochs", "metric": "test_accuracy", "params": 7, "mean": 0.9, "sd": None}
+    fields = {"trial_id": 9, "setting": "30 epochs", "objective": TESTED, "params": 7, "mean": 0.9, "sd": None}
     return Final(label, space=Reference("hierarchical"), genotype=(), **{"n": 1, **fields, **settings})
 
 

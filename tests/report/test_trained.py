@@ -1,17 +1,18 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from netwright.core.finals import BEST, RESIDUAL, Final
+from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
+from netwright.data import outcome
+from netwright.data.outcome import Outcome
 from netwright.report import trained
-from netwright.training import outcome
-from netwright.training.outcome import Outcome
+
+ACCURACY, LOSS = Objective("test_accuracy", shown="share"), Objective("test_loss", -1)
 
 
 def final(mean, sd=None, n=1, label=BEST, **settings):
-    fields = {"trial_id": 7, "setting": "30 epochs, channels 16", "metric": "test_accuracy", "params": 50_000}
+    fields = {"trial_id": 7, "setting": "30 epochs, channels 16", "objective": ACCURACY, "params": 50_000}
     return Final(label, space=Reference("flat"), genotype=(0,), mean=mean, sd=sd, n=n, **{**fields, **settings})
 
 
@@ -31,7 +32,7 @@ def keep(folder, images):
 
 
 def test_a_clear_gain_is_said_to_have_paid(tmp_path):
-    text = trained.verdict([final(0.92, folder=keep(tmp_path / "1", 10_000)), rival(0.9)], False)
+    text = trained.verdict([final(0.92, folder=keep(tmp_path / "1", 10_000)), rival(0.9)])
     assert text == (
         "The search paid: best of the search has 92.00 % test accuracy (50,000 parameters), the plain residual network "
         "of similar size trained the same way 90.00 % (51,000). That is 2.00 points more. "
@@ -40,13 +41,13 @@ def test_a_clear_gain_is_said_to_have_paid(tmp_path):
 
 
 def test_a_loss_is_said_not_to_have_paid():
-    text = trained.verdict([final(0.9, 0.001, 3), rival(0.92, 0.001, 3)], False)
+    text = trained.verdict([final(0.9, 0.001, 3), rival(0.92, 0.001, 3)])
     assert text.startswith("The search did not pay: ") and text.endswith("That is 2.00 points less.")
 
 
 def test_a_small_difference_may_be_chance(tmp_path):
     """0.9 and 0.91 of 1,000 images: two standard errors of the difference are 2.62 points."""
-    text = trained.verdict([final(0.91, folder=keep(tmp_path / "1", 1000)), rival(0.9)], False)
+    text = trained.verdict([final(0.91, folder=keep(tmp_path / "1", 1000)), rival(0.9)])
     assert text.startswith("Whether the search paid is open: ")
     assert "1.00 points more; a difference this small may be chance (two standard errors: 2.62 points)" in text
 
@@ -54,18 +55,18 @@ def test_a_small_difference_may_be_chance(tmp_path):
 def test_several_trainings_count_by_their_deviation():
     """0.01 over 4 trainings each: two standard errors of the difference are 1.41 points."""
     for gain, opening in ((0.014, "Whether the search paid is open"), (0.015, "The search paid")):
-        text = trained.verdict([final(0.9 + gain, 0.01, 4), rival(0.9, 0.01, 4)], False)
+        text = trained.verdict([final(0.9 + gain, 0.01, 4), rival(0.9, 0.01, 4)])
         assert text.startswith(opening) and "once" not in text
 
 
 def test_a_metric_to_minimize_is_compared_the_other_way():
-    pair = [final(0.3, 0.01, 3, metric="test_loss"), rival(0.5, 0.01, 3, metric="test_loss")]
-    assert trained.verdict(pair, True).startswith("The search paid: best of the search has 0.3000 test loss")
-    assert trained.verdict(pair, True).endswith("That is 0.2000 less.")
+    pair = [final(0.3, 0.01, 3, objective=LOSS), rival(0.5, 0.01, 3, objective=LOSS)]
+    assert trained.verdict(pair).startswith("The search paid: best of the search has 0.3000 test loss")
+    assert trained.verdict(pair).endswith("That is 0.2000 less.")
 
 
 def test_equal_networks_leave_it_open():
-    assert "no difference. Trained once" in trained.verdict([final(0.9), rival(0.9)], False)
+    assert "no difference. Trained once" in trained.verdict([final(0.9), rival(0.9)])
 
 
 @pytest.mark.parametrize(
@@ -73,41 +74,19 @@ def test_equal_networks_leave_it_open():
     [
         rival(0.8, params=200_000),
         rival(0.8, way="another"),
-        rival(0.8, metric="valid_accuracy"),
+        rival(0.8, objective=ACCURACY.moved_to("valid")),
         rival(0.8, label="best of the first random population"),
         rival(0.8, reference=False),
     ],
     ids=["size", "way", "metric", "label", "kind"],
 )
 def test_only_a_plain_network_of_similar_size_trained_the_same_way_is_compared(other):
-    assert trained.verdict([final(0.9), other], False).startswith("Nothing of similar size was trained the same way")
+    assert trained.verdict([final(0.9), other]).startswith("Nothing of similar size was trained the same way")
 
 
 def test_the_first_network_is_compared_with_the_reference_of_its_size():
     small, large = rival(0.7), rival(0.8, params=790_000)
     found = [final(0.85, params=800_000, setting="30 epochs, channels 64"), final(0.95), small, large]
-    assert "85.00 % test accuracy (800,000 parameters)" in trained.verdict(found, False)
-    assert "80.00 % (790,000)" in trained.verdict(found, False)
-    assert trained.verdict([], False) == ""
-
-
-def test_the_first_tested_network_with_an_outcome_is_examined(tmp_path):
-    first, second, third = (keep(tmp_path / name, 10 + len(name)) for name in ("a", "bb", "ccc"))
-    weak, strong = final(0.8, folder=first), final(0.9, folder=second)
-    listed = [
-        final(0.99, folder=third, metric="valid_accuracy"),
-        rival(0.95, folder=third),
-        final(0.97, folder=tmp_path / "gone"),
-        weak,
-        strong,
-    ]
-    seen = trained.examined(listed)
-    assert seen.final is weak and len(seen.outcome.targets) == 11 and seen.split == "test"
-    assert trained.examined(listed[:1]).split == "validation"
-    assert trained.examined([final(0.9), rival(0.9, folder=first)]) is None
-
-
-def test_what_is_no_outcome_is_none(tmp_path):
-    (tmp_path / outcome.OUTCOME).write_bytes(b"torn")
-    assert trained.outcome_of(final(0.9, folder=tmp_path)) is None
-    assert trained.outcome_of(replace(final(0.9), folder=None)) is None
+    assert "85.00 % test accuracy (800,000 parameters)" in trained.verdict(found)
+    assert "80.00 % (790,000)" in trained.verdict(found)
+    assert trained.verdict([]) == ""

@@ -4,6 +4,7 @@ import io
 
 from rich.console import Console
 
+from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.runs.display import Display
 from netwright.stores.memory import MemoryStore
@@ -13,7 +14,7 @@ def _told(rows, **kind):
     """What is printed of trials given as (score, budget, message)."""
     out = io.StringIO()
     console = Console(file=out, width=200, **kind)
-    with Display(console, MemoryStore(), title="toy", trials=None, measure="valid_accuracy") as display:
+    with Display(console, MemoryStore(), title="toy", trials=None, objective=Objective("valid_accuracy")) as display:
         for n, (score, budget, message) in enumerate(rows, 1):
             result = Result({"valid_accuracy": score}, message=message)
             display.told(Trial(n, Proposal((n,), budget=budget), str(n), 1, "done", result, (score,), n))

@@ -13,7 +13,9 @@ import typer
 from netwright.cli import options
 from netwright.core import run_file
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
+from netwright.core.protocols import check_accepts
 from netwright.core.records import IO, Genotype, LabeledGraph
+from netwright.core.shapes import describe
 
 DEFAULT_IO = IO(3, 32, 32, 10)
 
@@ -24,7 +26,7 @@ def show(
     named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
     trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
     genes: str = typer.Option(None, help="The genotype as a JSON array."),
-    io: str = typer.Option(None, help="Shape and outputs, as 3x32x32:10."),
+    io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10 or vector=16:numbers=1."),
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
     out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
     networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
@@ -45,7 +47,7 @@ def show(
     if genotype is None:
         raise BadRunFile(f"{target} is a space; give --genes '[...]' to show one of its architectures")
     space.check(genotype)
-    shape = run_file.read_io(io) if io else found_io
+    shape = _shape(space, target, io, found_io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
     key, graph = space.key(genotype), space.graph(genotype)
     drawn = _draw(graph, out) if out else []
@@ -63,7 +65,7 @@ def show(
         typer.echo(json.dumps(facts))
         return
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
-    typer.echo(f" on {shape.channels}x{shape.height}x{shape.width}, {shape.outputs} outputs")
+    typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
     if params_with_auxiliary is not None:
         typer.echo(f"{params_with_auxiliary:,} parameters with the auxiliary head, which is there in training only")
     typer.echo(f"key {key}")
@@ -89,12 +91,25 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
     if folder.is_dir():
         raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
     reference = refs.parse(target)
-    space = refs.load("space", refs.Reference(reference.name, {**reference.options, **changes}))
+    space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
     return space, None, DEFAULT_IO
 
 
+def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
+    """What is given with --io, or else found; refused where the space has no networks for it."""
+    shape = run_file.read_io(text) if text else found
+    try:
+        check_accepts(space, shape)
+    except BadReference:
+        if text:
+            raise
+        given = describe(shape.input)
+        raise BadRunFile(f"{target} builds no networks for {given}; say what goes in with --io") from None
+    return shape
+
+
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
-    from netwright.core import objectives, refs
+    from netwright.core import objectives
     from netwright.core.protocols import of_seed
     from netwright.runs import run_folder
 
@@ -112,7 +127,7 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
         found = rows[trial_id]
     io = store.recall("io")
     store.close()
-    space = refs.load("space", run_file.override(run, "space", changes).space)
+    space = run_file.load_space(run_file.override(run, "space", changes).space)
     space = space if "seed" in changes else of_seed(space, found.seed)
     return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO
 
@@ -120,7 +135,7 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tupl
 def _params_with_auxiliary(space: Any, genotype: Genotype, io: IO) -> int | None:
     """Parameters of a training with the auxiliary head that a space offers, whether it is switched on or not.
 
-    None: the space offers none, or the images are too small for it.
+    None: the space offers none, or what goes in is too small for it.
     """
     from netwright.plans import counting
     from netwright.plans.plan import HasPlan

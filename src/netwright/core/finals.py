@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.core.objectives import Objective
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 
@@ -30,7 +31,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Measurement:
     """One training of a candidate.
 
     Args:
@@ -54,7 +55,7 @@ class Final:
         space: It is a genotype of.
         genotype: The network.
         setting: Of the training, in short: "30 epochs, channels 64".
-        metric: What was measured.
+        objective: What was measured, which way it is better, and how it is shown.
         params: Trainable parameters; their mean, where the candidate is a generator of several networks.
         mean: Of the metric over `n` trainings.
         sd: Standard deviation; None of one training.
@@ -63,7 +64,7 @@ class Final:
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
         way: Digest of task and evaluator: equal ways, trained the same way.
-        trained: Each training that succeeded.
+        measurements: Of each training that succeeded.
     """
 
     label: str
@@ -71,7 +72,7 @@ class Final:
     space: Reference
     genotype: Genotype
     setting: str
-    metric: str
+    objective: Objective
     params: int
     mean: float
     sd: float | None
@@ -80,4 +81,14 @@ class Final:
     folder: Path | None = None
     command: str = ""
     way: str = ""
-    trained: tuple[Trained, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def metric(self) -> str:
+        """The name of what was measured."""
+        return self.objective.name
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether it was measured on the test split."""
+        return self.objective.split == "test"

@@ -1,35 +1,194 @@
-"""Objectives: names of metrics, a leading minus for those to be minimised; and the scores they give a result."""
+"""Objectives: what a search makes as high or as low as it can, how that is written and shown, and what it makes best.
+
+A run file writes an objective as the name of a metric, with a leading minus where lower is better ("-valid_loss").
+Where it names none, the first metric that the evaluator measures counts.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
 
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Result, Trial
 
+Shown = Literal["number", "share"]
+SPLITS = ("valid", "test")  # where an evaluator measures: what its metrics begin with
 
-def score(result: Result, objectives: Sequence[str]) -> tuple[float, ...] | None:
-    """The objectives of a result, each to be maximised; None when the trial failed.
+Value = TypeVar("Value", float, np.ndarray)
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric, and which way it is better.
+
+    The measures of a task are the same, with names that have no split yet ("accuracy").
+
+    Args:
+        name: Of the metric, as in "valid_accuracy".
+        sign: 1 where higher is better, -1 where lower is.
+        shown: How sentences write a value: as a plain number, or as a share of 1 in percent.
+    """
+
+    name: str
+    sign: Literal[1, -1] = 1
+    shown: Shown = "number"
+
+    @staticmethod
+    def read(text: str) -> Objective:
+        """Read the spelling of a run file; `str` writes it."""
+        return Objective(text[1:], -1) if text.startswith("-") else Objective(text)
+
+    def __str__(self) -> str:
+        return f"-{self.name}" if self.is_minimized else self.name
+
+    @property
+    def is_minimized(self) -> bool:
+        """Whether lower is better."""
+        return self.sign < 0
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are shares of 1."""
+        return self.shown == "share"
+
+    @property
+    def label(self) -> str:
+        """The metric in words: "valid accuracy", "params"."""
+        return self.name.replace("_", " ")
+
+    @property
+    def split(self) -> str:
+        """Where it is measured: "valid" or "test"; "" for what belongs to no split, such as the parameters."""
+        split, underscore, _ = self.name.partition("_")
+        return split if underscore and split in SPLITS else ""
+
+    def on(self, split: str) -> Objective:
+        """A measure of a task as it is called where it is measured: "accuracy" becomes "valid_accuracy"."""
+        return replace(self, name=f"{split}_{self.name}")
+
+    def moved_to(self, split: str) -> Objective:
+        """The same measured on another split; what belongs to none stays as it is."""
+        return replace(self, name=self.name.removeprefix(f"{self.split}_")).on(split) if self.split else self
+
+    def score(self, value: Value) -> Value:
+        """A measured value with its sign turned where lower is better: of scores, higher is always better."""
+        return -value if self.sign < 0 else value
+
+    def measured(self, score: Value) -> Value:
+        """Inverse of `score`."""
+        return self.score(score)
+
+    def text(self, value: float) -> str:
+        """A measured value for a sentence: "98.06 %", or "0.1234"."""
+        return f"{100 * value:.2f} %" if self.is_share else short(value)
+
+    def amount(self, value: float) -> str:
+        """A difference of two measured values for a sentence: "2.00 points", or "0.1234"."""
+        return f"{100 * value:.2f} points" if self.is_share else short(value)
+
+
+UNNAMED = Objective("first metric")  # stands for the objective of a run that names none, until something was measured
+
+
+def short(value: float) -> str:
+    """A measured value as text: four decimals, or a whole number with thousands set apart."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+
+
+def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
+    """The objectives of a run, each shown as the measure of its name is, whatever the split; at least one.
+
+    Args:
+        names: As the run file has them; None: it names none.
+        measures: What the evaluator measures, where that is known.
+    """
+    if names is None:
+        return (UNNAMED,)
+    ways = {measure.moved_to(SPLITS[0]).name: measure.shown for measure in measures}
+    read = map(Objective.read, names)
+    return tuple(replace(each, shown=ways.get(each.moved_to(SPLITS[0]).name, each.shown)) for each in read)
+
+
+def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Objective:
+    """The objective that trials are ranked by, displays show and full trainings measure; arguments as in `shown`."""
+    return shown(names, measures)[0]
+
+
+def named(names: Sequence[str] | None, trials: Sequence[Trial]) -> tuple[str, ...] | None:
+    """The objectives of a run; of one that names none, the metric that its results have first; None: there are none."""
+    if names is not None:
+        return tuple(names)
+    metrics = next((trial.result.metrics for trial in trials if trial.result and trial.result.metrics), {})
+    return next(((name,) for name in metrics), None)
+
+
+def to_json(measures: Sequence[Objective]) -> str:
+    """Measures as text, for a table to remember."""
+    return json.dumps([asdict(measure) for measure in measures])
+
+
+def from_json(text: str | None) -> tuple[Objective, ...]:
+    """Inverse of `to_json`; nothing where nothing was remembered."""
+    return tuple(Objective(**fields) for fields in json.loads(text or "[]"))
+
+
+def scorer(objectives: Sequence[str] | None) -> Callable[[Result], tuple[float, ...] | None]:
+    """What gives the objectives of a result, each to be maximized; None when the trial failed.
+
+    It raises BadRunFile where the evaluator measured no metric of a name.
+
+    Args:
+        objectives: As a run file has them; None: the first metric of each result.
+    """
+    known = None if objectives is None else [Objective.read(text) for text in objectives]
+
+    def score(result: Result) -> tuple[float, ...] | None:
+        if result.failure:
+            return None
+        if known is None:
+            return (_first(result),)
+        return tuple([_value(result, objective) for objective in known])
+
+    return score
+
+
+def score(result: Result, objectives: Sequence[str] | None) -> tuple[float, ...] | None:
+    """The objectives of one result; see `scorer`."""
+    return scorer(objectives)(result)
+
+
+def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "ranks by") -> None:
+    """Refuse several objectives, or none of several, for a strategy that takes one.
+
+    Args:
+        strategy: Its name.
+        objectives: Of the run; None: the run names none, so that there is one, the first metric.
+        does: What the strategy does with it, for the message.
 
     Raises:
-        BadRunFile: The evaluator measured no metric of that name.
+        BadReference: There is not exactly one.
     """
-    if result.failure:
-        return None
-    return tuple([_value(result, name) for name in objectives])
+    if objectives is not None and len(objectives) != 1:
+        raise BadReference(f"{strategy} {does} one objective, the run has {len(objectives)}: {tuple(objectives)}")
 
 
-def check_single(strategy: str, objectives: Sequence[str]) -> None:
-    """Raise BadReference unless there is exactly one objective for the strategy of that name to rank by."""
-    if len(objectives) != 1:
-        raise BadReference(f"{strategy} ranks by one objective, the run has {len(objectives)}: {tuple(objectives)}")
-
-
-def with_scores(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
+def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
     """The same rows with `scores` filled in."""
-    return [replace(t, scores=score(t.result, objectives) if t.result else None) for t in trials]
+    score = scorer(objectives)
+    return [replace(t, scores=score(t.result) if t.result else None) for t in trials]
+
+
+def score_of(trial: Trial) -> float | None:
+    """The score that a trial is ranked by: of several objectives that of the first; None: it has none."""
+    return trial.scores[0] if trial.scores else None
 
 
 def judged_budget(trials: Sequence[Trial]) -> int | None:
@@ -43,13 +202,18 @@ def judged_budget(trials: Sequence[Trial]) -> int | None:
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest first score at the judged budget, the earliest of equals; None: none has a score."""
+    """The trial of the highest score at the judged budget, the earliest of equals; None: none has a score.
+
+    Of several objectives the first alone decides: the one that displays, reports and full trainings go by. The others
+    stand in `Trial.scores` for strategies and reports that weigh them.
+    """
     return max((trial for trial in trials if trial.scores), key=rank, default=None)
 
 
 def rank(trial: Trial) -> tuple[int, float]:
-    """What trials stand in order by, the best highest: the budget, and of equal budgets the first score."""
-    return trial.proposal.budget or 0, trial.scores[0] if trial.scores else -math.inf
+    """What trials stand in order by, the best highest: the budget, and of equal budgets the score."""
+    found = score_of(trial)
+    return trial.proposal.budget or 0, -math.inf if found is None else found
 
 
 def at_budget(trial: Trial) -> str:
@@ -57,10 +221,21 @@ def at_budget(trial: Trial) -> str:
     return "" if trial.proposal.budget is None else f" at budget {trial.proposal.budget}"
 
 
-def _value(result: Result, objective: str) -> float:
-    name, sign = (objective[1:], -1.0) if objective[0] == "-" else (objective, 1.0)
+def result_of(trial: Trial, objective: Objective) -> str:
+    """The objective and what the trial has of it, for a line: "valid_accuracy 0.9444 at budget 4"; "" without one."""
+    found = score_of(trial)
+    return "" if found is None else f"{objective.name} {short(objective.measured(found))}{at_budget(trial)}"
+
+
+def _first(result: Result) -> float:
+    for value in result.metrics.values():
+        return float(value)
+    raise BadRunFile("the evaluator measured nothing, so there is no objective; let it return a metric")
+
+
+def _value(result: Result, objective: Objective) -> float:
     try:
-        return sign * result.metrics[name]
+        return objective.score(float(result.metrics[objective.name]))
     except KeyError:
         measured = ", ".join(sorted(result.metrics))
-        raise BadRunFile(f"objective {objective!r} was not measured; the evaluator measures: {measured}") from None
+        raise BadRunFile(f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}") from None

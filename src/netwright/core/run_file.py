@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +11,20 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import refs, settings
+from netwright.core import refs, settings, shapes
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, Strategy, Task
+from netwright.core.objectives import Objective
+from netwright.core.protocols import (
+    Evaluator,
+    Executor,
+    SearchSpace,
+    StatesMeasures,
+    Strategy,
+    Task,
+    Tunes,
+    check_accepts,
+)
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.settings import Tuned
@@ -58,7 +67,8 @@ class RunFile:
 
     Args:
         seed: Of everything that is drawn.
-        objectives: Metrics to maximise; a leading minus minimises.
+        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures; what
+            that is, is written down when the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
         threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
@@ -71,7 +81,7 @@ class RunFile:
     evaluator: Reference = Reference("training")
     executor: Reference = Reference("processes")
     seed: int = 0
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     reuse: bool = False
     threads_per_trial: int | None = None
@@ -84,7 +94,8 @@ class RunFile:
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1, got {self.seed}")
-        if not self.objectives or any(not name.removeprefix("-") for name in self.objectives):
+        is_given = self.objectives is not None
+        if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
         if self.threads_per_trial is not None and self.threads_per_trial < 1:
             raise ValueError(f"threads_per_trial must be at least 1, got {self.threads_per_trial}")
@@ -92,13 +103,14 @@ class RunFile:
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects of a run, wired together."""
+    """The objects of a run, wired together, and what a trial is known to measure, the main measure first."""
 
     space: SearchSpace
     strategy: Strategy
     task: Task
     evaluator: Evaluator
     executor: Executor
+    measures: tuple[Objective, ...] = ()
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -165,25 +177,64 @@ def load_space(reference: Reference) -> SearchSpace:
 
 
 def build_space(run: RunFile, task: Task) -> SearchSpace:
-    """The run's space, wrapped when there are constraints."""
-    space = load_space(run.space)
+    """The run's space, wrapped when there are constraints.
+
+    Raises:
+        BadReference: There is no such space, or it has no networks for what the task gives.
+    """
+    space = _space(run, task)
     return constrain(space, task.io, run.constraints) if run.constraints else space
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """What a worker needs of a run."""
     task: Task = refs.load("task", run.task)
-    return refs.load("evaluator", run.evaluator, space=load_space(run.space), task=task)
+    return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
 
 def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
-    task: Task = refs.load("task", run.task)
+    run, task = tuned(run), refs.load("task", run.task)
     space = build_space(run, task)
-    strategy = refs.load("strategy", run.strategy, space=space, objectives=run.objectives)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
+    measures = _measures(evaluator, task)
+    objectives = resolved(run, measures).objectives
+    given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
+    strategy = refs.load("strategy", run.strategy, space=space, **given)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
-    return Parts(space, strategy, task, evaluator, executor)
+    return Parts(space, strategy, task, evaluator, executor, measures)
+
+
+def measures_of(run: RunFile) -> tuple[Objective, ...]:
+    """What a trial of the run is known to measure, the main measure first; empty: its evaluator does not say."""
+    task: Task = refs.load("task", run.task)
+    space = load_space(tuned(run).space)
+    return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
+
+
+def tuned(run: RunFile) -> RunFile:
+    """The run with the settings of training among its space's genes, where it names some, said in full.
+
+    Raises:
+        BadReference: A setting that the evaluator and the task do not offer.
+    """
+    given = run.space.options.get("with")
+    if given is None or settings.is_resolved(given):
+        return run
+    plain = Reference(run.space.name, {name: value for name, value in run.space.options.items() if name != "with"})
+    evaluator = build_evaluator(replace(run, space=plain))
+    known = evaluator.tunable if isinstance(evaluator, Tunes) else {}
+    return override(run, "space", {"with": settings.resolved(given, known)})
+
+
+def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
+    """The run as it is written down where it begins: with nothing left to be chosen by whoever reads it.
+
+    The first of the measures is its objective, where it names none and there are any; settings among its space's genes
+    are said in full.
+    """
+    run = tuned(run)
+    return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
 
 
 def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
@@ -213,16 +264,37 @@ def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_io(text: str) -> IO:
-    """Read `3x32x32:10`: channels, height, width, outputs. Raises BadRunFile."""
-    found = re.fullmatch(r"(\d+)x(\d+)x(\d+):(\d+)", text)
-    if not found or not all(int(number) > 0 for number in found.groups()):
-        raise BadRunFile(f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10")
-    return IO(*map(int, found.groups()))
+    """Read what goes in and what comes out, as `3x32x32:10` or `vector=16:numbers=1`; see `shapes.from_text`.
+
+    Raises:
+        BadRunFile: It is no such text.
+    """
+    io = shapes.from_text(text)
+    if io is None:
+        raise BadRunFile(
+            f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
+            f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
+        )
+    return io
 
 
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
-    return f"{io.channels}x{io.height}x{io.width}:{io.outputs}"
+    return shapes.to_text(io)
+
+
+def _space(run: RunFile, task: Task) -> SearchSpace:
+    space = load_space(run.space)
+    check_accepts(space, task.io)
+    return space
+
+
+def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:
+    """What an evaluator says that it measures, else what its task does, on the validation data."""
+    stated = evaluator.measures if isinstance(evaluator, StatesMeasures) else ()
+    if stated or not isinstance(task, StatesMeasures):
+        return stated
+    return tuple(measure.on("valid") for measure in task.measures)
 
 
 def _as_table(section: str, value: Any) -> dict[str, Any]:

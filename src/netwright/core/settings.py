@@ -19,7 +19,7 @@ import numpy as np
 from netwright.core import genes
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice, Gene, Integer, Real
-from netwright.core.protocols import SearchSpace
+from netwright.core.protocols import SearchSpace, unwrap
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 
 if TYPE_CHECKING:
@@ -115,6 +115,14 @@ def resolved(given: Any, known: Mapping[str, Setting]) -> list[dict[str, Any]]:
             f"space.with is {given!r}; name settings of training, as in {','.join([*known][:3]) or 'lr'}"
         )
     return [setting.table() for setting in of_tables([_completed(entry, known) for entry in listed])]
+
+
+def is_resolved(given: Any) -> bool:
+    """Whether these settings are tables that say all there is to know."""
+    wanted = ({"name", "options", "default"}, {"name", "low", "high", "default", "log"})
+    return isinstance(given, list | tuple) and all(
+        isinstance(each, Mapping) and each.keys() in wanted for each in given
+    )
 
 
 def of_tables(tables: Any) -> tuple[Setting, ...]:
@@ -249,3 +257,9 @@ class Adapted:
     def seeded(self, seed: int) -> Tuned:
         """The same with another seed."""
         return replace(self.tuned, space=self.found.seeded(seed))
+
+
+def values(space: SearchSpace, genotype: Genotype) -> dict[str, Any]:
+    """The options of training that a genotype stands for; {} of a space without settings among its genes."""
+    tuned: Tuned | None = unwrap(space, Tuned)
+    return tuned.parts(genotype)[1] if tuned else {}

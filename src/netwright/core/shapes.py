@@ -6,9 +6,10 @@ numbers are equal (`are_alike`), since tuples of two kinds may hold the same num
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple, get_args, overload
 
 from netwright.core.errors import BadReference
 
@@ -134,6 +135,34 @@ def describe(kind: Input | Output) -> str:
     return f"{NAMES[type(kind)]} of {' x '.join(map(str, kind))}"
 
 
+def plural(kind: Input) -> str:
+    """What several examples of it are called: "images", "vectors", "sequences"."""
+    return NAMES[Sequence if isinstance(kind, Tokens) else type(kind)]
+
+
+def to_text(io: IO) -> str:
+    """`3x32x32:10` for images of 3 channels and 32 x 32 pixels in 10 classes; other kinds are named.
+
+    As in `vector=16:numbers=1`, `sequence=8x100:10` (8 features at 100 steps) and `tokens=10000x35:tokens=10000x35` (a
+    vocabulary of 10,000 at 35 steps).
+    """
+    return f"{_spelled(io.input, Image)}:{_spelled(io.output, Classes)}"
+
+
+def from_text(text: str) -> IO | None:
+    """Inverse of `to_text`; None: it is no such text."""
+    before, _, after = text.partition(":")
+    given, wanted = _read(before, Image, get_args(Input)), _read(after, Classes, get_args(Output))
+    return IO(given, wanted) if given and wanted else None
+
+
+def dimensions(shape: Shape) -> tuple[int, ...]:
+    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, of tokens, (steps,)."""
+    if isinstance(shape, Sequence):
+        return shape.steps, shape.features
+    return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
+
+
 def size(shape: Shape) -> int:
     """How many numbers a tensor of this shape holds for each example."""
     return shape.steps if isinstance(shape, Tokens) else prod(shape)
@@ -149,3 +178,19 @@ def positions(shape: Shape) -> int:
     if isinstance(shape, Image):
         return shape.height * shape.width
     return 1 if isinstance(shape, Vector) else shape.steps
+
+
+def _spelled(shape: Input | Output, default: type) -> str:
+    numbers = "x".join(map(str, shape))
+    return numbers if type(shape) is default else f"{type(shape).__name__.lower()}={numbers}"
+
+
+def _read(text: str, default: type, kinds: tuple[Any, ...]) -> Any:
+    """The shape that "vector=16" or, of the default kind, "16" stands for; None: none of these kinds."""
+    found = re.fullmatch(r"(?:([a-z]+)=)?([0-9]+(?:x[0-9]+)*)", text)
+    if not found:
+        return None
+    name = found[1] or default.__name__.lower()
+    numbers = [int(number) for number in found[2].split("x")]
+    kind = next((each for each in kinds if each.__name__.lower() == name), None)
+    return kind(*numbers) if kind and len(numbers) == len(kind._fields) and min(numbers) > 0 else None

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 import numpy as np
 
 from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype
 
@@ -103,14 +104,19 @@ class Table:
 
     def scores(self, which: Which) -> np.ndarray:
         """A column with its sign applied, shape (N,): higher is better, NaN where missing."""
-        name = self.signal if which == "signal" else self.final
-        values = self.columns[column_of(name)]
-        return -values if name.startswith("-") else values
+        measure = Objective.read(self.signal if which == "signal" else self.final)
+        return measure.score(self.columns[measure.name])
 
     @property
     def objective(self) -> str:
         """The objective of a search on this table: "signal", or "-signal" where lower is better."""
-        return "-signal" if self.signal.startswith("-") else "signal"
+        return str(self.measures[0])
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What a look-up gives, "signal" and "final", each with the sign of its column."""
+        signs = (("signal", Objective.read(self.signal).sign), ("final", Objective.read(self.final).sign))
+        return tuple(Objective(name, sign) for name, sign in signs)
 
     def _of_budget(self, budget: int) -> str:
         if budget in self.budgets:
@@ -131,4 +137,4 @@ class Table:
 
 def column_of(name: str) -> str:
     """The column of a measure: its name without the minus that says that lower is better."""
-    return name.removeprefix("-")
+    return Objective.read(name).name

@@ -7,7 +7,7 @@ from a generator that is an argument. `flip` and `cut_out` work in place, as mem
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,30 +16,32 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from netwright.core.errors import BadReference
 from netwright.data.draws import Draws
+from netwright.data.options import check_least
 
 ASPECTS = (3 / 4, 4 / 3)  # of scaled crops, width to height: Szegedy et al. 2015, section 6
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What happens to training images.
+    """What happens to training images. Its arguments are options of every task of images (`options.spread`).
 
     Args:
-        crop: Side of the square that is made of an image; None: the image's own height and width.
-        padding: Zeros put around before a window of that size is cut out at random.
-        flip: Mirror half of the images.
-        cutout: Side of a square set to the mean; 0: none.
-        area: Instead of a window of that size, cut out one of so large a share of the image, from least to most, and
-            scale it to that size; None: no scaling.
-        brightness: Pixels are multiplied by a random factor of 1 plus or minus this; 0: none.
-        contrast: Their differences from the image's mean likewise.
+        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
+        padding: Zeros around an image before the crop; None: an eighth of its height, or 0 with `area`.
+        flip: Mirror half of the training images (not for digits or letters).
+        cutout: Side of a square cut out of training images, which is set to the mean; 0: none.
+        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
+            size, or that of `crop`; takes the place of `padding`; None: no scaling.
+        brightness: Pixels of a training image are multiplied by a random factor of 1 plus or minus this; 0: none.
+        contrast: Differences of pixels from the mean of their image are multiplied by a random factor of 1 plus or
+            minus this; 0: none.
 
     Raises:
         BadReference: A value out of range, or both `area` and `padding`.
     """
 
     crop: int | None = None
-    padding: int = 0
+    padding: int | None = 0
     flip: bool = False
     cutout: int = 0
     area: tuple[float, float] | None = None
@@ -56,6 +58,30 @@ class Augmentation:
             raise BadReference(f"task.area is {self.area}; give two shares of the image, such as (0.08, 1.0)")
         if self.padding:
             raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
+
+    def fitted(self, height: int, width: int) -> Augmentation:
+        """The same for images of this size, a padding that follows from it filled in.
+
+        Raises:
+            BadReference: It does not fit them.
+        """
+        padding = (0 if self.area else height // 8) if self.padding is None else self.padding
+        check_least(padding=(padding, 0), cutout=(self.cutout, 0))
+        most = min(height, width) + 2 * padding
+        if self.crop is not None and not 1 <= self.crop <= most:
+            raise BadReference(f"task.crop is {self.crop}; it must be from 1 to {most}")
+        return replace(self, padding=padding)
+
+
+# steps of augmentation that can be searched by one name; each is what those before it are, and one thing more
+PRESETS = ("none", "shift", "shift+flip", "shift+flip+cutout")
+
+
+def preset(name: str, height: int, width: int) -> Augmentation:
+    """The augmentation of a name of PRESETS, for images of this size: shifts of an eighth, squares of a quarter."""
+    parts = name.split("+")
+    cutout = min(height, width) // 4 if "cutout" in parts else 0
+    return Augmentation(padding=height // 8 if "shift" in parts else 0, flip="flip" in parts, cutout=cutout)
 
 
 def augment(
@@ -77,7 +103,7 @@ def augment(
     if how.area:
         images = scaled_crop(images, height, width, how.area, rng)
     elif how.crop or how.padding:
-        images = crop(images, height, width, how.padding, rng)
+        images = crop(images, height, width, how.padding or 0, rng)
     if how.flip:
         flip(images, rng)
     if how.brightness or how.contrast:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core import seeds
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
+from netwright.core.settings import Setting
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.draws import Draws, PartOf
+from netwright.data.outcome import OutcomeRecorder
 
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
@@ -181,6 +184,7 @@ class ImageClassification:
     augmentation: Augmentation = Augmentation()
     fit: Literal["crop", "stretch", "pad"] = "crop"
     preparation: Callable[[], Iterator[str]] | None = None
+    measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"), Objective("loss", -1))
 
     @cached_property
     def data(self) -> ImageSplits:
@@ -211,6 +215,31 @@ class ImageClassification:
             "accuracy": (outputs.argmax(1) == targets).float(),
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
         }
+
+    def recorder(self, split: Split) -> OutcomeRecorder:
+        """Keeps what became of each image of the split."""
+        return OutcomeRecorder(self, split)
+
+    @property
+    def tunable(self) -> dict[str, Setting]:
+        """How training images are augmented, in steps or in detail."""
+        most = min(self.io.height, self.io.width) // 2
+        found = [
+            Setting("augment", "as given", ("as given", *augment.PRESETS)),
+            Setting("flip", self.augmentation.flip, (False, True)),
+            Setting("cutout", self.augmentation.cutout, low=0, high=max(most, self.augmentation.cutout, 1)),
+            Setting("brightness", self.augmentation.brightness, low=0.0, high=max(0.4, self.augmentation.brightness)),
+            Setting("contrast", self.augmentation.contrast, low=0.0, high=max(0.4, self.augmentation.contrast)),
+        ]
+        return {setting.name: setting for setting in found}
+
+    def tuned(self, values: Mapping[str, Any]) -> ImageClassification:
+        """The same images, augmented in this way. Raises BadReference for values that do not go together."""
+        named = values.get("augment", "as given")
+        size = self.io.height, self.io.width
+        begun = self.augmentation if named == "as given" else augment.preset(named, *size)
+        options = {name: value for name, value in values.items() if name != "augment"}
+        return replace(self, augmentation=replace(begun, **options), load=lambda: self.data)
 
     def prepare(self) -> Iterator[str]:
         """Make the data ready; yields sentences for people."""

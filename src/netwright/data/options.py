@@ -1,8 +1,77 @@
-"""Checks of options that several tasks have: each refusal names the option, its value and what it may be."""
+"""Options that several tasks have: their checks, and how those of one record become options of each task.
+
+Each refusal names the option, its value and what it may be.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from inspect import Parameter, Signature
+from typing import Any, TypeVar, get_type_hints
+
 from netwright.core.errors import BadReference
+
+T = TypeVar("T")
+
+
+def spread(parameter: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Make the fields of a record options of a task, in place of one parameter that takes the record.
+
+    The parameter's default is a frozen dataclass that documents its arguments: each of them becomes a parameter of what
+    is returned, where the one stood, with the default that the record has, the type and the documentation of its class.
+    A record with one more field is one more option of every such task.
+
+    Args:
+        parameter: Its name.
+    """
+
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        signature, hints = inspect.signature(make), get_type_hints(make)
+        default = signature.parameters[parameter].default
+        record = type(default)
+        types = get_type_hints(record)
+        options = {field.name: getattr(default, field.name) for field in fields(record)}
+
+        @functools.wraps(make)
+        def made(*given: Any, **named: Any) -> T:
+            bound = accepted.bind(*given, **named)
+            chosen = {name: bound.arguments.pop(name) for name in options if name in bound.arguments}
+            return make(**bound.arguments, **{parameter: record(**{**options, **chosen})})
+
+        listed: list[Parameter] = []
+        for each in signature.parameters.values():
+            if each.name != parameter:
+                listed.append(each.replace(annotation=hints[each.name]))
+                continue
+            listed += [
+                Parameter(name, each.kind, default=value, annotation=types[name]) for name, value in options.items()
+            ]
+        accepted = Signature(listed, return_annotation=hints["return"])
+        made.__signature__ = accepted  # type: ignore[attr-defined]
+        made.__annotations__ = {each.name: each.annotation for each in listed} | {"return": hints["return"]}
+        made.__doc__ = _documented(make.__doc__ or "", parameter, _arguments(record.__doc__ or ""))
+        return made
+
+    return decorate
+
+
+def _arguments(text: str) -> list[str]:
+    """The lines on arguments in a docstring, without those around and without its indentation."""
+    lines = inspect.cleandoc(text).splitlines()
+    if "Args:" not in lines:
+        return []
+    rest = lines[lines.index("Args:") + 1 :]
+    return rest[: rest.index("")] if "" in rest else rest
+
+
+def _documented(text: str, parameter: str, arguments: list[str]) -> str:
+    """A docstring with the line on a parameter replaced by those on others."""
+    lines = inspect.cleandoc(text).splitlines()
+    place = next((n for n, line in enumerate(lines) if line.startswith(f"    {parameter}:")), None)
+    return "\n".join(lines if place is None else [*lines[:place], *arguments, *lines[place + 1 :]])
 
 
 def check_least(**least: tuple[float, float]) -> None:

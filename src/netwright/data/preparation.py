@@ -18,8 +18,7 @@ from netwright.data import cache
 from netwright.data.cache import Cache, Source, Steps
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits
-from netwright.data.options import check_least
-from netwright.data.splitting import Parts, check_classes, once
+from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted, listed, shortened, size_text
 
 
@@ -67,7 +66,7 @@ class Selection:
     """
 
     source: Source
-    parts: Parts
+    parts: SplitParts
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
@@ -86,18 +85,10 @@ def image_task(
         BadReference: An option out of range.
     """
     keeping.check()
-    check_augmentation(augmentation, form)
+    augmentation = augmentation.fitted(form.height, form.width)
     prepared = _Prepared(selection, form, keeping)
     io = IO(form.channels, form.height, form.width, len(classes))
     return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare)
-
-
-def check_augmentation(how: Augmentation, form: Form) -> None:
-    """Raise BadReference for an augmentation that does not fit the size of the images."""
-    check_least(padding=(how.padding, 0), cutout=(how.cutout, 0))
-    most = min(form.height, form.width) + 2 * how.padding
-    if how.crop is not None and not 1 <= how.crop <= most:
-        raise BadReference(f"task.crop is {how.crop}; it must be from 1 to {most}")
 
 
 @dataclass(frozen=True)
@@ -169,9 +160,9 @@ class _Prepared:
             kinds[kind].append(shortened(name(position)) + (f" ({shortened(detail)})" if detail else ""))
         return "; ".join(f"{len(found):,} {kind}: {listed(found)}" for kind, found in sorted(kinds.items()))
 
-    def _kept(self, opened: Cache) -> Parts:
+    def _kept(self, opened: Cache) -> SplitParts:
         parts = self.selection.parts
-        return Parts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
+        return SplitParts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
 
     def _splits(self, opened: Cache) -> ImageSplits:
         selection, kept = self.selection, opened.kept

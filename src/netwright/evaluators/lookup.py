@@ -8,6 +8,7 @@ from typing import Any
 
 from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Task
 from netwright.core.records import Result, Trial
 from netwright.core.table import Table
@@ -49,6 +50,11 @@ class Lookup:
     def states_seconds(self) -> bool:
         """Whether the table has costs."""
         return self._table.seconds is not None
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """The table's signal and final measure."""
+        return self._table.measures
 
     def evaluate(self, trial: Trial, context: Context) -> Result:  # noqa: ARG002 - nothing to report
         """The trial's row at its budget, and its cost in seconds of the table (0: the table has none).

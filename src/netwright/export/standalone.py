@@ -11,9 +11,9 @@ from netwright.core.records import Preprocessing
 from netwright.data import decode
 from netwright.plans import counting, source
 from netwright.plans.plan import Plan
+from netwright.plans.statements import WIDTH
 
 TEMPLATES = Path(__file__).parent / "templates"
-WIDTH = source.WIDTH
 
 
 def model_py(plan: Plan, preprocessing: Preprocessing, name: str) -> str:

@@ -23,7 +23,7 @@ from torch.export import ExportedProgram
 
 from netwright.core import refs, run_file
 from netwright.core.errors import ExportError, MissingCapability
-from netwright.core.protocols import ClassifiesImages, Generates, SearchSpace
+from netwright.core.protocols import ClassifiesImages, Generates, SearchSpace, unwrap
 from netwright.core.records import Genotype, Preprocessing
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -119,13 +119,13 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
 
 def _with_drawing(model: TrainedModel) -> TrainedModel:
     """Of a space of generators, the setting that draws this very network."""
-    if not isinstance(refs.load("space", model.run.space), Generates):
+    if unwrap(run_file.load_space(model.run.space), Generates) is None:
         return model
     return replace(model, run=run_file.override(model.run, "space", {"seed": model.seed}))
 
 
 def _parts(model: TrainedModel) -> _Parts:
-    space: SearchSpace = refs.load("space", model.run.space)
+    space = run_file.load_space(model.run.space)
     if not isinstance(space, HasPlan):
         raise MissingCapability(f"an export needs a space with layer plans; {model.run.space.name} has none")
     task = _image_task(model.run.task)

@@ -51,7 +51,7 @@ class LearnedRound:
 
 def scores(trials: Sequence[Trial]) -> np.ndarray:
     """First score of each trial, shape (trials,), float64, higher is better; NaN where it failed."""
-    values = (trial.scores[0] if trial.scores else np.nan for trial in trials)
+    values = (np.nan if (score := objectives.score_of(trial)) is None else score for trial in trials)
     return np.fromiter(values, np.float64, len(trials))
 
 

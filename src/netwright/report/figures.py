@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
+from netwright.core.objectives import UNNAMED, Objective, short
 from netwright.core.records import Trial
 from netwright.report import curves
 from netwright.report.text import printable
@@ -40,7 +41,7 @@ class RunData:
 
     label: str
     trials: Sequence[Trial]
-    objective: str = "valid_accuracy"
+    objective: Objective = UNNAMED
 
 
 def fitness(runs: Sequence[RunData]) -> Figure:
@@ -53,7 +54,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
     budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
     figure, axes = start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
     for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
-        _cloud(axes, -values if is_minimized(run.objective) else values, window, number, mask)
+        _cloud(axes, run.objective.measured(values), window, number, mask)
     if not axes.lines:
         return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
     _cut_outliers(axes, runs, scores)
@@ -77,7 +78,7 @@ def best(runs: Sequence[RunData]) -> Figure:
         axes.plot(steps[-1] + 1, heights[-1], "o", color=color, markersize=5)
         if len(runs) == 1:
             text = f"trial {run.trials[int(steps[-1])].id}: {short(heights[-1])}"
-            side = -1 if is_minimized(run.objective) else 1  # where the curve never is
+            side = -1 if run.objective.is_minimized else 1  # where the curve never is
             axes.margins(y=0.12)
             align = "right" if steps[-1] > len(values) / 2 else "left"
             note(axes, text, (steps[-1] + 1, heights[-1]), (0, 9 * side), align, "bottom" if side > 0 else "top")
@@ -97,7 +98,7 @@ def parameters(runs: Sequence[RunData]) -> Figure:
     return _finish(figure, axes, runs, label, is_empty=not axes.lines)
 
 
-def lineage(trials: Sequence[Trial], objective: str = "valid_accuracy") -> Figure:
+def lineage(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
     """The objective along a line of descent, oldest first (`curves.lineage`), the trial's id at each point.
 
     The figure widens up to 60 generations; of longer lines some ids are left out, never the first or last.
@@ -130,34 +131,16 @@ def average_window(runs: Sequence[RunData]) -> int:
 
 def shown_scores(run: RunData) -> np.ndarray:
     """The first objective as measured, shape (trials,): scores with a minimized one's sign turned back."""
-    values = curves.scores(run.trials)
-    return -values if is_minimized(run.objective) else values
-
-
-def is_minimized(objective: str) -> bool:
-    """Whether lower is better."""
-    return objective.startswith("-")
-
-
-def objective_name(objective: str) -> str:
-    """An objective in words: "valid accuracy", "params"."""
-    return objective.removeprefix("-").replace("_", " ")
+    return run.objective.measured(curves.scores(run.trials))
 
 
 def objective_label(runs: Sequence[RunData]) -> str:
     """What the axis of the first objective says."""
-    names = sorted({printable(objective_name(run.objective)) for run in runs})
-    unit = ", fraction" if len(names) == 1 and names[0].endswith("accuracy") else ""
-    directions = {is_minimized(run.objective) for run in runs}
+    names = sorted({printable(run.objective.label) for run in runs})
+    unit = ", fraction" if len(names) == 1 and all(run.objective.is_share for run in runs) else ""
+    directions = {run.objective.is_minimized for run in runs}
     hint = "" if len(directions) != 1 else " (lower is better)" if directions == {True} else " (higher is better)"
     return f"{' / '.join(names)}{unit}{hint}"
-
-
-def short(value: float) -> str:
-    """A measured value as text: four decimals, or a whole number with thousands set apart."""
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
 
 
 def start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
@@ -186,7 +169,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
         return figure
     group_thousands(axes)
-    _mark_starts(axes, runs, is_rising=label != objective_label(runs) or is_minimized(runs[0].objective))
+    _mark_starts(axes, runs, is_rising=label != objective_label(runs) or runs[0].objective.is_minimized)
     if len(runs) > 1:
         inks = [_ink(number) for number in range(len(runs))]
         handles = [Line2D([], [], color=color, linestyle=style, linewidth=2) for color, style in inks]
@@ -235,7 +218,7 @@ def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarr
     if not (0 < OUTLIERS * (high - low) < high - worst):
         return
     floor = low - 0.1 * (high - low)
-    sign = -1 if is_minimized(runs[0].objective) else 1
+    sign = -1 if runs[0].objective.is_minimized else 1
     edges = (sign * floor, sign * (high + 0.05 * (high - low)))
     axes.set_ylim(min(edges), max(edges))
     for number, values in enumerate(scores):

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from string import Template
 
+MISSING = "–"  # stands where there is no value
+
 
 class Html(str):
     """Text that is markup already."""

@@ -16,14 +16,16 @@ from matplotlib.figure import Figure
 from netwright.core import files, objectives, run_file
 from netwright.core.finals import Final
 from netwright.core.genes import Choice, Gene
+from netwright.core.objectives import Objective, short
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import budgets, confusion, curves, drawing, figures, markup, mistakes, rounds, rungs, trained
+from netwright.report import curves, drawing, examined, figures, markup, promotions, trained
+from netwright.report.examined import Examined
 from netwright.report.figures import RunData
 from netwright.report.files import save
-from netwright.report.markup import Html
-from netwright.report.trained import MISSING, Examined
+from netwright.report.markup import MISSING, Html
+from netwright.report.parts import budgets, learned
 
 MOST_CHANGES = 8  # of one mutation, spelled out
 MOST_STEPS = 300  # of a lineage, in its table
@@ -36,8 +38,6 @@ CAPTIONS = {
     "lineage": "From the start population to the best",
     "model": "The model that the strategy learns with, after each of its rounds",
     "cell": "The best architecture, at every level",
-    "confusion": "Images by true and predicted class; the color says the share of the true class",
-    "worst": "Images of the largest loss",
 }
 
 
@@ -55,8 +55,9 @@ class ReportedRun:
         workers: How many worked at a time; None: not known.
         command: That started the search.
         versions: Of Python, packages and system, as they were then.
-        caveats: Sentences to stand beside any accuracy on its data.
+        caveats: Sentences to stand beside any result on its data.
         simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
+        measures: What its evaluator measures, and how that is shown; what is not among them is shown as a number.
     """
 
     name: str
@@ -70,20 +71,32 @@ class ReportedRun:
     versions: Mapping[str, str] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
     simulated_hours: float | None = None
+    measures: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What is searched for, the one that curves and tables are ordered by first."""
+        return objectives.shown(self.run.objectives, self.measures)
+
+    @property
+    def objective(self) -> Objective:
+        """The first of them."""
+        return objectives.first(self.run.objectives, self.measures)
 
     @property
     def data(self) -> RunData:
         """The run as the figures see it."""
-        return RunData(self.name, self.trials, self.run.objectives[0])
+        return RunData(self.name, self.trials, self.objective)
 
 
 def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     """Write the report.
 
     Args:
-        folder: Gets report.html, and the figures named in CAPTIONS as .png and .svg; made when missing. Without a
-            successful trial there are no lineage and cell, without notes of what the strategy learned no model, without
-            a network trained in full to classify images no confusion and worst; those of an earlier report are removed.
+        folder: Gets report.html, and the figures named in CAPTIONS, or by a kind of examples, as .png and .svg; made
+            when missing. Without a successful trial there are no lineage and cell, without notes of what the strategy
+            learned no model, without a network trained in full that left examples none of them; those of an earlier
+            report are removed.
         runs: At least one.
 
     Returns:
@@ -101,8 +114,8 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     owner, seen = _examined(runs, winner)
     drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
-    mistaken = trained.section(owner, seen, drawn["confusion"]) if seen else ""
-    html = markup.page(title, _parts(runs, winner, line, drawn, mistaken))
+    examples = seen.examples.section(seen.final, owner, drawn) if seen else ""
+    html = markup.page(title, _parts(runs, winner, line, drawn, examples))
     path = folder / "report.html"
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
@@ -124,36 +137,35 @@ def _figures(
     line: Sequence[Trial],
     seen: Examined | None,
 ) -> dict[str, Html]:
-    """Write the figures; returns each as part of the page, but for the worst images, which the page shows itself."""
+    """Write the figures; returns each as part of a page."""
+    captions = {**CAPTIONS, **examined.captions()}
     data = [run.data for run in runs]
     made: dict[str, Figure] = {
         "fitness": figures.fitness(data),
         "best": figures.best(data),
         "parameters": figures.parameters(data),
     }
-    if budgets.summarize(winner.trials):
-        made["budgets"] = rungs.figure(winner.trials, winner.run.objectives[0])
+    if promotions.summarize(winner.trials):
+        made["budgets"] = budgets.figure(winner.trials, winner.objective)
     if line:
         if len(line) > 1:
-            made["lineage"] = figures.lineage(line, winner.run.objectives[0])
+            made["lineage"] = figures.lineage(line, winner.objective)
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
-    if learned := curves.rounds(winner.trials):
-        made["model"] = rounds.figure(learned)
+    if found := curves.rounds(winner.trials):
+        made["model"] = learned.figure(found)
     if seen:
-        made["confusion"] = mistakes.matrix(confusion.counts(seen.outcome), seen.outcome.classes)
-        made["worst"] = mistakes.worst(seen.outcome)
-    for name in CAPTIONS.keys() - made.keys():
+        made |= seen.examples.figures()
+    for name in captions.keys() - made.keys():
         for suffix in (".png", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     for name, figure in made.items():
         save(figure, folder / name)
     return {
         name: markup.figure(
-            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, CAPTIONS[name], is_full_size=name == "cell"
+            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, captions[name], is_full_size=name == "cell"
         )
         for name in made
-        if name != "worst"
     }
 
 
@@ -162,7 +174,7 @@ def _parts(
     winner: ReportedRun,
     line: Sequence[Trial],
     drawn: dict[str, Html],
-    mistaken: str,
+    examples: str,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
@@ -170,8 +182,8 @@ def _parts(
         _headline(winner, line, whose),
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
-        mistaken,
-        markup.section("The search", _objectives_note(winner.run), three),
+        examples,
+        markup.section("The search", _objectives_note(winner), three),
         _budgets(winner, drawn, whose),
         _learned(winner, drawn, whose),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
@@ -185,9 +197,8 @@ def _parts(
 
 def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
     facts = _facts(run)
-    objective = figures.objective_name(run.run.objectives[0])
     listed = [
-        (f"best {objective}", facts["best"]),
+        (f"best {run.objective.label}", facts["best"]),
         ("its trial", facts["trial"]),
         ("its parameters", facts["params"]),
         ("trials finished", facts["finished"]),
@@ -197,7 +208,7 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
         ("time searched", _duration(run.hours)),
         ("time in evaluations", _duration(curves.evaluation_seconds(run.trials) / 3600)),
     ]
-    if objective == "params":
+    if run.objective.name == "params":
         del listed[2]
     if run.simulated_hours:
         listed.append(("simulated time", _duration(run.simulated_hours)))
@@ -219,7 +230,7 @@ def _facts(run: ReportedRun) -> dict[str, str]:
         "done": f"{len(run.trials) - failed:,}",
         "failed": f"{failed:,}",
         "reused": f"{reused:,}",
-        "best": _objective(best, run.run.objectives[0]) if best else MISSING,
+        "best": _metric(best, run.objective.name) if best else MISSING,
         "trial": str(best.id) if best else MISSING,
         "params": _metric(best, "params") if best else MISSING,
     }
@@ -230,7 +241,7 @@ def _runs(runs: Sequence[ReportedRun]) -> str:
     rows = []
     for run in runs:
         facts, made = _facts(run), run.run
-        names = (run.name, made.strategy.name, made.space.name, str(made.seed), made.objectives[0])
+        names = (run.name, made.strategy.name, made.space.name, str(made.seed), str(run.objective))
         numbers = [facts[name] for name in ("finished", "failed", "best", "trial", "params")]
         rows.append((*names, *numbers, _duration(run.hours)))
     return markup.section("Runs", markup.table(columns, rows, (columns[3], *columns[5:])))
@@ -241,26 +252,26 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     if not named:
         return ""
     listed = trained.table([(name, final) for name, run in named for final in run.finals])
-    told = [name + trained.verdict(run.finals, figures.is_minimized(run.run.objectives[0])) for name, run in named]
+    told = [name + trained.verdict(run.finals) for name, run in named]
     return markup.section("Trained in full", listed, *told)
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
-    """The network whose mistakes are shown, of the winner if it has one, and what its title ends with."""
+    """The network whose examples are shown, of the winner if it has one, and what its title ends with."""
     for run in (winner, *runs):
-        if seen := trained.examined(run.finals):
+        if seen := examined.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
 
 
 def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    found = budgets.summarize(run.trials)
-    return rungs.section(whose, found, drawn["budgets"], run.run.objectives[0]) if found else ""
+    found = promotions.summarize(run.trials)
+    return budgets.section(whose, found, drawn["budgets"], run.objective) if found else ""
 
 
 def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    learned = curves.rounds(run.trials)
-    return rounds.section(whose, learned, drawn["model"], run.run.objectives[0]) if learned else ""
+    found = curves.rounds(run.trials)
+    return learned.section(whose, found, drawn["model"], run.objective) if found else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:
@@ -271,7 +282,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
     named = _budget_column(line)
 
     def row(trial: Trial, changed: str) -> tuple[str, ...]:
-        return (str(trial.id), *(_budget(trial) for _ in named), _scored(trial, run), changed)
+        return (str(trial.id), *(_budget(trial) for _ in named), _metric(trial, run.objective.name), changed)
 
     rows = [row(line[0], f"derived from {first[0]}" if first else "start population")]
     if len(line) > MOST_STEPS:
@@ -283,7 +294,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
         if child.proposal.continues == parent.id and child.proposal.budget is not None:
             text = f"goes on to the budget {child.proposal.budget:,}"
         rows.append(row(child, text))
-    objective = figures.objective_name(run.run.objectives[0])
+    objective = run.objective.label
     listed = markup.table(("trial", *named, objective, "changed"), rows, (*named, objective))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
@@ -292,8 +303,7 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
     found = curves.ten_best(run.trials)
     if not found:
         return ""
-    objectives = run.run.objectives
-    measured = [figures.objective_name(name) for name in objectives]
+    measured = [objective.label for objective in run.objectives]
     extra = () if "params" in measured else ("params",)
     named = _budget_column(found)
     columns = ("trial", *named, *measured, *extra, "key", "parents")
@@ -301,7 +311,7 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
         (
             str(trial.id),
             *(_budget(trial) for _ in named),
-            *(_objective(trial, name) for name in objectives),
+            *(_metric(trial, objective.name) for objective in run.objectives),
             *(_metric(trial, name) for name in extra),
             markup.code(trial.key),
             ", ".join(map(str, trial.proposal.parents)) or MISSING,
@@ -348,26 +358,23 @@ def _repeated(runs: Sequence[ReportedRun]) -> str:
     return markup.section("To repeat this", *parts) if parts else ""
 
 
-def _objectives_note(run: RunFile) -> str:
+def _objectives_note(run: ReportedRun) -> str:
     first, *others = run.objectives
-    direction = "minimized" if figures.is_minimized(first) else "maximized"
-    more = f" Further objectives: {', '.join(others)}; the curves show the first." if others else ""
-    return f"Objective: {first.removeprefix('-')}, {direction}.{more}"
+    direction = "minimized" if first.is_minimized else "maximized"
+    more = f" Further objectives: {', '.join(map(str, others))}; the curves show the first." if others else ""
+    return f"Objective: {first.name}, {direction}.{more}"
 
 
 def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:
     """The run of the highest first score among those with the first run's objective; the first one of equals."""
-    rivals = [run for run in runs if run.run.objectives[0] == runs[0].run.objectives[0]]
-    best = {id(run): objectives.best(run.trials) for run in rivals}
-    return max(rivals, key=lambda run: trial.scores[0] if (trial := best[id(run)]) and trial.scores else float("-inf"))
+    rivals = [run for run in runs if str(run.objective) == str(runs[0].objective)]
 
+    def best_score(run: ReportedRun) -> float:
+        best = objectives.best(run.trials)
+        found = objectives.score_of(best) if best else None
+        return float("-inf") if found is None else found
 
-def _scored(trial: Trial, run: ReportedRun) -> str:
-    return _objective(trial, run.run.objectives[0])
-
-
-def _objective(trial: Trial, objective: str) -> str:
-    return _metric(trial, objective.removeprefix("-"))
+    return max(rivals, key=best_score)
 
 
 def _metric(trial: Trial, name: str) -> str:
@@ -375,7 +382,7 @@ def _metric(trial: Trial, name: str) -> str:
     value = trial.result.metrics.get(name) if trial.result else None
     if value is None:
         return MISSING
-    return f"{int(value):,}" if name in ("params", "multiply_adds") else figures.short(value)
+    return f"{int(value):,}" if name in ("params", "multiply_adds") else short(value)
 
 
 def _option(gene: Gene, value: float) -> str:

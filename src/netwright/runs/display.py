@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console, Group
@@ -10,9 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from netwright.core.objectives import at_budget, rank
-from netwright.core.protocols import Store
+from netwright.core.objectives import Objective, rank, result_of
+from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Trial
+from netwright.report import curves
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -27,12 +30,12 @@ class Display:
         store: Asked what workers do.
         title: What is searched.
         trials: The budget; None: no such limit.
-        measure: The objective's name.
+        objective: What is made best.
     """
 
-    def __init__(self, console: Console, store: Store, *, title: str, trials: int | None, measure: str) -> None:
+    def __init__(self, console: Console, store: Store, *, title: str, trials: int | None, objective: Objective) -> None:
         self._console, self._store = console, store
-        self._title, self._trials, self._measure = title, trials, measure
+        self._title, self._trials, self._objective = title, trials, objective
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._begun = self._shown = time.monotonic()
         self._finished = self._finished_before = self._failed = self._reused = 0
@@ -68,8 +71,7 @@ class Display:
             again = " (reused)" if trial.result and trial.result.reused else ""
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
                 again += f" ({trial.result.message.partition(':')[0]})"
-            score = f"{trial.scores[0]:.4f}{at_budget(trial)}"
-            self.say(f"trial {trial.id}: {self._measure} {score}{again}, {self._progress()}{mark}")
+            self.say(f"trial {trial.id}: {result_of(trial, self._objective)}{again}, {self._progress()}{mark}")
 
     def tick(self) -> None:
         """Show a new picture when it is time."""
@@ -114,9 +116,8 @@ class Display:
     def _picture(self) -> Group:
         facts = Table.grid(padding=(0, 2))
         facts.add_row("finished", self._progress())
-        if self._best is not None and self._best.scores:
-            score = f"{self._best.scores[0]:.4f}{at_budget(self._best)}"
-            facts.add_row("best", f"{self._measure} {score}, trial {self._best.id}")
+        if self._best is not None:
+            facts.add_row("best", f"{result_of(self._best, self._objective)}, trial {self._best.id}")
         if self._failed or self._reused:
             facts.add_row("of them", f"{self._failed} failed, {self._reused} reused")
         facts.add_row("running for", clock(time.monotonic() - self._begun))
@@ -134,3 +135,19 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
+    """How busy the workers were, on their own clock; where rows took more time than they had, how much it was."""
+    busy, workers = curves.evaluation_seconds(rows), executor.workers
+    if isinstance(executor, KeepsTime):
+        took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
+        if not executor.elapsed_seconds:
+            return f"{took}, as the evaluations state no time; give --executor.seconds"
+        whole = busy / (workers * executor.elapsed_seconds)
+        share = executor.utilization
+        until = "" if math.isnan(share) else f" {share:.1%} of it until the last trial began,"  # all began at once
+        return f"{took}; they were busy{until} {whole:.1%} of all of it"
+    if busy > workers * wall_seconds:
+        return f"evaluations took {clock(busy)} in all"  # a table's seconds, or those of workers that joined
+    return f"workers were busy {busy / (wall_seconds * workers):.1%} of the time"

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from sortedcontainers import SortedList
 
-from netwright.core.objectives import check_single
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.brackets import ladder, promotion, rung_of
@@ -46,7 +46,7 @@ class Asha:
 
     Args:
         space: Samples and names networks.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
         max_budget: Of the highest rung.
         eta: One in so many is promoted, to so many times the budget.
@@ -54,7 +54,7 @@ class Asha:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     min_budget: int = 1
     max_budget: int = 9
     eta: int = 3
@@ -94,8 +94,8 @@ class Asha:
             self._rungs[position - 1].waiting.remove((self._waiting.pop(before)[0], before))
         rung = self._rungs[position]
         rung.count += 1
-        if trial.scores is not None:
-            loss = -trial.scores[0]
+        if (score := score_of(trial)) is not None:
+            loss = -score
             rung.ranked.add((loss, trial.id))
             if position + 1 < len(self._ladder):
                 rung.waiting.add((loss, trial.id))

@@ -24,13 +24,13 @@ from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
 from netwright.core.genes import Real, from_vector, to_vector
-from netwright.core.objectives import check_single
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.local_search import neighbors
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement, matern
-from netwright.surrogates.matern import Hyperparameters, Posterior
+from netwright.surrogates.matern import MaternHyperparameters, Posterior
 
 BEST, LATEST, OTHERS = 200, 100, 200  # trials that the model sees of a longer history
 LEARN_FROM = 250  # trials that its parameters are learned from
@@ -48,18 +48,18 @@ class Bayes:
 
     Args:
         space: Samples and names networks; the model is one of its genes.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         initial: Random networks before the model is asked.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     initial: int = 10
     _told: list[tuple[float | None, Genotype]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _scores: SortedList = field(default_factory=SortedList, init=False, repr=False)  # (score, -position in _told)
     # memos, made anew when needed: parameters by the length of history they are learned at, and the model by its length
-    _learned: tuple[int, Hyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
+    _learned: tuple[int, MaternHyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
     _model: tuple[int, np.ndarray, Posterior] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Bayes:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Remember it."""
         self._known.add(trial.key)
-        score = None if trial.scores is None else trial.scores[0]
+        score = score_of(trial)
         if score is not None:
             self._scores.add((score, -len(self._told)))
         self._told.append((score, trial.proposal.genotype))
@@ -151,7 +151,7 @@ class Bayes:
             model = matern.condition(model.hyperparameters, np.concatenate([model.x, x]), targets)
         return model, float(model.predict(model.x)[0].max())
 
-    def _parameters(self) -> Hyperparameters:
+    def _parameters(self) -> MaternHyperparameters:
         """Learned from what was told first, up to a length that grows in steps: the same whenever asked."""
         length = self.initial
         while (longer := max(length + 1, int(length * LEARN_EVERY))) <= len(self._told):

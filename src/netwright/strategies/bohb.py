@@ -28,7 +28,7 @@ from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.genes import to_vector
-from netwright.core.objectives import check_single
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.brackets import ladder, promotion, rung_of, sizes
@@ -85,7 +85,7 @@ class Bohb:
 
     Args:
         space: Samples and names networks; the model is one of its genes.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
         max_budget: Of the highest rung.
         eta: One in so many is promoted, to so many times the budget.
@@ -100,7 +100,7 @@ class Bohb:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     min_budget: int = 1
     max_budget: int = 9
     eta: int = 3
@@ -166,7 +166,8 @@ class Bohb:
         while self._begun <= number:
             self._open[self._begun] = self._new(self._begun)
             self._begun += 1
-        loss = math.inf if trial.scores is None else -trial.scores[0]
+        score = score_of(trial)
+        loss = math.inf if score is None else -score
         finished = _Finished(loss, trial.id, trial.proposal.genotype)
         self._known.add(trial.key)
         self._ranked[rung].add(finished)

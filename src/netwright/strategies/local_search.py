@@ -21,9 +21,10 @@ import numpy as np
 
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Gene, Integer
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.aging import Member, by_score
+from netwright.strategies.members import Member, by_score
 from netwright.strategies.novelty import new_sample
 
 NEAR = 8  # values of a numeric gene that count as neighbors of a value
@@ -36,12 +37,12 @@ class LocalSearch:
 
     Args:
         space: Samples starts; its genes say what a neighbor is.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         initial: Fresh samples per start, of which the best is climbed from.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     initial: int = 10
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _incumbent: Member | None = field(default=None, init=False, repr=False)  # None: between two climbs
@@ -53,10 +54,7 @@ class LocalSearch:
     _settled: int = field(default=0, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(
-                f"local_search climbs one objective, the run has {len(self.objectives)}: {self.objectives}"
-            )
+        check_single("local_search", self.objectives, "climbs")
         if self.initial < 1:
             raise BadReference(f"strategy.initial is {self.initial}; it must be at least 1")
 
@@ -71,8 +69,8 @@ class LocalSearch:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Move to a better genotype; end a climb without any; begin the next when enough starts have finished."""
         self._known.add(trial.key)
-        if trial.scores is not None:
-            self._learn(Member(trial.scores[0], trial.id, trial.proposal.genotype), not trial.proposal.parents, rng)
+        if (score := score_of(trial)) is not None:
+            self._learn(Member(score, trial.id, trial.proposal.genotype), not trial.proposal.parents, rng)
         if self._incumbent is not None and self._next_neighbor(()) is None:
             self._incumbent = None
         if self._incumbent is None and self._start is not None and self._starts >= self.initial:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
-from netwright.strategies.aging import Member, by_score, check_options, tournament
+from netwright.strategies.members import Member, by_score, check_options, tournament
 
 WORST = "worst"  # the note of a proposal: id of the trial whose place the child takes
 
@@ -27,14 +28,14 @@ class NonAgingEvolution:
 
     Args:
         space: Samples the start population, mutates winners.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         population: Members (paper: 100).
         sample: Members drawn for a tournament (paper: 25).
         replacement: A member may be drawn more than once for one tournament, as in the paper.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     population: int = 100
     sample: int = 25
     replacement: bool = True
@@ -57,9 +58,9 @@ class NonAgingEvolution:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Enter the population; when it is full, in the place of the worst of the parent's tournament."""
         self._told += 1
-        if trial.scores is None:  # no fitness: nobody makes room
+        if (score := score_of(trial)) is None:  # no fitness: nobody makes room
             return
-        member = Member(trial.scores[0], trial.id, trial.proposal.genotype)
+        member = Member(score, trial.id, trial.proposal.genotype)
         if len(self._members) < self.population:
             self._places[trial.id] = len(self._members)
             self._members.append(member)

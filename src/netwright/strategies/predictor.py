@@ -27,6 +27,7 @@ from scipy.stats import rankdata
 from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.local_search import neighbors
@@ -51,12 +52,12 @@ class Predictor:
 
     Args:
         space: Samples, mutates and names networks.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         initial: Random networks before the model is asked.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     initial: int = 12
     _told: list[tuple[float | None, Genotype, int]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
@@ -69,8 +70,7 @@ class Predictor:
     )
 
     def __post_init__(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(f"predictor models one objective, the run has {len(self.objectives)}: {self.objectives}")
+        check_single("predictor", self.objectives, "models")
         if self.initial < 2:
             raise BadReference(f"strategy.initial is {self.initial}; it must be at least 2")
         self._encoder = Encoder(self.space.genes)
@@ -89,7 +89,7 @@ class Predictor:
         """Remember it."""
         self._known.add(trial.key)
         self._seen.add(trial.proposal.genotype)
-        score = None if trial.scores is None else trial.scores[0]
+        score = score_of(trial)
         if score is not None:
             self._scores.add((score, -len(self._told)))
         self._told.append((score, trial.proposal.genotype, trial.id))

@@ -27,10 +27,11 @@ from torch import Tensor
 
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.plans import torch_rng
-from netwright.surrogates.controller import Controller, single_threaded
+from netwright.surrogates.controller import PolicyController, single_threaded
 
 LOG_PROBABILITY = "log_probability"  # the note of a proposal: of its genotype when it was drawn, in nats
 TRIES = 100  # further draws when the space refuses the first
@@ -52,7 +53,7 @@ class Reinforce:
 
     Args:
         space: Its genes are what the controller chooses.
-        objectives: Exactly one, the reward.
+        objectives: Exactly one, the reward, as a run file writes it; None: the first metric, the higher the better.
         algorithm: Proximal policy optimization, or plain REINFORCE, which goes through each batch once.
         batch: Told trials from one time of learning to the next (paper: 20).
         lr: Learning rate of Adam (paper: 0.00035; best for Real et al.: 0.0008).
@@ -64,7 +65,7 @@ class Reinforce:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     algorithm: Literal["ppo", "reinforce"] = "ppo"
     batch: int = 20
     lr: float = 0.00035
@@ -73,7 +74,7 @@ class Reinforce:
     hidden: int = 100
     epochs: int = 10
     clip: float = 0.2
-    _controller: Controller = field(init=False, repr=False)
+    _controller: PolicyController = field(init=False, repr=False)
     _optimizer: torch.optim.Adam = field(init=False, repr=False)
     _draws: list[Draw] = field(default_factory=list, init=False, repr=False)  # since the last time of learning
     _baseline: float | None = field(default=None, init=False, repr=False)  # None: no score yet
@@ -83,7 +84,7 @@ class Reinforce:
     def __post_init__(self) -> None:
         self._check_options()
         self._uniform = -math.fsum(math.log(genes.size(gene)) for gene in self.space.genes)
-        self._controller = Controller(self.space.genes, self.hidden)
+        self._controller = PolicyController(self.space.genes, self.hidden)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), self.lr)
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:  # noqa: ARG002
@@ -104,10 +105,10 @@ class Reinforce:
         if self._told == 0:
             self._controller.initialize(INITIAL_WEIGHTS, torch_rng.from_numpy(rng))
         self._told += 1
-        if trial.scores is not None:
+        if (score := score_of(trial)) is not None:
             tokens = genes.to_tokens(self.space.genes, trial.proposal.genotype)
             log_probability = trial.proposal.notes.get(LOG_PROBABILITY, self._uniform)
-            self._draws.append(Draw(tokens, log_probability, trial.scores[0]))
+            self._draws.append(Draw(tokens, log_probability, score))
         if self._told % self.batch == 0 and self._draws:
             self._learn()
             self._draws.clear()
@@ -147,10 +148,7 @@ class Reinforce:
         return True
 
     def _check_options(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(
-                f"reinforce is rewarded by one objective, the run has {len(self.objectives)}: {self.objectives}"
-            )
+        check_single("reinforce", self.objectives, "is rewarded by")
         if not self.space.genes:
             raise BadReference("reinforce chooses values of genes, and this space has none; give a space to search in")
         if self.algorithm not in ("ppo", "reinforce"):

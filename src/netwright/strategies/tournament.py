@@ -14,6 +14,7 @@ import numpy as np
 from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
+from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 
@@ -24,7 +25,7 @@ class Tournament:
 
     Args:
         space: Samples the start population, mutates winners.
-        objectives: Exactly one.
+        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
         initial: Genotypes of the start population (paper: 200).
         share: Part of the current population that enters a tournament, in (0, 1] (paper: 0.05).
         probability: The best of a tournament wins with this probability, the next with p(1-p), and so on; the last
@@ -32,7 +33,7 @@ class Tournament:
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] = ("valid_accuracy",)
+    objectives: tuple[str, ...] | None = None
     initial: int = 200
     share: float = 0.05
     probability: float = 1.0
@@ -41,10 +42,7 @@ class Tournament:
     _told: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if len(self.objectives) != 1:
-            raise BadReference(
-                f"tournament ranks by one objective, the run has {len(self.objectives)}: {self.objectives}"
-            )
+        check_single("tournament", self.objectives)
         if self.initial < 1:
             raise BadReference(f"strategy.initial is {self.initial}; it must be at least 1")
         for name in ("share", "probability"):
@@ -66,8 +64,8 @@ class Tournament:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Enter the population, for good; a failed trial has no fitness and stays out."""
         self._told += 1
-        if trial.scores is not None:
-            self._ranking.add((-trial.scores[0], trial.finish, trial.id, trial.proposal.genotype))
+        if (score := score_of(trial)) is not None:
+            self._ranking.add((-score, trial.finish, trial.id, trial.proposal.genotype))
 
     def _entry(self, rank: int) -> tuple[int, Genotype]:
         _, _, trial_id, genotype = self._ranking[rank]

@@ -16,7 +16,7 @@ from netwright.data import archive
 from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import check_least, check_limit, checked_shares
+from netwright.data.options import check_least, check_limit, checked_shares, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 
@@ -28,19 +28,14 @@ LAYOUTS = {
 WHOLE = ("images", "labels")
 
 
+@spread("augmentation")
 def arrays(
     path: str,
     valid: float = 0.2,
     test: float = 0.2,
     split_seed: int = 0,
     train_limit: int | None = None,
-    crop: int | None = None,
-    padding: int | None = None,
-    flip: bool = False,
-    cutout: int = 0,
-    area: tuple[float, float] | None = None,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
+    augmentation: Augmentation = Augmentation(padding=None),
     cache: str | None = None,
     memory_share: float = 0.05,
 ) -> ImageClassification:
@@ -52,24 +47,13 @@ def arrays(
         test: Share of the images that test; not used with `x_test`.
         split_seed: Which ones.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
-        padding: Zeros around an image before the crop; None: an eighth of the height, or 0
-            with `area`.
-        flip: Mirror half of the training images (not for digits or letters).
-        cutout: Side of a square cut out of training images; 0: none.
-        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
-            size; takes the place of `padding`; None: no scaling.
-        brightness: Training images are up to this share brighter or darker.
-        contrast: Likewise of their contrast.
+        augmentation: Of training images.
         cache: Folder for a copy that workers share; None: the user's cache folder.
         memory_share: Larger data than this share of the machine's memory is read as it is needed.
     """
     check_least(split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)
     selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
-    if padding is None:
-        padding = 0 if area else form.height // 8
-    augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
     return image_task(lambda: selection, form, selection.classes, augmentation, Keeping(cache, memory_share))
 
 

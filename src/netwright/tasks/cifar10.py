@@ -9,26 +9,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from netwright.data.cifar import Published, cifar
+from netwright.data.cifar import PublishedImages, cifar
 from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.options import spread
 from netwright.data.preparation import Keeping
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PUBLISHED = Published("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
+PUBLISHED = PublishedImages("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
 
 
+@spread("augmentation")
 def cifar10(
     path: str | None = None,
     valid: int = 10_000,
     split_seed: int = 0,
     train_limit: int | None = None,
-    crop: int | None = None,
-    padding: int = 0,
-    flip: bool = True,
-    cutout: int = 0,
-    area: tuple[float, float] | None = None,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
+    augmentation: Augmentation = Augmentation(flip=True),
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
@@ -41,20 +37,12 @@ def cifar10(
         valid: How many of the training images validate.
         split_seed: Which ones.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
-        padding: Zeros around an image before the crop.
-        flip: Mirror half of the training images.
-        cutout: Side of a square cut out of training images; 0: none.
-        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
-            size; takes the place of `padding`; None: no scaling.
-        brightness: Training images are up to this share brighter or darker.
-        contrast: Likewise of their contrast.
+        augmentation: Of training images.
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Larger data than this share of the machine's memory is read as it is needed.
         broken_share: How many of the images may be broken before the task refuses to start.
         channels: 3: color, 1: gray.
     """
-    augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
     keeping = Keeping(cache, memory_share, broken_share)
     return cifar(PUBLISHED, path, valid, split_seed, train_limit, augmentation, keeping, channels)
 

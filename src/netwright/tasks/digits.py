@@ -12,28 +12,29 @@ from sklearn.datasets import load_digits
 
 from netwright.core.records import IO
 from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
-from netwright.data.options import check_least
+from netwright.data.options import check_least, spread
 
+SIDE = 8
 TEST = VALID = 360
 CLASSES = tuple("0123456789")
 
 
+@spread("augmentation")
 def digits(
-    split_seed: int = 0, train_limit: int | None = None, padding: int = 1, cutout: int = 0
+    split_seed: int = 0, train_limit: int | None = None, augmentation: Augmentation = Augmentation(padding=1)
 ) -> ImageClassification:
     """8x8 images of ten digits.
 
     Args:
         split_seed: Which images go into which split.
         train_limit: Use only so many training images, of each class about its share; None: all.
-        padding: Training images move by up to so many pixels.
-        cutout: Side of a square cut out of training images; 0: none.
+        augmentation: Of training images.
     """
-    check_least(split_seed=(split_seed, 0), padding=(padding, 0), cutout=(cutout, 0))
+    check_least(split_seed=(split_seed, 0))
     if train_limit is not None:
         check_least(train_limit=(train_limit, len(CLASSES)))
-    augmentation = Augmentation(padding=padding, cutout=cutout)
-    return ImageClassification(IO(1, 8, 8, 10), partial(_load, split_seed, train_limit), CLASSES, augmentation)
+    load = partial(_load, split_seed, train_limit)
+    return ImageClassification(IO(1, SIDE, SIDE, 10), load, CLASSES, augmentation.fitted(SIDE, SIDE))
 
 
 def _load(split_seed: int, train_limit: int | None) -> ImageSplits:

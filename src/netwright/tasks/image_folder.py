@@ -17,7 +17,7 @@ from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import check_least, check_limit, checked_shares
+from netwright.data.options import check_least, check_limit, checked_shares, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import listed, printable, shortened
@@ -25,6 +25,7 @@ from netwright.data.text import listed, printable, shortened
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}  # by folder
 
 
+@spread("augmentation")
 def image_folder(
     path: str,
     size: int = 64,
@@ -34,13 +35,7 @@ def image_folder(
     test: float = 0.2,
     split_seed: int = 0,
     train_limit: int | None = None,
-    crop: int | None = None,
-    padding: int | None = None,
-    flip: bool = True,
-    cutout: int = 0,
-    area: tuple[float, float] | None = None,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
+    augmentation: Augmentation = Augmentation(padding=None, flip=True),
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
@@ -54,18 +49,10 @@ def image_folder(
         channels: 3: color, 1: gray.
         fit: "crop": scaled to cover, the middle cut out; "stretch"; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; of those in `train/` when there is one.
-        test: Share of the images that test; likewise.
+        test: Share of the images that test; of those in `train/` when there is one.
         split_seed: Which ones.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        crop: Side of a random crop of training images; None: the whole image, moved by up to `padding`.
-        padding: Zeros around an image before the crop; None: an eighth of the size, or 0
-            with `area`.
-        flip: Mirror half of the training images.
-        cutout: Side of a square cut out of training images; 0: none.
-        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
-            size; takes the place of `padding`; None: no scaling.
-        brightness: Training images are up to this share brighter or darker.
-        contrast: Likewise of their contrast.
+        augmentation: Of training images.
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Larger data than this share of the machine's memory is read as it is needed.
         broken_share: How many of the images may be broken before the task refuses to start.
@@ -73,9 +60,6 @@ def image_folder(
     check_least(size=(size, 4), split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)
     selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
-    if padding is None:
-        padding = 0 if area else size // 8
-    augmentation = Augmentation(crop, padding, flip, cutout, area, brightness, contrast)
     keeping = Keeping(cache, memory_share, broken_share)
     return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
 

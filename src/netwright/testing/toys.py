@@ -13,8 +13,10 @@ import numpy as np
 from netwright.core import genes, seeds
 from netwright.core.errors import MissingCapability
 from netwright.core.genes import Choice
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Split, Task
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Result, Trial
+from netwright.core.shapes import Image, Numbers
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ class ToySpace:
 class ToyTask:
     """No data at all."""
 
-    io: ClassVar[IO] = IO(1, 1, 1, 1)
+    io: ClassVar[IO] = IO(Image(1, 1, 1), Numbers(1))
+    measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"),)
 
     def examples(self, split: Split) -> int:  # noqa: ARG002
         """None."""
@@ -106,6 +109,11 @@ class ToyEvaluator:
     seconds: float = 0.0
     noise: float = 0.01
     split: str = "valid"
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """That share, as an accuracy."""
+        return (Objective(f"{self.split}_accuracy", shown="share"),)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Look at the genes; take the time."""

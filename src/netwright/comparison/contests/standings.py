@@ -18,11 +18,11 @@ from netwright.comparison import bootstrap, measures, strategy_refs
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.contests import budgets, caveats, fan_in, populations
 from netwright.comparison.contests.contest import Contest
-from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.measures import Mean
-from netwright.core import refs, run_file, seeds
+from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
@@ -156,9 +156,9 @@ def _standing(
     strategies = {strategy_refs.label(reference): reference for reference in contest.strategies}
     sizes = populations.sizes(strategies)
     paths: dict[str, dict[int, SearchPath]] = {}
-    searches: dict[str, dict[Cell, Sequence[Trial]]] = {}
+    searches: dict[str, dict[SearchCell, Sequence[Trial]]] = {}
     for label in strategies:
-        cells = [Cell(label, name, seed) for seed in contest.seeds]
+        cells = [SearchCell(label, name, seed) for seed in contest.seeds]
         searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
         budget = budgets.judged(searches[label].values())
         paths[label] = {
@@ -167,7 +167,8 @@ def _standing(
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    sign = -1 if run.objectives[0].startswith("-") else 1
+    objective = objectives.first(run.objectives)
+    sign = objective.sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
     random_fan_in = (float(spread.mean()), float(spread.std(ddof=1))) if graphs else None
@@ -209,7 +210,7 @@ def _standing(
     return RecipeStanding(
         name=name,
         run=run,
-        objective=run.objectives[0].removeprefix("-"),
+        objective=objective.name,
         sign=sign,
         best=sign * top,
         rows=tuple(rows),
@@ -226,7 +227,7 @@ def _standing(
 
 def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
     """Parameters and measure of the full trainings of a strategy, by seed."""
-    cells = [Cell(label, name, seed) for seed in contest.seeds]
+    cells = [SearchCell(label, name, seed) for seed in contest.seeds]
     return {
         cell.seed: (outcome.finals[cell].params, outcome.finals[cell].mean) for cell in cells if cell in outcome.finals
     }

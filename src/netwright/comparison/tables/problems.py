@@ -10,6 +10,7 @@ import numpy as np
 
 from netwright.core import refs
 from netwright.core.errors import BadReference
+from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
 from netwright.core.table import Table, column_of
 
@@ -67,8 +68,8 @@ def describe(table: Table, reference: Reference) -> Problem:
         dataset=dataset,
         signal=column_of(table.signal),
         final=column_of(table.final),
-        sign=_sign(table.signal),
-        final_sign=_sign(table.final),
+        sign=Objective.read(table.signal).sign,
+        final_sign=Objective.read(table.final).sign,
         best=float(np.nanmax(table.scores("signal"))),
         networks=len(table),
         digest=digest(table),
@@ -83,12 +84,12 @@ def difference_of_bests(table: Table) -> str:
     if np.isnan(chosen).any() or chosen.min() == best:
         return ""
     signal, final = column_of(table.signal), column_of(table.final)
-    values = [f"{value:.6g}" for value in np.unique(_sign(table.final) * chosen)]
+    values = [f"{value:.6g}" for value in np.unique(Objective.read(table.final).measured(chosen))]
     found = " and ".join(values) if len(values) <= SPELLED_OUT else f"between {values[0]} and {values[-1]}"
     which = (
         f"the {len(chosen)} best networks by {signal} have" if len(chosen) > 1 else f"the best network by {signal} has"
     )
-    return f"{which} {final} {found}; the best of all has {_sign(table.final) * best:.6g}"
+    return f"{which} {final} {found}; the best of all has {Objective.read(table.final).measured(best):.6g}"
 
 
 def digest(table: Table) -> str:
@@ -102,7 +103,3 @@ def digest(table: Table) -> str:
     for column in columns:
         hashed.update(np.ascontiguousarray(table.columns[column], np.float64).tobytes())
     return hashed.hexdigest()
-
-
-def _sign(measure: str) -> int:
-    return -1 if measure.startswith("-") else 1

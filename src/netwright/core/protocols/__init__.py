@@ -17,26 +17,47 @@ from netwright.core.protocols.evaluator import (
     Evaluator,
     LeavesState,
     StatesSeconds,
+    TrainsInFull,
+    TrainsToBudgets,
+    Tunes,
 )
 from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
+    Accepts,
+    Adapts,
     Generates,
     HasTrivial,
     SearchSpace,
     Symmetric,
+    check_accepts,
     of_any_seed,
     of_seed,
     unwrap,
 )
 from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
-from netwright.core.protocols.task import ClassifiesImages, HasFingerprint, Prepares, Split, Task
+from netwright.core.protocols.task import (
+    ClassifiesImages,
+    HasCaveats,
+    HasFingerprint,
+    Prepares,
+    Recorder,
+    ShowsExamples,
+    Split,
+    StatesMeasures,
+    Summarizes,
+    Task,
+)
 
 __all__ = [
     "SEEDS",
+    "Accepts",
+    "Adapts",
     "Caches",
+    "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
     "Context",
@@ -44,6 +65,7 @@ __all__ = [
     "Evaluator",
     "Executor",
     "Generates",
+    "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
     "Job",
@@ -53,13 +75,21 @@ __all__ = [
     "NamesBudgets",
     "Observer",
     "Prepares",
+    "Recorder",
     "SearchSpace",
+    "ShowsExamples",
     "Split",
+    "StatesMeasures",
     "StatesSeconds",
     "Store",
     "Strategy",
+    "Summarizes",
     "Symmetric",
     "Task",
+    "TrainsInFull",
+    "TrainsToBudgets",
+    "Tunes",
+    "check_accepts",
     "of_any_seed",
     "of_seed",
     "unwrap",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from netwright.core.errors import InvalidGenotype
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Gene
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import NAMES, describe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,12 +41,12 @@ class SearchSpace(Protocol):
         """
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
-        """The network, initialised: images (B, C, H, W) in [0, 1] or normalised to logits (B, outputs)."""
+        """The network, initialized: batches of `io.input` to batches of `io.output`, such as images to logits."""
 
     def count(self, genotype: Genotype, io: IO) -> Counts:
         """Parameters and multiply-adds in closed form: a few milliseconds, no module built.
 
-        Raises InvalidGenotype where there is no such network for these images.
+        Raises InvalidGenotype where there is no such network for these inputs.
         """
 
     def key(self, genotype: Genotype) -> str:
@@ -91,6 +92,27 @@ class Adapts(Protocol):
 
     def adapted(self, found: Any) -> Any:
         """The space within, or what its own wrapper gave, with its capabilities for the wrapper's genotypes."""
+
+
+@runtime_checkable
+class Accepts(Protocol):
+    """Capability of a space: it says which kinds of inputs it has networks for; one that does not takes any."""
+
+    @property
+    def accepts(self) -> tuple[type, ...]:
+        """Of `Image`, `Sequence`, `Vector` and `Tokens`."""
+
+
+def check_accepts(space: SearchSpace, io: IO) -> None:
+    """Raise BadReference unless the space, or the one within its wrapper, has networks for what goes in."""
+    found = unwrap(space, Accepts)
+    if found is None or isinstance(io.input, found.accepts):
+        return
+    kinds, given = " or ".join(NAMES[kind] for kind in found.accepts), NAMES[type(io.input)]
+    raise BadReference(
+        f"the space builds networks for {kinds}, but {describe(io.input)} go in; give a task of {kinds}, or a space "
+        f"for {given}"
+    )
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:

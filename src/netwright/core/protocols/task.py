@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Task(Protocol):
 
     @property
     def io(self) -> IO:
-        """Shape of the inputs and number of outputs."""
+        """What goes into a network, and what comes out of it."""
 
     def examples(self, split: Split) -> int:
         """How many examples the split has."""
@@ -32,7 +33,50 @@ class Task(Protocol):
         """Mean training loss of a batch, shape ()."""
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Per-example measures of a batch, each of shape (B,): their means over a split are its metrics."""
+        """Measures of each example of a batch, or of each of its parts: shape (B,), or (B, T) of T tokens.
+
+        Their means over all elements of a split are its metrics, unless the task `Summarizes`.
+        """
+
+
+@runtime_checkable
+class Summarizes(Protocol):
+    """Capability of a task: its metrics are not all means, as a perplexity is the exponential of one."""
+
+    def summary(self, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
+        """The metrics of a split, from the sum and the number of all elements of each of `Task.metrics`."""
+
+
+class Recorder(Protocol):
+    """Gathers what may be shown of the examples of a split, batch by batch, in the order of a plain pass."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """What the network made of the next batch, and what was wanted."""
+
+    def files(self) -> Mapping[str, bytes]:
+        """Files by name, to be written beside the weights of the network."""
+
+
+@runtime_checkable
+class ShowsExamples(Protocol):
+    """Capability of a task: it can keep what became of each example, for reports to show."""
+
+    def recorder(self, split: Split) -> Recorder:
+        """One for a pass over the split."""
+
+
+@runtime_checkable
+class StatesMeasures(Protocol):
+    """Capability of a task, or of an evaluator: it says what it measures before anything is measured.
+
+    The first is the main one: where a run names no objective, it is the run's. A task's names have no split yet
+    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Of what does not say, the first metric
+    counts, the higher the better, and it is shown as a plain number.
+    """
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """What is measured, which way it is better, and how it is shown; metrics that are not among them may follow."""
 
 
 @runtime_checkable
@@ -55,6 +99,14 @@ class HasFingerprint(Protocol):
 
 
 @runtime_checkable
+class HasCaveats(Protocol):
+    """Capability of a task: something is to be known beside every result on its data."""
+
+    def caveats(self) -> tuple[str, ...]:
+        """Sentences to stand beside any result, such as that the data is not the original."""
+
+
+@runtime_checkable
 class ClassifiesImages(Protocol):
     """Capability of a task: its inputs are images of named classes, outputs (B, classes), targets (B,) int64."""
 
@@ -66,6 +118,3 @@ class ClassifiesImages(Protocol):
 
     def names(self, split: Split, positions: Sequence[int]) -> list[str]:
         """Where images of a split come from: a file's path within the data, or "test 17"."""
-
-    def caveats(self) -> tuple[str, ...]:
-        """Sentences to stand beside any accuracy on this data, such as that it is not the original."""

@@ -1,0 +1,133 @@
+"""Plays the cells of a contest that are not played yet, and reads what became of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netwright.comparison import pool
+from netwright.comparison.contests import cell_runs, player, recipes
+from netwright.comparison.contests.cell_runs import CellRun, FullTraining
+from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.player import ContestOrder
+from netwright.comparison.courses import SearchCell
+from netwright.core import refs, run_file
+from netwright.core.finals import Final
+from netwright.core.protocols import Prepares
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+from netwright.runs import beforehand, retraining
+
+
+@dataclass(frozen=True)
+class ContestOutcome:
+    """What became of the cells.
+
+    Args:
+        trials: Finished trials with scores of searches that ended.
+        finals: Full trainings.
+        faults: Of cells that failed; one whose search had ended has its trials too.
+        untrained: Sentences on full trainings that failed.
+        exhausted: Cells whose strategy had nothing more to ask before the last trial.
+        sources: Programs that took part in a search, as `CellRun.sources`.
+    """
+
+    trials: Mapping[SearchCell, Sequence[Trial]]
+    finals: Mapping[SearchCell, Final] = field(default_factory=dict)
+    faults: Mapping[SearchCell, str] = field(default_factory=dict)
+    untrained: Mapping[SearchCell, str] = field(default_factory=dict)
+    exhausted: frozenset[SearchCell] = frozenset()
+    sources: Mapping[SearchCell, tuple[str, ...]] = field(default_factory=dict)
+
+
+def carry_out(
+    contest: Contest,
+    out: Path,
+    workers: int,
+    watch: Callable[[int, int], None] = lambda _done, _all: None,
+    say: Callable[[str], None] = lambda _text: None,
+) -> ContestOutcome:
+    """Play what is missing; call it within `folder.taken(out)`.
+
+    Args:
+        contest: As prepared.
+        out: Folder with the runs so far; those of other strategies and seeds stay in it.
+        workers: Cells at a time.
+        watch: Told how many cells are done of how many.
+        say: Told what the data takes.
+
+    Raises:
+        StoreError: The folder has runs of another recipe of that name, or of other data; nothing was written.
+        WorkerError: The processes cannot start.
+        KeyboardInterrupt: As raised into it; what was played is in the folder.
+    """
+    cell_runs.check(out, contest.recipes)
+    cells = contest.cells
+    found = {cell: _read(contest, out, cell) for cell in cells}
+    missing = [cell for cell in cells if not _is_complete(contest, out, cell, found[cell])]
+    unfinished = {name: contest.recipes[name] for name in dict.fromkeys(cell.problem for cell in missing)}
+    for name, run in unfinished.items():
+        with recipes.naming(name, len(contest.recipes) > 1):
+            _make_ready(run, contest.is_full, say)
+    known = {name: [each for cell, each in found.items() if cell.problem == name] for name in unfinished}
+    cell_runs.note(out, contest.recipes, cell_runs.fingerprints(out, unfinished, known))
+    orders = {
+        player.named(cell): (run_file.to_toml(contest.run_of(cell)), str(contest.folder_of(out, cell).absolute()))
+        for cell in missing
+    }
+    order = vars(ContestOrder(orders, contest.is_full))
+    faults: dict[SearchCell, str] = {}
+    done = len(cells) - len(missing)
+    watch(done, len(cells))
+    with closing(pool.play(order, missing, workers, out / "logs", player.PROGRAM)) as playing:
+        for played in playing:
+            if played.course is None:
+                faults[played.cell] = played.fault
+            done += 1
+            watch(done, len(cells))
+    found |= {cell: _read(contest, out, cell) for cell in missing}
+    return _outcome(contest, out, {cell: each for cell, each in found.items() if each.ending}, faults)
+
+
+def _outcome(
+    contest: Contest, out: Path, ended: Mapping[SearchCell, CellRun], faults: Mapping[SearchCell, str]
+) -> ContestOutcome:
+    trained = {cell: _read_training(contest, out, cell, each) for cell, each in ended.items() if contest.is_full}
+    done = {cell: each for cell, each in trained.items() if each is not None}
+    return ContestOutcome(
+        trials={cell: each.trials for cell, each in ended.items()},
+        finals={cell: each.final for cell, each in done.items() if each.final is not None},
+        faults=faults,
+        untrained={cell: each.fault for cell, each in done.items() if each.fault},
+        exhausted=frozenset(cell for cell, each in ended.items() if each.ending == "exhausted"),
+        sources={cell: each.sources for cell, each in ended.items()},
+    )
+
+
+def _read(contest: Contest, out: Path, cell: SearchCell) -> CellRun:
+    return cell_runs.read(contest.folder_of(out, cell), contest.run_of(cell))
+
+
+def _read_training(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> FullTraining | None:
+    return cell_runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
+
+
+def _is_complete(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> bool:
+    """Whether there is nothing to play: a full training that failed is done too, and would only fail again."""
+    if not found.ending:
+        return False
+    is_trained = not contest.is_full or not cell_runs.best_of(found.trials)
+    return is_trained or _read_training(contest, out, cell, found) is not None
+
+
+def _make_ready(run: RunFile, is_full: bool, say: Callable[[str], None]) -> None:
+    """Prepare a recipe's data. Raises NetwrightError when it does not go with the rest of the recipe."""
+    task = refs.load("task", run.task)
+    for line in task.prepare() if isinstance(task, Prepares) else ():
+        say(line)
+    genotypes = beforehand.samples(run_file.build_space(run, task), 0)
+    beforehand.check(run_file.build_evaluator(run), genotypes, data_is_ready=True)
+    if is_full:
+        retraining.check(run, {}, data_is_ready=True)

@@ -1,0 +1,85 @@
+"""What a training in full left of its examples, for pages to show.
+
+Each kind of data has a file in `report/examples/` that is asked, by what lies in the folder of a training, whether it
+has something to show; nothing else knows which kinds there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from matplotlib.figure import Figure
+
+from netwright.core.finals import Final
+from netwright.core.members import members
+from netwright.report.markup import Html
+
+
+class Examples(Protocol):
+    """What became of the examples of one split."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+
+    def figures(self) -> Mapping[str, Figure]:
+        """What is drawn of them, by the names that `Kind.captions` has."""
+
+    def section(self, final: Final, whose: str, drawn: Mapping[str, Html]) -> Html:
+        """Their part of a page.
+
+        Args:
+            final: The network that was measured.
+            whose: Put after the title, as in " of a run".
+            drawn: The figures, with captions.
+        """
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of data of which pages show examples.
+
+    Args:
+        captions: Of all figures that may be drawn, by their names.
+        read: Gives what a training left in its folder; None: nothing of this kind, or it cannot be read.
+    """
+
+    captions: Mapping[str, str]
+    read: Callable[[Path], Examples | None]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A network trained in full, and how it does on each example."""
+
+    final: Final
+    examples: Examples
+
+
+def kinds() -> list[Kind]:
+    """All there are."""
+    return members("netwright.report.examples", "kind")
+
+
+def captions() -> dict[str, str]:
+    """Of the figures of all kinds."""
+    return {name: caption for kind in kinds() for name, caption in kind.captions.items()}
+
+
+def examples_of(final: Final) -> Examples | None:
+    """How the network does on each example; None: nothing was kept, or it cannot be read."""
+    if final.folder is None:
+        return None
+    return next((found for kind in kinds() if (found := kind.read(final.folder))), None)
+
+
+def examined(finals: Sequence[Final]) -> Examined | None:
+    """The first network with examples, references left out, those measured on the test split before others."""
+    own = [final for final in finals if not final.reference]
+    for final in sorted(own, key=lambda final: not final.is_tested):
+        if kept := examples_of(final):
+            return Examined(final, kept)
+    return None

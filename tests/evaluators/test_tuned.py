@@ -1,0 +1,117 @@
+"""Settings of training as genes, from a command to a network that is trained in full."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import netwright
+from netwright.cli.main import main
+from netwright.core import run_file
+from netwright.core.errors import BadReference
+from netwright.core.protocols import Tunes
+from netwright.core.records import Proposal, Trial
+from netwright.core.settings import Tuned, of_tables, resolved
+from netwright.data.augment import Augmentation, preset
+from netwright.evaluators.training import Training
+from netwright.spaces.flat import plugin as flat
+from netwright.stores.memory import MemoryStore
+from netwright.tasks.digits import digits
+from netwright.worker import WorkerContext
+
+SPACE = flat(nodes=4, channels=4)
+TASK = digits(train_limit=100)
+PLAIN = Training(SPACE, TASK, steps=3, batch=32)
+TUNED = Tuned(SPACE, of_tables(resolved("lr,batch,augment", PLAIN.tunable)))
+NETWORK = SPACE.sample(np.random.default_rng(0))
+
+
+def measured(evaluator, genotype):
+    trial = Trial(1, Proposal(genotype), "key", 7, "running")
+    return evaluator.evaluate(trial, WorkerContext(MemoryStore(), None, 1)).metrics["valid_loss"]
+
+
+def test_a_genotype_trains_as_its_settings_say():
+    evaluator = Training(TUNED, TASK, steps=3, batch=32)
+    names = [setting.name for setting in TUNED.settings]
+    assert names == ["lr", "batch", "augment"]
+    shift = TUNED.settings[2].options.index("shift+flip")
+    batch = TUNED.settings[1].options.index(64)
+    expected = TASK.tuned({"augment": "shift+flip"})
+    assert expected.augmentation == Augmentation(padding=1, flip=True)
+    by_hand = Training(SPACE, expected, steps=3, lr=10.0**-2, batch=64)
+    assert measured(evaluator, (*NETWORK, -2.0, batch, shift)) == measured(by_hand, NETWORK)
+    assert measured(evaluator, TUNED.with_defaults(NETWORK)) == measured(PLAIN, NETWORK)
+    assert measured(evaluator, (*NETWORK, -2.0, batch, shift)) != measured(PLAIN, NETWORK)
+
+
+def test_a_tuned_task_reads_its_images_once(monkeypatch):
+    data = TASK.data
+    assert TASK.tuned({"cutout": 2}).data is data
+
+
+def test_values_are_checked_as_options_are():
+    with pytest.raises(BadReference, match=r"evaluator\.lr is -1\.0; it must be greater than 0"):
+        PLAIN.tuned({"lr": -1.0})
+    with pytest.raises(BadReference, match=r"task\.brightness is 3\.0; it must be from 0 to 1"):
+        PLAIN.tuned({"brightness": 3.0})
+
+
+def test_presets_add_one_thing_each():
+    assert preset("none", 32, 32) == Augmentation()
+    assert preset("shift+flip+cutout", 32, 24) == Augmentation(padding=4, flip=True, cutout=6)
+    assert isinstance(TASK, Tunes)
+    assert isinstance(PLAIN, Tunes)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    run = netwright.Run(
+        tmp_path_factory.mktemp("tuned") / "run",
+        space="flat(nodes=4, channels=4)",
+        strategy="aging(population=4, sample=2)",
+        task="digits(train_limit=100)",
+        evaluator="training(steps=2, batch=32)",
+        executor="inline",
+        trials=8,
+        changes={"space": {"with": "lr,weight_decay,augment"}},
+        console=Console(file=io.StringIO()),
+    )
+    run.search()
+    return run
+
+
+def test_a_search_tunes_and_its_run_file_says_all(run):
+    stored = run_file.read(run.folder / "run.toml")
+    assert [table["name"] for table in stored["space"]["with"]] == ["lr", "weight_decay", "augment"]
+    lengths = {len(trial.proposal.genotype) for trial in run.trials}
+    assert lengths == {len(NETWORK) + 3}
+    assert len({trial.proposal.genotype[-3] for trial in run.trials}) > 1
+
+
+def test_the_best_is_trained_in_full_with_its_settings_and_so_is_the_reference(run):
+    found, reference = run.train(epochs=1)
+    assert found.genotype == run.best.proposal.genotype
+    assert reference.reference
+    assert reference.genotype[-3:] == found.genotype[-3:]
+    out = run.export(run.folder / "out")
+    facts = json.loads((out / "architecture.json").read_text())
+    assert [gene["name"] for gene in facts["genes"]][-3:] == ["lr", "weight_decay", "augment"]
+    netwright.load(out)
+
+
+def test_the_same_command_goes_on_and_another_is_refused(run, capsys):
+    words = ["--space", "flat", "--space.nodes", "4", "--space.channels", "4", "--strategy", "aging"]
+    words += ["--strategy.population", "4", "--strategy.sample", "2", "--task", "digits", "--task.train_limit", "100"]
+    words += ["--evaluator", "training", "--evaluator.steps", "2", "--evaluator.batch", "32", "--executor", "inline"]
+    words += ["--out", str(run.folder), "--trials", "9"]
+    assert main(["search", *words, "--space.with", "lr,weight_decay,augment"]) == 0
+    assert len(run.trials) == 9
+    assert main(["search", *words, "--space.with", "lr"]) == 2
+    assert "holds another run: its space.with is" in capsys.readouterr().err
+    assert main(["search", *words[:-4], "--out", str(run.folder / "x"), "--space.with", "speed", "--trials", "1"]) == 2
+    said = capsys.readouterr().err
+    assert "space.with names 'speed', which cannot be searched here; there are lr, weight_decay, momentum" in said
+    assert not (run.folder / "x").exists()

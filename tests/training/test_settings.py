@@ -1,0 +1,77 @@
+"""What the settings of a step make: optimizers, rates, refusals."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.core.errors import BadReference
+from netwright.training import settings as step_settings
+from netwright.training.rmsprop import RMSProp
+from netwright.training.settings import StepSettings
+
+
+def _rates(steps, per_epoch, **settings):
+    return [step_settings.rate_factor(StepSettings(**settings), step, steps, per_epoch) for step in range(steps)]
+
+
+def test_optimizers_have_the_stated_numbers():
+    network = nn.Linear(1, 1)
+    sgd = step_settings.optimizer(StepSettings(lr=0.024, weight_decay=5e-4), network)
+    assert isinstance(sgd, torch.optim.SGD)
+    assert [sgd.defaults[name] for name in ("lr", "momentum", "weight_decay", "nesterov")] == [0.024, 0.9, 5e-4, False]
+    made = step_settings.optimizer(
+        StepSettings(optimizer="rmsprop", lr=0.001, epsilon=1.0, decay=0.8, momentum=0.7), network
+    )
+    assert isinstance(made, RMSProp)
+    assert [made.defaults[name] for name in ("lr", "epsilon", "decay", "momentum")] == [0.001, 1.0, 0.8, 0.7]
+
+
+def test_exponential_falls_after_every_so_many_epochs():
+    """0.97 every 2 epochs of 5 steps: 10 steps each."""
+    rates = _rates(25, 5, schedule="exponential", factor=0.97, every=2.0)
+    assert rates == pytest.approx([1.0] * 10 + [0.97] * 10 + [0.97**2] * 5)
+
+
+def test_a_floor_holds_the_rate():
+    rates = _rates(30, 1, schedule="exponential", factor=0.1, every=2.0, floor=1e-4)
+    assert min(rates) == rates[-1] == 1e-4
+    assert rates[6] == pytest.approx(1e-3)
+
+
+def test_warm_up_rises_and_the_schedule_has_counted_meanwhile():
+    rates = _rates(8, 2, schedule="cosine", warmup=2.0)
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert rates[4:] == pytest.approx([0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(4, 8)])
+
+
+def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
+    assert _rates(4, 1)[2] == pytest.approx(0.5)
+    assert _rates(10, 1, schedule="step") == pytest.approx([1.0] * 8 + [0.1, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epsilon": 0.0}, "evaluator.epsilon is 0.0; it must be greater than 0"),
+        ({"accumulate": 0}, "evaluator.accumulate is 0; it must be greater than 0"),
+        ({"clip": -1.0}, "evaluator.clip is -1.0; it must be at least 0"),
+        ({"dropout": 1.0}, "evaluator.dropout is 1.0; it must be below 1"),
+        ({"label_smoothing": 1.5}, "evaluator.label_smoothing is 1.5; it must be below 1"),
+        ({"ema": 1.0}, "evaluator.ema is 1.0; it must be below 1"),
+        ({"drop_path_keep": 0.0}, "evaluator.drop_path_keep is 0.0; it must be above 0, at most 1"),
+        ({"drop_path_keep": 1.1}, "evaluator.drop_path_keep is 1.1; it must be above 0, at most 1"),
+        ({"momentum": math.nan}, "evaluator.momentum is nan; it must be at least 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(settings, message):
+    with pytest.raises(BadReference, match=message):
+        StepSettings(**settings)
+
+
+def test_nothing_is_dropped_unless_asked():
+    assert StepSettings().regularization is None
+    found = StepSettings(drop_path_keep=0.7, drop_path_version="v1").regularization
+    assert (found.drop_path_keep, found.drop_path_version, found.dropout) == (0.7, "v1", 0.0)
+    assert StepSettings(dropout=0.5).regularization.dropout == 0.5
