@@ -15,6 +15,7 @@ from netwright.core import seeds
 from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.plans import network, source
+from netwright.plans.ops.images import Conv
 from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -34,13 +35,14 @@ def _namespace(text):
 
 
 def _check(plan, text=None):
-    """Same keys, bitwise same outputs with statistics that are not neutral; and clean source."""
+    """Weights of the same places, bitwise same outputs with statistics that are not neutral; and clean source."""
     text = text or source.classes(plan)
     ours = network.build(plan, seeds.rng_for(0, seeds.BUILD)).eval()
     _shake(ours)
     theirs = _namespace(text)["Model"]().eval()
-    assert list(theirs.state_dict()) == list(ours.state_dict())
-    theirs.load_state_dict(ours.state_dict())
+    weights = source.weights(plan, ours.state_dict())
+    assert list(theirs.state_dict()) == list(weights)
+    theirs.load_state_dict(weights)
     images = torch.randn(3, *plan[0].shape, generator=torch.Generator().manual_seed(1))
     for layout in (torch.contiguous_format, torch.channels_last):
         inputs = images.contiguous(memory_format=layout)
@@ -137,7 +139,7 @@ def test_long_lines_are_wrapped(tmp_path):
         total = writer.add([writer.relu(branch) for branch in branches])
     writer.linear(writer.mean(total), 3)
     text = source.classes(writer.plan())
-    assert "add_37 = (\n            relu_25\n            + relu_26\n" in text
+    assert "add1 = (\n            relu1\n            + relu2\n" in text
     _ruff(text, tmp_path)
 
 
@@ -224,14 +226,14 @@ def test_a_plan_written_out():
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_1 = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
-        self.norm_2 = nn.BatchNorm2d(2)
+        self.conv1 = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        conv_1 = self.conv_1(x)  # (B, 2, 2, 2)
-        norm_2 = self.norm_2(conv_1)  # (B, 2, 2, 2)
-        relu_3 = F.relu(norm_2)  # (B, 2, 2, 2)
-        return relu_3
+        conv1 = self.conv1(x)  # (B, 2, 2, 2)
+        norm1 = self.norm1(conv1)  # (B, 2, 2, 2)
+        relu1 = F.relu(norm1)  # (B, 2, 2, 2)
+        return relu1
 
 
 class Cell1(nn.Module):
@@ -242,10 +244,10 @@ class Cell1(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # 1to2
-        avg_pool_1 = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
+        at_1to2 = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
 
-        concat_2 = torch.cat((x, avg_pool_1), 1)  # (B, 4, 2, 2)
-        return concat_2
+        concat1 = torch.cat((x, at_1to2), 1)  # (B, 4, 2, 2)
+        return concat1
 
 
 class Model(nn.Module):
@@ -255,14 +257,14 @@ class Model(nn.Module):
         super().__init__()
         self.stem = Stem()
         self.cell1 = Cell1()
-        self.linear_2 = nn.Linear(4, 2)
+        self.linear1 = nn.Linear(4, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         stem = self.stem(images)  # (B, 2, 2, 2)
         cell1 = self.cell1(stem)  # (B, 4, 2, 2)
-        mean_1 = cell1.mean((2, 3))  # (B, 4)
-        linear_2 = self.linear_2(mean_1)  # (B, 2)
-        return linear_2
+        mean1 = cell1.mean((2, 3))  # (B, 4)
+        linear1 = self.linear1(mean1)  # (B, 2)
+        return linear1
 '''
     assert source.classes(writer.plan()) == expected
 
@@ -282,8 +284,8 @@ def test_scopes_may_read_several_others_and_their_inner_layers(tmp_path):
         third = writer.concat((writer.avg_pool(between, 3, 2), writer.max_pool(first, 5, 2)))
     writer.linear(writer.relu(writer.mean(third)), 3)
     text = source.classes(writer.plan())
-    assert "cell1_max_pool_1, cell1_add_5 = self.cell1(stem)" in text
-    assert "self.cell2(cell1_add_5, cell1_max_pool_1, stem)" in text
+    assert "cell1_max_pool1, cell1_add1 = self.cell1(stem)" in text
+    assert "self.cell2(cell1_add1, cell1_max_pool1, stem)" in text
     _ruff(text, tmp_path)
     _check(writer.plan(), text)
 
@@ -335,3 +337,47 @@ def test_scopes_that_can_be_no_classes_are_named(names):
             writer.conv(0, 2)
     with pytest.raises(ExportError, match=f"no class can be made of the scope '{names[-1]}'"):
         source.classes(writer.plan())
+
+
+def test_weights_are_called_by_their_places(tmp_path):
+    """Dots within the outermost scope become underscores; what is no identifier gets a word before it."""
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        for side in ("a", "b"):
+            with writer.scope("1to2"), writer.scope(side):
+                x = writer.conv(0, 3)
+    writer.linear(writer.mean(x), 3)
+    found = source.weights(writer.plan(), {"cell1.1to2.b.conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3})
+    assert found == {"cell1.at_1to2_b_conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3}
+    text = source.classes(writer.plan())
+    assert "self.at_1to2_b_conv1 = nn.Conv2d(2, 3, 1, bias=False)" in text
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+def test_two_layers_of_one_attribute_are_named():
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        with writer.scope("a"):
+            writer.conv(0, 3)
+        writer.write(Conv(3), 0, name="a_conv1")
+    with pytest.raises(ExportError, match="two layers of cell1 are both a_conv1 in source code"):
+        source.classes(writer.plan())
+
+
+def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
+    """Both scopes have a `relu1`; the first is read in the second, a scope is called as a layer, another as an input."""
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        with writer.scope("a"):
+            first = writer.relu(0)
+            left = writer.conv(first, 2)
+        with writer.scope("x"):
+            inner = writer.relu(left)
+            right = writer.add((writer.conv(inner, 2), writer.conv(first, 2)))
+        with writer.scope("relu1"):
+            last = writer.norm(writer.add((left, right, writer.relu(right))))
+    writer.linear(writer.mean(last), 3)
+    text = source.classes(writer.plan())
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)

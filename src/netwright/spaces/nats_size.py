@@ -100,10 +100,16 @@ class NatsSize:
 
 def _write_cell(plan: PlanWriter, x: int, width: int) -> int:
     """Write |nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|."""
-    one = nats.relu_conv_norm(plan, x, width, 3)
-    two = plan.add((nats.relu_conv_norm(plan, x, width, 3), nats.relu_conv_norm(plan, one, width, 3)))
-    skipped = x if plan.channels(x) == width else plan.norm(plan.conv(x, width))
-    return plan.add((skipped, nats.relu_conv_norm(plan, one, width, 3), nats.relu_conv_norm(plan, two, width, 3)))
+
+    def convolved(edge: str, source: int) -> int:
+        with plan.scope(edge):
+            return nats.relu_conv_norm(plan, source, width, 3)
+
+    one = convolved("0to1", x)
+    two = plan.add((convolved("0to2", x), convolved("1to2", one)))
+    with plan.scope("0to3"):
+        skipped = x if plan.channels(x) == width else plan.norm(plan.conv(x, width))
+    return plan.add((skipped, convolved("1to3", one), convolved("2to3", two)))
 
 
 plugin = NatsSize

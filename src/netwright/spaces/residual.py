@@ -98,7 +98,8 @@ def write_block(plan: PlanWriter, x: int, width: int, stride: int = 1) -> int:
     """
     inner = conv_norm_relu(plan, x, width, 3, stride)
     branch = plan.norm(plan.conv(inner, width, 3))
-    shortcut = x if plan.channels(x) == width else plan.norm(plan.conv(x, width, 1, stride))
+    with plan.scope("shortcut"):
+        shortcut = x if plan.channels(x) == width else plan.norm(plan.conv(x, width, 1, stride))
     return plan.relu(plan.add((branch, shortcut)))
 
 

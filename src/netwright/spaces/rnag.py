@@ -257,7 +257,8 @@ def _write_stage(writer: PlanWriter, graph: Graph, x: int, width: int, stride: i
     nodes: list[int] = []
     for index, reads in enumerate(graph):
         with writer.scope(f"node{index + 1}"):
-            entering = wired.merge(writer, [nodes[source] for source in reads], "sum", bias=False) if reads else x
+            sources = {f"node{source + 1}": nodes[source] for source in reads}
+            entering = wired.merge(writer, sources, "sum", bias=False) if reads else x
             step = 1 if reads else stride
             nodes.append(wired.separable(writer, writer.relu(entering), width, step, bias=False))
     return writer.average([nodes[node] for node in outputs_of(graph)])
