@@ -135,7 +135,7 @@ def test_the_published_cell_is_one_short_file(tmp_path):
 def test_long_lines_are_wrapped(tmp_path):
     writer = PlanWriter(IO(1111, 1111, 1111, 3))
     with writer.scope("a_scope_with_a_long_name_that_says_what_it_holds"):
-        branches = [writer.avg_pool(writer.conv(0, 1111, 3, 2, groups=1111), 3) for _ in range(12)]
+        branches = [writer.avg_pool(writer.conv(0, 1111, 3, 2, groups=1111), 3) for _ in range(24)]
         total = writer.add([writer.relu(branch) for branch in branches])
     writer.linear(writer.mean(total), 3)
     text = source.classes(writer.plan())
@@ -146,8 +146,8 @@ def test_long_lines_are_wrapped(tmp_path):
 def test_residual_blocks_share_classes_by_structure(tmp_path):
     plan = ResidualSpace().plan((4, 2), TINY)
     text = source.classes(plan)
-    assert "self.group1_block1 = GroupBlock(in_channels=4)" in text
-    assert "self.group3_block1 = Group2Block1(in_channels=8)" in text
+    assert "self.group1_block1 = GroupBlock(channels=4)" in text
+    assert "self.group3_block1 = Group2Block1(channels=8)" in text
     _ruff(text, tmp_path)
     _check(plan, text)
 
@@ -218,8 +218,10 @@ def test_a_plan_written_out():
         x = _conv(writer, 0, 2, stride=2)
     with writer.scope("cell1"):
         with writer.scope("1to2"):
-            pooled = writer.avg_pool(x, 3)
-        x = writer.concat((x, pooled))
+            pooled = writer.avg_pool(writer.max_pool(x, 3), 3)
+        with writer.scope("2to3"):
+            other = writer.min_pool(x, 3)
+        x = writer.concat((x, pooled, other))
     writer.linear(writer.mean(x), 2)
     expected = '''class Stem(nn.Module):
     """stem: (B, 1, 4, 4) to (B, 2, 2, 2)."""
@@ -237,32 +239,33 @@ def test_a_plan_written_out():
 
 
 class Cell1(nn.Module):
-    """cell1: (B, 2, 2, 2) to (B, 4, 2, 2)."""
+    """cell1: (B, 2, 2, 2) to (B, 6, 2, 2)."""
 
     def __init__(self) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
         # 1to2
-        at_1to2 = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
-
-        concat1 = torch.cat((x, at_1to2), 1)  # (B, 4, 2, 2)
+        max_pool1 = F.max_pool2d(x, 3, stride=1, padding=1)  # (B, 2, 2, 2)
+        at_1to2 = F.avg_pool2d(max_pool1, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
+        at_2to3 = -F.max_pool2d(-x, 3, stride=1, padding=1)  # (B, 2, 2, 2)
+        concat1 = torch.cat((x, at_1to2, at_2to3), 1)  # (B, 6, 2, 2)
         return concat1
 
 
 class Model(nn.Module):
-    """Normalized images (B, 1, 4, 4) to logits (B, 2); 32 parameters."""
+    """Normalized images (B, 1, 4, 4) to logits (B, 2); 36 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = Stem()
         self.cell1 = Cell1()
-        self.linear1 = nn.Linear(4, 2)
+        self.linear1 = nn.Linear(6, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         stem = self.stem(images)  # (B, 2, 2, 2)
-        cell1 = self.cell1(stem)  # (B, 4, 2, 2)
-        mean1 = cell1.mean((2, 3))  # (B, 4)
+        cell1 = self.cell1(stem)  # (B, 6, 2, 2)
+        mean1 = cell1.mean((2, 3))  # (B, 6)
         linear1 = self.linear1(mean1)  # (B, 2)
         return linear1
 '''
@@ -366,7 +369,7 @@ def test_two_layers_of_one_attribute_are_named():
 
 
 def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
-    """Both scopes have a `relu1`; the first is read in the second, a scope is called as a layer, another as an input."""
+    """Both scopes have a `relu1`, one read in the other; one scope is called as a layer is, one as an input."""
     writer = PlanWriter(TINY)
     with writer.scope("cell1"):
         with writer.scope("a"):

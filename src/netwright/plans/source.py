@@ -44,11 +44,10 @@ def weights(plan: Plan, tensors: Mapping[str, Value]) -> dict[str, Value]:
     modules = {layer.name: f"{layer.scope}{'.' * bool(layer.scope)}{attribute(layer)}" for layer in plan}
     found = {}
     for name, value in tensors.items():
-        module, rest = name, ""
-        while module not in modules and module:
-            module, _, part = module.rpartition(".")
-            rest = f".{part}{rest}"
-        found[f"{modules.get(module, module)}{rest}"] = value
+        module = name
+        while module and module not in modules:
+            module = module.rpartition(".")[0]
+        found[f"{modules.get(module, '')}{name[len(module) :]}"] = value
     return found
 
 
@@ -254,7 +253,17 @@ def _constructor(plan: Plan, layer: Layer) -> tuple[str, list[int]]:
 
 def _modules(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, tuple[int, ...]]]:
     """Lines that build the modules of parts of one structure, and the arguments they need. Raises _Unlike."""
-    at = {"in_channels": [part.inputs[:1] for part in parts], "out_channels": [part.outputs[-1:] for part in parts]}
+    entering, leaving = ([part.inputs[:1] for part in parts], [part.outputs[-1:] for part in parts])
+    try:
+        return _written(plan, parts, {"channels": entering})
+    except _Unlike:
+        return _written(plan, parts, {"in_channels": entering, "out_channels": leaving})
+
+
+def _written(
+    plan: Plan, parts: Sequence[_Part], at: Mapping[str, Sequence[tuple[int, ...]]]
+) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """As `_modules`, with arguments for the channels of these layers, where every part has one. Raises _Unlike."""
     ends = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in at.items() if all(found)}
     used: dict[str, tuple[int, ...]] = {}
     lines = []
@@ -291,14 +300,19 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
     if not first.outputs:
         return "\n".join(lines)
     lines += ["", f"    def forward(self{entering}) -> {kind}:"]
-    where: tuple[str, ...] = ()
-    for position in first.positions:
-        if position not in live:
-            continue
-        if plan[position].inner_scopes != where:
-            where = plan[position].inner_scopes
-            lines.append(f"{INDENT}# {' / '.join(where)}" if where else "")
-        lines += _run(plan, position, names)
+    living = [position for position in first.positions if position in live]
+    is_in_scope = False  # whether the last line belongs to what a comment says
+    for scope, run in groupby(living, key=lambda position: plan[position].inner_scopes):
+        positions = list(run)
+        prefixes = [_identifier(scope[:depth]) for depth in range(1, len(scope) + 1)]
+        is_named = len(positions) == 1 and names[positions[0]] in prefixes  # one line, which says where
+        if scope and not is_named:
+            lines.append(f"{INDENT}# {' / '.join(scope)}")
+        elif is_in_scope and not scope:
+            lines.append("")
+        is_in_scope = bool(scope) and not is_named
+        for position in positions:
+            lines += _run(plan, position, names)
     return "\n".join([*lines, f"{INDENT}return {returned}"])
 
 
@@ -343,13 +357,13 @@ def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
 def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], taken: set[str]) -> dict[int, str]:
     """What layers are called as variables of a class.
 
-    What only layers beside it in the same inner scope read is called as it is there, `conv1`; the scope's last is
-    called as the scope, and everything else by its whole place.
+    What only layers beside it in the same inner scope read is called as it is there, `conv1`; the last of a scope is
+    called as the outermost scope that it is the last of, and everything else by its whole place.
     """
     scopes = {position: plan[position].inner_scopes for position in positions}
     runs = [list(run) for _, run in groupby(positions, key=scopes.__getitem__)]
     run_of = {position: n for n, run in enumerate(runs) for position in run}
-    last = {scope[:depth]: position for position, scope in scopes.items() for depth in range(len(scope) + 1)}
+    last = {scope[:depth]: position for position, scope in scopes.items() for depth in range(1, len(scope) + 1)}
     read_elsewhere = set(outputs)
     for position in positions:
         read_elsewhere |= {s for s in plan[position].inputs if s in run_of and run_of[s] != run_of[position]}
@@ -360,7 +374,8 @@ def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], 
         if position not in read_elsewhere and layer.short_name not in used:
             found[position] = layer.short_name
             continue
-        name = _identifier(scope) if scope and last[scope] == position else attribute(layer)
+        depths = [depth for depth in range(1, len(scope) + 1) if last[scope[:depth]] == position]
+        name = _identifier(scope[: depths[0]]) if depths else attribute(layer)
         while name in used:
             name += "_"
         used.add(name)

@@ -14,7 +14,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import nn
@@ -25,6 +25,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting, network
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -62,6 +63,8 @@ class HierarchicalSpace:
         unread: Whether nodes whose output never reaches the graph's output are left out, as nodes without input always
             are, or built to no effect, as a literal reading of the paper has it.
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     motifs: tuple[int, ...] = (6, 1)
     nodes: tuple[int, ...] = (4, 5)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, permutations, product
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -73,6 +74,8 @@ class NatsTopology:
         channels: Width of the first group; it doubles from group to group (benchmark: 16).
         repeats: Cells per group (benchmark: 5).
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     channels: int = 16
     repeats: int = 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from netwright.core import genes
 from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting
 from netwright.plans.plan import Plan, PlanWriter
 from netwright.spaces import nats
@@ -32,6 +33,8 @@ GENES: Final = tuple(Choice(f"width of {layer}", tuple(map(str, WIDTHS)), kind="
 @dataclass(frozen=True)
 class NatsSize:
     """The size space; it has no settings."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     @property
     def genes(self) -> tuple[Choice, ...]:
