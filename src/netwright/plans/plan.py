@@ -5,7 +5,6 @@ A space writes one plan; from it come the torch module, the exact counts, and wh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +21,8 @@ from netwright.plans.ops.vectors import Linear
 
 AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier fed from the middle
 
+_IN_AUXILIARY: Final = f"{AUXILIARY}."
+
 Window = int | Pair  # of both sides, or height and width
 
 
@@ -30,7 +31,9 @@ class Layer:
     """One operation on the outputs of earlier layers.
 
     Args:
-        name: Unique in the plan; the scopes it stands in, outermost first, then a name of its own, joined by dots.
+        name: Unique in the plan. It says where the layer stands and what it is, as `cell1.state3.a.sep_3x3.conv1`: the
+            scopes it stands in, outermost first, then what it is there. Layers of two plans that have one name and
+            weights of one shape have the same weights.
         op: What it does.
         inputs: Positions of earlier layers in the plan; layer 0 is what goes into the network.
         shape: Of the output, as `op` derives it from the shapes of the inputs: kept, not chosen.
@@ -53,7 +56,7 @@ class Layer:
 
     @property
     def short_name(self) -> str:
-        """Operation and number, unique within the outermost scope; weights stand under `scope` and this."""
+        """What it is within its scopes."""
         return self.name.rpartition(".")[2]
 
 
@@ -70,7 +73,7 @@ class HasPlan(Protocol):
 
 def is_auxiliary(layer: Layer) -> bool:
     """Whether the layer belongs to an auxiliary head."""
-    return layer.name.startswith(f"{AUXILIARY}.")
+    return layer.name.startswith(_IN_AUXILIARY)
 
 
 def deployed(plan: Plan) -> Plan:
@@ -97,7 +100,9 @@ class PlanWriter:
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
         self._scopes: list[str] = []
-        self._sizes: Counter[str] = Counter()  # layers in each outermost scope so far
+        self._prefix = ""  # of names: the scopes that are open
+        self._names = {"input"}
+        self._numbers: dict[str, int] = {}  # how many layers of each operation each scope has
 
     @property
     def image(self) -> int:
@@ -127,36 +132,48 @@ class PlanWriter:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names of layers written inside begin with `name`, which holds no dot.
+        """Names of layers written inside begin with `name`, of letters, digits and underscores.
 
+        A scope is a place, as an edge or a state, or what stands there; it does not depend on what stands elsewhere.
         Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
         stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; one that
         nobody reads is a further output. The last layer of a plan stands outside.
         """
+        outside = self._prefix
         self._scopes.append(name)
+        self._prefix = f"{outside}{name}."
         try:
             yield
         finally:
             self._scopes.pop()
+            self._prefix = outside
 
-    def write(self, op: Operation, *inputs: int) -> int:
+    def write(self, op: Operation, *inputs: int, name: str = "") -> int:
         """A layer of any operation.
 
-        Equal functions of equal inputs are one layer, so that they are computed once.
+        Equal functions of equal inputs are one layer, so that they are computed once; it stands where it was first
+        asked for.
+
+        Args:
+            op: What it does.
+            inputs: The layers that it reads.
+            name: What it is in the scopes that are open; "": the operation's name and a number that counts those of
+                one operation in one scope.
 
         Raises:
-            ValueError: The operation cannot take such inputs.
+            ValueError: The operation cannot take such inputs, or the name is taken.
         """
         layers, key = self._layers, (op, inputs)
         if op.is_function and key in self._known:
             return self._known[key]
         shape = op.checked_shape([layers[source].shape for source in inputs])
         position = len(layers)
-        outermost = self._scopes[0] if self._scopes else ""
-        self._sizes[outermost] += 1
-        name = ".".join((*self._scopes, f"{op.name}_{self._sizes[outermost]}"))
-        layers.append(Layer(name, op, inputs, shape))
-        if op.is_function and outermost != AUXILIARY:  # which nobody outside may read
+        place = f"{self._prefix}{name or self._numbered(op)}"
+        if place in self._names:
+            raise ValueError(f"there is a layer {place} already; give one of the two another name or scope")
+        self._names.add(place)
+        layers.append(Layer(place, op, inputs, shape))
+        if op.is_function and not place.startswith(_IN_AUXILIARY):  # which nobody outside may read
             self._known[key] = position
         return position
 
@@ -247,6 +264,11 @@ class PlanWriter:
     def dropout(self, x: int) -> int:
         """Its input, of which single numbers are dropped while a regularized network trains."""
         return self.write(Dropout(), x)
+
+    def _numbered(self, op: Operation) -> str:
+        kind = f"{self._prefix}{op.name}"
+        number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
+        return f"{op.name}{number}"
 
 
 def _pair(window: Window) -> Pair:
