@@ -204,7 +204,7 @@ def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: di
     """The sum of two branches, which stand at the sides "a" and "b"."""
     written = []
     for side, branch in zip("ab", pair, strict=True):
-        with writer.scope(side), writer.scope(branch[0].replace(" ", "_")):
+        with writer.scope(side, branch[0].replace(" ", "_")):
             written.append(_write_branch(writer, place, branch, states, depth))
     return writer.add(written)
 

@@ -5,10 +5,9 @@ A space writes one plan; from it come the torch module, the exact counts, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
 from netwright.core.shapes import Shape
@@ -26,8 +25,7 @@ _IN_AUXILIARY: Final = f"{AUXILIARY}."
 Window = int | Pair  # of both sides, or height and width
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One operation on the outputs of earlier layers.
 
     Args:
@@ -89,7 +87,7 @@ def deployed(plan: Plan) -> Plan:
             places[position] = places[layer.inputs[0]]
             continue
         places[position] = len(kept)
-        kept.append(replace(layer, inputs=tuple(places[source] for source in layer.inputs)))
+        kept.append(layer._replace(inputs=tuple(places[source] for source in layer.inputs)))
     return tuple(kept)
 
 
@@ -99,7 +97,6 @@ class PlanWriter:
     def __init__(self, io: IO) -> None:
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
-        self._scopes: list[str] = []
         self._prefix = ""  # of names: the scopes that are open
         self._names = {"input"}
         self._numbers: dict[str, int] = {}  # how many layers of each operation each scope has
@@ -130,23 +127,15 @@ class PlanWriter:
         layer = self._layers[x]
         return image(layer.op, layer.shape)[1:]
 
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Names of layers written inside begin with `name`, of letters, digits and underscores.
+    def scope(self, *names: str) -> _Scope:
+        """Names of layers written inside begin with `names`, outermost first, each of letters, digits and underscores.
 
         A scope is a place, as an edge or a state, or what stands there; it does not depend on what stands elsewhere.
         Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
         stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; one that
         nobody reads is a further output. The last layer of a plan stands outside.
         """
-        outside = self._prefix
-        self._scopes.append(name)
-        self._prefix = f"{outside}{name}."
-        try:
-            yield
-        finally:
-            self._scopes.pop()
-            self._prefix = outside
+        return _Scope(self, f"{self._prefix}{'.'.join(names)}.")
 
     def write(self, op: Operation, *inputs: int, name: str = "") -> int:
         """A layer of any operation.
@@ -168,7 +157,10 @@ class PlanWriter:
             return self._known[key]
         shape = op.checked_shape([layers[source].shape for source in inputs])
         position = len(layers)
-        place = f"{self._prefix}{name or self._numbered(op)}"
+        place = f"{self._prefix}{name or op.name}"
+        if not name:
+            number = self._numbers[place] = self._numbers.get(place, 0) + 1
+            place = f"{place}{number}"
         if place in self._names:
             raise ValueError(f"there is a layer {place} already; give one of the two another name or scope")
         self._names.add(place)
@@ -190,15 +182,15 @@ class PlanWriter:
         padded: bool = True,
     ) -> int:
         """Convolution."""
-        return self.write(Conv(channels, _pair(kernel), _pair(stride), groups, dilation, bias, padded), x)
+        return self.write(_conv(channels, kernel, stride, groups, dilation, bias, padded), x)
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
-        return self.write(Norm(), x)
+        return self.write(_NORM, x)
 
     def relu(self, x: int) -> int:
         """Rectified linear unit."""
-        return self.write(Relu(), x)
+        return self.write(_RELU, x)
 
     def max_pool(self, x: int, kernel: int, stride: int = 1, *, zeros: bool = False) -> int:
         """Maximum over a window."""
@@ -226,11 +218,11 @@ class PlanWriter:
 
     def concat(self, inputs: Sequence[int]) -> int:
         """Concatenation along channels; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self.write(Concat(), *inputs)
+        return inputs[0] if len(inputs) == 1 else self.write(_CONCAT, *inputs)
 
     def add(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self.write(Add(), *inputs)
+        return inputs[0] if len(inputs) == 1 else self.write(_ADD, *inputs)
 
     def weighted_sum(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
@@ -265,11 +257,28 @@ class PlanWriter:
         """Its input, of which single numbers are dropped while a regularized network trains."""
         return self.write(Dropout(), x)
 
-    def _numbered(self, op: Operation) -> str:
-        kind = f"{self._prefix}{op.name}"
-        number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
-        return f"{op.name}{number}"
+
+class _Scope:
+    """While it is open, the names that a writer gives begin with a prefix."""
+
+    __slots__ = ("_outside", "_prefix", "_writer")
+
+    def __init__(self, writer: PlanWriter, prefix: str) -> None:
+        self._writer, self._prefix = writer, prefix
+
+    def __enter__(self) -> None:
+        self._outside, self._writer._prefix = self._writer._prefix, self._prefix
+
+    def __exit__(self, *_: object) -> None:
+        self._writer._prefix = self._outside
 
 
-def _pair(window: Window) -> Pair:
-    return (window, window) if isinstance(window, int) else window
+# records that plans have hundreds of are made once
+_NORM, _RELU, _CONCAT, _ADD = Norm(), Relu(), Concat(), Add()
+
+
+@lru_cache(maxsize=1024)
+def _conv(channels: int, kernel: Window, stride: Window, groups: int, dilation: int, bias: bool, padded: bool) -> Conv:
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    stride = (stride, stride) if isinstance(stride, int) else stride
+    return Conv(channels, kernel, stride, groups, dilation, bias, padded)

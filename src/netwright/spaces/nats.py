@@ -284,7 +284,7 @@ def _write_sum(plan: PlanWriter, cell: Cell, total: Sum, x: int, width: int, wri
             if term not in written:
                 operation, entering = cell.convolutions[term]
                 source = _write_sum(plan, cell, entering, x, width, written)
-                with plan.scope("{}to{}".format(*EDGES[cell.edges[term]])), plan.scope(OPERATIONS[operation]):
+                with plan.scope("{}to{}".format(*EDGES[cell.edges[term]]), OPERATIONS[operation]):
                     written[term] = relu_conv_norm(plan, source, width, 3 if operation == CONV_3X3 else 1)
             terms.append(written[term])
         elif isinstance(term, str):
