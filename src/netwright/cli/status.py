@@ -36,7 +36,7 @@ def status(
     failed = sum(trial.status == "failed" for trial in finished)
     typer.echo(f"{len(finished)}{limit} trials finished, {failed} of them failed; {running} running, {pending} pending")
     if best is not None:
-        typer.echo(f"best: trial {best.id}, {objectives.result_of(best, objectives.shown(run.objectives)[0])}")
+        typer.echo(f"best: trial {best.id}, {objectives.result_of(best, objectives.first(run.objectives))}")
     for sentence in promotions.sentences(rungs) if rungs else ():
         typer.echo(sentence)
     if learned:

@@ -83,7 +83,7 @@ class ReportedRun:
     @property
     def objective(self) -> Objective:
         """The first of them."""
-        return self.objectives[0]
+        return objectives.first(self.run.objectives, self.measures)
 
     @property
     def data(self) -> RunData:

@@ -160,7 +160,7 @@ class Run:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(tuple(trials), None)
             names = objectives.named(self.settings.objectives, trials)
-            first = objectives.shown(names, parts.measures)[0]
+            first = objectives.first(names, parts.measures)
             self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
             if rungs := promotions.summarize(trials):
                 for sentence in promotions.sentences(rungs):

@@ -83,7 +83,7 @@ class Session:
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
         finished = objectives.with_scores(store.finished(), settings.objectives)
-        first, limit = objectives.shown(settings.objectives, parts.measures)[0], settings.limits.trials
+        first, limit = objectives.first(settings.objectives, parts.measures), settings.limits.trials
         display = Display(self._console, store, title=title, trials=limit, objective=first)
         controller = Search(
             parts.space,

@@ -17,7 +17,6 @@ from typing import Any
 from netwright.core import genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile
 from netwright.core.finals import BEST, RANDOM, TRIVIAL, Candidate, Final, Trained
-from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
 from netwright.core.protocols import HasTrivial, SearchSpace, Store, unwrap
 from netwright.core.records import Trial
@@ -81,14 +80,14 @@ def run_of(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": repeats}),
         evaluator=Reference(run.evaluator.name, {**ours, **options, "split": split}),
-        objectives=run.objectives and (str(Objective.read(run.objectives[0]).moved_to(split)),),
         constraints=(),
         reuse=False,
         keep="all",
         limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=0),
         final=None,
     )
-    return final if final.objectives else run_file.resolved(final, run_file.measures_of(final))
+    names = run.objectives or run_file.resolved(final, run_file.measures_of(final)).objectives
+    return replace(final, objectives=names and (str(objectives.first(names).moved_to(split)),))
 
 
 def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +179,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
     measures = objectives.from_json(store.recall("measures"))
-    objective = objectives.shown(objectives.named(run.objectives, trials), measures)[0]
+    objective = objectives.first(objectives.named(run.objectives, trials), measures)
     metric = objective.name
     for candidate in recall(store):
         rows = [

@@ -78,10 +78,8 @@ def prepare(contest: Contest) -> Contest:
             raise BadReference(f"strategy {label} is given twice; give it once")
     warnings: dict[tuple[str, str], tuple[str, ...]] = {}
     remarks, recipes = {}, {}
-    for name, recipe in contest.recipes.items():
+    for name, run in contest.recipes.items():
         with naming(name, len(contest.recipes) > 1):
-            run = run_file.resolved(recipe, run_file.measures_of(recipe))
-            recipes[name] = run
             made: dict[str, Strategy] = {}
             for label, reference in zip(labels, contest.strategies, strict=True):
                 parts = run_file.build(replace(run, strategy=reference))
@@ -92,9 +90,9 @@ def prepare(contest: Contest) -> Contest:
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 trainings.check(run, {})
-        listed = run.objectives or ()
-        is_one = len(listed) <= 1
-        remarks[name] = () if is_one else (f"of its objectives {', '.join(listed)} the first alone judges",)
+        recipes[name] = run_file.resolved(run, parts.measures)
+        listed = recipes[name].objectives or ()
+        remarks[name] = (f"of its objectives {', '.join(listed)} the first alone judges",) if len(listed) > 1 else ()
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
     return replace(contest, recipes=recipes, warnings=warnings, remarks=remarks, sources=sources)
 

@@ -167,7 +167,7 @@ def _standing(
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    objective = objectives.shown(run.objectives)[0]
+    objective = objectives.first(run.objectives)
     sign = objective.sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
