@@ -3,7 +3,7 @@ import torch
 
 from netwright.core.errors import ExportError
 from netwright.export import check, fresh
-from netwright.export.card import interval
+from netwright.export.media.images import interval
 
 LOGITS = torch.tensor([[3.0, 1.0, 2.0], [0.5, 0.5 + 2e-5, 0.0], [-9e5, 4e5, 4e5 + 1]])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from netwright import __version__
+from netwright.core import shapes
 from netwright.core.errors import ExportError
 from netwright.core.genes import Choice, Gene
 from netwright.core.protocols import SearchSpace
@@ -42,7 +43,7 @@ def to_json(reference: Reference, space: SearchSpace, genotype: Genotype, io: IO
         "space": {"ref": reference.name, **reference.options},
         "key": space.key(genotype),
         "genotype": genotype,
-        "io": {"channels": io.channels, "height": io.height, "width": io.width, "outputs": io.outputs},
+        "io": shapes.to_text(io),
         "params": counts.params,
         "multiply_adds": counts.multiply_adds,
         "plan_columns": [field.name for field in fields(Layer)],

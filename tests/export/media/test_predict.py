@@ -11,7 +11,7 @@ from PIL import Image
 from netwright.core import refs
 from netwright.core.errors import ExportError
 from netwright.export import standalone
-from netwright.export.predict import Prediction, predict
+from netwright.export.media.predict import Prediction, predict
 
 
 @pytest.fixture
