@@ -61,30 +61,36 @@ def test_nothing_is_written_that_the_output_does_not_depend_on(built):
 def test_order_width_and_resolution_of_cells(repeats):
     """3 N + 2 cells, of which those at N and 2 N + 1, counted from 0, are reductions; 32, 16 and 8 pixels."""
     plan = nao.plan(Outline("cifar", 20, repeats), SIMPLE, SIMPLE, CIFAR)
-    ends = {layer.scope: (layer.channels, layer.height) for layer in plan if layer.scope.startswith("cell")}
+    ends = {layer.scope: (layer.shape.channels, layer.shape.height) for layer in plan if layer.scope.startswith("cell")}
     assert list(ends) == [f"cell{number + 1}" for number in range(3 * repeats + 2)]
     first, second = repeats, 2 * repeats + 1
     expected = [(20, 32)] * first + [(40, 16)] * (second - first) + [(80, 8)] * (3 * repeats + 2 - second)
     assert list(ends.values()) == expected
-    assert [layer.channels for layer in plan if layer.scope == "stem"] == [60, 60]
+    assert [layer.shape.channels for layer in plan if layer.scope == "stem"] == [60, 60]
 
 
 def test_the_imagenet_stem():
     """224 pixels: the first cell reads 56 and 28, the stacks are of 28, 14 and 7."""
     plan = nao.plan(Outline("imagenet", 42, 1), SIMPLE, SIMPLE, IO(3, 224, 224, 1000))
-    stem = [(layer.op, layer.channels, layer.height) for layer in plan if layer.scope == "stem"]
+    stem = [(layer.op.name, layer.shape.channels, layer.shape.height) for layer in plan if layer.scope == "stem"]
     assert stem == [
         *(("conv", 21, 112), ("norm", 21, 112), ("relu", 21, 112), ("conv", 42, 56), ("norm", 42, 56)),
         *(("relu", 42, 56), ("conv", 42, 28), ("norm", 42, 28)),
     ]
     assert _paths(plan, "skip")[0] == ["odd_pixels", "conv", "conv", "concat", "norm"], "the ReLU is the stem's"
-    assert list(dict.fromkeys(layer.height for layer in plan if layer.scope.startswith("cell")))[-3:] == [28, 14, 7]
+    assert list(dict.fromkeys(layer.shape.height for layer in plan if layer.scope.startswith("cell")))[-3:] == [
+        28,
+        14,
+        7,
+    ]
 
 
 def _paths(plan, scope):
     """What stands in an inner scope of each cell."""
     names = dict.fromkeys(layer.scope for layer in plan if layer.scope.startswith("cell"))
-    return [[layer.op for layer in plan if layer.scope == name and layer.inner_scopes == (scope,)] for name in names]
+    return [
+        [layer.op.name for layer in plan if layer.scope == name and layer.inner_scopes == (scope,)] for name in names
+    ]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_only_the_cells_inputs_are_strided():
     plan = nao.plan(Outline("cifar", 8, 1), cell, cell, CIFAR)
     for name, strides in (("cell2", [2, 2, 1, 2]), ("cell3", [1, 1, 1, 1])):
         states = [layer for layer in plan if layer.scope == name and layer.inner_scopes[0].startswith("state")]
-        assert [layer.stride for layer in states if layer.op == "conv"] == strides
+        assert [layer.op.stride[0] for layer in states if layer.op.name == "conv"] == strides
 
 
 def test_inputs_that_nobody_reads_are_brought_to_the_others_shape():
@@ -129,7 +135,7 @@ def test_which_branches_are_dropped(flavor, dropped):
     """Depths are (index + 1) / cells."""
     cell = Cell(((("identity", 0), ("max pool 3x3", 1)),), (2,))
     plan = nao.plan(Outline("cifar", 8, 1, flavor=flavor), cell, cell, CIFAR)
-    depths = [layer.depth for layer in plan if layer.op == "drop_path"]
+    depths = [layer.op.depth for layer in plan if layer.op.name == "drop_path"]
     assert depths == [number / 5 for number in range(1, 6) for _ in range(dropped)]
 
 
@@ -143,8 +149,8 @@ def test_which_branches_are_dropped(flavor, dropped):
 )
 def test_the_head(flavor, head):
     plan = nao.plan(Outline("cifar", 8, 1, flavor=flavor), SIMPLE, SIMPLE, CIFAR)
-    assert [layer.op for layer in plan if not layer.scope][1:] == head
-    assert plan[-1].without_bias == (flavor == "tensorflow-ws")
+    assert [layer.op.name for layer in plan if not layer.scope][1:] == head
+    assert plan[-1].op.bias != (flavor == "tensorflow-ws")
 
 
 @pytest.mark.parametrize(("flavor", "cell"), [("pytorch", 6), ("tensorflow", 7), ("tensorflow-ws", 7)])
@@ -156,9 +162,9 @@ def test_the_auxiliary_head(flavor, cell, skeleton, side, stride):
     head = [layer for layer in plan if layer.scope == AUXILIARY]
     read = next(source for layer in head for source in layer.inputs if plan[source].scope != AUXILIARY)
     assert plan[read].scope == f"cell{cell}"
-    pool = next(layer for layer in head if layer.op == "avg_pool")
-    assert (pool.kernel, pool.stride, pool.height) == (5, stride, 2)
-    assert head[-1].without_bias == (flavor == "tensorflow-ws")
+    pool = next(layer for layer in head if layer.op.name == "avg_pool")
+    assert (pool.op.kernel, pool.op.stride, pool.shape.height) == (5, stride, 2)
+    assert head[-1].op.bias != (flavor == "tensorflow-ws")
 
 
 @pytest.mark.parametrize(

@@ -70,22 +70,24 @@ def test_resolutions_of_the_papers(skeleton, side, expected):
     outline = Outline(skeleton, 8, 1)
     assert nasnet.sides(outline, side) == expected
     plan = nasnet.plan(outline, SIMPLE, SIMPLE, IO(3, side, side, 10))
-    assert tuple(dict.fromkeys(layer.height for layer in plan[1:-4])) == expected
+    assert tuple(dict.fromkeys(layer.shape.height for layer in plan[1:-4])) == expected
 
 
 def test_widths_and_order_of_cells():
     """F of 190 as in the published ImageNet model: stem cells of 47 and 95."""
     plan = nasnet.plan(Outline("imagenet", 190, 2), SIMPLE, SIMPLE, IO(3, 64, 64, 10))
-    widths = [layer.channels for layer in plan if layer.name.endswith("conv_2") and layer.scope.startswith("cell")]
+    widths = [
+        layer.shape.channels for layer in plan if layer.name.endswith("conv_2") and layer.scope.startswith("cell")
+    ]
     assert widths == [47, 95, 190, 190, 380, 380, 380, 760, 760, 760]
-    assert plan[1].channels == 32
-    assert nasnet.plan(Outline("cifar", 5, 1), SIMPLE, SIMPLE, CIFAR)[1].channels == 15, "three widths"
-    assert nasnet.plan(Outline("cifar", 5, 1, stem=7), SIMPLE, SIMPLE, CIFAR)[1].channels == 7
+    assert plan[1].shape.channels == 32
+    assert nasnet.plan(Outline("cifar", 5, 1), SIMPLE, SIMPLE, CIFAR)[1].shape.channels == 15, "three widths"
+    assert nasnet.plan(Outline("cifar", 5, 1, stem=7), SIMPLE, SIMPLE, CIFAR)[1].shape.channels == 7
 
 
 def _paths(plan, scope):
     """What stands in an inner scope of each cell."""
-    return [[layer.op for layer in cell] for cell in _by_cell(plan, scope)]
+    return [[layer.op.name for layer in cell] for cell in _by_cell(plan, scope)]
 
 
 def _by_cell(plan, scope):
@@ -106,8 +108,8 @@ def test_the_skip_input():
 def test_only_the_cells_inputs_are_strided():
     cell = Cell(((("conv 1x1", 0), ("conv 1x1", 1)), (("conv 1x1", 2), ("conv 1x1", 0))), (3,))
     plan = nasnet.plan(Outline("cifar", 8, 1), cell, cell, CIFAR)
-    reduction = [layer.stride for layer in plan if layer.scope == "cell2" and layer.op == "conv"]
-    normal = [layer.stride for layer in plan if layer.scope == "cell3" and layer.op == "conv"]
+    reduction = [layer.op.stride[0] for layer in plan if layer.scope == "cell2" and layer.op.name == "conv"]
+    normal = [layer.op.stride[0] for layer in plan if layer.scope == "cell3" and layer.op.name == "conv"]
     assert reduction == [1, 1, 2, 2, 1, 2]
     assert normal == [1, 1, 2, 1, 1, 1, 1], "but for its skip input"
 
@@ -117,31 +119,34 @@ def test_an_input_that_is_concatenated_is_brought_to_the_others_shape():
     cell = Cell(((("max pool 3x3", 0), ("max pool 3x3", 1)),), (0, 1, 2))
     plan = nasnet.plan(Outline("cifar", 8, 1), cell, cell, CIFAR)
     first, reduction, third, *_ = _by_cell(plan, "output")
-    assert [layer.op for layer in first] == ["conv", "norm", "concat"], "the raw skip input of the first cell"
-    assert [layer.op for layer in reduction].count("odd_pixels") == 2
-    assert [layer.op for layer in third] == ["concat"]
-    assert [each[-1].channels for each in (first, reduction, third)] == [24, 48, 48]
+    assert [layer.op.name for layer in first] == ["conv", "norm", "concat"], "the raw skip input of the first cell"
+    assert [layer.op.name for layer in reduction].count("odd_pixels") == 2
+    assert [layer.op.name for layer in third] == ["concat"]
+    assert [each[-1].shape.channels for each in (first, reduction, third)] == [24, 48, 48]
 
 
 def test_branches_are_dropped_but_for_identities():
     cell = Cell(((("identity", 0), ("max pool 3x3", 1)),), (2,))
     plan = nasnet.plan(Outline("imagenet", 8, 1), cell, cell, IO(3, 64, 64, 10))
-    depths = [layer.depth for layer in plan if layer.op == "drop_path"]
+    depths = [layer.op.depth for layer in plan if layer.op.name == "drop_path"]
     assert depths == [number / 7 for number in range(1, 8)]
-    assert plan[-2].op == "dropout"
+    assert plan[-2].op.name == "dropout"
 
 
 def test_the_auxiliary_head_by_hand():
     """On 16 x 16 pixels of the second stack: pooled to 4 x 4, then a window of all of them."""
     plan = nasnet.plan(Outline("cifar", 8, 2, auxiliary=True), SIMPLE, SIMPLE, CIFAR)
     head = [layer for layer in plan if layer.scope == AUXILIARY]
-    assert [layer.op for layer in head] == [
+    assert [layer.op.name for layer in head] == [
         *("relu", "avg_pool", "conv", "norm", "relu"),
         *("conv", "norm", "relu", "mean", "linear"),
     ]
     assert plan[head[0].inputs[0]].name.startswith("cell5."), "the last before the last reduction, cell 6"
-    assert [(layer.channels, layer.height) for layer in head if layer.op == "conv"] == [(128, 4), (768, 1)]
-    assert head[5].window == (4, 4)
+    assert [(layer.shape.channels, layer.shape.height) for layer in head if layer.op.name == "conv"] == [
+        (128, 4),
+        (768, 1),
+    ]
+    assert head[5].op.kernel == (4, 4)
     assert plan[-1].scope == "", "the last layer is the classifier"
     with_head = counting.count(plan, auxiliary=True).params - counting.count(plan).params
     assert with_head == 16 * 128 + 256 + 128 * 16 * 768 + 1536 + 7690

@@ -15,7 +15,7 @@ def _written(name, channels=8, width=8, stride=1, size=(5, 7)):
     writer = PlanWriter(IO(channels, *size, 10))
     end = OPERATIONS[name](writer, writer.image, width, stride)
     plan = writer.plan()
-    return [layer.op for layer in plan[1:]], counting.count(plan), (plan[end].channels, *writer.size(end))
+    return [layer.op.name for layer in plan[1:]], counting.count(plan), (plan[end].shape.channels, *writer.size(end))
 
 
 def test_the_lists_are_forever():
@@ -76,20 +76,20 @@ def test_a_pooling_that_changes_the_width_has_no_relu():
 def test_the_stride_of_doubled_separable_convolutions_is_in_the_first():
     writer = PlanWriter(IO(8, 8, 8, 10))
     OPERATIONS["sep 5x5"](writer, 0, 4, 2)
-    convs = [layer for layer in writer.plan() if layer.op == "conv"]
-    assert [(layer.stride, layer.groups, layer.channels) for layer in convs] == [
-        (2, 8, 8),
-        (1, 1, 4),
-        (1, 4, 4),
-        (1, 1, 4),
+    convs = [layer for layer in writer.plan() if layer.op.name == "conv"]
+    assert [(layer.op.stride, layer.op.groups, layer.shape.channels) for layer in convs] == [
+        ((2, 2), 8, 8),
+        ((1, 1), 1, 4),
+        ((1, 1), 4, 4),
+        ((1, 1), 1, 4),
     ]
 
 
 def test_a_seven_by_one_after_a_one_by_seven_at_half_the_resolution():
     writer = PlanWriter(IO(8, 8, 8, 10))
     OPERATIONS["conv 1x7 7x1"](writer, 0, 8, 2)
-    inner = [layer for layer in writer.plan() if layer.op == "conv"][1:3]
-    assert [(layer.window, layer.strides, layer.height) for layer in inner] == [
+    inner = [layer for layer in writer.plan() if layer.op.name == "conv"][1:3]
+    assert [(layer.op.kernel, layer.op.stride, layer.shape.height) for layer in inner] == [
         ((1, 7), (2, 2), 4),
         ((7, 1), (1, 1), 4),
     ]
@@ -99,7 +99,7 @@ def test_a_seven_by_one_after_a_one_by_seven_at_half_the_resolution():
 def test_dilated_convolutions_are_dilated(name, dilation):
     writer = PlanWriter(IO(8, 8, 8, 10))
     OPERATIONS[name](writer, 0, 8, 1)
-    found = {layer.dilation for layer in writer.plan() if layer.op == "conv" and layer.kernel > 1}
+    found = {layer.op.dilation for layer in writer.plan() if layer.op.name == "conv" and layer.op.kernel > (1, 1)}
     assert found == {dilation}
 
 
@@ -112,9 +112,9 @@ def test_of_an_odd_width_the_second_half_is_the_larger(width, halves):
     writer = PlanWriter(IO(5, 5, 5, 10))
     factorized_reduction(writer, 0, width, 2)
     plan = writer.plan()
-    assert sorted(layer.channels for layer in plan if layer.op == "conv") == halves
-    odd = next(n for n, layer in enumerate(plan) if layer.op == "odd_pixels")
-    assert next(layer for layer in plan if layer.op == "conv" and odd in layer.inputs).channels == halves[-1]
+    assert sorted(layer.shape.channels for layer in plan if layer.op.name == "conv") == halves
+    odd = next(n for n, layer in enumerate(plan) if layer.op.name == "odd_pixels")
+    assert next(layer for layer in plan if layer.op.name == "conv" and odd in layer.inputs).shape.channels == halves[-1]
     assert counting.count(plan) == Counts(5 * width + 2 * width, 5 * width * 9)
 
 

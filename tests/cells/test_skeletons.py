@@ -14,8 +14,8 @@ def _plan(skeleton, io, channels=None, repeats=None, cell="identity"):
 
 def _ends(plan):
     """Channels and height of the stem's and of every cell's separable convolution's output."""
-    relus = [layer for layer in plan if layer.op == "relu"]
-    return [(layer.channels, layer.height) for layer in relus]
+    relus = [layer for layer in plan if layer.op.name == "relu"]
+    return [(layer.shape.channels, layer.shape.height) for layer in relus]
 
 
 def test_cifar_by_hand():
@@ -59,7 +59,7 @@ def test_odd_and_tiny_images_have_the_planned_shapes(skeleton, size):
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda _m, _i, out: shapes.append(tuple(out.shape[1:])))
     assert built(torch.zeros(3, 2, *size)).shape == (3, 5)
-    assert shapes == [(layer.channels, layer.height, layer.width) for layer in plan if layer.op == "conv"]
+    assert shapes == [layer.shape for layer in plan if layer.op.name == "conv"]
 
 
 def test_a_wider_cell_is_brought_back_to_width():
@@ -72,5 +72,5 @@ def test_a_wider_cell_is_brought_back_to_width():
 
 def test_the_narrowest_imagenet_network_can_be_built():
     plan = _plan("imagenet", IO(3, 32, 32, 10), channels=1)
-    assert min(layer.channels for layer in plan) >= 1
+    assert min(layer.shape[0] for layer in plan) >= 1
     network.build(plan, np.random.default_rng(0))

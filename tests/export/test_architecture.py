@@ -1,6 +1,8 @@
 """The file that a plan is kept in: everything that a layer may be survives it, and nothing else does."""
 
 import json
+import sys
+from dataclasses import is_dataclass
 
 import pytest
 import safetensors.torch
@@ -10,7 +12,7 @@ from netwright.core import refs, seeds
 from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.export import architecture, load
+from netwright.export import architecture, load, rows
 from netwright.plans.plan import AUXILIARY, deployed
 from netwright.spaces.nasnet import NasnetSpace
 
@@ -46,38 +48,108 @@ def _plan_of_everything(tmp_path):
     return _written(tmp_path, space, space.encode(rows, rows), IO(3, 9, 8, 4))
 
 
-def _change(tmp_path, op, column, value):
+def _change(tmp_path, op, option, value):
+    """The first operation of a name that has a window, with one option changed."""
     path = tmp_path / architecture.FILE
     facts = json.loads(path.read_text())
-    position = facts["plan_columns"].index(column)
-    defaults = [0, 0, 1, False, True, 0.0]
-    row = next(row for row in facts["plan"] if row[0] == op and row[6] > 1)
-    row += defaults[len(row) - 9 : position - 9]
-    row[position : position + 1] = [value]
+    row = next(row for row in facts["plan"] if row[1] == op and row[-1].get("kernel") not in (None, [1, 1]))
+    row[-1][option] = value
     path.write_text(json.dumps(facts))
 
 
 @pytest.mark.parametrize(
-    ("op", "column", "value"),
+    ("op", "option", "value"),
     [
-        ("conv", "kernel_width", -1),
-        ("conv", "kernel_width", 2),
-        ("conv", "kernel_width", 1e9),
+        ("conv", "kernel", [-1, 3]),
+        ("conv", "kernel", [3, 2]),
+        ("conv", "kernel", [3, 1e9]),
+        ("conv", "kernel", [3, 10**9]),
+        ("conv", "kernel", [3, 257]),
+        ("conv", "kernel", [3, 3, 3]),
+        ("conv", "kernel", 3),
+        ("conv", "stride", [0, 1]),
+        ("conv", "stride", [True, 1]),
         ("conv", "dilation", 0),
+        ("conv", "dilation", 2**20 + 1),
+        ("conv", "channels", 0),
+        ("conv", "channels", 2**20 + 1),
+        ("conv", "channels", None),
+        ("conv", "groups", 5),
+        ("conv", "groups", -1),
         ("conv", "bias", 1),
         ("conv", "padded", False),
-        ("min_pool", "kernel_width", 3),
-        ("min_pool", "kernel", 4),
         ("conv", "depth", 0.5),
-        ("conv", "depth", True),
+        ("min_pool", "kernel", 4),
+        ("min_pool", "kernel", 257),
+        ("min_pool", "stride", 0),
+        ("min_pool", "kernel", [2, 3]),
+        ("min_pool", "zeros", True),
     ],
 )
-def test_hostile_columns_are_refused(op, column, value, tmp_path):
+def test_hostile_options_are_refused(op, option, value, tmp_path):
     _plan_of_everything(tmp_path)
     assert architecture.read_plan(tmp_path)
-    _change(tmp_path, op, column, value)
-    with pytest.raises(ExportError, match="is no layer plan at layer"):
+    _change(tmp_path, op, option, value)
+    with pytest.raises(ExportError, match="is no layer plan at layer") as refused:
         architecture.read_plan(tmp_path)
+    assert str(refused.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["cell1.drop", "drop_path", [0], ["image", 3, 9, 8], {"depth": 0.5}],
+        ["cell1.conv", "conv", [0], ["image", 4, 9, 8]],
+        ["cell1.relu", "relu", [0], ["image", 3, 9, 8], []],
+        ["cell1.relu", "relu", [0], ["vector", 3]],
+        ["cell1.relu", "relu", [0], ["image", 3, 9, True]],
+        ["cell1.linear", "linear", [0], ["vector", 4], {"outputs": 4}],
+        ["cell1.gate", "gate", [0], ["image", 3, 9, 8]],
+        ["cell1.gate", "gate", [0, 0, 0], ["image", 3, 9, 8]],
+        ["cell1.add", "add", [0], ["image", 3, 9, 8]],
+        ["", "relu", [0], ["image", 3, 9, 8]],
+        ["a..b", "relu", [0], ["image", 3, 9, 8]],
+        ["a.b/../c", "relu", [0], ["image", 3, 9, 8]],
+        ["cell1.again", "input", [], ["image", 3, 9, 8], {"given": ["image", 3, 9, 8]}],
+        ["cell1.op", "os:system", [0], ["image", 3, 9, 8]],
+        ["cell1.op", "netwright.plans.operation:Operation", [0], ["image", 3, 9, 8]],
+        ["cell1.op", "netwright.plans.ops.images:os", [0], ["image", 3, 9, 8]],
+    ],
+)
+def test_hostile_rows_are_refused(row, tmp_path):
+    _plan_of_everything(tmp_path)
+    path = tmp_path / architecture.FILE
+    facts = json.loads(path.read_text())
+    facts["plan"].insert(1, row)
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ExportError, match="is no layer plan at layer 1"):
+        architecture.read_plan(tmp_path)
+
+
+def test_an_operation_whose_module_is_not_imported_is_not_imported_for_a_file(tmp_path):
+    _plan_of_everything(tmp_path)
+    path = tmp_path / architecture.FILE
+    facts = json.loads(path.read_text())
+    facts["plan"][1][1] = "this:Poem"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(ExportError, match=r"has the operation this:Poem, .* import this first, if you trust it"):
+        architecture.read_plan(tmp_path)
+    assert "this" not in sys.modules
+
+
+def test_an_export_of_the_first_format_is_to_be_made_again(tmp_path):
+    _plan_of_everything(tmp_path)
+    path = tmp_path / architecture.FILE
+    path.write_text(path.read_text().replace("netwright export 2", "netwright export 1"))
+    with pytest.raises(ExportError, match="is no netwright export 2, which this version reads; export the network aga"):
+        architecture.read_plan(tmp_path)
+    assert not architecture.is_export(tmp_path)
+
+
+def test_the_packages_own_operations_are_found():
+    own = rows.own()
+    assert {"input", "conv", "norm", "relu", "mean", "linear", "concat", "gate", "drop_path"} <= own.keys()
+    assert all(kind.name == name and is_dataclass(kind) for name, kind in own.items())
 
 
 def test_weights_of_the_auxiliary_head_are_left_behind(tmp_path):
@@ -98,6 +170,6 @@ def test_weights_of_the_auxiliary_head_are_left_behind(tmp_path):
 def test_what_is_left_at_its_default_is_not_written(tmp_path):
     _plan_of_everything(tmp_path)
     facts = json.loads((tmp_path / architecture.FILE).read_text())
-    lengths = {row[0]: len(row) for row in facts["plan"] if row[0] in ("relu", "norm", "linear")}
-    assert lengths == {"relu": 9, "norm": 9, "linear": 9}
-    assert {len(row) for row in facts["plan"] if row[0] == "conv"} == {9, 10, 12}
+    options = {row[1]: row[4] if len(row) > 4 else {} for row in facts["plan"] if row[1] in ("relu", "norm", "linear")}
+    assert options == {"relu": {}, "norm": {}, "linear": {"outputs": 4}}
+    assert ["channels"] in [list(row[4]) for row in facts["plan"] if row[1] == "conv"]

@@ -95,6 +95,10 @@ def _layer(position, column, value):
     return change
 
 
+def _option(name, value, position=1):
+    return lambda facts: facts["plan"][position][-1].update({name: value})
+
+
 HOSTILE = {
     "no plan": lambda facts: facts.pop("plan"),
     "plan of another type": lambda facts: facts.update(plan={"0": 1}),
@@ -107,22 +111,26 @@ HOSTILE = {
     "name that leads elsewhere": _layer(1, "name", "../../etc/passwd.conv_1"),
     "name of a method": _layer(1, "name", "forward.conv_1"),
     "name of another type": _layer(1, "name", 7),
-    "name twice": _layer(2, "name", "stem.conv_1"),
+    "name twice": lambda facts: facts["plan"][2].__setitem__(0, facts["plan"][1][0]),
     "later input": _layer(1, "inputs", [5]),
     "negative input": _layer(3, "inputs", [-1]),
     "input of another type": _layer(1, "inputs", [True]),
     "no inputs": _layer(1, "inputs", []),
     "many inputs": _layer(1, "inputs", [0, 0]),
-    "no channels": _layer(1, "channels", 0),
-    "fraction of a channel": _layer(1, "channels", 1.5),
-    "truth for a number": _layer(1, "stride", True),
-    "too many channels": _layer(1, "channels", 10**30),
-    "other channels": _layer(1, "channels", 1000),
-    "other size": _layer(1, "height", 7),
-    "even kernel": _layer(1, "kernel", 2),
-    "huge kernel": _layer(1, "kernel", 2**20 - 1),
-    "groups that do not divide": _layer(1, "groups", 3),
-    "no number": _layer(1, "width", float("nan")),
+    "no channels": _option("channels", 0),
+    "fraction of a channel": _option("channels", 1.5),
+    "truth for a number": _option("channels", True),
+    "too many channels": _option("channels", 10**30),
+    "other channels": _option("channels", 1000),
+    "other size": _layer(1, "shape", ["image", 4, 7, 8]),
+    "shape of another kind": _layer(1, "shape", ["sequence", 4, 8]),
+    "shape of another type": _layer(1, "shape", 4),
+    "even kernel": _option("kernel", [2, 2]),
+    "huge kernel": _option("kernel", [2**20 - 1, 2**20 - 1]),
+    "groups that do not divide": _option("groups", 3),
+    "no number": _option("channels", float("nan")),
+    "unknown option": _option("depth", 1),
+    "no options": lambda facts: facts["plan"][1].pop(),
     "logits that are images": lambda facts: facts["plan"].__delitem__(slice(-2, None)),
     "linear of images": lambda facts: facts["plan"].__delitem__(-2),
 }
@@ -138,13 +146,9 @@ def test_sizes_take_no_memory_before_they_are_known_to_fit(folder):
     """A million channels squared would be 4 TB."""
 
     def change(facts):
-        columns = [facts["plan_columns"].index(name) for name in ("channels", "groups")]
-        wide = [list(row) for row in facts["plan"][:2]]
-        wide[1][columns[0]] = 2**20
-        second = [*wide[1]]
-        second[1:3] = ["stem.conv_2", [1]]
-        third = ["mean", "mean_1", [2], 2**20, 1, 1, 1, 1, 1]
-        facts["plan"] = [*wide, second, third]
+        shape = ["image", 2**20, 8, 8]
+        wide = [["conv", "conv", [0], shape, {"channels": 2**20}], ["more", "conv", [1], shape, {"channels": 2**20}]]
+        facts["plan"] = [facts["plan"][0], *wide, ["mean", "mean", [2], ["vector", 2**20]]]
 
     _change(folder, change)
     _refused(folder, "do not fit the architecture")
@@ -169,6 +173,6 @@ def test_weights_that_do_not_fit_are_named(folder, change, match):
 def test_a_plan_survives_its_file(exported):
     facts = json.loads((exported.folder / "architecture.json").read_text())
     plan = architecture.read_plan(exported.folder)
-    assert [list(facts["plan"][n][:2]) for n in range(len(plan))] == [[layer.op, layer.name] for layer in plan]
+    assert [facts["plan"][n][:2] for n in range(len(plan))] == [[layer.name, layer.op.name] for layer in plan]
     assert architecture.is_export(exported.folder)
     assert not architecture.is_export(exported.folder.parent)

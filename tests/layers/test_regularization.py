@@ -8,8 +8,8 @@ import torch
 from netwright.core import seeds
 from netwright.core.records import IO
 from netwright.plans import network
-from netwright.plans.network import Regularization
 from netwright.plans.plan import AUXILIARY, PlanWriter
+from netwright.plans.regularization import Regularization
 
 IMAGES = IO(2, 6, 5, 3)
 

@@ -8,7 +8,6 @@ et al. 2019, table 5 and section 4.
 import json
 import math
 import os
-from dataclasses import replace
 
 import pytest
 import torch
@@ -105,7 +104,7 @@ def test_04_operations_and_graphs_are_as_many_as_the_genes_say():
         genotype = sampled(SPACE, n)
         drawing = SPACE.draw(genotype)
         n_top, _, _, n_mid, _, n_bottom, *_ = genotype
-        operations = sum(layer.op == "norm" for layer in SPACE.plan(genotype, CIFAR)) - 3  # those of stem and head
+        operations = sum(layer.op.name == "norm" for layer in SPACE.plan(genotype, CIFAR)) - 3  # those of stem and head
         assert operations == n_top * n_mid * n_bottom
         assert sum(1 for _ in graphs_of(drawing)) == 1 + n_top + n_top * n_mid
 
@@ -160,9 +159,9 @@ def test_10_2_outputs_are_chosen_by_node():
     group = Group(((),), ("sum",), ("conv 3x3",))
     cells = tuple(Cell(((),), ("sum",), (group,), stage, 1, 1) for stage in (0, 0, 0, 0))
     plan = hnag_network.plan(Drawing(((), (0,), (), (0, 2)), ("sum",) * 4, cells, 1), 2, CIFAR, True)
-    [average] = [layer for layer in plan if layer.op == "average"]
+    [average] = [layer for layer in plan if layer.op.name == "average"]
     assert [plan[source].scope for source in average.inputs] == ["cell2", "cell4"]
-    first = {layer.scope: plan[layer.inputs[0]].scope for layer in reversed(plan) if layer.op == "relu"}
+    first = {layer.scope: plan[layer.inputs[0]].scope for layer in reversed(plan) if layer.op.name == "relu"}
     assert first["cell1"] == "stem" and first["cell2"] == "cell1"
 
 
@@ -189,13 +188,13 @@ def test_11_stages(nodes, shares, expected):
 @pytest.mark.parametrize(("io", "pixels"), [(CIFAR, (32, 16, 8)), (SPORT, (56, 28, 14))])
 def test_12_resolutions_and_13_widths(io, pixels):
     plan = SPACE.plan(D3, io)
-    ends = {layer.scope: (layer.height, layer.channels) for layer in plan if layer.scope.startswith("cell")}
+    ends = {layer.scope: (layer.shape.height, layer.shape.channels) for layer in plan if layer.scope.startswith("cell")}
     m = SPACE.width(D3, io)
     expected = [(pixels[stage], 2**stage * m) for stage in (0, 0, 1, 1, 2)]
     assert [ends[f"cell{n}"] for n in range(1, 6)] == expected
     for layer in plan:
-        entering = plan[layer.inputs[0]].channels if layer.inputs else 0
-        if layer.op == "conv" and layer.kernel == 3 and layer.scope.startswith("cell") and entering != layer.channels:
+        is_operation = layer.op.name == "conv" and layer.op.kernel == (3, 3) and layer.scope.startswith("cell")
+        if is_operation and plan[layer.inputs[0]].shape.channels != layer.shape.channels:
             assert "node1" in layer.inner_scopes  # the only input of these groups
 
 
@@ -206,7 +205,7 @@ def test_12_a_batch_of_logits():
 
 def test_14_no_number_is_learned_where_a_node_has_one_input():
     for layer in SPACE.plan(sampled(SPACE, 1), CIFAR):
-        assert layer.op != "weighted_sum" or len(layer.inputs) > 1 or not layer.inner_scopes
+        assert layer.op.name != "weighted_sum" or len(layer.inputs) > 1 or not layer.inner_scopes
     net = HnagSpace(limit=50_000).build(D3, CIFAR, seeds.rng_for(0, seeds.BUILD))
     numbers = [value for name, value in net.named_parameters() if "weighted_sum" in name]
     # in each of 5 groups 2, 3 and 4; between cells 2, then 1 beside two convolutions, 2 beside two
@@ -218,7 +217,7 @@ def test_15_outputs_are_averaged():
     chain = Group(((), (0,), (0,)), ("sum",) * 3, ("conv 3x3",) * 3)
     cell = Cell(((),), ("sum",), (chain,), 0, 1, 1)
     plan = hnag_network.plan(Drawing(((),), ("sum",), (cell,), 1), 4, CIFAR, True)
-    [average] = [layer for layer in plan if layer.op == "average"]
+    [average] = [layer for layer in plan if layer.op.name == "average"]
     assert len(average.inputs) == 2
 
 
@@ -276,12 +275,14 @@ def test_17_default_a_with_the_graphs_that_the_release_drew():
     plan = hnag_network.plan(drawing, 50, CIFAR, True)
     assert counting.count(plan) == hnag_network.count(drawing, 50, CIFAR, True)
     assert parts(plan) == (24_150, 3_997_071, 259_840, 12_810)
-    adapters = [layer for layer in plan if layer.op == "conv" and layer.kernel == 1 and layer.scope == "cell3"]
-    assert [(plan[layer.inputs[0]].channels, layer.channels) for layer in adapters] == [(50, 100)]
+    adapters = [
+        layer for layer in plan if layer.op.name == "conv" and layer.op.kernel == (1, 1) and layer.scope == "cell3"
+    ]
+    assert [(plan[layer.inputs[0]].shape.channels, layer.shape.channels) for layer in adapters] == [(50, 100)]
 
 
 def test_19_more_classes():
-    hundred = SPACE.count(D1, replace(CIFAR, outputs=100)).params
+    hundred = SPACE.count(D1, IO(*CIFAR.image, 100)).params
     assert hundred == 4_647_913
     assert hundred - SPACE.count(D1, CIFAR).params == 115_290
 

@@ -15,7 +15,7 @@ from netwright.core import genes, refs, run_file, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO
 from netwright.plans import counting
-from netwright.plans.network import Regularization
+from netwright.plans.regularization import Regularization
 from netwright.spaces.nao import NaoSpace
 from netwright.training import recipe
 from netwright.training.recipe import Recipe
@@ -104,12 +104,12 @@ def test_order_and_resolution_of_cells():
     """Checks 14 and 15: 20 cells, reductions at 6 and 13, 32, 16 and 8 pixels; 432 features, a classifier of 4,330."""
     space, genotype = _entry("naonet_a", 6, 36)
     plan = space.plan(genotype, CIFAR)
-    sides = {layer.scope: layer.height for layer in plan if layer.scope.startswith("cell")}
+    sides = {layer.scope: layer.shape.height for layer in plan if layer.scope.startswith("cell")}
     assert list(sides.values()) == [32] * 6 + [16] * 7 + [8] * 7
-    stem = [layer.channels for layer in plan if layer.scope == "stem"]
+    stem = [layer.shape.channels for layer in plan if layer.scope == "stem"]
     assert set(stem) == {108}
     mean, _, linear = plan[-3:]
-    assert (mean.channels, linear.op, 432 * 10 + 10) == (432, "linear", 4330)
+    assert (mean.shape.features, linear.op.name, 432 * 10 + 10) == (432, "linear", 4330)
 
 
 def test_only_branches_from_a_cells_inputs_are_strided():
@@ -118,9 +118,10 @@ def test_only_branches_from_a_cells_inputs_are_strided():
     plan = space.plan(genotype, CIFAR)
     strided = {state: [] for state in range(2, 7)}
     for layer in plan:
-        if layer.inner_scopes and layer.inner_scopes[0].startswith("state") and layer.strides != (1, 1):
+        is_branch = layer.inner_scopes and layer.inner_scopes[0].startswith("state")
+        if is_branch and getattr(layer.op, "stride", 1) not in (1, (1, 1)):
             assert layer.scope in ("cell2", "cell4"), "reductions"
-            strided[int(layer.inner_scopes[0][-1])].append(layer.op)
+            strided[int(layer.inner_scopes[0][-1])].append(layer.op.name)
     once = {2: ["conv", "avg_pool"], 3: ["conv", "avg_pool"], 4: ["conv", "conv", "max_pool"], 5: []}
     assert strided == {state: ops * 2 for state, ops in (once | {6: ["max_pool", "conv"]}).items()}
 
@@ -128,7 +129,7 @@ def test_only_branches_from_a_cells_inputs_are_strided():
 def test_drop_paths():
     """Check 16: none at the beginning, 1 - (l + 1) / (3 N + 2) (1 - keep) at the end."""
     space, genotype = _entry("naonet_a", 6, 4)
-    depths = [layer.depth for layer in space.plan(genotype, CIFAR) if layer.op == "drop_path"]
+    depths = [layer.op.depth for layer in space.plan(genotype, CIFAR) if layer.op.name == "drop_path"]
     assert depths == [cell / 20 for cell in range(1, 21) for _ in range(10)]
     keep = Regularization(0.7).keep
     assert [keep(depth, 0.0) for depth in depths] == [1.0] * 200
@@ -211,7 +212,7 @@ def _by_branch(space, genotype, plan):
     for scope in dict.fromkeys(layer.scope for layer in plan):
         cell = reduction if scope in ("cell2", "cell4") else normal
         for layer in plan:
-            if layer.scope != scope or layer.op not in ("conv", "norm", "linear"):
+            if layer.scope != scope or layer.op.name not in ("conv", "norm", "linear"):
                 continue
             where = layer.inner_scopes
             if not where or not where[0].startswith("state"):

@@ -109,7 +109,7 @@ def test_width_before_the_classifier(letter, channels, features):
     """Check 3."""
     space, genotype = _of(letter, 6, channels, _images(224))
     *_, mean, dropout, linear = space.plan(genotype, _images(224))
-    assert (mean.channels, dropout.op, linear.op) == (features, "dropout", "linear")
+    assert (mean.shape.features, dropout.op.name, linear.op.name) == (features, "dropout", "linear")
 
 
 def test_size_of_the_space():
@@ -187,7 +187,7 @@ def test_reduction_cells_halve_the_resolution(io, skeleton, sides):
     space, genotype = _of("A", 2, 8, io)
     assert space.skeleton == skeleton
     plan = space.plan(genotype, io)
-    ends = dict.fromkeys(layer.height for layer in plan if layer.scope and layer.op in ("norm", "concat"))
+    ends = dict.fromkeys(layer.shape.height for layer in plan if layer.scope and layer.op.name in ("norm", "concat"))
     assert list(ends) == sides
 
 

@@ -1,6 +1,5 @@
 import copy
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +8,8 @@ from torch import nn
 from netwright.core import seeds
 from netwright.core.records import IO
 from netwright.plans import network
-from netwright.plans.plan import Layer, PlanWriter
+from netwright.plans.ops.modules import global_mean
+from netwright.plans.plan import PlanWriter
 
 IMAGES = IO(3, 9, 7, 4)
 
@@ -188,17 +188,11 @@ def test_the_global_mean_keeps_the_layout_in_its_gradient():
     generator = torch.Generator().manual_seed(0)
     for layout in (torch.channels_last, torch.contiguous_format):
         x = torch.randn(2, 3, 4, 5, generator=generator).contiguous(memory_format=layout).requires_grad_()
-        found = network._global_mean(x)
+        found = global_mean(x)
         assert torch.equal(found, x.mean((2, 3)))
         [gradient] = torch.autograd.grad(found.square().sum(), x)
         assert gradient.is_contiguous(memory_format=layout)
         torch.testing.assert_close(gradient, (2 * found / 20)[..., None, None].expand_as(x))
-
-
-def test_an_unknown_operation_is_named():
-    plan = (Layer("input", "input", (), 1, 1, 1), Layer("fold", "cell.fold_1", (0,), 1, 1, 1))
-    with pytest.raises(ValueError, match=r"layer cell\.fold_1 has the unknown operation 'fold'"):
-        network.build(plan, np.random.default_rng(0))
 
 
 def _alone(write, io=IMAGES):

@@ -1,6 +1,9 @@
 import pytest
 
 from netwright.core.records import IO
+from netwright.core.shapes import Image
+from netwright.plans.ops.images import Conv
+from netwright.plans.ops.inputs import Input
 from netwright.plans.plan import AUXILIARY, Layer, PlanWriter, deployed
 
 
@@ -11,7 +14,7 @@ def writer():
 
 def test_the_image_is_layer_0(writer):
     assert writer.image == 0
-    assert writer.plan() == (Layer("input", "input", (), 3, 25, 31),)
+    assert writer.plan() == (Layer("input", Input(Image(3, 25, 31)), (), Image(3, 25, 31)),)
 
 
 def test_layers_know_their_shape(writer):
@@ -19,7 +22,7 @@ def test_layers_know_their_shape(writer):
     pooled = writer.max_pool(writer.relu(writer.norm(x)), 3, stride=2)
     both = writer.concat((pooled, writer.avg_pool(pooled, 3)))
     end = writer.linear(writer.mean(both), 10)
-    shapes = [(layer.op, layer.channels, layer.height, layer.width) for layer in writer.plan()[1:]]
+    shapes = [(layer.op.name, *layer.shape) for layer in writer.plan()[1:]]
     assert shapes == [
         ("conv", 8, 13, 16),
         ("norm", 8, 13, 16),
@@ -27,18 +30,18 @@ def test_layers_know_their_shape(writer):
         ("max_pool", 8, 7, 8),
         ("avg_pool", 8, 7, 8),
         ("concat", 16, 7, 8),
-        ("mean", 16, 1, 1),
-        ("linear", 10, 1, 1),
+        ("mean", 16),
+        ("linear", 10),
     ]
     assert (end, writer.channels(both)) == (8, 16)
-    assert writer.plan()[1] == Layer("conv", "conv_1", (0,), 8, 13, 16, kernel=3, stride=2)
+    assert writer.plan()[1] == Layer("conv_1", Conv(8, (3, 3), (2, 2)), (0,), Image(8, 13, 16))
 
 
 @pytest.mark.parametrize(("size", "halved"), [(1, 1), (2, 1), (3, 2), (25, 13), (32, 16), (299, 150)])
 def test_strides_keep_the_ceiling(size, halved):
     writer = PlanWriter(IO(3, size, size, 10))
     for x in (writer.conv(0, 4, 3, 2), writer.max_pool(0, 3, 2), writer.avg_pool(0, 3, 2), writer.conv(0, 4, 1, 2)):
-        assert (writer.plan()[x].height, writer.plan()[x].width) == (halved, halved)
+        assert writer.plan()[x].shape[1:] == (halved, halved)
 
 
 def test_the_same_function_of_the_same_input_is_one_layer(writer):
@@ -52,11 +55,12 @@ def test_the_same_function_of_the_same_input_is_one_layer(writer):
 
 def test_layers_with_weights_and_other_functions_are_layers_of_their_own(writer):
     x = writer.conv(0, 4)
-    written = [writer.conv(0, 4), writer.norm(x), writer.norm(x), writer.linear(x, 2), writer.linear(x, 2)]
+    mean = writer.mean(x)
+    written = [writer.conv(0, 4), writer.norm(x), writer.norm(x), writer.linear(mean, 2), writer.linear(mean, 2)]
     written += [writer.max_pool(x, 3), writer.max_pool(x, 3, 2), writer.max_pool(x, 5), writer.avg_pool(x, 3)]
     written += [writer.avg_pool(x, 3, padded=False), writer.avg_pool(x, 5, 3), writer.avg_pool(x, 5, 3, padded=False)]
     written += [writer.concat((x, x)), writer.concat((x, x, x)), writer.add((x, x))]
-    assert len({x, *written}) == len(written) + 1
+    assert len({x, mean, *written}) == len(written) + 2
 
 
 def test_of_one_input_concatenation_and_sum_are_that_input(writer):
@@ -66,7 +70,7 @@ def test_of_one_input_concatenation_and_sum_are_that_input(writer):
 
 def test_merges_of_learned_numbers_are_layers_of_their_own_and_means_are_not(writer):
     x, other = writer.conv(0, 4, bias=True), writer.conv(0, 4)
-    assert [layer.bias for layer in writer.plan()[1:]] == [True, False]
+    assert [layer.op.bias for layer in writer.plan()[1:]] == [True, False]
     assert writer.average([x]) == x
     assert writer.average([x, other]) == writer.average((x, other))
     assert writer.weighted_sum([x]) != x  # one input has a number too
@@ -101,11 +105,11 @@ def test_a_plan_does_not_change_when_more_is_written(writer):
 def test_windows_that_are_no_squares(writer):
     x = writer.conv(0, 4, (1, 7), (1, 2), dilation=2, bias=True)
     layer = writer.plan()[x]
-    assert (layer.window, layer.strides, layer.height, layer.width) == ((1, 7), (1, 2), 25, 16)
+    assert (layer.op.kernel, layer.op.stride, layer.shape.height, layer.shape.width) == ((1, 7), (1, 2), 25, 16)
     x = writer.conv(0, 4, (3, 3), (2, 2))
     square = writer.plan()[x]
-    assert square == Layer("conv", "conv_2", (0,), 4, 13, 16, 3, 2), "the same record, however it was asked for"
-    assert (square.window, square.strides) == ((3, 3), (2, 2))
+    other = writer.conv(0, 4, 3, 2)
+    assert square.op == writer.plan()[other].op == Conv(4, (3, 3), (2, 2)), "however it was asked for"
 
 
 def test_without_padding_windows_stay_inside(writer):
@@ -134,7 +138,7 @@ def test_what_is_drawn_is_drawn_for_each_branch(writer):
     x = writer.conv(0, 4)
     branches = [writer.drop_path(x, 0.5), writer.drop_path(x, 0.5), writer.dropout(x), writer.dropout(x)]
     assert len(set(branches)) == 4
-    assert writer.plan()[branches[0]].depth == 0.5
+    assert writer.plan()[branches[0]].op.depth == 0.5
 
 
 def test_nobody_outside_reads_the_auxiliary_head(writer):
@@ -154,7 +158,7 @@ def test_a_deployed_plan_has_nothing_that_only_trains(writer):
         writer.linear(writer.mean(both), 10)
     writer.linear(writer.dropout(writer.mean(both)), 10)
     plan = deployed(writer.plan())
-    assert [layer.op for layer in plan] == ["input", "conv", "norm", "max_pool", "add", "mean", "linear"]
+    assert [layer.op.name for layer in plan] == ["input", "conv", "norm", "max_pool", "add", "mean", "linear"]
     assert [layer.inputs for layer in plan] == [(), (0,), (1,), (2,), (2, 3), (4,), (5,)]
     assert plan[-1].name == writer.plan()[-1].name, "weights keep their names"
     assert deployed(plan) is plan

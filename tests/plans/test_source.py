@@ -41,8 +41,7 @@ def _check(plan, text=None):
     theirs = _namespace(text)["Model"]().eval()
     assert list(theirs.state_dict()) == list(ours.state_dict())
     theirs.load_state_dict(ours.state_dict())
-    io = plan[0]
-    images = torch.randn(3, io.channels, io.height, io.width, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(3, *plan[0].shape, generator=torch.Generator().manual_seed(1))
     for layout in (torch.contiguous_format, torch.channels_last):
         inputs = images.contiguous(memory_format=layout)
         with torch.inference_mode():

@@ -182,7 +182,7 @@ def test_the_auxiliary_head_is_a_setting_that_counts_nothing():
     with_head = replace(TINY, auxiliary=True, auxiliary_scale=0.5)
     assert with_head.count(genotype, CIFAR) == TINY.count(genotype, CIFAR)
     plan = with_head.plan(genotype, CIFAR)
-    assert [layer.channels for layer in plan if layer.scope == AUXILIARY and layer.op == "conv"] == [64, 384]
+    assert [layer.shape.channels for layer in plan if layer.scope == AUXILIARY and layer.op.name == "conv"] == [64, 384]
     built = with_head.build(genotype, CIFAR, seeds.rng_for(0, seeds.BUILD))
     assert sum(each.numel() for each in built.parameters()) == counting.count(plan, auxiliary=True).params
     assert not any(layer.scope == AUXILIARY for layer in TINY.plan(genotype, CIFAR))

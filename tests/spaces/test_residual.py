@@ -32,7 +32,7 @@ def test_multiply_adds_of_the_smallest_network_by_hand():
     plan = SPACE.plan((4, 1), DIGITS)
     groups = 64 * 2 * 9 * 16 + 16 * (9 * 32 + 9 * 64 + 32) + 4 * (9 * 128 + 9 * 256 + 128)
     assert SPACE.count((4, 1), DIGITS).multiply_adds == 64 * 9 * 4 + groups + 16 * 10
-    assert [layer.height for layer in plan if layer.op == "add"] == [8, 4, 2]
+    assert [layer.shape.height for layer in plan if layer.op.name == "add"] == [8, 4, 2]
     assert isinstance(SPACE, HasPlan)
 
 

@@ -16,7 +16,7 @@ SMALL = (10, 4, 0.5, 10, 4, 0.5, 12, 2, 0.5)
 
 def sizes(plan):
     """Pixels at the end of each scope."""
-    return {layer.scope: layer.height for layer in plan if layer.scope.startswith(("stem", "stage"))}
+    return {layer.scope: layer.shape.height for layer in plan if layer.scope.startswith(("stem", "stage"))}
 
 
 def test_small_images_keep_their_resolution_up_to_the_first_graph():
@@ -29,7 +29,7 @@ def test_the_regular_regime_has_a_graph_of_half_the_nodes_before():
     assert [len(graph) for graph in space.draw(SMALL)] == [5, 10, 10, 12]
     plan = space.plan(SMALL, LARGE)
     assert sizes(plan) == {"stem": 32, "stage1": 16, "stage2": 8, "stage3": 4, "stage4": 2}
-    widths = {layer.scope: layer.channels for layer in plan if layer.scope.startswith("s")}
+    widths = {layer.scope: layer.shape.channels for layer in plan if layer.scope.startswith("s")}
     assert widths == {"stem": 3, "stage1": 6, "stage2": 12, "stage3": 24, "stage4": 48}
     check_network(space, SMALL, IO(3, 32, 32, 5), 0)
 
@@ -41,9 +41,9 @@ def test_the_limit_is_for_the_nodes_weights_or_for_all_parameters(seed, regime):
     genotype = loose.sample(seeds.rng_for(seed, seeds.ASK))
     plan = loose.plan(genotype, CIFAR)
     weights = sum(
-        layer.kernel**2 * plan[layer.inputs[0]].channels // layer.groups * layer.channels
+        layer.op.kernel[0] ** 2 * plan[layer.inputs[0]].shape.channels // layer.op.groups * layer.shape.channels
         for layer in plan
-        if layer.op == "conv" and layer.scope.startswith("stage")
+        if layer.op.name == "conv" and layer.scope.startswith("stage")
     )
     width = loose.width(genotype, CIFAR)
     assert weights <= 4_000_000 < weights * ((width + 1) / width) ** 2

@@ -25,9 +25,10 @@ from typing import Final
 
 from netwright.cells import auxiliary, resolution
 from netwright.cells.nao_ops import Flavor, Kind, operations
-from netwright.cells.nasnet import Branch, Cell, Shape, Skeleton
+from netwright.cells.nasnet import Branch, Cell, Skeleton
 from netwright.cells.nasnet_ops import factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
+from netwright.core.shapes import Classes, Image
 from netwright.plans import counting
 from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
 
@@ -102,7 +103,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     """
     _check_size(outline, io)
     ends = PlanWriter(io)
-    skip, direct = ((ends.channels(x), *ends.size(x)) for x in _write_stem(ends, outline))
+    skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in _write_stem(ends, outline))
     params = multiply_adds = 0
     for place in _places(outline, normal, reduction):
         counted, shape = _count_cell(place, skip, direct)
@@ -216,8 +217,8 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, skip: Shape, direct: Shape) -> tuple[Counts, Shape]:
+def _count_cell(place: _Place, skip: Image, direct: Image) -> tuple[Counts, Image]:
     """Counts of a cell with inputs of these shapes, and the shape of its output."""
-    writer = PlanWriter(IO(*skip, 0))
+    writer = PlanWriter(IO(skip, Classes(0)))
     end = _write_cell(writer, place, writer.image, writer.input(direct), depth=1.0)
-    return counting.count(writer.plan()), (writer.channels(end), *writer.size(end))
+    return counting.count(writer.plan()), Image(writer.channels(end), *writer.size(end))

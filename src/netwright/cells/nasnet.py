@@ -17,14 +17,13 @@ from typing import Final, Literal
 from netwright.cells import auxiliary, resolution
 from netwright.cells.nasnet_ops import OPERATIONS, factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
+from netwright.core.shapes import Classes, Image
 from netwright.plans import counting
 from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
 
 Skeleton = Literal["cifar", "imagenet"]
 Branch = tuple[str, int]  # an operation and the state that it reads
 Combination = tuple[Branch, Branch]
-Shape = tuple[int, int, int]  # channels, height, width
-
 STACKS: Final = 3
 STEM_WIDTHS: Final = 3  # the CIFAR stem's channels, in widths of the first stack
 IMAGENET_STEM: Final = 32  # channels
@@ -126,14 +125,14 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     needed = _needed(places)
     ends = PlanWriter(io)
     stem = _write_stem(ends, outline)
-    shapes: dict[int, Shape] = {0: (ends.channels(stem), *ends.size(stem))}
-    size, params, multiply_adds = shapes[0][1:], 0, 0
+    size = ends.size(stem)
+    shapes, params, multiply_adds = {0: Image(ends.channels(stem), *size)}, 0, 0
     for number, place in enumerate(places, start=1):
         size = _halved(*size) if place.is_reduction else size
         if number in needed:
             counted = _count_cell(place, shapes.get(number - 1), shapes.get(number - 2))
             params, multiply_adds = params + counted.params, multiply_adds + counted.multiply_adds
-            shapes[number] = (place.width * len(place.cell.outputs), *size)
+            shapes[number] = Image(place.width * len(place.cell.outputs), *size)
     _write_head(ends, ends.input(shapes[len(places)]), io.outputs)
     both = counting.count(ends.plan())
     return Counts(params + both.params, multiply_adds + both.multiply_adds)
@@ -251,9 +250,9 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, direct: Shape | None, skip: Shape | None) -> Counts:
+def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> Counts:
     """Counts of a cell with inputs of these shapes; None: it does not read it, or there is none."""
-    writer = PlanWriter(IO(*(direct or skip or (0, 0, 0)), 0))
+    writer = PlanWriter(IO(direct or skip or Image(0, 0, 0), Classes(0)))
     first = writer.image if direct else None
     second = writer.image if skip and not direct else writer.input(skip) if skip else None
     _write_cell(writer, place, first, second, depth=1.0)

@@ -1,7 +1,8 @@
-"""What a recipe does in places that only some networks have, and how to say that it is not done.
+"""What a training does in places that only some networks have, and how to say that it is not done.
 
-Read where a recipe is checked against a network, and where a network without such places is trained beside one with
-them; the latter is decided before torch is needed.
+Read where the settings of a training are checked against a network, and where a network without such places is trained
+beside one with them; the latter is decided before torch is needed. Operations name the setting that they obey, see
+`plans.operation`.
 """
 
 from __future__ import annotations
@@ -14,17 +15,17 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network has room for an option of the recipe.
+    """Where a network has room for a setting of the training.
 
     Args:
-        off: The option's value that leaves it out.
+        off: The value that leaves it out.
         name: What networks without it lack, in messages.
-        mend: What to do then.
+        remedy: What to do then.
     """
 
     off: float
     name: str
-    mend: str
+    remedy: str
 
 
 PLACES: Final[Mapping[str, Place]] = MappingProxyType(

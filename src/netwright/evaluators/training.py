@@ -310,7 +310,7 @@ class Training(Recipe):
             recipe.check_places(self, plan)
         if with_data:
             processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
-            needs_two = plan is not None and recipe.normalizes_pixels(self, plan)
+            needs_two = plan is not None and recipe.needs_two(self, plan)
             parallel.check_divides(self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two)
 
     def _check_device(self) -> None:

@@ -50,8 +50,8 @@ def _data(facts: Facts, medium: Medium) -> list[str]:
 
 
 def _architecture(facts: Facts) -> list[str]:
-    counts = Counter(layer.op.replace("_", " ") for layer in facts.plan[1:])
-    layers = ", ".join(f"{count} {op}" for op, count in counts.most_common())
+    counts = Counter(layer.op.label for layer in facts.plan[1:])
+    layers = ", ".join(f"{count} {label}" for label, count in counts.most_common())
     return [
         "## Architecture",
         "",

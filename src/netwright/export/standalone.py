@@ -10,9 +10,9 @@ from netwright import __version__
 from netwright.export.medium import Medium
 from netwright.plans import counting, source
 from netwright.plans.plan import Plan
+from netwright.plans.statements import WIDTH
 
 TEMPLATE = Path(__file__).parent / "templates" / "model.py.txt"
-WIDTH = source.WIDTH
 
 
 def model_py(plan: Plan, medium: Medium, name: str) -> str:

@@ -9,38 +9,20 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
+from netwright.core.shapes import Shape
+from netwright.plans.operation import Operation, image
+from netwright.plans.ops.images import AvgPool, Conv, Halve, MaxPool, Mean, MinPool, Norm, OddPixels, Pair
+from netwright.plans.ops.inputs import Input
+from netwright.plans.ops.merges import Add, Average, Concat, Gate, WeightedSum
+from netwright.plans.ops.pointwise import Dropout, DropPath, Relu, Zero
+from netwright.plans.ops.vectors import Linear
 
-Op = Literal[
-    "input",
-    "conv",
-    "norm",
-    "relu",
-    "max_pool",
-    "avg_pool",
-    "min_pool",
-    "halve",
-    "odd_pixels",
-    "zero",
-    "concat",
-    "add",
-    "mean",
-    "linear",
-    "drop_path",
-    "dropout",
-    "weighted_sum",
-    "average",
-    "gate",
-]
-WITHOUT_STATE = frozenset(
-    {"relu", "max_pool", "avg_pool", "min_pool", "halve", "odd_pixels", "zero", "concat", "add", "mean", "average"}
-)
-RANDOM = frozenset({"drop_path", "dropout"})  # identity but in a regularized training step
-AUXILIARY = "auxiliary"  # outermost scope of what only helps in training: a second classifier, fed from the middle
+AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier fed from the middle
 
-Window = int | tuple[int, int]  # of both sides, or height and width
+Window = int | Pair  # of both sides, or height and width
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,57 +30,16 @@ class Layer:
     """One operation on the outputs of earlier layers.
 
     Args:
-        op: `mean` is global average pooling; `norm` is batch normalization with scale and shift; `halve` is the mean of
-            blocks of 2 x 2; `odd_pixels` is the pixels of odd row and column, counted from 0, and zeros where an odd
-            side has none left; `zero` is its input times 0; `average` is the mean of several inputs; `drop_path` drops
-            whole samples of a branch, `dropout` single numbers, both in training only.
-        name: Unique in the plan; the scopes it stands in, outermost first, then operation and number, joined by dots.
-        inputs: Positions of earlier layers in the plan; layer 0 is the image.
-        channels: Of the output.
-        height: Of the output; 1 after `mean`.
-        width: Of the output; 1 after `mean`.
-        kernel: Side of the window of a convolution or pooling, or its height.
-        stride: Of the window, or its vertical one.
-        groups: Of a convolution.
-        kernel_width: Of a window that is no square; 0: as `kernel`.
-        stride_width: The horizontal stride where it differs; 0: as `stride`.
-        dilation: Of a convolution: from one weight to the next, in pixels.
-        bias: Of a convolution: whether it has one.
-        padded: Whether borders are padded to keep ceil(size / stride); if not, the window stays inside. A padded window
-            has odd sides, or 2 for a pooling, whose padding then stands on the right and below.
-        zeros: Of a padded pooling: whether its padding is zeros, which count; if not, a window sees nothing past the
-            border.
-        without_bias: Of a linear layer.
-        depth: Of `drop_path`: how deep in the network, in (0, 1].
+        name: Unique in the plan; the scopes it stands in, outermost first, then a name of its own, joined by dots.
+        op: What it does.
+        inputs: Positions of earlier layers in the plan; layer 0 is what goes into the network.
+        shape: Of the output, as `op` derives it from the shapes of the inputs: kept, not chosen.
     """
 
-    op: Op
     name: str
+    op: Operation
     inputs: tuple[int, ...]
-    channels: int
-    height: int
-    width: int
-    kernel: int = 1
-    stride: int = 1
-    groups: int = 1
-    kernel_width: int = 0
-    stride_width: int = 0
-    dilation: int = 1
-    bias: bool = False
-    padded: bool = True
-    zeros: bool = False
-    without_bias: bool = False
-    depth: float = 0.0
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Height and width of the window."""
-        return self.kernel, self.kernel_width or self.kernel
-
-    @property
-    def strides(self) -> tuple[int, int]:
-        """Vertical and horizontal stride."""
-        return self.stride, self.stride_width or self.stride
+    shape: Shape
 
     @property
     def scope(self) -> str:
@@ -127,16 +68,21 @@ class HasPlan(Protocol):
         """The layers of the network."""
 
 
+def is_auxiliary(layer: Layer) -> bool:
+    """Whether the layer belongs to an auxiliary head."""
+    return layer.name.startswith(f"{AUXILIARY}.")
+
+
 def deployed(plan: Plan) -> Plan:
-    """The plan without what acts in training only: the auxiliary head, drop paths, dropout. Names stay as they are."""
-    if not any(layer.op in RANDOM or layer.scope == AUXILIARY for layer in plan):
+    """The plan without what acts in training only: auxiliary heads, and what drops. Names stay as they are."""
+    if not any(layer.op.drops or is_auxiliary(layer) for layer in plan):
         return plan
     kept: list[Layer] = []
     places: dict[int, int] = {}
     for position, layer in enumerate(plan):
-        if layer.scope == AUXILIARY:
+        if is_auxiliary(layer):
             continue
-        if layer.op in RANDOM:
+        if layer.op.drops:
             places[position] = places[layer.inputs[0]]
             continue
         places[position] = len(kept)
@@ -148,45 +94,71 @@ class PlanWriter:
     """Writes a plan layer by layer. A layer is referred to by its position, an int."""
 
     def __init__(self, io: IO) -> None:
-        self._layers = [Layer("input", "input", (), io.channels, io.height, io.width)]
-        self._known: dict[tuple[object, ...], int] = {}
+        self._layers = [Layer("input", Input(io.input), (), io.input)]
+        self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
         self._scopes: list[str] = []
         self._sizes: Counter[str] = Counter()  # layers in each outermost scope so far
 
     @property
     def image(self) -> int:
-        """The network's input."""
+        """What goes into the network, be it an image or not."""
         return 0
 
     def plan(self) -> Plan:
         """What was written so far; the last layer is the output."""
         return tuple(self._layers)
 
-    def input(self, shape: tuple[int, int, int]) -> int:
-        """Another input, by channels, height and width: for a part of a network that is only counted."""
-        return self._append("input", (), shape[0], shape[1:])
+    def input(self, shape: Shape) -> int:
+        """Another input: for a part of a network that is only counted."""
+        return self.write(Input(shape))
+
+    def shape(self, x: int) -> Shape:
+        """The shape of a layer's output."""
+        return self._layers[x].shape
 
     def channels(self, x: int) -> int:
-        """Channels of a layer's output."""
-        return self._layers[x].channels
+        """Channels of a layer's output, or features."""
+        return self._layers[x].shape[0]
 
-    def size(self, x: int) -> tuple[int, int]:
-        """Height and width of a layer's output."""
-        return self._layers[x].height, self._layers[x].width
+    def size(self, x: int) -> Pair:
+        """Height and width of a layer's output, which is an image."""
+        layer = self._layers[x]
+        return image(layer.op, layer.shape)[1:]
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
         """Names of layers written inside begin with `name`, which holds no dot.
 
         Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
-        stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; a `linear`
-        in it is a further output. The last layer of a plan stands outside.
+        stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; one that
+        nobody reads is a further output. The last layer of a plan stands outside.
         """
         self._scopes.append(name)
         try:
             yield
         finally:
             self._scopes.pop()
+
+    def write(self, op: Operation, *inputs: int) -> int:
+        """A layer of any operation.
+
+        Equal functions of equal inputs are one layer, so that they are computed once.
+
+        Raises:
+            ValueError: The operation cannot take such inputs.
+        """
+        layers, key = self._layers, (op, inputs)
+        if op.is_function and key in self._known:
+            return self._known[key]
+        shape = op.checked_shape([layers[source].shape for source in inputs])
+        position = len(layers)
+        outermost = self._scopes[0] if self._scopes else ""
+        self._sizes[outermost] += 1
+        name = ".".join((*self._scopes, f"{op.name}_{self._sizes[outermost]}"))
+        layers.append(Layer(name, op, inputs, shape))
+        if op.is_function and outermost != AUXILIARY:  # which nobody outside may read
+            self._known[key] = position
+        return position
 
     def conv(
         self,
@@ -201,69 +173,67 @@ class PlanWriter:
         padded: bool = True,
     ) -> int:
         """Convolution."""
-        return self._window("conv", x, channels, kernel, stride, padded, groups=groups, dilation=dilation, bias=bias)
+        return self.write(Conv(channels, _pair(kernel), _pair(stride), groups, dilation, bias, padded), x)
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
-        return self._append("norm", (x,), self.channels(x))
+        return self.write(Norm(), x)
 
     def relu(self, x: int) -> int:
         """Rectified linear unit."""
-        return self._append("relu", (x,), self.channels(x))
+        return self.write(Relu(), x)
 
     def max_pool(self, x: int, kernel: int, stride: int = 1, *, zeros: bool = False) -> int:
         """Maximum over a window."""
-        return self._window("max_pool", x, self.channels(x), kernel, stride, zeros=zeros)
+        return self.write(MaxPool(kernel, stride, zeros), x)
 
     def min_pool(self, x: int, kernel: int, stride: int = 1) -> int:
         """Minimum over a window."""
-        return self._window("min_pool", x, self.channels(x), kernel, stride)
+        return self.write(MinPool(kernel, stride), x)
 
     def avg_pool(self, x: int, kernel: int, stride: int = 1, *, padded: bool = True, zeros: bool = False) -> int:
         """Mean over the part of a window that lies inside the image; with `zeros`, over all of it."""
-        return self._window("avg_pool", x, self.channels(x), kernel, stride, padded, zeros=zeros)
+        return self.write(AvgPool(kernel, stride, padded, zeros), x)
 
     def halve(self, x: int) -> int:
-        """Mean of blocks of 2 x 2 that do not overlap; of an odd side, the last blocks are what is left of it."""
-        return self._append("halve", (x,), self.channels(x), self._halved(x), stride=2)
+        """Mean of blocks of 2 x 2 that do not overlap."""
+        return self.write(Halve(), x)
 
     def odd_pixels(self, x: int) -> int:
-        """Every second pixel of every second row, from the second on; zeros where an odd side has none left."""
-        return self._append("odd_pixels", (x,), self.channels(x), self._halved(x), stride=2)
+        """Every second pixel of every second row, from the second on."""
+        return self.write(OddPixels(), x)
 
     def zero(self, x: int) -> int:
-        """Zeros of the input's shape. What stands before has a gradient all the same: zero."""
-        return self._append("zero", (x,), self.channels(x))
+        """Zeros of the input's shape."""
+        return self.write(Zero(), x)
 
     def concat(self, inputs: Sequence[int]) -> int:
         """Concatenation along channels; of one input, that input."""
-        if len(inputs) == 1:
-            return inputs[0]
-        return self._append("concat", tuple(inputs), sum(map(self.channels, inputs)))
+        return inputs[0] if len(inputs) == 1 else self.write(Concat(), *inputs)
 
     def add(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self._append("add", tuple(inputs), self.channels(inputs[0]))
+        return inputs[0] if len(inputs) == 1 else self.write(Add(), *inputs)
 
     def weighted_sum(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
-        return self._append("weighted_sum", tuple(inputs), self.channels(inputs[0]))
+        return self.write(WeightedSum(), *inputs)
 
     def average(self, inputs: Sequence[int]) -> int:
         """Mean of inputs of equal shape; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self._append("average", tuple(inputs), self.channels(inputs[0]))
+        return inputs[0] if len(inputs) == 1 else self.write(Average(), *inputs)
 
     def gate(self, x: int, mask: int) -> int:
         """`x` times the sum of `mask`, scaled to [0, 1] within each image, and the logistic of a learned number."""
-        return self._append("gate", (x, mask), self.channels(x))
+        return self.write(Gate(), x, mask)
 
     def mean(self, x: int) -> int:
         """Global average pooling: (B, C, H, W) to (B, C)."""
-        return self._append("mean", (x,), self.channels(x), size=(1, 1))
+        return self.write(Mean(), x)
 
     def linear(self, x: int, outputs: int, *, bias: bool = True) -> int:
         """Linear layer."""
-        return self._append("linear", (x,), outputs, size=(1, 1), without_bias=not bias)
+        return self.write(Linear(outputs, bias), x)
 
     def drop_path(self, x: int, depth: float) -> int:
         """The branch `x`, dropped for single samples while a regularized network trains.
@@ -272,80 +242,12 @@ class PlanWriter:
             x: The branch.
             depth: Where its cell stands: (index from 0 + 1) / cells.
         """
-        return self._append("drop_path", (x,), self.channels(x), depth=depth)
+        return self.write(DropPath(depth), x)
 
     def dropout(self, x: int) -> int:
         """Its input, of which single numbers are dropped while a regularized network trains."""
-        return self._append("dropout", (x,), self.channels(x))
-
-    def _halved(self, x: int) -> tuple[int, int]:
-        height, width = self.size(x)
-        return -(-height // 2), -(-width // 2)
-
-    def _window(
-        self,
-        op: Op,
-        x: int,
-        channels: int,
-        kernel: Window,
-        stride: Window,
-        padded: bool = True,
-        groups: int = 1,
-        dilation: int = 1,
-        bias: bool = False,
-        zeros: bool = False,
-    ) -> int:
-        (kernel, kernel_width), (stride, stride_width) = _sides(kernel), _sides(stride)
-        height, width = self.size(x)
-        if padded:
-            if op == "conv" and (kernel % 2 == 0 or kernel_width % 2 == 0 < kernel_width):
-                raise ValueError(f"a padded convolution has odd sides; got {kernel} x {kernel_width or kernel}")
-            size = -(-height // stride), -(-width // (stride_width or stride))
-        else:
-            reach = dilation * (kernel - 1) + 1, dilation * ((kernel_width or kernel) - 1) + 1
-            if reach[0] > height or reach[1] > width:
-                raise ValueError(f"{op} of {reach[0]} x {reach[1]} without padding does not fit in {height} x {width}")
-            size = (height - reach[0]) // stride + 1, (width - reach[1]) // (stride_width or stride) + 1
-        options = (kernel, stride, groups, kernel_width, stride_width, dilation, bias, padded, zeros)
-        return self._append(op, (x,), channels, size, *options)
-
-    def _append(
-        self,
-        op: Op,
-        inputs: tuple[int, ...],
-        channels: int,
-        size: tuple[int, int] | None = None,
-        kernel: int = 1,
-        stride: int = 1,
-        groups: int = 1,
-        kernel_width: int = 0,
-        stride_width: int = 0,
-        dilation: int = 1,
-        bias: bool = False,
-        padded: bool = True,
-        zeros: bool = False,
-        without_bias: bool = False,
-        depth: float = 0.0,
-    ) -> int:
-        signature = (op, inputs, kernel, stride, kernel_width, stride_width, padded, zeros)
-        if op in WITHOUT_STATE and signature in self._known:
-            return self._known[signature]  # the same function of the same input: computed once
-        position = len(self._layers)
-        height, width = size or (self._layers[inputs[0]].height, self._layers[inputs[0]].width)
-        outermost = self._scopes[0] if self._scopes else ""
-        self._sizes[outermost] += 1
-        name = ".".join((*self._scopes, f"{op}_{self._sizes[outermost]}"))
-        window = (kernel, stride, groups, kernel_width, stride_width, dilation, bias, padded)
-        rest = (zeros, without_bias, depth)
-        self._layers.append(Layer(op, name, inputs, channels, height, width, *window, *rest))
-        if outermost != AUXILIARY:  # which nobody outside may read
-            self._known[signature] = position
-        return position
+        return self.write(Dropout(), x)
 
 
-def _sides(window: Window) -> tuple[int, int]:
-    """A window as a layer has it: its side and 0, or its height and its width."""
-    if isinstance(window, int):
-        return window, 0
-    height, width = window
-    return height, 0 if width == height else width
+def _pair(window: Window) -> Pair:
+    return (window, window) if isinstance(window, int) else window

@@ -8,46 +8,23 @@ acts in training only is left out: the auxiliary head, drop paths, dropout.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import keyword
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from textwrap import dedent
 
 from netwright.core.errors import ExportError
-from netwright.plans import counting
+from netwright.core.shapes import NAMES, Shape
+from netwright.plans import counting, statements
 from netwright.plans.plan import Layer, Plan, deployed
+from netwright.plans.statements import INDENT
 
-WIDTH = 120  # of a line
-INDENT = " " * 8  # within a method
 # names that a module with the classes has already
-RESERVED = frozenset({"Model", "Tensor", "F", "Path", "WeightedSum", "Gate"})
-WITH_WEIGHTS = frozenset({"conv", "norm", "linear", "weighted_sum", "gate"})
-MERGES = {
-    "weighted_sum": '''class WeightedSum(nn.Module):
-    """Sum of inputs of equal shape, each times the logistic of a learned number."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(inputs))
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        weights = torch.sigmoid(self.weight)
-        total = inputs[0] * weights[0]
-        for n, x in enumerate(inputs[1:], start=1):
-            total = torch.addcmul(total, x, weights[n])
-        return total''',
-    "gate": '''class Gate(nn.Module):
-    """An input times the sum of a mask, scaled to [0, 1] within each image, and the logistic of a learned number."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        low, high = mask.amin((1, 2, 3), keepdim=True), mask.amax((1, 2, 3), keepdim=True)
-        return x * (torch.sigmoid(self.weight) + (mask - low) / (high - low).clamp(min=1e-12))''',
-}
+RESERVED = frozenset({"Model", "Tensor", "F", "Path"})
 
 
 @dataclass(frozen=True)
@@ -71,20 +48,27 @@ class _Class:
 
 
 @dataclass
-class _Numbers:
-    """Writes numbers that may differ between the parts of a class.
+class _Numerals:
+    """Writes the numbers of a layer that all parts of a class have, each with numbers of its own.
 
-    A number is written as itself where all parts agree, else as a multiple or a part of an argument; `used` are those
-    arguments.
+    A number is written as itself where all parts agree, else as a multiple or a part of an argument.
+
+    Args:
+        rows: The numbers of the layer in each part, in the order in which its constructor asks for them.
+        ends: Arguments that numbers of channels may be written with, and their value in each part.
+        used: Those that were, and "stride"; filled in here.
     """
 
-    channels: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    rows: Sequence[Sequence[int]]
+    ends: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     used: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    asked: int = 0
 
-    def of_channels(self, values: tuple[int, ...]) -> str:
+    def channels(self, number: int) -> str:
+        values = self._next(number)
         if len(set(values)) == 1:
             return str(values[0])
-        for name, bases in self.channels.items():
+        for name, bases in self.ends.items():
             factor, divisor = values[0] // bases[0], bases[0] // values[0]
             if all(value == factor * base for value, base in zip(values, bases, strict=True)):
                 self.used[name] = bases
@@ -94,12 +78,33 @@ class _Numbers:
                 return f"{name} // {divisor}"
         raise _Unlike
 
-    def of_stride(self, values: tuple[int, ...]) -> str:
+    def stride(self, number: int) -> str:
+        values = self._next(number)
         if len(set(values)) == 1:
             return str(values[0])
         if self.used.setdefault("stride", values) != values:
             raise _Unlike
         return "stride"
+
+    def _next(self, number: int) -> tuple[int, ...]:
+        """What the constructors ask for next, in each part; `number` is that of the first."""
+        self.asked += 1
+        values = tuple(row[self.asked - 1] for row in self.rows)
+        assert values[0] == number, "a constructor asks for the same numbers each time"
+        return values
+
+
+@dataclass
+class _Listed:
+    """Lists the numbers that a constructor asks for, and writes all of them alike."""
+
+    found: list[int] = field(default_factory=list)
+
+    def channels(self, number: int) -> str:
+        self.found.append(number)
+        return "#"
+
+    stride = channels
 
 
 class _Unlike(Exception):
@@ -117,10 +122,9 @@ def classes(plan: Plan) -> str:
     plan = deployed(plan)
     live = _live(plan)
     parts = _parts(plan, live)
-    made = list(_classes(plan, parts))
+    made = list(_classes(plan, parts, set(_taken_along(plan))))
     texts = [_class_text(plan, each, live) for each in made]
-    merges = [text for op, text in MERGES.items() if any(layer.op == op for layer in plan)]
-    return "\n\n\n".join([*merges, *texts, _model_text(plan, parts, made, live)]) + "\n"
+    return "\n\n\n".join([*_taken_along(plan).values(), *texts, _model_text(plan, parts, made, live)]) + "\n"
 
 
 def _live(plan: Plan) -> set[int]:
@@ -148,12 +152,27 @@ def _parts(plan: Plan, live: set[int]) -> list[_Part]:
     return found
 
 
-def _classes(plan: Plan, parts: Sequence[_Part]) -> Iterator[_Class]:
-    """One class for each structure, in order of its first part."""
+def _taken_along(plan: Plan) -> dict[str, str]:
+    """By name, the text of each class and function that operations are defined by. Raises ExportError."""
+    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
+    for reference in dict.fromkeys(each for layer in plan for each in layer.op.defined):
+        module, _, name = reference.partition(":")
+        if origins.setdefault(name, reference) != reference:
+            raise ExportError(f"{origins[name]} and {reference} have one name in the source code; rename one")
+        try:
+            found[name] = dedent(inspect.getsource(getattr(importlib.import_module(module), name))).rstrip()
+        except (ImportError, AttributeError, OSError, TypeError) as error:
+            raise ExportError(f"{reference} has no source code to export: {error}; define it in a file") from None
+    return found
+
+
+def _classes(plan: Plan, parts: Sequence[_Part], names: set[str]) -> Iterator[_Class]:
+    """One class for each structure, in order of its first part, of names that are none of these."""
     groups: dict[object, list[_Part]] = {}
     for part in parts:
         groups.setdefault(_structure(plan, part), []).append(part)
-    taken = set(RESERVED)
+    taken = RESERVED | names
     for alike in groups.values():
         for members in _shared(plan, alike):
             lines, arguments = _modules(plan, members)
@@ -162,7 +181,7 @@ def _classes(plan: Plan, parts: Sequence[_Part]) -> Iterator[_Class]:
             name = _camel_case(short) if _camel_case(short) not in taken else _camel_case(scope)
             while name in taken or not name:
                 name += "_"
-            taken.add(name)
+            taken |= {name}
             yield _Class(name, members, lines, arguments)
 
 
@@ -183,55 +202,43 @@ def _shared(plan: Plan, alike: Sequence[_Part]) -> list[list[_Part]]:
 
 
 def _structure(plan: Plan, part: _Part) -> object:
-    """Equal for parts that differ in channels and in strides of convolutions only."""
+    """Equal for parts that differ in channels and in strides of modules only."""
     places = {position: place for place, position in enumerate((*part.inputs, *part.positions))}
     rows = []
     for layer in (plan[position] for position in part.positions):
-        stride = 0 if layer.op == "conv" else layer.stride
         inputs = tuple(places.get(source, -1) for source in layer.inputs)
-        options = (layer.window, stride, layer.dilation, layer.bias, layer.padded, layer.zeros, layer.without_bias)
-        rows.append((layer.short_name, layer.inner_scopes, options, inputs))
+        text = _constructor(plan, layer)[0] if layer.op.has_weights else layer.op.expression(*["x"] * len(inputs))
+        rows.append((layer.short_name, layer.inner_scopes, text, inputs))
     return len(part.inputs), tuple(rows), tuple(places[output] for output in part.outputs)
+
+
+def _constructor(plan: Plan, layer: Layer) -> tuple[str, list[int]]:
+    """The text that makes a layer's module, all numbers that may differ written alike; and these numbers."""
+    listed = _Listed()
+    text = layer.op.constructor(listed, *[plan[source].shape for source in layer.inputs])
+    return text, listed.found
 
 
 def _modules(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, tuple[int, ...]]]:
     """Lines that build the modules of parts of one structure, and the arguments they need. Raises _Unlike."""
-    ends = {"in_channels": [part.inputs[:1] for part in parts], "out_channels": [part.outputs[-1:] for part in parts]}
-    numbers = _Numbers({name: tuple(plan[p].channels for [p] in at) for name, at in ends.items() if all(at)})
+    at = {"in_channels": [part.inputs[:1] for part in parts], "out_channels": [part.outputs[-1:] for part in parts]}
+    ends = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in at.items() if all(found)}
+    used: dict[str, tuple[int, ...]] = {}
     lines = []
     for row in zip(*(part.positions for part in parts), strict=True):
-        layers = [plan[position] for position in row]
-        if layers[0].op in WITH_WEIGHTS:
-            entering = tuple(plan[layer.inputs[0]].channels for layer in layers)
-            lines += _statement(f"self.{layers[0].short_name}", _module(layers, entering, numbers))
-    return lines, {name: numbers.used[name] for name in (*ends, "stride") if name in numbers.used}
+        if plan[row[0]].op.has_weights:
+            lines += _module(plan, [plan[position] for position in row], ends, used)
+    return lines, {name: used[name] for name in (*ends, "stride") if name in used}
 
 
-def _module(layers: Sequence[Layer], entering: tuple[int, ...], numbers: _Numbers) -> str:
-    """The module of a layer, given as it is in each part, and the channels that enter it there."""
-    leaving = numbers.of_channels(tuple(layer.channels for layer in layers))
-    if layers[0].op == "norm":
-        return f"nn.BatchNorm2d({leaving})"
-    if layers[0].op == "linear":
-        return f"nn.Linear({numbers.of_channels(entering)}, {leaving}{', bias=False' * layers[0].without_bias})"
-    if layers[0].op == "weighted_sum":
-        return f"WeightedSum({len(layers[0].inputs)})"
-    if layers[0].op == "gate":
-        return "Gate()"
+def _module(
+    plan: Plan, layers: Sequence[Layer], ends: Mapping[str, tuple[int, ...]], used: dict[str, tuple[int, ...]]
+) -> list[str]:
+    """The statement that makes the module of a layer, given as it is in each part. Raises _Unlike."""
+    numerals = _Numerals([_constructor(plan, layer)[1] for layer in layers], ends, used)
     first = layers[0]
-    stride = _pair([numbers.of_stride(tuple(layer.strides[side] for layer in layers)) for side in (0, 1)])
-    padding = _pair([str(first.dilation * (side // 2) if first.padded else 0) for side in first.window])
-    words = [numbers.of_channels(entering), leaving, _pair([str(side) for side in first.window])]
-    words += [f"stride={stride}"] * (stride != "1") + [f"padding={padding}"] * (padding != "0")
-    words += [f"dilation={first.dilation}"] * (first.dilation > 1)
-    if any(layer.groups > 1 for layer in layers):
-        words.append(f"groups={numbers.of_channels(tuple(layer.groups for layer in layers))}")
-    return f"nn.Conv2d({', '.join([*words, *['bias=False'] * (not first.bias)])})"
-
-
-def _pair(sides: Sequence[str]) -> str:
-    """Height and width as torch takes them: one number where they are equal."""
-    return sides[0] if sides[0] == sides[1] else f"({sides[0]}, {sides[1]})"
+    text = first.op.constructor(numerals, *[plan[source].shape for source in first.inputs])
+    return statements.assigned(f"self.{first.short_name}", text)
 
 
 def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
@@ -243,9 +250,9 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
     kind = "Tensor" if len(first.outputs) == 1 else "tuple[Tensor, ...]"
     about = ", ".join(part.scope for part in made.parts)
     about = about if len(made.parts) == 1 else f"Shared by {about}; shapes are those in {first.scope}"
-    ends = [", ".join(_shape(plan, position) for position in at) for at in (first.inputs, first.outputs)]
+    ends = [", ".join(_shape(plan[position].shape) for position in at) for at in (first.inputs, first.outputs)]
     entering = "".join(f", {names[source]}: Tensor" for source in first.inputs)
-    lines = [f"class {made.name}(nn.Module):", *_docstring(f"{about}: {' to '.join(ends)}."), ""]
+    lines = [f"class {made.name}(nn.Module):", *statements.docstring(f"{about}: {' to '.join(ends)}."), ""]
     lines += [f"    def __init__(self{''.join(f', {name}: int' for name in made.arguments)}) -> None:"]
     lines += [f"{INDENT}super().__init__()", *made.modules]
     if not first.outputs:
@@ -265,7 +272,8 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
 def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live: set[int]) -> str:
     part_at = {part.positions[0]: part for part in parts}
     class_of = {part.scope: (each, n) for each in made for n, part in enumerate(each.parts)}
-    names = {0: "images"}
+    kind = NAMES[type(plan[0].shape)]
+    names = {0: kind}
     built, run = [], []
     for position, layer in enumerate(plan[1:], start=1):
         if position in part_at:
@@ -277,18 +285,18 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
             if part.outputs:
                 targets = [names[output] for output in part.outputs]
                 call = f"self.{part.scope}({', '.join(names[source] for source in part.inputs)})"
-                run += _statement(", ".join(targets), call, f"  # {_shape(plan, part.outputs[-1])}")
+                run += statements.assigned(", ".join(targets), call, _shape(plan[part.outputs[-1]].shape))
         elif not layer.scope:
             names[position] = layer.short_name
-            if layer.op in WITH_WEIGHTS:
-                module = _module([layer], (plan[layer.inputs[0]].channels,), _Numbers())
-                built += _statement(f"self.{layer.short_name}", module)
+            if layer.op.has_weights:
+                built += _module(plan, [layer], {}, {})
             if position in live:
                 run += _run(plan, position, names)
     counts, end = counting.count(plan), len(plan) - 1
-    about = f"Normalized images {_shape(plan, 0)} to logits {_shape(plan, end)}; {counts.params:,} parameters."
-    lines = ["class Model(nn.Module):", *_docstring(about), "", "    def __init__(self) -> None:"]
-    lines += [f"{INDENT}super().__init__()", *built, "", "    def forward(self, images: Tensor) -> Tensor:"]
+    ends = [_shape(plan[position].shape) for position in (0, end)]
+    about = f"Normalized {kind} {ends[0]} to logits {ends[1]}; {counts.params:,} parameters."
+    lines = ["class Model(nn.Module):", *statements.docstring(about), "", "    def __init__(self) -> None:"]
+    lines += [f"{INDENT}super().__init__()", *built, "", f"    def forward(self, {kind}: Tensor) -> Tensor:"]
     return "\n".join([*lines, *run, f"{INDENT}return {names[end]}"])
 
 
@@ -302,101 +310,13 @@ def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
 def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     """The lines that compute a layer: one, unless it is too long."""
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
-    target, comment = names[position], f"  # {_shape(plan, position)}"
-    if layer.op == "concat":
-        return _joined(target, inputs, comment)
-    if layer.op in ("add", "average"):
-        return _summed(target, inputs, comment, is_mean=layer.op == "average")
-    call = {
-        "relu": f"F.relu({inputs[0]})",
-        "max_pool": _pooling(layer, "F.max_pool2d", inputs[0]),
-        "min_pool": f"-{_pooling(layer, 'F.max_pool2d', f'-{inputs[0]}')}",
-        "avg_pool": _pooling(layer, "F.avg_pool2d", inputs[0]),
-        "halve": f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)",
-        "odd_pixels": "F.pad({0}[:, :, 1::2, 1::2], (0, {0}.shape[3] % 2, 0, {0}.shape[2] % 2))".format(inputs[0]),
-        "zero": f"{inputs[0]} * 0.0",
-        "mean": f"{inputs[0]}.mean((2, 3))",
-    }.get(layer.op, f"self.{layer.short_name}({', '.join(inputs)})")
-    if (
-        layer.padded and not layer.zeros and layer.kernel == 2 and layer.stride == 1
-    ):  # of a pooling, that had one window too many
-        return _statement(target, call) + _statement(target, f"{target}[:, :, 1:, 1:]", comment)
-    return _statement(target, call, comment)
+    made = f"self.{layer.short_name}({', '.join(inputs)})" if layer.op.has_weights else layer.op.expression(*inputs)
+    return statements.assigned(names[position], made, _shape(layer.shape))
 
 
-def _pooling(layer: Layer, function: str, x: str) -> str:
-    """The call of a pooling, which `plans.network` does the same way."""
-    if layer.zeros and layer.padded and (layer.op == "max_pool" or layer.kernel == 2):
-        borders = "(0, 1, 0, 1)" if layer.kernel == 2 else f"({', '.join([str(layer.kernel // 2)] * 4)})"
-        return f"{function}(F.pad({x}, {borders}), {layer.kernel}, stride={layer.stride})"
-    window = f"{x}, {layer.kernel}, stride={layer.stride}"
-    if not layer.padded:
-        return f"{function}({window})"
-    more = ", count_include_pad=False" if layer.op == "avg_pool" and not layer.zeros else ""
-    if layer.kernel == 2 and layer.stride > 1:
-        return f"{function}({window}, ceil_mode=True{more})"
-    return f"{function}({window}, padding={layer.kernel // 2}{more})"
-
-
-def _joined(target: str, inputs: Sequence[str], comment: str) -> list[str]:
-    """Concatenation, one input a line where they are too many for one."""
-    line = f"{INDENT}{target} = torch.cat(({', '.join(inputs)}), 1){comment}"
-    if len(line) <= WIDTH:
-        return [line]
-    lines = [f"{target} = torch.cat(", "    (", *(f"        {name}," for name in inputs)]
-    lines += ["    ),", "    1,", f"){comment}"]
-    return [f"{INDENT}{line}" for line in lines]
-
-
-def _summed(target: str, inputs: Sequence[str], comment: str, is_mean: bool) -> list[str]:
-    """A sum or mean, one input a line where they are too many for one."""
-    sum_, after = " + ".join(inputs), f" / {len(inputs)}" * is_mean
-    line = f"{INDENT}{target} = {f'({sum_})' if is_mean else sum_}{after}{comment}"
-    if len(line) <= WIDTH:
-        return [line]
-    terms = [f"    {'+ ' * bool(n)}{name}" for n, name in enumerate(inputs)]
-    return [f"{INDENT}{row}" for row in (f"{target} = (", *terms, f"){after}{comment}")]
-
-
-def _statement(target: str, call: str, comment: str = "") -> list[str]:
-    """An assignment of a call without calls in it: one line, or as many as ruff makes of it."""
-    line = f"{INDENT}{target} = {call}{comment}"
-    if len(line) <= WIDTH:
-        return [line]
-    function, _, arguments = call.removesuffix(")").partition("(")
-    inner = (
-        [arguments]
-        if len(arguments) + len(INDENT) + 4 <= WIDTH
-        else [f"{a}," for a in re.split(r", (?![^(]*\))", arguments)]
-    )
-    return [f"{INDENT}{target} = {function}(", *(f"{INDENT}    {each}" for each in inner), f"{INDENT}){comment}"]
-
-
-def _shape(plan: Plan, position: int) -> str:
-    layer = plan[position]
-    size = "" if _is_flat(plan, position) else f", {layer.height}, {layer.width}"
-    return f"(B, {layer.channels}{size})"
-
-
-def _is_flat(plan: Plan, position: int) -> bool:
-    """Whether the layer is `mean` or `linear`, or follows one with nothing but functions of single numbers between."""
-    while plan[position].op not in ("mean", "linear"):
-        if not plan[position].inputs or plan[position].height * plan[position].width > 1:
-            return False
-        position = plan[position].inputs[0]
-    return True
-
-
-def _docstring(text: str) -> list[str]:
-    """A docstring of a class, wrapped."""
-    if len(text) <= WIDTH - 10:
-        return [f'    """{text}"""']
-    rows = [""]
-    for word in text.split():
-        if len(rows[-1]) + len(word) > WIDTH - 10:
-            rows.append("")
-        rows[-1] = f"{rows[-1]} {word}".strip()
-    return [f'    """{rows[0]}', *(f"    {row}" for row in rows[1:]), '    """']
+def _shape(shape: Shape) -> str:
+    """The shape of a batch."""
+    return f"({', '.join(map(str, ('B', *shape)))})"
 
 
 def _camel_case(name: str) -> str:

@@ -15,7 +15,7 @@ from netwright.core import seeds
 from netwright.core.errors import MissingCapability
 from netwright.core.protocols import Task
 from netwright.plans import torch_rng
-from netwright.plans.network import Regularization
+from netwright.plans.regularization import Regularization
 from netwright.training.averages import Averages
 from netwright.training.parallel import ALONE, Team
 from netwright.training.recipe import Recipe

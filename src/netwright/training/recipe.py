@@ -15,8 +15,8 @@ from torch import nn
 
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.places import PLACES
-from netwright.plans.network import Regularization
-from netwright.plans.plan import AUXILIARY, Plan
+from netwright.plans.plan import Plan, is_auxiliary
+from netwright.plans.regularization import Regularization
 from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 
@@ -131,22 +131,21 @@ class Recipe:
 
 def check_places(recipe: Recipe, plan: Plan) -> None:
     """Raise MissingCapability for what the recipe does in places that a network does not have."""
-    ops = {layer.op for layer in plan}
-    has_head = any(layer.scope == AUXILIARY for layer in plan)
-    found = {"drop_path_keep": "drop_path" in ops, "dropout": "dropout" in ops, "auxiliary": has_head}
+    found = {layer.op.setting for layer in plan} | {"auxiliary" for layer in plan if is_auxiliary(layer)}
     for option, place in PLACES.items():
         value = getattr(recipe, option)
-        if value != place.off and not found[option]:
+        if value != place.off and option not in found:
             raise MissingCapability(
-                f"evaluator.{option} is {value}, but networks of this space have no {place.name}; {place.mend}"
+                f"evaluator.{option} is {value}, but networks of this space have no {place.name}; {place.remedy}"
             )
 
 
-def normalizes_pixels(recipe: Recipe, plan: Plan) -> bool:
-    """Whether a layer that training runs normalizes maps of one pixel, which takes two images."""
+def needs_two(recipe: Recipe, plan: Plan) -> bool:
+    """Whether a layer that training runs needs two examples, as one that normalizes maps of one pixel does."""
     return any(
-        layer.op == "norm" and layer.height * layer.width == 1 and (recipe.auxiliary or layer.scope != AUXILIARY)
+        layer.op.needs_two(*[plan[source].shape for source in layer.inputs])
         for layer in plan
+        if recipe.auxiliary or not is_auxiliary(layer)
     )
 
 

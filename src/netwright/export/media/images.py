@@ -20,7 +20,8 @@ from netwright.data import decode
 from netwright.export import card
 from netwright.export.media.predict import PREPROCESSING
 from netwright.export.medium import Checked, Facts, Medium
-from netwright.plans import counting, source
+from netwright.plans import counting
+from netwright.plans.statements import WIDTH
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 LISTED = 20  # classes named in full
@@ -206,7 +207,7 @@ def _constant(name: str, values: Sequence[str], comment: str = "") -> list[str]:
     """A tuple on one line, or one value a line where it is too long."""
     remark = f"  # {comment}" if comment else ""
     line = f"{name} = ({', '.join(values)}{',' * (len(values) == 1)}){remark}"
-    if len(line) <= source.WIDTH:
+    if len(line) <= WIDTH:
         return [line]
     return [f"{name} = (", *(f"    {value}," for value in values), f"){remark}"]
 

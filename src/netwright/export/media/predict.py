@@ -96,7 +96,7 @@ def _files(images: Sequence[Path]) -> Iterator[Path]:
 def _preprocessing(folder: Path) -> Preprocessing:
     """Of an exported folder, fit for its network. Raises ExportError."""
     path = folder / PREPROCESSING
-    facts, image, logits = read_json(path), *(read_plan(folder)[i] for i in (0, -1))
+    facts, plan = read_json(path), read_plan(folder)
     try:
         form = TypeAdapter(Preprocessing).validate_python(facts)
     except ValidationError as error:
@@ -106,7 +106,7 @@ def _preprocessing(folder: Path) -> Preprocessing:
     is_sound = is_sound and all(math.isfinite(sd) and sd > 0 for sd in form.sd)
     if not is_sound or max(form.height, form.width) > MAX_SIDE:
         raise ExportError(f"{path} is damaged: its sizes, mean or sd cannot be; export the network again")
-    expected = (image.channels, image.height, image.width, logits.channels)
+    expected = (*plan[0].shape, *plan[-1].shape)
     if (form.channels, form.height, form.width, len(form.classes)) != expected:
         raise ExportError(f"{path} does not belong to the network beside it; export the network again")
     return form

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from netwright.plans.merging import Gate, WeightedSum, average, total
+from netwright.plans.ops.modules import Gate, LeanWeightedSum, average, total
 
 
 def images(number, *shape, layout=torch.channels_last):
@@ -13,7 +13,7 @@ def images(number, *shape, layout=torch.channels_last):
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_a_weighted_sum_and_its_gradients_are_those_of_its_formula(number, layout):
-    module = WeightedSum(number).double()
+    module = LeanWeightedSum(number).double()
     with torch.no_grad():
         module.weight += torch.linspace(-1, 1, number)
     inputs = images(number, 2, 3, 4, 5, layout=layout)
@@ -32,13 +32,13 @@ def test_a_weighted_sum_and_its_gradients_are_those_of_its_formula(number, layou
 
 def test_weights_begin_at_the_logistic_of_one():
     one = torch.ones(1, 1, 1, 1)
-    assert WeightedSum(1)(one).item() == pytest.approx(0.7310586)
+    assert LeanWeightedSum(1)(one).item() == pytest.approx(0.7310586)
     assert Gate()(one, one).item() == pytest.approx(0.7310586)  # a constant mask adds nothing
 
 
 def test_the_output_of_a_weighted_sum_may_be_overwritten():
     inputs = images(2, 1, 2, 3, 3)
-    torch.relu_(WeightedSum(2).double()(*inputs)).sum().backward()
+    torch.relu_(LeanWeightedSum(2).double()(*inputs)).sum().backward()
     assert all(x.grad is not None for x in inputs)
 
 

@@ -1,0 +1,138 @@
+"""What a layer does: everything that is known of an operation stands in one record, and nobody asks for its name.
+
+A new operation is one frozen dataclass derived from `Operation`, in any module: a space writes it with
+`PlanWriter.write`, and it is built, counted, trained, exported and read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from netwright.core.shapes import Image, Shape, describe, size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netwright.plans.regularization import Regularization
+
+FLOAT = 4  # bytes of a number in single precision
+
+
+class Numerals(Protocol):
+    """How numbers are written that may differ between parts of a network which share a class of the source code."""
+
+    def channels(self, number: int) -> str:
+        """A number of channels or features, or of groups of them."""
+
+    def stride(self, number: int) -> str:
+        """A stride."""
+
+
+class Operation:
+    """One operation: a frozen dataclass whose fields are its options. The defaults are those of a function of numbers.
+
+    Fields are whole numbers, real ones, truths, texts, tuples of whole numbers, or a shape, so that a file can hold
+    them. Methods that take shapes get one for each input.
+
+    Attributes:
+        name: What layers of it are called, in lower case; the package's own are known by it in exported files.
+        fewest: How many inputs it needs.
+        most: How many inputs it may have; None: any number.
+        has_weights: Whether `module` gives an `nn.Module` with weights or other state of its own.
+        is_overwritable: Whether what reads its output may write over it: neither an input's memory nor anything that
+            its own backward pass needs.
+        drops: What it drops at random while a regularized network trains: whole "samples", or single "numbers".
+            Everywhere else such an operation is left out, and its output is its input.
+        setting: The option of a training that it obeys; "": none.
+        is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. Follows
+            from the others.
+        defined: "module:name" of classes and functions that its source code uses. Their text becomes part of an export,
+            where `torch`, `nn`, `F` and `Tensor` are torch's and nothing else is known.
+    """
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    fewest: ClassVar[int] = 1
+    most: ClassVar[int | None] = 1
+    has_weights: ClassVar[bool] = False
+    is_overwritable: ClassVar[bool] = False
+    drops: ClassVar[Literal["", "samples", "numbers"]] = ""
+    setting: ClassVar[str] = ""
+    defined: ClassVar[tuple[str, ...]] = ()
+    is_function: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        cls.is_function = not cls.has_weights and not cls.drops and cls.most != 0
+
+    # `*inputs: Any, **_: Any` lets a record take as many shapes as it has inputs, each by its name
+
+    def shape(self, *inputs: Any, **_: Any) -> Shape:
+        """The shape of the output. Raises ValueError, with a sentence, for inputs that it cannot take."""
+        raise NotImplementedError(f"the operation {self.name} does not say what shape it gives")
+
+    def params(self, *inputs: Any, **_: Any) -> int:  # noqa: ARG002
+        """Trainable parameters."""
+        return 0
+
+    def multiply_adds(self, *inputs: Any, **_: Any) -> int:  # noqa: ARG002
+        """Multiply-adds for one example, as papers count them: those of convolutions and linear layers."""
+        return 0
+
+    def saved_bytes(self, *inputs: Any, **_: Any) -> int:
+        """What is kept of one example for the backward pass, in single precision: by default the output."""
+        return FLOAT * size(self.shape(*inputs))
+
+    def needs_two(self, *inputs: Any, **_: Any) -> bool:  # noqa: ARG002
+        """Whether it cannot train on a single example, as it normalizes one number of each."""
+        return False
+
+    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002
+        """Probability that what it drops is kept, at this share of the training."""
+        return 1.0
+
+    def module(self, *inputs: Any, **_: Any) -> Callable[..., Tensor]:
+        """What computes it: a module where it has weights, else a function."""
+        raise NotImplementedError(f"the operation {self.name} does not say what computes it")
+
+    def overwriting(self) -> Callable[..., Tensor] | None:
+        """The same function, writing over its input; None: there is none."""
+        return None
+
+    def constructor(self, numerals: Numerals, *inputs: Any, **_: Any) -> str:
+        """Of an operation with weights: the expression in source code that makes its module."""
+        raise NotImplementedError(f"the operation {self.name} does not say how source code makes its module")
+
+    def expression(self, *inputs: str) -> str:
+        """Of an operation without weights: the expression in source code that computes it from its inputs' names."""
+        raise NotImplementedError(f"the operation {self.name} does not say how source code computes it")
+
+    @property
+    def label(self) -> str:
+        """What people call it, in drawings and lists."""
+        return self.name.replace("_", " ")
+
+    def checked_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """As `shape`, after a look at how many inputs there are. Raises ValueError."""
+        if len(inputs) < self.fewest or (self.most is not None and len(inputs) > self.most):
+            least, most = self.fewest, self.most
+            wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
+            raise ValueError(f"{self.name} has {len(inputs)} inputs and takes {wanted}")
+        return self.shape(*inputs)
+
+
+def image(operation: Operation, x: Shape) -> Image:
+    """The shape, which has to be that of an image. Raises ValueError."""
+    if type(x) is not Image:
+        raise ValueError(f"{operation.name} takes an image, not {describe(x)}")
+    return x
+
+
+def of_one_shape(operation: Operation, inputs: Sequence[Shape]) -> Shape:
+    """The shape of all inputs. Raises ValueError where they differ."""
+    first = inputs[0]
+    for x in inputs:
+        if x != first or type(x) is not type(first):
+            raise ValueError(f"{operation.name} takes inputs of one shape, not {describe(first)} and {describe(x)}")
+    return first

@@ -1,0 +1,343 @@
+"""Operations on images: maps of several channels over a plane."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from netwright.core.shapes import Image, Shape, Vector, positions
+from netwright.plans.operation import Numerals, Operation, image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pair = tuple[int, int]  # height and width
+
+MODULES = "netwright.plans.ops.modules"
+LARGEST: Final = 255  # pixels to a side of a window
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Operation):
+    """Convolution.
+
+    Args:
+        channels: How many it gives.
+        kernel: Height and width of the window.
+        stride: Vertical and horizontal step from one window to the next.
+        groups: Parts of the channels that are convolved apart from each other.
+        dilation: From one weight to the next, in pixels.
+        bias: Whether it has one.
+        padded: Whether borders are padded with zeros to keep ceil(size / stride); if not, windows stay inside. A padded
+            window has odd sides.
+    """
+
+    channels: int
+    kernel: Pair = (1, 1)
+    stride: Pair = (1, 1)
+    groups: int = 1
+    dilation: int = 1
+    bias: bool = False
+    padded: bool = True
+
+    name: ClassVar[str] = "conv"
+    has_weights: ClassVar[bool] = True
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """As many maps as the convolution gives channels."""
+        entering, (height, width) = image(self, x), self.kernel
+        if self.padded and (height % 2 == 0 or width % 2 == 0):
+            raise ValueError(f"a padded convolution has odd sides; got {height} x {width}")
+        channels, groups = self.channels, self.groups
+        if channels < 1 or groups < 1 or entering.channels % groups or channels % groups:
+            raise ValueError(f"conv from {entering.channels} to {channels} channels cannot have {groups} groups")
+        return Image(channels, *_places(self.name, entering, self.kernel, self.stride, self.padded, self.dilation))
+
+    def params(self, x: Image) -> int:
+        """Weights and biases."""
+        return self._weights(x) + self.bias * self.channels
+
+    def multiply_adds(self, x: Image) -> int:
+        """One for each weight and place."""
+        return self._weights(x) * positions(self.shape(x))
+
+    def module(self, x: Image) -> Callable[..., Tensor]:
+        """Torch's module, whose weights are drawn elsewhere."""
+        return importlib.import_module(MODULES).Conv(
+            x.channels,
+            self.channels,
+            self.kernel,
+            self.stride,
+            self._padding,
+            self.dilation,
+            groups=self.groups,
+            bias=self.bias,
+        )
+
+    def constructor(self, numerals: Numerals, x: Image) -> str:
+        """Torch's module, without options that are its defaults."""
+        words = [numerals.channels(x.channels), numerals.channels(self.channels), _pair(map(str, self.kernel))]
+        options = {
+            "stride": (_pair([numerals.stride(step) for step in self.stride]), "1"),
+            "padding": (_pair(map(str, self._padding)), "0"),
+            "dilation": (str(self.dilation), "1"),
+            "groups": (numerals.channels(self.groups), "1"),
+            "bias": (str(self.bias), "True"),
+        }
+        words += [f"{name}={value}" for name, (value, default) in options.items() if value != default]
+        return f"nn.Conv2d({', '.join(words)})"
+
+    @property
+    def _padding(self) -> Pair:
+        height, width = (self.dilation * (side // 2) if self.padded else 0 for side in self.kernel)
+        return height, width
+
+    def _weights(self, x: Image) -> int:
+        return self.kernel[0] * self.kernel[1] * (x.channels // self.groups) * self.channels
+
+
+@dataclass(frozen=True, slots=True)
+class Norm(Operation):
+    """Batch normalization with scale and shift."""
+
+    name: ClassVar[str] = "norm"
+    has_weights: ClassVar[bool] = True
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """That of the input."""
+        return image(self, x)
+
+    def params(self, x: Image) -> int:
+        """A scale and a shift for each channel."""
+        return 2 * x.channels
+
+    def needs_two(self, x: Image) -> bool:
+        """Where maps have one pixel, a channel of one image is one number."""
+        return positions(x) == 1
+
+    def module(self, x: Image) -> Callable[..., Tensor]:
+        """Torch's module."""
+        return importlib.import_module("torch.nn").BatchNorm2d(x.channels)
+
+    def constructor(self, numerals: Numerals, x: Image) -> str:
+        """Torch's module."""
+        return f"nn.BatchNorm2d({numerals.channels(x.channels)})"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool(Operation):
+    """Maximum over a padded window.
+
+    Args:
+        kernel: Side of the window: odd, or 2, which looks to the right and below.
+        stride: From one window to the next.
+        zeros: Whether what is past the border is zeros, which count; if not, a window sees nothing there.
+    """
+
+    kernel: int
+    stride: int = 1
+    zeros: bool = False
+
+    name: ClassVar[str] = "max_pool"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """As many channels as before."""
+        return _pooled(self, x, self.kernel, self.stride)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function."""
+        modules = importlib.import_module(MODULES)
+        return modules.pooling(modules.F.max_pool2d, self.kernel, self.stride, zeros=self.zeros)
+
+    def expression(self, *inputs: str) -> str:
+        """A call, with what is past the border added first where it counts."""
+        if self.zeros:
+            return _pool_of_zeros("F.max_pool2d", inputs[0], self.kernel, self.stride)
+        return _pool("F.max_pool2d", inputs[0], self.kernel, self.stride)
+
+
+@dataclass(frozen=True, slots=True)
+class MinPool(Operation):
+    """Minimum over a padded window, which sees nothing past the border.
+
+    Args:
+        kernel: Side of the window: odd, or 2, which looks to the right and below.
+        stride: From one window to the next.
+    """
+
+    kernel: int
+    stride: int = 1
+
+    name: ClassVar[str] = "min_pool"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """As many channels as before."""
+        return _pooled(self, x, self.kernel, self.stride)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """The maximum of what is negated, negated."""
+        modules = importlib.import_module(MODULES)
+        highest = modules.pooling(modules.F.max_pool2d, self.kernel, self.stride)
+        return lambda x: -highest(-x)
+
+    def expression(self, *inputs: str) -> str:
+        """The maximum of what is negated, negated."""
+        return f"-{_pool('F.max_pool2d', f'-{inputs[0]}', self.kernel, self.stride)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool(Operation):
+    """Mean over a window.
+
+    Args:
+        kernel: Side of the window: where it is padded odd, or 2, which looks to the right and below.
+        stride: From one window to the next.
+        padded: Whether windows reach past the border, to keep ceil(size / stride).
+        zeros: Whether what is past the border is zeros, which count; if not, the mean is over the part inside.
+    """
+
+    kernel: int
+    stride: int = 1
+    padded: bool = True
+    zeros: bool = False
+
+    name: ClassVar[str] = "avg_pool"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """As many channels as before."""
+        return _pooled(self, x, self.kernel, self.stride, self.padded)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function; an odd window on zeros is what torch takes padding for."""
+        modules = importlib.import_module(MODULES)
+        mean = modules.F.avg_pool2d if self.zeros else partial(modules.F.avg_pool2d, count_include_pad=False)
+        zeros = self.zeros and self.padded and self.kernel % 2 == 0
+        return modules.pooling(mean, self.kernel, self.stride, padded=self.padded, zeros=zeros)
+
+    def expression(self, *inputs: str) -> str:
+        """A call, with what is past the border added first where torch would not count it."""
+        if self.zeros and self.padded and self.kernel % 2 == 0:
+            return _pool_of_zeros("F.avg_pool2d", inputs[0], self.kernel, self.stride)
+        if not self.padded:
+            return f"F.avg_pool2d({inputs[0]}, {self.kernel}, stride={self.stride})"
+        options = [] if self.zeros else ["count_include_pad=False"]
+        return _pool("F.avg_pool2d", inputs[0], self.kernel, self.stride, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Halve(Operation):
+    """Mean of blocks of 2 x 2 that do not overlap; of an odd side, the last blocks are what is left of it."""
+
+    name: ClassVar[str] = "halve"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """Half of each side, rounded up."""
+        return _halved(image(self, x))
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function."""
+        return partial(importlib.import_module(MODULES).F.avg_pool2d, kernel_size=2, ceil_mode=True)
+
+    def expression(self, *inputs: str) -> str:
+        """A call."""
+        return f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)"
+
+
+@dataclass(frozen=True, slots=True)
+class OddPixels(Operation):
+    """Every second pixel of every second row, from the second on; zeros where an odd side has none left."""
+
+    name: ClassVar[str] = "odd_pixels"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """Half of each side, rounded up."""
+        return _halved(image(self, x))
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function."""
+        return importlib.import_module(MODULES).odd_pixels
+
+    def expression(self, *inputs: str) -> str:
+        """A call."""
+        return "F.pad({0}[:, :, 1::2, 1::2], (0, {0}.shape[3] % 2, 0, {0}.shape[2] % 2))".format(inputs[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Mean(Operation):
+    """Global average pooling."""
+
+    name: ClassVar[str] = "mean"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Vector:
+        """A vector of a number for each channel."""
+        return Vector(image(self, x).channels)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function."""
+        return importlib.import_module(MODULES).global_mean
+
+    def expression(self, *inputs: str) -> str:
+        """A call."""
+        return f"{inputs[0]}.mean((2, 3))"
+
+
+def _pooled(operation: Operation, x: Shape, kernel: int, stride: int, padded: bool = True) -> Image:
+    """The shape that a pooling gives. Raises ValueError."""
+    entering = image(operation, x)
+    if padded and kernel % 2 == 0 and kernel != 2:
+        raise ValueError(f"a padded pooling has an odd side, or one of 2; got {kernel}")
+    return Image(entering.channels, *_places(operation.name, entering, (kernel, kernel), (stride, stride), padded))
+
+
+def _places(name: str, x: Image, kernel: Pair, stride: Pair, padded: bool, dilation: int = 1) -> Pair:
+    """How many places a window has below and beside each other: the rule of all convolutions and poolings.
+
+    Raises:
+        ValueError: The window is too large, or no window.
+    """
+    (high, wide), (down, right) = kernel, stride
+    if min(high, wide, down, right, dilation) < 1 or max(high, wide) > LARGEST:
+        raise ValueError(f"the window of {name} is {high} x {wide}; its sides are 1 to {LARGEST}, its steps at least 1")
+    if padded:
+        return -(-x.height // down), -(-x.width // right)
+    below, beside = x.height - dilation * (high - 1) - 1, x.width - dilation * (wide - 1) - 1
+    if below < 0 or beside < 0:
+        reach = f"{x.height - below} x {x.width - beside}"
+        raise ValueError(f"{name} of {reach} without padding does not fit in {x.height} x {x.width}")
+    return below // down + 1, beside // right + 1
+
+
+def _halved(x: Image) -> Image:
+    return Image(x.channels, -(-x.height // 2), -(-x.width // 2))
+
+
+def _pair(sides: Sequence[str] | Any) -> str:
+    """Height and width as torch takes them: one number where they are equal."""
+    height, width = sides
+    return height if height == width else f"({height}, {width})"
+
+
+def _pool(function: str, x: str, kernel: int, stride: int, options: Sequence[str] = ()) -> str:
+    """The call of a padded pooling. One of 2 x 2 has a window too many without a stride: the one that begins before."""
+    window = [x, str(kernel), f"stride={stride}"]
+    if kernel == 2 and stride > 1:
+        return f"{function}({', '.join([*window, 'ceil_mode=True', *options])})"
+    call = f"{function}({', '.join([*window, f'padding={kernel // 2}', *options])})"
+    return f"{call}[:, :, 1:, 1:]" if kernel == 2 else call
+
+
+def _pool_of_zeros(function: str, x: str, kernel: int, stride: int) -> str:
+    """The call of a pooling that counts zeros past the border."""
+    borders = (0, 1, 0, 1) if kernel == 2 else (kernel // 2,) * 4
+    return f"{function}(F.pad({x}, {borders}), {kernel}, stride={stride})"

@@ -1,0 +1,143 @@
+"""Operations that make one of several inputs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netwright.core.shapes import Image, Shape, Vector, describe
+from netwright.plans.operation import Numerals, Operation, image, of_one_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODULES = "netwright.plans.ops.modules"
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Operation):
+    """Concatenation along channels, or features of vectors."""
+
+    name: ClassVar[str] = "concat"
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int | None] = None
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """The channels of all together."""
+        first, kind = inputs[0], type(inputs[0])
+        if kind is not Image and kind is not Vector:
+            raise ValueError(f"concat takes images or vectors, not {describe(first)}")
+        for x in inputs:
+            if type(x) is not kind or x[1:] != first[1:]:
+                raise ValueError(f"concat takes inputs that differ in channels only, not {first} and {x}")
+        return kind(sum([x[0] for x in inputs]), *first[1:])
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """Torch's function, along the second dimension."""
+        return importlib.import_module(MODULES).concatenate
+
+    def expression(self, *inputs: str) -> str:
+        """A call."""
+        return f"torch.cat(({', '.join(inputs)}), 1)"
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Operation):
+    """Sum of inputs of one shape."""
+
+    name: ClassVar[str] = "add"
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int | None] = None
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """That of each input."""
+        return of_one_shape(self, inputs)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function that keeps the memory format."""
+        return importlib.import_module(MODULES).total
+
+    def expression(self, *inputs: str) -> str:
+        """A sum."""
+        return " + ".join(inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Average(Operation):
+    """Mean of inputs of one shape."""
+
+    name: ClassVar[str] = "average"
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int | None] = None
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """That of each input."""
+        return of_one_shape(self, inputs)
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """A function that keeps the memory format."""
+        return importlib.import_module(MODULES).average
+
+    def expression(self, *inputs: str) -> str:
+        """A sum, divided."""
+        return f"({' + '.join(inputs)}) / {len(inputs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedSum(Operation):
+    """Sum of inputs of one shape, each times the logistic of a learned number; one input has a number too."""
+
+    name: ClassVar[str] = "weighted_sum"
+    most: ClassVar[int | None] = None
+    has_weights: ClassVar[bool] = True
+    is_overwritable: ClassVar[bool] = True
+    defined: ClassVar[tuple[str, ...]] = (f"{MODULES}:WeightedSum",)
+
+    def shape(self, *inputs: Shape) -> Shape:
+        """That of each input."""
+        return of_one_shape(self, inputs)
+
+    def params(self, *inputs: Shape) -> int:
+        """A number for each input."""
+        return len(inputs)
+
+    def module(self, *inputs: Shape) -> Callable[..., Tensor]:
+        """One that keeps no products for the backward pass."""
+        return importlib.import_module(MODULES).LeanWeightedSum(len(inputs))
+
+    def constructor(self, numerals: Numerals, *inputs: Shape) -> str:  # noqa: ARG002 - every part has as many inputs
+        """The plain module of the same function."""
+        return f"WeightedSum({len(inputs)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate(Operation):
+    """An image times the sum of a mask, scaled to [0, 1] within each image, and the logistic of a learned number."""
+
+    name: ClassVar[str] = "gate"
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int | None] = 2
+    has_weights: ClassVar[bool] = True
+    is_overwritable: ClassVar[bool] = True
+    defined: ClassVar[tuple[str, ...]] = (f"{MODULES}:Gate",)
+
+    def shape(self, x: Shape, mask: Shape) -> Shape:
+        """That of both inputs."""
+        return image(self, of_one_shape(self, (x, mask)))
+
+    def params(self, *_: Shape) -> int:
+        """The number that is learned."""
+        return 1
+
+    def module(self, *_: Shape) -> Callable[..., Tensor]:
+        """The module."""
+        return importlib.import_module(MODULES).Gate()
+
+    def constructor(self, *_: Any) -> str:
+        """The module."""
+        return "Gate()"

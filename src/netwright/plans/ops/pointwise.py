@@ -1,0 +1,112 @@
+"""Operations on single numbers of any shape, which they keep."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from netwright.core.shapes import Shape
+from netwright.plans.operation import Operation
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from netwright.plans.regularization import Regularization
+
+
+@dataclass(frozen=True, slots=True)
+class Relu(Operation):
+    """Rectified linear unit. Its output is what its backward pass needs, so that a second ReLU may not write over it;
+    in place, it needs no memory."""
+
+    name: ClassVar[str] = "relu"
+
+    def shape(self, x: Shape) -> Shape:
+        """That of the input."""
+        return x
+
+    def saved_bytes(self, *_: Any) -> int:
+        """None, where it works in place, as it mostly does."""
+        return 0
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """Torch's function."""
+        return importlib.import_module("torch.nn.functional").relu
+
+    def overwriting(self) -> Callable[..., Tensor]:
+        """Torch's function in place."""
+        return importlib.import_module("torch.nn.functional").relu_
+
+    def expression(self, *inputs: str) -> str:
+        """A call."""
+        return f"F.relu({inputs[0]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Zero(Operation):
+    """Zeros of the input's shape. What stands before has a gradient all the same: zero."""
+
+    name: ClassVar[str] = "zero"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Shape:
+        """That of the input."""
+        return x
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """The input times 0."""
+        return lambda x: x * 0.0
+
+    def expression(self, *inputs: str) -> str:
+        """A product."""
+        return f"{inputs[0]} * 0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class DropPath(Operation):
+    """A branch, dropped for single samples while a regularized network trains.
+
+    Args:
+        depth: How deep in the network its cell stands, in (0, 1].
+    """
+
+    depth: float
+
+    name: ClassVar[str] = "drop_path"
+    drops: ClassVar[Literal["", "samples", "numbers"]] = "samples"
+    setting: ClassVar[str] = "drop_path_keep"
+
+    def shape(self, x: Shape) -> Shape:
+        """That of the input."""
+        return x
+
+    def saved_bytes(self, *_: Any) -> int:
+        """None: it multiplies by what was drawn."""
+        return 0
+
+    def keep(self, regularization: Regularization, progress: float) -> float:
+        """As scheduled for its depth."""
+        return regularization.keep(self.depth, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout(Operation):
+    """Its input, of which single numbers are dropped while a regularized network trains."""
+
+    name: ClassVar[str] = "dropout"
+    drops: ClassVar[Literal["", "samples", "numbers"]] = "numbers"
+    setting: ClassVar[str] = "dropout"
+
+    def shape(self, x: Shape) -> Shape:
+        """That of the input."""
+        return x
+
+    def saved_bytes(self, *_: Any) -> int:
+        """None: it multiplies by what was drawn."""
+        return 0
+
+    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
+        """The same throughout the training."""
+        return 1 - regularization.dropout
