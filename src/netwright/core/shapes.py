@@ -158,6 +158,11 @@ def dimensions(shape: Shape) -> tuple[int, ...]:
     return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
 
 
+def output_dimensions(output: Output) -> tuple[int, ...]:
+    """The shape of one example's outputs: (number,), or, of tokens, (steps, vocabulary)."""
+    return (output.steps, output.vocabulary) if isinstance(output, Tokens) else (output.number,)
+
+
 def size(shape: Shape) -> int:
     """How many numbers a tensor of this shape holds for each example."""
     return shape.steps if isinstance(shape, Tokens) else prod(shape)

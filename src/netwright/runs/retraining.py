@@ -13,10 +13,11 @@ from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.finals import BEST, RESIDUAL, Candidate, Final
 from netwright.core.places import PLACES
-from netwright.core.protocols import SearchSpace, Task, of_seed, unwrap
+from netwright.core.protocols import SearchSpace, Task, has_networks_for, of_seed, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
+from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
 from netwright.runs import beforehand, run_folder, trainings
@@ -95,6 +96,9 @@ def train_with_reference(
         return finals
     plain = Reference("residual")
     rivals: ResidualSpace = refs.load("space", plain)
+    if not has_networks_for(rivals, task.io):
+        session.say(f"no plain residual network to compare with: there is none for {describe(task.io.input)}")
+        return finals
     genotype = residual.nearest(rivals, task.io, finals[0].params)
     drawn = of_seed(space, finals[0].trained[0].seed)  # that of another seed need not fit
     cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, finals[0].genotype)))
