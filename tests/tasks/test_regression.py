@@ -15,13 +15,16 @@ import torch.nn.functional as F
 
 import netwright
 from netwright.core import genes
-from netwright.core.errors import BadReference, ExportError
+from netwright.core.errors import BadReference, ExportError, StoreError
 from netwright.core.genes import Choice, Integer
 from netwright.core.objectives import Objective
 from netwright.core.records import IO, LabeledGraph
 from netwright.core.shapes import Numbers, Vector
+from netwright.export.media.predict import predict
 from netwright.plans import counting, network
 from netwright.plans.plan import PlanWriter
+from netwright.runs import session
+from netwright.stores.memory import MemoryStore
 from netwright.testing.spaces import check_space
 from netwright.testing.tasks import check_task
 
@@ -209,6 +212,24 @@ def test_the_card_says_what_it_is_and_runs_as_it_stands(run, tmp_path):
     [first, second] = [block.partition("```")[0] for block in card.split("```python\n")[1:]]
     for program in (first, second):
         subprocess.run([sys.executable, "-B", "-c", program], cwd=out, capture_output=True, check=True)
+
+
+def test_its_export_predicts_from_no_image_files(run, tmp_path):
+    out = run[0].export(tmp_path / "out")
+    with pytest.raises(ExportError, match=r"takes vectors of 6; only one for images predicts from files"):
+        list(predict(out, [tmp_path / "a.png"]))
+
+
+class WithFingerprint(Regression):
+    def fingerprint(self):
+        return "new"
+
+
+def test_other_data_is_called_what_it_is(run):
+    store = MemoryStore()
+    store.remember("data", "old")
+    with pytest.raises(StoreError, match=r"^the vectors, numbers or splits of the task have changed"):
+        session.refuse_other_data(store, WithFingerprint())
 
 
 def test_a_tampered_weight_is_refused(run, tmp_path):

@@ -302,7 +302,7 @@ class Run:
         raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
 
     def _refuse_other_data(self, folder: Path, task: Reference) -> None:
-        """An export is tested anew: on the images of the training or not at all."""
+        """An export is tested anew: on the data of the training or not at all."""
         store = run_folder.open_table(folder, "read")
         try:
             session.refuse_other_data(store, refs.load("task", task))

@@ -19,6 +19,7 @@ from netwright.core.protocols import EstimatesMemory, HasCaveats, HasFingerprint
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
+from netwright.core.shapes import contents
 from netwright.runs import beforehand
 from netwright.runs.display import Display
 from netwright.search import Search
@@ -108,10 +109,10 @@ class Session:
 
 def refuse_other_data(store: Store, task: Task) -> None:
     """Raise StoreError when a table was made with other data than the task has now."""
-    known = store.recall("data")
+    known, consists_of = store.recall("data"), contents(task.io)
     if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
         raise StoreError(
-            "the images, classes or splits of the task have changed since this run began, so its results would not "
+            f"the {consists_of} or splits of the task have changed since this run began, so its results would not "
             "compare; restore them, or begin another run with --out"
         )
 
