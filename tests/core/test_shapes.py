@@ -13,7 +13,10 @@ from netwright.core.shapes import (
     Tokens,
     Vector,
     are_alike,
+    contents,
     describe,
+    dimensions,
+    output_dimensions,
     positions,
     size,
 )
