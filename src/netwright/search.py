@@ -13,7 +13,7 @@ from typing import Literal
 
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, WorkerError
-from netwright.core.objectives import score
+from netwright.core.objectives import scorer
 from netwright.core.protocols import (
     Caches,
     Executor,
@@ -98,6 +98,7 @@ class Search:
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
             self.strategy.cache_in(self.folder / "strategy")
+        self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
         self._generates = unwrap(self.space, Generates) is not None
         self._watchers = Watchers(tuple(self.observers))
@@ -280,7 +281,7 @@ class Search:
             if row.id not in self._pending:  # finished before this controller came
                 self._note_asked(row)
             assert row.result is not None and row.finish is not None
-            scores = score(row.result, self.objectives)
+            scores = self._score(row.result)
             trial = Trial(row.id, row.proposal, row.key, row.seed, row.status, row.result, scores, row.finish)
             self.strategy.tell(trial, self._streams.rng(seeds.TELL, row.finish))
             self._told = row.finish

@@ -1,10 +1,95 @@
-import pytest
+from dataclasses import replace
 
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netwright.core import objectives
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.objectives import at_budget, best, check_single, judged_budget, score, with_scores
+from netwright.core.objectives import (
+    UNNAMED,
+    Objective,
+    at_budget,
+    best,
+    check_single,
+    judged_budget,
+    score,
+    score_of,
+    with_scores,
+)
 from netwright.core.records import Proposal, Result, Trial
 
 RESULT = Result({"valid_accuracy": 0.9, "params": 12})
+ACCURACY, LOSS = Objective("accuracy", shown="share"), Objective("valid_loss", -1)
+
+
+@given(st.text())
+def test_what_is_read_is_written_as_it_was(text):
+    assert str(Objective.read(text)) == text
+
+
+@given(st.text().filter(lambda name: not name.startswith("-")), st.sampled_from((1, -1)))
+def test_what_is_written_is_read_as_it_was(name, sign):
+    assert Objective.read(str(Objective(name, sign))) == Objective(name, sign)
+
+
+@given(st.floats(allow_nan=False), st.sampled_from((1, -1)))
+def test_of_scores_the_higher_is_always_the_better(value, sign):
+    objective = Objective("a", sign)
+    assert objective.score(value) == sign * value and objective.measured(objective.score(value)) == value
+    np.testing.assert_array_equal(objective.score(np.array([value, 1.0])), sign * np.array([value, 1.0]))
+
+
+def test_names_with_a_split_and_without():
+    measured = ACCURACY.on("valid")
+    assert measured == Objective("valid_accuracy", shown="share") and measured.label == "valid accuracy"
+    assert measured.moved_to("test") == ACCURACY.on("test") and measured.moved_to("valid") == measured
+    assert [Objective(name).split for name in ("test_loss", "valid", "validity", "invalid_loss")] == [
+        "test",
+        "",
+        "",
+        "",
+    ]
+    assert Objective("invalid_loss").moved_to("test") == Objective("invalid_loss"), "it belongs to no split"
+
+
+@pytest.mark.parametrize(
+    ("objective", "value", "text", "amount"),
+    [
+        (ACCURACY, 0.98061, "98.06 %", "98.06 points"),
+        (LOSS, 0.98061, "0.9806", "0.9806"),
+        (LOSS, 0.91234, "0.9123", "0.9123"),
+        (LOSS, 1234567.0, "1,234,567", "1,234,567"),
+        (LOSS, 0.0, "0.0000", "0.0000"),
+        (LOSS, 1.5e-5, "1.50e-05", "1.50e-05"),
+    ],
+)
+def test_values_are_shares_in_percent_or_numbers(objective, value, text, amount):
+    assert (objective.text(value), objective.amount(value)) == (text, amount)
+
+
+def test_how_it_is_shown_comes_from_what_is_measured_and_survives_a_table():
+    measures = (ACCURACY.on("valid"), LOSS)
+    assert objectives.from_json(objectives.to_json(measures)) == measures
+    assert objectives.from_json(None) == ()
+    asked = ("-valid_loss", "-valid_accuracy", "params")
+    assert objectives.shown(asked, measures) == (LOSS, Objective("valid_accuracy", -1, "share"), Objective("params"))
+    assert objectives.first(asked) == LOSS
+    assert objectives.first(("valid_accuracy",)) == Objective("valid_accuracy"), "not known: a plain number"
+
+
+def test_without_an_objective_the_first_metric_counts():
+    assert score(RESULT, None) == (0.9,)
+    assert score(Result(failure="diverged"), None) is None
+    with pytest.raises(BadRunFile, match="the evaluator measured nothing"):
+        score(Result(), None)
+    failed = Trial(1, Proposal((0,)), "a", 1, "failed", Result(failure="error"), finish=1)
+    row = replace(failed, status="done", result=RESULT)
+    assert [row.scores for row in with_scores([failed, row], None)] == [None, (0.9,)]
+    assert objectives.named(None, [failed, row]) == ("valid_accuracy",)
+    assert objectives.named(None, [failed]) is None and objectives.first(None) == UNNAMED
+    assert objectives.named(("-params",), [row]) == ("-params",)
 
 
 def test_a_leading_minus_turns_the_sign():
@@ -57,3 +142,22 @@ def test_the_best_is_the_best_of_the_largest_budget_that_has_a_score():
 def test_two_objectives_are_refused():
     with pytest.raises(BadReference, match="asha ranks by one objective, the run has 2"):
         check_single("asha", ("a", "-b"))
+    with pytest.raises(BadReference, match="asha ranks by one objective, the run has 0"):
+        check_single("asha", ())
+    check_single("asha", None)
+    with pytest.raises(BadReference, match="climbs one objective, the run has 3"):
+        check_single("a_strategy", ("a", "b", "c"), "climbs")
+
+
+def test_of_several_objectives_the_first_decides():
+    rows = with_scores(
+        [
+            Trial(n, Proposal((n,)), str(n), 1, "done", Result({"valid_loss": loss, "params": params}), finish=n)
+            for n, loss, params in ((1, 0.5, 1), (2, 0.3, 9), (3, 0.4, 5))
+        ],
+        ("-valid_loss", "-params"),
+    )
+    assert best(rows).id == 2 and [row.scores for row in rows] == [(-0.5, -1.0), (-0.3, -9.0), (-0.4, -5.0)]
+    assert [score_of(row) for row in rows] == [-0.5, -0.3, -0.4] and score_of(_row(1, None)) is None
+    assert objectives.result_of(rows[1], LOSS) == "valid_loss 0.3000"
+    assert objectives.result_of(_row(1, -2.0, 4), LOSS) == "valid_loss 2.0000 at budget 4"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeVar
 
@@ -104,7 +104,7 @@ def short(value: float) -> str:
 
 
 def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
-    """The objectives of a run, each shown as the measure of its name is; at least one, where `names` name any.
+    """The objectives of a run, each shown as the measure of its name is, whatever the split; at least one.
 
     Args:
         names: As the run file has them; None: it names none.
@@ -112,9 +112,9 @@ def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tu
     """
     if names is None:
         return (UNNAMED,)
-    ways = {measure.name: measure.shown for measure in measures}
+    ways = {measure.moved_to(SPLITS[0]).name: measure.shown for measure in measures}
     read = map(Objective.read, names)
-    return tuple(replace(each, shown=ways.get(each.name, each.shown)) for each in read)
+    return tuple(replace(each, shown=ways.get(each.moved_to(SPLITS[0]).name, each.shown)) for each in read)
 
 
 def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Objective:
@@ -140,23 +140,29 @@ def from_json(text: str | None) -> tuple[Objective, ...]:
     return tuple(Objective(**fields) for fields in json.loads(text or "[]"))
 
 
-def score(result: Result, objectives: Sequence[str] | None) -> tuple[float, ...] | None:
-    """The objectives of a result, each to be maximized; None when the trial failed.
+def scorer(objectives: Sequence[str] | None) -> Callable[[Result], tuple[float, ...] | None]:
+    """What gives the objectives of a result, each to be maximized; None when the trial failed.
+
+    It raises BadRunFile where the evaluator measured no metric of a name.
 
     Args:
-        result: Of the trial.
-        objectives: As a run file has them; None: the first metric of the result.
-
-    Raises:
-        BadRunFile: The evaluator measured no metric of that name.
+        objectives: As a run file has them; None: the first metric of each result.
     """
-    if result.failure:
-        return None
-    if objectives is None:
-        objectives = list(result.metrics)[:1]
-        if not objectives:
-            raise BadRunFile("the evaluator measured nothing, so there is no objective; let it return a metric")
-    return tuple([_value(result, name) for name in objectives])
+    known = None if objectives is None else [Objective.read(text) for text in objectives]
+
+    def score(result: Result) -> tuple[float, ...] | None:
+        if result.failure:
+            return None
+        if known is None:
+            return (_first(result),)
+        return tuple([_value(result, objective) for objective in known])
+
+    return score
+
+
+def score(result: Result, objectives: Sequence[str] | None) -> tuple[float, ...] | None:
+    """The objectives of one result; see `scorer`."""
+    return scorer(objectives)(result)
 
 
 def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "ranks by") -> None:
@@ -176,7 +182,8 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
 
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
     """The same rows with `scores` filled in."""
-    return [replace(t, scores=score(t.result, objectives) if t.result else None) for t in trials]
+    score = scorer(objectives)
+    return [replace(t, scores=score(t.result) if t.result else None) for t in trials]
 
 
 def score_of(trial: Trial) -> float | None:
@@ -220,10 +227,15 @@ def result_of(trial: Trial, objective: Objective) -> str:
     return "" if found is None else f"{objective.name} {short(objective.measured(found))}{at_budget(trial)}"
 
 
-def _value(result: Result, text: str) -> float:
-    objective = Objective.read(text)
+def _first(result: Result) -> float:
+    for value in result.metrics.values():
+        return float(value)
+    raise BadRunFile("the evaluator measured nothing, so there is no objective; let it return a metric")
+
+
+def _value(result: Result, objective: Objective) -> float:
     try:
         return objective.score(float(result.metrics[objective.name]))
     except KeyError:
         measured = ", ".join(sorted(result.metrics))
-        raise BadRunFile(f"objective {text!r} was not measured; the evaluator measures: {measured}") from None
+        raise BadRunFile(f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}") from None

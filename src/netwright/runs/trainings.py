@@ -80,14 +80,14 @@ def run_of(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": repeats}),
         evaluator=Reference(run.evaluator.name, {**ours, **options, "split": split}),
-        objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
         constraints=(),
         reuse=False,
         keep="all",
         limits=Limits(trials=len(genotypes) * repeats, failures_in_a_row=0),
         final=None,
     )
-    return final if final.objectives else run_file.resolved(final, run_file.measures_of(final))
+    names = run.objectives or run_file.resolved(final, run_file.measures_of(final)).objectives
+    return replace(final, objectives=names and (str(objectives.first(names).moved_to(split)),))
 
 
 def _put_over(options: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
