@@ -27,6 +27,7 @@ from netwright.core.protocols import Task
 from netwright.tasks.cifar10 import cifar10
 from netwright.tasks.image_folder import image_folder
 from netwright.training import loop, memory
+from netwright.training.loop import Schedule
 from netwright.zoo.hierarchical import plugin as published
 
 DECODE_LIMIT, NEXT_LIMIT = 60.0, 3.0  # seconds
@@ -53,12 +54,8 @@ def trained(task: Callable[[], Task], steps: int) -> list[float]:
         network.to(memory_format=torch.channels_last),
         made,
         torch.optim.SGD(network.parameters(), 0.1, momentum=0.9),
-        split="train",
-        steps=steps,
+        Schedule(steps),
         batch=32,
-        factor=lambda _step: 1.0,
-        rng_of_epoch=lambda epoch: seeds.rng_for(0, seeds.TRAIN, epoch),
-        on_epoch=lambda _step, _loss: True,
         memory_format=torch.channels_last,
     )
     peak = memory.peak_mb(CPU)

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import results
@@ -48,26 +50,28 @@ def commands(folder: Path, repeats: int) -> list[results.Row]:
 
 
 def warm_trials(folder: Path, repeats: int) -> results.Row:
-    """Seconds of a trial outside `loop.train` and `loop.measure`, after one trial to warm up."""
+    """Seconds of a trial outside `loop.steps` and `loop.measure`, after one trial to warm up."""
     torch.set_num_threads(1)
     store = SqliteStore(str(folder / "warm.sqlite"))
     evaluator = Training(published.space, digits(), epochs=1)
     inside = 0.0
-    train, measure = loop.train, loop.measure
+    steps, measure = loop.steps, loop.measure
 
-    def timed(function: object) -> object:
-        def run(*arguments: object, **options: object) -> object:
-            nonlocal inside
-            start = time.perf_counter()
-            try:
-                return function(*arguments, **options)  # type: ignore[operator]
-            finally:
-                inside += time.perf_counter() - start
+    def timed_steps(*arguments: Any) -> Iterator[Any]:
+        nonlocal inside
+        start = time.perf_counter()
+        yield from steps(*arguments)
+        inside += time.perf_counter() - start
 
-        return run
+    def timed_measure(*arguments: Any) -> dict[str, float]:
+        nonlocal inside
+        start = time.perf_counter()
+        found = measure(*arguments)
+        inside += time.perf_counter() - start
+        return found
 
     times = []
-    with mock.patch.object(loop, "train", timed(train)), mock.patch.object(loop, "measure", timed(measure)):
+    with mock.patch.object(loop, "steps", timed_steps), mock.patch.object(loop, "measure", timed_measure):
         for number in range(repeats + 1):
             store.add(Proposal(published.genotype), "key", number)
             inside, start = 0.0, time.perf_counter()

@@ -17,7 +17,6 @@ MEGABYTES = 0.6 * IMAGES * SIZE**2 * 3 / 1e6  # of the decoded training images: 
 PASS = """
 import json, sys
 import torch
-from netwright.core import seeds
 from netwright.tasks.image_folder import image_folder
 from netwright.training import loop, memory
 
@@ -27,10 +26,7 @@ network = torch.nn.Sequential(torch.nn.AvgPool2d(64), torch.nn.Flatten(), torch.
 optimizer = torch.optim.SGD(network.parameters(), 0.01)
 
 def train(steps):
-    return loop.train(
-        network, task, optimizer, split="train", steps=steps, batch=2, factor=lambda _: 1.0,
-        rng_of_epoch=lambda epoch: seeds.rng_for(0, seeds.TRAIN, epoch), on_epoch=lambda step, loss: True,
-    ).images
+    return loop.train(network, task, optimizer, loop.Schedule(steps), batch=2).examples
 
 train(2)
 cpu = torch.device("cpu")

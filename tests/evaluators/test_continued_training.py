@@ -24,7 +24,7 @@ GENOTYPE, OTHER = (3, 4, 6, 1, 0, 1, 1, 1, 1), (3, 4, 6, 1, 0, 1, 1, 1, 0)
 REGULARIZED = Regularized()
 GENERATORS, GENERATOR = HnagSpace(limit=3_000), (3, 2, 0.5, 1, 0.5, 3, 2, 0.5)
 TASK = digits(train_limit=100)
-IN_TIME = ("seconds", "images_per_second", "peak_memory_mb", "carried_steps")
+IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb", "carried_steps")
 
 
 def _run(folder, trial_id, budget, continues=None, seed=7, key="key", on_report=None, **settings):

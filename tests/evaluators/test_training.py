@@ -16,12 +16,12 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
-from netwright.training import loop
+from netwright.training import loop, reports
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
 from tests import regularized
 
-MEASURED_IN_TIME = ("seconds", "images_per_second", "peak_memory_mb")
+MEASURED_IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb")
 SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
 # motif 1: separable 3x3 and a max pooling beside it; the cell: motif 1 twice and a short cut
 GENOTYPE = (3, 4, 6, 1, 0, 1, 1, 1, 1)
@@ -100,7 +100,7 @@ def test_measures_everything_that_is_promised():
     result = _evaluate()
     assert list(result.metrics) == [
         *("valid_accuracy", "valid_loss", "train_loss", "params", "multiply_adds"),
-        *("seconds", "images_per_second", "peak_memory_mb"),
+        *("seconds", "examples_per_second", "peak_memory_mb"),
     ]
     counts = SPACE.count(GENOTYPE, TASK.io)
     assert (result.metrics["params"], result.metrics["multiply_adds"]) == (counts.params, counts.multiply_adds)
@@ -213,17 +213,15 @@ def test_divergence_is_a_result_with_step_and_rate():
 
 @pytest.mark.parametrize("is_diverging", [False, True])
 def test_threads_are_the_contexts_and_are_given_back(monkeypatch, is_diverging):
-    during, train = [], loop.train
-    monkeypatch.setattr(
-        loop, "train", lambda *args, **kwargs: during.append(torch.get_num_threads()) or train(*args, **kwargs)
-    )
+    during, steps = [], loop.steps
+    monkeypatch.setattr(loop, "steps", lambda *args: during.append(torch.get_num_threads()) or steps(*args))
     before = torch.get_num_threads()
     _evaluate(context=_context(threads=before + 1), lr=1e9 if is_diverging else 0.1)
     assert (during, torch.get_num_threads()) == ([before + 1], before)
 
 
 def test_threads_are_given_back_after_an_error(monkeypatch):
-    monkeypatch.setattr(loop, "train", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr(loop, "steps", lambda *args: 1 / 0)
     before = torch.get_num_threads()
     with pytest.raises(ZeroDivisionError):
         _evaluate(context=_context(threads=before + 1))
@@ -242,6 +240,15 @@ def test_a_report_that_answers_stop_stops_the_training():
     context = _context(on_report=lambda step, _: steps.append(step) or False)
     result = _evaluate(epochs=30, context=context)
     assert (result.failure, result.message, steps) == ("error", "stopped at step 4", [4])
+
+
+def test_a_long_pass_is_reported_within_and_can_be_stopped(monkeypatch):
+    monkeypatch.setattr(reports, "WITHIN_PASS", 0.0)
+    said = []
+    context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or step < 40)
+    result = _evaluate(epochs=1, batch=2, context=context)
+    assert (result.failure, result.message) == ("error", "stopped at step 40")
+    assert said == [(20, {"train_loss"}), (40, {"train_loss"})]
 
 
 def test_a_budget_below_one_is_an_error():
@@ -455,7 +462,7 @@ def test_a_checkpoint_of_another_trial_is_kept_and_refused(tmp_path, other, mess
         ({"ema": 0.9}, "has no averages of the weights, so that its training had evaluator.ema 0; give the settings"),
     ],
 )
-def test_a_checkpoint_of_another_recipe_is_one_clear_sentence(tmp_path, other, message):
+def test_a_checkpoint_of_other_settings_is_one_clear_sentence(tmp_path, other, message):
     settings = {"steps": 8, "checkpoint_minutes": 1e-9}
 
     def kill(step, metrics):

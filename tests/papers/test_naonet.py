@@ -17,8 +17,8 @@ from netwright.core.records import IO
 from netwright.plans import counting
 from netwright.plans.regularization import Regularization
 from netwright.spaces.nao import NaoSpace
-from netwright.training import recipe
-from netwright.training.recipe import Recipe
+from netwright.training import settings as step_settings
+from netwright.training.settings import StepSettings
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CIFAR = IO(3, 32, 32, 10)
@@ -248,8 +248,8 @@ def _recipe(name):
     """The run file, and what its evaluator does in a step."""
     run = run_file.from_tables(run_file.read(RECIPES / f"{name}.toml"))
     options = run.evaluator.options
-    known = refs.options_of(Recipe)
-    return run, Recipe(**{option: value for option, value in options.items() if option in known})
+    known = refs.options_of(StepSettings)
+    return run, StepSettings(**{option: value for option, value in options.items() if option in known})
 
 
 @pytest.mark.parametrize(
@@ -299,5 +299,7 @@ def test_the_search_on_cifar():
     assert (used.drop_path_keep, used.dropout) == (0.7, 0.0)
     steps = -(-45_000 // 128)
     for epoch, factor in ((0, 1.0), (12.5, 0.9619397662556434), (24, 0.8644843137107059)):
-        assert recipe.rate_factor(used, round(epoch * steps), 25 * steps, steps) == pytest.approx(factor, rel=1e-3)
+        assert step_settings.rate_factor(used, round(epoch * steps), 25 * steps, steps) == pytest.approx(
+            factor, rel=1e-3
+        )
     assert used.lr * 0.8644843 == pytest.approx(0.0207, rel=0.01)

@@ -17,9 +17,10 @@ from netwright.data.augment import cut_out
 from netwright.evaluators.training import Training
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.arrays import arrays
-from netwright.training import checkpoint, recipe
-from netwright.training.recipe import Recipe
+from netwright.training import checkpoint
+from netwright.training import settings as step_settings
 from netwright.training.rmsprop import RMSProp
+from netwright.training.settings import StepSettings
 from netwright.worker import WorkerContext
 from netwright.zoo.amoebanet_a import plugin as amoebanet
 
@@ -33,11 +34,13 @@ def _run(name):
 def _recipe(name):
     """What the recipe's evaluator does in a step."""
     options = _run(name).evaluator.options
-    return Recipe(**{option: value for option, value in options.items() if option in refs.options_of(Recipe)})
+    return StepSettings(
+        **{option: value for option, value in options.items() if option in refs.options_of(StepSettings)}
+    )
 
 
 def _rate(used, epoch, epochs, per_epoch=1000):
-    return used.lr * recipe.rate_factor(used, round(epoch * per_epoch), epochs * per_epoch, per_epoch)
+    return used.lr * step_settings.rate_factor(used, round(epoch * per_epoch), epochs * per_epoch, per_epoch)
 
 
 def test_cifar_augmented_models():
@@ -45,7 +48,7 @@ def test_cifar_augmented_models():
     run, used = _run("amoebanet-cifar10"), _recipe("amoebanet-cifar10")
     assert run.evaluator.options["epochs"] == 600
     assert (used.batch, used.auxiliary, used.label_smoothing, used.ema, used.clip) == (128, 0.5, 0.0, 0.0, 0.0)
-    optimizer = recipe.optimizer(used, torch.nn.Linear(1, 1))
+    optimizer = step_settings.optimizer(used, torch.nn.Linear(1, 1))
     assert isinstance(optimizer, torch.optim.SGD)
     assert [optimizer.defaults[name] for name in ("lr", "momentum", "weight_decay")] == [0.024, 0.9, 5e-4]
     assert [_rate(used, epoch, 600) for epoch in (0, 300)] == pytest.approx([0.024, 0.012])
@@ -68,7 +71,7 @@ def test_cifar_augmented_models():
 def test_imagenet(name, lr, epsilon, factor, every):
     """RMSProp of decay 0.9 with the stated epsilon, L2 4e-5, smoothing 0.1, auxiliary 0.4, averages of 0.9999."""
     used = _recipe(name)
-    optimizer = recipe.optimizer(used, torch.nn.Linear(1, 1))
+    optimizer = step_settings.optimizer(used, torch.nn.Linear(1, 1))
     assert isinstance(optimizer, RMSProp)
     expected = {"lr": lr, "decay": 0.9, "epsilon": epsilon, "weight_decay": 4e-5, "momentum": 0.9}
     assert {setting: optimizer.defaults[setting] for setting in expected} == expected
@@ -93,7 +96,7 @@ def test_imagenet_of_the_paper_and_of_the_code_differ():
 @pytest.mark.parametrize(("version", "first", "last"), [("v1", 0.7, 0.7), ("v2", 0.985, 0.7), ("v3", 0.985, 0.7)])
 def test_scheduled_drop_path_in_its_three_versions(version, first, last):
     """Of 20 cells at the end of training: 1 - (cell + 1) / 20 * 0.3 where depth counts."""
-    regularization = Recipe(drop_path_keep=0.7, drop_path_version=version).regularization
+    regularization = StepSettings(drop_path_keep=0.7, drop_path_version=version).regularization
     assert [regularization.keep(depth, 1.0) for depth in (1 / 20, 1.0)] == pytest.approx([first, last])
     begin = regularization.keep(1.0, 0.0)
     assert begin == pytest.approx(0.7 if version == "v2" else 1.0)
@@ -101,7 +104,7 @@ def test_scheduled_drop_path_in_its_three_versions(version, first, last):
 
 def test_the_final_training_of_nao_can_be_stated():
     """Cosine, clip 5, drop path to 0.8 in time and depth, dropout keeping 0.6, auxiliary 0.4, cutout 16."""
-    used = Recipe(
+    used = StepSettings(
         batch=128, lr=0.025, weight_decay=3e-4, clip=5.0, auxiliary=0.4, drop_path_keep=0.8, dropout=0.4, ema=0.0
     )
     keep = used.regularization.keep
@@ -134,7 +137,7 @@ def _trained(evaluator, folder, on_report=lambda step, metrics: True):
 
 @pytest.mark.parametrize("name", ["amoebanet-cifar10", "amoebanet-code-imagenet"])
 def test_amoebanet_trains_by_the_recipe_and_survives_a_kill_bit_for_bit(tmp_path, name):
-    settings = {option: getattr(_recipe(name), option) for option in refs.options_of(Recipe)}
+    settings = {option: getattr(_recipe(name), option) for option in refs.options_of(StepSettings)}
     evaluator = _tiny(tmp_path, **{**settings, "accumulate": 2})
     whole = _trained(evaluator, tmp_path / "whole")
     at = random.randrange(1, 6)

@@ -54,7 +54,7 @@ def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(before, wide.state_dict().values(), strict=True))
 
 
-def test_a_checkpoint_of_another_recipe_is_one_clear_sentence(tmp_path):
+def test_a_checkpoint_of_other_settings_is_one_clear_sentence(tmp_path):
     network, optimizer, _ = _trained()
     path = tmp_path / "c.safetensors"
     checkpoint.write(path, network, optimizer, {})

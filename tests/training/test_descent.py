@@ -12,9 +12,9 @@ from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.records import IO
 from netwright.plans import network as networks
 from netwright.plans.plan import AUXILIARY, PlanWriter
-from netwright.training import recipe
+from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
-from netwright.training.recipe import Recipe
+from netwright.training.settings import StepSettings
 from tests.regularized import Space
 
 INPUTS = IO(1, 4, 4, 3)
@@ -51,8 +51,8 @@ def _without_norms(seed=0):
 
 
 def _descent(network, steps=10, **settings):
-    used = Recipe(**{"lr": 0.1, "weight_decay": 0.0, **settings})
-    return Descent(network, Classes(), recipe.optimizer(used, network), used, steps=steps)
+    used = StepSettings(**{"lr": 0.1, "weight_decay": 0.0, **settings})
+    return Descent(network, Classes(), step_settings.optimizer(used, network), used, steps=steps)
 
 
 def _weights(network):
@@ -110,11 +110,11 @@ def test_accumulated_parts_are_the_whole_batch(parts):
 
 def test_what_is_dropped_depends_on_seed_and_step_alone():
     images, targets = _batch()
-    used = Recipe(drop_path_keep=0.5, drop_path_version="v2", lr=1e-9)
+    used = StepSettings(drop_path_keep=0.5, drop_path_version="v2", lr=1e-9)
 
     def loss(seed, step):
         network = _network()
-        return Descent(network, Classes(), recipe.optimizer(used, network), used, steps=9, seed=seed)(
+        return Descent(network, Classes(), step_settings.optimizer(used, network), used, steps=9, seed=seed)(
             images, targets, step, len(targets)
         )
 

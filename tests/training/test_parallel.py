@@ -28,11 +28,12 @@ def test_the_parts_of_all_processes_are_the_parts_of_one(size, accumulate, share
 @pytest.mark.parametrize(
     ("size", "accumulate", "message"),
     [
-        (2, 1, "a batch of 25 images cannot be divided among 2 processes; give a multiple of 2"),
+        (2, 1, "a batch of 25 examples cannot be divided among 2 processes; give a multiple of 2"),
         (
             2,
             3,
-            "a batch of 25 images cannot be divided among 2 processes times 3 accumulated parts; give a multiple of 6",
+            "a batch of 25 examples cannot be divided among 2 processes times 3 accumulated parts; give a multiple of "
+            "6",
         ),
     ],
 )

@@ -135,6 +135,11 @@ def describe(kind: Input | Output) -> str:
     return f"{NAMES[type(kind)]} of {' x '.join(map(str, kind))}"
 
 
+def plural(kind: Input) -> str:
+    """What several examples of it are called: "images", "vectors", "sequences"."""
+    return NAMES[Sequence if isinstance(kind, Tokens) else type(kind)]
+
+
 def to_text(io: IO) -> str:
     """`3x32x32:10` for images of 3 channels and 32 x 32 pixels in 10 classes; other kinds are named.
 

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from netwright.core import files, seeds
 from netwright.core.errors import BadReference
+from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective
+from netwright.core.places import PLACES
 from netwright.core.protocols import (
     Context,
     SearchSpace,
@@ -27,36 +29,37 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
-from netwright.core.shapes import Classes, Tokens
+from netwright.core.records import Counts, Failure, Genotype, Proposal, Result, Trial
+from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, loop, memory, parallel, promotion, ranks, recipe
+from netwright.training import checkpoint, device, loop, memory, parallel, promotion, ranks
+from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
-from netwright.training.loop import Progress, Trained
+from netwright.training.loop import Diverged, Passes, Schedule, Stopped
 from netwright.training.parallel import Team
-from netwright.training.recipe import Recipe
-from netwright.training.standing import Standing
-from netwright.training.watch import Watch
+from netwright.training.reports import Alarm, Reports
+from netwright.training.settings import StepSettings
+from netwright.training.standing import Measurement, Standing
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
 
 
 @dataclass(frozen=True)
-class Training(Recipe):
-    """A recipe on one device, or on one for each of several processes. Takes the options of `Recipe` as its own.
+class Training(StepSettings):
+    """Trains on one device, or on one for each of several processes. Takes the options of `StepSettings` as its own.
 
     Args:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
-        epochs: Passes over the training images, where a proposal names no budget.
+        epochs: Passes over the training data, where a proposal names no budget.
         steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
         repeats: Trainings from different seeds whose metrics are averaged.
-        split: Where to measure; before "test", training and validation images are both trained on.
+        split: Where to measure; before "test", training and validation data are both trained on.
         curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
         device: "auto": the worker's own GPU, else the CPU.
-        channels_last: Memory format of images and weights.
+        channels_last: Memory format of weights, and of inputs that are images.
         checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
             step; 0: never.
         save: Leave the first network's weights in the trial's folder, and what the task shows of its examples.
@@ -80,6 +83,14 @@ class Training(Recipe):
     save: bool = False
     processes: int = 1
     horizon: int | None = None
+    in_full: ClassVar[InFull] = InFull(
+        lengths=("epochs", "steps"),
+        length={"epochs": 30},
+        usual={"checkpoint_minutes": 5.0, "save": True},
+        searched=("repeats",),
+        incidental=("checkpoint_minutes", "save", "device", "processes"),
+        places={option: place.off for option, place in PLACES.items()},
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -92,19 +103,10 @@ class Training(Recipe):
         for name in ("curve_every", "checkpoint_minutes"):
             if not getattr(self, name) >= 0:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
-        parallel.check_divides(self.batch, self.processes, self.accumulate)
+        parallel.check_divides(self.batch, self.processes, self.accumulate, called=self._called)
         if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
-        if self.device != "auto":
-            try:
-                torch.device(self.device)
-            except RuntimeError:
-                raise BadReference(f"evaluator.device is {self.device!r}; give auto, cpu, cuda or cuda:0") from None
-            if self.processes > 1 and self.device != "cpu":
-                raise BadReference(
-                    f"evaluator.device is {self.device!r}, which {self.processes} processes cannot share; "
-                    f"give auto or cpu"
-                )
+        device.check_name(self.device, self.processes)
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -118,67 +120,29 @@ class Training(Recipe):
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
         """
         start = time.perf_counter()
-        device = self.device_of(context.worker_index * self.processes)
+        own = self.device_of(context.worker_index * self.processes)
         space = of_seed(self.space, trial.seed)
         self._check(space, trial.proposal.genotype, with_data=True)
         counts = space.count(trial.proposal.genotype, self.task.io)
-        memory.reset_peak(device)
+        memory.reset_peak(own)
         state = self._state(trial, context)
         ends = [end and end.facts() for end in state.ends]
         job = {"trial": asdict(trial), "state": state.facts(), "ends": ends, "threads": context.threads}
         try:
-            with ranks.gathered(self.processes, device, job, context) as team:
-                self._train(trial, state, device, team, context.threads, context)
-        except (loop.Diverged, loop.Stopped) as error:
-            failure: Failure = "diverged" if isinstance(error, loop.Diverged) else "error"
+            with ranks.gathered(self.processes, own, job, context) as team:
+                self._train(trial, state, team, context.threads, context)
+        except (Diverged, Stopped) as error:
+            failure: Failure = "diverged" if isinstance(error, Diverged) else "error"
             seconds = time.perf_counter() - start
             return Result(curve=tuple(state.curve), seconds=seconds, failure=failure, message=str(error))
         if state.path:
             state.path.unlink(missing_ok=True)
         seconds = state.seconds + time.perf_counter() - start
-        measured = [found for found, _ in state.done]
-        metrics = {name: float(np.mean([found[name] for found in measured])) for name in measured[0]}
-        if self.repeats > 1:
-            metrics |= {f"{name}_sd": float(np.std([m[name] for m in measured], ddof=1)) for name in measured[0]}
-        metrics |= {
-            "train_loss": float(np.mean([trained.train_loss for _, trained in state.done])),
-            "params": counts.params,
-            "multiply_adds": counts.multiply_adds,
-            "seconds": seconds,
-            "images_per_second": sum(t.images for _, t in state.done) / sum(t.seconds for _, t in state.done),
-            "peak_memory_mb": memory.peak_mb(device),
-        }
+        metrics = _averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
         if not state.ends:
             return Result(metrics, tuple(state.curve), seconds)
         metrics["carried_steps"] = min(state.carried)
         return Result(metrics, tuple(state.curve), seconds, message=self._why_anew(trial, state, context))
-
-    def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
-        """Refuse, before anything is started, what would fail every trial of this genotype.
-
-        Raises:
-            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
-            BadReference: A device that is not there, images that are too small or not to be divided as asked, a largest
-                budget at which the schedule does not end.
-            MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
-        """
-        self._check_device()
-        if budget is not None and self.horizon not in (None, budget):
-            raise BadReference(
-                f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
-                f"must end where the last promotions do; give --evaluator.horizon {budget}"
-            )
-
-        def use(space: SearchSpace) -> None:
-            space.check(genotype)
-            self._check(space, genotype, with_data=data_is_ready)
-
-        of_any_seed(self.space, use)
-
-    def leaves_state(self, trial: Trial) -> bool:
-        """Whether the trial's training stops before its schedule does."""
-        budget = trial.proposal.budget
-        return self.horizon is not None and budget is not None and budget < self.horizon
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
         """The part of a process that is not the first of its team: its share of every batch, and no measurements."""
@@ -187,148 +151,78 @@ class Training(Recipe):
         trial = Trial(**{**job["trial"], "proposal": proposal})
         ends = tuple(facts and Standing.of(None, facts) for facts in job["ends"])
         state = replace(Standing.of(None, job["state"]), ends=ends)
-        with suppress(loop.Diverged, loop.Stopped):  # the first process says so
-            self._train(trial, state, team.device, team, job["threads"], None)
+        with suppress(Diverged, Stopped):  # the first process says so
+            self._train(trial, state, team, job["threads"], None)
 
-    def device_of(self, index: int) -> torch.device:
-        """What process `index` of this machine works on."""
-        if self.device != "auto":
-            return torch.device(self.device)
-        if torch.cuda.is_available():
-            return torch.device("cuda", index % torch.cuda.device_count())
-        return torch.device("cpu")
-
-    def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
-        the activations of one part of a batch.
-
-        None: the space has no layer plans to count. Of a generator, a network that fits is counted.
-
-        Raises:
-            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
-        """
-        plan = of_any_seed(self.space, lambda space: self._plan(space, genotype))
-        part = self.batch // self.accumulate
-        if plan is None:
-            return None
-        # the processes share the batch; each has all weights
-        needed = counting.training_bytes(plan, part, self.copies * self.processes)
-        return memory.PROCESS_MB * self.processes + needed / 1e6
-
-    def _train(
-        self, trial: Trial, state: Standing, device: torch.device, team: Team, threads: int, context: Context | None
-    ) -> None:
+    def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
         """All trainings that are left, into `state`."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(max(1, threads // team.local))
-        try:
-            with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
-                while len(state.done) < self.repeats:
-                    state.done.append(self._run(trial, state, device, team, context))
-                    state.progress = Progress()
-        finally:
-            torch.set_num_threads(before)
+        with device.repeatable(max(1, threads // team.local)):
+            while len(state.done) < self.repeats:
+                state.finish(self._train_once(trial, state, team, context))
 
-    def _run(
-        self, trial: Trial, state: Standing, device: torch.device, team: Team, context: Context | None
-    ) -> tuple[dict[str, float], Trained]:
-        """The next training: metrics of the split, and how it went. Points of the first go into the curve.
+    def _train_once(self, trial: Trial, state: Standing, team: Team, context: Context | None) -> Measurement:
+        """The next training; points of the first one go into the curve.
 
-        Without a context, this is not the first process of its team: there are no metrics.
+        Without a context, this is not the first process of its team, which measures, says and writes nothing.
         """
-        repeat = len(state.done)
+        repeat, per_epoch = len(state.done), self._steps_of_epoch()
+        steps, span = self._lengths(trial.proposal.budget)
+        passes = Passes(
+            self.task,
+            self._trained_on,
+            self.batch,
+            lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
+            team,
+            self.accumulate,
+        )
+        schedule = Schedule(steps, lambda step: step_settings.rate_factor(self, step, span, per_epoch))
+        descent = self._descent(trial, repeat, span, team)
+        start = state.resume(descent, team)
+        reports, time_to_write = Reports(context, repeat * steps), Alarm(60 * self.checkpoint_minutes)
+        has_curve = bool(self.curve_every) and context is not None and repeat == 0
+
+        for at in loop.steps(passes, descent, schedule, start):
+            if at.ends_pass and at.step < steps and has_curve and at.step // per_epoch % self.curve_every == 0:
+                state.curve.append((at.step, _main(self._measured(descent))))
+            if at.is_look and not team.agree(reports.of(at)):
+                raise Stopped(f"stopped at step {at.step}")
+            if at.ends_pass:
+                continue  # what is written stands between two steps
+            if context and at.step == steps < span:  # for a trial that continues this one
+                state.write(promotion.end_of(context.folder, repeat), descent, at)
+            if state.path and time_to_write.rings():  # to go on from after a kill
+                state.write(state.path, descent, at)
+                reports.say(at.step)
+
+        if context is None:
+            return Measurement({}, at.loss, at.examples, at.seconds)
+        found = self._measured(descent, context.folder if self.save and repeat == 0 else None)
+        if repeat == 0:
+            state.curve.append((steps, _main(found)))
+        return Measurement(found, at.loss, at.examples, at.seconds)
+
+    def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
+        """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network: nn.Module = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
-        network = network.to(device, memory_format=layout)
-        optimizer = recipe.optimizer(self, network)
-        per_epoch = self._steps_of_epoch()
-        steps, span = self._lengths(trial.proposal.budget)
+        network = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
+        network = network.to(team.device, memory_format=layout)
+        optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
-        descent = Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
-        before = state.start
-        if len(state.carried) == repeat:
-            state.carried.append(before.progress.step if before else 0)
-        if before:
-            before.restore(network, optimizer, descent, team)
-            state.curve = before.curve if repeat == 0 else state.curve
+        return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
 
-        def measured(folder: Path | None = None) -> dict[str, float]:
-            with descent.averaged():
-                return self._measure(network, layout, folder)
-
-        scale = {"steps": steps, "span": span, "per_epoch": per_epoch, "curve_every": self.curve_every}
-        minutes = self.checkpoint_minutes
-        watch = Watch(state, context, network, optimizer, descent, **scale, minutes=minutes, measure=measured)
-        trained = loop.train(
-            network,
-            self.task,
-            optimizer,
-            split=self._trained_on,
-            steps=steps,
-            batch=self.batch,
-            factor=lambda step: recipe.rate_factor(self, step, span, per_epoch),
-            rng_of_epoch=lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
-            on_epoch=watch.on_epoch,
-            descent=descent,
-            team=team,
-            accumulate=self.accumulate,
-            on_look=watch.on_look,
-            start=before.progress if before else Progress(),
-            is_due=watch.is_due,
-            save=watch.save,
-        )
-        if context is None:
-            return {}, trained
-        found = measured(context.folder if self.save and repeat == 0 else None)
-        if repeat == 0:
-            state.curve.append((steps, next(iter(found.values()))))
-        return found, trained
-
-    def _measure(self, network: nn.Module, layout: torch.memory_format, folder: Path | None) -> dict[str, float]:
+    def _measured(self, descent: Descent, folder: Path | None = None) -> dict[str, float]:
         """Metrics of the split; into the folder, where there is one, go weights and what the task shows of examples."""
         recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
-        found = loop.measure(network, self.task, self.split, layout, recorder.add if recorder else _ignore)
-        if folder:
-            checkpoint.write_weights(folder / checkpoint.WEIGHTS, network)
-            for name, data in recorder.files().items() if recorder else ():
-                files.write(folder / name, data)
+        watch = recorder.add if recorder else _ignore
+        with descent.averaged():
+            found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch)
+            if folder:
+                checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
+        if folder and recorder:
+            for name, content in recorder.files().items():
+                files.write(folder / name, content)
         return {f"{self.split}_{name}": value for name, value in found.items()}
-
-    def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:
-        """Layers of a network for the task's images; None: the space writes no plans."""
-        with_plan = unwrap(space, HasPlan)
-        return with_plan.plan(genotype, self.task.io) if with_plan else None
-
-    def _check(self, space: SearchSpace, genotype: Genotype, *, with_data: bool) -> None:
-        """Refuse what cannot be trained: a network without a place for what the recipe does, images not to be divided.
-
-        `with_data`: the number of images is known.
-        """
-        plan = self._plan(space, genotype)
-        if plan is not None:
-            recipe.check_places(self, plan)
-        if with_data:
-            processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
-            needs_two = plan is not None and recipe.needs_two(self, plan)
-            parallel.check_divides(self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two)
-
-    def _check_device(self) -> None:
-        """Raise BadReference for one that this machine does not have."""
-        device = self.device_of(0)
-        known = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "meta": 0}
-        if (device.index or 0) >= known.get(device.type, 1):
-            raise BadReference(
-                f"evaluator.device is {self.device!r}, which this machine does not have; give auto or cpu"
-            )
-
-    def _check_budget(self, budget: int) -> None:
-        """Raise BadReference for one that the schedule does not span."""
-        if self.horizon is not None and budget > self.horizon:
-            raise BadReference(
-                f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
-                "the strategy"
-            )
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where one that it continues stopped."""
@@ -347,6 +241,10 @@ class Training(Recipe):
         return found + remedy if found and self.horizon is None else found
 
     @property
+    def _called(self) -> str:
+        return plural(self.task.io.input)
+
+    @property
     def _trained_on(self) -> Split:
         return "train" if self.split == "valid" else "train+valid"
 
@@ -363,8 +261,120 @@ class Training(Recipe):
             return steps, steps
         if self.horizon is None:
             return budget * unit, budget * unit
-        self._check_budget(budget)
+        if budget > self.horizon:
+            raise BadReference(
+                f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
+                "the strategy"
+            )
         return budget * unit, self.horizon * unit
+
+    def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
+        """Refuse, before anything is started, what would fail every trial of this genotype.
+
+        Raises:
+            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
+            BadReference: A device that is not there, a batch that cannot be divided as asked, a largest budget at which
+                the schedule does not end.
+            MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
+        """
+        device.check_is_here(self.device)
+        if budget is not None and self.horizon not in (None, budget):
+            raise BadReference(
+                f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
+                f"must end where the last promotions do; give --evaluator.horizon {budget}"
+            )
+
+        def use(space: SearchSpace) -> None:
+            space.check(genotype)
+            self._check(space, genotype, with_data=data_is_ready)
+
+        of_any_seed(self.space, use)
+
+    def _check(self, space: SearchSpace, genotype: Genotype, *, with_data: bool) -> None:
+        """Refuse what cannot be trained: a network without a place for a setting, a batch that cannot be divided.
+
+        `with_data`: the number of examples is known.
+        """
+        plan = self._plan(space, genotype)
+        if plan is not None:
+            step_settings.check_places(self, plan)
+        if with_data:
+            processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
+            needs_two = plan is not None and step_settings.needs_two(self, plan)
+            parallel.check_divides(
+                self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called
+            )
+
+    def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:
+        """Layers of a network for the task; None: the space writes no plans."""
+        with_plan = unwrap(space, HasPlan)
+        return with_plan.plan(genotype, self.task.io) if with_plan else None
+
+    def device_of(self, index: int) -> torch.device:
+        """What process `index` of this machine works on."""
+        return device.pick(self.device, index)
+
+    def memory_mb(self, genotype: Genotype) -> float | None:
+        """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
+        the activations of one part of a batch.
+
+        None: the space has no layer plans to count. Of a generator, a network that fits is counted.
+
+        Raises:
+            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
+        """
+        plan = of_any_seed(self.space, lambda space: self._plan(space, genotype))
+        part = self.batch // self.accumulate
+        if plan is None:
+            return None
+        # the processes share the batch; each has all weights
+        needed = counting.training_bytes(plan, part, self.copies * self.processes)
+        return memory.PROCESS_MB * self.processes + needed / 1e6
+
+    @property
+    def budget_unit(self) -> str:
+        """Steps, where the evaluator counts its own trainings in steps."""
+        return "steps" if self.steps else "epochs"
+
+    @property
+    def own_budget(self) -> int | None:
+        """As given; the usual 100 steps are no budget."""
+        return self.steps or self.epochs
+
+    def advice(self, largest_budget: int) -> str:
+        """Going on is never chosen for the user: all trials then share the schedule of the largest budget.
+
+        A score at a smaller one is then that of a training stopped on its way, no longer of one planned for it.
+        """
+        if self.horizon is not None:
+            return ""
+        return f"promotions begin anew: give --evaluator.horizon {largest_budget} for them to go on"
+
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether the trial's training stops before its schedule does."""
+        budget = trial.proposal.budget
+        return self.horizon is not None and budget is not None and budget < self.horizon
+
+
+def _averaged(done: list[Measurement], counts: Counts, seconds: float) -> dict[str, float]:
+    """Metrics of all trainings of a trial: means, deviations where there are several, size, cost and speed."""
+    metrics = {name: float(np.mean([found.metrics[name] for found in done])) for name in done[0].metrics}
+    if len(done) > 1:
+        metrics |= {
+            f"{name}_sd": float(np.std([found.metrics[name] for found in done], ddof=1)) for name in done[0].metrics
+        }
+    return metrics | {
+        "train_loss": float(np.mean([found.train_loss for found in done])),
+        "params": counts.params,
+        "multiply_adds": counts.multiply_adds,
+        "seconds": seconds,
+        "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
+    }
+
+
+def _main(metrics: Mapping[str, float]) -> float:
+    """The metric that a curve shows: the task's first."""
+    return next(iter(metrics.values()))
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:

@@ -7,7 +7,15 @@ from typing import TypeVar
 
 from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype, NetwrightError
-from netwright.core.protocols import ChecksSettings, Evaluator, NamesBudgets, SearchSpace, Strategy, of_any_seed
+from netwright.core.protocols import (
+    ChecksSettings,
+    Evaluator,
+    NamesBudgets,
+    SearchSpace,
+    Strategy,
+    TrainsToBudgets,
+    of_any_seed,
+)
 from netwright.core.records import Genotype
 
 SAMPLES = 10
@@ -80,11 +88,7 @@ def check(
 
 
 def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
-    """That promotions will train anew, and how they would go on, as a sentence; "" where they do.
-
-    Going on is never chosen for the user: then all trials share the schedule of the largest budget, and a score at a
-    smaller one is that of a training stopped on its way, no longer of one that was planned for it.
-    """
-    if not isinstance(strategy, NamesBudgets) or getattr(evaluator, "horizon", 0) is not None:
+    """That promotions will train anew, and how they would go on, as a sentence; "" where they do."""
+    if not (isinstance(strategy, NamesBudgets) and isinstance(evaluator, TrainsToBudgets)):
         return ""
-    return f"promotions begin anew: give --evaluator.horizon {strategy.largest_budget} for them to go on"
+    return evaluator.advice(strategy.largest_budget)

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 
 from netwright.core import files
 from netwright.core.errors import NetwrightError
+from netwright.core.protocols import CarriesState
 from netwright.plans import tensor_digest
+from netwright.training import carrying
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
 
-_MEND = "give the settings it was trained with, or remove it to train anew"
+_REMEDY = "give the settings it was trained with, or remove it to train anew"
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
@@ -38,13 +40,14 @@ def write(
 
     Args:
         path: Replaced at once.
-        network: Its parameters and buffers are kept.
+        network: Its parameters and buffers are kept, and the state that it carries.
         optimizer: Its state is kept, without learning rates: those follow from the step.
         facts: Whatever else is needed to go on; JSON.
         averages: Of the weights, by name.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in averages.items()}
+    tensors |= {f"state.{name}": value for name, value in carrying.carried(network).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
     metadata, stored = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__}, _storable(tensors)
@@ -90,11 +93,11 @@ def restore(
     _refuse_other(weights, network.state_dict(), name)
     if not averages.keys() <= kept.keys():
         raise NetwrightError(
-            f"{name} has no averages of the weights, so that its training had evaluator.ema 0; {_MEND}"
+            f"{name} has no averages of the weights, so that its training had evaluator.ema 0; {_REMEDY}"
         )
     written, wanted = _metadata(data).get("optimizer"), type(optimizer).__name__
     if written not in (wanted, None):  # None: written before this was noted
-        raise NetwrightError(f"{name} has the state of the optimizer {written}, not of {wanted}; {_MEND}")
+        raise NetwrightError(f"{name} has the state of the optimizer {written}, not of {wanted}; {_REMEDY}")
     network.load_state_dict(weights)
     for entry, value in averages.items():
         value.copy_(kept[entry])
@@ -107,6 +110,9 @@ def restore(
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    if isinstance(network, CarriesState):
+        device = parameters[0].device
+        network.carry({entry: value.to(device) for entry, value in _part(tensors, "state.").items()} or None)
 
 
 def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:
@@ -115,7 +121,7 @@ def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], nam
         here, there = (_shape(tensors.get(entry)) for tensors in (wanted, found))
         if here != there:
             raise NetwrightError(
-                f"{name} is of another network: {entry} is {there} there and {here} in this one; {_MEND}"
+                f"{name} is of another network: {entry} is {there} there and {here} in this one; {_REMEDY}"
             )
 
 

@@ -1,4 +1,4 @@
-"""One optimizer step as a recipe has it: the losses of a batch, their gradients, and what is done with them."""
+"""One optimizer step as its settings have it: the losses of a batch, their gradients, and what is done with them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
-from netwright.core.protocols import Task
+from netwright.core.protocols import CarriesState, Task
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
 from netwright.training.averages import Averages
 from netwright.training.parallel import ALONE, Team
-from netwright.training.recipe import Recipe
+from netwright.training.settings import StepSettings
 
 
 @runtime_checkable
@@ -46,20 +46,21 @@ class HasAuxiliary(Protocol):
 
 
 class Descent:
-    """The steps of one training.
+    """The steps of one training: owns what they change.
 
     Args:
         network: On the device to train on.
         task: Gives the loss.
-        optimizer: Over the network's parameters.
-        recipe: What is done besides.
+        optimizer: Over the network's parameters, at the initial learning rate.
+        settings: What is done besides.
         steps: Of the whole training.
-        memory_format: Of the images on the device.
+        memory_format: Of images on the device.
         seed: Of drop path and dropout.
         team: The processes that train together; all of them make every call.
 
     Raises:
-        MissingCapability: The recipe has an auxiliary loss, drop path or dropout, for which the network has no place.
+        MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
+            place; or it carries a state, which a part of a batch cannot.
     """
 
     def __init__(
@@ -67,28 +68,34 @@ class Descent:
         network: nn.Module,
         task: Task,
         optimizer: torch.optim.Optimizer,
-        recipe: Recipe = Recipe(),
+        settings: StepSettings = StepSettings(),
         *,
         steps: int,
         memory_format: torch.memory_format = torch.contiguous_format,
         seed: int = 0,
         team: Team = ALONE,
     ) -> None:
-        self._network, self._task, self._optimizer, self._recipe = network, task, optimizer, recipe
-        self._steps, self._seed, self._team, self._memory_format = steps, seed, team, memory_format
-        self._device = next(network.parameters()).device
+        self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
+        self.device = next(network.parameters()).device
+        self._task, self._settings, self._steps, self._seed, self._team = task, settings, steps, seed, team
+        self._rates = [group["lr"] for group in optimizer.param_groups]
         self._parameters = list(network.parameters())
-        self._regularization = recipe.regularization
+        self._regularization = settings.regularization
         if self._regularization and not isinstance(network, Regularizes):
             raise MissingCapability(
-                "the recipe drops paths or features, which this network cannot; set evaluator.drop_path_keep to 1 and "
+                "the settings drop paths or features, which this network cannot; set evaluator.drop_path_keep to 1 and "
                 "evaluator.dropout to 0"
             )
-        if recipe.auxiliary and not isinstance(network, HasAuxiliary):
-            raise MissingCapability(_NO_AUXILIARY.format(recipe.auxiliary))
+        if settings.auxiliary and not isinstance(network, HasAuxiliary):
+            raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
+        if isinstance(network, CarriesState) and team.size * settings.accumulate > 1:
+            raise MissingCapability(
+                "the network carries a state from batch to batch, so that each must be whole; set evaluator.processes "
+                "and evaluator.accumulate to 1"
+            )
         self._outputs: nn.Module | None = None
-        self._scaler = torch.amp.GradScaler(self._device.type, enabled=recipe.precision == "float16")
-        self.averages = Averages(network, recipe.ema) if recipe.ema and team.is_first else None
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
+        self.averages = Averages(network, settings.ema) if settings.ema and team.is_first else None
 
     def __call__(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Tensor:
         """Take one step.
@@ -105,27 +112,37 @@ class Descent:
         Raises:
             BadReference: The batch cannot be divided among processes and accumulated parts.
         """
-        shares = self._team.shares(batch, self._recipe.accumulate)
-        self._optimizer.zero_grad()
-        losses = torch.zeros((), device=self._device)
+        shares = self._team.shares(batch, self._settings.accumulate)
+        self.optimizer.zero_grad()
+        losses = torch.zeros((), device=self.device)
         parts = zip(shares, inputs.chunk(len(shares)), targets.chunk(len(shares)), strict=True)
-        for rows, images, labels in parts:
-            images = to_device(images, self._device, self._memory_format)
-            outputs = self._joined(images)
+        for rows, part, wanted in parts:
+            part = to_device(part, self.device, self.memory_format)
+            outputs = self._joined(part)
             if self._regularization:
                 self._regularize(self._regularization, step, rows.start, batch)
             with _alone(outputs) if rows is not shares[-1] else nullcontext():
-                loss = self._loss(outputs, images, labels.to(self._device, non_blocking=True)) / len(shares)
+                loss = self._loss(outputs, part, wanted.to(self.device, non_blocking=True)) / len(shares)
                 self._scaler.scale(loss).backward()
             losses += loss.detach()
-        if self._recipe.clip:
-            self._scaler.unscale_(self._optimizer)
-            nn.utils.clip_grad_norm_(self._parameters, self._recipe.clip)
-        self._scaler.step(self._optimizer)
+        if self._settings.clip:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
+        self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.averages:
             self.averages.update(step)
         return self._team.mean(losses)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def set_rate(self, factor: float) -> None:
+        """Have the next steps taken at so much of the initial learning rate."""
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint must know besides tensors; JSON."""
@@ -139,38 +156,38 @@ class Descent:
         """Within, the network has the weights to measure and to keep."""
         return self.averages.in_place() if self.averages else nullcontext()
 
-    def _joined(self, images: Tensor) -> nn.Module:
-        """What runs the network; made with the first images."""
+    def _joined(self, inputs: Tensor) -> nn.Module:
+        """What runs the network; made with the first inputs."""
         if self._outputs is None:
-            outputs = _Outputs(self._network, self._recipe.auxiliary > 0)
-            self._outputs = self._team.join(self._network, outputs, images)
+            outputs = _Outputs(self.network, self._settings.auxiliary > 0)
+            self._outputs = self._team.join(self.network, outputs, inputs)
         return self._outputs
 
     def _regularize(self, regularization: Regularization, step: int, first: int, batch: int) -> None:
         """Every part of a step begins with the same generator, so that each finds the draws of its own rows."""
-        assert isinstance(self._network, Regularizes)
+        assert isinstance(self.network, Regularizes)
         generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))
-        self._network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
+        self.network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
 
-    def _loss(self, outputs: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        """Of the classifier and of the auxiliary ones; the forward pass is as precise as the recipe says."""
-        recipe = self._recipe
-        with _precision(recipe, self._device):
-            logits, others = outputs(images)
-        if recipe.auxiliary and not others:
-            raise MissingCapability(_NO_AUXILIARY.format(recipe.auxiliary))
+    def _loss(self, outputs: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Of the outputs and of the auxiliary ones; the forward pass is as precise as the settings say."""
+        settings = self._settings
+        with _precision(settings, self.device):
+            logits, others = outputs(inputs)
+        if settings.auxiliary and not others:
+            raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
         loss = self._smoothed(logits, targets)
         for other in others:
-            loss = loss + recipe.auxiliary * self._smoothed(other, targets)
+            loss = loss + settings.auxiliary * self._smoothed(other, targets)
         return loss
 
     def _smoothed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
-        share = self._recipe.label_smoothing
-        if self._recipe.precision != "float32":
+        share = self._settings.label_smoothing
+        if self._settings.precision != "float32":
             logits = logits.float()
         loss = self._task.loss(logits, targets)
-        return loss if not share else (1 - share) * loss - share * F.log_softmax(logits, 1).mean()
+        return loss if not share else (1 - share) * loss - share * F.log_softmax(logits, -1).mean()
 
 
 _NO_AUXILIARY = (
@@ -185,12 +202,12 @@ class _Outputs(nn.Module):
         super().__init__()
         self.network, self._with_auxiliary = network, with_auxiliary
 
-    def forward(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits, and those of auxiliary heads where they are wanted."""
+    def forward(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """What the network gives, and what auxiliary heads give where they are wanted."""
         if not self._with_auxiliary:
-            return self.network(images), ()
+            return self.network(inputs), ()
         assert isinstance(self.network, HasAuxiliary)
-        return self.network.with_auxiliary(images)
+        return self.network.with_auxiliary(inputs)
 
 
 def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_format) -> Tensor:
@@ -205,7 +222,7 @@ def _alone(outputs: nn.Module) -> AbstractContextManager[None]:
     return outputs.no_sync() if isinstance(outputs, DistributedDataParallel) else nullcontext()
 
 
-def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    if recipe.precision == "float32":
+def _precision(settings: StepSettings, device: torch.device) -> AbstractContextManager[Any]:
+    if settings.precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if recipe.precision == "bfloat16" else torch.float16)
+    return torch.autocast(device.type, torch.bfloat16 if settings.precision == "bfloat16" else torch.float16)

@@ -153,27 +153,34 @@ def _has_idle(outputs: nn.Module, inputs: Tensor) -> bool:
 
 
 def check_divides(
-    batch: int, processes: int, accumulate: int, *, examples: int | None = None, needs_two: bool = False
+    batch: int,
+    processes: int,
+    accumulate: int,
+    *,
+    examples: int | None = None,
+    needs_two: bool = False,
+    called: str = "examples",
 ) -> None:
     """Refuse a batch that cannot be worked through as asked.
 
     Args:
-        batch: Images per step.
+        batch: Examples per step.
         processes: Among which each accumulated part is divided.
         accumulate: How many parts there are.
-        examples: Images to train on, which are the batch where they are fewer; None: enough.
-        needs_two: Whether batch normalization fails for a single image, over all processes.
+        examples: How many there are to train on, which are the batch where they are fewer; None: enough.
+        needs_two: Whether batch normalization fails for a single example, over all processes.
+        called: What the examples are, for messages.
 
     Raises:
-        BadReference: The batch cannot be divided evenly, or a part has one image where it needs two.
+        BadReference: The batch cannot be divided evenly, or a part has one example where it needs two.
     """
     parts = processes * accumulate
     whole = batch if examples is None else min(batch, examples)
     if whole % parts == 0:
         if needs_two and whole == accumulate:  # and so one process
-            found = "a batch has 1 image"
+            found = f"a batch has 1 {called.removesuffix('s')}"
             if accumulate > 1:
-                found = f"a batch of {accumulate} images has 1 in each of {accumulate} accumulated parts"
+                found = f"a batch of {accumulate} {called} has 1 in each of {accumulate} accumulated parts"
             raise BadReference(
                 f"{found}, and batch normalization of single pixels, as in this network, needs 2; give a batch of at "
                 f"least {2 * accumulate}"
@@ -183,10 +190,10 @@ def check_divides(
     into += " times " if processes > 1 and accumulate > 1 else ""
     into += f"{accumulate} accumulated parts" if accumulate > 1 else ""
     if whole == batch:
-        raise BadReference(f"a batch of {batch} images cannot be divided among {into}; give a multiple of {parts}")
+        raise BadReference(f"a batch of {batch} {called} cannot be divided among {into}; give a multiple of {parts}")
     mend = f"a batch of {whole - whole % parts}" if whole > parts else "fewer of them"
     raise BadReference(
-        f"there are only {whole} images to train on, so that they all are one batch, which cannot be divided among "
+        f"there are only {whole} {called} to train on, so that they all are one batch, which cannot be divided among "
         f"{into}; give {mend}"
     )
 

@@ -38,7 +38,7 @@ from netwright.core import run_file
 from netwright.core.errors import NetwrightError, WorkerError
 from netwright.core.protocols import Context
 from netwright.training import parallel
-from netwright.training.parallel import ALONE, Team
+from netwright.training.parallel import Team
 
 MEETING = "NETWRIGHT_MEETING"  # tells the worker of a run under torchrun where the other processes wait
 WAIT = timedelta(days=365)  # of processes under torchrun, for the next training
@@ -111,7 +111,7 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
     """
     said = os.environ.get(MEETING)
     if said is None and processes == 1:
-        yield ALONE
+        yield Team(device=device)
         return
     text = json.dumps({"run": _run_of(context), "worker_index": context.worker_index, "job": job})
     if said is not None:

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import nn
 
 from netwright.core.errors import NetwrightError
 from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
-from netwright.training.loop import Progress, Trained
+from netwright.training.loop import At, Progress
 from netwright.training.parallel import Team
 
 KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried")  # as they are, in a checkpoint
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What was found of one training.
+
+    Args:
+        metrics: Of the split that is measured, by their names with the split's.
+        train_loss: Mean loss of the last pass.
+        examples: Seen in training.
+        seconds: Wall clock of the training, without what was done between passes.
+    """
+
+    metrics: dict[str, float]
+    train_loss: float
+    examples: int
+    seconds: float
+
+
 @dataclass
 class Standing:
-    """Where an evaluation stands.
+    """Where an evaluation stands: the one owner of what changes in the course of its trainings, tensors aside.
 
     Args:
         path: Of its checkpoint; None: there is none.
         seed: Of the trial, so that a checkpoint is known to be its own.
-        key: Likewise.
-        progress: Of the training under way.
-        done: Metrics and course of those before it.
+        key: Of the trial, for the same purpose.
+        progress: Where the training under way was when this evaluation began.
+        done: What was found of those before it.
         curve: So far.
         seconds: Wall clock of earlier workers.
         descent: What a `Descent` must know of its past.
@@ -43,35 +58,31 @@ class Standing:
     seed: int
     key: str = ""
     progress: Progress = Progress()
-    done: list[tuple[dict[str, float], Trained]] = field(default_factory=list)
+    done: list[Measurement] = field(default_factory=list)
     curve: list[tuple[int, float]] = field(default_factory=list)
     seconds: float = 0.0
     descent: dict[str, Any] = field(default_factory=dict)
     span: int = 0
     carried: list[int] = field(default_factory=list)
     ends: tuple[Standing | None, ...] = ()
-
-    @property
-    def start(self) -> Standing | None:
-        """What the next training goes on from: itself, or a trial that it continues; None: it begins anew."""
-        if self.progress.step:
-            return self
-        return self.ends[len(self.done)] if self.ends else None
+    _began: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """As JSON; path and ends are left out."""
-        done = [(found, astuple(trained)) for found, trained in self.done]
-        kept = {name: getattr(self, name) for name in KEPT}
-        return {**kept, "progress": asdict(self.progress), "done": done}
+        done = [(found.metrics, (found.train_loss, found.examples, found.seconds)) for found in self.done]
+        progress = asdict(self.progress)
+        progress["images"] = progress.pop("examples")  # as checkpoints have always had it
+        return {**{name: getattr(self, name) for name in KEPT}, "progress": progress, "done": done}
 
     @staticmethod
     def of(path: Path | None, facts: Mapping[str, Any]) -> Standing:
         """Inverse of `facts`."""
-        done = [(found, Trained(*trained)) for found, trained in facts["done"]]
+        done = [Measurement(metrics, *course) for metrics, course in facts["done"]]
         curve = [(step, value) for step, value in facts["curve"]]
-        progress = Progress(**facts["progress"])
+        progress = {name: value for name, value in facts["progress"].items() if name != "images"}
+        made = Progress(**progress, examples=facts["progress"]["images"])
         kept = {name: facts[name] for name in KEPT}
-        return Standing(path, **{**kept, "progress": progress, "done": done, "curve": curve})
+        return Standing(path, **{**kept, "progress": made, "done": done, "curve": curve})
 
     @staticmethod
     def at(path: Path | None, trial: Trial) -> Standing:
@@ -96,30 +107,40 @@ class Standing:
                 )
         return Standing.of(path, facts)
 
-    def restore(self, network: nn.Module, optimizer: torch.optim.Optimizer, descent: Descent, team: Team) -> None:
-        """Inverse of `write`, into a training that is made anew; the first process of the team reads for all.
+    def resume(self, descent: Descent, team: Team) -> Progress:
+        """Bring the next training, which is made anew, to where it stands; returns where that is.
+
+        It goes on from this trial's own checkpoint, or from the end of a trial that it continues, or begins anew.
 
         Raises:
-            NetwrightError: The checkpoint is of another network, or of another recipe.
+            NetwrightError: The checkpoint is of another network, or of other settings.
         """
-        data = team.hand_out(self.path.read_bytes() if self.path else b"")
+        repeat = len(self.done)
+        before = self if self.progress.step else self.ends[repeat] if self.ends else None
+        if len(self.carried) == repeat:
+            self.carried.append(before.progress.step if before else 0)
+        if before is None:
+            return Progress()
+        # the first process of the team reads for all
+        data = team.hand_out(before.path.read_bytes() if before.path else b"")
         averages = descent.averages.tensors if descent.averages else {}
-        checkpoint.restore(data, network, optimizer, averages, str(self.path))
-        descent.restore(self.descent)
+        checkpoint.restore(data, descent.network, descent.optimizer, averages, str(before.path))
+        descent.restore(before.descent)
+        if repeat == 0:
+            self.curve = before.curve
+        return before.progress
 
-    def write(
-        self,
-        path: Path,
-        network: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        descent: Descent,
-        progress: Progress,
-        seconds: float,
-    ) -> None:
+    def write(self, path: Path, descent: Descent, at: At) -> None:
         """Write a checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
-        now = replace(self, progress=progress, seconds=self.seconds + seconds, descent=descent.facts())
+        seconds = self.seconds + time.monotonic() - self._began
+        now = replace(self, progress=at.progress, seconds=seconds, descent=descent.facts())
         averages = descent.averages.tensors if descent.averages else {}
         try:
-            checkpoint.write(path, network, optimizer, now.facts(), averages)
+            checkpoint.write(path, descent.network, descent.optimizer, now.facts(), averages)
         except OSError as error:
-            print(f"no checkpoint at step {progress.step}: {error}", file=sys.stderr, flush=True)
+            print(f"no checkpoint at step {at.step}: {error}", file=sys.stderr, flush=True)
+
+    def finish(self, found: Measurement) -> None:
+        """The training under way is done; the next one begins."""
+        self.done.append(found)
+        self.progress = Progress()

@@ -1,12 +1,12 @@
 """Trials of several budgets, against sums done here."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from netwright.comparison.contests import budgets
 from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
+from netwright.evaluators.training import Training
+from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
 
 def trial(number, budget, continues=None, score=0.5):
@@ -32,23 +32,24 @@ def test_trials_without_a_budget_beside_others_are_said():
     assert "budgets 5 or none: the 1 of 2 with 5 are judged" in budgets.sentence([[trial(1, 5), trial(2, None)]])
 
 
+def _training(**settings):
+    return Training(ToySpace(), ToyTask(), **settings)
+
+
 def test_strategies_that_are_judged_at_different_budgets_are_said():
-    own = SimpleNamespace(epochs=12, steps=None)
+    own = _training(epochs=12)
     said = budgets.apart({"random": None, "aging": None, "bohb": 9}, own)
     assert said == {
         "bohb": "it is judged by its trials with budget 9, random with 12 epochs, aging with 12 epochs: such scores do "
         "not compare; make them equal, as by --evaluator.epochs 9"
     }
     assert budgets.apart({"random": None, "bohb": 12}, own) == budgets.apart({"random": None}, own) == {}
-    assert budgets.apart({"random": None, "bohb": 40}, SimpleNamespace(epochs=None, steps=40)) == {}
-    assert (
-        "random with the evaluator's own steps"
-        in budgets.apart({"random": None, "bohb": 1}, SimpleNamespace(epochs=None, steps=None))["bohb"]
-    )
+    assert budgets.apart({"random": None, "bohb": 40}, _training(steps=40)) == {}
+    assert "random with the evaluator's own steps" in budgets.apart({"random": None, "bohb": 1}, _training())["bohb"]
 
 
 def test_budgets_of_several_strategies_differ_whatever_the_evaluator():
-    unknown = SimpleNamespace()
+    unknown = ToyEvaluator(ToySpace(), ToyTask())
     said = budgets.apart({"asha": 27, "bohb": 9, "random": None}, unknown)
     assert "budget 27, bohb with budget 9: such scores do not compare; make them equal" in said["asha"]
     assert "asha with budget 27: such" in said["bohb"]

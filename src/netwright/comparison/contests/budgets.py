@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from netwright.core import objectives
-from netwright.core.protocols import Evaluator
+from netwright.core.protocols import Evaluator, TrainsToBudgets
 from netwright.core.records import Trial
 
 
@@ -31,13 +31,14 @@ def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, 
 
     Args:
         largest: The largest budget of each strategy, by label; None: it names none, so that the evaluator's own holds.
-        evaluator: Its own budget is its `steps` or `epochs`; of one that has neither option, it is not known.
+        evaluator: Its own budget is known where it `TrainsToBudgets`.
 
     Returns:
         A sentence by label of a strategy that names budgets; those that name none do not differ among themselves.
     """
-    unit = "steps" if getattr(evaluator, "steps", None) else "epochs"
-    own, is_known = getattr(evaluator, unit, None), hasattr(evaluator, unit)
+    own = unit = None
+    if is_known := isinstance(evaluator, TrainsToBudgets):
+        own, unit = evaluator.own_budget, evaluator.budget_unit
     usual = f"{own:,} {unit}" if own else "the evaluator's own steps"
     said = {}
     for label, budget in largest.items():

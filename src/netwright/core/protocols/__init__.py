@@ -17,8 +17,11 @@ from netwright.core.protocols.evaluator import (
     Evaluator,
     LeavesState,
     StatesSeconds,
+    TrainsInFull,
+    TrainsToBudgets,
 )
 from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
     SEEDS,
@@ -52,6 +55,7 @@ __all__ = [
     "SEEDS",
     "Accepts",
     "Caches",
+    "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
     "Context",
@@ -80,6 +84,8 @@ __all__ = [
     "Summarizes",
     "Symmetric",
     "Task",
+    "TrainsInFull",
+    "TrainsToBudgets",
     "check_accepts",
     "has_networks_for",
     "of_any_seed",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from netwright.core.records import Genotype, Result, Trial
+
+if TYPE_CHECKING:
+    from netwright.core.in_full import InFull
 
 
 class Context(Protocol):
@@ -79,3 +82,29 @@ class LeavesState(Protocol):
 
     def leaves_state(self, trial: Trial) -> bool:
         """Whether this trial does; its folder then stays until one that continues it has finished."""
+
+
+@runtime_checkable
+class TrainsInFull(Protocol):
+    """Capability of an evaluator, held by its plug-in: the networks that it finds can be trained at length and tested.
+
+    It is asked of the plug-in, before an evaluator is made: see `core.in_full`.
+    """
+
+    in_full: ClassVar[InFull]
+
+
+@runtime_checkable
+class TrainsToBudgets(Protocol):
+    """Capability of an evaluator: it trains as long as a proposal's budget says."""
+
+    @property
+    def budget_unit(self) -> str:
+        """What a budget counts: "epochs", "steps"."""
+
+    @property
+    def own_budget(self) -> int | None:
+        """How long a trial is trained whose proposal names no budget; None: the options do not say."""
+
+    def advice(self, largest_budget: int) -> str:
+        """Why a trial that continues another would begin anew, and what to give instead; "" where it would go on."""

@@ -1,4 +1,4 @@
-"""What a recipe makes: optimizers, rates, refusals."""
+"""What the settings of a step make: optimizers, rates, refusals."""
 
 import math
 
@@ -7,21 +7,23 @@ import torch
 from torch import nn
 
 from netwright.core.errors import BadReference
-from netwright.training import recipe
-from netwright.training.recipe import Recipe
+from netwright.training import settings as step_settings
 from netwright.training.rmsprop import RMSProp
+from netwright.training.settings import StepSettings
 
 
 def _rates(steps, per_epoch, **settings):
-    return [recipe.rate_factor(Recipe(**settings), step, steps, per_epoch) for step in range(steps)]
+    return [step_settings.rate_factor(StepSettings(**settings), step, steps, per_epoch) for step in range(steps)]
 
 
 def test_optimizers_have_the_stated_numbers():
     network = nn.Linear(1, 1)
-    sgd = recipe.optimizer(Recipe(lr=0.024, weight_decay=5e-4), network)
+    sgd = step_settings.optimizer(StepSettings(lr=0.024, weight_decay=5e-4), network)
     assert isinstance(sgd, torch.optim.SGD)
     assert [sgd.defaults[name] for name in ("lr", "momentum", "weight_decay", "nesterov")] == [0.024, 0.9, 5e-4, False]
-    made = recipe.optimizer(Recipe(optimizer="rmsprop", lr=0.001, epsilon=1.0, decay=0.8, momentum=0.7), network)
+    made = step_settings.optimizer(
+        StepSettings(optimizer="rmsprop", lr=0.001, epsilon=1.0, decay=0.8, momentum=0.7), network
+    )
     assert isinstance(made, RMSProp)
     assert [made.defaults[name] for name in ("lr", "epsilon", "decay", "momentum")] == [0.001, 1.0, 0.8, 0.7]
 
@@ -65,11 +67,11 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
 )
 def test_numbers_out_of_range_are_refused(settings, message):
     with pytest.raises(BadReference, match=message):
-        Recipe(**settings)
+        StepSettings(**settings)
 
 
 def test_nothing_is_dropped_unless_asked():
-    assert Recipe().regularization is None
-    found = Recipe(drop_path_keep=0.7, drop_path_version="v1").regularization
+    assert StepSettings().regularization is None
+    found = StepSettings(drop_path_keep=0.7, drop_path_version="v1").regularization
     assert (found.drop_path_keep, found.drop_path_version, found.dropout) == (0.7, "v1", 0.0)
-    assert Recipe(dropout=0.5).regularization.dropout == 0.5
+    assert StepSettings(dropout=0.5).regularization.dropout == 0.5

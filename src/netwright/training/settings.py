@@ -1,6 +1,6 @@
-"""A training recipe: everything that decides what one optimizer step does, as numbers and names.
+"""The settings of an optimizer step: everything that decides what one does, as numbers and names.
 
-Published recipes differ in these alone, so they stand in one place; `descent` carries them out. The names are options
+Published trainings differ in these alone, so they stand in one place; `descent` carries them out. The names are options
 of the evaluator, as in `--evaluator.optimizer rmsprop`.
 """
 
@@ -37,11 +37,11 @@ _BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class StepSettings:
     """How to train. The defaults are plain SGD with momentum and a cosine; everything else is off.
 
     Args:
-        batch: Images per optimizer step, over all processes and accumulated parts.
+        batch: Examples per optimizer step, over all processes and accumulated parts.
         optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
         lr: Initial learning rate.
         momentum: Of either optimizer.
@@ -129,43 +129,43 @@ class Recipe:
         return 2 + states + (self.ema > 0)
 
 
-def check_places(recipe: Recipe, plan: Plan) -> None:
-    """Raise MissingCapability for what the recipe does in places that a network does not have."""
+def check_places(settings: StepSettings, plan: Plan) -> None:
+    """Raise MissingCapability for what the settings do in places that a network does not have."""
     found = {layer.op.setting for layer in plan} | {"auxiliary" for layer in plan if is_auxiliary(layer)}
     for option, place in PLACES.items():
-        value = getattr(recipe, option)
+        value = getattr(settings, option)
         if value != place.off and option not in found:
             raise MissingCapability(
                 f"evaluator.{option} is {value}, but networks of this space have no {place.name}; {place.remedy}"
             )
 
 
-def needs_two(recipe: Recipe, plan: Plan) -> bool:
+def needs_two(settings: StepSettings, plan: Plan) -> bool:
     """Whether a layer that training runs needs two examples, as one that normalizes maps of one pixel does."""
     return any(
         layer.op.needs_two(*[plan[source].shape for source in layer.inputs])
         for layer in plan
-        if recipe.auxiliary or not is_auxiliary(layer)
+        if settings.auxiliary or not is_auxiliary(layer)
     )
 
 
-def optimizer(recipe: Recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the network's parameters, at the initial learning rate."""
-    momentum, weight_decay = recipe.momentum, recipe.weight_decay
-    if recipe.optimizer == "rmsprop":
-        options = {"decay": recipe.decay, "epsilon": recipe.epsilon, "momentum": momentum}
-        return RMSProp(network.parameters(), recipe.lr, weight_decay=weight_decay, **options)
-    return torch.optim.SGD(network.parameters(), recipe.lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer of the settings, over the network's parameters, at the initial learning rate."""
+    momentum, weight_decay = settings.momentum, settings.weight_decay
+    if settings.optimizer == "rmsprop":
+        options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
+        return RMSProp(network.parameters(), settings.lr, weight_decay=weight_decay, **options)
+    return torch.optim.SGD(network.parameters(), settings.lr, momentum=momentum, weight_decay=weight_decay, fused=True)
 
 
-def rate_factor(recipe: Recipe, step: int, steps: int, per_epoch: int) -> float:
+def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -> float:
     """The factor on the initial learning rate at `step` of `steps`, of which an epoch has `per_epoch`."""
-    if step < recipe.warmup * per_epoch:
-        return schedules.warm_up(step, recipe.warmup * per_epoch)
-    if recipe.schedule == "cosine":
-        factor = schedules.cosine(step, max(steps, round(recipe.period * per_epoch)))
-    elif recipe.schedule == "step":
-        factor = schedules.stepwise(step, steps, recipe.milestones, recipe.factor)
+    if step < settings.warmup * per_epoch:
+        return schedules.warm_up(step, settings.warmup * per_epoch)
+    if settings.schedule == "cosine":
+        factor = schedules.cosine(step, max(steps, round(settings.period * per_epoch)))
+    elif settings.schedule == "step":
+        factor = schedules.stepwise(step, steps, settings.milestones, settings.factor)
     else:
-        factor = schedules.exponential(step, recipe.every * per_epoch, recipe.factor)
-    return max(factor, recipe.floor)
+        factor = schedules.exponential(step, settings.every * per_epoch, settings.factor)
+    return max(factor, settings.floor)
