@@ -23,8 +23,8 @@ import torch.nn.functional as F  # noqa: E402
 
 from netwright.core.genes import Choice  # noqa: E402
 from netwright.surrogates import joint_training  # noqa: E402
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Tokens  # noqa: E402
-from netwright.surrogates.joint_training import Recipe  # noqa: E402
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices  # noqa: E402
+from netwright.surrogates.joint_training import JointSettings  # noqa: E402
 
 SEQUENCES, STEPS, CLOSE = 600, 20, 1e-4
 COPIES = FLAVORS["pt1"].copies
@@ -46,9 +46,9 @@ NAMES = {
 }
 
 
-def ours_like(net: torch.nn.Module) -> Controller:
+def ours_like(net: torch.nn.Module) -> EncoderPredictorDecoder:
     """Our controller with the weights of the plain one."""
-    controller = Controller(Tokens.of(GENES), FLAVORS["pt1"], torch.Generator().manual_seed(0))
+    controller = EncoderPredictorDecoder(TokenChoices.of(GENES), FLAVORS["pt1"], torch.Generator().manual_seed(0))
     state = {}
     for name, value in net.state_dict().items():
         module, _, parameter = name.rpartition(".")
@@ -65,9 +65,9 @@ def largest_difference() -> float:
     for module in net.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    ours, recipe = ours_like(net), Recipe()
-    optimizer = torch.optim.Adam(net.parameters(), recipe.lr, weight_decay=1e-4)
-    own_optimizer = joint_training.optimizer_of(ours, recipe)
+    ours, settings = ours_like(net), JointSettings()
+    optimizer = torch.optim.Adam(net.parameters(), settings.lr, weight_decay=1e-4)
+    own_optimizer = joint_training.optimizer_of(ours, settings)
     differences = []
     for step in range(STEPS):
         chosen = [(100 * step + n) % SEQUENCES for n in range(100)]
@@ -78,7 +78,7 @@ def largest_difference() -> float:
         (0.8 * mse + 0.2 * ce).backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
-        own = joint_training.train_step(ours, own_optimizer, tokens, values, recipe, None)
+        own = joint_training.train_step(ours, own_optimizer, tokens, values, settings, None)
         differences += [abs(own[0] - mse.item()), abs(own[1] - ce.item())]
     return max(differences)
 
@@ -95,10 +95,10 @@ def our_epoch() -> Callable[[], object]:
     """A closure that trains one epoch, as `strategies.nao` does."""
     rows, scores = plain.random_architectures(SEQUENCES)
     generator = torch.Generator().manual_seed(0)
-    controller = Controller(Tokens.of(GENES), FLAVORS["pt1"], generator)
+    controller = EncoderPredictorDecoder(TokenChoices.of(GENES), FLAVORS["pt1"], generator)
     bank, values = spellings(rows, COPIES, np.random.default_rng(0)), torch.tensor(scores)
-    recipe = Recipe(epochs=1)
-    return lambda: joint_training.train(controller, bank, values, recipe, generator)
+    settings = JointSettings(epochs=1)
+    return lambda: joint_training.train(controller, bank, values, settings, generator)
 
 
 def main() -> None:

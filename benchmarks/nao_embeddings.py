@@ -27,8 +27,8 @@ from matplotlib import pyplot
 from netwright.core import genes
 from netwright.core.table import Table
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Tokens, pool
-from netwright.surrogates.joint_training import Recipe
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, pool
+from netwright.surrogates.joint_training import JointSettings
 from netwright.tables.nats_tss import nats_tss
 
 Score = Literal["signal", "final"]
@@ -57,7 +57,7 @@ def random_twins(sequences: torch.Tensor, distances: torch.Tensor, rng: np.rando
 
 
 def measure(
-    table: Table, controller: Controller, best: torch.Tensor, rng: np.random.Generator, kind: Score
+    table: Table, controller: EncoderPredictorDecoder, best: torch.Tensor, rng: np.random.Generator, kind: Score
 ) -> dict[int, tuple[int, float, float]]:
     """By step: how many cells changed, the share of them that improved, and that of their random twins."""
     with torch.no_grad():
@@ -77,7 +77,7 @@ def measure(
     return found
 
 
-def draw(table: Table, controller: Controller, count: int, rng: np.random.Generator, path: Path) -> None:
+def draw(table: Table, controller: EncoderPredictorDecoder, count: int, rng: np.random.Generator, path: Path) -> None:
     """The map of `count` cells, colored by the rank of their score."""
     cells = list(table.rows)
     sequences = sequences_of(table, [cells[n] for n in rng.choice(len(cells), count, replace=False)])
@@ -141,10 +141,10 @@ def main() -> None:
             rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
             sequences = sequences_of(table, [cells[n] for n in rng.choice(len(cells), size, replace=False)])
             scores = scores_of(table, sequences)
-            controller = Controller(Tokens.of(table.space.genes), FLAVORS[options.flavor], generator)
+            controller = EncoderPredictorDecoder(TokenChoices.of(table.space.genes), FLAVORS[options.flavor], generator)
             targets = torch.from_numpy(joint_training.normalized(scores.tolist(), options.scale))
-            recipe = Recipe(epochs=max(1, options.steps // -(-size // 100)))
-            joint_training.train(controller, sequences.unsqueeze(1), targets, recipe, generator)
+            settings = JointSettings(epochs=max(1, options.steps // -(-size // 100)))
+            joint_training.train(controller, sequences.unsqueeze(1), targets, settings, generator)
             best = sequences[torch.from_numpy(np.argsort(-scores, kind="stable")[: options.top].copy())]
             for step, found in measure(table, controller, best, rng, options.score).items():
                 shares[step].append(found)

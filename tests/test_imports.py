@@ -7,27 +7,30 @@ import netwright
 
 ROOT = Path(netwright.__file__).parent
 PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "executors")
-LEVELS = {
-    0: ("core",),
-    1: ("plans",),
-    2: ("search", "worker", "cells", "training", "data", "surrogates"),
-    3: PLUGINS,
-    4: ("report", "export", "zoo", "testing"),
-    5: ("runs",),
-    6: ("comparison",),
-    7: ("cli",),
+# a package imports those of levels below its own
+LEVELS = (
+    ("core",),
+    ("plans",),
+    ("search", "worker", "cells", "training", "data", "surrogates"),
+    PLUGINS,
+    ("report", "export", "zoo", "testing"),
+    ("runs",),
+    ("comparison",),
+    ("comparison/tables", "comparison/contests"),
+    ("cli",),
+)
+LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
+# a package that imports another one of its level, and why
+BESIDE = {
+    ("tables", "spaces"): "a table is keyed by the genotypes of a space",
+    ("export", "report"): "the model card shows the architecture as the report draws it",
 }
-LEVEL_OF = {part: level for level, parts in LEVELS.items() for part in parts}
-# a table may import the space whose genotypes it keys
-ALLOWED = {("tables", "spaces")}
 # plug-ins of one folder that import another one of it, and what they share; all else that two need lies in a file that
 # is none: of cells/, of surrogates/, or beside them without a `plugin`
 SIBLINGS = {
     ("spaces/flat", "spaces/hierarchical"): "the hierarchical space with one level",
     ("spaces/nats_size", "spaces/nats"): "the other half of one benchmark: its cells are of the same layers",
     ("strategies/auto", "strategies/predictor"): "a name that stands for it",
-    ("strategies/non_aging", "strategies/aging"): "the same evolution, but for who dies",
-    ("strategies/local_search", "strategies/aging"): "a member and its score",
     ("strategies/bayes", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("strategies/predictor", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("tables/nats_tss", "tables/csv"): "a release is a CSV file with known columns",
@@ -36,7 +39,7 @@ SIBLINGS = {
 # plotting and table files are optional or slow to import: each belongs to the folders that need it
 HEAVY = {
     "matplotlib": ("report", "comparison"),
-    "sklearn": ("tasks", "surrogates"),
+    "sklearn": (),  # its digits are read from its file
     "pyarrow": ("data", "tasks", "tables"),
 }
 
@@ -60,21 +63,43 @@ def _part(path):
     return relative.parts[0].removesuffix(".py")
 
 
-def test_imports_go_down():
+def _package(parts):
+    """The package of a module, by the names that lead to it: the outermost one, but for the halves of comparison."""
+    nested = "/".join(parts[:2])
+    return nested if nested in LEVEL_OF else parts[0]
+
+
+def _packages():
+    """Which packages each package imports, and where: {(package, imported): "file imports module"}."""
+    found = {}
     for path in ROOT.rglob("*.py"):
-        part = _part(path)
-        if part == "__init__":
+        package = _package(path.relative_to(ROOT).with_suffix("").parts)
+        if package == "__init__":  # of netwright itself: what it shows is imported when it is asked for
             continue
-        assert part in LEVEL_OF, f"{path.relative_to(ROOT)} stands in no level: say in tests/test_imports.py which"
+        assert package in LEVEL_OF, f"{path.relative_to(ROOT)} stands in no level: say in tests/test_imports.py which"
         for module, _ in _imports(path):
-            if not module.startswith("netwright."):
-                continue
-            other = module.split(".")[1]
-            if other in (part, "__version__"):
-                continue
-            place = f"{path.relative_to(ROOT)} imports {module}"
-            assert LEVEL_OF[other] <= LEVEL_OF[part], f"{place}: upwards"
-            assert (part, other) in ALLOWED or not (part in PLUGINS and other in PLUGINS), f"{place}: plug-ins"
+            other = _package(module.split(".")[1:]) if module.startswith("netwright.") else package
+            if other not in (package, "__version__"):
+                found[package, other] = f"{path.relative_to(ROOT)} imports {module}"
+    return found
+
+
+def test_imports_go_down():
+    beside = set()
+    for (package, other), place in _packages().items():
+        if LEVEL_OF[other] == LEVEL_OF[package]:
+            beside.add((package, other))
+        assert LEVEL_OF[other] < LEVEL_OF[package] or (package, other) in BESIDE, f"{place}: not downwards"
+    assert beside == BESIDE.keys(), "an exception that nobody needs any more"
+
+
+def test_no_packages_import_each_other():
+    """Not by way of others either."""
+    reached = {package: {other for one, other in _packages() if one == package} for package in LEVEL_OF}
+    for _ in LEVEL_OF:
+        reached = {package: found.union(*(reached[other] for other in found)) for package, found in reached.items()}
+    in_circles = {package for package, found in reached.items() if package in found}
+    assert not in_circles, f"these import each other: {', '.join(sorted(in_circles))}"
 
 
 def test_plugins_import_no_other_plugin_of_their_folder():

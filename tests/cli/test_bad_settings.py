@@ -5,7 +5,7 @@ import json
 import pytest
 
 from netwright.cli.main import main
-from netwright.comparison.contests import playing
+from netwright.comparison import pool
 from netwright.core.shapes import Vector
 from netwright.executors import inline
 from netwright.testing.toys import ToySpace
@@ -49,7 +49,7 @@ SETTINGS = [
 def _no_worker(monkeypatch):
     """Nobody evaluates."""
     monkeypatch.setattr(inline.Inline, "start", _refuse)
-    monkeypatch.setattr(playing.pool, "play", _refuse)
+    monkeypatch.setattr(pool, "play", _refuse)
 
 
 def _refuse(*_args, **_options):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netwright.cli.signals import INTERRUPTED
-from netwright.comparison.contests import playing
+from netwright.comparison import pool
 from netwright.runs import run_folder
 from tests.cli.test_bad_input import refused, run
 from tests.comparison.contests import toy_contests as contests
@@ -127,11 +127,11 @@ def test_stopped_the_same_command_goes_on(recipe, tmp_path, capsys, monkeypatch)
                 raise KeyboardInterrupt
             yield played
 
-    monkeypatch.setattr(playing.pool, "play", stopped)
+    monkeypatch.setattr(pool, "play", stopped)
     code, out, _ = run(capsys, *words)
     assert code == INTERRUPTED and out.endswith("stopped; the same command goes on\n")
     before = finished(tmp_path / "b")
-    monkeypatch.setattr(playing.pool, "play", contests._play)
+    monkeypatch.setattr(pool, "play", contests._play)
     assert run(capsys, *words)[0] == 0
     after = finished(tmp_path / "b")
     assert {len(rows) for rows in after.values()} == {12} and len(after) == 4

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.comparison import courses
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 
-CELL = Cell("aging(population=10,sample=3)", "nats_tss cifar10", 7)
+CELL = SearchCell("aging(population=10,sample=3)", "nats_tss cifar10", 7)
 numbers = st.floats(allow_infinity=False, width=64)
 
 
@@ -62,7 +62,7 @@ def test_anything_else_is_refused(line):
 
 @pytest.mark.parametrize("name", [CELL.strategy, 'x:Y(a="b\\"c",d=[1,2])', "ü"])
 def test_a_damaged_line_tells_its_cell_while_its_beginning_is_whole(name):
-    cell = Cell(name, "t", 7)
+    cell = SearchCell(name, "t", 7)
     line = courses.to_line(cell, made([1, 2]))
     for damaged in (line[:-1], line.replace('"finals"', '"funals"'), line[: line.index("signals")]):
         assert courses.cell_of(damaged) == cell

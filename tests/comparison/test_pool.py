@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from netwright.comparison import courses, pool, strategy_refs
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.tables import table_search
 from netwright.comparison.tables.player import PROGRAM, TablesOrder
 from netwright.core import refs
@@ -33,7 +33,7 @@ def order(table, *strategies, trials=12):
 
 
 def cells(seeds, *strategies):
-    return [Cell(name, "t", seed) for seed in range(seeds) for name in strategies]
+    return [SearchCell(name, "t", seed) for seed in range(seeds) for name in strategies]
 
 
 def without_time(cell, course):
@@ -112,7 +112,9 @@ def test_slow_strategies_are_given_out_in_small_groups(table):
     course = table_search.play(loaded, table_search.strategy_of(refs.parse("random"), loaded), Limits(trials=3), 0)
     assert [len(waiting.next()), len(waiting.next())] == [1, 1], "of what is not known, one"
     for name, seconds in (("slow", 0.3), ("fast", 1e-4)):
-        waiting.learn(Cell(name, "t", 0), replace(course, elapsed=(np.arange(1, 4) * seconds / 3 * 1e6).astype(int)))
+        waiting.learn(
+            SearchCell(name, "t", 0), replace(course, elapsed=(np.arange(1, 4) * seconds / 3 * 1e6).astype(int))
+        )
     groups = []
     while group := waiting.next():
         groups.append((group[0].strategy, len(group)))
@@ -140,10 +142,11 @@ def test_nobody_is_left_when_the_parent_is_killed(table, tmp_path):
     program = f"""
         from pathlib import Path
         from netwright.comparison import pool
-        from netwright.comparison.courses import Cell
+        from netwright.comparison.courses import SearchCell
         from netwright.comparison.tables.player import PROGRAM, TablesOrder
         order = vars(TablesOrder({{"t": {str(table)!r}}}, {{{name!r}: {name!r}}}, 5, None))
-        list(pool.play(order, [Cell({name!r}, "t", seed) for seed in range(2)], 2, Path({str(tmp_path)!r}), PROGRAM))
+        cells = [SearchCell({name!r}, "t", seed) for seed in range(2)]
+        list(pool.play(order, cells, 2, Path({str(tmp_path)!r}), PROGRAM))
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=Path(__file__).parents[2])
     try:

@@ -3,7 +3,7 @@ import pytest
 
 from netwright.core.errors import BadReference
 from netwright.data.options import check_limit, checked_shares
-from netwright.data.splitting import Parts, completed, limited, once
+from netwright.data.splitting import SplitParts, completed, limited, once
 
 LABELS = np.repeat([0, 1, 2], [100, 10, 3])
 CLASSES = ("a", "b", "c")
@@ -63,7 +63,7 @@ def test_a_limit_keeps_every_class_and_the_proportions(limit):
 
 
 def test_copies_are_in_one_part_only():
-    parts = Parts(np.arange(6), np.array([6, 7, 8]), np.array([9, 10]))
+    parts = SplitParts(np.arange(6), np.array([6, 7, 8]), np.array([9, 10]))
     found = once(parts, [[0, 6], [1, 2], [7, 8], [3, 8, 9], [4, 10]])
     assert (found.train.tolist(), found.valid.tolist(), found.test.tolist()) == ([1, 2, 5], [6, 7], [9, 10])
     assert once(parts, []).chosen.tolist() == parts.chosen.tolist()
@@ -79,4 +79,4 @@ def test_options_out_of_range():
 
 
 def test_parts_are_joined_in_order():
-    assert Parts(np.array([5, 6]), np.array([1]), np.array([3])).chosen.tolist() == [1, 3, 5, 6]
+    assert SplitParts(np.array([5, 6]), np.array([1]), np.array([3])).chosen.tolist() == [1, 3, 5, 6]

@@ -14,8 +14,8 @@ import torch
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Tokens, pool
-from netwright.surrogates.joint_training import Recipe
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, pool
+from netwright.surrogates.joint_training import JointSettings
 
 IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))
 OPERATIONS = ("sep 3x3", "sep 5x5", "avg 3x3", "max 3x3", "identity")
@@ -76,15 +76,17 @@ RECURRENT_CELLS = {
     [(PAIRS, 40, 12, 2), (PAIRS_OF_TEN, 40, 17, 2), (TRIPLES, 60, 21, 3), (RECURRENT, 22, 16, 2)],
 )
 def test_lengths_vocabularies_and_groups(listed, length, vocabulary, group):
-    tokens = Tokens.of(listed)
+    tokens = TokenChoices.of(listed)
     assert (tokens.length, tokens.vocabulary, tokens.group) == (length, vocabulary, group)
-    controller = Controller(tokens, FLAVORS["pt1"], torch.Generator().manual_seed(0))
+    controller = EncoderPredictorDecoder(tokens, FLAVORS["pt1"], torch.Generator().manual_seed(0))
     assert controller.encoder.input_size == 96
     assert controller.encode(torch.ones(1, length, dtype=torch.int64)).shape == (1, length // group, 96)
 
 
 def test_the_recurrent_cell_can_be_read_token_by_token():
-    controller = Controller(Tokens.of(RECURRENT, group=1), FLAVORS["pt1"], torch.Generator().manual_seed(0))
+    controller = EncoderPredictorDecoder(
+        TokenChoices.of(RECURRENT, group=1), FLAVORS["pt1"], torch.Generator().manual_seed(0)
+    )
     assert controller.encoder_embedding.embedding_dim == 96
     assert controller.encode(torch.ones(1, 22, dtype=torch.int64)).shape == (1, 22, 96)
 
@@ -123,13 +125,13 @@ def test_sizes_of_controllers():
         return sum(parameter.numel() for parameter in module.parameters())
 
     generator = torch.Generator().manual_seed(0)
-    first = Controller(Tokens.of(PAIRS), FLAVORS["pt1"], generator)
+    first = EncoderPredictorDecoder(TokenChoices.of(PAIRS), FLAVORS["pt1"], generator)
     assert params(first) == 279_533
     encoder = params(first.encoder_embedding) + params(first.encoder) + params(first.predictor)
     assert encoder == 175_073
     assert params(first.predictor) == 99_800 + 201
-    assert params(Controller(Tokens.of(PAIRS), FLAVORS["pt2"], generator)) == 80_845
-    assert params(Controller(Tokens.of(PAIRS_OF_TEN), FLAVORS["pt2"], generator)) == 81_650
+    assert params(EncoderPredictorDecoder(TokenChoices.of(PAIRS), FLAVORS["pt2"], generator)) == 80_845
+    assert params(EncoderPredictorDecoder(TokenChoices.of(PAIRS_OF_TEN), FLAVORS["pt2"], generator)) == 81_650
 
 
 def architectures(count):
@@ -162,7 +164,7 @@ def test_an_exchange_is_an_involution_that_keeps_sequences_valid():
 
 def test_an_untrained_controller_decodes_valid_sequences():
     for flavor in FLAVORS.values():
-        controller = Controller(Tokens.of(PAIRS), flavor, torch.Generator().manual_seed(0))
+        controller = EncoderPredictorDecoder(TokenChoices.of(PAIRS), flavor, torch.Generator().manual_seed(0))
         sequences, _ = architectures(200)
         with torch.no_grad():
             states = controller.encode(sequences)
@@ -175,10 +177,10 @@ def trained():
     """A controller after 25 epochs, what it was trained on, and the losses of the last of them."""
     sequences, scores = architectures(600)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    controller = Controller(Tokens.of(PAIRS), FLAVORS["pt1"], generator)
+    controller = EncoderPredictorDecoder(TokenChoices.of(PAIRS), FLAVORS["pt1"], generator)
     spellings = torch.stack([exchanged(sequences, rng) for _ in range(FLAVORS["pt1"].copies)], 1)
     targets = torch.from_numpy(joint_training.normalized(scores.tolist()))
-    losses = joint_training.train(controller, spellings, targets, Recipe(epochs=25), generator)
+    losses = joint_training.train(controller, spellings, targets, JointSettings(epochs=25), generator)
     return controller, sequences, scores, targets, spellings, generator, losses
 
 
@@ -235,8 +237,8 @@ def test_overfitting_in_full():
         (100, 0.002, 0.1, 30),
         (300, 0.001, 0.01, 10),
     ):
-        recipe = Recipe(epochs=epochs - done)
-        error, entropy = joint_training.train(controller, spellings, targets, recipe, generator)
+        settings = JointSettings(epochs=epochs - done)
+        error, entropy = joint_training.train(controller, spellings, targets, settings, generator)
         found = joint_training.quality(controller, sequences, scores)
         means = {step: separable(moved(controller, best, step)).mean() for step in (1.0, 5.0, 10.0, 20.0, 50.0)}
         unseen = {

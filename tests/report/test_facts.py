@@ -1,7 +1,7 @@
 """What `--json` says of finished trials."""
 
 from netwright.report import facts
-from tests.report.test_budgets import SEARCH, SMALL_IS_HIGHER, trial
+from tests.report.test_promotions import SEARCH, SMALL_IS_HIGHER, trial
 
 
 def test_the_best_has_its_budget_where_there_are_any():

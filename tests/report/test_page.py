@@ -20,7 +20,7 @@ from netwright.data.outcome import Outcome
 from netwright.report.page import ReportedRun, changes, write
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
-from tests.report.test_budgets import SEARCH
+from tests.report.test_promotions import SEARCH
 
 ACCURACY = Objective("valid_accuracy", shown="share")
 TESTED = ACCURACY.moved_to("test")

@@ -5,7 +5,8 @@ import pytest
 from netwright.core import seeds
 from netwright.core.errors import BadReference
 from netwright.core.records import Proposal, Result, Trial
-from netwright.strategies.aging import AgingEvolution, Member, tournament
+from netwright.strategies.aging import AgingEvolution
+from netwright.strategies.members import Member, tournament
 from netwright.testing.strategies import check_strategy
 from netwright.testing.toys import ToySpace
 

@@ -26,9 +26,10 @@ from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies import nao
-from netwright.strategies.nao import Lesson, Member, Nao
+from netwright.strategies.members import Member
+from netwright.strategies.nao import Lesson, Nao
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
 SMALL = {"seeds": 8, "new": 8, "top": 4, "epochs": 40, "flavor": "pt2"}
@@ -157,7 +158,7 @@ def test_a_move_goes_upwards():
     history = history_of(SPACE, 8)
     taught(strategy, history)
     student, genotypes = strategy._student(), [trial.proposal.genotype for trial in history]
-    controller = Controller(strategy._tokens, FLAVORS["pt2"], torch.Generator().manual_seed(0))
+    controller = EncoderPredictorDecoder(strategy._tokens, FLAVORS["pt2"], torch.Generator().manual_seed(0))
     controller.load_state_dict(strategy._round.weights)
     candidates = list(student._near(controller, [Member(0.0, n, g) for n, g in enumerate(genotypes)]))
     with torch.no_grad():
@@ -293,7 +294,7 @@ def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch)
             if arguments[5]():
                 break
             time.sleep(0.001)
-        raise joint_training.Stopped
+        raise joint_training.LearningStopped
 
     monkeypatch.setattr(joint_training, "train", endless)
     strategy, impatient = Nao(SPACE, **SMALL), Impatient(store, 8)
@@ -332,7 +333,7 @@ def test_decoding_stops_when_told(monkeypatch):
     strategy, asked_times = Nao(SPACE, **SMALL), itertools.count()
     tell(strategy, history_of(SPACE, 6))
     lesson = Lesson(1, tuple(strategy._members), 0, frozenset(), 0, None, "")
-    with pytest.raises(joint_training.Stopped):
+    with pytest.raises(joint_training.LearningStopped):
         strategy._student().learn(lesson, lambda: next(asked_times) >= 0)
     assert next(asked_times) == 1
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from netwright.core import genes
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice, Integer, Real
-from netwright.surrogates.controller import MOST_VALUES, Controller, single_threaded
+from netwright.surrogates.controller import MOST_VALUES, PolicyController, single_threaded
 
 GENES = (Choice("a", ("x", "y", "z"), "k"), Integer("b", -2, -1), Choice("c", ("x", "y"), "k"), Real("d", 0.5, 1.5, 3))
 
 
 def _controller(limit=2.0, hidden=8, listed=GENES):
     """Weights far from zero, so that the values' chances differ; nothing to be learned."""
-    controller = Controller(listed, hidden).requires_grad_(False)
+    controller = PolicyController(listed, hidden).requires_grad_(False)
     controller.initialize(limit, torch.Generator().manual_seed(0))
     return controller
 
@@ -87,7 +87,7 @@ def test_a_gene_depends_on_the_genes_before():
 
 
 def test_before_it_is_initialized_all_values_are_equally_likely():
-    controller = Controller(GENES, 8).requires_grad_(False)
+    controller = PolicyController(GENES, 8).requires_grad_(False)
     log_p, entropy = controller(_all_tokens())
     assert torch.allclose(log_p.exp(), torch.full((36,), 1 / 36))
     assert torch.allclose(entropy, torch.full((36,), math.log(36)))
@@ -129,5 +129,5 @@ def test_one_thread_whatever_is_set_also_when_it_raises():
 
 def test_a_gene_of_too_many_values_is_refused_and_told_how_to_mend_it():
     with pytest.raises(BadReference, match=r"width has 1,000,001, at most 4,096 will do: make it a real gene"):
-        Controller((GENES[0], Integer("width", 0, 1_000_000)), 8)
-    Controller((Integer("width", 1, MOST_VALUES),), 2)
+        PolicyController((GENES[0], Integer("width", 0, 1_000_000)), 8)
+    PolicyController((Integer("width", 1, MOST_VALUES),), 2)

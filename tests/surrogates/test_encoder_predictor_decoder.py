@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice, Integer, Real
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, Flavor, Tokens, pool
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, Flavor, TokenChoices, pool
 
 SMALL = Flavor(8, 6, 1, 5, 0.5, 0.0, 2)
 MIXED = (Choice("op", ("a", "b", "c")), Integer("width", 3, 900, bins=7), Real("rate", 0.1, 0.5, bins=4))
 
 
 def controller_of(listed, flavor=SMALL, seed=0):
-    return Controller(Tokens.of(listed), flavor, torch.Generator().manual_seed(seed))
+    return EncoderPredictorDecoder(TokenChoices.of(listed), flavor, torch.Generator().manual_seed(seed))
 
 
 def sequences_of(listed, count):

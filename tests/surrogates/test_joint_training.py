@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import Controller, Flavor, Tokens
-from netwright.surrogates.joint_training import Recipe
+from netwright.surrogates.encoder_predictor_decoder import EncoderPredictorDecoder, Flavor, TokenChoices
+from netwright.surrogates.joint_training import JointSettings
 
 GENES = tuple(Choice(f"g{n}", ("a", "b", "c"), "op") for n in range(6))
 SMALL = Flavor(16, 16, 1, 16, 0.1, 0.0, 2)
@@ -24,16 +24,16 @@ def task(count=60):
 
 
 def controller(seed=0):
-    return Controller(Tokens.of(GENES), SMALL, torch.Generator().manual_seed(seed))
+    return EncoderPredictorDecoder(TokenChoices.of(GENES), SMALL, torch.Generator().manual_seed(seed))
 
 
 def test_training_learns_to_predict_and_to_spell():
     sequences, scores = task()
     learner = controller()
     before = joint_training.quality(learner, sequences, scores.numpy())
-    recipe = Recipe(epochs=250, batch=20, lr=1e-2)
+    settings = JointSettings(epochs=250, batch=20, lr=1e-2)
     error, entropy = joint_training.train(
-        learner, sequences.unsqueeze(1), scores, recipe, torch.Generator().manual_seed(0)
+        learner, sequences.unsqueeze(1), scores, settings, torch.Generator().manual_seed(0)
     )
     after = joint_training.quality(learner, sequences, scores.numpy())
     assert error < 0.01 and entropy < 0.1
@@ -48,7 +48,11 @@ def test_training_depends_on_its_arguments_alone():
     for seed in (0, 0, 1):
         learner = controller()
         joint_training.train(
-            learner, sequences.unsqueeze(1), scores, Recipe(epochs=3, batch=20), torch.Generator().manual_seed(seed)
+            learner,
+            sequences.unsqueeze(1),
+            scores,
+            JointSettings(epochs=3, batch=20),
+            torch.Generator().manual_seed(seed),
         )
         weights.append(learner.out.weight.detach())
     assert torch.equal(weights[0], weights[1])
@@ -61,17 +65,19 @@ def test_every_spelling_is_learned():
     sequences, scores = task()
     other = sequences.flip(1)
     learner = controller()
-    recipe = Recipe(epochs=250, batch=20, lr=1e-2)
-    joint_training.train(learner, torch.stack([sequences, other], 1), scores, recipe, torch.Generator().manual_seed(0))
+    settings = JointSettings(epochs=250, batch=20, lr=1e-2)
+    joint_training.train(
+        learner, torch.stack([sequences, other], 1), scores, settings, torch.Generator().manual_seed(0)
+    )
     assert joint_training.quality(learner, other, scores.numpy()).hamming < 0.3
 
 
 def test_training_stops_when_told():
     sequences, scores = task()
     asked = iter([False, False, True])
-    with pytest.raises(joint_training.Stopped):
+    with pytest.raises(joint_training.LearningStopped):
         joint_training.train(
-            controller(), sequences.unsqueeze(1), scores, Recipe(), torch.Generator(), lambda: next(asked)
+            controller(), sequences.unsqueeze(1), scores, JointSettings(), torch.Generator(), lambda: next(asked)
         )
     assert next(asked, None) is None
 
@@ -95,7 +101,7 @@ def test_scores_of_any_size_but_none_that_is_no_number(scale):
 @pytest.mark.parametrize("name", ["epochs", "batch"])
 def test_a_training_without_a_step_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0; a controller's training needs at least 1"):
-        Recipe(**{name: 0})
+        JointSettings(**{name: 0})
 
 
 def test_pairwise_accuracy_by_hand():

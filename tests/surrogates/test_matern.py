@@ -6,7 +6,7 @@ from sklearn.gaussian_process.kernels import Matern
 from netwright.core import genes
 from netwright.core.genes import Choice, Integer, Real
 from netwright.surrogates import matern
-from netwright.surrogates.matern import Hyperparameters
+from netwright.surrogates.matern import MaternHyperparameters
 
 MIXED = (Choice("c", ("a", "b", "c")), Integer("n", 1, 20), Real("r", -1.0, 1.0), Real("s", 0.0, 1.0))
 IS_CHOICE = np.array([True, False, False, False])
@@ -22,12 +22,12 @@ def _data(function, size, seed=0, space=MIXED):
 def test_the_kernel_of_numbers_is_that_of_the_library():
     x, _ = _data(sum, 8)
     weights = np.array([0.5, 4.0, 1.0, 0.25])
-    hyper = Hyperparameters(np.zeros(4, bool), weights, 0.1)
+    hyper = MaternHyperparameters(np.zeros(4, bool), weights, 0.1)
     assert matern.kernel(hyper, x[:3], x[3:]) == pytest.approx(Matern(weights**-0.5, nu=2.5)(x[:3], x[3:]))
 
 
 def test_choices_are_apart_or_the_same():
-    hyper = Hyperparameters(IS_CHOICE, np.array([2.0, 1.0, 1.0, 1.0]), 0.1)
+    hyper = MaternHyperparameters(IS_CHOICE, np.array([2.0, 1.0, 1.0, 1.0]), 0.1)
     x = np.array([[(option + 0.5) / 3, 0.5, 0.5, 0.5] for option in range(3)])
     root = np.sqrt(10)
     other = (1 + root + 10 / 3) * np.exp(-root)

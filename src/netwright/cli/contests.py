@@ -43,8 +43,9 @@ def compared(
     import numpy as np
 
     from netwright.comparison import caveats, command_line, folder, numbers
-    from netwright.comparison.contests import contest, json_and_csv, playing, recipes, standings
+    from netwright.comparison.contests import contest, json_and_csv, recipes, standings
     from netwright.comparison.contests import page as report
+    from netwright.comparison.contests.outcome import carry_out
 
     if "final" in asked.changes and not asked.is_full:
         raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")
@@ -64,7 +65,7 @@ def compared(
             say(text)
     with folder.taken(out, "recipes"):
         with watched(console) as watch:
-            outcome = playing.carry_out(prepared, out, workers, watch, say)
+            outcome = carry_out(prepared, out, workers, watch, say)
         found = standings.summarize(prepared, outcome, np.random.default_rng(0), fractions)
         page = report.write(out, found, command)
     for standing in found.recipes:

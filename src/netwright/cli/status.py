@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from netwright.core import objectives
-from netwright.report import budgets, curves, facts
+from netwright.report import curves, facts, promotions
 from netwright.runs import run_folder
 from netwright.runs.display import clock
 
@@ -29,7 +29,7 @@ def status(
         typer.echo(json.dumps({"trials": total, "pending": pending, "running": running, **facts.of_trials(finished)}))
         store.close()
         return
-    best, rungs = objectives.best(finished), budgets.summarize(finished)
+    best, rungs = objectives.best(finished), promotions.summarize(finished)
     learned = curves.rounds(finished)
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
@@ -37,7 +37,7 @@ def status(
     typer.echo(f"{len(finished)}{limit} trials finished, {failed} of them failed; {running} running, {pending} pending")
     if best is not None:
         typer.echo(f"best: trial {best.id}, {objectives.result_of(best, objectives.first(run.objectives))}")
-    for sentence in budgets.sentences(rungs) if rungs else ():
+    for sentence in promotions.sentences(rungs) if rungs else ():
         typer.echo(sentence)
     if learned:
         typer.echo(str(learned[-1]))

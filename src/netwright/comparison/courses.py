@@ -18,7 +18,7 @@ BEGINNING = re.compile(rf'\{{"strategy": {TEXT}, "problem": {TEXT}, "seed": (\d+
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SearchCell:
     """One search of a comparison: `strategy` is its reference, `problem` a name."""
 
     strategy: str
@@ -91,7 +91,7 @@ def cut(course: Course, trials: int | None, table_seconds: float | None) -> Cour
     )
 
 
-def to_line(cell: Cell, course: Course) -> str:
+def to_line(cell: SearchCell, course: Course) -> str:
     """One line of JSON without its end; numbers that are missing are null."""
     found = {
         "strategy": cell.strategy,
@@ -113,7 +113,7 @@ def to_line(cell: Cell, course: Course) -> str:
     return json.dumps(found | {name: value for name, value in more.items() if value}, allow_nan=False)
 
 
-def from_line(line: str) -> tuple[Cell, Course]:
+def from_line(line: str) -> tuple[SearchCell, Course]:
     """Inverse of `to_line`. Raises ValueError for anything else."""
     try:
         found = json.loads(line)
@@ -134,16 +134,16 @@ def from_line(line: str) -> tuple[Cell, Course]:
         lengths |= {len(column) or len(course) for column in (course.costs, course.values)}
         if lengths != {len(course)}:
             raise ValueError(f"its columns have {len(course)} and {max(lengths)} trials")
-        return Cell(str(found["strategy"]), str(found["problem"]), int(found["seed"])), course
+        return SearchCell(str(found["strategy"]), str(found["problem"]), int(found["seed"])), course
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"it is no cell of a comparison: {error!r}") from None
 
 
-def cell_of(line: str) -> Cell | None:
+def cell_of(line: str) -> SearchCell | None:
     """The cell that a damaged line was of; None: its beginning is damaged too."""
     found = BEGINNING.match(line)
     try:
-        return Cell(json.loads(found[1]), json.loads(found[2]), int(found[3])) if found else None
+        return SearchCell(json.loads(found[1]), json.loads(found[2]), int(found[3])) if found else None
     except ValueError:
         return None
 

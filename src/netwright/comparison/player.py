@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TextIO
 
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.core.errors import NetwrightError
 
 FAULT_CHARACTERS = 500
@@ -32,11 +32,11 @@ class Plays(Protocol):
         """An answer for each of the `seeds` of one `strategy` on one `problem`."""
 
 
-def answers(order: dict[str, Any], played: Callable[[Cell], str]) -> Iterator[str]:
+def answers(order: dict[str, Any], played: Callable[[SearchCell], str]) -> Iterator[str]:
     """What `played` says of each cell of an order, or what went wrong with it."""
     for seed in order["seeds"]:
         try:
-            yield played(Cell(order["strategy"], order["problem"], seed))
+            yield played(SearchCell(order["strategy"], order["problem"], seed))
         # a strategy is anybody's program, and its fault ends one cell alone
         except (Exception, SystemExit) as error:
             yield json.dumps({"fault": _sentence(error)})

@@ -20,7 +20,7 @@ from pathlib import Path
 from subprocess import Popen
 
 from netwright.comparison import courses
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.core.errors import WorkerError
 
 SECONDS = 1.0  # that a group of cells should take
@@ -33,13 +33,13 @@ Group = tuple[str, str]  # strategy, problem
 class Played:
     """What became of a cell: its course, or the sentence that says why there is none."""
 
-    cell: Cell
+    cell: SearchCell
     course: Course | None
     fault: str = ""
 
 
 def play(
-    order: Mapping[str, object], cells: Sequence[Cell], workers: int, logs: Path, program: str
+    order: Mapping[str, object], cells: Sequence[SearchCell], workers: int, logs: Path, program: str
 ) -> Generator[Played, None, None]:
     """Every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
 
@@ -72,14 +72,14 @@ def play(
 class _Waiting:
     """Cells that nobody plays yet, by group, and how long a cell of each group takes."""
 
-    def __init__(self, cells: Sequence[Cell], workers: int) -> None:
+    def __init__(self, cells: Sequence[SearchCell], workers: int) -> None:
         self._workers = workers
         self._groups: dict[Group, list[int]] = {}
         self._seconds: dict[Group, float] = {}
         for cell in cells:
             self._groups.setdefault((cell.strategy, cell.problem), []).append(cell.seed)
 
-    def next(self) -> list[Cell]:
+    def next(self) -> list[SearchCell]:
         """Cells of the group that would take longest; of a group never seen, one. Empty when nothing waits."""
         waiting = {group: seeds for group, seeds in self._groups.items() if seeds}
         if not waiting:
@@ -91,13 +91,13 @@ class _Waiting:
             share = -(-len(seeds) // (2 * self._workers))  # less and less towards the end, which all reach together
             count = max(1, min(int(SECONDS / max(self._seconds[group], 1e-9)), share))
         self._groups[group] = seeds[count:]
-        return [Cell(*group, seed) for seed in seeds[:count]]
+        return [SearchCell(*group, seed) for seed in seeds[:count]]
 
-    def learn(self, cell: Cell, course: Course) -> None:
+    def learn(self, cell: SearchCell, course: Course) -> None:
         """Take in how long a cell took."""
         self._seconds[cell.strategy, cell.problem] = course.elapsed[-1] / 1e6 if len(course) else 0.0
 
-    def put_back(self, cells: Sequence[Cell]) -> None:
+    def put_back(self, cells: Sequence[SearchCell]) -> None:
         """Cells of one group that were given out and not played."""
         for cell in cells:
             self._groups[cell.strategy, cell.problem].append(cell.seed)
@@ -106,7 +106,7 @@ class _Waiting:
 @dataclass
 class _Process:
     process: Popen[str]
-    at: list[Cell] = field(default_factory=list)  # cells it was given and has not answered
+    at: list[SearchCell] = field(default_factory=list)  # cells it was given and has not answered
     is_ready: bool = False
 
 
@@ -162,7 +162,7 @@ class _Pool:
                     one.process.stdin.close()
         self._processes = {}
 
-    def _played(self, cell: Cell, line: str) -> Played:
+    def _played(self, cell: SearchCell, line: str) -> Played:
         try:
             _, course = courses.from_line(line)
         except ValueError:

@@ -16,7 +16,7 @@ from netwright.data.images import Augmentation, ImageClassification, stratified_
 from netwright.data.options import check_least, check_limit
 from netwright.data.parquet import ParquetImages, read_columns
 from netwright.data.preparation import Keeping, Selection, image_task
-from netwright.data.splitting import Parts, check_classes, limited
+from netwright.data.splitting import SplitParts, check_classes, limited
 
 SIDE = 32
 JPEG = b"\xff\xd8\xff"  # how such a file begins; the originals are PNG
@@ -24,7 +24,7 @@ IMAGE_COLUMNS = ("img", "image")
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedImages:
     """A data set as it is published.
 
     Args:
@@ -41,7 +41,7 @@ class Published:
 
 
 def cifar(
-    data: Published,
+    data: PublishedImages,
     path: str | None,
     valid: int,
     split_seed: int,
@@ -67,11 +67,11 @@ def cifar(
     return image_task(lambda: selection, form, selection.classes, augmentation, keeping)
 
 
-def _fetched(data: Published, cut: Callable[..., Selection]) -> Selection:
+def _fetched(data: PublishedImages, cut: Callable[..., Selection]) -> Selection:
     return cut(fetch(data.hub_name, IMAGE_COLUMNS[0], data.label_columns[0]), data.classes)
 
 
-def _read(data: Published, folder: Path, path: str, cut: Callable[..., Selection]) -> Selection:
+def _read(data: PublishedImages, folder: Path, path: str, cut: Callable[..., Selection]) -> Selection:
     files = {part: tuple(sorted(folder.glob(f"{part}*.parquet"))) for part in ("train", "test")}
     for part, found in files.items():
         if not found:
@@ -90,7 +90,7 @@ def _read(data: Published, folder: Path, path: str, cut: Callable[..., Selection
 
 
 def _selection(
-    data: Published,
+    data: PublishedImages,
     valid_count: int,
     seed: int,
     limit: int | None,
@@ -106,13 +106,13 @@ def _selection(
     if valid_count >= count:
         raise BadReference(f"task.valid is {valid_count}; there are only {count} training images to take it from")
     valid, train = np.split(stratified_order(labels[:count], seed), (valid_count,))
-    parts = Parts(np.sort(train), np.sort(valid), np.arange(count, len(labels)))
+    parts = SplitParts(np.sort(train), np.sort(valid), np.arange(count, len(labels)))
     check_classes(parts, labels, classes, "get the files anew or change task.valid")
     chosen = limited(parts, labels, limit, seed)
     return Selection(source, chosen, classes, caveats=_caveats(data, source, chosen.chosen))
 
 
-def _caveats(data: Published, source: ParquetImages | HubImages, chosen: np.ndarray) -> tuple[str, ...]:
+def _caveats(data: PublishedImages, source: ParquetImages | HubImages, chosen: np.ndarray) -> tuple[str, ...]:
     """Whether the images are copies; told by the first of them, since a copy is made as a whole."""
     first = next(iter(source.images(chosen[:1])), None)
     if not (isinstance(first, bytes) and first.startswith(JPEG)):

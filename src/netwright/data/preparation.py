@@ -18,7 +18,7 @@ from netwright.data import cache
 from netwright.data.cache import Cache, Source, Steps
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits
-from netwright.data.splitting import Parts, check_classes, once
+from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted, listed, shortened, size_text
 
 
@@ -66,7 +66,7 @@ class Selection:
     """
 
     source: Source
-    parts: Parts
+    parts: SplitParts
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
@@ -160,9 +160,9 @@ class _Prepared:
             kinds[kind].append(shortened(name(position)) + (f" ({shortened(detail)})" if detail else ""))
         return "; ".join(f"{len(found):,} {kind}: {listed(found)}" for kind, found in sorted(kinds.items()))
 
-    def _kept(self, opened: Cache) -> Parts:
+    def _kept(self, opened: Cache) -> SplitParts:
         parts = self.selection.parts
-        return Parts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
+        return SplitParts(*(p[np.isin(p, opened.kept)] for p in (parts.train, parts.valid, parts.test)))
 
     def _splits(self, opened: Cache) -> ImageSplits:
         selection, kept = self.selection, opened.kept

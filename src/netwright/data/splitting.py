@@ -13,7 +13,7 @@ from netwright.data.text import counted, shortened
 
 
 @dataclass(frozen=True)
-class Parts:
+class SplitParts:
     """Positions of the images of each split in their source, ascending, int64."""
 
     train: np.ndarray
@@ -28,7 +28,7 @@ class Parts:
 
 def completed(
     given: Mapping[str, np.ndarray], labels: np.ndarray, classes: Sequence[str], shares: Mapping[str, float], seed: int
-) -> Parts:
+) -> SplitParts:
     """The splits that are given, and those that are not, cut by class out of the training images.
 
     Args:
@@ -53,21 +53,21 @@ def completed(
         if split not in given:
             found["train"], found[split] = _cut(found["train"], labels, shares[split] / left, seed)
             left -= shares[split]
-    return Parts(found["train"], found["valid"], found["test"])
+    return SplitParts(found["train"], found["valid"], found["test"])
 
 
-def limited(parts: Parts, labels: np.ndarray, limit: int | None, seed: int) -> Parts:
+def limited(parts: SplitParts, labels: np.ndarray, limit: int | None, seed: int) -> SplitParts:
     """Only `limit` training images and a fifth as many of the others, by class; None: all."""
     if limit is None:
         return parts
-    return Parts(
+    return SplitParts(
         _beginning(parts.train, labels, limit, seed),
         _beginning(parts.valid, labels, limit // 5, seed),
         _beginning(parts.test, labels, limit // 5, seed),
     )
 
 
-def once(parts: Parts, copies: Sequence[Sequence[int]]) -> Parts:
+def once(parts: SplitParts, copies: Sequence[Sequence[int]]) -> SplitParts:
     """The parts with the copies of an image in one only: what tests does not validate, and neither of them trains.
 
     Args:
@@ -76,10 +76,10 @@ def once(parts: Parts, copies: Sequence[Sequence[int]]) -> Parts:
     """
     valid = parts.valid[~np.isin(parts.valid, _copies_of(parts.test, copies))]
     held = np.concatenate((parts.valid, parts.test))
-    return Parts(parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid, parts.test)
+    return SplitParts(parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid, parts.test)
 
 
-def check_classes(parts: Parts, labels: np.ndarray, classes: Sequence[str], mend: str) -> None:
+def check_classes(parts: SplitParts, labels: np.ndarray, classes: Sequence[str], mend: str) -> None:
     """Raise BadReference when a class is not in every split; `mend` says what to do about it."""
     for name, positions in (("train", parts.train), ("validate", parts.valid), ("test", parts.test)):
         missing = np.flatnonzero(np.bincount(labels[positions], minlength=len(classes)) == 0)

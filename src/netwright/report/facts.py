@@ -7,7 +7,7 @@ from typing import Any
 
 from netwright.core import objectives
 from netwright.core.records import Trial
-from netwright.report import budgets, curves
+from netwright.report import curves, promotions
 
 
 def of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -15,15 +15,15 @@ def of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
 
     `done` and `failed` are counts; `best` has `trial`, `score`, `key` and, where there is one, `budget`, and is None
     without a success; `model` is that of the last round, None without one. Of a search with promotions there are also
-    `budgets`, `rank_agreement` and `brackets` (`budgets.facts`).
+    `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
     """
-    rungs, learned = budgets.summarize(trials), curves.rounds(trials)
+    rungs, learned = promotions.summarize(trials), curves.rounds(trials)
     return {
         "done": sum(trial.status == "done" for trial in trials),
         "failed": sum(trial.status == "failed" for trial in trials),
         "best": _best(trials),
         "model": learned[-1].facts() if learned else None,
-        **(budgets.facts(rungs) if rungs else {}),
+        **(promotions.facts(rungs) if rungs else {}),
     }
 
 

@@ -20,11 +20,12 @@ from netwright.core.objectives import Objective, short
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.records import Genotype, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import budgets, curves, drawing, examined, figures, markup, rounds, rungs, trained
+from netwright.report import curves, drawing, examined, figures, markup, promotions, trained
 from netwright.report.examined import Examined
 from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import MISSING, Html
+from netwright.report.parts import budgets, learned
 
 MOST_CHANGES = 8  # of one mutation, spelled out
 MOST_STEPS = 300  # of a lineage, in its table
@@ -144,15 +145,15 @@ def _figures(
         "best": figures.best(data),
         "parameters": figures.parameters(data),
     }
-    if budgets.summarize(winner.trials):
-        made["budgets"] = rungs.figure(winner.trials, winner.objective)
+    if promotions.summarize(winner.trials):
+        made["budgets"] = budgets.figure(winner.trials, winner.objective)
     if line:
         if len(line) > 1:
             made["lineage"] = figures.lineage(line, winner.objective)
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
-    if learned := curves.rounds(winner.trials):
-        made["model"] = rounds.figure(learned)
+    if found := curves.rounds(winner.trials):
+        made["model"] = learned.figure(found)
     if seen:
         made |= seen.examples.figures()
     for name in captions.keys() - made.keys():
@@ -264,13 +265,13 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
 
 
 def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    found = budgets.summarize(run.trials)
-    return rungs.section(whose, found, drawn["budgets"], run.objective) if found else ""
+    found = promotions.summarize(run.trials)
+    return budgets.section(whose, found, drawn["budgets"], run.objective) if found else ""
 
 
 def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    learned = curves.rounds(run.trials)
-    return rounds.section(whose, learned, drawn["model"], run.objective) if learned else ""
+    found = curves.rounds(run.trials)
+    return learned.section(whose, found, drawn["model"], run.objective) if found else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:

@@ -28,7 +28,7 @@ from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.export import write as export_write
-from netwright.report import budgets, curves, page
+from netwright.report import curves, page, promotions
 from netwright.report.page import ReportedRun
 from netwright.runs import beforehand, retraining, run_folder, session, trainings
 from netwright.runs.display import clock
@@ -162,8 +162,8 @@ class Run:
             names = objectives.named(self.settings.objectives, trials)
             first = objectives.first(names, parts.measures)
             self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
-            if rungs := budgets.summarize(trials):
-                for sentence in budgets.sentences(rungs):
+            if rungs := promotions.summarize(trials):
+                for sentence in promotions.sentences(rungs):
                     self._session.say(sentence)
             finals: list[Final] = []
             if self.settings.final is not None:

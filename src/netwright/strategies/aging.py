@@ -14,26 +14,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import NamedTuple
 
 import numpy as np
 
-from netwright.core.errors import BadReference
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Genotype, Proposal, Trial
-
-
-class Member(NamedTuple):
-    """An evaluated genotype of a population; higher scores are better."""
-
-    score: float
-    trial_id: int
-    genotype: Genotype
-
-
-by_score = itemgetter(0)
+from netwright.core.records import Proposal, Trial
+from netwright.strategies.members import Member, by_score, check_options, tournament
 
 
 @dataclass
@@ -72,31 +59,6 @@ class AgingEvolution:
         self._told += 1
         if (score := score_of(trial)) is not None:
             self._members.append(Member(score, trial.id, trial.proposal.genotype))
-
-
-def tournament(members: Sequence[Member], size: int, replacement: bool, rng: np.random.Generator) -> list[Member]:
-    """`size` members drawn uniformly; without replacement all of them, in random order, when there are fewer.
-
-    Of equals in it `max` and `min` take the first drawn, which is any of them with equal chance.
-    """
-    count = len(members)
-    if replacement:
-        return [members[int(uniform * count)] for uniform in rng.random(size).tolist()]
-    return [members[position] for position in rng.permutation(count)[:size].tolist()]
-
-
-def check_options(
-    name: str, objectives: tuple[str, ...] | None, population: int, sample: int, replacement: bool
-) -> None:
-    """Raise BadReference for options of the strategy `name` that make no evolution."""
-    check_single(name, objectives)
-    for option, value in (("population", population), ("sample", sample)):
-        if value < 1:
-            raise BadReference(f"strategy.{option} is {value}; it must be at least 1")
-    if not replacement and sample > population:
-        raise BadReference(
-            f"strategy.sample is {sample}; without replacement it must be at most the population, {population}"
-        )
 
 
 plugin = AgingEvolution

@@ -30,7 +30,7 @@ from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.local_search import neighbors
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement, matern
-from netwright.surrogates.matern import Hyperparameters, Posterior
+from netwright.surrogates.matern import MaternHyperparameters, Posterior
 
 BEST, LATEST, OTHERS = 200, 100, 200  # trials that the model sees of a longer history
 LEARN_FROM = 250  # trials that its parameters are learned from
@@ -59,7 +59,7 @@ class Bayes:
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _scores: SortedList = field(default_factory=SortedList, init=False, repr=False)  # (score, -position in _told)
     # memos, made anew when needed: parameters by the length of history they are learned at, and the model by its length
-    _learned: tuple[int, Hyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
+    _learned: tuple[int, MaternHyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
     _model: tuple[int, np.ndarray, Posterior] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -151,7 +151,7 @@ class Bayes:
             model = matern.condition(model.hyperparameters, np.concatenate([model.x, x]), targets)
         return model, float(model.predict(model.x)[0].max())
 
-    def _parameters(self) -> Hyperparameters:
+    def _parameters(self) -> MaternHyperparameters:
         """Learned from what was told first, up to a length that grows in steps: the same whenever asked."""
         length = self.initial
         while (longer := max(length + 1, int(length * LEARN_EVERY))) <= len(self._told):

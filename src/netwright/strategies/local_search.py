@@ -24,7 +24,7 @@ from netwright.core.genes import Choice, Gene, Integer
 from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.aging import Member, by_score
+from netwright.strategies.members import Member, by_score
 from netwright.strategies.novelty import new_sample
 
 NEAR = 8  # values of a numeric gene that count as neighbors of a value

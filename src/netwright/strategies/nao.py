@@ -42,25 +42,24 @@ from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
 from netwright.plans import torch_rng
+from netwright.strategies.members import Member
 from netwright.strategies.novelty import new_sample
 from netwright.surrogates import joint_training, kept_weights
 from netwright.surrogates.background import Background
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, Controller, FlavorName, Tokens, shifted
-from netwright.surrogates.joint_training import Quality, Recipe, Scale
+from netwright.surrogates.encoder_predictor_decoder import (
+    FLAVORS,
+    EncoderPredictorDecoder,
+    FlavorName,
+    TokenChoices,
+    shifted,
+)
+from netwright.surrogates.joint_training import JointSettings, Quality, Scale
 
 TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
 ALGORITHM = 2  # to be raised with any change to what is learned from the same trials, so that no cache hides it
 
 
-class Member(NamedTuple):
-    """A measured network; higher scores are better."""
-
-    score: float
-    trial_id: int
-    genotype: Genotype
-
-
-class Candidate(NamedTuple):
+class DecodedNetwork(NamedTuple):
     """A network that the controller decoded.
 
     Args:
@@ -87,7 +86,7 @@ class Round:
     """
 
     weights: Mapping[str, Tensor]
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[DecodedNetwork, ...]
     notes: Mapping[str, float]
 
 
@@ -174,14 +173,14 @@ class Nao:
                 f"strategy.lag is {self.lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
                 "strategy.seeds less 2"
             )
-        self._tokens = Tokens.of(self.space.genes)
+        self._tokens = TokenChoices.of(self.space.genes)
         self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
         options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
-        self._recipe = Recipe(self.epochs, self.batch, trade_off=self.trade_off)
+        self._settings = JointSettings(self.epochs, self.batch, trade_off=self.trade_off)
         self._begins = self.seeds - self._lag  # trials told when the next round begins to learn
         self._history = b""  # digest of all that was told, and of what else learning depends on
         space = re.sub(" at 0x[0-9a-f]+", "", repr(self.space))  # an address is another one in each process
-        self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._recipe), asdict(FLAVORS[self.flavor]))
+        self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._settings), asdict(FLAVORS[self.flavor]))
         self._remember(space, self.space.genes)
         self._prefix = self._history.hex()[:8]  # of files: what others learned is told apart, and can go
 
@@ -253,7 +252,7 @@ class Nao:
             self._symmetric,
             self._tokens,
             self.flavor,
-            self._recipe,
+            self._settings,
             self.scale,
             wanted=self.new + self._lag,
             top=self.top,
@@ -272,9 +271,9 @@ class Student:
 
     space: SearchSpace
     symmetric: Symmetric | None
-    tokens: Tokens
+    tokens: TokenChoices
     flavor: FlavorName
-    recipe: Recipe
+    settings: JointSettings
     scale: Scale
     wanted: int
     top: int
@@ -285,7 +284,7 @@ class Student:
         """Train on all members, from the weights of the round before, and decode candidates."""
         rng = seeds.rng_for(lesson.seed, seeds.TRAIN)
         generator = torch_rng.from_numpy(rng)
-        controller = Controller(self.tokens, FLAVORS[self.flavor], generator)
+        controller = EncoderPredictorDecoder(self.tokens, FLAVORS[self.flavor], generator)
         notes = {ROUND: float(lesson.number)}
         sequences = self._sequences([member.genotype for member in lesson.members])
         scores = np.array([member.score for member in lesson.members])
@@ -296,19 +295,21 @@ class Student:
                 notes |= _notes(unseen, "unseen_")
         targets = torch.from_numpy(joint_training.normalized(scores.tolist(), self.scale))
         spellings = self._spellings(lesson.members, rng)
-        joint_training.train(controller, spellings, targets, self.recipe, generator, is_stopped)
+        joint_training.train(controller, spellings, targets, self.settings, generator, is_stopped)
         notes |= _notes(joint_training.quality(controller, sequences, scores))
         weights = {name: value.clone() for name, value in controller.state_dict().items()}
         return Round(weights, tuple(self._candidates(controller, lesson, is_stopped)), notes)
 
-    def _candidates(self, controller: Controller, lesson: Lesson, is_stopped: Callable[[], bool]) -> list[Candidate]:
+    def _candidates(
+        self, controller: EncoderPredictorDecoder, lesson: Lesson, is_stopped: Callable[[], bool]
+    ) -> list[DecodedNetwork]:
         """New valid networks near the best, the best predicted first.
 
         The `top` best are moved by one step after the other until enough was found; if that does not yield enough,
         the next best are.
         """
         ranking = sorted(lesson.members, key=lambda member: -member.score)
-        found: dict[str, Candidate] = {}
+        found: dict[str, DecodedNetwork] = {}
         for start in range(0, len(ranking), self.top):
             for candidate in self._near(controller, ranking[start : start + self.top], is_stopped):
                 if candidate.key not in lesson.known:
@@ -319,10 +320,10 @@ class Student:
 
     def _near(
         self,
-        controller: Controller,
+        controller: EncoderPredictorDecoder,
         members: Sequence[Member],
         is_stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Candidate]:
+    ) -> Iterator[DecodedNetwork]:
         """Valid networks that moved points decode to, by step, then in order of the members."""
         with torch.no_grad():
             states = controller.encode(self._sequences([member.genotype for member in members]))
@@ -330,7 +331,7 @@ class Student:
         stride = max(1, TOGETHER // len(members))
         for first in range(1, self.largest_step + 1, stride):
             if is_stopped():
-                raise joint_training.Stopped
+                raise joint_training.LearningStopped
             steps = range(first, min(first + stride, self.largest_step + 1))
             moved = torch.cat([shifted(states, slope, step) for step in steps])
             decoded = map(tuple, controller.decode(moved).tolist())
@@ -341,9 +342,9 @@ class Student:
                 genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
                 with suppress(InvalidGenotype):
                     self.space.check(genotype)
-                    yield Candidate(genotype, self.space.key(genotype), member.trial_id, step)
+                    yield DecodedNetwork(genotype, self.space.key(genotype), member.trial_id, step)
 
-    def _sorted(self, controller: Controller, candidates: list[Candidate]) -> list[Candidate]:
+    def _sorted(self, controller: EncoderPredictorDecoder, candidates: list[DecodedNetwork]) -> list[DecodedNetwork]:
         """The `wanted` candidates that are predicted best."""
         if not candidates:
             return []
@@ -379,7 +380,7 @@ def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
         return learn()
     if (kept := kept_weights.read(path)) is not None:
         facts = json.loads(kept[1])
-        candidates = tuple(Candidate(tuple(genotype), *rest) for genotype, *rest in facts["candidates"])
+        candidates = tuple(DecodedNetwork(tuple(genotype), *rest) for genotype, *rest in facts["candidates"])
         return Round(kept[0], candidates, facts["notes"])
     found = learn()
     facts = {"notes": dict(found.notes), "candidates": found.candidates}

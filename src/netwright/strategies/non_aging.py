@@ -17,7 +17,7 @@ import numpy as np
 from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
-from netwright.strategies.aging import Member, by_score, check_options, tournament
+from netwright.strategies.members import Member, by_score, check_options, tournament
 
 WORST = "worst"  # the note of a proposal: id of the trial whose place the child takes
 

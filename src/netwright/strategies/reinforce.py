@@ -31,7 +31,7 @@ from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.plans import torch_rng
-from netwright.surrogates.controller import Controller, single_threaded
+from netwright.surrogates.controller import PolicyController, single_threaded
 
 LOG_PROBABILITY = "log_probability"  # the note of a proposal: of its genotype when it was drawn, in nats
 TRIES = 100  # further draws when the space refuses the first
@@ -74,7 +74,7 @@ class Reinforce:
     hidden: int = 100
     epochs: int = 10
     clip: float = 0.2
-    _controller: Controller = field(init=False, repr=False)
+    _controller: PolicyController = field(init=False, repr=False)
     _optimizer: torch.optim.Adam = field(init=False, repr=False)
     _draws: list[Draw] = field(default_factory=list, init=False, repr=False)  # since the last time of learning
     _baseline: float | None = field(default=None, init=False, repr=False)  # None: no score yet
@@ -84,7 +84,7 @@ class Reinforce:
     def __post_init__(self) -> None:
         self._check_options()
         self._uniform = -math.fsum(math.log(genes.size(gene)) for gene in self.space.genes)
-        self._controller = Controller(self.space.genes, self.hidden)
+        self._controller = PolicyController(self.space.genes, self.hidden)
         self._optimizer = torch.optim.Adam(self._controller.parameters(), self.lr)
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:  # noqa: ARG002

@@ -43,7 +43,7 @@ def single_threaded(function: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-class Controller(nn.Module):
+class PolicyController(nn.Module):
     """An LSTM over genes, as tokens (`genes.to_tokens`). Until `initialize`, every value is equally likely.
 
     Args:

@@ -65,7 +65,7 @@ FLAVORS: Mapping[FlavorName, Flavor] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Tokens:
+class TokenChoices:
     """What sequences look like.
 
     Args:
@@ -77,10 +77,10 @@ class Tokens:
     group: int = 1
 
     @staticmethod
-    def of(genes: Sequence[Gene], group: int | None = None) -> Tokens:
+    def of(genes: Sequence[Gene], group: int | None = None) -> TokenChoices:
         """Of genotypes of `genes`; None: groups as the kinds of the genes repeat."""
         found = encodings.group_size(genes) if group is None else group
-        return Tokens(torch.from_numpy(encodings.token_masks(genes)), found)
+        return TokenChoices(torch.from_numpy(encodings.token_masks(genes)), found)
 
     @property
     def length(self) -> int:
@@ -93,10 +93,10 @@ class Tokens:
         return int(self.masks.shape[1])
 
 
-class Controller(nn.Module):
+class EncoderPredictorDecoder(nn.Module):
     """Encoder, predictor and decoder; parameters as torch draws them by default, but from `generator`."""
 
-    def __init__(self, tokens: Tokens, flavor: Flavor, generator: torch.Generator) -> None:
+    def __init__(self, tokens: TokenChoices, flavor: Flavor, generator: torch.Generator) -> None:
         super().__init__()
         self.tokens, self.flavor = tokens, flavor
         hidden, vocabulary = flavor.hidden, tokens.vocabulary
@@ -191,7 +191,7 @@ def _embedding(vocabulary: int, width: int) -> nn.Embedding:
 
 
 @torch.no_grad()
-def _initialize(controller: Controller, generator: torch.Generator) -> None:
+def _initialize(controller: EncoderPredictorDecoder, generator: torch.Generator) -> None:
     """Torch's defaults: embeddings normal, all else uniform within the root of the inverse of what enters a unit."""
     for module in controller.modules():
         if isinstance(module, nn.Embedding):

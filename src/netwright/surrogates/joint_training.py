@@ -16,17 +16,17 @@ import torch.nn.functional as F
 from scipy.stats import kendalltau, rankdata
 from torch import Tensor
 
-from netwright.surrogates.encoder_predictor_decoder import Controller
+from netwright.surrogates.encoder_predictor_decoder import EncoderPredictorDecoder
 
 Scale = Literal["minmax", "ranks"]
 
 
-class Stopped(Exception):
+class LearningStopped(Exception):
     """Training ended early because nobody waits for it."""
 
 
 @dataclass(frozen=True)
-class Recipe:
+class JointSettings:
     """How a controller is trained: Adam anew for each training.
 
     Args:
@@ -67,18 +67,18 @@ class Quality:
     hamming: float
 
 
-def optimizer_of(controller: Controller, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer_of(controller: EncoderPredictorDecoder, settings: JointSettings) -> torch.optim.Optimizer:
     """A fresh Adam."""
     decay = controller.flavor.weight_decay
-    return torch.optim.Adam(controller.parameters(), recipe.lr, weight_decay=decay, fused=True)
+    return torch.optim.Adam(controller.parameters(), settings.lr, weight_decay=decay, fused=True)
 
 
 def train_step(
-    controller: Controller,
+    controller: EncoderPredictorDecoder,
     optimizer: torch.optim.Optimizer,
     sequences: Tensor,
     scores: Tensor,
-    recipe: Recipe,
+    settings: JointSettings,
     generator: torch.Generator | None,
 ) -> tuple[float, float]:
     """One step on sequences (B, L) with scores (B,) in [0, 1].
@@ -90,17 +90,17 @@ def train_step(
     error = F.mse_loss(controller.predict(states, generator), scores)
     entropy = F.cross_entropy(controller.spell(sequences, states).flatten(0, 1), sequences.flatten())
     optimizer.zero_grad()
-    (recipe.trade_off * error + (1.0 - recipe.trade_off) * entropy).backward()
-    torch.nn.utils.clip_grad_norm_(controller.parameters(), recipe.clip, foreach=True)
+    (settings.trade_off * error + (1.0 - settings.trade_off) * entropy).backward()
+    torch.nn.utils.clip_grad_norm_(controller.parameters(), settings.clip, foreach=True)
     optimizer.step()
     return float(error.detach()), float(entropy.detach())
 
 
 def train(
-    controller: Controller,
+    controller: EncoderPredictorDecoder,
     spellings: Tensor,
     scores: Tensor,
-    recipe: Recipe,
+    settings: JointSettings,
     generator: torch.Generator,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[float, float]:
@@ -110,7 +110,7 @@ def train(
         controller: Goes on from what it has learned before.
         spellings: Sequences of the same networks, shape (N, spellings, L): each epoch draws one of each.
         scores: Shape (N,), in [0, 1].
-        recipe: How.
+        settings: How.
         generator: Of order, spellings and dropout.
         is_stopped: Asked before each epoch.
 
@@ -118,20 +118,20 @@ def train(
         Mean squared error and cross-entropy of the last epoch's steps.
 
     Raises:
-        Stopped: `is_stopped` said so.
+        LearningStopped: `is_stopped` said so.
     """
-    optimizer = optimizer_of(controller, recipe)
+    optimizer = optimizer_of(controller, settings)
     count, copies, _ = spellings.shape
     losses: list[tuple[float, float]] = []
-    for _ in range(recipe.epochs):
+    for _ in range(settings.epochs):
         if is_stopped():
-            raise Stopped
+            raise LearningStopped
         order = torch.randperm(count, generator=generator)
         drawn = torch.randint(copies, (count,), generator=generator)
         sequences, targets = spellings[order, drawn], scores[order]
         losses = [
-            train_step(controller, optimizer, tokens, values, recipe, generator)
-            for tokens, values in zip(sequences.split(recipe.batch), targets.split(recipe.batch), strict=True)
+            train_step(controller, optimizer, tokens, values, settings, generator)
+            for tokens, values in zip(sequences.split(settings.batch), targets.split(settings.batch), strict=True)
         ]
     error, entropy = np.mean(losses, 0).tolist()
     return error, entropy
@@ -156,7 +156,7 @@ def normalized(scores: Sequence[float], scale: Scale = "minmax") -> np.ndarray:
     return ((values - low) / (high - low)).astype(np.float32)
 
 
-def quality(controller: Controller, sequences: Tensor, scores: np.ndarray) -> Quality:
+def quality(controller: EncoderPredictorDecoder, sequences: Tensor, scores: np.ndarray) -> Quality:
     """How well `controller` orders sequences (N, L) with scores (N,), and spells them."""
     with torch.no_grad():
         states = controller.encode(sequences)

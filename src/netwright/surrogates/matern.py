@@ -31,7 +31,7 @@ ITERATIONS = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Hyperparameters:
+class MaternHyperparameters:
     """What the kernel has learned.
 
     Args:
@@ -49,7 +49,7 @@ class Hyperparameters:
 class Posterior:
     """The process given N observations."""
 
-    hyperparameters: Hyperparameters
+    hyperparameters: MaternHyperparameters
     x: np.ndarray  # shape (N, genes)
     factor: np.ndarray  # lower Cholesky factor of the noisy kernel matrix, shape (N, N)
     solved: np.ndarray  # kernel matrix^-1 y, shape (N,)
@@ -74,7 +74,7 @@ class Posterior:
         return float(cross @ self.solved), deviation, self.solved @ moved, by_deviation
 
 
-def learn(genes: Sequence[Gene], x: np.ndarray, y: np.ndarray) -> Hyperparameters:
+def learn(genes: Sequence[Gene], x: np.ndarray, y: np.ndarray) -> MaternHyperparameters:
     """Maximize the posterior of the parameters on N observations.
 
     Args:
@@ -95,10 +95,10 @@ def learn(genes: Sequence[Gene], x: np.ndarray, y: np.ndarray) -> Hyperparameter
         bounds=[(center - 8, center + 8) for center in start],
         options={"maxiter": ITERATIONS},
     )
-    return Hyperparameters(is_choice, np.exp(found.x[:-1]), float(np.exp(found.x[-1])))
+    return MaternHyperparameters(is_choice, np.exp(found.x[:-1]), float(np.exp(found.x[-1])))
 
 
-def condition(hyperparameters: Hyperparameters, x: np.ndarray, y: np.ndarray) -> Posterior:
+def condition(hyperparameters: MaternHyperparameters, x: np.ndarray, y: np.ndarray) -> Posterior:
     """The process given observations `y`, shape (N,), of mean about 0, at N genotypes in vector form."""
     matrix = kernel(hyperparameters, x, x)
     matrix[np.diag_indices_from(matrix)] += hyperparameters.noise + JITTER
@@ -107,7 +107,7 @@ def condition(hyperparameters: Hyperparameters, x: np.ndarray, y: np.ndarray) ->
     return Posterior(hyperparameters, x, factor, solved, max(float(y @ solved) / len(y), 1e-12))
 
 
-def kernel(hyperparameters: Hyperparameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def kernel(hyperparameters: MaternHyperparameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Correlations of the function at N and at M genotypes in vector form, shape (N, M)."""
     return _matern(_squared(hyperparameters, a, b))
 
@@ -149,7 +149,7 @@ def negative_log_posterior(
     return float(value), gradient + deviations / np.array([*[2 * LENGTH_SD] * len(weights), NOISE_SD])
 
 
-def _squared(hyperparameters: Hyperparameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _squared(hyperparameters: MaternHyperparameters, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Weighted squared distances, shape (N, M)."""
     is_choice, weights = hyperparameters.is_choice, hyperparameters.weights
     scale = np.sqrt(weights[~is_choice])

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from netwright.data.cifar import Published, cifar
+from netwright.data.cifar import PublishedImages, cifar
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.options import spread
 from netwright.data.preparation import Keeping
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-PUBLISHED = Published("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
+PUBLISHED = PublishedImages("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
 
 
 @spread("augmentation")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from netwright.data.cifar import Published, cifar
+from netwright.data.cifar import PublishedImages, cifar
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.options import spread
 from netwright.data.preparation import Keeping
@@ -33,8 +33,8 @@ FINE = (
     *("willow_tree", "wolf", "woman", "worm"),
 )
 PUBLISHED = {
-    "fine": Published("CIFAR-100", "uoft-cs/cifar100", ("fine_label", "label"), FINE),
-    "coarse": Published("CIFAR-100", "uoft-cs/cifar100", ("coarse_label", "label"), COARSE),
+    "fine": PublishedImages("CIFAR-100", "uoft-cs/cifar100", ("fine_label", "label"), FINE),
+    "coarse": PublishedImages("CIFAR-100", "uoft-cs/cifar100", ("coarse_label", "label"), COARSE),
 }
 
 

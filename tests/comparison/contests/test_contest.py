@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from netwright.comparison import command_line, strategy_refs
-from netwright.comparison.contests import playing, recipes
+from netwright.comparison import command_line, pool, strategy_refs
+from netwright.comparison.contests import recipes
 from netwright.comparison.contests.contest import Contest, prepare
-from netwright.comparison.courses import Cell
+from netwright.comparison.contests.outcome import carry_out
+from netwright.comparison.courses import SearchCell
 from netwright.core import seeds
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
 from netwright.core.records import IO
@@ -89,9 +90,9 @@ def test_full_trainings_test_the_best_of_each_search(recipe, tmp_path):
 def test_a_strategy_that_fails_leaves_the_others_whole(recipe, tmp_path):
     contest = contests.prepared(recipe, f"{small.STRANGE}:Dying,random,{small.STRANGE}:Raising", "1")
     outcome = contests.carried_out(contest, tmp_path / "out", 1)
-    assert set(outcome.trials) == {Cell("random", "toy", 0)}
-    assert "its process ended with exit code -9" in outcome.faults[Cell(f"{small.STRANGE}:Dying", "toy", 0)]
-    assert outcome.faults[Cell(f"{small.STRANGE}:Raising", "toy", 0)].startswith("KeyError: 'two\\nlines'")
+    assert set(outcome.trials) == {SearchCell("random", "toy", 0)}
+    assert "its process ended with exit code -9" in outcome.faults[SearchCell(f"{small.STRANGE}:Dying", "toy", 0)]
+    assert outcome.faults[SearchCell(f"{small.STRANGE}:Raising", "toy", 0)].startswith("KeyError: 'two\\nlines'")
 
 
 def test_two_strategies_whose_labels_differ_at_the_end_alone_are_two(recipe, tmp_path):
@@ -221,8 +222,8 @@ def _unplayed(contest, out):
         yield from ()
 
     with contests.folder.taken(out, "recipes"), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(playing.pool, "play", play)
-        return playing.carry_out(contest, out, 1)
+        patch.setattr(pool, "play", play)
+        return carry_out(contest, out, 1)
 
 
 def test_runs_of_another_recipe_are_not_mixed_in(recipe, tmp_path):

@@ -5,9 +5,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
-from netwright.comparison import command_line, courses, folder
-from netwright.comparison.contests import playing, recipes
+from netwright.comparison import command_line, courses, folder, pool
+from netwright.comparison.contests import recipes
 from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.outcome import carry_out
 from netwright.comparison.contests.player import ContestPlayer
 from netwright.comparison.pool import Played
 
@@ -48,12 +49,12 @@ def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds
 def carried_out(contest, out: Path, workers: int | None = None):
     """Its outcome; with `workers`, cells are played by so many processes."""
     with folder.taken(out, "recipes"), in_process() if workers is None else nullcontext():
-        return playing.carry_out(contest, out, workers or 1)
+        return carry_out(contest, out, workers or 1)
 
 
 def in_process():
     """Within it, cells of contests are played by the real player without processes, which take seconds to start."""
-    return patch.object(playing.pool, "play", _play)
+    return patch.object(pool, "play", _play)
 
 
 def _play(order, cells, workers, logs, program):

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.comparison import courses
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.tables import cell_file
 from netwright.core.errors import StoreError
 from tests.comparison.tables import small
 from tests.comparison.test_courses import made
 
-CELLS = [Cell("random", "t", seed) for seed in range(4)]
+CELLS = [SearchCell("random", "t", seed) for seed in range(4)]
 
 
 def filled(where):
@@ -36,9 +36,9 @@ def test_wherever_a_kill_cuts_the_file_whole_cells_stay_and_the_next_one_is_whol
     found = cell_file.read(path.parent)
     assert list(found.cells) == CELLS[:expected] and found.damaged == ()
     writer = cell_file.Writer(path.parent)
-    writer.add(Cell("next", "t", 9), made([1]))
+    writer.add(SearchCell("next", "t", 9), made([1]))
     writer.close()
-    assert list(cell_file.read(path.parent).cells) == [*CELLS[:expected], Cell("next", "t", 9)]
+    assert list(cell_file.read(path.parent).cells) == [*CELLS[:expected], SearchCell("next", "t", 9)]
 
 
 def test_damaged_lines_are_left_out_and_counted(tmp_path):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.tables import page as report
 from tests.comparison.tables.test_summary import COURSES, PROBLEM, comparison, outcome, summarized
 from tests.comparison.test_courses import made
@@ -16,7 +16,9 @@ NAN = math.nan
 
 @pytest.fixture
 def found():
-    return summarized(comparison(horizons=(2, 4)), outcome(COURSES, faults={Cell("aging", "t c10", 7): "a <fault>"}))
+    return summarized(
+        comparison(horizons=(2, 4)), outcome(COURSES, faults={SearchCell("aging", "t c10", 7): "a <fault>"})
+    )
 
 
 @pytest.mark.parametrize(

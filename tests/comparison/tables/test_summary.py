@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from netwright.comparison import caveats
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.tables import json_and_csv, summary
 from netwright.comparison.tables.comparison import Comparison, ComparisonOutcome
 from netwright.comparison.tables.plan import ComparisonPlan
@@ -34,7 +34,7 @@ def comparison(problem=PROBLEM, horizons=(4,), strategies=("random", "aging"), t
 
 def outcome(found, problem="t c10", faults=()):
     cells = {
-        Cell(name, problem, seed): course
+        SearchCell(name, problem, seed): course
         for name, each in found.items()
         for seed, course in enumerate(each)
         if course is not None
@@ -198,7 +198,7 @@ def test_searches_that_made_no_trial_at_all():
 
 def test_json_has_what_scripts_ask_for():
     found = json_and_csv.as_json(
-        summarized(comparison(), outcome(COURSES, faults={Cell("aging", "t c10", 7): "why"})), "runs/x"
+        summarized(comparison(), outcome(COURSES, faults={SearchCell("aging", "t c10", 7): "why"})), "runs/x"
     )
     row = found["rows"][0]
     assert {name: row[name] for name in ("strategy", "table", "dataset", "trials", "seeds", "found_best")} == {

@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from netwright.comparison import caveats
 from netwright.comparison.contests import budgets
 from netwright.comparison.contests.contest import Contest
-from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.core.records import Trial
 
 
 def of_row(
-    contest: Contest, outcome: ContestOutcome, searches: Mapping[Cell, Sequence[Trial]], listed: Sequence[SearchPath]
+    contest: Contest,
+    outcome: ContestOutcome,
+    searches: Mapping[SearchCell, Sequence[Trial]],
+    listed: Sequence[SearchPath],
 ) -> list[str]:
     """What must be said of the searches of a strategy on a recipe, and of their paths."""
     seeds_asked, count = len(contest.seeds), len(searches)

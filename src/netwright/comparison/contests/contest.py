@@ -16,7 +16,7 @@ from pathlib import Path
 from netwright.comparison import caveats, strategy_refs
 from netwright.comparison.contests import budgets, cell_runs
 from netwright.comparison.contests.recipes import naming
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.core import run_file
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.protocols import Evaluator, NamesBudgets, Strategy, of_any_seed
@@ -49,17 +49,17 @@ class Contest:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[SearchCell]:
         """All there are to play, seed by seed, so that what is stopped early has some of everything."""
         labels = [strategy_refs.label(strategy) for strategy in self.strategies]
-        return [Cell(label, name, seed) for seed in self.seeds for name in self.recipes for label in labels]
+        return [SearchCell(label, name, seed) for seed in self.seeds for name in self.recipes for label in labels]
 
-    def run_of(self, cell: Cell) -> RunFile:
+    def run_of(self, cell: SearchCell) -> RunFile:
         """The run file of a cell."""
         strategy = next(each for each in self.strategies if strategy_refs.label(each) == cell.strategy)
         return replace(self.recipes[cell.problem], strategy=strategy, seed=cell.seed)
 
-    def folder_of(self, out: Path, cell: Cell) -> Path:
+    def folder_of(self, out: Path, cell: SearchCell) -> Path:
         """Where a cell is played: `runs/<recipe>/<strategy>-<seed>`."""
         return out / cell_runs.RUNS / cell.problem / f"{cell_runs.folder_name(cell.strategy)}-{cell.seed}"
 
@@ -78,8 +78,10 @@ def prepare(contest: Contest) -> Contest:
             raise BadReference(f"strategy {label} is given twice; give it once")
     warnings: dict[tuple[str, str], tuple[str, ...]] = {}
     remarks, recipes = {}, {}
-    for name, run in contest.recipes.items():
+    for name, recipe in contest.recipes.items():
         with naming(name, len(contest.recipes) > 1):
+            run = run_file.resolved(recipe, run_file.measures_of(recipe))
+            recipes[name] = run
             made: dict[str, Strategy] = {}
             for label, reference in zip(labels, contest.strategies, strict=True):
                 parts = run_file.build(replace(run, strategy=reference))
@@ -90,9 +92,9 @@ def prepare(contest: Contest) -> Contest:
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 trainings.check(run, {})
-        recipes[name] = run_file.resolved(run, parts.measures)
-        listed = recipes[name].objectives or ()
-        remarks[name] = (f"of its objectives {', '.join(listed)} the first alone judges",) if len(listed) > 1 else ()
+        listed = run.objectives or ()
+        is_one = len(listed) <= 1
+        remarks[name] = () if is_one else (f"of its objectives {', '.join(listed)} the first alone judges",)
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
     return replace(contest, recipes=recipes, warnings=warnings, remarks=remarks, sources=sources)
 

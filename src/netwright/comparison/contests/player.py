@@ -17,7 +17,7 @@ from rich.console import Console
 
 from netwright.comparison import courses, player, strategy_refs
 from netwright.comparison.contests import cell_runs
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.core import files, objectives, run_file
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
@@ -37,7 +37,7 @@ class ContestOrder:
     is_full: bool
 
 
-def named(cell: Cell) -> str:
+def named(cell: SearchCell) -> str:
     """A cell as one text."""
     return f"{cell.seed} {cell.problem} {cell.strategy}"
 
@@ -53,7 +53,7 @@ class ContestPlayer:
         """Plays the `seeds` of one `strategy` on one `problem`."""
         return player.answers(order, self._played)
 
-    def _played(self, cell: Cell) -> str:
+    def _played(self, cell: SearchCell) -> str:
         text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
         trials, ending = search(self._session, settings, place)

@@ -18,9 +18,9 @@ from netwright.comparison import bootstrap, measures, strategy_refs
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.contests import budgets, caveats, fan_in, populations
 from netwright.comparison.contests.contest import Contest
-from netwright.comparison.contests.playing import ContestOutcome
+from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.measures import Mean
 from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
@@ -156,9 +156,9 @@ def _standing(
     strategies = {strategy_refs.label(reference): reference for reference in contest.strategies}
     sizes = populations.sizes(strategies)
     paths: dict[str, dict[int, SearchPath]] = {}
-    searches: dict[str, dict[Cell, Sequence[Trial]]] = {}
+    searches: dict[str, dict[SearchCell, Sequence[Trial]]] = {}
     for label in strategies:
-        cells = [Cell(label, name, seed) for seed in contest.seeds]
+        cells = [SearchCell(label, name, seed) for seed in contest.seeds]
         searches[label] = {cell: outcome.trials[cell] for cell in cells if cell in outcome.trials}
         budget = budgets.judged(searches[label].values())
         paths[label] = {
@@ -227,7 +227,7 @@ def _standing(
 
 def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
     """Parameters and measure of the full trainings of a strategy, by seed."""
-    cells = [Cell(label, name, seed) for seed in contest.seeds]
+    cells = [SearchCell(label, name, seed) for seed in contest.seeds]
     return {
         cell.seed: (outcome.finals[cell].params, outcome.finals[cell].mean) for cell in cells if cell in outcome.finals
     }

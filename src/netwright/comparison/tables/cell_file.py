@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.comparison import courses
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.comparison.tables.problems import Problem
 from netwright.core import files
 from netwright.core.errors import StoreError
@@ -29,8 +29,8 @@ class Stored:
     None stands for a cell that the line does not tell either.
     """
 
-    cells: Mapping[Cell, Course]
-    damaged: tuple[Cell | None, ...] = ()
+    cells: Mapping[SearchCell, Course]
+    damaged: tuple[SearchCell | None, ...] = ()
 
 
 def read(folder: Path) -> Stored:
@@ -38,8 +38,8 @@ def read(folder: Path) -> Stored:
     path = folder / CELLS
     if not path.exists():
         return Stored({})
-    found: dict[Cell, Course] = {}
-    damaged: list[Cell | None] = []
+    found: dict[SearchCell, Course] = {}
+    damaged: list[SearchCell | None] = []
     with path.open("r+b") as file:
         whole = 0
         for line in file:
@@ -84,7 +84,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self._file = (folder / CELLS).open("ab")
 
-    def add(self, cell: Cell, course: Course) -> None:
+    def add(self, cell: SearchCell, course: Course) -> None:
         """Write one cell. Raises OSError when the disk is full; what was written before stays."""
         self._file.write(courses.to_line(cell, course).encode() + b"\n")
         self._file.flush()

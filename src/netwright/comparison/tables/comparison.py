@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from netwright.comparison import courses, pool, strategy_refs
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.comparison.tables import cell_file, player, problems, table_search
 from netwright.comparison.tables.plan import ComparisonPlan
 from netwright.comparison.tables.player import TablesOrder
@@ -41,10 +41,10 @@ class Comparison:
         return tuple(strategy_refs.label(strategy) for strategy in self.plan.strategies)
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[SearchCell]:
         """All there are to play: seed by seed, so that what is stopped early has some of everything."""
         return [
-            Cell(strategy, problem.name, seed)
+            SearchCell(strategy, problem.name, seed)
             for seed in self.plan.seeds
             for problem in self.problems
             for strategy in self.strategies
@@ -63,8 +63,8 @@ class Comparison:
 class ComparisonOutcome:
     """What became of the cells: courses cut to the plan's limits, and the faults of those that have none."""
 
-    courses: Mapping[Cell, Course]
-    faults: Mapping[Cell, str] = field(default_factory=dict)
+    courses: Mapping[SearchCell, Course]
+    faults: Mapping[SearchCell, str] = field(default_factory=dict)
     damaged: int = 0  # lines of cells that had to be played anew
 
 
@@ -110,7 +110,7 @@ def carry_out(
     missing = [cell for cell in cells if cell not in done]
     # a cell that was played anew has a whole line since, so that its damaged one is not worth a word again
     damaged = sum(cell in missing if cell else bool(missing) for cell in stored.damaged if cell not in stored.cells)
-    faults: dict[Cell, str] = {}
+    faults: dict[SearchCell, str] = {}
     watch(len(done), len(cells))
     order = TablesOrder(
         {problem.name: str(reference) for problem, reference in zip(comparison.problems, asked.tables, strict=True)},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netwright.comparison import courses, player, strategy_refs
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.comparison.tables import problems, table_search
 from netwright.core import refs
 from netwright.core.protocols import Strategy
@@ -46,7 +46,7 @@ class TablePlayer:
         """Plays the `seeds` of one `strategy` on one `problem`."""
         return player.answers(order, self._played)
 
-    def _played(self, cell: Cell) -> str:
+    def _played(self, cell: SearchCell) -> str:
         table = self._table(cell.problem)
         reference = refs.parse(self._strategies[cell.strategy])
         place = cell.strategy, cell.problem

@@ -12,7 +12,7 @@ import numpy as np
 
 from netwright.comparison import bootstrap, measures
 from netwright.comparison.bootstrap import Difference
-from netwright.comparison.courses import Cell, Course
+from netwright.comparison.courses import Course, SearchCell
 from netwright.comparison.measures import WITHIN, Mean
 from netwright.comparison.tables import caveats
 from netwright.comparison.tables.comparison import Comparison, ComparisonOutcome
@@ -107,7 +107,7 @@ def summarize(comparison: Comparison, outcome: ComparisonOutcome, rng: np.random
         of_problem: list[ProblemRow] = []
         ends: dict[End, np.ndarray] = {}
         for strategy in comparison.strategies:
-            cells = [Cell(strategy, problem.name, seed) for seed in asked.seeds]
+            cells = [SearchCell(strategy, problem.name, seed) for seed in asked.seeds]
             found = [outcome.courses[cell] for cell in cells if cell in outcome.courses]
             has_course = [cell in outcome.courses for cell in cells]
             paths = _paths(found, problem)

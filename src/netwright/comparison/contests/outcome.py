@@ -12,7 +12,7 @@ from netwright.comparison.contests import cell_runs, player, recipes
 from netwright.comparison.contests.cell_runs import CellRun, FullTraining
 from netwright.comparison.contests.contest import Contest
 from netwright.comparison.contests.player import ContestOrder
-from netwright.comparison.courses import Cell
+from netwright.comparison.courses import SearchCell
 from netwright.core import refs, run_file
 from netwright.core.finals import Final
 from netwright.core.protocols import Prepares
@@ -34,12 +34,12 @@ class ContestOutcome:
         sources: Programs that took part in a search, as `CellRun.sources`.
     """
 
-    trials: Mapping[Cell, Sequence[Trial]]
-    finals: Mapping[Cell, Final] = field(default_factory=dict)
-    faults: Mapping[Cell, str] = field(default_factory=dict)
-    untrained: Mapping[Cell, str] = field(default_factory=dict)
-    exhausted: frozenset[Cell] = frozenset()
-    sources: Mapping[Cell, tuple[str, ...]] = field(default_factory=dict)
+    trials: Mapping[SearchCell, Sequence[Trial]]
+    finals: Mapping[SearchCell, Final] = field(default_factory=dict)
+    faults: Mapping[SearchCell, str] = field(default_factory=dict)
+    untrained: Mapping[SearchCell, str] = field(default_factory=dict)
+    exhausted: frozenset[SearchCell] = frozenset()
+    sources: Mapping[SearchCell, tuple[str, ...]] = field(default_factory=dict)
 
 
 def carry_out(
@@ -78,7 +78,7 @@ def carry_out(
         for cell in missing
     }
     order = vars(ContestOrder(orders, contest.is_full))
-    faults: dict[Cell, str] = {}
+    faults: dict[SearchCell, str] = {}
     done = len(cells) - len(missing)
     watch(done, len(cells))
     with closing(pool.play(order, missing, workers, out / "logs", player.PROGRAM)) as playing:
@@ -91,7 +91,9 @@ def carry_out(
     return _outcome(contest, out, {cell: each for cell, each in found.items() if each.ending}, faults)
 
 
-def _outcome(contest: Contest, out: Path, ended: Mapping[Cell, CellRun], faults: Mapping[Cell, str]) -> ContestOutcome:
+def _outcome(
+    contest: Contest, out: Path, ended: Mapping[SearchCell, CellRun], faults: Mapping[SearchCell, str]
+) -> ContestOutcome:
     trained = {cell: _read_training(contest, out, cell, each) for cell, each in ended.items() if contest.is_full}
     done = {cell: each for cell, each in trained.items() if each is not None}
     return ContestOutcome(
@@ -104,15 +106,15 @@ def _outcome(contest: Contest, out: Path, ended: Mapping[Cell, CellRun], faults:
     )
 
 
-def _read(contest: Contest, out: Path, cell: Cell) -> CellRun:
+def _read(contest: Contest, out: Path, cell: SearchCell) -> CellRun:
     return cell_runs.read(contest.folder_of(out, cell), contest.run_of(cell))
 
 
-def _read_training(contest: Contest, out: Path, cell: Cell, found: CellRun) -> FullTraining | None:
+def _read_training(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> FullTraining | None:
     return cell_runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
 
 
-def _is_complete(contest: Contest, out: Path, cell: Cell, found: CellRun) -> bool:
+def _is_complete(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> bool:
     """Whether there is nothing to play: a full training that failed is done too, and would only fail again."""
     if not found.ending:
         return False

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from netwright.core import objectives
 from netwright.core.objectives import UNNAMED, Objective, short
 from netwright.core.records import Trial
-from netwright.report import budgets, figures, markup
-from netwright.report.budgets import Budgets, Rung
+from netwright.report import figures, markup, promotions
 from netwright.report.markup import MISSING, Html
+from netwright.report.promotions import Budgets, Rung
 
 MOST_BRACKETS = 100  # in their table
 LINES = 500  # of networks in the figure, and as many dots
@@ -36,7 +36,7 @@ def figure(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
         points = [(place[b], objective.measured(score)) for b, score in scored if b and score is not None]
         return [x for x, _ in points], [y for _, y in points]
 
-    ends = [(line, objectives.best(line)) for line in budgets.lines(trials)]
+    ends = [(line, objectives.best(line)) for line in promotions.lines(trials)]
     followed = [(line, end) for line, end in ends if end and end.proposal.budget]
     promoted = {trial.id for line, _ in followed for trial in line}
     alone = [trial for trial in trials if trial.id not in promoted]
