@@ -23,7 +23,7 @@ Names = Callable[[Plan, Mapping[str, str]], dict[str, str]]
 
 
 def load(folder: Path | str) -> nn.Module:
-    """The network of an exported folder, in evaluation mode: normalized images (B, C, H, W) to logits (B, classes).
+    """The network of an exported folder, in evaluation mode, such as normalized images to logits.
 
     Raises:
         ExportError: A file is missing or damaged, or they do not belong together.
