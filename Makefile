@@ -10,7 +10,7 @@ search: $(READY)
 	$(BIN)/netwright search recipes/hierarchical-digits.toml --out runs/digits
 
 test: $(READY) lint
-	$(BIN)/pytest -n 2 -m "not gpu and not download"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not download"
 
 # full counts: hours
 verify: $(READY) lint

@@ -1,5 +1,6 @@
 """What holds for all tests: one thread a process, and the same examples every time, however slow the machine."""
 
+import gc
 import os
 
 from hypothesis import settings
@@ -10,3 +11,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECL
 
 settings.register_profile("netwright", deadline=None, derandomize=True, database=None)
 settings.load_profile("netwright")
+
+
+def pytest_collection_finish():
+    """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
+    gc.collect()
+    gc.freeze()

@@ -39,7 +39,7 @@ SIBLINGS = {
 # plotting and table files are optional or slow to import: each belongs to the folders that need it
 HEAVY = {
     "matplotlib": ("report", "comparison"),
-    "sklearn": ("tasks", "surrogates"),
+    "sklearn": (),  # its digits are read from its file
     "pyarrow": ("data", "tasks", "tables"),
 }
 

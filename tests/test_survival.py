@@ -117,7 +117,7 @@ def test_a_worker_whose_parent_is_killed_again_and_again(tmp_path):
 
 
 def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path):
-    process = start(tmp_path, 6, 1, seconds=1.0)
+    process = start(tmp_path, 3, 1, seconds=1.0)
     wait_for(tmp_path, "running")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -126,8 +126,8 @@ def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path):
     assert [row[5] for row in rows(tmp_path)][:1] == ["done"]
     assert "running" not in {row[5] for row in rows(tmp_path)}
     assert_nothing_left(tmp_path)
-    assert start_and_wait(tmp_path, 6) == 0
-    assert rows(tmp_path) == undisturbed(6)
+    assert start_and_wait(tmp_path, 3) == 0
+    assert rows(tmp_path) == undisturbed(3)
 
 
 def test_ctrl_c_twice_stops_now_and_puts_the_trial_back(tmp_path):

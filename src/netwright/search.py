@@ -74,7 +74,7 @@ class Search:
         folder: The run's own folder, for trial folders; None: trials cannot write files.
         threads: Threads per trial.
         keep: Leave the folders of finished trials.
-        io: Of the task, where it is known: networks of generators must also fit its images.
+        io: Of the task, where it is known: networks of generators must also fit its inputs.
         prefetch: Pending rows beyond the workers. None: 0 with one worker, so that a resumed run repeats the
             undisturbed one; else 1, so that nobody waits for the controller.
         observers: Told about every row.

@@ -13,7 +13,10 @@ from netwright.core.shapes import (
     Tokens,
     Vector,
     are_alike,
+    contents,
     describe,
+    dimensions,
+    output_dimensions,
     positions,
     size,
 )
@@ -50,3 +53,14 @@ def test_shapes_are_tuples_with_named_kinds():
     assert describe(Image(3, 32, 24)) == "images of 3 x 32 x 24"
     assert describe(Tokens(10_000, 35)) == "35 tokens of a vocabulary of 10,000"
     assert describe(Classes(1000)) == "1,000 classes"
+
+
+def test_tensors_of_one_example():
+    given = [dimensions(shape) for shape in (Image(3, 8, 9), Sequence(5, 6), Vector(5), Tokens(100, 6))]
+    assert given == [(3, 8, 9), (6, 5), (5,), (6,)]
+    assert [output_dimensions(each) for each in (Classes(4), Numbers(2), Tokens(100, 6))] == [(4,), (2,), (6, 100)]
+
+
+def test_what_data_consists_of():
+    assert contents(IO(3, 8, 8, 10)) == "images, classes"
+    assert contents(IO(Tokens(9, 5), Tokens(9, 5))) == "tokens"

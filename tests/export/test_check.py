@@ -3,13 +3,21 @@ import torch
 
 from netwright.core.errors import ExportError
 from netwright.export import check, fresh
-from netwright.export.card import interval
+from netwright.export.media.images import Images, interval
+from netwright.export.media.plain import Plain
+from tests.tasks.test_regression import Regression
+from tests.training.test_summing import NextToken
 
 LOGITS = torch.tensor([[3.0, 1.0, 2.0], [0.5, 0.5 + 2e-5, 0.0], [-9e5, 4e5, 4e5 + 1]])
 
 
+class Named(Images):
+    def name(self, place):
+        return f"image {place}"
+
+
 def _compare(logits):
-    check._compare("model.py", logits, LOGITS, check._is_close(LOGITS), lambda place: f"image {place}")
+    check._compare("model.py", logits, LOGITS, check._is_close(LOGITS), Named(None, None))
 
 
 def test_images_are_undecided_when_rounding_decides():
@@ -40,6 +48,31 @@ def test_logits_may_not_differ_though_predictions_agree(value):
 def test_differences_are_relative_to_large_logits_only():
     assert fresh.worst_difference(torch.tensor([[0.1, 0.2]]), torch.tensor([[0.1, 0.3]])) == pytest.approx(0.1)
     assert fresh.worst_difference(torch.tensor([[0.0, 200.0]]), torch.tensor([[1.0, 200.0]])) == pytest.approx(0.005)
+
+
+def test_of_tokens_every_choice_is_compared():
+    """An example is named once, however many of its choices differ."""
+    task = NextToken()
+    logits = torch.tensor([[[3.0, 1.0], [0.0, 2.0]], [[1.0, 0.0], [1.0, 1.0 + 2e-5]]])
+    is_close = check._is_close(logits)
+    assert is_close.tolist() == [[False, False], [False, True]]
+    turned = logits.flip(-1)
+    with pytest.raises(ExportError, match=r"2 of 2 test examples are classified differently, first test example 5: cl"):
+        check._compare("model.py", turned, logits, is_close, Plain(task), start=5)
+    check._compare(
+        "model.py",
+        torch.cat((logits[:1], torch.stack((logits[1, :1], turned[1, 1:]), 1))),
+        logits,
+        is_close,
+        Plain(task),
+    )
+
+
+def test_numbers_may_differ_by_rounding_alone():
+    wanted = torch.tensor([[0.5, -2.0], [1e4, 0.0]])
+    check._compare("model.py", wanted * (1 + 1e-5), wanted, None, Plain(Regression()))
+    with pytest.raises(ExportError, match=r"model\.py does .*: its outputs for test examples differ by up to 0\.01"):
+        check._compare("model.py", wanted + torch.tensor([[0.02, 0.0], [0.0, 0.0]]), wanted, None, Plain(Regression()))
 
 
 def test_the_interval_of_a_share_is_wilsons():

@@ -19,6 +19,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs, standalone
 from netwright.export.load import load
+from netwright.export.media.images import Images
 from netwright.export.write import TrainedModel, write
 from netwright.training import loop
 
@@ -120,7 +121,7 @@ def test_odd_names_and_many_classes_give_clean_source(exported, tmp_path):
     form = replace(task.preprocessing(), classes=classes, channels=3, mean=(1 / 3,) * 3, sd=(0.1,) * 3)
     plan = space.plan(exported.model.genotype, IO(3, task.io.height, task.io.width, len(classes)))
     text = standalone.model_py(
-        plan, form, 'evil """ name \\ \n\u202e and much too long to stand in one line of the file'
+        plan, Images(task, form), 'evil """ name \\ \n\u202e and much too long to stand in one line of the file'
     )
     assert classes == programs.run_source(text, "model").CLASSES
     path = tmp_path / "model.py"
@@ -211,7 +212,7 @@ def test_an_earlier_export_is_replaced_also_behind_a_link(exported, tmp_path):
 def test_a_tampered_weight_is_refused(exported, tmp_path):
     """Network and source agree, the recorded accuracy does not."""
     tensors = safetensors.torch.load_file(exported.model.weights)
-    tensors["stem.norm_2.bias"] += 3
+    tensors["stem.norm1.bias"] += 3
     safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
     model = replace(exported.model, weights=tmp_path / "w.safetensors")
     _refused(tmp_path / "out", model, "test images correctly, but training recorded")
@@ -235,7 +236,7 @@ def test_source_that_differs_is_refused(exported, tmp_path, monkeypatch, change,
 
 def _of(exported):
     space, task = refs.load("space", exported.model.run.space), refs.load("task", exported.model.run.task)
-    return space.plan(exported.model.genotype, task.io), task.preprocessing(), "a name"
+    return space.plan(exported.model.genotype, task.io), Images(task, task.preprocessing()), "a name"
 
 
 def test_a_program_that_differs_is_refused(exported, tmp_path, monkeypatch):
@@ -243,7 +244,7 @@ def test_a_program_that_differs_is_refused(exported, tmp_path, monkeypatch):
 
     def other(model, io):
         with torch.no_grad():
-            model.linear_2.weight += 0.01
+            model.linear1.weight += 0.01
         return original(model, io)
 
     monkeypatch.setattr(programs, "program", other)
@@ -285,11 +286,9 @@ def test_weights_of_another_network_are_refused(exported, tmp_path):
 
 def test_what_cannot_be_exported_is_said_at_once(exported, tmp_path):
     model, out = exported.model, tmp_path / "out"
-    toys = "netwright.testing.toys"
-    for part, name, lack in (("space", "ToySpace", "layer plans"), ("task", "ToyTask", "classifies images")):
-        run = replace(model.run, **{part: Reference(f"{toys}:{name}")})
-        with pytest.raises(MissingCapability, match=f"an export needs a {part} .*{lack}"):
-            write(out, replace(model, run=run), say=pytest.fail)
+    run = replace(model.run, space=Reference("netwright.testing.toys:ToySpace"))
+    with pytest.raises(MissingCapability, match=r"an export needs a space with layer plans"):
+        write(out, replace(model, run=run), say=pytest.fail)
     _refused(out, replace(model, metrics={"valid_accuracy": 0.5}), "measured valid_accuracy but no test_accuracy")
     with pytest.raises(InvalidGenotype):
         write(out, replace(model, genotype=(0,) * len(model.genotype)), say=pytest.fail)

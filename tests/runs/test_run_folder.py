@@ -104,3 +104,16 @@ def test_any_other_number_is_another_format(tmp_path, number):
     with pytest.raises(StoreError, match=f"has format {number}, of a newer netwright"):
         run_folder.refuse_format(tmp_path, number)
     run_folder.refuse_format(tmp_path, "1")
+
+
+def test_a_run_of_no_format_in_which_nothing_was_asked_can_begin(tmp_path):
+    """As a kill of an earlier release leaves it: there is nothing to misread."""
+    forget_format(begun(tmp_path))
+    forget_format(begun(tmp_path, trials=1))
+    with pytest.raises(StoreError, match="was written by an earlier netwright"):
+        begun(tmp_path)
+
+
+def forget_format(folder):
+    with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
+        db.execute("DELETE FROM facts WHERE name = 'format'")

@@ -19,7 +19,7 @@ def export(
 ) -> None:
     """Write source, weights, program, preprocessing, metrics, model card and drawing, and check them all.
 
-    --task.path says where the images are now, when they were moved since the training.
+    --task.path says where the data is now, when it was moved since the training.
     A fresh process loads what was written and repeats the test; on any difference nothing is left at --out.
     """
     from netwright.runs import finals

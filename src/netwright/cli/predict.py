@@ -14,7 +14,7 @@ def predict(
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object per image."),
 ) -> None:
     """Print each image's class and its probability. Exit code 1 when an image could not be read."""
-    from netwright.export.predict import predict as classify
+    from netwright.export.media.predict import predict as classify
 
     faults = 0
     for found in classify(folder, images):

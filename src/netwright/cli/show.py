@@ -160,14 +160,15 @@ def _draw(graph: LabeledGraph, out: Path) -> list[Path]:
 
 def _draw_networks(space: Any, genotype: Genotype, networks: int, out: Path | None) -> list[Path]:
     """The networks of seeds 0, 1, ... of a generator."""
-    from netwright.core.protocols import Generates
+    from netwright.core.protocols import Generates, unwrap
     from netwright.report import drawing
 
-    if not isinstance(space, Generates):
+    generator = unwrap(space, Generates)
+    if generator is None:
         raise MissingCapability("--networks needs a space of generators, such as hnag; of this one a genotype is one")
     if out is None or networks < 1:
         raise BadRunFile(f"--networks {networks} needs a number of at least 1, and --out FOLDER to draw into")
-    graphs = [space.seeded(seed).graph(genotype) for seed in range(networks)]
+    graphs = [generator.seeded(seed).graph(genotype) for seed in range(networks)]
     drawing.save(drawing.draw_beside(graphs, [f"seed {seed}" for seed in range(networks)]), out / "networks")
     return [out / "networks.svg", out / "networks.png"]
 

@@ -105,7 +105,7 @@ class Constrained:
             genotype = draw()
             try:
                 seen.append(self.space.count(genotype, self.io))
-            except InvalidGenotype as error:  # no such network for these images
+            except InvalidGenotype as error:  # no such network for these inputs
                 fault = str(error)
                 continue
             if all(constraint.holds(seen[-1]) for constraint in self.constraints):

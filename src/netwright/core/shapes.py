@@ -163,6 +163,16 @@ def dimensions(shape: Shape) -> tuple[int, ...]:
     return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
 
 
+def output_dimensions(output: Output) -> tuple[int, ...]:
+    """The shape of one example's outputs: (number,), or, of tokens, (steps, vocabulary)."""
+    return (output.steps, output.vocabulary) if isinstance(output, Tokens) else (output.number,)
+
+
+def contents(io: IO) -> str:
+    """What data of this kind consists of, for people: "images, classes"."""
+    return ", ".join(dict.fromkeys((NAMES[type(io.input)], NAMES[type(io.output)])))
+
+
 def size(shape: Shape) -> int:
     """How many numbers a tensor of this shape holds for each example."""
     return shape.steps if isinstance(shape, Tokens) else prod(shape)

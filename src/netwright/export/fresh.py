@@ -1,8 +1,9 @@
-"""Run as a script in a Python process of its own: an exported folder classifies images with netwright out of reach.
+"""Run as a script in a Python process of its own: an exported folder computes with netwright out of reach.
 
-Arguments: the folder, threads, whether memory is channels last, and where Python finds modules. Each image batch comes
-on standard input as a line of JSON, its shape (B, H, W, C), and then its bytes; its logits, float32, go to standard
-output as bytes. program.pt2 must agree with model.py on the first batch, and on parts of it of 1 and 3 images.
+Arguments: the folder, threads, whether memory is channels last, what outputs are called, and where Python finds
+modules. Each batch comes on standard input as a line of JSON, its shape and type, and then its bytes; model.py brings
+it into the network's form where it has a function for that. The outputs, float32, go to standard output as bytes.
+program.pt2 must agree with model.py on the first batch, and on parts of it of 1 and 3 examples.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-4  # of logits, absolute and relative to the largest of an image: rounding differs with memory formats
+TOLERANCE = 1e-4  # of outputs, absolute and relative to an example's largest: rounding differs with memory formats
+TYPES = {"uint8": torch.uint8, "int64": torch.int64, "float32": torch.float32}
 
 
 @torch.inference_mode()
-def main(folder: Path, threads: int, channels_last: bool) -> None:
+def main(folder: Path, threads: int, channels_last: bool, word: str) -> None:
     """Answer batches until standard input ends. Whatever is wrong is an exception and ends the process."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
@@ -32,24 +34,30 @@ def main(folder: Path, threads: int, channels_last: bool) -> None:
     model = file.load(folder).to(memory_format=layout)
     program: Any = torch.export.load(folder / "program.pt2").module()
     while line := sys.stdin.buffer.readline():
-        shape = json.loads(line)
-        data = bytearray(sys.stdin.buffer.read(math.prod(shape)))
-        images = file.normalize(torch.frombuffer(data, dtype=torch.uint8).view(shape)).contiguous(memory_format=layout)
-        logits = model(images)
+        form = json.loads(line)
+        kind = TYPES[form["type"]]
+        data = bytearray(sys.stdin.buffer.read(math.prod(form["shape"]) * kind.itemsize))
+        inputs = torch.frombuffer(data, dtype=kind).view(form["shape"])
+        if hasattr(file, "normalize"):
+            inputs = file.normalize(inputs)
+        if inputs.dim() == 4:
+            inputs = inputs.contiguous(memory_format=layout)
+        outputs = model(inputs)
         if program is not None:
-            for size in {len(images), 1, min(3, len(images))}:
-                difference = worst_difference(program(images[:size]), logits[:size])
+            for size in {len(inputs), 1, min(3, len(inputs))}:
+                difference = worst_difference(program(inputs[:size]), outputs[:size])
                 if not difference <= TOLERANCE:
-                    raise SystemExit(f"program.pt2 gives logits that differ by {difference:.2g} from those of model.py")
+                    raise SystemExit(f"program.pt2 gives {word} that differ by {difference:.2g} from those of model.py")
             program = None
-        answers.write(logits.float().contiguous().numpy().tobytes())
+        answers.write(outputs.float().contiguous().numpy().tobytes())
         answers.flush()
 
 
-def worst_difference(logits: Tensor, others: Tensor) -> float:
-    """The largest difference between logits (B, classes), where those of an image exceed 1 relative to the largest."""
+def worst_difference(outputs: Tensor, others: Tensor) -> float:
+    """The largest difference between outputs (B, ...), where those of an example exceed 1 relative to its largest."""
+    outputs, others = outputs.flatten(1), others.flatten(1)
     scale = others.abs().amax(1, keepdim=True).clamp(min=1)
-    return float(((logits - others).abs() / scale).max())
+    return float(((outputs - others).abs() / scale).max())
 
 
 def _module(path: Path) -> Any:
@@ -62,7 +70,7 @@ def _module(path: Path) -> Any:
 
 
 if __name__ == "__main__":
-    _folder, _threads, _channels_last, _path = sys.argv[1:]
+    _folder, _threads, _channels_last, _word, _path = sys.argv[1:]
     sys.path[:] = json.loads(_path)
     sys.modules["netwright"] = None  # type: ignore[assignment]  # importing it raises ModuleNotFoundError
-    main(Path(_folder), int(_threads), _channels_last == "True")
+    main(Path(_folder), int(_threads), _channels_last == "True", _word)

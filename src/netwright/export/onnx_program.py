@@ -16,17 +16,18 @@ from torch.export import ExportedProgram
 FILE = "model.onnx"
 
 
-def to_bytes(made: ExportedProgram) -> bytes:
-    """The file of a program: input `images` (B, C, H, W), normalized, any B; output `logits` (B, classes)."""
+def to_bytes(made: ExportedProgram, inputs: str, outputs: str) -> bytes:
+    """The file of a program, for batches of any size; `inputs` and `outputs` are what it calls its own."""
     with _quiet():
-        written = torch.onnx.export(made, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False)
+        written = torch.onnx.export(made, dynamo=True, input_names=[inputs], output_names=[outputs], verbose=False)
     return written.model_proto.SerializeToString()
 
 
 def runner(data: bytes) -> Callable[[Tensor], Tensor]:
-    """Runs such a file on the CPU: normalized images to logits."""
+    """Runs such a file on the CPU."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.contiguous().numpy()})[0])
+    [given], [wanted] = session.get_inputs(), session.get_outputs()
+    return lambda x: torch.from_numpy(session.run([wanted.name], {given.name: x.contiguous().numpy()})[0])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from netwright.core.records import IO
+from netwright.core.shapes import Tokens, dimensions
 
 FILE = "program.pt2"
 
@@ -23,9 +24,9 @@ def run_source(text: str, name: str) -> ModuleType:
 
 
 def program(model: nn.Module, io: IO) -> ExportedProgram:
-    """The graph of a network: takes batches of any size, normalized images of the size of `io`."""
-    images = torch.zeros(2, io.channels, io.height, io.width)
-    made = torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    """The graph of a network: takes batches of any size of what goes in."""
+    inputs = torch.zeros(2, *dimensions(io.input), dtype=torch.int64 if isinstance(io.input, Tokens) else torch.float32)
+    made = torch.export.export(model, (inputs,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
     for node in made.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names folders of this machine
     return made

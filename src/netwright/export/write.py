@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,21 @@ from torch.export import ExportedProgram
 
 from netwright.core import refs, run_file
 from netwright.core.errors import ExportError, MissingCapability
-from netwright.core.protocols import ClassifiesImages, Generates, SearchSpace, unwrap
-from netwright.core.records import Genotype, Preprocessing
+from netwright.core.members import members
+from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, unwrap
+from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import architecture, card, load, programs, standalone
-from netwright.export.check import Checked, check
+from netwright.export.check import check
+from netwright.export.media.plain import Plain
+from netwright.export.medium import Checked, Facts, Medium
+from netwright.plans import source
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 
 Say = Callable[[str], None]
+SHOWN: tuple[Split, ...] = ("train+valid", "test")  # splits whose sizes the card tells
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class TrainedModel:
         run: Of the training: space, task and evaluator with all options.
         genotype: Of the network.
         weights: A safetensors file of the state of `Network(space.plan(genotype, task.io))`.
-        metrics: Of the training; `test_accuracy`, a fraction, is what the export must repeat.
+        metrics: Of the training; the one that the task measures first on the test split must be repeated.
         seed: Of the training.
         command: That repeats the training.
     """
@@ -63,10 +68,11 @@ class _Parts:
     """The objects that a trained model's references stand for."""
 
     space: SearchSpace
-    task: Any  # a Task that ClassifiesImages
+    task: Task
+    medium: Medium
     plan: Plan
-    preprocessing: Preprocessing
     network: nn.Module
+    metric: str  # to be repeated
 
 
 def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Path:
@@ -84,7 +90,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
     Raises:
         ExportError: `out` holds something else or cannot be written; the weights do not fit; or the export does not
             compute what was trained. Nothing is left behind then.
-        MissingCapability: The space has no layer plans, the task no image classes, or ONNX's libraries are missing.
+        MissingCapability: The space has no layer plans, or ONNX's libraries are missing.
     """
     out = Path(os.path.realpath(out))
     _refuse_foreign(out)
@@ -97,18 +103,26 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
             draft.mkdir(parents=True)
         say("writing source, weights and program")
         program = _write_model(draft, model, parts, out)
-        classify = None
+        run = None
         if to_onnx:
             say("writing the ONNX file")
-            data = to_onnx.to_bytes(program)
+            data = to_onnx.to_bytes(program, parts.medium.inputs, parts.medium.outputs)
             with _writing(out):
                 (draft / to_onnx.FILE).write_bytes(data)
-            classify = to_onnx.runner(data)
-        say(f"checking {parts.task.examples('test'):,} test images in a fresh Python process without netwright")
-        channels_last = bool(_options(model.run)["evaluator"].get("channels_last", True))
-        accuracy = model.metrics["test_accuracy"]
-        checked = check(draft, parts.network, parts.task, accuracy=accuracy, channels_last=channels_last, onnx=classify)
-        say(_verdict(checked, onnx))
+            run = to_onnx.runner(data)
+        examples = f"{parts.task.examples('test'):,} test {parts.medium.example}s"
+        say(f"checking {examples} in a fresh Python process without netwright")
+        checked = check(
+            draft,
+            parts.network,
+            parts.task,
+            parts.medium,
+            measure=parts.metric.removeprefix("test_"),
+            recorded=model.metrics[parts.metric],
+            channels_last=bool(_options(model.run)["evaluator"].get("channels_last", True)),
+            onnx=run,
+        )
+        say(parts.medium.verdict("source, program and ONNX file" if onnx else "source and program", checked))
         with _writing(out):
             _write_papers(draft, model, parts, checked, onnx)
             _put_in_place(draft, out)
@@ -126,28 +140,31 @@ def _with_drawing(model: TrainedModel) -> TrainedModel:
 
 def _parts(model: TrainedModel) -> _Parts:
     space = run_file.load_space(model.run.space)
-    if not isinstance(space, HasPlan):
+    with_plan: HasPlan | None = unwrap(space, HasPlan)
+    if with_plan is None:
         raise MissingCapability(f"an export needs a space with layer plans; {model.run.space.name} has none")
-    task = _image_task(model.run.task)
-    if "test_accuracy" not in model.metrics:
+    task: Task = refs.load("task", model.run.task)
+    medium = medium_of(task)
+    first = next((name for name in model.metrics if name.startswith("test_")), "test metric")
+    metric = medium.measure.on("test").name if medium.measure else first
+    if metric not in model.metrics:
         known = ", ".join(model.metrics) or "nothing"
-        raise ExportError(f"the training measured {known} but no test_accuracy; train it with evaluator.split = 'test'")
+        raise ExportError(f"the training measured {known} but no {metric}; train it with evaluator.split = 'test'")
     space.check(model.genotype)
-    plan = deployed(space.plan(model.genotype, task.io))
-    return _Parts(space, task, plan, task.preprocessing(), load.with_weights(plan, model.weights))
+    plan = deployed(with_plan.plan(model.genotype, task.io))
+    return _Parts(space, task, medium, plan, load.with_weights(plan, model.weights), metric)
 
 
-def _image_task(reference: Reference) -> Any:
-    task = refs.load("task", reference)
-    if not isinstance(task, ClassifiesImages):
-        raise MissingCapability(f"an export needs a task that classifies images; {reference.name} does not")
-    return task
+def medium_of(task: Task) -> Medium:
+    """What is to be said and done about a task's examples: where no kind of data knows them, what batches hold."""
+    kinds = members("netwright.export.media", "medium_of")
+    return next((medium for kind in kinds if (medium := kind(task))), None) or Plain(task)
 
 
 def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> ExportedProgram:
     """Write what the check reads; returns the program."""
-    text = standalone.model_py(parts.plan, parts.preprocessing, model.name)
-    weights = safetensors.torch.save(parts.network.state_dict())
+    text = standalone.model_py(parts.plan, parts.medium, model.name)
+    weights = safetensors.torch.save(source.weights(parts.plan, parts.network.state_dict()))
     with _writing(out):
         (draft / "model.py").write_text(text, encoding="utf-8")
         (draft / load.WEIGHTS).write_bytes(weights)
@@ -162,31 +179,28 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
     """Write everything else: what the network is, how it was trained, how to use it."""
     space, io = parts.space, parts.task.io
     about_data = inspect.getdoc(inspect.getmodule(refs.locate("task", model.run.task.name))) or ""
-    found = {**model.metrics, "test_images": checked.images, "test_correct": checked.correct}
-    metrics = {**found, "test_undecided": checked.undecided, "seed": model.seed, "command": model.command}
+    metrics = {**model.metrics, **parts.medium.facts(checked), "seed": model.seed, "command": model.command}
     texts = {
         architecture.FILE: architecture.to_json(model.run.space, space, model.genotype, io, parts.plan),
-        "preprocessing.json": _json(asdict(parts.preprocessing)),
-        "metrics.json": _json(metrics),
+        "metrics.json": json.dumps(metrics, indent=1, ensure_ascii=False) + "\n",
         "run.toml": run_file.to_toml(model.run),
-        "predict.py": standalone.predict_py(),
-        "decode.py": standalone.decode_py(),
+        **parts.medium.files(),
         "README.md": card.text(
-            card.Facts(
+            Facts(
                 name=model.name,
                 options=_options(model.run),
                 key=space.key(model.genotype),
                 plan=parts.plan,
-                preprocessing=parts.preprocessing,
                 about_data=about_data,
-                caveats=parts.task.caveats(),
-                images={split: parts.task.examples(split) for split in ("train+valid", "test")},
+                caveats=parts.task.caveats() if isinstance(parts.task, HasCaveats) else (),
+                examples={split: parts.task.examples(split) for split in SHOWN},
                 metrics=model.metrics,
-                correct=checked.correct,
+                checked=checked,
                 seed=model.seed,
                 command=model.command,
                 onnx=onnx,
-            )
+            ),
+            parts.medium,
         ),
     }
     for name, text in texts.items():
@@ -203,18 +217,6 @@ def _options(run: RunFile) -> dict[str, dict[str, Any]]:
         defaults = {name: parameter.default for name, parameter in accepted.items()}
         found[part] = {"ref": reference.name, **defaults, **reference.options}
     return found
-
-
-def _verdict(checked: Checked, onnx: bool) -> str:
-    forms = "source, program and ONNX file" if onnx else "source and program"
-    close = f"; {checked.undecided} too close to call were left out" if checked.undecided else ""
-    return (
-        f"{forms} classify {checked.images:,} test images as training did, {checked.correct:,} of them correctly{close}"
-    )
-
-
-def _json(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
 
 
 def _onnx_library() -> Any:

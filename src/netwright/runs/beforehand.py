@@ -38,7 +38,7 @@ def samples(space: SearchSpace, seed: int) -> list[Genotype]:
 def of_those_that_fit(genotypes: Sequence[Genotype], use: Callable[[Genotype], T]) -> list[T]:
     """What `use` gives of each genotype. Left out are those it refuses: a search would draw others.
 
-    That a network does not fit can depend on the images, which `samples` does not know.
+    That a network does not fit can depend on what goes in, which `samples` does not know.
 
     Raises:
         InvalidGenotype: The first one, where all are refused.

@@ -14,10 +14,20 @@ from typing import Any
 from netwright.core import genes, in_full, objectives, refs, run_file
 from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.finals import BEST, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
-from netwright.core.protocols import HasTrivial, SearchSpace, StatesSeconds, Task, TrainsInFull, of_seed, unwrap
+from netwright.core.protocols import (
+    HasTrivial,
+    SearchSpace,
+    StatesSeconds,
+    Task,
+    TrainsInFull,
+    has_networks_for,
+    of_seed,
+    unwrap,
+)
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
+from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
 from netwright.runs import beforehand, finals, run_folder
@@ -110,6 +120,9 @@ def train_with_reference(
         return found
     plain = Reference("residual")
     rivals: ResidualSpace = refs.load("space", plain)
+    if not has_networks_for(rivals, task.io):
+        session.say(f"no plain residual network to compare with: there is none for {describe(task.io.input)}")
+        return found
     genotype = residual.nearest(rivals, task.io, found[0].params)
     drawn = of_seed(space, found[0].measurements[0].seed)  # that of another seed need not fit
     cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, found[0].genotype)))

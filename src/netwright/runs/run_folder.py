@@ -84,7 +84,7 @@ def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
     try:
         number = store.recall("format")
-        if number is not None or store.recall("run") is not None:  # else nothing was ever begun in it
+        if number is not None or _holds_trials(store):
             refuse_format(folder, number)
     except BaseException:
         store.close()
@@ -220,6 +220,11 @@ def _refuse_formats(folder: Path) -> None:
     if holds_run(folder):
         open_table(folder, "read").close()
     trainings(folder)
+
+
+def _holds_trials(store: Store) -> bool:
+    """Whether anything was asked in a run; where nothing was, or no run is told of, there is nothing to misread."""
+    return store.recall("run") is not None and bool(store.finished() or store.unfinished())
 
 
 def _counted(folder: Path) -> tuple[int, int]:

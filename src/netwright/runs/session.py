@@ -20,6 +20,7 @@ from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prep
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
+from netwright.core.shapes import contents
 from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
@@ -177,10 +178,10 @@ def refuse_other_data(folder: Path, task: Task) -> None:
     if not run_folder.holds_run(folder):
         return
     with closing(run_folder.open_table(folder, "read")) as store:
-        known = store.recall("data")
+        known, consists_of = store.recall("data"), contents(task.io)
     if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
         raise StoreError(
-            "the images, classes or splits of the task have changed since this run began, so its results would not "
+            f"the {consists_of} or splits of the task have changed since this run began, so its results would not "
             "compare; restore them, or begin another run with --out"
         )
 

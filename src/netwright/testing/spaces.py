@@ -13,6 +13,7 @@ from netwright.core import genes, seeds
 from netwright.core.genes import Real
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO, Genotype, LabeledGraph
+from netwright.core.shapes import Tokens, dimensions, output_dimensions
 
 
 def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5) -> None:
@@ -62,13 +63,13 @@ def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> Non
     built = sum(parameter.numel() for parameter in network.parameters())
     assert counts.params == built, f"count says {counts.params} parameters, the network has {built}"
     generator = torch.Generator().manual_seed(n)
-    images = torch.randn(2, io.channels, io.height, io.width, generator=generator)
+    inputs = _inputs(io, generator)
     network.eval()
     with FlopCounterMode(display=False) as flops, torch.no_grad():
-        assert network(images[:1]).shape == (1, io.outputs), "a batch of 1 must work"
+        assert network(inputs[:1]).shape == (1, *output_dimensions(io.output)), "a batch of 1 must work"
     assert flops.get_total_flops() == 2 * counts.multiply_adds, "count says other multiply-adds than torch's counter"
     network.train()
-    network(images).square().sum().backward()
+    network(inputs).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, f"{name} has no gradient: it is built but not used"
         assert torch.isfinite(parameter.grad).all(), f"the gradient of {name} is not finite"
@@ -78,3 +79,11 @@ def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> Non
     again = space.build(genotype, io, seeds.rng_for(3, seeds.BUILD, n))
     for one, other in zip(twin.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other), "build depends on more than its generator"
+
+
+def _inputs(io: IO, generator: torch.Generator) -> torch.Tensor:
+    """Two examples."""
+    shape = (2, *dimensions(io.input))
+    if isinstance(io.input, Tokens):
+        return torch.randint(io.input.vocabulary, shape, generator=generator)
+    return torch.randn(shape, generator=generator)

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from netwright.core import seeds
-from netwright.core.protocols import ClassifiesImages, Prepares, Split, Task
+from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples, Split, StatesMeasures, Task
+from netwright.core.records import IO
+from netwright.core.shapes import Image, Tokens, dimensions, output_dimensions
+from netwright.training.summing import summarized
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "train+valid", "test")
 
@@ -18,8 +22,9 @@ def check_task(task: Task, size: int = 8) -> None:
 
     Plain passes are whole and in order; shuffled ones depend on nothing but their generator and leave an incomplete
     last batch out, unless it is the only one; batches have the stated shape; the loss has a gradient and metrics are
-    one number per example. A task that prepares says so in strings; one that classifies images has int64 targets and
-    shows the images of the test batches in their order.
+    one number per example, or per token. A task that prepares says so in strings; what it states to measure is among
+    its metrics; what it keeps of its examples are files; one that classifies images has int64 targets and shows the
+    images of the test batches in their order.
     """
     if isinstance(task, Prepares):
         assert all(isinstance(line, str) for line in task.prepare())
@@ -40,15 +45,39 @@ def check_task(task: Task, size: int = 8) -> None:
     assert torch.equal(state, torch.random.get_rng_state()), "batches must not draw from torch's global generator"
     assert torch.equal(inputs, again)
     assert not torch.equal(inputs, other)
-    assert inputs.shape[:2] == (size, task.io.channels)
-    assert torch.isfinite(inputs).all()
-    outputs = torch.zeros(size, task.io.outputs, requires_grad=True)
+    _check_inputs(task.io, inputs, size)
+    outputs = torch.zeros(size, *output_dimensions(task.io.output), requires_grad=True)
     task.loss(outputs, targets).backward()
     assert outputs.grad is not None
-    for name, values in task.metrics(outputs.detach(), targets).items():
-        assert values.shape == (size,), f"metric {name} is not one number per example"
+    _check_metrics(task, outputs.detach(), targets)
+    if isinstance(task, ShowsExamples):
+        recorder = task.recorder("train")
+        recorder.add(outputs.detach(), targets)
+        assert all(isinstance(name, str) and isinstance(data, bytes) for name, data in recorder.files().items())
     if isinstance(task, ClassifiesImages):
         _check_images(task)
+
+
+def _check_inputs(io: IO, inputs: Tensor, size: int) -> None:
+    """Training images may have another height and width than those that are measured."""
+    stated = (size, *dimensions(io.input))
+    known = 2 if isinstance(io.input, Image) else len(stated)
+    assert inputs.dim() == len(stated) and inputs.shape[:known] == stated[:known], f"inputs are {tuple(inputs.shape)}"
+    assert torch.isfinite(inputs).all()
+    if isinstance(io.input, Tokens):
+        assert inputs.dtype == torch.int64 and inputs.min() >= 0 and inputs.max() < io.input.vocabulary
+
+
+def _check_metrics(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    shapes = [outputs.shape[:1]] + [outputs.shape[:2]] * isinstance(task.io.output, Tokens)
+    found = task.metrics(outputs, targets)
+    for name, values in found.items():
+        assert values.shape in shapes, f"metric {name} is not one number per example"
+    sums = {name: float(values.double().sum()) for name, values in found.items()}
+    measured = summarized(task, sums, {name: values.numel() for name, values in found.items()})
+    if isinstance(task, StatesMeasures):
+        missing = [measure.name for measure in task.measures if measure.name not in measured]
+        assert not missing, f"{missing[0]} is among the measures but not measured"
 
 
 def _check_images(task: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -92,8 +93,7 @@ class Schedule:
     factor: Callable[[int], float] = lambda _step: 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class At:
+class At(NamedTuple):  # which is made faster than a frozen dataclass, at every step
     """A moment of a training: after a step, and once more where a pass ends.
 
     Args:

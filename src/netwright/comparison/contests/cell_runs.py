@@ -18,6 +18,7 @@ from netwright.core.finals import BEST, Candidate, Final
 from netwright.core.protocols import HasFingerprint
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
+from netwright.core.shapes import contents
 from netwright.runs import finals, retraining, run_folder
 
 RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
@@ -158,6 +159,7 @@ def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, 
     found = {}
     for name, run in recipes.items():
         task = refs.load("task", run.task)
+        consists_of = contents(task.io)
         if not isinstance(task, HasFingerprint):
             continue
         found[name] = task.fingerprint()
@@ -166,7 +168,7 @@ def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, 
         before |= {each.data for each in known.get(name, ()) if each.data is not None}
         if before - {found[name]}:
             raise StoreError(
-                f"the images, classes or splits of the task of recipe {name!r} have changed since the searches in "
+                f"the {consists_of} or splits of the task of recipe {name!r} have changed since the searches in "
                 f"{path.parent} began, so that new ones would not compare; restore them, or give another --out"
             )
     return found

@@ -103,11 +103,17 @@ class Accepts(Protocol):
         """Of `Image`, `Sequence`, `Vector` and `Tokens`."""
 
 
+def has_networks_for(space: SearchSpace, io: IO) -> bool:
+    """Whether the space, or the one within its wrapper, has networks for what goes in."""
+    found = unwrap(space, Accepts)
+    return found is None or isinstance(io.input, found.accepts)
+
+
 def check_accepts(space: SearchSpace, io: IO) -> None:
     """Raise BadReference unless the space, or the one within its wrapper, has networks for what goes in."""
-    found = unwrap(space, Accepts)
-    if found is None or isinstance(io.input, found.accepts):
+    if has_networks_for(space, io):
         return
+    found = unwrap(space, Accepts)
     kinds, given = " or ".join(NAMES[kind] for kind in found.accepts), NAMES[type(io.input)]
     raise BadReference(
         f"the space builds networks for {kinds}, but {describe(io.input)} go in; give a task of {kinds}, or a space "

@@ -10,8 +10,7 @@ from PIL import Image
 
 from netwright.core import refs
 from netwright.core.errors import ExportError
-from netwright.export import standalone
-from netwright.export.predict import Prediction, predict
+from netwright.export.media.predict import Prediction, predict
 
 
 @pytest.fixture
@@ -75,8 +74,8 @@ def test_the_stand_alone_program_says_the_same(exported, images):
     assert done.returncode == 1
 
 
-def test_the_reader_that_is_shipped_needs_nothing_of_netwright():
-    assert "netwright" not in standalone.decode_py()
+def test_the_reader_that_is_shipped_needs_nothing_of_netwright(exported):
+    assert "netwright" not in (exported.folder / "decode.py").read_text()
 
 
 HOSTILE = {

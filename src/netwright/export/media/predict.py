@@ -14,6 +14,7 @@ from torch import nn
 
 from netwright.core.errors import ExportError
 from netwright.core.records import Preprocessing
+from netwright.core.shapes import Image, describe
 from netwright.data import augment, decode
 from netwright.export.architecture import read_json, read_plan
 from netwright.export.load import load
@@ -95,8 +96,11 @@ def _files(images: Sequence[Path]) -> Iterator[Path]:
 
 def _preprocessing(folder: Path) -> Preprocessing:
     """Of an exported folder, fit for its network. Raises ExportError."""
-    path = folder / PREPROCESSING
-    facts, plan = read_json(path), read_plan(folder)
+    path, plan = folder / PREPROCESSING, read_plan(folder)
+    given = plan[0].shape
+    if not isinstance(given, Image):
+        raise ExportError(f"the network of {folder} takes {describe(given)}; only one for images predicts from files")
+    facts = read_json(path)
     try:
         form = TypeAdapter(Preprocessing).validate_python(facts)
     except ValidationError as error:
@@ -106,7 +110,7 @@ def _preprocessing(folder: Path) -> Preprocessing:
     is_sound = is_sound and all(math.isfinite(sd) and sd > 0 for sd in form.sd)
     if not is_sound or max(form.height, form.width) > MAX_SIDE:
         raise ExportError(f"{path} is damaged: its sizes, mean or sd cannot be; export the network again")
-    expected = (*plan[0].shape, *plan[-1].shape)
+    expected = (*given, *plan[-1].shape)
     if (form.channels, form.height, form.width, len(form.classes)) != expected:
         raise ExportError(f"{path} does not belong to the network beside it; export the network again")
     return form
