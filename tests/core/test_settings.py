@@ -7,11 +7,12 @@ from netwright.core import genes, run_file
 from netwright.core.constraints import Constrained, parse
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
-from netwright.core.protocols import Generates, HasTrivial, Symmetric, of_seed, unwrap
+from netwright.core.protocols import Generates, HasTrivial, Symmetric, check_accepts, of_seed, unwrap
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.settings import Setting, Tuned, of_tables, resolved
+from netwright.core.shapes import Numbers, Vector
 from netwright.plans.plan import HasPlan
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import plugin as Hnag
@@ -80,6 +81,13 @@ def test_capabilities_are_those_of_the_space_within_and_speak_of_whole_genotypes
     other = unwrap(tuned, Symmetric).equivalents(genotype, rng)
     assert tuned.key(other) == tuned.key(genotype)
     assert len(other) == len(genotype)
+
+
+def test_what_a_space_accepts_is_what_the_one_within_does():
+    tuned = Tuned(HierarchicalSpace(), (LR,))
+    check_accepts(tuned, IMAGES)
+    with pytest.raises(BadReference, match="the space builds networks for images, but vectors of 16 go in"):
+        check_accepts(Constrained(tuned, IMAGES, ()), IO(Vector(16), Numbers(1)))
 
 
 def test_constraints_and_generators_work_around_it():

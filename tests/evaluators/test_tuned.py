@@ -28,6 +28,12 @@ TUNED = Tuned(SPACE, of_tables(resolved("lr,batch,augment", PLAIN.tunable)))
 NETWORK = SPACE.sample(np.random.default_rng(0))
 
 
+def code(words):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return ended.value.code
+
+
 def measured(evaluator, genotype):
     trial = Trial(1, Proposal(genotype), "key", 7, "running")
     return evaluator.evaluate(trial, WorkerContext(MemoryStore(), None, 1)).metrics["valid_loss"]
@@ -107,11 +113,11 @@ def test_the_same_command_goes_on_and_another_is_refused(run, capsys):
     words += ["--strategy.population", "4", "--strategy.sample", "2", "--task", "digits", "--task.train_limit", "100"]
     words += ["--evaluator", "training", "--evaluator.steps", "2", "--evaluator.batch", "32", "--executor", "inline"]
     words += ["--out", str(run.folder), "--trials", "9"]
-    assert main(["search", *words, "--space.with", "lr,weight_decay,augment"]) == 0
+    assert code(["search", *words, "--space.with", "lr,weight_decay,augment"]) == 0
     assert len(run.trials) == 9
-    assert main(["search", *words, "--space.with", "lr"]) == 2
+    assert code(["search", *words, "--space.with", "lr"]) == 2
     assert "holds another run: its space.with is" in capsys.readouterr().err
-    assert main(["search", *words[:-4], "--out", str(run.folder / "x"), "--space.with", "speed", "--trials", "1"]) == 2
+    assert code(["search", *words[:-4], "--out", str(run.folder / "x"), "--space.with", "speed", "--trials", "1"]) == 2
     said = capsys.readouterr().err
     assert "space.with names 'speed', which cannot be searched here; there are lr, weight_decay, momentum" in said
     assert not (run.folder / "x").exists()

@@ -241,6 +241,12 @@ class Adapted:
     tuned: Tuned
     found: Any
 
+    @property
+    def accepts(self) -> tuple[type, ...]:
+        """The kinds of inputs that there are networks for."""
+        kinds: tuple[type, ...] = self.found.accepts
+        return kinds
+
     def plan(self, genotype: Genotype, io: IO) -> Any:
         """The layers of the network."""
         return self.found.plan(self.tuned.network(genotype), io)
