@@ -89,7 +89,8 @@ def _paths(plan, scope):
     """What stands in an inner scope of each cell."""
     names = dict.fromkeys(layer.scope for layer in plan if layer.scope.startswith("cell"))
     return [
-        [layer.op.name for layer in plan if layer.scope == name and layer.inner_scopes == (scope,)] for name in names
+        [layer.op.name for layer in plan if layer.scope == name and layer.inner_scopes[:1] == (scope,)]
+        for name in names
     ]
 
 

@@ -122,10 +122,10 @@ def test_a_factorized_reduction_sees_even_and_odd_pixels():
     writer = PlanWriter(IO(1, 4, 4, 1))
     factorized_reduction(writer, 0, 2, 2)
     net = network.build(writer.plan(), seeds.rng_for(0, seeds.BUILD)).eval()
-    for module in net.children():
+    for module in net.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data.fill_(1.0)
     images = torch.arange(16.0).reshape(1, 1, 4, 4)
-    norm = next(module for module in net.children() if isinstance(module, torch.nn.BatchNorm2d))
+    norm = next(module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d))
     norm.eps = 0.0
     assert net(images).tolist() == [[[[0.0, 2.0], [8.0, 10.0]], [[5.0, 7.0], [13.0, 15.0]]]]

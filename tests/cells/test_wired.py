@@ -17,16 +17,17 @@ def ops(writer):
 
 @pytest.mark.parametrize("kind", ["sum", "concat", "attention"])
 def test_of_one_input_nothing_is_made(writer, kind):
-    assert wired.merge(writer, [writer.image], kind, bias=True) == writer.image
+    assert wired.merge(writer, {"stem": writer.image}, kind, bias=True) == writer.image
     assert ops(writer) == []
 
 
 def test_inputs_of_another_width_than_the_last_have_a_convolution_instead_of_a_number(writer):
     narrow, wide, last = (writer.conv(0, width) for width in (2, 4, 4))
-    merged = wired.merge(writer, [narrow, wide, last], "sum", bias=True)
+    merged = wired.merge(writer, {"node1": narrow, "node2": wide, "node3": last}, "sum", bias=True)
     layers = {layer.op.name: layer for layer in writer.plan()[4:]}
     assert ops(writer)[3:] == ["weighted_sum", "conv", "add"]
     assert layers["weighted_sum"].inputs == (wide, last)
+    assert layers["conv"].name == "from_node1.conv1"
     assert layers["conv"].inputs == (narrow,) and layers["conv"].op.bias
     assert writer.channels(merged) == 4
     assert counting.count(writer.plan()).params == 3 * (2 + 4 + 4) + 2 + (2 * 4 + 4)
@@ -34,13 +35,13 @@ def test_inputs_of_another_width_than_the_last_have_a_convolution_instead_of_a_n
 
 def test_attention_gates_the_others_by_the_first(writer):
     first, second, third = (writer.conv(0, width) for width in (2, 4, 4))
-    wired.merge(writer, [first, second, third], "attention", bias=False)
+    wired.merge(writer, {"node1": first, "node2": second, "node3": third}, "attention", bias=False)
     assert ops(writer)[3:] == ["conv", "weighted_sum", "gate"]
     assert writer.plan()[-1].inputs == (5, 4)
 
 
 def test_concatenation_is_as_wide_as_all(writer):
-    merged = wired.merge(writer, [writer.conv(0, 2), writer.conv(0, 5)], "concat", bias=False)
+    merged = wired.merge(writer, {"node1": writer.conv(0, 2), "node2": writer.conv(0, 5)}, "concat", bias=False)
     assert writer.channels(merged) == 7
 
 

@@ -211,7 +211,7 @@ def test_an_earlier_export_is_replaced_also_behind_a_link(exported, tmp_path):
 def test_a_tampered_weight_is_refused(exported, tmp_path):
     """Network and source agree, the recorded accuracy does not."""
     tensors = safetensors.torch.load_file(exported.model.weights)
-    tensors["stem.norm_2.bias"] += 3
+    tensors["stem.norm1.bias"] += 3
     safetensors.torch.save_file(tensors, tmp_path / "w.safetensors")
     model = replace(exported.model, weights=tmp_path / "w.safetensors")
     _refused(tmp_path / "out", model, "test images correctly, but training recorded")
@@ -243,7 +243,7 @@ def test_a_program_that_differs_is_refused(exported, tmp_path, monkeypatch):
 
     def other(model, io):
         with torch.no_grad():
-            model.linear_2.weight += 0.01
+            model.linear1.weight += 0.01
         return original(model, io)
 
     monkeypatch.setattr(programs, "program", other)

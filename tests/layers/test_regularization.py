@@ -72,7 +72,7 @@ def test_chances_outside_their_range_are_refused(options, says):
 
 def test_whole_samples_are_dropped_and_the_others_grow():
     net, images = _network(_plan()), _images(4000)
-    bias = net.get_submodule("linear_4").bias
+    bias = net.get_submodule("linear1").bias
     plain = net(images) - bias
     net.regularize(Regularization(0.6, "v2"), 0.0, _generator())
     factors = (net(images) - bias) / plain
@@ -97,7 +97,7 @@ def test_branches_are_dropped_apart_and_by_their_depth():
 def test_dropout_drops_single_numbers_before_the_classifier():
     net, images = _network(_plan(dropout=True)), _images(2000)
     seen = []
-    net.get_submodule("linear_5").register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    net.get_submodule("linear1").register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     net(images)
     net.regularize(Regularization(dropout=0.25), 0.5, _generator())
     net(images)
@@ -152,8 +152,8 @@ def test_a_relu_of_a_branch_that_is_not_dropped_leaves_its_source_alone():
     x = writer.conv(0, 4)
     writer.linear(writer.mean(writer.concat((writer.relu(writer.drop_path(x, 1.0)), x))), 3)
     net, images = _network(writer.plan()), _images()
-    x = net.get_submodule("conv_1")(images)
-    expected = net.get_submodule("linear_6")(torch.cat((x.relu(), x), 1).mean((2, 3)))
+    x = net.get_submodule("conv1")(images)
+    expected = net.get_submodule("linear1")(torch.cat((x.relu(), x), 1).mean((2, 3)))
     torch.testing.assert_close(net(images), expected)
 
 
@@ -161,7 +161,7 @@ def test_the_auxiliary_head_runs_only_when_asked():
     net, images = _network(_plan(auxiliary=True)), _images()
     logits, [other] = net.with_auxiliary(images)
     assert torch.equal(logits, net(images))
-    conv, linear = net.get_submodule("conv_1"), net.get_submodule(f"{AUXILIARY}.linear_3")
+    conv, linear = net.get_submodule("conv1"), net.get_submodule(f"{AUXILIARY}.linear1")
     torch.testing.assert_close(other, linear(conv(images).relu().mean((2, 3))))
     net(images).sum().backward()
     assert linear.weight.grad is None

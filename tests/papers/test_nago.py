@@ -8,7 +8,6 @@ et al. 2019, table 5 and section 4.
 import json
 import math
 import os
-from dataclasses import replace
 
 import pytest
 import torch

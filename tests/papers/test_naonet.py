@@ -197,9 +197,8 @@ def test_exchanged_branches_are_the_same_function():
     for place, layers in branches[1].items():
         for layer, source in zip(layers, branches[0][place], strict=True):
             for name, value in weights.items():
-                if name.startswith(f"{source.scope}.{source.short_name}." if source.scope else f"{source.short_name}."):
-                    own = f"{layer.scope}.{layer.short_name}." if layer.scope else f"{layer.short_name}."
-                    moved[own + name.rpartition(".")[2]] = value
+                if name.startswith(f"{source.name}."):
+                    moved[f"{layer.name}.{name.rpartition('.')[2]}"] = value
     theirs.load_state_dict(moved)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours(images), theirs(images))
@@ -209,30 +208,15 @@ def _by_branch(space, genotype, plan):
     """Layers with weights by what they are of: a branch is named by what it reads and does."""
     found = {}
     normal, reduction = space.cells(genotype)
-    for scope in dict.fromkeys(layer.scope for layer in plan):
-        cell = reduction if scope in ("cell2", "cell4") else normal
-        for layer in plan:
-            if layer.scope != scope or layer.op.name not in ("conv", "norm", "linear"):
-                continue
-            where = layer.inner_scopes
-            if not where or not where[0].startswith("state"):
-                found.setdefault((scope, where), []).append(layer)
-                continue
-            found.setdefault((scope, where, "all"), []).append(layer)
-        for state, pair in enumerate(cell.combinations, start=2):
-            layers = found.pop((scope, (f"state{state}",), "all"), [])
-            for name, read in pair:
-                count = _layers_of(name, scope in ("cell2", "cell4") and read < 2)
-                found[(scope, state, name, read)], layers = layers[:count], layers[count:]
-            assert not layers
+    for layer in plan:
+        if not layer.op.has_weights:
+            continue
+        where = key = layer.inner_scopes
+        if where and where[0].startswith("state"):
+            cell = reduction if layer.scope in ("cell2", "cell4") else normal
+            key = (where[0], *cell.combinations[int(where[0][-1]) - 2]["ab".index(where[1])])
+        found.setdefault((layer.scope, key), []).append(layer)
     return found
-
-
-def _layers_of(name, is_strided):
-    """Layers with weights of an operation of the small set."""
-    if name.startswith("sep"):
-        return 6
-    return 3 if name == "identity" and is_strided else 0
 
 
 @pytest.mark.parametrize(

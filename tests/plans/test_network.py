@@ -40,15 +40,15 @@ def _cell_by_hand(net, x, is_training):
         normal = (x - mean.view(shape)) / (variance.view(shape) + module.eps).sqrt()
         return normal * module.weight.view(shape) + module.bias.view(shape)
 
-    a = norm("norm_2", conv("conv_1", x))
+    a = norm("norm1", conv("conv1", x))
     b = a.clamp(min=0)
     ones = F.avg_pool2d(F.pad(torch.ones_like(a), (1,) * 4), 3, 1)
     pooled = F.avg_pool2d(F.pad(a, (1,) * 4), 3, 1) / ones
     highest = F.max_pool2d(F.pad(b, (1,) * 4, value=-torch.inf), 3, 1)
-    c = conv("conv_6", b).clamp(min=0)
+    c = conv("conv2", b).clamp(min=0)
     joined = torch.cat((pooled, highest, a + b, c), 1)
     means = joined.sum((2, 3)) / (joined.shape[2] * joined.shape[3])
-    return means @ modules["linear_11"].weight.T + modules["linear_11"].bias
+    return means @ modules["linear1"].weight.T + modules["linear1"].bias
 
 
 def _cell():
@@ -171,7 +171,7 @@ def test_a_batch_of_one_and_channels_last_work():
 
 def test_parameters_are_named_after_their_layers():
     names = [name for name, _ in network.Network(_cell()).named_children()]
-    assert names == ["conv_1", "norm_2", "conv_6", "linear_11"]
+    assert names == ["conv1", "norm1", "conv2", "linear1"]
 
 
 def test_layers_of_a_scope_are_named_within_it():
@@ -180,8 +180,8 @@ def test_layers_of_a_scope_are_named_within_it():
         x = writer.norm(writer.conv(0, 2))
     writer.linear(writer.mean(x), 4)
     names = [name for name, _ in network.Network(writer.plan()).named_parameters()]
-    norm = ["cell1.norm_2.weight", "cell1.norm_2.bias"]
-    assert names == ["cell1.conv_1.weight", *norm, "linear_2.weight", "linear_2.bias"]
+    norm = ["cell1.1to2.norm1.weight", "cell1.1to2.norm1.bias"]
+    assert names == ["cell1.1to2.conv1.weight", *norm, "linear1.weight", "linear1.bias"]
 
 
 def test_the_global_mean_keeps_the_layout_in_its_gradient():
@@ -249,7 +249,7 @@ def test_a_relu_of_odd_pixels_leaves_their_source_alone():
         writer.linear(writer.mean(writer.concat((writer.relu(writer.odd_pixels(x)), writer.halve(x)))), 2)
 
     net, images = _alone(write, IO(3, 4, 4, 2))
-    conv, linear = net.get_submodule("conv_1"), net.get_submodule("linear_7")
+    conv, linear = net.get_submodule("conv1"), net.get_submodule("linear1")
     x = conv(images)
     both = torch.cat((x[:, :, 1::2, 1::2].relu(), F.avg_pool2d(x, 2)), 1)
     torch.testing.assert_close(net(images), linear(both.mean((2, 3))))
@@ -269,7 +269,7 @@ def test_convolutions_of_every_window(options, expected):
     writer = PlanWriter(IMAGES)
     writer.conv(0, 4, **options, bias=True)
     net = network.build(writer.plan(), _rng())
-    conv = net.get_submodule("conv_1")
+    conv = net.get_submodule("conv1")
     conv.bias.data.fill_(0.5)
     outputs = net(_images())
     torch.testing.assert_close(outputs, F.conv2d(_images(), conv.weight, conv.bias, **expected))
@@ -298,4 +298,4 @@ def test_a_linear_layer_without_bias():
     writer = PlanWriter(IMAGES)
     writer.linear(writer.mean(0), 4, bias=False)
     net = network.build(writer.plan(), _rng())
-    assert [name for name, _ in net.named_parameters()] == ["linear_2.weight"]
+    assert [name for name, _ in net.named_parameters()] == ["linear1.weight"]

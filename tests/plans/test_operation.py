@@ -162,7 +162,7 @@ def test_it_is_exported_and_read_back(tmp_path):
     names = {"torch": torch, "F": F, "nn": nn, "Tensor": Tensor}
     exec(compile(text, "model", "exec"), names)
     theirs = names["Model"]().eval()
-    theirs.load_state_dict(ours.state_dict())
+    theirs.load_state_dict(source.weights(plan, ours.state_dict()))
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert torch.equal(ours(inputs), theirs(inputs))

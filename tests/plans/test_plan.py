@@ -34,7 +34,7 @@ def test_layers_know_their_shape(writer):
         ("linear", 10),
     ]
     assert (end, writer.channels(both)) == (8, 16)
-    assert writer.plan()[1] == Layer("conv_1", Conv(8, (3, 3), (2, 2)), (0,), Image(8, 13, 16))
+    assert writer.plan()[1] == Layer("conv1", Conv(8, (3, 3), (2, 2)), (0,), Image(8, 13, 16))
 
 
 @pytest.mark.parametrize(("size", "halved"), [(1, 1), (2, 1), (3, 2), (25, 13), (32, 16), (299, 150)])
@@ -84,16 +84,16 @@ def test_names_are_unique_and_say_where_a_layer_stands(writer):
             x = writer.conv(0, 4)
         writer.norm(x)
     writer.conv(0, 4)
-    assert [layer.name for layer in writer.plan()] == ["input", "cell1.1to2.conv_1", "cell1.norm_2", "conv_1"]
+    assert [layer.name for layer in writer.plan()] == ["input", "cell1.1to2.conv1", "cell1.norm1", "conv1"]
     found = [(layer.scope, layer.inner_scopes, layer.short_name) for layer in writer.plan()[1:]]
-    assert found == [("cell1", ("1to2",), "conv_1"), ("cell1", (), "norm_2"), ("", (), "conv_1")]
+    assert found == [("cell1", ("1to2",), "conv1"), ("cell1", (), "norm1"), ("", (), "conv1")]
 
 
 def test_a_scope_ends_with_an_error(writer):
     with pytest.raises(KeyError), writer.scope("cell"):
         raise KeyError
     writer.conv(0, 1)
-    assert writer.plan()[-1].name == "conv_1"
+    assert writer.plan()[-1].name == "conv1"
 
 
 def test_a_plan_does_not_change_when_more_is_written(writer):

@@ -15,6 +15,7 @@ from netwright.core import seeds
 from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.plans import network, source
+from netwright.plans.ops.images import Conv
 from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -34,13 +35,14 @@ def _namespace(text):
 
 
 def _check(plan, text=None):
-    """Same keys, bitwise same outputs with statistics that are not neutral; and clean source."""
+    """Weights of the same places, bitwise same outputs with statistics that are not neutral; and clean source."""
     text = text or source.classes(plan)
     ours = network.build(plan, seeds.rng_for(0, seeds.BUILD)).eval()
     _shake(ours)
     theirs = _namespace(text)["Model"]().eval()
-    assert list(theirs.state_dict()) == list(ours.state_dict())
-    theirs.load_state_dict(ours.state_dict())
+    weights = source.weights(plan, ours.state_dict())
+    assert list(theirs.state_dict()) == list(weights)
+    theirs.load_state_dict(weights)
     images = torch.randn(3, *plan[0].shape, generator=torch.Generator().manual_seed(1))
     for layout in (torch.contiguous_format, torch.channels_last):
         inputs = images.contiguous(memory_format=layout)
@@ -133,19 +135,19 @@ def test_the_published_cell_is_one_short_file(tmp_path):
 def test_long_lines_are_wrapped(tmp_path):
     writer = PlanWriter(IO(1111, 1111, 1111, 3))
     with writer.scope("a_scope_with_a_long_name_that_says_what_it_holds"):
-        branches = [writer.avg_pool(writer.conv(0, 1111, 3, 2, groups=1111), 3) for _ in range(12)]
+        branches = [writer.avg_pool(writer.conv(0, 1111, 3, 2, groups=1111), 3) for _ in range(24)]
         total = writer.add([writer.relu(branch) for branch in branches])
     writer.linear(writer.mean(total), 3)
     text = source.classes(writer.plan())
-    assert "add_37 = (\n            relu_25\n            + relu_26\n" in text
+    assert "add1 = (\n            relu1\n            + relu2\n" in text
     _ruff(text, tmp_path)
 
 
 def test_residual_blocks_share_classes_by_structure(tmp_path):
     plan = ResidualSpace().plan((4, 2), TINY)
     text = source.classes(plan)
-    assert "self.group1_block1 = GroupBlock(in_channels=4)" in text
-    assert "self.group3_block1 = Group2Block1(in_channels=8)" in text
+    assert "self.group1_block1 = GroupBlock(channels=4)" in text
+    assert "self.group3_block1 = Group2Block1(channels=8)" in text
     _ruff(text, tmp_path)
     _check(plan, text)
 
@@ -216,53 +218,56 @@ def test_a_plan_written_out():
         x = _conv(writer, 0, 2, stride=2)
     with writer.scope("cell1"):
         with writer.scope("1to2"):
-            pooled = writer.avg_pool(x, 3)
-        x = writer.concat((x, pooled))
+            pooled = writer.avg_pool(writer.max_pool(x, 3), 3)
+        with writer.scope("2to3"):
+            other = writer.min_pool(x, 3)
+        x = writer.concat((x, pooled, other))
     writer.linear(writer.mean(x), 2)
     expected = '''class Stem(nn.Module):
     """stem: (B, 1, 4, 4) to (B, 2, 2, 2)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_1 = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
-        self.norm_2 = nn.BatchNorm2d(2)
+        self.conv1 = nn.Conv2d(1, 2, 3, stride=2, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        conv_1 = self.conv_1(x)  # (B, 2, 2, 2)
-        norm_2 = self.norm_2(conv_1)  # (B, 2, 2, 2)
-        relu_3 = F.relu(norm_2)  # (B, 2, 2, 2)
-        return relu_3
+        conv1 = self.conv1(x)  # (B, 2, 2, 2)
+        norm1 = self.norm1(conv1)  # (B, 2, 2, 2)
+        relu1 = F.relu(norm1)  # (B, 2, 2, 2)
+        return relu1
 
 
 class Cell1(nn.Module):
-    """cell1: (B, 2, 2, 2) to (B, 4, 2, 2)."""
+    """cell1: (B, 2, 2, 2) to (B, 6, 2, 2)."""
 
     def __init__(self) -> None:
         super().__init__()
 
     def forward(self, x: Tensor) -> Tensor:
         # 1to2
-        avg_pool_1 = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
-
-        concat_2 = torch.cat((x, avg_pool_1), 1)  # (B, 4, 2, 2)
-        return concat_2
+        max_pool1 = F.max_pool2d(x, 3, stride=1, padding=1)  # (B, 2, 2, 2)
+        at_1to2 = F.avg_pool2d(max_pool1, 3, stride=1, padding=1, count_include_pad=False)  # (B, 2, 2, 2)
+        at_2to3 = -F.max_pool2d(-x, 3, stride=1, padding=1)  # (B, 2, 2, 2)
+        concat1 = torch.cat((x, at_1to2, at_2to3), 1)  # (B, 6, 2, 2)
+        return concat1
 
 
 class Model(nn.Module):
-    """Normalized images (B, 1, 4, 4) to logits (B, 2); 32 parameters."""
+    """Normalized images (B, 1, 4, 4) to logits (B, 2); 36 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = Stem()
         self.cell1 = Cell1()
-        self.linear_2 = nn.Linear(4, 2)
+        self.linear1 = nn.Linear(6, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         stem = self.stem(images)  # (B, 2, 2, 2)
-        cell1 = self.cell1(stem)  # (B, 4, 2, 2)
-        mean_1 = cell1.mean((2, 3))  # (B, 4)
-        linear_2 = self.linear_2(mean_1)  # (B, 2)
-        return linear_2
+        cell1 = self.cell1(stem)  # (B, 6, 2, 2)
+        mean1 = cell1.mean((2, 3))  # (B, 6)
+        linear1 = self.linear1(mean1)  # (B, 2)
+        return linear1
 '''
     assert source.classes(writer.plan()) == expected
 
@@ -282,8 +287,8 @@ def test_scopes_may_read_several_others_and_their_inner_layers(tmp_path):
         third = writer.concat((writer.avg_pool(between, 3, 2), writer.max_pool(first, 5, 2)))
     writer.linear(writer.relu(writer.mean(third)), 3)
     text = source.classes(writer.plan())
-    assert "cell1_max_pool_1, cell1_add_5 = self.cell1(stem)" in text
-    assert "self.cell2(cell1_add_5, cell1_max_pool_1, stem)" in text
+    assert "cell1_max_pool1, cell1_add1 = self.cell1(stem)" in text
+    assert "self.cell2(cell1_add1, cell1_max_pool1, stem)" in text
     _ruff(text, tmp_path)
     _check(writer.plan(), text)
 
@@ -335,3 +340,47 @@ def test_scopes_that_can_be_no_classes_are_named(names):
             writer.conv(0, 2)
     with pytest.raises(ExportError, match=f"no class can be made of the scope '{names[-1]}'"):
         source.classes(writer.plan())
+
+
+def test_weights_are_called_by_their_places(tmp_path):
+    """Dots within the outermost scope become underscores; what is no identifier gets a word before it."""
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        for side in ("a", "b"):
+            with writer.scope("1to2"), writer.scope(side):
+                x = writer.conv(0, 3)
+    writer.linear(writer.mean(x), 3)
+    found = source.weights(writer.plan(), {"cell1.1to2.b.conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3})
+    assert found == {"cell1.at_1to2_b_conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3}
+    text = source.classes(writer.plan())
+    assert "self.at_1to2_b_conv1 = nn.Conv2d(2, 3, 1, bias=False)" in text
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+def test_two_layers_of_one_attribute_are_named():
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        with writer.scope("a"):
+            writer.conv(0, 3)
+        writer.write(Conv(3), 0, name="a_conv1")
+    with pytest.raises(ExportError, match="two layers of cell1 are both a_conv1 in source code"):
+        source.classes(writer.plan())
+
+
+def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
+    """Both scopes have a `relu1`, one read in the other; one scope is called as a layer is, one as an input."""
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        with writer.scope("a"):
+            first = writer.relu(0)
+            left = writer.conv(first, 2)
+        with writer.scope("x"):
+            inner = writer.relu(left)
+            right = writer.add((writer.conv(inner, 2), writer.conv(first, 2)))
+        with writer.scope("relu1"):
+            last = writer.norm(writer.add((left, right, writer.relu(right))))
+    writer.linear(writer.mean(last), 3)
+    text = source.classes(writer.plan())
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)

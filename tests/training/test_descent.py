@@ -76,7 +76,7 @@ def test_the_auxiliary_loss_has_its_weight():
     logits, (other,) = _network().with_auxiliary(images)
     expected = F.cross_entropy(logits, targets) + 0.4 * F.cross_entropy(other, targets)
     assert _descent(network, auxiliary=0.4)(images, targets, 0, len(targets)) == pytest.approx(expected.item())
-    name = f"{AUXILIARY}.conv_1.weight"
+    name = f"{AUXILIARY}.conv1.weight"
     assert network.get_parameter(name).grad.abs().sum() > 0
     network = _network()
     _descent(network)(images, targets, 0, len(targets))

@@ -148,14 +148,15 @@ def plan(drawing: Drawing, width: int, io: IO, bias: bool) -> Plan:
     cells: list[int] = []
     for index, (cell, reads, merge) in enumerate(zip(drawing.cells, drawing.graph, drawing.merges, strict=True)):
         with writer.scope(f"cell{index + 1}"):
-            found = [(cells[source], drawing.cells[source].stage) for source in reads] or [(x, 0)]
-            inputs = [wired.shrink(writer, each, cell.stage - stage) for each, stage in found]
+            found = {f"cell{source + 1}": (cells[source], drawing.cells[source].stage) for source in reads}
+            found = found or {"stem": (x, 0)}
+            inputs = {name: wired.shrink(writer, y, cell.stage - stage) for name, (y, stage) in found.items()}
             cells.append(_write_cell(writer, cell, wired.merge(writer, inputs, merge, bias), width, bias))
     with writer.scope("output"):
         nodes, smallest, last = outputs_of(drawing.graph), _last_stage(drawing), writer.channels(cells[-1])
-        outputs = [wired.shrink(writer, cells[node], smallest - drawing.cells[node].stage) for node in nodes]
-        outputs = [y if writer.channels(y) == last else writer.conv(y, last, bias=bias) for y in outputs]
-        x = writer.average(outputs)
+        halved = [wired.shrink(writer, cells[node], smallest - drawing.cells[node].stage) for node in nodes]
+        fitted = [wired.fit(writer, f"cell{node + 1}", y, last, bias) for node, y in zip(nodes, halved, strict=True)]
+        x = writer.average(fitted)
     wired.head(writer, x, io.outputs, bias)
     return writer.plan()
 
@@ -281,7 +282,7 @@ def _write_cell(writer: PlanWriter, cell: Cell, x: int, width: int, bias: bool) 
     groups: list[int] = []
     for index, (reads, merge, group) in enumerate(zip(cell.graph, cell.merges, cell.groups, strict=True)):
         with writer.scope(f"group{index + 1}"):
-            entering = wired.merge(writer, [groups[source] for source in reads], merge, bias) if reads else x
+            entering = _merged(writer, "group", groups, reads, merge, bias) if reads else x
             groups.append(_write_group(writer, group, entering, cell.leaving * width, bias))
     return writer.average([groups[node] for node in outputs_of(cell.graph)])
 
@@ -290,18 +291,23 @@ def _write_group(writer: PlanWriter, group: Group, x: int, width: int, bias: boo
     nodes: list[int] = []
     for index, (reads, merge, operation) in enumerate(zip(group.graph, group.merges, group.operations, strict=True)):
         with writer.scope(f"node{index + 1}"):
-            entering = wired.merge(writer, [nodes[source] for source in reads], merge, bias) if reads else x
+            entering = _merged(writer, "node", nodes, reads, merge, bias) if reads else x
             nodes.append(_write_operation(writer, operation, entering, width, bias))
     return writer.average([nodes[node] for node in outputs_of(group.graph)])
+
+
+def _merged(writer: PlanWriter, kind: str, made: Sequence[int], reads: Sequence[int], merge: Merge, bias: bool) -> int:
+    return wired.merge(writer, {f"{kind}{source + 1}": made[source] for source in reads}, merge, bias)
 
 
 def _write_operation(writer: PlanWriter, operation: str, x: int, width: int, bias: bool) -> int:
     """ReLU, convolution, normalization; or a pooling, after a 1x1 convolution where the width changes."""
     kernel = OPERATIONS[operation]
-    if not _is_pool(operation):
-        return writer.norm(writer.conv(writer.relu(x), width, kernel, bias=bias))
-    adapted = x if writer.channels(x) == width else writer.conv(x, width, bias=bias)
-    return writer.avg_pool(adapted, kernel)
+    with writer.scope(operation.replace(" ", "_")):
+        if not _is_pool(operation):
+            return writer.norm(writer.conv(writer.relu(x), width, kernel, bias=bias))
+        adapted = x if writer.channels(x) == width else writer.conv(x, width, bias=bias)
+        return writer.avg_pool(adapted, kernel)
 
 
 def _graph(

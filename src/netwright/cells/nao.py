@@ -25,7 +25,7 @@ from typing import Final
 
 from netwright.cells import auxiliary, resolution
 from netwright.cells.nao_ops import Flavor, Kind, operations
-from netwright.cells.nasnet import Branch, Cell, Skeleton
+from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.cells.nasnet_ops import factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
 from netwright.core.shapes import Classes, Image
@@ -173,7 +173,7 @@ def _write_cell(writer: PlanWriter, place: _Place, skip: int, direct: int, depth
         states[1] = _write_direct(writer, place, direct)
     for state, pair in enumerate(place.cell.combinations, start=2):
         with writer.scope(f"state{state}"):
-            states[state] = writer.add([_write_branch(writer, place, each, states, depth) for each in pair])
+            states[state] = _write_pair(writer, place, pair, states, depth)
     with writer.scope("output"):
         return writer.concat([_write_output(writer, place, state, states[state]) for state in place.cell.outputs])
 
@@ -191,12 +191,22 @@ def _write_direct(writer: PlanWriter, place: _Place, direct: int) -> int:
     """State 1: of the cell's width."""
     if place.flavor == "tensorflow":
         return relu_conv_norm(writer, direct, place.width)
-    fitted = _fitted(writer, place, direct)
+    with writer.scope("fit"):
+        fitted = _fitted(writer, place, direct)
     return relu_conv_norm(writer, fitted, place.width) if place.flavor == "tensorflow-ws" else fitted
 
 
 def _fitted(writer: PlanWriter, place: _Place, x: int) -> int:
     return x if writer.channels(x) == place.width else relu_conv_norm(writer, x, place.width)
+
+
+def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: dict[int, int], depth: float) -> int:
+    """The sum of two branches, which stand at the sides "a" and "b"."""
+    written = []
+    for side, branch in zip("ab", pair, strict=True):
+        with writer.scope(side, branch[0].replace(" ", "_")):
+            written.append(_write_branch(writer, place, branch, states, depth))
+    return writer.add(written)
 
 
 def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dict[int, int], depth: float) -> int:
@@ -213,7 +223,8 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
     stride = 2 if place.is_reduction and state < 2 else 1
     if stride == 1 and writer.channels(x) == place.width:
         return x
-    return factorized_reduction(writer, x, place.width, stride)
+    with writer.scope(f"state{state}"):
+        return factorized_reduction(writer, x, place.width, stride)
 
 
 @lru_cache(maxsize=4096)

@@ -218,7 +218,7 @@ def _write_cell(writer: PlanWriter, place: _Place, direct: int | None, skip: int
     for state, pair in enumerate(cell.combinations, start=2):
         if state in living:
             with writer.scope(f"state{state}"):
-                states[state] = writer.add([_write_branch(writer, place, each, states, depth) for each in pair])
+                states[state] = _write_pair(writer, place, pair, states, depth)
     with writer.scope("output"):
         return writer.concat([_write_output(writer, place, state, states[state]) for state in cell.outputs])
 
@@ -231,6 +231,15 @@ def _write_skip(writer: PlanWriter, place: _Place, direct: int | None, skip: int
     if place.is_behind_reduction:
         return factorized_reduction(writer, writer.relu(skip), place.width, stride=2)
     return skip if writer.channels(skip) == place.width else relu_conv_norm(writer, skip, place.width)
+
+
+def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: dict[int, int], depth: float) -> int:
+    """The sum of two branches, which stand at the sides "a" and "b"."""
+    written = []
+    for side, branch in zip("ab", pair, strict=True):
+        with writer.scope(side, branch[0].replace(" ", "_")):
+            written.append(_write_branch(writer, place, branch, states, depth))
+    return writer.add(written)
 
 
 def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dict[int, int], depth: float) -> int:
@@ -246,7 +255,8 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
     stride = 2 if place.is_reduction and state < 2 else 1
     if stride == 1 and writer.channels(x) == place.width:
         return x
-    return factorized_reduction(writer, x, place.width, stride)
+    with writer.scope(f"state{state}"):
+        return factorized_reduction(writer, x, place.width, stride)
 
 
 @lru_cache(maxsize=4096)

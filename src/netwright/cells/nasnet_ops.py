@@ -53,8 +53,13 @@ def factorized_reduction(plan: PlanWriter, x: int, width: int, stride: int) -> i
     """
     if stride == 1:
         return plan.norm(plan.conv(x, width))
-    odd = plan.conv(plan.odd_pixels(x), width - width // 2)
-    return plan.norm(plan.concat((plan.conv(x, width // 2, 1, stride), odd)) if width > 1 else odd)
+    with plan.scope("odd"):
+        odd = plan.conv(plan.odd_pixels(x), width - width // 2)
+    if width == 1:
+        return plan.norm(odd)
+    with plan.scope("even"):
+        even = plan.conv(x, width // 2, 1, stride)
+    return plan.norm(plan.concat((even, odd)))
 
 
 def separable(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int, dilation: int = 1) -> int:

@@ -5,7 +5,7 @@ Widths are multiples of a base width m, the largest that a limit on parameters a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from netwright.core.records import IO
@@ -45,22 +45,37 @@ def head(plan: PlanWriter, x: int, outputs: int, bias: bool) -> int:
     return plan.linear(plan.dropout(plan.mean(x)), outputs)
 
 
-def merge(plan: PlanWriter, inputs: Sequence[int], kind: Merge, bias: bool) -> int:
+def merge(plan: PlanWriter, inputs: Mapping[str, int], kind: Merge, bias: bool) -> int:
     """One tensor of several of equal resolution; of one, that one, without a weight.
 
     "sum": each input times the logistic of a learned number; an input of another width than the last has a 1x1
     convolution instead of a number. "concat": along channels. "attention": the sum of all but the first, gated by it.
+
+    Args:
+        plan: Where to write it.
+        inputs: Layers by the names of the nodes that they come from.
+        kind: How.
+        bias: Whether convolutions have one.
     """
-    if len(inputs) == 1:
-        return inputs[0]
+    nodes = list(inputs.values())
+    if len(nodes) == 1:
+        return nodes[0]
     if kind == "concat":
-        return plan.concat(inputs)
-    width = plan.channels(inputs[-1])
+        return plan.concat(nodes)
+    width = plan.channels(nodes[-1])
     if kind == "attention":
-        mask = inputs[0] if plan.channels(inputs[0]) == width else plan.conv(inputs[0], width, bias=bias)
-        return plan.gate(merge(plan, inputs[1:], "sum", bias), mask)
-    alike = plan.weighted_sum([x for x in inputs if plan.channels(x) == width])
-    return plan.add([alike, *(plan.conv(x, width, bias=bias) for x in inputs if plan.channels(x) != width)])
+        first, *others = inputs
+        mask = fit(plan, first, inputs[first], width, bias)
+        return plan.gate(merge(plan, {name: inputs[name] for name in others}, "sum", bias), mask)
+    alike = plan.weighted_sum([x for x in nodes if plan.channels(x) == width])
+    unlike = {name: x for name, x in inputs.items() if plan.channels(x) != width}
+    return plan.add([alike, *(fit(plan, name, x, width, bias) for name, x in unlike.items())])
+
+
+def fit(plan: PlanWriter, name: str, x: int, width: int, bias: bool) -> int:
+    """What comes from a node, by a 1x1 convolution unless it has this width."""
+    with plan.scope(f"from_{name}"):
+        return x if plan.channels(x) == width else plan.conv(x, width, bias=bias)
 
 
 def shrink(plan: PlanWriter, x: int, times: int) -> int:

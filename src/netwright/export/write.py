@@ -29,6 +29,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import architecture, card, load, programs, standalone
 from netwright.export.check import Checked, check
+from netwright.plans import source
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 
@@ -147,7 +148,7 @@ def _image_task(reference: Reference) -> Any:
 def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> ExportedProgram:
     """Write what the check reads; returns the program."""
     text = standalone.model_py(parts.plan, parts.preprocessing, model.name)
-    weights = safetensors.torch.save(parts.network.state_dict())
+    weights = safetensors.torch.save(source.weights(parts.plan, parts.network.state_dict()))
     with _writing(out):
         (draft / "model.py").write_text(text, encoding="utf-8")
         (draft / load.WEIGHTS).write_bytes(weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +49,7 @@ class _Drop:
 class Network(nn.Module):
     """Runs a plan: a batch of what goes into it to logits (B, outputs). Weights are undefined until `initialize`.
 
-    Names of weights are those of the source code that `plans.source` writes, as in `cell1.conv_5.weight`.
+    Weights are called as their layers, as in `cell1.state3.a.sep_3x3.conv1.weight`.
     Each output is dropped as soon as its last reader has run, and an operation that can write over its input does so
     where nobody else reads it. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
     """
@@ -62,7 +62,7 @@ class Network(nn.Module):
         for position, layer in enumerate(plan[1:], start=1):
             run = _computing(plan, layer, is_only_reader=[readers[source] for source in layer.inputs] == [1])
             if isinstance(run, nn.Module):
-                self._container(layer.scope).add_module(layer.short_name, run)
+                self._container(layer.name.split(".")[:-1]).add_module(layer.short_name, run)
             done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
             self._steps.append(_Step(run, layer.inputs, done, is_auxiliary(layer)))
         dropping = [(position, layer) for position, layer in enumerate(plan) if layer.op.drops]
@@ -143,11 +143,16 @@ class Network(nn.Module):
                 factors[position] = ((drawn >= 1 - chance)[rows] / chance).to(images.device)  # as the numbers
         return factors
 
-    def _container(self, scope: str) -> nn.Module:
-        """What holds the layers of an outermost scope."""
-        if scope and scope not in self._modules:
-            self.add_module(scope, nn.Module())
-        return self.get_submodule(scope)
+    def _container(self, scopes: Sequence[str]) -> nn.Module:
+        """What holds the layers of a scope. Raises ValueError where a layer stands in its place."""
+        found: nn.Module = self
+        for scope in scopes:
+            if scope not in found._modules:
+                found.add_module(scope, nn.Module())
+            found = found.get_submodule(scope)
+            if type(found) is not nn.Module:
+                raise ValueError(f"{scope} of {'.'.join(scopes)} is a layer, in which no other may stand")
+        return found
 
 
 def build(plan: Plan, rng: np.random.Generator) -> Network:

@@ -5,11 +5,9 @@ A space writes one plan; from it come the torch module, the exact counts, and wh
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
 from netwright.core.shapes import Shape
@@ -22,15 +20,18 @@ from netwright.plans.ops.vectors import Linear
 
 AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier fed from the middle
 
+_IN_AUXILIARY: Final = f"{AUXILIARY}."
+
 Window = int | Pair  # of both sides, or height and width
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(NamedTuple):
     """One operation on the outputs of earlier layers.
 
     Args:
-        name: Unique in the plan; the scopes it stands in, outermost first, then a name of its own, joined by dots.
+        name: Unique in the plan. It says where the layer stands and what it is, as `cell1.state3.a.sep_3x3.conv1`: the
+            scopes it stands in, outermost first, then what it is there. Layers of two plans that have one name and
+            weights of one shape have the same weights.
         op: What it does.
         inputs: Positions of earlier layers in the plan; layer 0 is what goes into the network.
         shape: Of the output, as `op` derives it from the shapes of the inputs: kept, not chosen.
@@ -53,7 +54,7 @@ class Layer:
 
     @property
     def short_name(self) -> str:
-        """Operation and number, unique within the outermost scope; weights stand under `scope` and this."""
+        """What it is within its scopes."""
         return self.name.rpartition(".")[2]
 
 
@@ -70,7 +71,7 @@ class HasPlan(Protocol):
 
 def is_auxiliary(layer: Layer) -> bool:
     """Whether the layer belongs to an auxiliary head."""
-    return layer.name.startswith(f"{AUXILIARY}.")
+    return layer.name.startswith(_IN_AUXILIARY)
 
 
 def deployed(plan: Plan) -> Plan:
@@ -86,7 +87,7 @@ def deployed(plan: Plan) -> Plan:
             places[position] = places[layer.inputs[0]]
             continue
         places[position] = len(kept)
-        kept.append(replace(layer, inputs=tuple(places[source] for source in layer.inputs)))
+        kept.append(layer._replace(inputs=tuple(places[source] for source in layer.inputs)))
     return tuple(kept)
 
 
@@ -96,8 +97,9 @@ class PlanWriter:
     def __init__(self, io: IO) -> None:
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
-        self._scopes: list[str] = []
-        self._sizes: Counter[str] = Counter()  # layers in each outermost scope so far
+        self._prefix = ""  # of names: the scopes that are open
+        self._names = {"input"}
+        self._numbers: dict[str, int] = {}  # how many layers of each operation each scope has
 
     @property
     def image(self) -> int:
@@ -125,38 +127,45 @@ class PlanWriter:
         layer = self._layers[x]
         return image(layer.op, layer.shape)[1:]
 
-    @contextmanager
-    def scope(self, name: str) -> Iterator[None]:
-        """Names of layers written inside begin with `name`, which holds no dot.
+    def scope(self, *names: str) -> _Scope:
+        """Names of layers written inside begin with `names`, outermost first, each of letters, digits and underscores.
 
+        A scope is a place, as an edge or a state, or what stands there; it does not depend on what stands elsewhere.
         Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
         stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; one that
         nobody reads is a further output. The last layer of a plan stands outside.
         """
-        self._scopes.append(name)
-        try:
-            yield
-        finally:
-            self._scopes.pop()
+        return _Scope(self, f"{self._prefix}{'.'.join(names)}.")
 
-    def write(self, op: Operation, *inputs: int) -> int:
+    def write(self, op: Operation, *inputs: int, name: str = "") -> int:
         """A layer of any operation.
 
-        Equal functions of equal inputs are one layer, so that they are computed once.
+        Equal functions of equal inputs are one layer, so that they are computed once; it stands where it was first
+        asked for.
+
+        Args:
+            op: What it does.
+            inputs: The layers that it reads.
+            name: What it is in the scopes that are open; "": the operation's name and a number that counts those of
+                one operation in one scope.
 
         Raises:
-            ValueError: The operation cannot take such inputs.
+            ValueError: The operation cannot take such inputs, or the name is taken.
         """
         layers, key = self._layers, (op, inputs)
         if op.is_function and key in self._known:
             return self._known[key]
         shape = op.checked_shape([layers[source].shape for source in inputs])
         position = len(layers)
-        outermost = self._scopes[0] if self._scopes else ""
-        self._sizes[outermost] += 1
-        name = ".".join((*self._scopes, f"{op.name}_{self._sizes[outermost]}"))
-        layers.append(Layer(name, op, inputs, shape))
-        if op.is_function and outermost != AUXILIARY:  # which nobody outside may read
+        place = f"{self._prefix}{name or op.name}"
+        if not name:
+            number = self._numbers[place] = self._numbers.get(place, 0) + 1
+            place = f"{place}{number}"
+        if place in self._names:
+            raise ValueError(f"there is a layer {place} already; give one of the two another name or scope")
+        self._names.add(place)
+        layers.append(Layer(place, op, inputs, shape))
+        if op.is_function and not place.startswith(_IN_AUXILIARY):  # which nobody outside may read
             self._known[key] = position
         return position
 
@@ -173,15 +182,15 @@ class PlanWriter:
         padded: bool = True,
     ) -> int:
         """Convolution."""
-        return self.write(Conv(channels, _pair(kernel), _pair(stride), groups, dilation, bias, padded), x)
+        return self.write(_conv(channels, kernel, stride, groups, dilation, bias, padded), x)
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
-        return self.write(Norm(), x)
+        return self.write(_NORM, x)
 
     def relu(self, x: int) -> int:
         """Rectified linear unit."""
-        return self.write(Relu(), x)
+        return self.write(_RELU, x)
 
     def max_pool(self, x: int, kernel: int, stride: int = 1, *, zeros: bool = False) -> int:
         """Maximum over a window."""
@@ -209,11 +218,11 @@ class PlanWriter:
 
     def concat(self, inputs: Sequence[int]) -> int:
         """Concatenation along channels; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self.write(Concat(), *inputs)
+        return inputs[0] if len(inputs) == 1 else self.write(_CONCAT, *inputs)
 
     def add(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape; of one input, that input."""
-        return inputs[0] if len(inputs) == 1 else self.write(Add(), *inputs)
+        return inputs[0] if len(inputs) == 1 else self.write(_ADD, *inputs)
 
     def weighted_sum(self, inputs: Sequence[int]) -> int:
         """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
@@ -249,5 +258,27 @@ class PlanWriter:
         return self.write(Dropout(), x)
 
 
-def _pair(window: Window) -> Pair:
-    return (window, window) if isinstance(window, int) else window
+class _Scope:
+    """While it is open, the names that a writer gives begin with a prefix."""
+
+    __slots__ = ("_outside", "_prefix", "_writer")
+
+    def __init__(self, writer: PlanWriter, prefix: str) -> None:
+        self._writer, self._prefix = writer, prefix
+
+    def __enter__(self) -> None:
+        self._outside, self._writer._prefix = self._writer._prefix, self._prefix
+
+    def __exit__(self, *_: object) -> None:
+        self._writer._prefix = self._outside
+
+
+# records that plans have hundreds of are made once
+_NORM, _RELU, _CONCAT, _ADD = Norm(), Relu(), Concat(), Add()
+
+
+@lru_cache(maxsize=1024)
+def _conv(channels: int, kernel: Window, stride: Window, groups: int, dilation: int, bias: bool, padded: bool) -> Conv:
+    kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
+    stride = (stride, stride) if isinstance(stride, int) else stride
+    return Conv(channels, kernel, stride, groups, dilation, bias, padded)

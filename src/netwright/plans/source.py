@@ -1,9 +1,12 @@
 """Source code of a plan's network: plain torch modules that need nothing of netwright.
 
 Each outermost scope of the plan becomes a class, and scopes that differ in channels and strides only share one. Layers
-outside any scope belong to the class `Model`, which puts everything together. Weights have the names that they have in
-`plans.network`, and both compute the same. Layers that nobody reads are built, for their weights, but not run. What
-acts in training only is left out: the auxiliary head, drop paths, dropout.
+outside any scope belong to the class `Model`, which puts everything together. Both this and the network of
+`plans.network` compute the same. Layers that nobody reads are built, for their weights, but not run. What acts in
+training only is left out: the auxiliary head, drop paths, dropout.
+
+A layer is an attribute of its class: its name within the outermost scope, with underscores for dots, and "at_" before a
+digit. So the weights of `cell1.state3.a.sep_3x3.conv1` are those of `self.state3_a_sep_3x3_conv1` in `self.cell1`.
 """
 
 from __future__ import annotations
@@ -12,10 +15,12 @@ import importlib
 import inspect
 import keyword
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from textwrap import dedent
+from typing import TypeVar
 
 from netwright.core.errors import ExportError
 from netwright.core.shapes import NAMES, Shape
@@ -25,6 +30,30 @@ from netwright.plans.statements import INDENT
 
 # names that a module with the classes has already
 RESERVED = frozenset({"Model", "Tensor", "F", "Path"})
+
+Value = TypeVar("Value")
+
+
+def attribute(layer: Layer) -> str:
+    """What a layer's module is called in its class."""
+    return _identifier((*layer.inner_scopes, layer.short_name))
+
+
+def weights(plan: Plan, tensors: Mapping[str, Value]) -> dict[str, Value]:
+    """By the names that the source code has for them, what is given by those of the network's weights."""
+    modules = {layer.name: f"{layer.scope}{'.' * bool(layer.scope)}{attribute(layer)}" for layer in plan}
+    found = {}
+    for name, value in tensors.items():
+        module = name
+        while module and module not in modules:
+            module = module.rpartition(".")[0]
+        found[f"{modules.get(module, '')}{name[len(module) :]}"] = value
+    return found
+
+
+def _identifier(words: Sequence[str]) -> str:
+    joined = "_".join(words)
+    return f"at_{joined}" if joined[:1].isdigit() else joined
 
 
 @dataclass(frozen=True)
@@ -148,6 +177,9 @@ def _parts(plan: Plan, live: set[int]) -> list[_Part]:
         inside = set(positions)
         read = [source for p in positions if p in live for source in plan[p].inputs if source not in inside]
         leaving = {s for p in live - inside for s in plan[p].inputs if s in inside} | ({len(plan) - 1} & inside)
+        attributes = Counter(attribute(plan[p]) for p in positions if plan[p].op.has_weights)
+        if twice := [name for name, times in attributes.items() if times > 1]:
+            raise ExportError(f"two layers of {scope} are both {twice[0]} in source code; name one of them otherwise")
         found.append(_Part(scope, positions, tuple(dict.fromkeys(read)), tuple(sorted(leaving))))
     return found
 
@@ -221,7 +253,17 @@ def _constructor(plan: Plan, layer: Layer) -> tuple[str, list[int]]:
 
 def _modules(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, tuple[int, ...]]]:
     """Lines that build the modules of parts of one structure, and the arguments they need. Raises _Unlike."""
-    at = {"in_channels": [part.inputs[:1] for part in parts], "out_channels": [part.outputs[-1:] for part in parts]}
+    entering, leaving = ([part.inputs[:1] for part in parts], [part.outputs[-1:] for part in parts])
+    try:
+        return _written(plan, parts, {"channels": entering})
+    except _Unlike:
+        return _written(plan, parts, {"in_channels": entering, "out_channels": leaving})
+
+
+def _written(
+    plan: Plan, parts: Sequence[_Part], at: Mapping[str, Sequence[tuple[int, ...]]]
+) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """As `_modules`, with arguments for the channels of these layers, where every part has one. Raises _Unlike."""
     ends = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in at.items() if all(found)}
     used: dict[str, tuple[int, ...]] = {}
     lines = []
@@ -238,14 +280,14 @@ def _module(
     numerals = _Numerals([_constructor(plan, layer)[1] for layer in layers], ends, used)
     first = layers[0]
     text = first.op.constructor(numerals, *[plan[source].shape for source in first.inputs])
-    return statements.assigned(f"self.{first.short_name}", text)
+    return statements.assigned(f"self.{attribute(first)}", text)
 
 
 def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
     first = made.parts[0]
     names = {source: f"x{n}" for n, source in enumerate(first.inputs, start=1)}
     names = dict.fromkeys(first.inputs, "x") if len(names) == 1 else names
-    names |= {position: plan[position].short_name for position in first.positions}
+    names |= _names_inside(plan, [p for p in first.positions if p in live], first.outputs, set(names.values()))
     returned = ", ".join(names[output] for output in first.outputs)
     kind = "Tensor" if len(first.outputs) == 1 else "tuple[Tensor, ...]"
     about = ", ".join(part.scope for part in made.parts)
@@ -258,14 +300,19 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
     if not first.outputs:
         return "\n".join(lines)
     lines += ["", f"    def forward(self{entering}) -> {kind}:"]
-    where: tuple[str, ...] = ()
-    for position in first.positions:
-        if position not in live:
-            continue
-        if plan[position].inner_scopes != where:
-            where = plan[position].inner_scopes
-            lines.append(f"{INDENT}# {' / '.join(where)}" if where else "")
-        lines += _run(plan, position, names)
+    living = [position for position in first.positions if position in live]
+    is_in_scope = False  # whether the last line belongs to what a comment says
+    for scope, run in groupby(living, key=lambda position: plan[position].inner_scopes):
+        positions = list(run)
+        prefixes = [_identifier(scope[:depth]) for depth in range(1, len(scope) + 1)]
+        is_named = len(positions) == 1 and names[positions[0]] in prefixes  # one line, which says where
+        if scope and not is_named:
+            lines.append(f"{INDENT}# {' / '.join(scope)}")
+        elif is_in_scope and not scope:
+            lines.append("")
+        is_in_scope = bool(scope) and not is_named
+        for position in positions:
+            lines += _run(plan, position, names)
     return "\n".join([*lines, f"{INDENT}return {returned}"])
 
 
@@ -287,7 +334,7 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
                 call = f"self.{part.scope}({', '.join(names[source] for source in part.inputs)})"
                 run += statements.assigned(", ".join(targets), call, _shape(plan[part.outputs[-1]].shape))
         elif not layer.scope:
-            names[position] = layer.short_name
+            names[position] = attribute(layer)
             if layer.op.has_weights:
                 built += _module(plan, [layer], {}, {})
             if position in live:
@@ -304,13 +351,42 @@ def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
     """What a part's outputs are called in `Model`: one is called as its scope."""
     if len(part.outputs) == 1:
         return {part.outputs[0]: part.scope}
-    return {output: f"{part.scope}_{plan[output].short_name}" for output in part.outputs}
+    return {output: f"{part.scope}_{attribute(plan[output])}" for output in part.outputs}
+
+
+def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], taken: set[str]) -> dict[int, str]:
+    """What layers are called as variables of a class.
+
+    What only layers beside it in the same inner scope read is called as it is there, `conv1`; the last of a scope is
+    called as the outermost scope that it is the last of, and everything else by its whole place.
+    """
+    scopes = {position: plan[position].inner_scopes for position in positions}
+    runs = [list(run) for _, run in groupby(positions, key=scopes.__getitem__)]
+    run_of = {position: n for n, run in enumerate(runs) for position in run}
+    last = {scope[:depth]: position for position, scope in scopes.items() for depth in range(1, len(scope) + 1)}
+    read_elsewhere = set(outputs)
+    for position in positions:
+        read_elsewhere |= {s for s in plan[position].inputs if s in run_of and run_of[s] != run_of[position]}
+    found: dict[int, str] = {}
+    used = {"self", "torch", "nn", "F", *keyword.kwlist, *taken}
+    for position in sorted(positions, key=lambda position: position not in read_elsewhere):
+        layer, scope = plan[position], scopes[position]
+        if position not in read_elsewhere and layer.short_name not in used:
+            found[position] = layer.short_name
+            continue
+        depths = [depth for depth in range(1, len(scope) + 1) if last[scope[:depth]] == position]
+        name = _identifier(scope[: depths[0]]) if depths else attribute(layer)
+        while name in used:
+            name += "_"
+        used.add(name)
+        found[position] = name
+    return found
 
 
 def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     """The lines that compute a layer: one, unless it is too long."""
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
-    made = f"self.{layer.short_name}({', '.join(inputs)})" if layer.op.has_weights else layer.op.expression(*inputs)
+    made = f"self.{attribute(layer)}({', '.join(inputs)})" if layer.op.has_weights else layer.op.expression(*inputs)
     return statements.assigned(names[position], made, _shape(layer.shape))
 
 

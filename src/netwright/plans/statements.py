@@ -38,25 +38,26 @@ def _lines(indent: str, before: str, value: str, after: str) -> list[str]:
     line = f"{indent}{before}{value}{after}"
     if len(line) <= WIDTH:
         return [line]
-    terms = _split(value, " + ")
-    if len(terms) > 1:
-        rows = [f"{indent}{STEP}{'+ ' * bool(n)}{term}" for n, term in enumerate(terms)]
-        return [f"{indent}{before}(", *rows, f"{indent}){after}"]
+    if len(_split(value, " + ")) > 1:
+        return [f"{indent}{before}(", *_inner(indent + STEP, value), f"{indent}){after}"]
     opened = re.match(r"[^(]*\(", value)
     if opened is None:
         return [line]
     start = opened.end()
     end = _closing(value, start)
-    function, inner, rest = value[:start], value[start:end], value[end:]
-    terms = _split(inner, " + ")
+    rows = _inner(indent + STEP, value[start:end])
+    return [f"{indent}{before}{value[:start]}", *rows, f"{indent}{value[end:]}{after}"]
+
+
+def _inner(indent: str, text: str) -> list[str]:
+    """What stands in brackets: on one line, or else each term of a sum, or each argument, on lines of its own."""
+    if len(indent) + len(text) <= WIDTH:
+        return [f"{indent}{text}"]
+    terms = _split(text, " + ")
     if len(terms) > 1:
-        rows = [f"{indent}{STEP}{'+ ' * bool(n)}{term}" for n, term in enumerate(terms)]
-    elif "(" not in inner and len(indent) + len(STEP) + len(inner) <= WIDTH:
-        rows = [f"{indent}{STEP}{inner}"]
-    else:
-        arguments = [each.removesuffix(",") for each in _split(inner, ", ")]
-        rows = [row for each in arguments for row in _lines(indent + STEP, "", each, ",")]
-    return [f"{indent}{before}{function}", *rows, f"{indent}{rest}{after}"]
+        return [f"{indent}{'+ ' * bool(n)}{term}" for n, term in enumerate(terms)]
+    arguments = [each.removesuffix(",") for each in _split(text, ", ")]
+    return [row for each in arguments for row in _lines(indent, "", each, ",")]
 
 
 def _closing(text: str, start: int) -> int:

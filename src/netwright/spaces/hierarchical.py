@@ -14,7 +14,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from torch import nn
@@ -25,6 +25,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting, network
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -37,12 +38,13 @@ class Motif:
     """A graph with its dead parts left out. Nodes are numbered 0, 1, ...: input first, output last.
 
     Args:
+        numbers: Of each node, the number that it has with the dead ones, by which its edges are known.
         edges: (source, destination, operation), ordered by destination, then source; an operation is a primitive's
             name or a motif of the level below.
         text: Equal texts: the same graph all the way down.
     """
 
-    nodes: int
+    numbers: tuple[int, ...]
     edges: tuple[tuple[int, int, str | Motif], ...]
     text: str
 
@@ -61,6 +63,8 @@ class HierarchicalSpace:
         unread: Whether nodes whose output never reaches the graph's output are left out, as nodes without input always
             are, or built to no effect, as a literal reading of the paper has it.
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     motifs: tuple[int, ...] = (6, 1)
     nodes: tuple[int, ...] = (4, 5)
@@ -234,21 +238,27 @@ def write_motif(plan: PlanWriter, motif: Motif, x: int, width: int) -> int:
     Returns:
         The output: the concatenation of what arrives at the last node.
     """
-    arriving: list[list[int]] = [[] for _ in range(motif.nodes)]
+    arriving: list[list[int]] = [[] for _ in motif.numbers]
     arriving[0] = [x]
     values: dict[int, int] = {}
+    names = [number + 1 for number in motif.numbers]
     for source, target, operation in motif.edges:
         if source not in values:
-            values[source] = plan.concat(arriving[source])
-        with plan.scope(f"{source + 1}to{target + 1}"):
+            with plan.scope(f"node{names[source]}"):
+                values[source] = plan.concat(arriving[source])
+        with plan.scope(f"{names[source]}to{names[target]}"):
             arriving[target].append(_write_operation(plan, operation, values[source], width))
-    return plan.concat(arriving[-1])
+    with plan.scope(f"node{names[-1]}"):
+        return plan.concat(arriving[-1])
 
 
 def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: int) -> int:
     if isinstance(operation, str):
-        return blocks.HIERARCHICAL[operation](plan, x, width)
-    return blocks.conv_norm_relu(plan, write_motif(plan, operation, x, width), width)
+        with plan.scope(operation.replace(" ", "_")):
+            return blocks.HIERARCHICAL[operation](plan, x, width)
+    entering = write_motif(plan, operation, x, width)
+    with plan.scope("closing"):
+        return blocks.conv_norm_relu(plan, entering, width)
 
 
 @lru_cache(maxsize=1024)
@@ -282,11 +292,12 @@ def _prune(values: Genotype, below: tuple[str | Motif | None, ...], nodes: int, 
         if target in needed:
             needed.add(source)
     alive = reached & needed
-    if len(alive) < nodes:
-        numbers = {node: number for number, node in enumerate(sorted(alive))}
+    kept = tuple(sorted(alive))
+    if len(kept) < nodes:
+        numbers = {node: number for number, node in enumerate(kept)}
         edges = [(numbers[s], numbers[t], op) for s, t, op in edges if s in alive and t in alive]
     text = ",".join([f"{s}-{t}:{op if type(op) is str else op.text}" for s, t, op in edges])  # type: ignore[union-attr]
-    return Motif(len(alive), tuple(edges), f"({text})")
+    return Motif(kept, tuple(edges), f"({text})")
 
 
 # a child shares all but one motif with its parent
@@ -304,7 +315,7 @@ def _title(level: int, motif: int) -> str:
 
 
 def _labeled(motif: Motif, titles: dict[int, str]) -> LabeledGraph:
-    nodes = ("input", *(str(n + 1) for n in range(1, motif.nodes - 1)), "output")
+    nodes = ("input", *(str(number + 1) for number in motif.numbers[1:-1]), "output")
     edges: list[tuple[int, int, str]] = []
     parts: dict[str, Motif] = {}
     for source, target, operation in motif.edges:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import numpy as np
 from torch import nn
@@ -27,6 +27,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Integer, Real
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.plan import Plan
 
@@ -77,6 +78,8 @@ class HnagSpace:
         bias: Convolutions have one, though a normalization may follow; as in the released code.
         seed: Draws the network; a trial has its own.
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     n_top: tuple[int, int] = (3, 10)
     k_top: tuple[int, int] = (2, 5)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from torch import nn
@@ -29,6 +29,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.plan import Plan
 
@@ -60,6 +61,8 @@ class NaoSpace:
         flavor: Which of the authors' programs to follow where they differ; see `cells.nao` and `cells.nao_ops`.
         auxiliary: Whether training has a second classifier. It is not counted, nor exported.
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     nodes: int = 5
     operations: Kind = "large"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from torch import nn
@@ -25,6 +25,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.plan import Plan
 
@@ -57,6 +58,8 @@ class NasnetSpace:
         auxiliary: Whether training has a second classifier. It is not counted, nor exported.
         auxiliary_scale: Its widths are 128 and 768 times this (1 in the papers, 0.4 in a published program).
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     combinations: int = 5
     operations: str | tuple[str, ...] = "sp1"

@@ -14,11 +14,11 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, permutations, product
 from operator import itemgetter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -56,11 +57,13 @@ class Cell:
         convolutions: Operation and input of each, in an order of their own; an empty input is zero.
         output: The cell's output; empty: zero.
         text: Equal texts: the same network.
+        edges: Position in EDGES of each convolution, in the genotype that was asked for.
     """
 
     convolutions: tuple[tuple[int, Sum], ...]
     output: Sum
     text: str
+    edges: tuple[int, ...] = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class NatsTopology:
         channels: Width of the first group; it doubles from group to group (benchmark: 16).
         repeats: Cells per group (benchmark: 5).
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     channels: int = 16
     repeats: int = 5
@@ -139,7 +144,7 @@ class NatsTopology:
         return _graph(genotype)
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
-        """The layers of the network; equal for genotypes of equal keys."""
+        """The layers of the network; equal for genotypes of equal keys, but for the names of their places."""
         cell, width, writer = cell_of(genotype), self.channels, PlanWriter(io)
         with writer.scope("stem"):
             x = writer.norm(writer.conv(writer.image, width, 3))
@@ -172,7 +177,9 @@ def write_reduction(plan: PlanWriter, x: int, width: int) -> int:
         The output: two 3x3 convolutions beside the mean of 2x2 blocks and a 1x1 convolution without normalization.
     """
     inner = relu_conv_norm(plan, x, width, 3, stride=2)
-    return plan.add((plan.conv(plan.halve(x), width), relu_conv_norm(plan, inner, width, 3)))
+    with plan.scope("shortcut"):
+        shortcut = plan.conv(plan.halve(x), width)
+    return plan.add((shortcut, relu_conv_norm(plan, inner, width, 3)))
 
 
 def write_head(plan: PlanWriter, x: int, outputs: int) -> int:
@@ -182,7 +189,7 @@ def write_head(plan: PlanWriter, x: int, outputs: int) -> int:
 
 @lru_cache(maxsize=CELLS)
 def cell_of(genotype: Genotype) -> Cell:
-    """What a genotype computes, the same for all genotypes that compute the same.
+    """What a genotype computes, the same for all genotypes that compute the same, but for the edges.
 
     Which of several equal convolutions is the first is chosen so that the text is the least there is.
     """
@@ -244,7 +251,7 @@ def _named(edges: Sequence[int], output: Sum, genotype: Genotype, inputs: Mappin
     text, renamed = _renamed(output, numbers)
     convolutions = tuple((int(genotype[edge]), total) for edge, (_, total) in zip(edges, found, strict=True))
     listed = ";".join(f"{genotype[edge]}({each})" for edge, (each, _) in zip(edges, found, strict=True))
-    return Cell(convolutions, renamed, f"{listed}={text}")
+    return Cell(convolutions, renamed, f"{listed}={text}", tuple(edges))
 
 
 def _renamed(total: Sum, numbers: Mapping[int, int]) -> tuple[str, Sum]:
@@ -277,7 +284,8 @@ def _write_sum(plan: PlanWriter, cell: Cell, total: Sum, x: int, width: int, wri
             if term not in written:
                 operation, entering = cell.convolutions[term]
                 source = _write_sum(plan, cell, entering, x, width, written)
-                written[term] = relu_conv_norm(plan, source, width, 3 if operation == CONV_3X3 else 1)
+                with plan.scope("{}to{}".format(*EDGES[cell.edges[term]]), OPERATIONS[operation]):
+                    written[term] = relu_conv_norm(plan, source, width, 3 if operation == CONV_3X3 else 1)
             terms.append(written[term])
         elif isinstance(term, str):
             terms.append(x)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from netwright.core import genes
 from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting
 from netwright.plans.plan import Plan, PlanWriter
 from netwright.spaces import nats
@@ -32,6 +33,8 @@ GENES: Final = tuple(Choice(f"width of {layer}", tuple(map(str, WIDTHS)), kind="
 @dataclass(frozen=True)
 class NatsSize:
     """The size space; it has no settings."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     @property
     def genes(self) -> tuple[Choice, ...]:
@@ -100,10 +103,16 @@ class NatsSize:
 
 def _write_cell(plan: PlanWriter, x: int, width: int) -> int:
     """Write |nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|."""
-    one = nats.relu_conv_norm(plan, x, width, 3)
-    two = plan.add((nats.relu_conv_norm(plan, x, width, 3), nats.relu_conv_norm(plan, one, width, 3)))
-    skipped = x if plan.channels(x) == width else plan.norm(plan.conv(x, width))
-    return plan.add((skipped, nats.relu_conv_norm(plan, one, width, 3), nats.relu_conv_norm(plan, two, width, 3)))
+
+    def convolved(edge: str, source: int) -> int:
+        with plan.scope(edge):
+            return nats.relu_conv_norm(plan, source, width, 3)
+
+    one = convolved("0to1", x)
+    two = plan.add((convolved("0to2", x), convolved("1to2", one)))
+    with plan.scope("0to3"):
+        skipped = x if plan.channels(x) == width else plan.norm(plan.conv(x, width))
+    return plan.add((skipped, convolved("1to3", one), convolved("2to3", two)))
 
 
 plugin = NatsSize

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from torch import nn
@@ -19,6 +20,7 @@ from netwright.cells.blocks import conv_norm_relu
 from netwright.core import genes
 from netwright.core.genes import Integer
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting, network
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -31,6 +33,8 @@ TOLERANCE = 0.05  # sizes that differ less are alike
 @dataclass(frozen=True)
 class ResidualSpace:
     """Residual networks by width of the first group and blocks per group; 6 * blocks + 2 layers deep."""
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     @property
     def genes(self) -> tuple[Integer, Integer]:
@@ -98,7 +102,8 @@ def write_block(plan: PlanWriter, x: int, width: int, stride: int = 1) -> int:
     """
     inner = conv_norm_relu(plan, x, width, 3, stride)
     branch = plan.norm(plan.conv(inner, width, 3))
-    shortcut = x if plan.channels(x) == width else plan.norm(plan.conv(x, width, 1, stride))
+    with plan.scope("shortcut"):
+        shortcut = x if plan.channels(x) == width else plan.norm(plan.conv(x, width, 1, stride))
     return plan.relu(plan.add((branch, shortcut)))
 
 

@@ -13,7 +13,7 @@ small images is a choice: two 3x3 convolutions as stem, and the first graph at f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from torch import nn
@@ -33,6 +33,7 @@ from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Integer, Real
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.shapes import Image
 from netwright.plans import counting, network
 from netwright.plans.plan import Plan, PlanWriter
 
@@ -60,6 +61,8 @@ class RnagSpace:
             all parameters.
         seed: Draws the network; a trial has its own.
     """
+
+    accepts: ClassVar[tuple[type, ...]] = (Image,)
 
     n: tuple[int, int] = (10, 40)
     k: tuple[int, int] = (2, 9)
@@ -257,7 +260,8 @@ def _write_stage(writer: PlanWriter, graph: Graph, x: int, width: int, stride: i
     nodes: list[int] = []
     for index, reads in enumerate(graph):
         with writer.scope(f"node{index + 1}"):
-            entering = wired.merge(writer, [nodes[source] for source in reads], "sum", bias=False) if reads else x
+            sources = {f"node{source + 1}": nodes[source] for source in reads}
+            entering = wired.merge(writer, sources, "sum", bias=False) if reads else x
             step = 1 if reads else stride
             nodes.append(wired.separable(writer, writer.relu(entering), width, step, bias=False))
     return writer.average([nodes[node] for node in outputs_of(graph)])
