@@ -44,7 +44,7 @@ def compared(
 
     from netwright.comparison import caveats, folder, plan, standings, trained
     from netwright.comparison import contest_page as report
-    from netwright.report import comparison
+    from netwright.comparison import page as comparison
 
     if "final" in asked.changes and not asked.is_full:
         raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")
