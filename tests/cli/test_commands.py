@@ -13,7 +13,7 @@ import pytest
 
 from netwright.core import run_file
 from netwright.core.shapes import Vector
-from netwright.runs import trainings
+from netwright.runs import retraining
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.sqlite import SqliteStore
 from netwright.testing.toys import ToySpace
@@ -282,5 +282,5 @@ def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
     assert run.limits.trials or run.limits.table_seconds or run.final
     run_file.build(run)
     if run.limits.table_seconds is None:  # what a table answered is not trained in full
-        trainings.check(run, {})
+        retraining.check(run, {})
     assert run_file.from_toml(run_file.to_toml(run)) == run

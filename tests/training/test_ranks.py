@@ -51,9 +51,10 @@ def _trial(folder, options, space="Space", genotype=(0,), **scale):
         task=Reference("digits", {"train_limit": 100}),
         evaluator=Reference("training", {"split": "test", "save": True, **options}),
     )
-    store, run = run_folder.take(folder, run)
-    if not store.unfinished():
-        store.add(Proposal(tuple(genotype)), "k", 7)
+    with run_folder.opened(folder, run) as opened, opened.table() as store:
+        if not store.unfinished():
+            store.add(Proposal(tuple(genotype)), "k", 7)
+    store = run_folder.open_table(folder, "join")
     return run_file.build_evaluator(run), store.unfinished()[0], store
 
 

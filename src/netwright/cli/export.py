@@ -22,15 +22,14 @@ def export(
     --task.path says where the data is now, when it was moved since the training.
     A fresh process loads what was written and repeats the test; on any difference nothing is left at --out.
     """
-    from netwright.runs import run_folder, trainings
+    from netwright.runs import finals
     from netwright.runs.run import Run
     from netwright.runs.session import short
 
     target = target.absolute()
     if not target.is_dir():
         raise BadRunFile(f"there is no folder {short(target)}; give the folder that a search or a training wrote to")
-    is_training = run_folder.holds_run(target) and trainings.are_in(run_folder.open_table(target, "read"))
-    folder, training = (target.parent, target.name) if is_training else (target, None)
+    folder, training = (target.parent, target.name) if finals.are_in(target) else (target, None)
     task = options.tables(context.obj.pairs, ("task",)).get("task")
     path = Run(folder).export(out, trial=trial, training=training, onnx=onnx, task=task)
     typer.echo(f"export: {short(path)}")

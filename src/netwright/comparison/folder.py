@@ -9,10 +9,11 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from netwright.core import files
 from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
-LOCK = "bench.lock"
+LOCK, FORMAT = "bench.lock", "format.txt"
 
 
 @contextmanager
@@ -20,14 +21,17 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     """Be the only one who compares in a folder, made when missing; one that stays empty is removed again.
 
     Raises:
-        StoreError: Somebody else compares in it, it holds a search or a comparison on what is not `of`, or it cannot be
-            written.
+        StoreError: Somebody else compares in it, it holds a search, a comparison on what is not `of` or one of another
+            format, or it cannot be written.
     """
     if run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")
     if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
         held = "recipes" if of == "tables" else "tables"
         raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
+    path = folder / FORMAT
+    if run_folder.holds_comparison(folder):
+        run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
@@ -39,9 +43,11 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
     try:
+        files.write(path, f"{run_folder.FORMAT}\n".encode())
         yield
     finally:
-        if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
+        if {each.name for each in folder.iterdir()} <= {LOCK, FORMAT}:  # refused before anything was written
+            path.unlink(missing_ok=True)
             (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()

@@ -31,7 +31,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Trained:
+class Measurement:
     """One training of a candidate.
 
     Args:
@@ -64,7 +64,7 @@ class Final:
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
         way: Digest of task and evaluator: equal ways, trained the same way.
-        trained: Each training that succeeded.
+        measurements: Of each training that succeeded.
     """
 
     label: str
@@ -81,7 +81,7 @@ class Final:
     folder: Path | None = None
     command: str = ""
     way: str = ""
-    trained: tuple[Trained, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
 
     @property
     def metric(self) -> str:

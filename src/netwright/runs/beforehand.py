@@ -1,22 +1,28 @@
-"""What is refused before anything is written or started: settings with which every trial would fail."""
+"""What is refused, or said, before anything is written or started: settings with which every trial would fail."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import psutil
+
 from netwright.core import seeds
-from netwright.core.errors import InvalidGenotype, NetwrightError
+from netwright.core.errors import BadRunFile, InvalidGenotype, NetwrightError
 from netwright.core.protocols import (
     ChecksSettings,
+    EstimatesMemory,
     Evaluator,
+    KeepsTime,
     NamesBudgets,
     SearchSpace,
+    StatesSeconds,
     Strategy,
     TrainsToBudgets,
     of_any_seed,
 )
 from netwright.core.records import Genotype
+from netwright.core.run_file import Limits, Parts
 
 SAMPLES = 10
 
@@ -92,3 +98,37 @@ def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
     if not (isinstance(strategy, NamesBudgets) and isinstance(evaluator, TrainsToBudgets)):
         return ""
     return evaluator.advice(strategy.largest_budget)
+
+
+def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
+    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell.
+
+    Raises:
+        InvalidGenotype: None of the genotypes fits; one alone is left out.
+    """
+    if not isinstance(parts.evaluator, EstimatesMemory):
+        return ""
+    estimates = of_those_that_fit(genotypes, parts.evaluator.memory_mb)
+    known = [estimate for estimate in estimates if estimate is not None]
+    if not known:
+        return ""
+    largest, workers = max(known) / 1000, parts.executor.workers
+    free = psutil.virtual_memory().available / 1e9
+    text = f"memory: up to about {largest:.1f} GB a worker, {workers} at a time; {free:.1f} GB are free"
+    if largest * workers <= free:
+        return text
+    return f"{text}: give fewer --workers, a smaller --evaluator.batch or --space.channels"
+
+
+def check_end(limits: Limits, parts: Parts) -> None:
+    """Raise BadRunFile for a search that would never end."""
+    if limits.trials is not None or limits.hours is not None:
+        return
+    if limits.table_seconds is None:
+        raise BadRunFile("the search has no end; give --trials or --hours")
+    states = not isinstance(parts.evaluator, StatesSeconds) or parts.evaluator.states_seconds
+    if not states and not isinstance(parts.executor, KeepsTime):  # evaluations take no time that could be used up
+        raise BadRunFile(
+            f"limits.table_seconds is {limits.table_seconds:g}, but the table has no column of seconds to add up; give "
+            "--trials, or a table with costs, as `netwright import` makes"
+        )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console, Group
@@ -11,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.core.objectives import Objective, rank, result_of
-from netwright.core.protocols import Store
+from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Trial
+from netwright.report import curves
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -132,3 +135,19 @@ def clock(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
+    """How busy the workers were, on their own clock; where rows took more time than they had, how much it was."""
+    busy, workers = curves.evaluation_seconds(rows), executor.workers
+    if isinstance(executor, KeepsTime):
+        took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
+        if not executor.elapsed_seconds:
+            return f"{took}, as the evaluations state no time; give --executor.seconds"
+        whole = busy / (workers * executor.elapsed_seconds)
+        share = executor.utilization
+        until = "" if math.isnan(share) else f" {share:.1%} of it until the last trial began,"  # all began at once
+        return f"{took}; they were busy{until} {whole:.1%} of all of it"
+    if busy > workers * wall_seconds:
+        return f"evaluations took {clock(busy)} in all"  # a table's seconds, or those of workers that joined
+    return f"workers were busy {busy / (wall_seconds * workers):.1%} of the time"

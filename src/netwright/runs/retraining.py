@@ -1,33 +1,56 @@
-"""Full trainings: which networks, next to which references, in which folders; the work itself is a search's."""
+"""Training in full: which networks, next to which references, with which settings. Each set of trainings is a run."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright.core import objectives, refs, run_file
-from netwright.core.errors import BadReference, StoreError
-from netwright.core.finals import BEST, RESIDUAL, Candidate, Final
-from netwright.core.places import PLACES
-from netwright.core.protocols import SearchSpace, Task, has_networks_for, of_seed, unwrap
+from netwright.core import genes, in_full, objectives, refs, run_file
+from netwright.core.errors import BadReference, BadRunFile, StoreError
+from netwright.core.finals import BEST, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
+from netwright.core.protocols import (
+    HasTrivial,
+    SearchSpace,
+    StatesSeconds,
+    Task,
+    TrainsInFull,
+    has_networks_for,
+    of_seed,
+    unwrap,
+)
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
-from netwright.core.run_file import RunFile
+from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
-from netwright.runs import beforehand, run_folder, trainings
-from netwright.runs.session import Session, memory_estimate, short
+from netwright.runs import beforehand, finals, run_folder
+from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
-from netwright.training import ranks
 
 DEAREST = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
 Changes = Mapping[str, Mapping[str, Any]]
+
+
+def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
+    """The best trial, the best of those without parents, and the trivial genotype where the space has one.
+
+    `trials` carry scores; of equal scores the first to finish counts as best.
+    """
+    best = objectives.best(trials)
+    first = objectives.best([trial for trial in trials if not trial.proposal.parents])
+    listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
+    if first and best and first.proposal.genotype != best.proposal.genotype:
+        listed.append(Candidate(RANDOM, first.proposal.genotype, first.id, is_reference=True))
+    with_trivial = unwrap(space, HasTrivial)
+    return [*listed, Candidate(TRIVIAL, with_trivial.trivial(), is_reference=True)] if with_trivial else listed
 
 
 def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | None) -> list[Candidate]:
@@ -66,7 +89,7 @@ def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
     own = refs.reference_of("space", entry.space)
     scale = settings.space.options if settings.space.name == own.name else {}
     space = Reference(own.name, {**own.options, **scale})
-    budget = {option: value for option, value in settings.evaluator.options.items() if option in trainings.BUDGETS}
+    budget = in_full.of(settings.evaluator).budget(settings.evaluator.options)
     final = {**budget, **(settings.final or {})}  # nothing was searched: the evaluator's budget is for this training
     return replace(settings, space=space, final=final), [Candidate(f"zoo:{name}", entry.genotype)]
 
@@ -76,10 +99,10 @@ def ranked(
 ) -> Candidate:
     """The one that does best on the validation data when all are trained in full on the training data."""
     session.say(f"{len(candidates)} networks are trained on the training data and ranked by the validation data")
-    finals = train(session, folder, settings, candidates, changes, "valid")
-    if not finals:
+    found = train(session, folder, settings, candidates, changes, "valid")
+    if not found:
         raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
-    first = max(finals, key=lambda final: final.objective.score(final.mean))
+    first = max(found, key=lambda final: final.objective.score(final.mean))
     winner = next(candidate for candidate in candidates if candidate.genotype == first.genotype)
     return replace(winner, label=f"best of {len(candidates)} retrained")
 
@@ -88,28 +111,28 @@ def train_with_reference(
     session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
 ) -> list[Final]:
     """Train candidates and test them, then a plain residual network of the size of the first, the same way."""
-    finals = train(session, folder, settings, candidates, changes, "test")
-    run = trainings.run_of(settings, candidates, changes)
+    found = train(session, folder, settings, candidates, changes, "test")
+    run = run_of(settings, candidates, changes)
     task: Task = refs.load("task", run.task)
     space: SearchSpace = refs.load("space", run.space)
-    if not finals or not unwrap(space, HasPlan):
-        return finals
+    if not found or not unwrap(space, HasPlan):
+        return found
     plain = Reference("residual")
     rivals: ResidualSpace = refs.load("space", plain)
     if not has_networks_for(rivals, task.io):
         session.say(f"no plain residual network to compare with: there is none for {describe(task.io.input)}")
-        return finals
-    genotype = residual.nearest(rivals, task.io, finals[0].params)
-    drawn = of_seed(space, finals[0].trained[0].seed)  # that of another seed need not fit
-    cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, finals[0].genotype)))
+        return found
+    genotype = residual.nearest(rivals, task.io, found[0].params)
+    drawn = of_seed(space, found[0].measurements[0].seed)  # that of another seed need not fit
+    cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, found[0].genotype)))
     if cost > DEAREST * own:
         session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")
-        return finals
+        return found
     reference = Candidate(RESIDUAL, genotype, is_reference=True)
     others = {part: options for part, options in changes.items() if part != "space"}
-    if placed := {name: place.off for name, place in PLACES.items() if name in run.evaluator.options}:
+    if placed := in_full.of(run.evaluator).without_places(run.evaluator.options):
         others["evaluator"] = {**others.get("evaluator", {}), **placed}
-    return finals + train(session, folder, replace(settings, space=plain), [reference], others, "test")
+    return found + train(session, folder, replace(settings, space=plain), [reference], others, "test")
 
 
 def train(
@@ -133,60 +156,116 @@ def train(
     Raises:
         Drained: It was stopped on the way.
     """
-    run = trainings.run_of(settings, candidates, changes, split)
-    command = _command(folder, candidates, changes)
-    place = folder / trainings.folder_name(run)
-    parts = run_file.build(run)
-    ranks.check_workers(parts.executor.workers)
-    if not _is_complete(place, run):
-        names = ", ".join(candidate.label for candidate in candidates[:3]) + (", ..." if len(candidates) > 3 else "")
-        session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
-        session.prepare(run.task, parts)
-        genotypes = [candidate.genotype for candidate in candidates]
-        beforehand.check(parts.evaluator, genotypes, data_is_ready=True)
-        if estimate := memory_estimate(parts, genotypes):
-            session.say(estimate)
-    if run_folder.holds_run(place):
-        run = replace(
-            run, threads_per_trial=None, evaluator=_begun(place).evaluator
-        )  # what changes no result, as it was
-    store, run = run_folder.take(place, run)
-    try:
-        session.note(store, command, parts)
-        trainings.remember(store, candidates, session.command or command, time.time())
-        session.control(store, run, parts, place, "full trainings")
-        finals = trainings.results(store, run, place)
-        failed = [trial.result.message for trial in store.finished() if trial.result and trial.result.failure]
-    finally:
-        store.close()
+    run = run_of(settings, candidates, changes, split)
+    place = folder / folder_name(run)
+    if begun := run_folder.settings_in(place):  # what changes no result stays as it was
+        run = replace(run, threads_per_trial=None, evaluator=begun.evaluator)
+    command = session.command or _command(folder, candidates, changes)
+    with run_folder.opened(place, run) as opened:
+        parts = run_file.build(opened.settings)
+        if opened.is_complete:
+            refuse_other_data(place, parts.task)
+        else:
+            names = ", ".join(candidate.label for candidate in candidates[:3]) + (", ..." * (len(candidates) > 3))
+            session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
+        ended = session.play(
+            opened,
+            parts,
+            title="full trainings",
+            facts=finals.facts(candidates, command, time.time()),
+            genotypes=[candidate.genotype for candidate in candidates],
+        )
+        with closing(run_folder.open_table(place, "read")) as store:
+            found = finals.results(store, opened.settings, place)
+    failed = [trial.result.message for trial in ended.trials if trial.result and trial.result.failure]
     if failed:
         reason = failed[0].strip().rpartition("\n")[2]
         session.say(
             f"{len(failed)} of {run.limits.trials} trainings failed: {reason}; remove {short(place)} to train again"
         )
-    for final in finals:
-        session.say(f"{final.metric} {measured(final)}, {size(final)}: {final.label}")
-    return finals
+    for final in found:
+        session.say(f"{final.metric} {finals.measured(final)}, {finals.size(final)}: {final.label}")
+    return found
 
 
-def _is_complete(place: Path, run: RunFile) -> bool:
-    """Whether all trainings of the run are in the folder."""
-    if not run_folder.holds_run(place):
-        return False
-    store = run_folder.open_table(place, "read")
-    try:
-        return len(store.finished()) == run.limits.trials
-    finally:
-        store.close()
+def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: str = "test") -> RunFile:
+    """The run file of trainings: the run's own settings, then its `final` ones, then `changes`.
+
+    Args:
+        run: Of the search.
+        chosen: The networks.
+        changes: Options by part, "repeats" of the part "final": trainings of each network from different seeds.
+        split: Where to measure: before "test", training and validation data are both trained on.
+    """
+    layers = [dict(layer) for layer in (run.final or {}, changes.get("final", {}), changes.get("evaluator", {}))]
+    repeats = [layer.pop("repeats") for layer in layers if "repeats" in layer][-1:]
+    each = repeats[0] if repeats else 1
+    if type(each) is not int or each < 1:
+        raise BadRunFile(f"final.repeats is {each!r}; it must be a whole number of at least 1")
+    options = in_full.of(run.evaluator).options(run.evaluator.options, layers, split)
+    for part in ("space", "task", "executor"):
+        run = run_file.override(run, part, run_file.with_absolute_path(changes.get(part, {})))
+    genotypes = tuple(dict.fromkeys(candidate.genotype for candidate in chosen))
+    count, workers = len(genotypes) * each, run.executor.options.get("workers")
+    if isinstance(workers, int) and workers > count:
+        run = run_file.override(run, "executor", {"workers": count})
+        run = replace(run, threads_per_trial=None)  # those that are left share the machine
+    return replace(
+        run,
+        strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each}),
+        evaluator=Reference(run.evaluator.name, options),
+        objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
+        constraints=(),
+        reuse=False,
+        keep="all",
+        limits=Limits(trials=count, failures_in_a_row=0),
+        final=None,
+    )
 
 
-def _begun(place: Path) -> RunFile:
-    """The run file with which the trainings of a folder began."""
-    store = run_folder.open_table(place, "read")
-    try:
-        return run_folder.stored_run(store, place)
-    finally:
-        store.close()
+def folder_name(run: RunFile) -> str:
+    """Where trainings of this run file stand within the run's folder: other networks or settings stand elsewhere."""
+    evaluator = Reference(run.evaluator.name, in_full.of(run.evaluator).essential(run.evaluator.options))
+    same = replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None, evaluator=evaluator)
+    return run_folder.TRAININGS + genes.digest(json.dumps(run_file.to_tables(same), sort_keys=True))[:8]
+
+
+def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, data_is_ready: bool = False) -> None:
+    """Refuse trainings that could not be made, of `chosen` or of whatever is found.
+
+    Args:
+        run: Of the search.
+        changes: Options by part.
+        chosen: The networks; none: they are not known yet.
+        data_is_ready: The task is prepared.
+
+    Raises:
+        NetwrightError: Settings that cannot be used, or with which each training would fail.
+    """
+    _refuse_lookup(run, chosen)
+    final = run_of(run, [Candidate(BEST, ())], changes)
+    evaluator = run_file.build_evaluator(final)
+    known = [candidate.genotype for candidate in chosen]
+    genotypes = known or beforehand.samples(refs.load("space", final.space), run.seed)
+    beforehand.check(evaluator, genotypes, data_is_ready=data_is_ready)
+
+
+def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:
+    """Where results come from a table, there are no data and no training to repeat at length."""
+    plugin = refs.locate("evaluator", run.evaluator.name)
+    if not isinstance(plugin, StatesSeconds) or isinstance(plugin, TrainsInFull):
+        return
+    if not chosen:
+        raise BadRunFile(
+            f"the evaluator {run.evaluator.name!r} looks results up in a table and trains nothing, so that there is no "
+            "training in full; leave `final` out"
+        )
+    listed = json.dumps([list(candidate.genotype) for candidate in chosen], separators=(",", ":"))
+    alone = shlex.join(["--space", str(run.space), "--strategy", f"listed(genotypes={listed})"])
+    raise BadRunFile(
+        "the run looked its results up in a table, so that nothing was trained; train in a run of its own, by "
+        f"`netwright search {alone} --task TASK --trials {len(chosen)} --out FOLDER` and then `netwright train FOLDER`"
+    )
 
 
 def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) -> str:
@@ -196,19 +275,3 @@ def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) ->
     which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]
     options = [(f"--{part}.{name}", str(value)) for part, given in changes.items() for name, value in given.items()]
     return shlex.join(["netwright", "train", target, *which, *(word for pair in options for word in pair)])
-
-
-def measured(final: Final) -> str:
-    """Mean, spread and number of trainings as text; shares in percent."""
-    is_share = final.objective.is_share
-    mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
-    spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
-    return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
-
-
-def size(final: Final) -> str:
-    """Parameters as text; of several networks of a generator their mean and range."""
-    sizes = sorted({each.params for each in final.trained})
-    if len(sizes) < 2:
-        return f"{final.params:,} parameters"
-    return f"{final.params:,} parameters on average ({sizes[0]:,} to {sizes[-1]:,})"

@@ -9,32 +9,27 @@ run.export("out/flowers")
 from __future__ import annotations
 
 import json
-import math
 import shlex
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from netwright.core import files, objectives, refs, run_file
+from netwright.core import objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
-from netwright.core.protocols import Executor, Generates, KeepsTime, StatesSeconds, Store, unwrap
-from netwright.core.records import Genotype, Trial
-from netwright.core.refs import Reference
-from netwright.core.run_file import Parts
+from netwright.core.protocols import Generates, unwrap
+from netwright.core.records import Trial
 from netwright.export import write as export_write
-from netwright.report import curves, page, promotions
+from netwright.report import page, promotions
 from netwright.report.page import ReportedRun
-from netwright.runs import beforehand, retraining, run_folder, session, trainings
-from netwright.runs.display import clock
+from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
-from netwright.runs.session import Attended, Session, short
-from netwright.training import checkpoint, ranks
+from netwright.runs.session import Attended, Session, refuse_other_data, short
+from netwright.training import checkpoint
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
 
@@ -114,11 +109,8 @@ class Run:
         """Finished trials with scores, in order of finishing; empty where nothing was searched."""
         if not run_folder.holds_run(self.folder):
             return []
-        store = run_folder.open_table(self.folder, "read")
-        try:
+        with closing(run_folder.open_table(self.folder, "read")) as store:
             return objectives.with_scores(store.finished(), self.settings.objectives)
-        finally:
-            store.close()
 
     @property
     def best(self) -> Trial | None:
@@ -132,52 +124,51 @@ class Run:
             Drained: It was stopped on the way.
             NetwrightError: Settings, data or a folder that cannot be used, said before anything is written.
         """
-        parts = self._checked()
-        with run_folder.controlled(self.folder):
-            was_complete = self._is_complete()
-            if not was_complete:
-                self._session.prepare(self.settings.task, parts)
-                genotypes = self._foreseen(parts, data_is_ready=True)
-                if advice := beforehand.promotions(parts.evaluator, parts.strategy):
-                    self._session.say(advice)
-                if estimate := session.memory_estimate(parts, genotypes):
-                    self._session.say(estimate)
-            settings = run_file.resolved(self.settings, parts.measures)
-            store, self.settings = run_folder.take(self.folder, settings)
-            try:
-                files.write(self.folder / "run.toml", run_file.to_toml(self.settings).encode())
-                place = shlex.quote(short(self.folder))
-                if not was_complete:
-                    self._session.note(store, f"netwright search {place}/run.toml --out {place}", parts)
-                store.remember("io", run_file.write_io(parts.task.io))
-                self._search(store, parts)
-                trials = objectives.with_scores(store.finished(), self.settings.objectives)
-            finally:
-                store.close()
+        parts = run_file.build(self.settings)
+        settings = run_file.resolved(self.settings, parts.measures)
+        beforehand.check_end(settings.limits, parts)
+        genotypes = beforehand.samples(parts.space, settings.seed)
+        beforehand.check(parts.evaluator, genotypes, parts.strategy)
+        self._check_final()
+        with run_folder.opened(self.folder, settings) as run:
+            self.settings = run.settings
+            place = shlex.quote(short(self.folder))
+            command = self._session.command or f"netwright search {place}/run.toml --out {place}"
+            ended = self._session.play(
+                run,
+                parts,
+                title=f"{settings.strategy} on {settings.space}, {settings.task}",
+                facts={} if run.is_complete else {"command": command},
+                genotypes=genotypes,
+                when_ready=lambda: self._check_final(data_is_ready=True),
+            )
+            if ended.work:
+                self._session.say(ended.work)
+            trials = ended.trials
             best = objectives.best(trials)
             self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
-                return Searched(tuple(trials), None)
+                return Searched(trials, None)
             names = objectives.named(self.settings.objectives, trials)
             first = objectives.first(names, parts.measures)
             self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
             if rungs := promotions.summarize(trials):
                 for sentence in promotions.sentences(rungs):
                     self._session.say(sentence)
-            finals: list[Final] = []
+            found: list[Final] = []
             if self.settings.final is not None:
-                chosen = trainings.candidates(parts.space, trials)
-                finals = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
+                chosen = retraining.candidates(parts.space, trials)
+                found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = self.folder / "report" / "report.html"
-            if not (was_complete and path.exists()):
+            if not (run.is_complete and path.exists()):
                 path = self.report()
             self._session.say(f"report: {short(path)}")
-        if was_complete:
+        if run.is_complete:
             self._session.say(
                 "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out."
             )
-        return Searched(tuple(trials), best, tuple(finals), path)
+        return Searched(trials, best, tuple(found), path)
 
     def train(
         self,
@@ -232,16 +223,18 @@ class Run:
             settings, chosen = retraining.published(settings, published)
         else:
             chosen = retraining.chosen(self.folder, self.trials, trial, top)
-        trainings.check(settings, asked, chosen)
+        retraining.check(settings, asked, chosen)
+        if settings.objectives is None:  # as of a published network, for which nothing was searched
+            settings = run_file.resolved(settings, run_file.measures_of(settings))
         with run_folder.controlled(self.folder):
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
             if reference:
-                finals = retraining.train_with_reference(self._session, self.folder, settings, chosen, asked)
+                found = retraining.train_with_reference(self._session, self.folder, settings, chosen, asked)
             else:
-                finals = retraining.train(self._session, self.folder, settings, chosen, asked, "test")
+                found = retraining.train(self._session, self.folder, settings, chosen, asked, "test")
             self._session.say(f"report: {short(self.report())}")
-        return finals
+        return found
 
     def export(
         self,
@@ -264,24 +257,21 @@ class Run:
         Raises:
             NetwrightError: No trained network, no place to write, or an export that differs from what was trained.
         """
-        for folder in reversed(self._training_folders()):
+        for folder in reversed(run_folder.trainings(self.folder)):
             if training is not None and folder.name != training:
                 continue
-            store = run_folder.open_table(folder, "read")
-            settings = run_file.override(
-                run_folder.stored_run(store, folder), "task", run_file.with_absolute_path(task or {})
-            )
-            rows = {row.id: row for row in store.finished()}
-            finals = trainings.results(store, settings, folder)
-            store.close()
-            for final in finals:
+            with closing(run_folder.open_table(folder, "read")) as store:
+                settings = run_folder.stored_run(store, folder)
+                settings = run_file.override(settings, "task", run_file.with_absolute_path(task or {}))
+                rows = {row.id: row for row in store.finished()}
+                found = finals.results(store, settings, folder)
+            for final in found:
                 if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
                     continue
                 if final.objective.split != "test":
                     continue
-                weights = final.folder / checkpoint.WEIGHTS
-                result = rows[int(final.folder.name)].result
-                if not weights.exists() or result is None:
+                weights, row = final.folder / checkpoint.WEIGHTS, rows[int(final.folder.name)]
+                if not weights.exists() or row.result is None:
                     continue
                 name = final.label if final.trial_id is None else f"{final.label}, trial {final.trial_id}"
                 model = export_write.TrainedModel(
@@ -289,25 +279,18 @@ class Run:
                     run=settings,
                     genotype=final.genotype,
                     weights=weights,
-                    metrics=result.metrics,
-                    seed=rows[int(final.folder.name)].seed,
+                    metrics=row.result.metrics,
+                    seed=row.seed,
                     command=final.command,
                 )
-                self._refuse_other_data(folder, settings.task)
+                # an export is tested anew: on the data of the training or not at all
+                refuse_other_data(folder, refs.load("task", settings.task))
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {name}, {final.setting}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
         which = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
         place = short(self.folder)
         raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
-
-    def _refuse_other_data(self, folder: Path, task: Reference) -> None:
-        """An export is tested anew: on the data of the training or not at all."""
-        store = run_folder.open_table(folder, "read")
-        try:
-            session.refuse_other_data(store, refs.load("task", task))
-        finally:
-            store.close()
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report's page and figures; returns the path of the page."""
@@ -316,10 +299,9 @@ class Run:
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run; where nothing was searched, of its last trainings."""
-        folders = self._training_folders()
+        folders = run_folder.trainings(self.folder)
         folder = self.folder if run_folder.holds_run(self.folder) or not folders else folders[-1]
-        store = run_folder.open_table(folder, "read")
-        try:
+        with closing(run_folder.open_table(folder, "read")) as store:
             settings = run_folder.stored_run(store, folder)
             trials = objectives.with_scores(store.finished(), settings.objectives)
             hours, command = store.recall("hours"), store.recall("command")
@@ -327,8 +309,6 @@ class Run:
             versions = json.loads(store.recall("versions") or "{}")
             caveats = tuple(json.loads(store.recall("caveats") or "[]"))
             measures = objectives.from_json(store.recall("measures"))
-        finally:
-            store.close()
         return ReportedRun(
             self.folder.name,
             settings,
@@ -347,100 +327,19 @@ class Run:
     def finals(self) -> list[Final]:
         """Every network trained in full, those asked for last first, references at the end."""
         found: list[Final] = []
-        for folder in reversed(self._training_folders()):
-            store = run_folder.open_table(folder, "read")
-            found += trainings.results(store, run_folder.stored_run(store, folder), folder)
-            store.close()
+        for folder in reversed(run_folder.trainings(self.folder)):
+            with closing(run_folder.open_table(folder, "read")) as store:
+                found += finals.results(store, run_folder.stored_run(store, folder), folder)
         return sorted(found, key=lambda final: final.reference)
 
     def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
         """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
         if recipe is not None:
             return run_file.read(Path(recipe))
-        if not run_folder.holds_run(self.folder):
-            return {}
-        store = run_folder.open_table(self.folder, "read")
-        text = store.recall("run")
-        store.close()
-        return run_file.to_tables(run_file.from_toml(text)) if text else {}
+        stored = run_folder.settings_in(self.folder)
+        return run_file.to_tables(stored) if stored else {}
 
-    def _checked(self) -> Parts:
-        """The parts of the search. Whatever is wrong with the settings is said here, before anything starts."""
-        settings = self.settings
-        parts = run_file.build(settings)
-        if settings.limits.trials is None and settings.limits.hours is None and settings.limits.table_seconds is None:
-            raise BadRunFile("the search has no end; give --trials or --hours")
-        if settings.limits.trials is None and settings.limits.hours is None and _has_no_costs(parts):
-            raise BadRunFile(
-                f"limits.table_seconds is {settings.limits.table_seconds:g}, but the table has no column of seconds to "
-                "add up; give --trials, or a table with costs, as `netwright import` makes"
-            )
-        ranks.check_workers(parts.executor.workers)
-        self._foreseen(parts)
-        return parts
-
-    def _foreseen(self, parts: Parts, *, data_is_ready: bool = False) -> list[Genotype]:
-        """A few networks of the search. Refused: none fits the constraints, or each of them would fail."""
-        genotypes = beforehand.samples(parts.space, self.settings.seed)
-        beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=data_is_ready)
+    def _check_final(self, *, data_is_ready: bool = False) -> None:
+        """Refuse a training in full of what is found, where there is to be one that could not be made."""
         if self.settings.final is not None:
-            trainings.check(self.settings, {}, data_is_ready=data_is_ready)
-        return genotypes
-
-    def _is_complete(self) -> bool:
-        """Whether the folder holds all the trials that are asked for."""
-        limit = self.settings.limits.trials
-        if limit is None or not run_folder.holds_run(self.folder):
-            return False
-        store = run_folder.open_table(self.folder, "read")
-        try:
-            return not store.unfinished() and len(store.finished()) >= limit
-        finally:
-            store.close()
-
-    def _search(self, store: Store, parts: Parts) -> None:
-        """The search itself; says how busy the workers were."""
-        earlier, settings = store.finished(), self.settings
-        begun = time.monotonic()
-        title = f"{settings.strategy} on {settings.space}, {settings.task}"
-        try:
-            self._session.control(store, settings, parts, self.folder, title)
-        finally:
-            if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
-                before = float(store.recall("simulated_hours") or 0.0)
-                store.remember("simulated_hours", repr(before + parts.executor.elapsed_seconds / 3600))
-        rows = store.finished(len(earlier))
-        if rows:
-            self._session.say(_work_done(rows, parts.executor, time.monotonic() - begun))
-
-    def _training_folders(self) -> list[Path]:
-        """Folders of trainings, the one asked for last at the end."""
-        found = []
-        for folder in self.folder.glob(f"{trainings.PREFIX}*/"):
-            if run_folder.holds_run(folder):
-                store = run_folder.open_table(folder, "read")
-                found.append((float(store.recall("asked") or 0.0), folder))
-                store.close()
-        return [folder for _, folder in sorted(found)]
-
-
-def _has_no_costs(parts: Parts) -> bool:
-    """Whether evaluations take no time that could be used up."""
-    states = not isinstance(parts.evaluator, StatesSeconds) or parts.evaluator.states_seconds
-    return not states and not isinstance(parts.executor, KeepsTime)
-
-
-def _work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
-    """How busy the workers were, on their own clock; where rows took more time than they had, how much it was."""
-    busy, workers = curves.evaluation_seconds(rows), executor.workers
-    if isinstance(executor, KeepsTime):
-        took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
-        if not executor.elapsed_seconds:
-            return f"{took}, as the evaluations state no time; give --executor.seconds"
-        whole = busy / (workers * executor.elapsed_seconds)
-        share = executor.utilization
-        until = "" if math.isnan(share) else f" {share:.1%} of it until the last trial began,"  # all began at once
-        return f"{took}; they were busy{until} {whole:.1%} of all of it"
-    if busy > workers * wall_seconds:
-        return f"evaluations took {clock(busy)} in all"  # a table's seconds, or those of workers that joined
-    return f"workers were busy {busy / (wall_seconds * workers):.1%} of the time"
+            retraining.check(self.settings, {}, data_is_ready=data_is_ready)

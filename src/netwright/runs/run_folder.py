@@ -1,6 +1,7 @@
 """A run on disk: a folder with the table, which also holds the run file, with logs, final trainings and a report.
 
-The folder alone is enough to resume, report and rebuild.
+The folder alone is enough to resume, report and rebuild. It says in which format it was written, and `refuse_format`
+alone decides what becomes of folders of other formats.
 """
 
 from __future__ import annotations
@@ -8,21 +9,23 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from netwright.core import objectives, refs, run_file
+from netwright.core import files, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
+FORMAT = 1  # of the folders that this release writes; those of releases that gave none have no number
 TABLE = "trials.sqlite"
+TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into its folders: on tables
 CONTEST = "runs/*/recipe.toml"  # on recipes
 # what makes a run the run it is; limits, workers and final training may change between two commands
@@ -52,11 +55,40 @@ def holds_contest(folder: Path) -> bool:
     return any(folder.glob(CONTEST))
 
 
+def refuse_format(folder: Path, number: str | None) -> None:
+    """Raise StoreError for a folder that another release wrote in a way that this one does not read.
+
+    The one place that decides it, of runs, of trainings within them and of comparisons. A format that this release
+    still understands would be brought up to date, or opened to be read alone, from here.
+
+    Args:
+        folder: Of what was written.
+        number: Its format, as it stands in the folder; None: what was written there says none.
+    """
+    if number is None:
+        raise StoreError(
+            f"{folder} was written by an earlier netwright, in a format that this one does not read; use the release "
+            "that wrote it, or begin in another folder with --out"
+        )
+    if number != str(FORMAT):
+        raise StoreError(
+            f"{folder} has format {number}, of a newer netwright; this one reads format {FORMAT}: upgrade, or begin in "
+            "another folder with --out"
+        )
+
+
 def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
     """The table of a folder. Raises StoreError when there is none, or it cannot be used."""
     if mode != "write" and not holds_run(folder):
         raise StoreError(f"{folder} holds no run ({TABLE} is missing); give the folder that a search wrote to")
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
+    try:
+        number = store.recall("format")
+        if number is not None or _holds_trials(store):
+            refuse_format(folder, number)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 
@@ -74,33 +106,69 @@ def stored_run(store: Store, folder: Path) -> RunFile:
     return replace(run, objectives=objectives.named(None, store.finished()))
 
 
-def take(folder: Path, run: RunFile) -> tuple[Store, RunFile]:
-    """Open a folder to search in: a new one, or one that holds this very run.
+def settings_in(folder: Path) -> RunFile | None:
+    """The run file with which the run of a folder began; None: there is none."""
+    if not holds_run(folder):
+        return None
+    with closing(open_table(folder, "read")) as store:
+        text = store.recall("run")
+        return run_file.from_toml(text) if text else None
 
-    Returns:
-        The table, and the run as it goes on: threads as first fixed, limits and workers as now asked.
+
+def trainings(folder: Path) -> list[Path]:
+    """Folders of full trainings within that of a run, the ones asked for last at the end."""
+    found = []
+    for place in filter(holds_run, folder.glob(f"{TRAININGS}*/")):
+        with closing(open_table(place, "read")) as store:
+            found.append((float(store.recall("asked") or 0.0), place))
+    return [place for _, place in sorted(found)]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run in a folder that is this process's alone.
+
+    Args:
+        folder: Where it is.
+        settings: As the run goes on: threads as first fixed, limits and workers as now asked.
+        is_complete: The folder held all trials that are asked for when it was opened.
+    """
+
+    folder: Path
+    settings: RunFile
+    is_complete: bool
+
+    @contextmanager
+    def table(self) -> Iterator[Store]:
+        """The table, made when missing, with the settings in it. From here on, the folder holds the run."""
+        text = run_file.to_toml(self.settings)
+        with closing(open_table(self.folder, "write")) as store:
+            store.remember("format", str(FORMAT))  # first: a kill leaves no settings without a format
+            store.remember("run", text)
+            files.write(self.folder / "run.toml", text.encode())
+            yield store
+
+
+@contextmanager
+def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
+    """Be the only one who plays a run in a folder: a new run, or the one that the folder holds.
+
+    Nothing of the run is written before its table is asked for: what is refused until then leaves no folder behind.
 
     Raises:
         BadRunFile: The folder holds another run; names the first setting that differs.
-        StoreError: The table cannot be used.
+        StoreError: As `controlled`; or the table cannot be used.
     """
-    store = open_table(folder, "write")
-    try:
-        text = store.recall("run")
-        if text is not None:
-            stored = run_file.from_toml(text)
-            fixed = replace(run, threads_per_trial=run.threads_per_trial or stored.threads_per_trial)
-            _refuse_other(folder, stored, fixed)
-            run = replace(run, threads_per_trial=stored.threads_per_trial)
-        elif store.finished() or store.unfinished():
+    with controlled(folder):
+        stored, (finished, unfinished) = settings_in(folder), _counted(folder)
+        if stored is None and finished + unfinished:
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")
-        else:
-            run = replace(run, threads_per_trial=run.threads_per_trial or _threads(run))
-        store.remember("run", run_file.to_toml(run))
-    except BaseException:
-        store.close()
-        raise
-    return store, run
+        if stored is not None:
+            _refuse_other(folder, stored, settings)
+        threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
+        limit = settings.limits.trials
+        is_complete = limit is not None and not unfinished and finished >= limit
+        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete)
 
 
 @contextmanager
@@ -108,10 +176,12 @@ def controlled(folder: Path) -> Iterator[None]:
     """Be the only controller of a folder, made when missing; one that stays empty is removed again.
 
     Raises:
-        StoreError: It has a controller, whose process is named; it holds a comparison; or it cannot be written.
+        StoreError: It has a controller, whose process is named; it holds a comparison, or a run of another format; it
+            cannot be written.
     """
     if holds_comparison(folder) and not holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
+    _refuse_formats(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "controller.lock")
@@ -137,11 +207,32 @@ def controlled(folder: Path) -> Iterator[None]:
 
 def controller_pid(folder: Path) -> int:
     """Process id of the folder's controller. Raises StoreError when none is at work."""
+    _refuse_formats(folder)
     words = _owner(folder).split()
     pid = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
     if not pid or not is_alive(pid):
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
     return pid
+
+
+def _refuse_formats(folder: Path) -> None:
+    """Raise StoreError where the run of a folder, or trainings within it, have a format that is not read."""
+    if holds_run(folder):
+        open_table(folder, "read").close()
+    trainings(folder)
+
+
+def _holds_trials(store: Store) -> bool:
+    """Whether anything was asked in a run; where nothing was, or no run is told of, there is nothing to misread."""
+    return store.recall("run") is not None and bool(store.finished() or store.unfinished())
+
+
+def _counted(folder: Path) -> tuple[int, int]:
+    """Finished and unfinished trials in a folder."""
+    if not holds_run(folder):
+        return 0, 0
+    with closing(open_table(folder, "read")) as store:
+        return len(store.finished()), len(store.unfinished())
 
 
 def _owner(folder: Path) -> str:
@@ -158,6 +249,8 @@ def _threads(run: RunFile) -> int:
 
 
 def _refuse_other(folder: Path, stored: RunFile, asked: RunFile) -> None:
+    """Raise BadRunFile where the run of a folder is not the one that is asked for, which may leave threads open."""
+    asked = replace(asked, threads_per_trial=asked.threads_per_trial or stored.threads_per_trial)
     for name in IDENTITY:
         old, new = getattr(stored, name), getattr(asked, name)
         if old == new:

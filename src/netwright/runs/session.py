@@ -1,28 +1,31 @@
-"""What every command that puts workers to work needs: a place to say things, data made ready, a watched controller."""
+"""One process's work on runs. To play one: make its data ready, note what it is, have it controlled, sum up."""
 
 from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import psutil
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives
+from netwright.core import objectives, run_file
 from netwright.core.errors import StoreError
-from netwright.core.protocols import EstimatesMemory, HasCaveats, HasFingerprint, Prepares, Store, Task
-from netwright.core.records import Genotype
+from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
+from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
-from netwright.core.run_file import Parts, RunFile
+from netwright.core.run_file import Parts
 from netwright.core.shapes import contents
-from netwright.runs import beforehand
-from netwright.runs.display import Display
-from netwright.search import Search
+from netwright.runs import beforehand, run_folder
+from netwright.runs.display import Display, work_done
+from netwright.runs.run_folder import OpenRun
+from netwright.search import Ending, Search
+from netwright.training import ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
@@ -32,6 +35,21 @@ Attended = Callable[[Search, Callable[[str], None]], AbstractContextManager[None
 
 class Drained(Exception):
     """Whoever attends the run asked it to stop; what was running has finished, and the same call goes on."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Args:
+        trials: Finished ones, with scores, in order of finishing.
+        ending: The limit that was met.
+        work: How busy the workers were, as a sentence; "": nothing was left for them to do.
+    """
+
+    trials: tuple[Trial, ...]
+    ending: Ending
+    work: str
 
 
 class Session:
@@ -51,41 +69,68 @@ class Session:
         """A line for the user."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
-    def prepare(self, task: Reference, parts: Parts) -> None:
-        """Make the data ready, once, and say what it takes. Raises NetwrightError for data that cannot be used."""
-        if task == self._prepared:
-            return
-        self._prepared = task
-        if isinstance(parts.task, Prepares):
-            for line in parts.task.prepare():
-                self.say(line)
+    def play(
+        self,
+        run: OpenRun,
+        parts: Parts,
+        *,
+        title: str,
+        facts: Mapping[str, str],
+        genotypes: Sequence[Genotype] = (),
+        when_ready: Callable[[], None] = lambda: None,
+    ) -> Ended:
+        """Play a run until a limit is met: begin it, or go on with it.
 
-    def note(self, store: Store, command: str, parts: Parts) -> None:
-        """Write down what is needed to repeat the run, and to show it: the user's last command, or this one; versions
-        at its start; what is measured.
+        Args:
+            run: In a folder that is this process's alone.
+            parts: Of its settings.
+            title: What is done, for whoever watches.
+            facts: What is noted in its table, such as the command that repeats it.
+            genotypes: A few networks to come: with what each of them would fail for, the run does not begin.
+            when_ready: Refuses what else can only be told once the data is ready.
 
         Raises:
-            StoreError: The task's data is not that with which the run began.
+            Drained: It was stopped before.
+            NetwrightError: Settings or data that cannot be used, said before anything is written; or too many failures.
         """
-        task = parts.task
-        refuse_other_data(store, task)  # first: a command that is refused is not the run's
-        store.remember("command", self.command or command)
-        if store.recall("versions") is None:
-            store.remember("versions", json.dumps(versions()))
-        store.remember("measures", objectives.to_json(parts.measures))
-        if isinstance(task, HasCaveats):
-            store.remember("caveats", json.dumps(task.caveats()))
-        if isinstance(task, HasFingerprint) and store.recall("data") is None:
-            store.remember("data", task.fingerprint())
+        ranks.check_workers(parts.executor.workers)
+        if not run.is_complete:
+            self._prepare(run.settings.task, parts.task)
+            beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=True)
+            when_ready()
+            for sentence in (
+                beforehand.promotions(parts.evaluator, parts.strategy),
+                beforehand.memory_estimate(parts, genotypes),
+            ):
+                if sentence:
+                    self.say(sentence)
+            refuse_other_data(run.folder, parts.task)
+        with run.table() as store:
+            if not run.is_complete:
+                _note(store, parts)
+            for name, text in facts.items():
+                store.remember(name, text)
+            ending, work = self._control(run, store, parts, title)
+            store.remember("ending", ending)
+            return Ended(tuple(objectives.with_scores(store.finished(), run.settings.objectives)), ending, work)
 
-    def control(self, store: Store, settings: RunFile, parts: Parts, folder: Path, title: str) -> None:
-        """Run one controller with a display until its limits are met. Raises Drained when it was stopped before.
+    def _prepare(self, reference: Reference, task: Task) -> None:
+        """Make the data ready, once, and say what it takes. Raises NetwrightError for data that cannot be used."""
+        if reference == self._prepared:
+            return
+        self._prepared = reference
+        if isinstance(task, Prepares):
+            for line in task.prepare():
+                self.say(line)
+
+    def _control(self, run: OpenRun, store: Store, parts: Parts, title: str) -> tuple[Ending, str]:
+        """Have a controller work, in a display; which limit was met, and how busy the workers were.
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
-        finished = objectives.with_scores(store.finished(), settings.objectives)
-        first, limit = objectives.first(settings.objectives, parts.measures), settings.limits.trials
-        display = Display(self._console, store, title=title, trials=limit, objective=first)
+        settings, earlier, begun = run.settings, store.finished(), time.monotonic()
+        objective = objectives.first(settings.objectives, parts.measures)
+        display = Display(self._console, store, title=title, trials=settings.limits.trials, objective=objective)
         controller = Search(
             parts.space,
             parts.strategy,
@@ -95,46 +140,50 @@ class Session:
             limits=settings.limits,
             seed=settings.seed,
             reuse=settings.reuse,
-            folder=folder,
+            folder=run.folder,
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
             observers=(display,),
         )
-        with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
-            display.replayed(finished)
-            if controller.run() == "drained":
-                raise Drained(short(folder))
+        try:
+            with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
+                display.replayed(objectives.with_scores(earlier, settings.objectives))
+                ending = controller.run()
+        finally:
+            if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
+                before = float(store.recall("simulated_hours") or 0.0)
+                store.remember("simulated_hours", repr(before + parts.executor.elapsed_seconds / 3600))
+        if ending == "drained":
+            raise Drained(short(run.folder))
+        rows = store.finished(len(earlier))
+        return ending, work_done(rows, parts.executor, time.monotonic() - begun) if rows else ""
 
 
-def refuse_other_data(store: Store, task: Task) -> None:
-    """Raise StoreError when a table was made with other data than the task has now."""
-    known, consists_of = store.recall("data"), contents(task.io)
+def _note(store: Store, parts: Parts) -> None:
+    """Write down what a run is to be known by later: its data, what it measures, and what it began on."""
+    task = parts.task
+    store.remember("io", run_file.write_io(task.io))
+    store.remember("measures", objectives.to_json(parts.measures))
+    if store.recall("versions") is None:
+        store.remember("versions", json.dumps(versions()))
+    if isinstance(task, HasCaveats):
+        store.remember("caveats", json.dumps(task.caveats()))
+    if isinstance(task, HasFingerprint) and store.recall("data") is None:
+        store.remember("data", task.fingerprint())
+
+
+def refuse_other_data(folder: Path, task: Task) -> None:
+    """Raise StoreError when the run of a folder, if there is one, was made with other data than the task has now."""
+    if not run_folder.holds_run(folder):
+        return
+    with closing(run_folder.open_table(folder, "read")) as store:
+        known, consists_of = store.recall("data"), contents(task.io)
     if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
         raise StoreError(
             f"the {consists_of} or splits of the task have changed since this run began, so its results would not "
             "compare; restore them, or begin another run with --out"
         )
-
-
-def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
-    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell.
-
-    Raises:
-        InvalidGenotype: None of the genotypes fits; one alone is left out.
-    """
-    if not isinstance(parts.evaluator, EstimatesMemory):
-        return ""
-    estimates = beforehand.of_those_that_fit(genotypes, parts.evaluator.memory_mb)
-    known = [estimate for estimate in estimates if estimate is not None]
-    if not known:
-        return ""
-    largest, workers = max(known) / 1000, parts.executor.workers
-    free = psutil.virtual_memory().available / 1e9
-    text = f"memory: up to about {largest:.1f} GB a worker, {workers} at a time; {free:.1f} GB are free"
-    if largest * workers <= free:
-        return text
-    return f"{text}: give fewer --workers, a smaller --evaluator.batch or --space.channels"
 
 
 def versions() -> dict[str, str]:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.core import files, genes, objectives, refs, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import BEST, Candidate, Final
-from netwright.core.protocols import HasFingerprint, Store
+from netwright.core.protocols import HasFingerprint
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import contents
-from netwright.runs import run_folder, trainings
+from netwright.runs import finals, retraining, run_folder
 
 RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
 COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
@@ -76,8 +77,7 @@ def read(place: Path, run: RunFile) -> CellRun:
     """
     if not run_folder.holds_run(place):
         return CellRun()
-    store = run_folder.open_table(place, "read")
-    try:
+    with closing(run_folder.open_table(place, "read")) as store:
         text = store.recall("run")
         if text is None:  # killed before anything was asked
             return CellRun()
@@ -95,9 +95,8 @@ def read(place: Path, run: RunFile) -> CellRun:
             trials = []
         is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget
         ending = "trials" if len(trials) >= limit else "exhausted" if is_exhausted else ""
-        return CellRun(trials, ending, sources_in(store), store.recall("data"))
-    finally:
-        store.close()
+        sources = tuple((store.recall("sources") or "").split())
+        return CellRun(trials, ending, sources, store.recall("data"))
 
 
 def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:
@@ -105,18 +104,15 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTra
     chosen = best_of(trials)
     if not chosen:
         return None
-    settings = trainings.run_of(run, chosen, {})
-    folder = place / trainings.folder_name(settings)
+    settings = retraining.run_of(run, chosen, {})
+    folder = place / retraining.folder_name(settings)
     if not run_folder.holds_run(folder):
         return None
-    store = run_folder.open_table(folder, "read")
-    try:
+    with closing(run_folder.open_table(folder, "read")) as store:
         finished, total = store.finished(), settings.limits.trials or 0
         if len(finished) < total:
             return None
-        final = next(iter(trainings.results(store, settings, folder)), None)
-    finally:
-        store.close()
+        final = next(iter(finals.results(store, settings, folder)), None)
     failed = [trial.result for trial in finished if trial.result and trial.result.failure]
     if not failed:
         return FullTraining(final)
@@ -129,11 +125,6 @@ def best_of(trials: Sequence[Trial]) -> list[Candidate]:
     """What is trained in full of a search: its best trial, if any succeeded."""
     best = objectives.best(trials)
     return [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
-
-
-def sources_in(store: Store) -> tuple[str, ...]:
-    """Digests of the programs that took part in the search of a table."""
-    return tuple((store.recall("sources") or "").split())
 
 
 def check(out: Path, recipes: Mapping[str, RunFile]) -> None:

@@ -23,7 +23,7 @@ from netwright.core.protocols import Evaluator, NamesBudgets, Strategy, of_any_s
 from netwright.core.records import Counts, Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
-from netwright.runs import beforehand, trainings
+from netwright.runs import beforehand, retraining
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def prepare(contest: Contest) -> Contest:
             with suppress(MissingCapability):  # a space without counts
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
-                trainings.check(run, {})
+                retraining.check(run, {})
         listed = run.objectives or ()
         is_one = len(listed) <= 1
         remarks[name] = () if is_one else (f"of its objectives {', '.join(listed)} the first alone judges",)

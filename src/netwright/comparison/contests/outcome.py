@@ -18,7 +18,7 @@ from netwright.core.finals import Final
 from netwright.core.protocols import Prepares
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
-from netwright.runs import beforehand, trainings
+from netwright.runs import beforehand, retraining
 
 
 @dataclass(frozen=True)
@@ -130,4 +130,4 @@ def _make_ready(run: RunFile, is_full: bool, say: Callable[[str], None]) -> None
     genotypes = beforehand.samples(run_file.build_space(run, task), 0)
     beforehand.check(run_file.build_evaluator(run), genotypes, data_is_ready=True)
     if is_full:
-        trainings.check(run, {}, data_is_ready=True)
+        retraining.check(run, {}, data_is_ready=True)

@@ -6,7 +6,7 @@ What is on disk when it is killed is a run that was killed: whoever plays the ce
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,11 @@ from rich.console import Console
 from netwright.comparison import courses, player, strategy_refs
 from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Course, SearchCell
-from netwright.core import files, objectives, run_file
-from netwright.core.protocols import Store
+from netwright.core import run_file
 from netwright.core.records import Trial
-from netwright.core.run_file import RunFile
 from netwright.report import curves
 from netwright.runs import retraining, run_folder
+from netwright.runs.run_folder import OpenRun
 from netwright.runs.session import Session
 
 PROGRAM = "netwright.comparison.contests.player"
@@ -56,50 +55,21 @@ class ContestPlayer:
     def _played(self, cell: SearchCell) -> str:
         text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
-        trials, ending = search(self._session, settings, place)
-        chosen = cell_runs.best_of(trials)
-        if self._is_full and chosen:
-            with run_folder.controlled(place):
+        with run_folder.opened(place, settings) as run:
+            where = shlex.quote(folder)
+            ended = self._session.play(
+                run,
+                run_file.build(run.settings),
+                title=f"{settings.strategy} from seed {settings.seed}",
+                facts={"command": f"netwright search {where}/run.toml --out {where}", **_sources(run)},
+            )
+            trials = ended.trials[: settings.limits.trials]
+            if self._is_full and (chosen := cell_runs.best_of(trials)):
                 retraining.train(self._session, place, settings, chosen, {}, "test")
-        return courses.to_line(cell, course_of(trials, ending))
+        return courses.to_line(cell, course_of(trials, ended.ending))
 
 
-def search(session: Session, settings: RunFile, folder: Path) -> tuple[list[Trial], str]:
-    """Search in a folder until the limits are met, or go on with it.
-
-    How it ended, and by which program, is remembered in the table.
-
-    Args:
-        session: Shows what happens.
-        settings: Of the search; its data is ready.
-        folder: Of the run.
-
-    Returns:
-        The finished trials, with scores; and "trials", or "exhausted" where the strategy had nothing more to ask.
-
-    Raises:
-        NetwrightError: Settings or a folder that cannot be used.
-    """
-    parts = run_file.build(settings)
-    settings = run_file.resolved(settings, parts.measures)
-    with run_folder.controlled(folder):
-        store, settings = run_folder.take(folder, settings)
-        try:
-            files.write(folder / "run.toml", run_file.to_toml(settings).encode())
-            place = shlex.quote(str(folder))
-            session.note(store, f"netwright search {place}/run.toml --out {place}", parts)
-            store.remember("io", run_file.write_io(parts.task.io))
-            _remember_source(store, settings)
-            session.control(store, settings, parts, folder, f"{settings.strategy} from seed {settings.seed}")
-            trials = objectives.with_scores(store.finished()[: settings.limits.trials], settings.objectives)
-            ending = "trials" if len(trials) >= (settings.limits.trials or 0) else "exhausted"
-            store.remember("ending", ending)
-            return trials, ending
-        finally:
-            store.close()
-
-
-def course_of(trials: list[Trial], ending: str) -> Course:
+def course_of(trials: Sequence[Trial], ending: str) -> Course:
     """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
@@ -108,11 +78,13 @@ def course_of(trials: list[Trial], ending: str) -> Course:
     return Course(signals, np.full(count, np.nan), np.zeros(count, bool), ending, elapsed)
 
 
-def _remember_source(store: Store, settings: RunFile) -> None:
-    """Add the program of the strategy to those that took part, before it does."""
-    known, source = cell_runs.sources_in(store), strategy_refs.source_of(settings.strategy)
-    if source and source not in known and len(store.finished()) < (settings.limits.trials or 0):
-        store.remember("sources", " ".join([*known, source]))
+def _sources(run: OpenRun) -> dict[str, str]:
+    """The programs that took part in a search, to be noted before the strategy's own takes part too."""
+    source = strategy_refs.source_of(run.settings.strategy)
+    if run.is_complete or not source:
+        return {}
+    known = cell_runs.read(run.folder, run.settings).sources
+    return {"sources": " ".join(dict.fromkeys([*known, source]))}
 
 
 if __name__ == "__main__":

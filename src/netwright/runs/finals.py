@@ -1,0 +1,113 @@
+"""What came of networks trained in full: noted in the table of their trainings, read back, and said in words.
+
+Each set of trainings is a run of its own, over a fixed list, in a folder of its own within the search's, so that it is
+parallel, survives any crash and is reported like any other. Its table also holds the list of candidates.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+
+from netwright.core import genes, in_full, objectives
+from netwright.core.finals import Candidate, Final, Measurement
+from netwright.core.protocols import Store
+from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
+from netwright.runs import run_folder
+
+
+def facts(candidates: Sequence[Candidate], command: str, now: float) -> dict[str, str]:
+    """What is noted of trainings: of which networks, by which command, and when they were asked for, in seconds."""
+    listed = json.dumps([asdict(candidate) for candidate in candidates])
+    return {"candidates": listed, "command": command, "asked": repr(now)}
+
+
+def are_in(folder: Path) -> bool:
+    """Whether the folder is one of trainings."""
+    if not run_folder.holds_run(folder):
+        return False
+    with closing(run_folder.open_table(folder, "read")) as store:
+        return store.recall("candidates") is not None
+
+
+def recall(store: Store) -> list[Candidate]:
+    """The candidates of a table of trainings."""
+    listed = json.loads(store.recall("candidates") or "[]")
+    return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
+
+
+def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
+    """What was measured of each candidate; those whose trainings all failed are left out.
+
+    Args:
+        store: The table of the trainings.
+        run: Their run file.
+        folder: Where the table is.
+    """
+    found: list[Final] = []
+    trials, command = store.finished(), store.recall("command") or ""
+    measures = objectives.from_json(store.recall("measures"))
+    objective = objectives.first(objectives.named(run.objectives, trials), measures)
+    metric = objective.name
+    way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
+    for candidate in recall(store):
+        rows = [
+            trial
+            for trial in sorted(trials, key=lambda trial: trial.id)
+            if trial.proposal.genotype == candidate.genotype and trial.result and metric in trial.result.metrics
+        ]
+        measured = [(row.seed, row.result.metrics) for row in rows if row.result]
+        if not measured:
+            continue
+        listed = [Measurement(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
+        values = [each.value for each in listed]
+        found.append(
+            Final(
+                label=candidate.label,
+                trial_id=candidate.trial_id,
+                space=run.space,
+                genotype=candidate.genotype,
+                setting=setting(run),
+                objective=objective,
+                params=round(statistics.fmean(each.params for each in listed)),
+                mean=statistics.fmean(values),
+                sd=statistics.stdev(values) if len(values) > 1 else None,
+                n=len(values),
+                reference=candidate.is_reference,
+                folder=folder / "trials" / f"{rows[0].id:06d}",
+                command=command,
+                way=genes.digest(f"{run.task} {way}"),
+                measurements=tuple(listed),
+            )
+        )
+    return found
+
+
+def setting(run: RunFile) -> str:
+    """How long is trained, and at which scale, in a few words."""
+    length = in_full.of(run.evaluator).words(run.evaluator.options)
+    scale = [
+        f"{name} {run.space.options[name]}" for name in ("channels", "repeats", "skeleton") if name in run.space.options
+    ]
+    return ", ".join([*([length] if length else []), *scale])
+
+
+def measured(final: Final) -> str:
+    """Mean, spread and number of trainings as text; shares in percent."""
+    is_share = final.objective.is_share
+    mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
+    spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
+    return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
+
+
+def size(final: Final) -> str:
+    """Parameters as text; of several networks of a generator their mean and range."""
+    sizes = sorted({each.params for each in final.measurements})
+    if len(sizes) < 2:
+        return f"{final.params:,} parameters"
+    return f"{final.params:,} parameters on average ({sizes[0]:,} to {sizes[-1]:,})"

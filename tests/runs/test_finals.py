@@ -1,0 +1,65 @@
+"""What is made of the results of full trainings."""
+
+from dataclasses import replace
+
+import pytest
+
+from netwright.core.finals import BEST, RANDOM, TRIVIAL, Candidate
+from netwright.core.records import Proposal, Result, Trial
+from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
+from netwright.runs import finals
+from netwright.stores.memory import MemoryStore
+
+
+def final_row(n, genotype, value, metric="test_accuracy"):
+    result = Result(failure="error") if value is None else Result({metric: value, "params": 7})
+    return Trial(n, Proposal(genotype), "k", n, "done", result, None, n)
+
+
+def _note(store, chosen):
+    for name, text in finals.facts(chosen, "netwright train x", 5.0).items():
+        store.remember(name, text)
+
+
+def _stored(rows, chosen):
+    store = MemoryStore()
+    for row in rows:
+        store.add(row.proposal, row.key, row.seed, row.result)
+    _note(store, chosen)
+    return store
+
+
+def test_results_are_means_of_the_measure_itself(tmp_path):
+    chosen = [Candidate(BEST, (1,), 4), Candidate(TRIVIAL, (0,)), Candidate(RANDOM, (2,), is_reference=True)]
+    rows = [final_row(1, (1,), 0.8), final_row(2, (0,), None), final_row(3, (1,), 0.9), final_row(4, (2,), 0.5)]
+    run = RunFile(objectives=("test_accuracy",), evaluator=Reference("training", {"epochs": 1000}))
+    best, random = finals.results(_stored(rows, chosen), run, tmp_path)
+    assert (best.mean, best.sd, best.n, best.params) == (pytest.approx(0.85), pytest.approx(0.0707, abs=1e-4), 2, 7)
+    assert (best.label, best.trial_id, best.reference) == (BEST, 4, False)
+    assert (best.command, best.setting) == ("netwright train x", "1,000 epochs")
+    assert best.folder == tmp_path / "trials" / "000001"
+    assert (random.mean, random.sd, random.n, random.reference) == (0.5, None, 1, True)
+    losses = _stored([final_row(1, (1,), 2.5, metric="test_loss")], chosen[:1])
+    [loss] = finals.results(losses, RunFile(objectives=("-test_loss",)), tmp_path)
+    assert (loss.metric, loss.mean) == ("test_loss", 2.5)
+
+
+def test_networks_of_a_generator_are_each_of_a_size_of_their_own(tmp_path):
+    rows = [
+        Trial(n, Proposal((1,)), "k", 10 + n, "done", Result({"test_accuracy": value, "params": params}), None, 4 - n)
+        for n, value, params in ((3, 0.9, 40), (1, 0.8, 10), (2, 0.7, 11))
+    ]
+    store = MemoryStore()
+    for row in sorted(rows, key=lambda row: row.id):
+        store.add(row.proposal, row.key, row.seed, row.result)
+    _note(store, [Candidate(BEST, (1,), 4)])
+    [final] = finals.results(store, RunFile(objectives=("test_accuracy",)), tmp_path)
+    assert [(each.seed, each.params, each.value) for each in final.measurements] == [
+        (11, 10, 0.8),
+        (12, 11, 0.7),
+        (13, 40, 0.9),
+    ]
+    assert final.params == 20
+    assert finals.size(final) == "20 parameters on average (10 to 40)"
+    assert finals.size(replace(final, measurements=final.measurements[:1])) == "20 parameters"

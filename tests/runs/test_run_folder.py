@@ -1,0 +1,119 @@
+"""A run's folder is one process's at a time, holds one run, and is written to only once that run begins."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+from netwright.core import run_file
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.records import Proposal, Result
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+from netwright.runs import run_folder
+
+RUN = RunFile(executor=Reference("inline"), limits=Limits(trials=1))
+
+
+def begun(folder, run=RUN, trials=0):
+    """A folder in which the run has begun, and finished so many trials."""
+    with run_folder.opened(folder, run) as opened, opened.table() as store:
+        for seed in range(trials):
+            store.add(Proposal((seed,)), str(seed), seed, Result({"valid_accuracy": 0.5}))
+    return folder
+
+
+def test_what_is_refused_before_the_table_is_asked_for_leaves_no_folder(tmp_path):
+    with pytest.raises(BadRunFile), run_folder.opened(tmp_path / "run", RUN):
+        raise BadRunFile("no good")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_holds_something_keeps_it(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with run_folder.opened(tmp_path, RUN):
+        assert {path.name for path in tmp_path.iterdir()} == {"mine.txt", "controller.lock", "controller.txt"}
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_the_table_holds_the_run_and_its_format(tmp_path):
+    begun(tmp_path)
+    with closing(run_folder.open_table(tmp_path, "read")) as store:
+        stored = run_folder.stored_run(store, tmp_path)
+        assert store.recall("format") == str(run_folder.FORMAT)
+    assert stored.threads_per_trial, "fixed when the run begins"
+    assert replace(stored, threads_per_trial=None) == RUN
+    assert run_file.from_toml((tmp_path / "run.toml").read_text()) == stored == run_folder.settings_in(tmp_path)
+
+
+def test_it_goes_on_with_the_threads_it_began_with_and_the_limits_of_now(tmp_path):
+    begun(tmp_path, replace(RUN, threads_per_trial=3))
+    with run_folder.opened(tmp_path, replace(RUN, limits=Limits(trials=9))) as opened:
+        assert (opened.settings.threads_per_trial, opened.settings.limits.trials) == (3, 9)
+    with pytest.raises(BadRunFile, match="its threads_per_trial is 3, not 2"):
+        begun(tmp_path, replace(RUN, threads_per_trial=2))
+
+
+@pytest.mark.parametrize(
+    ("trials", "limit", "is_complete"), [(0, 1, False), (1, 1, True), (1, 2, False), (1, None, False)]
+)
+def test_whether_all_that_is_asked_for_is_there(tmp_path, trials, limit, is_complete):
+    begun(tmp_path, trials=trials)
+    with run_folder.opened(tmp_path, replace(RUN, limits=Limits(trials=limit))) as opened:
+        assert opened.is_complete == is_complete
+
+
+def test_what_is_unfinished_is_not_complete(tmp_path):
+    with run_folder.opened(begun(tmp_path, trials=1), RUN) as opened, opened.table() as store:
+        store.add(Proposal((1,)), "another", 1)
+    with run_folder.opened(tmp_path, RUN) as opened:
+        assert not opened.is_complete
+
+
+def test_one_at_a_time(tmp_path):
+    with run_folder.opened(tmp_path, RUN):
+        with pytest.raises(StoreError, match="is being searched by process"), run_folder.opened(tmp_path, RUN):
+            pass
+        assert run_folder.controller_pid(tmp_path)
+    with pytest.raises(StoreError, match="nobody searches in"):
+        run_folder.controller_pid(tmp_path)
+
+
+def test_a_table_that_was_made_and_never_written_to_is_a_new_one(tmp_path):
+    """As a kill leaves it, between making it and the first fact."""
+    run_folder.open_table(tmp_path, "write").close()
+    with (
+        pytest.raises(StoreError, match="its search never started"),
+        closing(run_folder.open_table(tmp_path, "read")) as store,
+    ):
+        run_folder.stored_run(store, tmp_path)
+    assert run_folder.settings_in(begun(tmp_path)) is not None
+
+
+def test_a_table_that_lost_its_run_file_is_refused(tmp_path):
+    begun(tmp_path, trials=1)
+    with closing(sqlite3.connect(tmp_path / run_folder.TABLE)) as db, db:
+        db.execute("DELETE FROM facts")
+    with pytest.raises(StoreError, match="has lost its run file; restore a copy or start in another folder"):
+        begun(tmp_path)
+
+
+@pytest.mark.parametrize("number", ["2", "0", "one"])
+def test_any_other_number_is_another_format(tmp_path, number):
+    with pytest.raises(StoreError, match=f"has format {number}, of a newer netwright"):
+        run_folder.refuse_format(tmp_path, number)
+    run_folder.refuse_format(tmp_path, "1")
+
+
+def test_a_run_of_no_format_in_which_nothing_was_asked_can_begin(tmp_path):
+    """As a kill of an earlier release leaves it: there is nothing to misread."""
+    forget_format(begun(tmp_path))
+    forget_format(begun(tmp_path, trials=1))
+    with pytest.raises(StoreError, match="was written by an earlier netwright"):
+        begun(tmp_path)
+
+
+def forget_format(folder):
+    with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
+        db.execute("DELETE FROM facts WHERE name = 'format'")

@@ -1,0 +1,98 @@
+"""Playing a run: what is refused before anything is written, what is noted, and how it is summed up."""
+
+from contextlib import closing, nullcontext
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from netwright.core import run_file
+from netwright.core.errors import BadReference, StoreError
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+from netwright.runs import run_folder
+from netwright.runs.session import Drained, Session
+from tests.comparison.tables import small
+
+TOYS = "netwright.testing.toys"
+RUN = RunFile(
+    space=Reference(f"{TOYS}:ToySpace"),
+    strategy=Reference("random"),
+    task=Reference(f"{TOYS}:ToyTask"),
+    evaluator=Reference(f"{TOYS}:ToyEvaluator"),
+    executor=Reference("inline"),
+    limits=Limits(trials=3),
+)
+
+
+def nobody(_controller, _say):
+    return nullcontext()
+
+
+def drained(controller, _say):
+    controller.drain()
+    return nullcontext()
+
+
+def play(folder, run=RUN, attended=nobody, **more):
+    session, parts = Session(Console(quiet=True), attended, ""), run_file.build(run)
+    with run_folder.opened(folder, run) as opened:
+        return session.play(opened, parts, title="toys", **{"facts": {"command": "netwright search x"}, **more})
+
+
+def recalled(folder, name):
+    with closing(run_folder.open_table(folder, "read")) as store:
+        return store.recall(name)
+
+
+def test_a_run_is_played_noted_and_summed_up(tmp_path):
+    ended = play(tmp_path)
+    assert [trial.finish for trial in ended.trials] == [1, 2, 3]
+    assert all(trial.scores for trial in ended.trials)
+    assert (ended.ending, recalled(tmp_path, "ending")) == ("trials", "trials")
+    assert ended.work
+    assert recalled(tmp_path, "command") == "netwright search x"
+    assert recalled(tmp_path, "io") and recalled(tmp_path, "versions")
+
+
+def test_more_of_it_goes_on_and_a_complete_one_has_nothing_to_do(tmp_path):
+    first = play(tmp_path)
+    more = play(tmp_path, replace(RUN, limits=Limits(trials=5)))
+    assert more.trials[:3] == first.trials and len(more.trials) == 5
+    again = play(tmp_path, replace(RUN, limits=Limits(trials=5)), when_ready=pytest.fail)
+    assert (again.trials, again.work) == (more.trials, "")
+
+
+def test_what_is_refused_once_the_data_is_ready_leaves_nothing(tmp_path):
+    def refuse():
+        raise BadReference("no good")
+
+    with pytest.raises(BadReference):
+        play(tmp_path / "run", when_ready=refuse)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_strategy_with_nothing_more_to_ask_has_exhausted_the_space(tmp_path):
+    ended = play(tmp_path, replace(RUN, strategy=Reference("listed", {"genotypes": [[1] * 12]})))
+    assert (ended.ending, len(ended.trials)) == ("exhausted", 1)
+
+
+def test_a_stop_on_the_way_is_no_end(tmp_path):
+    with pytest.raises(Drained):
+        play(tmp_path, attended=drained)
+    assert recalled(tmp_path, "ending") is None
+    assert len(play(tmp_path).trials) == 3
+
+
+def test_other_data_is_refused_and_nothing_is_noted(tmp_path):
+    data = tmp_path / "data"
+    data.write_text("one")
+    run = replace(RUN, task=Reference(f"{small.STRANGE}:Stamped", {"path": str(data)}))
+    play(tmp_path / "run", run)
+    data.write_text("two")
+    more = replace(run, limits=Limits(trials=5))
+    with pytest.raises(StoreError, match="have changed since this run began"):
+        play(tmp_path / "run", more, facts={"command": "another"})
+    assert recalled(tmp_path / "run", "command") == "netwright search x"
+    assert run_folder.settings_in(tmp_path / "run").limits.trials == 3
+    assert len(play(tmp_path / "run", run).trials) == 3, "nothing is left to do, so nothing is mixed"
