@@ -24,7 +24,7 @@ from netwright.export.media.predict import predict
 from netwright.plans import counting, network
 from netwright.plans.plan import PlanWriter
 from netwright.runs import session
-from netwright.stores.memory import MemoryStore
+from netwright.stores.sqlite import SqliteStore
 from netwright.testing.spaces import check_space
 from netwright.testing.tasks import check_task
 
@@ -225,11 +225,12 @@ class WithFingerprint(Regression):
         return "new"
 
 
-def test_other_data_is_called_what_it_is(run):
-    store = MemoryStore()
+def test_other_data_is_called_what_it_is(tmp_path):
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
     store.remember("data", "old")
+    store.close()
     with pytest.raises(StoreError, match=r"^the vectors, numbers or splits of the task have changed"):
-        session.refuse_other_data(store, WithFingerprint())
+        session.refuse_other_data(tmp_path, WithFingerprint())
 
 
 def test_a_tampered_weight_is_refused(run, tmp_path):

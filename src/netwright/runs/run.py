@@ -283,7 +283,7 @@ class Run:
                     seed=row.seed,
                     command=final.command,
                 )
-                # an export is tested anew: on the images of the training or not at all
+                # an export is tested anew: on the data of the training or not at all
                 refuse_other_data(folder, refs.load("task", settings.task))
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {name}, {final.setting}{repeat}")
