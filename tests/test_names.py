@@ -14,7 +14,10 @@ TWICE = {
     "Cell": "the part of a network that its paper calls so, as that paper describes it",
     "Outline": "how cells are stacked, by the rules of each paper",
     "_Place": "a cell and where it stands, by the rules of each paper",
-    "Trained": "what one training came to: in the loop its losses, among finals its measure",
+    "Conv": "an operation, and the torch module that it names",
+    "Linear": "an operation, and the torch module that it names",
+    "Gate": "an operation, and the torch module that it names",
+    "WeightedSum": "an operation, and the torch module that it names",
 }
 # folders whose files are named by papers and data sets, and an example
 NAMED_BY_OTHERS = {

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from netwright.comparison import measures, numbers
-from netwright.comparison.measures import Mean
+from netwright.comparison.measures import MeanOfSeeds
 
 
 @pytest.mark.parametrize(
     ("mean", "text"),
     [
-        (Mean(93.8537, 0.0521, 100), "93.854 ± 0.052"),
-        (Mean(1.2, 0.13, 100), "1.20 ± 0.13"),
-        (Mean(1234.5, 21.0, 9), "1,234 ± 21"),
+        (MeanOfSeeds(93.8537, 0.0521, 100), "93.854 ± 0.052"),
+        (MeanOfSeeds(1.2, 0.13, 100), "1.20 ± 0.13"),
+        (MeanOfSeeds(1234.5, 21.0, 9), "1,234 ± 21"),
         (measures.mean(np.array([62.7] * 3)), "62.7 ± 0"),
         (measures.mean(np.array([62.7])), "62.7"),
         (measures.mean(np.array([])), "–"),

@@ -55,11 +55,11 @@ def test_networks_of_a_generator_are_each_of_a_size_of_their_own(tmp_path):
         store.add(row.proposal, row.key, row.seed, row.result)
     _note(store, [Candidate(BEST, (1,), 4)])
     [final] = finals.results(store, RunFile(objectives=("test_accuracy",)), tmp_path)
-    assert [(each.seed, each.params, each.value) for each in final.measurements] == [
+    assert [(each.seed, each.params, each.value) for each in final.repetitions] == [
         (11, 10, 0.8),
         (12, 11, 0.7),
         (13, 40, 0.9),
     ]
     assert final.params == 20
     assert finals.size(final) == "20 parameters on average (10 to 40)"
-    assert finals.size(replace(final, measurements=final.measurements[:1])) == "20 parameters"
+    assert finals.size(replace(final, repetitions=final.repetitions[:1])) == "20 parameters"

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from netwright.cells import nasnet_ops
-from netwright.cells.nasnet_ops import Operation, factorized_reduction, relu_conv_norm, separable
+from netwright.cells.nasnet_ops import CellOperation, factorized_reduction, relu_conv_norm, separable
 from netwright.plans.plan import PlanWriter
 
 Flavor = Literal["pytorch", "tensorflow", "tensorflow-ws"]
@@ -49,13 +49,13 @@ SETS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
 
 
 @lru_cache
-def operations(kind: Kind, flavor: Flavor) -> Mapping[str, Operation]:
+def operations(kind: Kind, flavor: Flavor) -> Mapping[str, CellOperation]:
     """The operations of a set, by name, as one of the programs builds them."""
     sees_zeros = kind == "large" and flavor == "pytorch"
     pair = partial(_pair, is_stride_shared=flavor != "tensorflow")
     average = partial(_pooling, op="avg_pool", zeros=sees_zeros)
     largest = partial(_pooling, op="max_pool")
-    known: dict[str, Operation] = {
+    known: dict[str, CellOperation] = {
         "identity": nasnet_ops.identity if flavor == "tensorflow" else _identity,
         "conv 1x1": partial(_conv, kernel=1),
         "conv 3x3": partial(_conv, kernel=3),

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from netwright.plans.plan import PlanWriter, Window
 
 
-class Operation(Protocol):
+class CellOperation(Protocol):
     """Writes an operation: (plan, input, channels of the output, stride) -> output."""
 
     def __call__(self, plan: PlanWriter, x: int, width: int, stride: int, /) -> int:
@@ -106,7 +106,7 @@ def _pooling(plan: PlanWriter, x: int, width: int, stride: int, *, kind: str, ke
     return pooled if plan.channels(x) == width else plan.norm(plan.conv(pooled, width))
 
 
-OPERATIONS: Final[Mapping[str, Operation]] = MappingProxyType(
+OPERATIONS: Final[Mapping[str, CellOperation]] = MappingProxyType(
     {
         "identity": identity,
         "sep 3x3": partial(separable, kernel=3),

@@ -80,7 +80,7 @@ def train(
         first, metric = finals[0], finals[0].metric
         listed = [
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
-            | {"trained": [{"seed": t.seed, "params": t.params, f.metric: t.value} for t in f.measurements]}
+            | {"trained": [{"seed": t.seed, "params": t.params, f.metric: t.value} for t in f.repetitions]}
             for f in finals
         ]
         facts = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}

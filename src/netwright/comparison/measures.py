@@ -23,7 +23,7 @@ from netwright.comparison.courses import Course
 WITHIN = (1.0, 0.5, 0.1)  # percent of the best signal
 
 
-class Mean(NamedTuple):
+class MeanOfSeeds(NamedTuple):
     """Over `seeds` values, with its standard error, sd / sqrt(seeds), the sd of a sample; NaN where not defined."""
 
     mean: float
@@ -80,15 +80,15 @@ def first_within(regrets: np.ndarray, bound: float) -> np.ndarray:
     return np.where(is_within.any(axis=1), first, np.nan)
 
 
-def mean(values: np.ndarray) -> Mean:
+def mean(values: np.ndarray) -> MeanOfSeeds:
     """Mean and standard error of the numbers among `values`, shape (n,)."""
     known = values[~np.isnan(values)]
     count = len(known)
     if not count:
-        return Mean(math.nan, math.nan, 0)
+        return MeanOfSeeds(math.nan, math.nan, 0)
     if known.min() == known.max():  # no rounding where there is nothing to round
-        return Mean(float(known[0]), 0.0 if count > 1 else math.nan, count)
-    return Mean(float(known.mean()), float(known.std(ddof=1)) / math.sqrt(count), count)
+        return MeanOfSeeds(float(known[0]), 0.0 if count > 1 else math.nan, count)
+    return MeanOfSeeds(float(known.mean()), float(known.std(ddof=1)) / math.sqrt(count), count)
 
 
 def mean_path(paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

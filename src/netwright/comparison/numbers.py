@@ -8,7 +8,7 @@ from typing import Protocol
 
 from netwright.comparison import caveats
 from netwright.comparison.bootstrap import Difference
-from netwright.comparison.measures import Mean
+from netwright.comparison.measures import MeanOfSeeds
 from netwright.report import markup
 
 BAND = 1.96  # standard errors either side of a mean: 95 %
@@ -39,7 +39,7 @@ class Pair(Protocol):
         """By how much."""
 
 
-def with_error(found: Mean) -> str:
+def with_error(found: MeanOfSeeds) -> str:
     """A mean and its standard error, as many decimals as tell two digits of the error."""
     if math.isnan(found.mean):
         return MISSING

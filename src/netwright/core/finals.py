@@ -31,7 +31,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Repetition:
     """One training of a candidate.
 
     Args:
@@ -64,7 +64,7 @@ class Final:
         folder: Of the first training that succeeded, with its weights where the evaluator saves them.
         command: That repeats the trainings.
         way: Digest of task and evaluator: equal ways, trained the same way.
-        measurements: Of each training that succeeded.
+        repetitions: Of each training that succeeded.
     """
 
     label: str
@@ -81,7 +81,7 @@ class Final:
     folder: Path | None = None
     command: str = ""
     way: str = ""
-    measurements: tuple[Measurement, ...] = ()
+    repetitions: tuple[Repetition, ...] = ()
 
     @property
     def metric(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from netwright.core import genes, in_full, objectives
-from netwright.core.finals import Candidate, Final, Measurement
+from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -64,7 +64,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
         measured = [(row.seed, row.result.metrics) for row in rows if row.result]
         if not measured:
             continue
-        listed = [Measurement(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
+        listed = [Repetition(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
         values = [each.value for each in listed]
         found.append(
             Final(
@@ -82,7 +82,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 folder=folder / "trials" / f"{rows[0].id:06d}",
                 command=command,
                 way=genes.digest(f"{run.task} {way}"),
-                measurements=tuple(listed),
+                repetitions=tuple(listed),
             )
         )
     return found
@@ -107,7 +107,7 @@ def measured(final: Final) -> str:
 
 def size(final: Final) -> str:
     """Parameters as text; of several networks of a generator their mean and range."""
-    sizes = sorted({each.params for each in final.measurements})
+    sizes = sorted({each.params for each in final.repetitions})
     if len(sizes) < 2:
         return f"{final.params:,} parameters"
     return f"{final.params:,} parameters on average ({sizes[0]:,} to {sizes[-1]:,})"

@@ -124,7 +124,7 @@ def train_with_reference(
         session.say(f"no plain residual network to compare with: there is none for {describe(task.io.input)}")
         return found
     genotype = residual.nearest(rivals, task.io, found[0].params)
-    drawn = of_seed(space, found[0].measurements[0].seed)  # that of another seed need not fit
+    drawn = of_seed(space, found[0].repetitions[0].seed)  # that of another seed need not fit
     cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, found[0].genotype)))
     if cost > DEAREST * own:
         session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")

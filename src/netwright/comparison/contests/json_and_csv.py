@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.comparison.contests.standings import RecipePair, RecipeRow, RecipeStanding, Standings
-from netwright.comparison.measures import Mean
+from netwright.comparison.measures import MeanOfSeeds
 from netwright.comparison.rows import as_csv, flat, number
 
 PAIR_COLUMNS = ("recipe", "measure", "strategy", "other", "seeds", "difference", "low", "high", "p")
@@ -92,5 +92,5 @@ def _fan_ins(standing: RecipeStanding) -> dict[str, Any]:
     return {"random_mean": number(center), "random_sd": number(spread), "by_edges": listed}
 
 
-def _mean(name: str, found: Mean) -> dict[str, float | None]:
+def _mean(name: str, found: MeanOfSeeds) -> dict[str, float | None]:
     return {f"mean_{name}": number(found.mean), f"se_{name}": number(found.error)}

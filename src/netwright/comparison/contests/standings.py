@@ -21,7 +21,7 @@ from netwright.comparison.contests.contest import Contest
 from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import SearchCell
-from netwright.comparison.measures import Mean
+from netwright.comparison.measures import MeanOfSeeds
 from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
@@ -39,12 +39,12 @@ class RecipeRow:
         trials: Per search.
         seeds: Of how many searches.
         best: Objective of the best network, as measured.
-        population: Mean objective of the last P trials.
+        population: MeanOfSeeds objective of the last P trials.
         size: P.
         params: Of the best network.
         test: Of the best network after a full training; of no seeds where none was trained.
         reached: Trials and hours of evaluation until that fraction of the best of all, over searches that reached it.
-        fan_in: Mean of the last P networks.
+        fan_in: MeanOfSeeds of the last P networks.
         deviations: How many standard deviations of random networks that is above their mean; NaN: it does not vary.
         hours: Of evaluation per search.
         repeated: Share of trials that measured a network again.
@@ -54,13 +54,13 @@ class RecipeRow:
     strategy: str
     trials: int
     seeds: int
-    best: Mean
-    population: Mean
+    best: MeanOfSeeds
+    population: MeanOfSeeds
     size: int
-    params: Mean
-    test: Mean
-    reached: Mapping[float, tuple[Mean, Mean]]
-    fan_in: Mean
+    params: MeanOfSeeds
+    test: MeanOfSeeds
+    reached: Mapping[float, tuple[MeanOfSeeds, MeanOfSeeds]]
+    fan_in: MeanOfSeeds
     deviations: float
     hours: float
     repeated: float
@@ -82,7 +82,7 @@ class FanIn:
     """Networks of one fan-in, a mean over graphs: how many were measured, their mean score and its error."""
 
     edges: float
-    score: Mean
+    score: MeanOfSeeds
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +237,7 @@ def _by_seed(contest: Contest, values: Mapping[int, float]) -> np.ndarray:
     return np.array([values.get(seed, np.nan) for seed in contest.seeds], np.float64)
 
 
-def _reached(listed: Sequence[SearchPath], score: float) -> tuple[Mean, Mean]:
+def _reached(listed: Sequence[SearchPath], score: float) -> tuple[MeanOfSeeds, MeanOfSeeds]:
     times = np.array([populations.reached(path, score) for path in listed]).reshape(-1, 2)
     return measures.mean(times[:, 0]), measures.mean(times[:, 1])
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netwright.comparison import numbers
-from netwright.comparison.measures import WITHIN, Mean
+from netwright.comparison.measures import WITHIN, MeanOfSeeds
 from netwright.comparison.numbers import MISSING, with_error
 from netwright.comparison.tables import figures, json_and_csv
 from netwright.comparison.tables.problems import Problem
@@ -94,7 +94,7 @@ def groups(rows: Sequence[ProblemRow]) -> list[list[ProblemRow]]:
     return list(found.values())
 
 
-def _reached(found: Mean, seeds: int) -> str:
+def _reached(found: MeanOfSeeds, seeds: int) -> str:
     return f"{found.mean:,.1f} ({found.seeds / seeds:.0%})" if found.seeds else MISSING
 
 

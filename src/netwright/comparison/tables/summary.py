@@ -13,7 +13,7 @@ import numpy as np
 from netwright.comparison import bootstrap, measures
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.courses import Course, SearchCell
-from netwright.comparison.measures import WITHIN, Mean
+from netwright.comparison.measures import WITHIN, MeanOfSeeds
 from netwright.comparison.tables import caveats
 from netwright.comparison.tables.comparison import Comparison, ComparisonOutcome
 from netwright.comparison.tables.problems import Problem
@@ -48,10 +48,10 @@ class ProblemRow:
     trials: int | None
     table_seconds: float | None
     seeds: int
-    final: Mean
-    regret: Mean
+    final: MeanOfSeeds
+    regret: MeanOfSeeds
     found_best: float
-    within: Mapping[float, Mean]
+    within: Mapping[float, MeanOfSeeds]
     made: float
     repeated: float
     microseconds: float
