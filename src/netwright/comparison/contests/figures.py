@@ -109,7 +109,7 @@ def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int
 
 
 def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """MeanOfSeeds of lines at each position and half the width of its 95 % interval, each of shape (length,).
+    """Mean of lines at each position and half the width of its 95 % interval, each of shape (length,).
 
     Args:
         lines: One for each search; the last value of a shorter one stays. An empty one has no values.

@@ -34,10 +34,10 @@ class SearchPath:
     Args:
         scores: The first objective, higher is better.
         best: The highest so far.
-        population: MeanOfSeeds score of the last P.
+        population: Mean score of the last P.
         params: Size of each network.
         hours: Of evaluation until then; answers from the table cost none.
-        fan_in: MeanOfSeeds over the graphs of a network in which it varies.
+        fan_in: Mean over the graphs of a network in which it varies.
         is_repeat: Whether the network was measured before in this search, at the same budget.
         failures: How many trials failed.
     """

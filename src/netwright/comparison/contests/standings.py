@@ -39,12 +39,12 @@ class RecipeRow:
         trials: Per search.
         seeds: Of how many searches.
         best: Objective of the best network, as measured.
-        population: MeanOfSeeds objective of the last P trials.
+        population: Mean objective of the last P trials.
         size: P.
         params: Of the best network.
         test: Of the best network after a full training; of no seeds where none was trained.
         reached: Trials and hours of evaluation until that fraction of the best of all, over searches that reached it.
-        fan_in: MeanOfSeeds of the last P networks.
+        fan_in: Mean of the last P networks.
         deviations: How many standard deviations of random networks that is above their mean; NaN: it does not vary.
         hours: Of evaluation per search.
         repeated: Share of trials that measured a network again.
