@@ -142,7 +142,7 @@ def test_parts_of_a_batch_drop_what_the_whole_drops():
         parts.append(net(images[first : first + 8]))
     torch.testing.assert_close(torch.cat(parts), whole)
     net.regularize(some, 0.9, _generator(), batch=24, first=23)
-    with pytest.raises(ValueError, match="images 23 to 25 are no part of a batch of 24"):
+    with pytest.raises(ValueError, match="examples 23 to 25 are no part of a batch of 24"):
         net(images[:2])
 
 

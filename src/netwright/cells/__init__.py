@@ -1,1 +1,1 @@
-"""What published papers build from layer plans: cells, skeletons around them, random graphs."""
+"""Structures of published papers, written as layer plans: cells, skeletons around them, random graphs."""

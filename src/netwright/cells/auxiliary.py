@@ -1,6 +1,7 @@
 """The second classifier of NASNet-like networks, which reads a cell in the middle and acts in training only.
 
-Szegedy et al. 2015 for the idea; the layers are those of the code that AmoebaNets and NAONets were published with.
+The idea is that of Szegedy et al. 2015; the layers are those of the code with which AmoebaNets and NAONets were
+published.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ POOL: Final = 5  # side of the window
 
 
 def write(plan: PlanWriter, x: int, outputs: int, *, stride: int = 3, scale: float = 1.0, bias: bool = True) -> int:
-    """Write pooling, a 1x1 convolution, one of all pixels that are left, and a classifier; returns the classifier.
+    """Write pooling, a 1x1 convolution, a convolution over all pixels left, and a classifier; returns the classifier.
 
     Args:
-        plan: Where to, in the scope `plans.plan.AUXILIARY`.
-        x: What it reads, of at least POOL x POOL pixels.
+        plan: The plan to write into, within the scope `plans.plan.AUXILIARY`.
+        x: The layer to read, an image of at least POOL x POOL pixels.
         outputs: Number of classes.
-        stride: Of the pooling.
-        scale: The widths are 128 and 768 times this.
-        bias: Whether the classifier has one.
+        stride: Stride of the pooling, in pixels.
+        scale: Factor of the widths, which are 128 and 768 times this.
+        bias: Whether the classifier has a bias.
     """
     narrow, wide = (max(1, int(width * scale)) for width in WIDTHS)
     pooled = plan.avg_pool(plan.relu(x), POOL, stride, padded=False)

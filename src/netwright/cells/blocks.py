@@ -17,7 +17,7 @@ def conv_norm_relu(plan: PlanWriter, x: int, channels: int, kernel: int = 1, str
 
 
 def separable(plan: PlanWriter, x: int, channels: int, stride: int = 1) -> int:
-    """3x3 depthwise, then pointwise convolution, one normalization and ReLU at the end.
+    """A 3x3 depthwise, then a pointwise convolution, with one normalization and ReLU at the end.
 
     Source: Liu et al. 2018, section 4.1; that nothing stands between the two convolutions is a choice.
     """
@@ -30,7 +30,7 @@ def depthwise(plan: PlanWriter, x: int, channels: int) -> int:  # noqa: ARG001 -
     return conv_norm_relu(plan, x, plan.channels(x), 3, groups=plan.channels(x))
 
 
-# Liu et al. 2018, section 4.1, in the paper's order; values 1 to 6 of a level-2 gene
+# Liu et al. 2018, section 4.1, in the paper's order: values 1 to 6 of a level-2 gene
 HIERARCHICAL: Mapping[str, CellOp] = MappingProxyType(
     {
         "conv 1x1": conv_norm_relu,

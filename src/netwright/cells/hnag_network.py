@@ -4,8 +4,8 @@ Three levels: a Watts-Strogatz graph of cells, each an Erdos-Renyi graph of grou
 operations. Widths are in units of the base width m.
 
 Source: Ru, Esperanca, Carlucci 2020, "Neural Architecture Generator Optimization", section 3, and its released code.
-Departures from that code, where it is wrong: outputs of a graph are chosen by node, not by position; every graph has a
-seed of its own; Erdos-Renyi graphs are always connected; attention scales its mask within each image.
+Departures, where that code is wrong: outputs of a graph are chosen by node, not by position; every graph has a seed of
+its own; Erdos-Renyi graphs are always connected; attention scales its mask within each image.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Generator:
         top: Nodes, degree and rewiring probability of the graph of cells.
         middle: Nodes and edge probability of a graph of groups.
         bottom: Nodes, degree and rewiring probability of a graph of operations.
-        shares: Of the cells, that each stage has.
+        shares: Share of the cells that each stage has.
         ratios: Channels of each stage, in units of m.
-        merges: Share of each of MERGES.
-        operations: Share of each of OPERATIONS.
+        merges: Share of each of MERGES, in their order.
+        operations: Share of each of OPERATIONS, in their order.
     """
 
     top: tuple[int, int, float]
@@ -56,7 +56,7 @@ class Generator:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A graph of operations, and how each node merges what it reads."""
+    """A graph of operations, with the merge and the operation of each node."""
 
     graph: Graph
     merges: tuple[Merge, ...]
@@ -65,7 +65,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A graph of groups at one stage: `entering` and `leaving` channels in units of m."""
+    """A graph of groups at one stage; `entering` and `leaving` are channels in units of m."""
 
     graph: Graph
     merges: tuple[Merge, ...]
@@ -77,7 +77,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A graph of cells; `stem` channels enter it, in units of m."""
+    """A graph of cells; `stem` is the number of channels that enter it, in units of m."""
 
     graph: Graph
     merges: tuple[Merge, ...]
@@ -86,7 +86,7 @@ class Drawing:
 
 
 def draw(made: Generator, seed: int) -> Drawing:
-    """The generator's network of a seed. Each graph depends on the seed and its place alone."""
+    """The network that a seed draws. Each graph depends only on the seed and its place."""
     graph = watts_strogatz(*made.top, generator(seed, "top"))
     merges = _merges(made, graph, generator(seed, "top", "merges"))
     stage_of = stages(len(graph), made.shares)
@@ -99,7 +99,7 @@ def draw(made: Generator, seed: int) -> Drawing:
 
 
 def stages(nodes: int, shares: Sequence[float]) -> tuple[int, ...]:
-    """The stage of each cell: three cells have one each, else a stage ends once its share of the cells is spent."""
+    """The stage of each cell: three cells get one each, else a stage ends once its share of the cells is used up."""
     if nodes == STAGES:
         return tuple(range(STAGES))
     found, stage, end = [], 0, shares[0] * nodes
@@ -112,12 +112,12 @@ def stages(nodes: int, shares: Sequence[float]) -> tuple[int, ...]:
 
 
 def base(drawing: Drawing) -> int:
-    """Weights of the operations' convolutions at m = 1; they grow as m squared."""
+    """Number of weights of the operations' convolutions at m = 1; it grows as m squared."""
     return sum(_weights(cell)[0] for cell in drawing.cells)
 
 
 def count(drawing: Drawing, width: int, io: IO, bias: bool) -> Counts:
-    """Parameters and multiply-adds at base width m = `width`: those of `plan`, without writing it."""
+    """Parameters and multiply-adds of `plan` at base width m = `width`, without writing it."""
     start, end = _ends(drawing, width, io, bias)
     sizes = _sizes(io)
     params, multiply_adds = start.params + end.params, start.multiply_adds + end.multiply_adds
@@ -140,8 +140,9 @@ def count(drawing: Drawing, width: int, io: IO, bias: bool) -> Counts:
 def plan(drawing: Drawing, width: int, io: IO, bias: bool) -> Plan:
     """The layers of the network at base width m = `width`.
 
-    Images of fewer than 40 pixels keep their resolution up to the first cell; larger ones are a quarter as wide there.
-    From stage to stage the resolution halves. A cell reads means of 2 x 2 pixels of cells of earlier stages.
+    Images of fewer than 40 pixels to a side keep their resolution up to the first cell; larger ones are a quarter as
+    wide there. From stage to stage the resolution halves: a cell reads means of 2 x 2 pixels of cells of earlier
+    stages.
     """
     writer = PlanWriter(io)
     x = _stem(writer, io, drawing.stem * width, bias)
@@ -162,7 +163,7 @@ def plan(drawing: Drawing, width: int, io: IO, bias: bool) -> Plan:
 
 
 def labeled(drawing: Drawing) -> LabeledGraph:
-    """Cells, below them their graphs of groups, below these the graphs of operations; equal ones have one name."""
+    """A drawing: cells, below them their graphs of groups, below these the graphs of operations, equal ones once."""
     groups = {group: n for n, group in enumerate(dict.fromkeys(g for cell in drawing.cells for g in cell.groups), 1)}
     bottom = {group: _graph(f"wiring {n}", group.graph, group.merges, group.operations) for group, n in groups.items()}
     parts = []
@@ -189,13 +190,13 @@ def _draw_group(made: Generator, seed: int, *place: str) -> Group:
     if len(chosen) == 1 and not _is_pool(chosen[0]):
         return Group(graph, merges, tuple(chosen * len(graph)))
     rng, outputs, names = generator(seed, *place, "operations"), outputs_of(graph), list(OPERATIONS)
-    alone = [name for name in names if not _is_pool(name)]  # a node that makes the output is never a pooling
+    alone = [name for name in names if not _is_pool(name)]  # an output of the graph is never a pooling
     allowed = [alone if node in outputs else names for node in range(len(graph))]
     return Group(graph, merges, tuple(_choose(each, made.operations, rng) for each in allowed))
 
 
 def _choose(allowed: Sequence[str], shares: Sequence[float], rng: Random) -> str:
-    """One of the first operations by share; all alike where none of them has one."""
+    """One of the allowed operations, drawn by share; uniformly where none of them has a share."""
     own = shares[: len(allowed)]
     return rng.choices(allowed, own if any(own) else None)[0]
 
@@ -215,7 +216,7 @@ def _entering(widths: Sequence[int], merge: Merge) -> int:
 
 
 def _merge_weights(widths: Sequence[int], merge: Merge) -> tuple[list[int], int]:
-    """Widths that need a 1x1 convolution to the last one's, and how many numbers are learned."""
+    """Widths that a 1x1 convolution brings to the last width, and how many numbers the merge learns."""
     if len(widths) < 2 or merge == "concat":
         return [], 0
     rest = widths if merge == "sum" else widths[1:]
@@ -224,7 +225,7 @@ def _merge_weights(widths: Sequence[int], merge: Merge) -> tuple[list[int], int]
 
 
 def _operations(cell: Cell) -> Iterator[tuple[str, int]]:
-    """Each operation of a cell and the channels that enter it."""
+    """Each operation of a cell, with the channels that enter it."""
     for reads, merge, group in zip(cell.graph, cell.merges, cell.groups, strict=True):
         outside = _entering([cell.leaving] * len(reads), merge) if reads else cell.entering
         for inner, kind, operation in zip(group.graph, group.merges, group.operations, strict=True):
@@ -232,7 +233,7 @@ def _operations(cell: Cell) -> Iterator[tuple[str, int]]:
 
 
 def _weights(cell: Cell) -> tuple[int, int, tuple[int, int], int]:
-    """Of a cell at m = 1: weights of operations, of what adapts poolings; normalizations and biases; merge numbers."""
+    """At m = 1: a cell's weights of operations and of adapted poolings; normalizations, biases; numbers of merges."""
     own = others = norms = biases = 0
     for operation, entering in _operations(cell):
         if not _is_pool(operation):
@@ -246,7 +247,7 @@ def _weights(cell: Cell) -> tuple[int, int, tuple[int, int], int]:
 
 
 def _sizes(io: IO) -> list[int]:
-    """Pixels at each stage."""
+    """Number of pixels at each stage."""
     height, width = io.height, io.width
     halved = 0 if wired.is_small(io) else 2
     found = []
@@ -261,7 +262,7 @@ def _last_stage(drawing: Drawing) -> int:
 
 
 def _ends(drawing: Drawing, width: int, io: IO, bias: bool) -> tuple[Counts, Counts]:
-    """Counts of stem and head."""
+    """Counts of the stem and of the head."""
     stem = PlanWriter(io)
     _stem(stem, io, drawing.stem * width, bias)
     pixels = _sizes(io)[_last_stage(drawing)]
@@ -301,7 +302,7 @@ def _merged(writer: PlanWriter, kind: str, made: Sequence[int], reads: Sequence[
 
 
 def _write_operation(writer: PlanWriter, operation: str, x: int, width: int, bias: bool) -> int:
-    """ReLU, convolution, normalization; or a pooling, after a 1x1 convolution where the width changes."""
+    """Write ReLU, convolution, normalization; or a pooling, after a 1x1 convolution where the width changes."""
     kernel = OPERATIONS[operation]
     with writer.scope(operation.replace(" ", "_")):
         if not _is_pool(operation):
@@ -317,7 +318,7 @@ def _graph(
     labels: Sequence[str],
     parts: tuple[LabeledGraph, ...] = (),
 ) -> LabeledGraph:
-    """With source and sink; an edge says how its destination merges where that is no sum."""
+    """A drawing of a graph with source and sink; edges name the merge of their destination where it is no sum."""
     edges = [(0, node + 1, "") for node in inputs_of(graph)]
     for node, (reads, merge) in enumerate(zip(graph, merges, strict=True)):
         word = "" if merge == "sum" or len(reads) == 1 else merge

@@ -1,19 +1,19 @@
-"""NAO's cells and the networks that they are stacked to (Luo et al. 2018).
+"""NAO's cells and the networks that stack them (Luo et al. 2018).
 
-A cell reads the output of the cell before the last (state 0, "skip") and of the last (state 1, "direct"): the other way
-round than in `cells.nasnet`, whose `Cell` it is. A node adds the results of two operations; the states that nobody
-reads, concatenated, are the cell's output. Three stacks of normal cells stand with a reduction cell between them, at
-twice the width from each reduction on.
+A cell reads the output of the cell before the last (state 0, "skip") and of the last (state 1, "direct"). That is the
+other way round than in `cells.nasnet`, whose `Cell` is used here. A node adds the results of two operations; the cell's
+output is the concatenation of the states that no node reads. There are three stacks of normal cells with a reduction
+cell between them; from each reduction on the width is doubled.
 
 The authors' programs differ (`nao_ops.Flavor`). In "pytorch" a cell's inputs are brought to its width where they have
-another, drop paths stand on every branch, and the auxiliary head reads the last reduction cell. In both others there
-are none on identities, and that head reads the first cell behind the last reduction. In "tensorflow" the direct input
-always goes through a 1x1 convolution, the first cell has the raw stem for its skip input, and ReLU stands before the
-mean. "tensorflow-ws" has the inputs of "pytorch" with a further 1x1 convolution on the direct one, and classifiers
+another, drop paths stand on every branch, and the auxiliary head reads the last reduction cell. In the other two,
+identities have no drop paths, and that head reads the first cell after the last reduction. In "tensorflow" the direct
+input always goes through a 1x1 convolution, the first cell has the raw stem for its skip input, and ReLU stands before
+the mean. "tensorflow-ws" has the inputs of "pytorch" with a further 1x1 convolution on the direct one, and classifiers
 without bias.
 
-Departures: weights are drawn as everywhere in this package; and a raw stem that nobody reads, for which nothing is
-published, is brought to the width of the states that it is concatenated with. The ImageNet stem is "pytorch"'s.
+Departures: weights are drawn as everywhere in this package; and a raw stem that no node reads, for which nothing is
+published, is brought to the width of the states with which it is concatenated. The ImageNet stem is "pytorch"'s.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ AUXILIARY_STRIDES: Final = {"cifar": 3, "imagenet": 2}
 
 @dataclass(frozen=True)
 class Outline:
-    """How cells are stacked, and of what operations.
+    """How cells are stacked, and which operations they have.
 
     Args:
-        skeleton: "cifar": a 3x3 convolution, then the stacks. "imagenet": three strided 3x3 convolutions, of half the
-            width and twice of the width, then the stacks; the first cell's skip input is what the second gives.
+        skeleton: "cifar": a 3x3 convolution, then the stacks. "imagenet": three strided 3x3 convolutions, one of half
+            the width and two of the width, then the stacks; the first cell's skip input is what the second gives.
         channels: Width of the first stack (F).
         repeats: Normal cells per stack (N).
-        operations: Their set.
-        flavor: The program whose rules hold.
+        operations: The set of operations.
+        flavor: The program whose rules are followed.
         auxiliary: Whether a second classifier helps in training.
     """
 
@@ -61,7 +61,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class _Place:
-    """A cell and where it stands; `width` is that of its states."""
+    """A cell and where it stands; `width` is the number of channels of its states."""
 
     cell: Cell
     width: int
@@ -96,7 +96,7 @@ def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
 
 
 def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
-    """What `counting.count` says of the plan, without writing it: each cell is counted once for each shape it gets.
+    """The counts of the plan without writing it: each cell is counted once for each shape of its inputs.
 
     Raises:
         BadReference: The images are too small for the skeleton or for its auxiliary head.
@@ -115,7 +115,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
 
 
 def _check_size(outline: Outline, io: IO) -> None:
-    """Raise BadReference for images that are too small; the auxiliary head reads them behind the last reduction."""
+    """Raise BadReference for images that are too small; the auxiliary head reads them after the last reduction."""
     halvings = STACKS - 1 + (3 if outline.skeleton == "imagenet" else 0)
 
     def sides(side: int) -> tuple[int, ...]:
@@ -160,11 +160,11 @@ def _write_cell(writer: PlanWriter, place: _Place, skip: int, direct: int, depth
     """Write a cell into a plan; returns its output.
 
     Args:
-        writer: Where to.
+        writer: The plan to write into.
         place: The cell, and where it stands.
         skip: Output of the cell before the last.
-        direct: Output of the last.
-        depth: Of its drop paths.
+        direct: Output of the last cell.
+        depth: Depth of the cell for its drop paths, in (0, 1].
     """
     states: dict[int, int] = {}
     with writer.scope("skip"):
@@ -179,7 +179,7 @@ def _write_cell(writer: PlanWriter, place: _Place, skip: int, direct: int, depth
 
 
 def _write_skip(writer: PlanWriter, place: _Place, skip: int, direct: int) -> int:
-    """State 0: of the resolution of the direct input, and of the cell's width unless it is the raw stem."""
+    """State 0, with the resolution of the direct input, and with the cell's width unless it is the raw stem."""
     if writer.size(skip) != writer.size(direct):
         return factorized_reduction(writer, writer.relu(skip), place.width, stride=2)
     if place.is_first and place.flavor == "tensorflow":
@@ -188,7 +188,7 @@ def _write_skip(writer: PlanWriter, place: _Place, skip: int, direct: int) -> in
 
 
 def _write_direct(writer: PlanWriter, place: _Place, direct: int) -> int:
-    """State 1: of the cell's width."""
+    """State 1, with the cell's width."""
     if place.flavor == "tensorflow":
         return relu_conv_norm(writer, direct, place.width)
     with writer.scope("fit"):
@@ -201,7 +201,7 @@ def _fitted(writer: PlanWriter, place: _Place, x: int) -> int:
 
 
 def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: dict[int, int], depth: float) -> int:
-    """The sum of two branches, which stand at the sides "a" and "b"."""
+    """The sum of two branches, named "a" and "b"."""
     written = []
     for side, branch in zip("ab", pair, strict=True):
         with writer.scope(side, branch[0].replace(" ", "_")):
@@ -210,7 +210,7 @@ def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: di
 
 
 def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dict[int, int], depth: float) -> int:
-    """An operation. In a reduction cell, those on the cell's inputs halve the resolution."""
+    """A branch's operation. In a reduction cell, operations on the cell's inputs halve the resolution."""
     operation, state = branch
     stride = 2 if place.is_reduction and state < 2 else 1
     written = operations(place.operations, place.flavor)[operation](writer, states[state], place.width, stride)
@@ -219,7 +219,7 @@ def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dic
 
 
 def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
-    """A state as it is concatenated: inputs of the cell are brought to the shape of the others."""
+    """A state ready to be concatenated: inputs of the cell are brought to the shape of the others."""
     stride = 2 if place.is_reduction and state < 2 else 1
     if stride == 1 and writer.channels(x) == place.width:
         return x

@@ -1,16 +1,16 @@
 """Operations of NAO's cells: the large set of 11 and the small set of 5 (Luo et al. 2018).
 
 An operation turns a state into one of the cell's width, with a stride of 1 or 2. ReLU stands before each convolution,
-normalization behind; convolutions that are not separable are dense, on the whole width.
+normalization after it; convolutions that are not separable are dense, on the whole width.
 
 The authors published several programs that differ; a `Flavor` names one. "pytorch" is the one with most of the
 published numbers: a strided identity is a factorized reduction, a pair of convolutions shares its stride, and poolings
-of 2 x 2 and averages of the large set take what is past the border for zeros. In "tensorflow" a strided identity is a
-1x1 convolution, the first of a pair takes the stride, and no window sees anything past the border;
-"tensorflow-ws", the one with shared weights, differs from "pytorch" in the borders alone here.
+of 2 x 2 and averages of the large set count zeros past the border. In "tensorflow" a strided identity is a 1x1
+convolution, the first of a pair takes the stride, and no window sees anything past the border; "tensorflow-ws", the one
+with shared weights, differs from "pytorch" here in the borders only.
 
 Departures: where they stride, windows look as far to the left as to the right, while TensorFlow's look further to the
-right of an even side; and what a largest value of 3 x 3 or 5 x 5 sees past the border is no zero in any flavor.
+right of an even side; and max poolings of 3 x 3 or 5 x 5 count no zeros past the border in any flavor.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def operations(kind: Kind, flavor: Flavor) -> Mapping[str, CellOperation]:
 
 
 def _identity(plan: PlanWriter, x: int, width: int, stride: int) -> int:
-    """Nothing; with a stride, a factorized reduction."""
+    """The input itself; with a stride, a factorized reduction."""
     if stride == 1 and plan.channels(x) == width:
         return x
     return factorized_reduction(plan, x, width, stride)
@@ -85,7 +85,7 @@ def _conv(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int) -> 
 
 
 def _pair(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int, is_stride_shared: bool) -> int:
-    """A row, then a column of weights; each strides along itself, or the first does both."""
+    """A row, then a column of weights; each strides along its own direction, or the first along both."""
     first, second = ((1, stride), (stride, 1)) if is_stride_shared else ((stride, stride), (1, 1))
     return relu_conv_norm(plan, relu_conv_norm(plan, x, width, (1, kernel), first), width, (kernel, 1), second)
 
@@ -100,7 +100,7 @@ def _pooling(
     kernel: int,
     zeros: bool = False,
 ) -> int:
-    """A pooling, and where the width changes ReLU, a 1x1 convolution and normalization behind it."""
+    """A pooling, followed by ReLU, a 1x1 convolution and normalization where the width changes."""
     pool = plan.avg_pool if op == "avg_pool" else plan.max_pool
     pooled = pool(x, kernel, stride, zeros=zeros)
     return pooled if plan.channels(x) == width else relu_conv_norm(plan, pooled, width)

@@ -1,10 +1,11 @@
-"""NASNet cells and the networks that they are stacked to (Zoph et al. 2018; Real et al. 2019).
+"""NASNet cells and the networks that stack them (Zoph et al. 2018; Real et al. 2019).
 
 A cell reads the output of the cell before it (state 0, "direct") and of the one before that (state 1, "skip"). A
-combination adds the results of two operations to a new state; some states, concatenated, are the cell's output. Three
-stacks of normal cells stand with a reduction cell between them, at twice the width from each reduction on.
+combination makes a new state, the sum of the results of two operations; the cell's output is the concatenation of some
+states. There are three stacks of normal cells with a reduction cell between them; from each reduction on the width is
+doubled.
 
-What no output depends on is not written: states that nobody reads, cells that all later ones pass over.
+What the output does not depend on is not written: states that no operation reads, cells that all later ones pass over.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Cell:
     """A cell.
 
     Args:
-        combinations: The k-th, counted from 0, makes state k + 2 of states before it.
-        outputs: States that are concatenated.
+        combinations: The combinations; the k-th, counted from 0, makes state k + 2 from earlier states.
+        outputs: Numbers of the states that are concatenated.
     """
 
     combinations: tuple[Combination, ...]
@@ -53,7 +54,7 @@ class Outline:
         repeats: Normal cells per stack (N).
         stem: Channels of the first convolution; None: three widths, or 32 for "imagenet".
         auxiliary: Whether a second classifier, which helps in training, reads the last cell before the last reduction.
-        auxiliary_scale: Its widths are 128 and 768 times this.
+        auxiliary_scale: Factor of that classifier's widths, which are 128 and 768 times this.
     """
 
     skeleton: Skeleton
@@ -66,7 +67,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class _Place:
-    """A cell and where it stands: `width` is that of its states; `is_behind_reduction`: its direct input is halved."""
+    """A cell and where it stands, with the width of its states; `is_behind_reduction`: its direct input is halved."""
 
     cell: Cell
     width: int
@@ -115,7 +116,7 @@ def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
 
 
 def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
-    """What `counting.count` says of the plan, without writing it: each cell is counted once for each shape it gets.
+    """The counts of the plan without writing it: each cell is counted once for each shape of its inputs.
 
     Raises:
         BadReference: The images are too small for the skeleton or for its auxiliary head.
@@ -139,7 +140,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
 
 
 def sides(outline: Outline, side: int) -> tuple[int, ...]:
-    """Side of the maps after the stem and after each reduction cell, of images with this side."""
+    """Side of the maps after the stem and after each reduction cell, for images with this side."""
     found = [(side - 3) // 2 + 1 if outline.skeleton == "imagenet" else side]
     for _ in range(_reductions(outline)):
         found.append(-(-found[-1] // 2))
@@ -156,8 +157,8 @@ def _check_size(outline: Outline, io: IO) -> None:
 
 
 def _places(outline: Outline, normal: Cell, reduction: Cell) -> list[_Place]:
-    """The cells in order. Real et al.: reduction cells stand before normal cells N and 2 N, counted from 0."""
-    widths: list[tuple[int, bool]] = []  # and whether it is a reduction cell
+    """The cells in order: reduction cells stand before normal cells N and 2 N, counted from 0 (Real et al.)."""
+    widths: list[tuple[int, bool]] = []  # with whether it is that of a reduction cell
     if outline.skeleton == "imagenet":
         widths += [(max(1, outline.channels // 4), True), (max(1, outline.channels // 2), True)]
     for stack in range(STACKS):
@@ -171,7 +172,7 @@ def _places(outline: Outline, normal: Cell, reduction: Cell) -> list[_Place]:
 
 
 def _needed(places: Sequence[_Place]) -> list[int]:
-    """Numbers of the cells that the last one depends on, in order; they count from 1."""
+    """Numbers of the cells that the last one depends on, in order, counted from 1."""
     living = {place.cell: alive(place.cell) for place in places}
     needed = {len(places)}
     for number in range(len(places), 0, -1):
@@ -181,7 +182,7 @@ def _needed(places: Sequence[_Place]) -> list[int]:
 
 
 def _watched(places: Sequence[_Place], needed: Sequence[int]) -> int:
-    """Number of the cell that the auxiliary head reads: the last before the last reduction that is there."""
+    """Number of the cell that the auxiliary head reads: the last needed one before the last reduction."""
     last = max(number for number, place in enumerate(places, start=1) if place.is_reduction)
     return max(number for number in needed if number < last)
 
@@ -201,11 +202,11 @@ def _write_cell(writer: PlanWriter, place: _Place, direct: int | None, skip: int
     """Write a cell into a plan; returns its output.
 
     Args:
-        writer: Where to.
+        writer: The plan to write into.
         place: The cell, and where it stands.
         direct: Output of the cell before it; None: the cell does not read it.
         skip: Output of the one before that; None: the cell does not read it, or is the first and reads `direct` twice.
-        depth: Of its drop paths.
+        depth: Depth of the cell for its drop paths, in (0, 1].
     """
     cell, width, living = place.cell, place.width, alive(place.cell)
     states: dict[int, int] = {}
@@ -224,7 +225,7 @@ def _write_cell(writer: PlanWriter, place: _Place, direct: int | None, skip: int
 
 
 def _write_skip(writer: PlanWriter, place: _Place, direct: int | None, skip: int | None) -> int:
-    """State 1: of the resolution of the direct input, and of the cell's width but in the first cell."""
+    """State 1, with the resolution of the direct input and, except in the first cell, the cell's width."""
     if skip is None:
         assert direct is not None, "a cell reads one of its inputs"
         return direct
@@ -234,7 +235,7 @@ def _write_skip(writer: PlanWriter, place: _Place, direct: int | None, skip: int
 
 
 def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: dict[int, int], depth: float) -> int:
-    """The sum of two branches, which stand at the sides "a" and "b"."""
+    """The sum of two branches, named "a" and "b"."""
     written = []
     for side, branch in zip("ab", pair, strict=True):
         with writer.scope(side, branch[0].replace(" ", "_")):
@@ -243,7 +244,7 @@ def _write_pair(writer: PlanWriter, place: _Place, pair: Combination, states: di
 
 
 def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dict[int, int], depth: float) -> int:
-    """An operation. In a reduction cell, those on the cell's inputs halve the resolution."""
+    """A branch's operation. In a reduction cell, operations on the cell's inputs halve the resolution."""
     operation, state = branch
     stride = 2 if place.is_reduction and state < 2 else 1
     written = OPERATIONS[operation](writer, states[state], place.width, stride)
@@ -251,7 +252,7 @@ def _write_branch(writer: PlanWriter, place: _Place, branch: Branch, states: dic
 
 
 def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
-    """A state as it is concatenated: inputs of the cell are brought to the shape of the others."""
+    """A state ready to be concatenated: inputs of the cell are brought to the shape of the others."""
     stride = 2 if place.is_reduction and state < 2 else 1
     if stride == 1 and writer.channels(x) == place.width:
         return x
@@ -261,7 +262,7 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 @lru_cache(maxsize=4096)
 def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> Counts:
-    """Counts of a cell with inputs of these shapes; None: it does not read it, or there is none."""
+    """Counts of a cell with inputs of these shapes; None: an input that it does not read, or that is not there."""
     writer = PlanWriter(IO(direct or skip or Image(0, 0, 0), Classes(0)))
     first = writer.image if direct else None
     second = writer.image if skip and not direct else writer.input(skip) if skip else None

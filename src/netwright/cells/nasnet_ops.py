@@ -1,12 +1,12 @@
-"""Operations of NASNet cells, as the code that AmoebaNets were published with builds them (Real et al. 2019).
+"""Operations of NASNet cells, as the code that was published with the AmoebaNets builds them (Real et al. 2019).
 
 An operation turns a state of any width into one of the cell's width, with a stride of 1 or 2. ReLU stands before each
-convolution, normalization behind. Convolutions of more than one pixel that are not separable work on a quarter of the
+convolution, normalization after it. Convolutions of more than one pixel that are not separable work on a quarter of the
 width, between two 1x1 convolutions.
 
 Departures: where they stride, windows look as far to the left as to the right, while the papers' framework looks
 further to the right of an even side; dilated separable convolutions are dilated, which the published code forgot; and
-the first of several convolutions takes the whole stride. None changes a number of parameters.
+the first of several convolutions takes the whole stride. None of these changes the number of parameters.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CellOperation(Protocol):
     """Writes an operation: (plan, input, channels of the output, stride) -> output."""
 
     def __call__(self, plan: PlanWriter, x: int, width: int, stride: int, /) -> int:
-        """Write it."""
+        """Write the operation; returns its output."""
 
 
 def relu_conv_norm(
@@ -39,7 +39,7 @@ def relu_conv_norm(
 
 
 def identity(plan: PlanWriter, x: int, width: int, stride: int) -> int:
-    """Nothing; where width or resolution change, a 1x1 convolution."""
+    """The input itself; where width or resolution changes, a 1x1 convolution."""
     if stride == 1 and plan.channels(x) == width:
         return x
     return relu_conv_norm(plan, x, width, 1, stride)
@@ -48,8 +48,8 @@ def identity(plan: PlanWriter, x: int, width: int, stride: int) -> int:
 def factorized_reduction(plan: PlanWriter, x: int, width: int, stride: int) -> int:
     """Half the resolution by two 1x1 convolutions, of the even and of the odd pixels; then normalization. No ReLU.
 
-    Each gives half the channels. Of an odd width, the second gives one more, as counting the published ImageNet models
-    demands. With a stride of 1 it is one 1x1 convolution.
+    Each gives half the channels. For an odd width, the second gives one more, as the counts of the published ImageNet
+    models require. With a stride of 1 it is a single 1x1 convolution.
     """
     if stride == 1:
         return plan.norm(plan.conv(x, width))
@@ -63,7 +63,7 @@ def factorized_reduction(plan: PlanWriter, x: int, width: int, stride: int) -> i
 
 
 def separable(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int, dilation: int = 1) -> int:
-    """Write ReLU, depthwise, pointwise, normalization; all of it twice, the stride in the first."""
+    """Write ReLU, depthwise, pointwise, normalization twice, with the stride the first time; returns the output."""
     for each in (stride, 1):
         entering = plan.relu(x)
         channels = plan.channels(x)
@@ -82,10 +82,10 @@ def _bottleneck(
     eighths: int = 2,
     dilation: int = 1,
 ) -> int:
-    """Convolutions on some eighths of the width between 1x1 convolutions, which are left out where that is none.
+    """Convolutions on some eighths of the width between 1x1 convolutions, which are left out where that is 0.
 
-    The first takes the whole stride, with which AmoebaNet-A has the multiply-adds that were recomputed for it. Sharing
-    the stride, as the published code's rules are also read, makes it 0.3 % more.
+    The first takes the whole stride, which gives AmoebaNet-A the multiply-adds that were recomputed for it. Sharing the
+    stride, another reading of the published code's rules, gives 0.3 % more.
     """
     inner = width * eighths // 8
     x = relu_conv_norm(plan, x, inner) if inner else x
@@ -96,7 +96,7 @@ def _bottleneck(
 
 
 def _pooling(plan: PlanWriter, x: int, width: int, stride: int, *, kind: str, kernel: int) -> int:
-    """A pooling, and where the width changes a 1x1 convolution and normalization behind it."""
+    """A pooling, followed by a 1x1 convolution and normalization where the width changes."""
     pools: Mapping[str, Callable[[int, int, int], int]] = {
         "avg": plan.avg_pool,
         "max": plan.max_pool,
@@ -133,7 +133,7 @@ OPERATIONS: Final[Mapping[str, CellOperation]] = MappingProxyType(
 
 # Real et al. 2019, section "Search space": SP-I. The lists are forever: genotypes on disk hold positions in them.
 SP1: Final = tuple(OPERATIONS)[:8]
-# "More possible operations", 19 by a count of uncertain source; which, is a choice: what the published code can build
+# "More possible operations", 19 by a count of uncertain source; which ones is a choice: all that the code can build
 SP2: Final = tuple(OPERATIONS)[:19]
 # Zoph et al. 2018, section 3
 NASNET: Final = (

@@ -1,8 +1,8 @@
-"""Random graphs as wirings: acyclic, connected, the same for the same generator.
+"""Random graphs as wirings: acyclic, connected, reproducible from their generator.
 
 A graph is a tuple with the predecessors of each node, in order; every edge leads from a lower to a higher node, so
 that the order of the nodes is one in which they can be computed. Nodes without predecessors read what enters the
-graph, a virtual source; nodes that nobody reads make what leaves it, a virtual sink. As the undirected graph is
+graph, a virtual source; nodes that no other reads make what leaves it, a virtual sink. As the undirected graph is
 connected, every node lies on a way from the source to the sink.
 
 Source: Xie et al. 2019, "Exploring Randomly Wired Neural Networks for Image Recognition", section 3.3; networkx draws
@@ -27,21 +27,22 @@ Graph = tuple[tuple[int, ...], ...]
 
 SMALLEST_RING: Final = 3  # a ring of two nodes has no edges in networkx
 TRIES: Final = (
-    10_000  # of a ring: the least likely graph, a ring of 100 nodes rewired at will, is connected once in 8 draws
+    10_000  # draws of a ring: the least likely one, of 100 nodes and rewired throughout, is connected once in 8 draws
 )
 
-TRIED_PAIRS: Final = 20_000  # pairs of nodes that are looked at before a graph of pairs is walked through: 444 draws
-# of 10 nodes, of which one in nine is connected at the least
+# pairs of nodes that are drawn before a graph is drawn by a walk instead: 444 draws of 10 nodes, of which at least one
+# in nine is connected
+TRIED_PAIRS: Final = 20_000
 
 
 def generator(seed: int, *place: str) -> random.Random:
-    """The generator of one place: it depends on nothing but the seed and the place's name."""
+    """The generator of one place, which depends only on the seed and the place's name."""
     digest = hashlib.blake2b(f"{seed}:{'/'.join(place)}".encode(), digest_size=8).digest()
     return random.Random(int.from_bytes(digest, "big"))
 
 
 def ring_degree(nodes: int, degree: int) -> int:
-    """Neighbors that a node of a ring really has: even, and fewer than there are nodes.
+    """Number of neighbors that a node of a ring really has: even, and less than the number of nodes.
 
     Watts and Strogatz join each node to degree // 2 others on either side.
     """
@@ -52,7 +53,7 @@ def watts_strogatz(nodes: int, degree: int, rewiring: float, rng: random.Random)
     """A ring whose edges were rewired at random, drawn again until it is connected.
 
     Args:
-        nodes: At least 3.
+        nodes: Number of nodes, at least 3.
         degree: Neighbors of a node, at least 2; an odd number counts as one less, and at most `nodes` - 1.
         rewiring: Probability that an edge goes elsewhere, in [0, 1].
         rng: Source of randomness.
@@ -66,15 +67,15 @@ def watts_strogatz(nodes: int, degree: int, rewiring: float, rng: random.Random)
 
 
 def erdos_renyi(nodes: int, probability: float, rng: random.Random) -> Graph:
-    """Each pair joined independently, on the condition that the graph is connected.
+    """A graph whose pairs are joined independently, on the condition that it is connected.
 
-    Drawing until it is takes hundreds of draws where edges are rare. The same distribution comes from drawing the
-    number of edges, on the condition that there are enough for a tree, and then the edges until they connect; and,
-    where those seldom do, from a walk through the graph on the condition that it does not end early.
+    Drawing whole graphs until one is connected takes hundreds of draws where edges are rare. The same distribution
+    comes from drawing the number of edges, on the condition that there are enough for a tree, and then edges until
+    they connect the graph; and, where they seldom do, from a walk through the graph that must not end early.
 
     Args:
-        nodes: At least 1.
-        probability: In (0, 1].
+        nodes: Number of nodes, at least 1.
+        probability: Probability that a pair is joined, in (0, 1].
         rng: Source of randomness.
     """
     if nodes <= 2 or probability >= 1.0:
@@ -96,7 +97,7 @@ def inputs_of(graph: Graph) -> tuple[int, ...]:
 
 
 def outputs_of(graph: Graph) -> tuple[int, ...]:
-    """Nodes that the sink reads: those that no other does."""
+    """Nodes that the sink reads: those that no other node reads."""
     read = {source for sources in graph for source in sources}
     return tuple(node for node in range(len(graph)) if node not in read)
 
@@ -117,7 +118,7 @@ def is_connected(nodes: int, edges: Iterable[Sequence[int]]) -> bool:
 
 
 def _oriented(nodes: int, edges: Iterable[Sequence[int]]) -> Graph:
-    """Every edge leads from the lower to the higher node."""
+    """The graph of undirected edges, each led from the lower to the higher node."""
     read: list[list[int]] = [[] for _ in range(nodes)]
     for a, b in edges:
         read[max(a, b)].append(min(a, b))
@@ -129,7 +130,7 @@ def _binomial(trials: int, probability: float, fewest: int) -> list[float]:
     odds = math.log(probability) - math.log1p(-probability)
     logs = [
         n * odds - math.lgamma(n + 1) - math.lgamma(trials - n + 1) for n in range(fewest, trials + 1)
-    ]  # logarithms: factorials of 4,950 pairs fit no float
+    ]  # logarithms, because factorials of 4,950 pairs fit no float
     highest = max(logs)
     return [math.exp(value - highest) for value in logs]
 
@@ -137,8 +138,8 @@ def _binomial(trials: int, probability: float, fewest: int) -> list[float]:
 def _walked(nodes: int, probability: float, rng: random.Random) -> list[tuple[int, int]]:
     """Edges of a connected graph, drawn in one walk whatever the probability.
 
-    From node 0 on, each node that was met is visited: how many of the nodes not met yet it joins is drawn on the
-    condition that all will be met, which of them and the edges to those met but not visited are free.
+    From node 0 on, each node that was met is visited. How many of the nodes not met yet it joins is drawn on the
+    condition that all will be met; which of them, and its edges to nodes met but not visited, are drawn freely.
     """
     found, chances = _joins(nodes, probability), _conditions(nodes, probability)
     met, unmet, edges = [0], list(range(1, nodes)), []
@@ -147,7 +148,7 @@ def _walked(nodes: int, probability: float, rng: random.Random) -> list[tuple[in
         edges += [(node, other) for other in met[visited + 1 :] if rng.random() < probability]
         if not left:
             continue
-        logs = found[left, : left + 1] + chances[visited + 1, : left + 1]  # of how many are left then
+        logs = found[left, : left + 1] + chances[visited + 1, : left + 1]  # by the number left afterwards
         left_then = rng.choices(range(left + 1), np.exp(logs - logs.max()).tolist())[0]
         joined = rng.sample(unmet, left - left_then)
         edges += [(node, other) for other in joined]
@@ -174,6 +175,6 @@ def _conditions(nodes: int, probability: float) -> np.ndarray:
     found = np.full((nodes + 1, nodes), -np.inf)
     found[:, 0] = 0.0
     for visited in range(nodes - 1, -1, -1):
-        left = np.arange(1, nodes - visited)  # more, and there is nobody left to visit
+        left = np.arange(1, nodes - visited)  # with more, no node would be left to visit
         found[visited, left] = logsumexp(_joins(nodes, probability)[left] + found[visited + 1], axis=1)
     return found

@@ -12,13 +12,13 @@ Sides = Callable[[int], tuple[int, ...]]
 
 
 def check(io: IO, skeleton: str, sides: Sides, head_at: int | None) -> None:
-    """Raise BadReference for images of which nothing is left to reduce, or to pool for the auxiliary head.
+    """Raise BadReference for images too small for the last reduction, or for the pooling of the auxiliary head.
 
     Args:
         io: Shape of the images.
-        skeleton: Its name, for the message.
-        sides: Side of the maps after the stem and after each reduction, of images with a side.
-        head_at: Which of them the auxiliary head reads; None: there is no such head.
+        skeleton: Name of the skeleton, for the message.
+        sides: Function from the side of images to the sides of the maps after the stem and after each reduction.
+        head_at: Position among these of the maps that the auxiliary head reads; None: there is no such head.
     """
     side = min(io.height, io.width)
     found = sides(side)
@@ -39,7 +39,7 @@ def check(io: IO, skeleton: str, sides: Sides, head_at: int | None) -> None:
 
 
 def _least(sides: Sides, place: int, pixels: int) -> int:
-    """The least side of images whose maps have so many pixels to a side at this place."""
+    """The least side of images whose maps at this place have at least that many pixels to a side."""
     side = 1
     while sides(side)[place] < pixels:
         side += 1

@@ -1,8 +1,8 @@
 """The networks that a searched cell is put into (Liu et al. 2018, section 4.2 and figures 2 and 6).
 
-After every cell stands a separable convolution that brings its output, however wide, to the width of the next cell.
-The paper's text doubles the width after the last cell of every group; its figure and its parameter count do not after
-the last cell of the network, and neither does this.
+After every cell a separable convolution brings its output, however wide, to the width of the next cell. The paper's
+text doubles the width after the last cell of every group; its figure and its parameter count do not double it after the
+last cell of the network, and neither does this.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from netwright.plans.plan import Plan, PlanWriter
 
 Skeleton = Literal["cifar", "imagenet"]
 
-# width of the first cell and cells per group, where none are given: the search model; the published ImageNet model
+# width of the first cell and cells per group by default: those of the search model and of the published ImageNet model
 DEFAULTS: Final[dict[str, tuple[int, int]]] = {"cifar": (16, 1), "imagenet": (64, 2)}
 
 
 def plan(skeleton: Skeleton, cell: CellOp, io: IO, channels: int | None = None, repeats: int | None = None) -> Plan:
-    """A classifier around `cell`.
+    """The layers of a classifier around `cell`.
 
     Args:
         skeleton: "cifar": a 3x3 convolution, then three groups. "imagenet": two strided 3x3 convolutions (half the

@@ -1,4 +1,4 @@
-"""A normal and a reduction cell: how spaces of such pairs spell, name and draw them, whatever the cells are made of."""
+"""Pairs of a normal and a reduction cell: how spaces encode, name and draw them, whatever the cells are made of."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ CELLS: Final = ("normal", "reduction")
 
 
 def values(normal: Sequence[Row], reduction: Sequence[Row], names: Sequence[str]) -> list[int]:
-    """Cells as papers list them as numbers: of each branch, the state that it reads and its operation's place in names.
+    """The genes of cells as papers list them: of each branch, the state it reads and its operation's place in `names`.
 
     Raises:
-        InvalidGenotype: An operation that is not among the names.
+        InvalidGenotype: An operation is not among the names.
     """
     found: list[int] = []
     for cell, rows in zip(CELLS, (normal, reduction), strict=True):
@@ -43,8 +43,8 @@ def swap_branches(genotype: Genotype, genes_per_pair: int, rng: np.random.Genera
 
     Args:
         genotype: The genes of a normal cell's pairs, then as many of a reduction cell's.
-        genes_per_pair: Half of them are those of the first branch.
-        rng: Draws the pairs, uniformly.
+        genes_per_pair: Number of genes of a pair, of which the first half are those of the first branch.
+        rng: Source of randomness, which draws the pairs uniformly.
     """
     found, per_cell = list(genotype), len(genotype) // len(CELLS)
     for cell, place in enumerate(rng.random(len(CELLS)).tolist()):
@@ -56,10 +56,10 @@ def swap_branches(genotype: Genotype, genes_per_pair: int, rng: np.random.Genera
 
 @lru_cache(maxsize=4096)
 def cell_text(cell: Cell) -> str:
-    """Equal texts: the same cell, whatever the names of its states and the order of its branches.
+    """A text for a cell: equal texts, same cell, whatever the names of its states and the order of its branches.
 
-    States are numbered in order of what they compute. Of two that compute the same with weights of their own, the order
-    is the cell's, so that a few cells have two texts.
+    States are numbered in order of what they compute. Two that compute the same, each with weights of its own, keep the
+    cell's order, so that a few cells have two texts.
     """
     living = nasnet.alive(cell)
     labels = {0: "0", 1: "1"}
@@ -93,13 +93,13 @@ def cell_graph(name: str, cell: Cell, inputs: tuple[str, str]) -> LabeledGraph:
 def stacks_graph(
     stem: str, first: Sequence[int], width: int, repeats: int, normal: LabeledGraph, reduction: LabeledGraph
 ) -> LabeledGraph:
-    """The chain of stacks; a node says how many cells gave it, and their width.
+    """A drawing of the chain of stacks; a node gives the number of cells before it and their width.
 
     Args:
-        stem: What stands before the cells.
-        first: Widths of reduction cells before the stacks.
-        width: Of the first stack.
-        repeats: Normal cells per stack.
+        stem: Label of what stands before the cells.
+        first: Widths of the reduction cells before the stacks.
+        width: Width of the first stack.
+        repeats: Number of normal cells per stack.
         normal: The drawing of a normal cell.
         reduction: The drawing of a reduction cell.
     """

@@ -1,6 +1,6 @@
 """What randomly wired networks share: stems, merges, operations, heads, and the width that a limit allows.
 
-Widths are multiples of a base width m, the largest that a limit on parameters admits (NAGO's released code).
+Widths are multiples of a base width m, the largest that a limit on parameters allows (NAGO's released code).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def separable(plan: PlanWriter, x: int, width: int, stride: int = 1, *, bias: bo
 def head(plan: PlanWriter, x: int, outputs: int, bias: bool) -> int:
     """ReLU, 1x1 convolution to 1,280 channels, normalization, ReLU, global mean, dropout, linear layer.
 
-    Both papers drop 0.2 of the features; how many is the recipe's to say, by default none.
+    Both papers drop 0.2 of the features; here the share is an option of the training, by default 0.
     """
     with plan.scope("head"):
         x = plan.relu(plan.norm(plan.conv(plan.relu(x), FEATURES, bias=bias)))
@@ -46,16 +46,17 @@ def head(plan: PlanWriter, x: int, outputs: int, bias: bool) -> int:
 
 
 def merge(plan: PlanWriter, inputs: Mapping[str, int], kind: Merge, bias: bool) -> int:
-    """One tensor of several of equal resolution; of one, that one, without a weight.
+    """Merge several inputs of equal resolution into one; a single input stays as it is, without a weight.
 
-    "sum": each input times the logistic of a learned number; an input of another width than the last has a 1x1
-    convolution instead of a number. "concat": along channels. "attention": the sum of all but the first, gated by it.
+    "sum": each input is multiplied by the logistic of a learned number and added; an input of another width than the
+    last has a 1x1 convolution instead of a number. "concat": inputs are joined along channels. "attention": the sum of
+    all but the first is gated by the first.
 
     Args:
-        plan: Where to write it.
+        plan: The plan to write into.
         inputs: Layers by the names of the nodes that they come from.
-        kind: How.
-        bias: Whether convolutions have one.
+        kind: How the inputs are merged.
+        bias: Whether convolutions have a bias.
     """
     nodes = list(inputs.values())
     if len(nodes) == 1:
@@ -73,13 +74,13 @@ def merge(plan: PlanWriter, inputs: Mapping[str, int], kind: Merge, bias: bool) 
 
 
 def fit(plan: PlanWriter, name: str, x: int, width: int, bias: bool) -> int:
-    """What comes from a node, by a 1x1 convolution unless it has this width."""
+    """The output of a node, through a 1x1 convolution unless it has this width."""
     with plan.scope(f"from_{name}"):
         return x if plan.channels(x) == width else plan.conv(x, width, bias=bias)
 
 
 def shrink(plan: PlanWriter, x: int, times: int) -> int:
-    """The resolution halved so many times, by means of 2 x 2 pixels."""
+    """Halve the resolution `times` times, by means of 2 x 2 pixels."""
     for _ in range(times):
         x = plan.halve(x)
     return x

@@ -1,8 +1,8 @@
 """Constraints on what a network may cost, as a wrapper around any space.
 
 `Constrained(space, io, ("params <= 1e6",))` draws samples and mutants again until the closed-form count fits; nothing
-is built or trained to find out. Of a space that `Generates`, the network that the space's own seed draws is counted:
-a search checks `of_seed(constrained, seed)`, the network of the trial itself.
+is built or trained to find out. For a space that `Generates`, the network that the space's own seed draws is
+counted: a search checks `of_seed(constrained, seed)`, the network of the trial itself.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Constraint:
     bound: float
 
     def holds(self, counts: Counts) -> bool:
-        """Whether a network of these counts is within the bound."""
+        """Whether a network with these counts is within the bound."""
         return bool(_COMPARE[self.comparison](getattr(counts, self.metric), self.bound))
 
     def __str__(self) -> str:
@@ -119,7 +119,7 @@ class Constrained:
 
 
 def constrain(space: SearchSpace, io: IO, texts: tuple[str, ...]) -> Any:
-    """`space` itself when there are no constraints, else wrapped."""
+    """The space wrapped in its constraints; `space` itself when there are none."""
     return Constrained(space, io, tuple(parse(text) for text in texts)) if texts else space
 
 

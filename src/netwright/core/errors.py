@@ -1,11 +1,11 @@
-"""Errors whose message is written for the user: what was given, what was expected, how to mend it.
+"""Errors whose message is written for the user: what was given, what was expected, how to fix it.
 
 The command line prints the message alone and leaves with exit code 2.
 """
 
 
 class NetwrightError(Exception):
-    """Any fault that the user can mend; its message needs no traceback."""
+    """Any fault that the user can fix; its message needs no traceback."""
 
 
 class InvalidGenotype(NetwrightError):
@@ -13,7 +13,7 @@ class InvalidGenotype(NetwrightError):
 
 
 class InfeasibleConstraint(NetwrightError):
-    """No genotype within the constraints was found: says the nearest size that was seen."""
+    """No genotype within the constraints was found; the message gives the nearest size that was seen."""
 
 
 class BadReference(NetwrightError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace a file at once: a reader, a kill or a full disk meets the old one or the new one."""
+    """Replace a file at once: readers see the old file or the new one, also after a kill or on a full disk."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         with draft.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Networks trained in full: which they are, and what was measured of them."""
+"""Networks trained in full: which these are, and what was measured of them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Candidate:
     """A network to be trained in full.
 
     Args:
-        label: What it is, for people.
-        genotype: In the space of the trainings.
-        trial_id: Where the search found it.
-        is_reference: A network to compare with, not one to use.
+        label: What the network is, for people: BEST, RANDOM, ...
+        genotype: The network, in the space that the trainings use.
+        trial_id: Id of the trial in which the search found it; None: no trial of the search.
+        is_reference: Whether it is a network to compare with, not one to use.
     """
 
     label: str
@@ -35,9 +35,9 @@ class Repetition:
     """One training of a candidate.
 
     Args:
-        seed: Of the training; of a generator, it draws the network.
-        params: Trainable parameters.
-        value: Of the metric.
+        seed: Seed of the training; where the candidate is a generator, it also draws the network.
+        params: Number of trainable parameters.
+        value: Measured value of the metric.
     """
 
     seed: int
@@ -50,21 +50,21 @@ class Final:
     """What became of a candidate.
 
     Args:
-        label: What it is.
-        trial_id: Where the search found it.
-        space: It is a genotype of.
+        label: What the network is, for people.
+        trial_id: Id of the trial in which the search found it; None: no trial of the search.
+        space: The space that `genotype` belongs to.
         genotype: The network.
-        setting: Of the training, in short: "30 epochs, channels 64".
+        setting: How it was trained, in short: "30 epochs, channels 64".
         objective: What was measured, which way it is better, and how it is shown.
-        params: Trainable parameters; their mean, where the candidate is a generator of several networks.
-        mean: Of the metric over `n` trainings.
-        sd: Standard deviation; None of one training.
-        n: Trainings that succeeded.
-        reference: A network to compare with, not one to use.
-        folder: Of the first training that succeeded, with its weights where the evaluator saves them.
-        command: That repeats the trainings.
-        way: Digest of task and evaluator: equal ways, trained the same way.
-        repetitions: Of each training that succeeded.
+        params: Number of trainable parameters; their mean, where the candidate is a generator of several networks.
+        mean: Mean of the metric over `n` trainings.
+        sd: Standard deviation of the metric over `n` trainings; None when `n` is 1.
+        n: Number of trainings that succeeded.
+        reference: Whether it is a network to compare with, not one to use.
+        folder: Folder of the first training that succeeded, with its weights where the evaluator saves them.
+        command: The command that repeats the trainings.
+        way: Digest of task and evaluator: equal for networks that were trained the same way.
+        repetitions: What was measured in each training that succeeded.
     """
 
     label: str

@@ -19,7 +19,7 @@ from netwright.core.errors import InvalidGenotype
 from netwright.core.records import Genotype
 
 MAX_JSON_CHARACTERS = 1_000_000
-MOST_TOKENS = 256  # of a whole number that states no grid: a vocabulary, and what learns it, has a row for each
+MOST_TOKENS = 256  # for a whole number that states no grid: a vocabulary, and a model of it, has a row for each token
 LARGEST_GROUP = 8  # genes that a token model reads in one step; longer patterns are read gene by gene
 
 
@@ -36,8 +36,8 @@ class Choice:
 class Integer:
     """A whole number from `low` to `high`, both included.
 
-    `bins` is its grid when a strategy needs tokens; None: every value has a token, of more than MOST_TOKENS values a
-    grid of so many.
+    `bins` is the number of points of its grid when a strategy needs tokens; None: every value has a token, or, where
+    there are more than MOST_TOKENS values, the grid has that many points.
 
     Raises:
         ValueError: `bins` is less than 1.
@@ -55,7 +55,7 @@ class Integer:
 
 @dataclass(frozen=True)
 class Real:
-    """A number in [`low`, `high`]; `bins` is its grid when a strategy needs tokens.
+    """A number in [`low`, `high`]; `bins` is the number of points of its grid when a strategy needs tokens.
 
     Raises:
         ValueError: `bins` is less than 1.
@@ -95,14 +95,14 @@ def check(genes: Sequence[Gene], genotype: Genotype) -> None:
         raise InvalidGenotype(f"the genotype has {len(genotype)} values, the space has {len(genes)} genes")
     for gene, value in zip(genes, genotype, strict=True):
         if type(gene) is Choice and type(value) is int and 0 <= value < len(gene.options):
-            continue  # nearly all there is, told apart without a call
+            continue  # by far the most common case, settled without a call
         if not _admits(gene, value):
             position = next(n for n, pair in enumerate(zip(genes, genotype, strict=True)) if not _admits(*pair))
             raise InvalidGenotype(f"gene {position} ({gene.name}) is {value!r}; it takes {_domain(gene)}")
 
 
 def sample(genes: Sequence[Gene], rng: np.random.Generator) -> Genotype:
-    """Every gene drawn uniformly over its values."""
+    """A genotype with every gene drawn uniformly over its values."""
     return tuple(draw(gene, rng) for gene in genes)
 
 
@@ -115,7 +115,7 @@ def draw(gene: Gene, rng: np.random.Generator) -> int | float:
 
 
 def mutate(genes: Sequence[Gene], genotype: Genotype, rng: np.random.Generator) -> Genotype:
-    """One gene, drawn uniformly, gets a value drawn uniformly (which may be the old one)."""
+    """A copy in which one gene, drawn uniformly, has a value drawn uniformly (which may be the old one)."""
     position = int(rng.random() * len(genes))
     return (*genotype[:position], draw(genes[position], rng), *genotype[position + 1 :])
 
@@ -153,16 +153,16 @@ def to_tokens(genes: Sequence[Gene], genotype: Genotype) -> tuple[int, ...]:
 
 
 def from_tokens(genes: Sequence[Gene], tokens: Sequence[int], like: Genotype | None = None) -> Genotype:
-    """Inverse of `to_tokens` (of the grid, for genes that have one).
+    """Inverse of `to_tokens`; a gene with a grid gets the value of its grid point.
 
     Args:
-        genes: Of the space.
-        tokens: One per gene.
-        like: A genotype whose values are kept wherever its tokens are the same, so that what did not change does not
-            jump to the grid.
+        genes: The genes of the space.
+        tokens: One token per gene, in the order of the genes.
+        like: A genotype whose values are kept wherever its tokens are the same, so that unchanged values do not jump to
+            the grid.
 
     Raises:
-        InvalidGenotype: A token of another kind.
+        InvalidGenotype: A token does not belong to its gene.
     """
     spans = vocabulary(genes)
     genotype = []

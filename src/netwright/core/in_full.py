@@ -1,7 +1,7 @@
-"""What training in full means for an evaluator, said of its options: the one place that knows them by name.
+"""What training in full means for the options of an evaluator: the one place that knows these options by name.
 
-An evaluator whose trainings can be repeated at length states an `InFull`, as data; whoever trains in full asks that,
-and knows no option of any evaluator. It is asked of options as run files have them, before anything is made of them.
+An evaluator whose networks can be trained at length states an `InFull` as data; code that trains in full asks it and
+knows no option of any evaluator. It works on options as run files have them, before anything is made of them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from netwright.core.refs import Reference
 
 @dataclass(frozen=True, kw_only=True)
 class InFull:
-    """What an evaluator says of its options. The defaults say nothing: such an evaluator is given what users give.
+    """What an evaluator says of its options. With the defaults it says nothing and gets the options that users give.
 
     Args:
-        lengths: Options that say how long is trained; whoever gives one of them takes the others away.
-        length: How long a training in full is where nothing says so.
-        usual: Further options of a training in full where nothing else is said.
-        searched: Options that are for a search alone.
-        incidental: Options that change no result.
-        places: Options of what only some networks have a place for, with the value that leaves it out.
+        lengths: Names of the options that say how long to train; giving one of them drops the others.
+        length: The length of a training in full, as options, where no other is given.
+        usual: Further options of a training in full where no others are given.
+        searched: Names of options that only a search uses.
+        incidental: Names of options that change no result.
+        places: Options for which only some networks have a place, each with the value that turns it off.
     """
 
     lengths: tuple[str, ...] = ()
@@ -41,9 +41,9 @@ class InFull:
         """The options of a training in full.
 
         Args:
-            options: The evaluator's options in a search. How long that one trains is for the search.
-            changes: Put over them, later ones over earlier ones.
-            split: Where to measure: before "test", training and validation data are both trained on.
+            options: The evaluator's options in a search. Their length is that of the search's own trainings.
+            changes: Options that replace these, later ones over earlier ones.
+            split: The split to measure on. For "test", training and validation data are both trained on.
         """
         found = {name: value for name, value in options.items() if name not in self.searched}
         says_length = any(self.budget(change) for change in changes)
@@ -54,11 +54,11 @@ class InFull:
         return {**self.usual, **found, "split": split}
 
     def budget(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the options that say how long is trained."""
+        """The part of the options that says how long to train."""
         return {name: value for name, value in options.items() if name in self.lengths}
 
     def words(self, options: Mapping[str, Any]) -> str:
-        """How long is trained, for people: "30 epochs"; "" where the options do not say."""
+        """The length of the training for people: "30 epochs"; "" where the options do not say."""
         return ", ".join(f"{options[name]:,} {name}" for name in self.lengths if options.get(name))
 
     def essential(self, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,16 +66,16 @@ class InFull:
         return {name: value for name, value in options.items() if name not in self.incidental}
 
     def without_places(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What is to be put over the options so that a network without special places is trained the same way."""
+        """Options to put over these so that a network without such places is trained the same way."""
         return {name: off for name, off in self.places.items() if name in options}
 
     def way(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What decides how any network is trained, so that two that are trained the same way have it equal."""
+        """The options that decide how any network is trained: equal for networks that are trained the same way."""
         return {name: value for name, value in self.essential(options).items() if name not in self.places}
 
 
 def of(evaluator: Reference) -> InFull:
-    """What the evaluator of that name says of its options; one that says nothing is given what users give.
+    """What the evaluator of that name says of its options; the defaults for one that says nothing.
 
     Raises:
         BadReference: There is no such evaluator.

@@ -1,4 +1,4 @@
-"""What is found in a folder of the package instead of being listed, so that one more is one more file."""
+"""Parts that are found in a folder of the package instead of being listed: adding one means adding a file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def members(package: str, name: str) -> list[Any]:
-    """What the files of a package define by that name, in order of the files' own names; files without it pass.
+    """What the files of a package define by that name, in order of file names; files without it are skipped.
 
     Args:
-        package: Its import path.
-        name: That a file defines.
+        package: Import path of the package.
+        name: Name that each part has in its file.
     """
     path = importlib.import_module(package).__path__
     files = sorted(each.name for each in pkgutil.iter_modules(path))

@@ -1,4 +1,4 @@
-"""Objectives: what a search makes as high or as low as it can, how that is written and shown, and what it makes best.
+"""Objectives: what a search maximizes or minimizes, how it is written and shown, and which trial is best by it.
 
 A run file writes an objective as the name of a metric, with a leading minus where lower is better ("-valid_loss").
 Where it names none, the first metric that the evaluator measures counts.
@@ -27,10 +27,10 @@ Value = TypeVar("Value", float, np.ndarray)
 class Objective:
     """A metric, and which way it is better.
 
-    The measures of a task are the same, with names that have no split yet ("accuracy").
+    The measures of a task are objectives too, with names that have no split yet ("accuracy").
 
     Args:
-        name: Of the metric, as in "valid_accuracy".
+        name: Name of the metric, as in "valid_accuracy".
         sign: 1 where higher is better, -1 where lower is.
         shown: How sentences write a value: as a plain number, or as a share of 1 in percent.
     """
@@ -73,11 +73,11 @@ class Objective:
         return replace(self, name=f"{split}_{self.name}")
 
     def moved_to(self, split: str) -> Objective:
-        """The same measured on another split; what belongs to none stays as it is."""
+        """This objective measured on another split; one that belongs to no split stays as it is."""
         return replace(self, name=self.name.removeprefix(f"{self.split}_")).on(split) if self.split else self
 
     def score(self, value: Value) -> Value:
-        """A measured value with its sign turned where lower is better: of scores, higher is always better."""
+        """A measured value, negated where lower is better: higher scores are always better."""
         return -value if self.sign < 0 else value
 
     def measured(self, score: Value) -> Value:
@@ -104,11 +104,11 @@ def short(value: float) -> str:
 
 
 def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
-    """The objectives of a run, each shown as the measure of its name is, whatever the split; at least one.
+    """The objectives of a run, at least one, each shown like the measure of the same name, whatever the split.
 
     Args:
-        names: As the run file has them; None: it names none.
-        measures: What the evaluator measures, where that is known.
+        names: The objectives as the run file has them; None: it names none.
+        measures: What the evaluator measures; empty where that is not known.
     """
     if names is None:
         return (UNNAMED,)
@@ -123,7 +123,7 @@ def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Ob
 
 
 def named(names: Sequence[str] | None, trials: Sequence[Trial]) -> tuple[str, ...] | None:
-    """The objectives of a run; of one that names none, the metric that its results have first; None: there are none."""
+    """The objectives of a run; if it names none, the first metric of its results; None before there are any."""
     if names is not None:
         return tuple(names)
     metrics = next((trial.result.metrics for trial in trials if trial.result and trial.result.metrics), {})
@@ -136,17 +136,17 @@ def to_json(measures: Sequence[Objective]) -> str:
 
 
 def from_json(text: str | None) -> tuple[Objective, ...]:
-    """Inverse of `to_json`; nothing where nothing was remembered."""
+    """Inverse of `to_json`; empty where nothing was remembered."""
     return tuple(Objective(**fields) for fields in json.loads(text or "[]"))
 
 
 def scorer(objectives: Sequence[str] | None) -> Callable[[Result], tuple[float, ...] | None]:
-    """What gives the objectives of a result, each to be maximized; None when the trial failed.
+    """A function from a result to its scores, one per objective, each to be maximized; None for a failed trial.
 
-    It raises BadRunFile where the evaluator measured no metric of a name.
+    The function raises BadRunFile where an objective names a metric that the evaluator did not measure.
 
     Args:
-        objectives: As a run file has them; None: the first metric of each result.
+        objectives: The objectives as a run file has them; None: the first metric of each result.
     """
     known = None if objectives is None else [Objective.read(text) for text in objectives]
 
@@ -161,17 +161,17 @@ def scorer(objectives: Sequence[str] | None) -> Callable[[Result], tuple[float, 
 
 
 def score(result: Result, objectives: Sequence[str] | None) -> tuple[float, ...] | None:
-    """The objectives of one result; see `scorer`."""
+    """The scores of one result; see `scorer`."""
     return scorer(objectives)(result)
 
 
 def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "ranks by") -> None:
-    """Refuse several objectives, or none of several, for a strategy that takes one.
+    """Refuse an empty list of objectives, or several, for a strategy that takes one.
 
     Args:
-        strategy: Its name.
-        objectives: Of the run; None: the run names none, so that there is one, the first metric.
-        does: What the strategy does with it, for the message.
+        strategy: Name of the strategy, for the message.
+        objectives: The objectives of the run; None: it names none, so that the first metric is the one.
+        does: What the strategy does with its objective, for the message.
 
     Raises:
         BadReference: There is not exactly one.
@@ -181,48 +181,48 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
 
 
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
-    """The same rows with `scores` filled in."""
+    """The trials with `scores` filled in."""
     score = scorer(objectives)
     return [replace(t, scores=score(t.result) if t.result else None) for t in trials]
 
 
 def score_of(trial: Trial) -> float | None:
-    """The score that a trial is ranked by: of several objectives that of the first; None: it has none."""
+    """The score that a trial is ranked by, that of the first objective; None: it has none."""
     return trial.scores[0] if trial.scores else None
 
 
 def judged_budget(trials: Sequence[Trial]) -> int | None:
-    """The budget whose scores alone are judged: the largest that has a score; None: no trial with a budget has one.
+    """The only budget whose scores are judged: the largest with a score; None: no trial with a budget has a score.
 
-    Scores at different budgets do not compare: what rose to a larger budget and did worse there than where it came
-    from is still what is known best. A trial without a budget counts for less than any that has one.
+    Scores at different budgets cannot be compared: a network that was promoted to a larger budget and did worse there
+    than before is still the one known best. A trial without a budget counts for less than any that has one.
     """
     budgets = (trial.proposal.budget for trial in trials if trial.scores)
     return max((budget for budget in budgets if budget is not None), default=None)
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the highest score at the judged budget, the earliest of equals; None: none has a score.
+    """The trial with the highest score at the judged budget, the earliest among equals; None: none has a score.
 
-    Of several objectives the first alone decides: the one that displays, reports and full trainings go by. The others
-    stand in `Trial.scores` for strategies and reports that weigh them.
+    With several objectives, only the first decides: displays, reports and full trainings go by it. The others stand in
+    `Trial.scores` for strategies and reports that weigh them.
     """
     return max((trial for trial in trials if trial.scores), key=rank, default=None)
 
 
 def rank(trial: Trial) -> tuple[int, float]:
-    """What trials stand in order by, the best highest: the budget, and of equal budgets the score."""
+    """The key that trials are ordered by, highest for the best: first the budget, then the score."""
     found = score_of(trial)
     return trial.proposal.budget or 0, -math.inf if found is None else found
 
 
 def at_budget(trial: Trial) -> str:
-    """The trial's budget for people, to stand behind its score; "" where there are none."""
+    """The trial's budget for people, to follow its score; "" where it has none."""
     return "" if trial.proposal.budget is None else f" at budget {trial.proposal.budget}"
 
 
 def result_of(trial: Trial, objective: Objective) -> str:
-    """The objective and what the trial has of it, for a line: "valid_accuracy 0.9444 at budget 4"; "" without one."""
+    """The objective and its value for the trial: "valid_accuracy 0.9444 at budget 4"; "" without a score."""
     found = score_of(trial)
     return "" if found is None else f"{objective.name} {short(objective.measured(found))}{at_budget(trial)}"
 

@@ -1,8 +1,8 @@
-"""What a training does in places that only some networks have, and how to say that it is not done.
+"""Settings of training for which only some networks have a place, and the values that turn them off.
 
-Read where the settings of a training are checked against a network, and where a network without such places is trained
-beside one with them; the latter is decided before torch is needed. Operations name the setting that they obey, see
-`plans.operation`.
+They are read where the settings of a training are checked against a network, and where a network without such places is
+trained beside one with them; the latter is decided before torch is needed. Operations name the setting that they obey,
+see `plans.operation`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network has room for a setting of the training.
+    """A setting of training for which a network needs a place.
 
     Args:
-        off: The value that leaves it out.
-        name: What networks without it lack, in messages.
-        remedy: What to do then.
+        off: Value of the setting that turns it off.
+        name: What a network without the place lacks, in messages.
+        remedy: What to do about it, in messages.
     """
 
     off: float

@@ -11,11 +11,11 @@ from typing import Literal
 
 from netwright.core.shapes import IO as IO
 
-MAX_LOSSES = 3  # a trial whose worker was lost is asked again this often
+MAX_LOSSES = 3  # a trial whose worker was lost is put back in the queue up to this many times
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
-MODEL = "model_"  # how notes begin that say how good the model of that round is: the same in all its proposals
+MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals
 
 Genotype = tuple[int | float, ...]
 Failure = Literal["", "error", "diverged", "timeout", "out_of_memory", "lost"]
@@ -27,14 +27,14 @@ class Preprocessing:
     """What happens to an image before a network sees it: all that is needed to classify images elsewhere.
 
     Args:
-        channels: 1: gray; 3: red, green, blue.
-        height: In pixels.
-        width: In pixels.
-        fit: How another size becomes this one: "crop" scales the image to cover it and cuts the middle out, "stretch"
-            scales both sides on their own, "pad" scales the image to fit in and puts black around.
-        mean: Of each channel, in [0, 1]; subtracted.
-        sd: Of each channel; divided by.
-        classes: Names in order of the outputs.
+        channels: Number of channels: 1 for gray, 3 for red, green and blue.
+        height: Height in pixels.
+        width: Width in pixels.
+        fit: How an image of another size is fitted: "crop" scales it to cover this size and cuts out the middle,
+            "stretch" scales each side separately, "pad" scales it to fit inside and surrounds it with black.
+        mean: Mean of each channel, in [0, 1], which is subtracted.
+        sd: Standard deviation of each channel, by which the difference is divided.
+        classes: Names of the classes, in the order of the outputs.
     """
 
     channels: int
@@ -104,12 +104,12 @@ class Trial:
 
     Args:
         id: 1, 2, 3, ... in order of asking.
-        proposal: What the strategy asked.
+        proposal: What the strategy asked to have evaluated.
         key: `space.key(genotype)`: equal keys, same network.
-        seed: Of this evaluation: from the search's seed, the key, and how often the key was asked before.
+        seed: Seed of this evaluation, from the search's seed, the key, and how often the key was asked before.
         status: Moves pending, running, then done or failed; back to pending only when its worker is lost.
-        result: Once done or failed.
-        scores: The search's objectives, each to be maximised; None: failed or not finished.
+        result: What the evaluator answered; None until the trial is done or failed.
+        scores: The search's objectives, each to be maximized; None: failed or not finished.
         finish: 1, 2, 3, ... in order of finishing.
     """
 
@@ -125,7 +125,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What a worker does now, for people who watch: `silent_seconds` since its last sign of life."""
+    """What a worker is doing, for people who watch; `silent_seconds` is the time since its last sign of life."""
 
     name: str
     trial_id: int | None
@@ -141,7 +141,7 @@ class LabeledGraph:
         name: Title of the drawing.
         nodes: Node labels; an edge names nodes by their position here.
         edges: (source, destination, label) with source < destination; the label is "" where nodes do the work.
-        parts: What labels stand for, when they are graphs themselves: motifs, stages.
+        parts: The graphs that labels stand for, such as motifs and stages.
     """
 
     name: str

@@ -116,7 +116,7 @@ def reference_of(kind: str, instance: Any) -> Reference:
 
 
 def locate(kind: str, name: str) -> Any:
-    """The object that a name stands for; in a short one, hyphens are underscores.
+    """The object that a name stands for; in a short name, hyphens count as underscores.
 
     Raises:
         BadReference: There is none; the message lists what there is.
@@ -205,7 +205,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _as_lists(value: Any) -> Any:
-    """With lists for tuples, as a run file gives them back, so that the same words name the same run."""
+    """The value with lists in place of tuples, as a run file gives it back, so that equal words name the same run."""
     if isinstance(value, list | tuple):
         return [_as_lists(item) for item in value]
     return {key: _as_lists(item) for key, item in value.items()} if isinstance(value, dict) else value

@@ -40,11 +40,11 @@ class Limits:
     Args:
         trials: Finished rows, done or failed, over all restarts.
         hours: Wall-clock hours of searching, over all restarts.
-        failures_in_a_row: So many failures one after another stop the search with an error; 0: none do.
+        failures_in_a_row: Number of consecutive failures that stop the search with an error; 0: no number does.
         table_seconds: Sum of what all finished rows took (`Result.seconds`; none for a row answered from the table),
-            over all restarts. Asking ends with the row that reaches it; what runs by then finishes and counts. This is
-            the published budget of tabular benchmarks: the cost of training that one worker would have paid. With W
-            workers it is still that cost, so W workers buy the same trainings in about 1 / W of the time.
+            over all restarts. No row is asked after the one that reaches it; rows that run by then finish and count.
+            This is the published budget of tabular benchmarks: the cost of training that one worker would have paid.
+            With W workers it is still that cost, so W workers buy the same trainings in about 1 / W of the time.
     """
 
     trials: int | None = None
@@ -66,13 +66,14 @@ class RunFile:
     """One search. Plug-ins are references; `final` overrides evaluator options when the best is trained in full.
 
     Args:
-        seed: Of everything that is drawn.
-        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures; what
-            that is, is written down when the run begins (`resolved`).
+        seed: Seed of everything that is drawn.
+        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures,
+            which is written down when the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
-        threads_per_trial: None: the machine's cores divided by the workers, fixed when the run starts.
-        keep: Trial folders that stay after a trial has finished; "none": those alone that a promotion may go on from.
+        threads_per_trial: Threads of one evaluation; None: the machine's cores divided by the workers, fixed when the
+            run starts.
+        keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
     """
 
     space: Reference = Reference("hierarchical")
@@ -114,7 +115,7 @@ class Parts:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises BadRunFile for a file that is missing or no TOML."""
+    """The tables of a TOML file. Raises BadRunFile for a file that is missing or not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -125,7 +126,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def from_tables(tables: Mapping[str, Any]) -> RunFile:
-    """Check the tables of a run file and make it. Raises BadRunFile with the path of the field."""
+    """The run file of these tables, checked. Raises BadRunFile, which names the field at fault."""
     fields = {name: _reference(name, value) if name in PARTS else value for name, value in tables.items()}
     try:
         return TypeAdapter(RunFile).validate_python(fields)
@@ -166,7 +167,7 @@ def from_toml(text: str) -> RunFile:
 
 
 def load_space(reference: Reference) -> SearchSpace:
-    """The space of a reference; with its option `with`, settings of training are among its genes.
+    """The space of a reference; its option `with` adds settings of training to its genes.
 
     Raises:
         BadReference: No such space, or options that it does not take.
@@ -177,7 +178,7 @@ def load_space(reference: Reference) -> SearchSpace:
 
 
 def build_space(run: RunFile, task: Task) -> SearchSpace:
-    """The run's space, wrapped when there are constraints.
+    """The run's space, wrapped in its constraints if there are any.
 
     Raises:
         BadReference: There is no such space, or it has no networks for what the task gives.
@@ -187,7 +188,7 @@ def build_space(run: RunFile, task: Task) -> SearchSpace:
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
-    """What a worker needs of a run."""
+    """The evaluator of a run: all of it that a worker needs."""
     task: Task = refs.load("task", run.task)
     return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
@@ -206,14 +207,14 @@ def build(run: RunFile) -> Parts:
 
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:
-    """What a trial of the run is known to measure, the main measure first; empty: its evaluator does not say."""
+    """What a trial of the run is known to measure, the main measure first; empty where its evaluator does not say."""
     task: Task = refs.load("task", run.task)
     space = load_space(tuned(run).space)
     return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
 
 
 def tuned(run: RunFile) -> RunFile:
-    """The run with the settings of training among its space's genes, where it names some, said in full.
+    """The run with the settings of training among its space's genes, if there are any, spelled out.
 
     Raises:
         BadReference: A setting that the evaluator and the task do not offer.
@@ -228,10 +229,10 @@ def tuned(run: RunFile) -> RunFile:
 
 
 def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
-    """The run as it is written down where it begins: with nothing left to be chosen by whoever reads it.
+    """The run as it is written down when it begins: with nothing left for its readers to choose.
 
-    The first of the measures is its objective, where it names none and there are any; settings among its space's genes
-    are said in full.
+    A run that names no objective gets the first of the measures, if there are any; settings among its space's genes are
+    spelled out.
     """
     run = tuned(run)
     return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
@@ -245,7 +246,7 @@ def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
 
 
 def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Run-file tables with options put over them, by section; references become tables, a task's path absolute."""
+    """Run-file tables with options replaced, by section; references become tables, a task's path becomes absolute."""
     new = dict(tables)
     for section, options in changes.items():
         old = new.get(section) or {}
@@ -258,7 +259,7 @@ def merged(tables: Mapping[str, Any], changes: Mapping[str, Mapping[str, Any]]) 
 
 
 def with_absolute_path(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a task with `path` made absolute: a run can be moved, its data is not."""
+    """Options of a task with `path` made absolute, because a run can be moved while its data stays."""
     path = options.get("path")
     return {**options, **({"path": str(Path(path).expanduser().absolute())} if isinstance(path, str) else {})}
 
@@ -267,7 +268,7 @@ def read_io(text: str) -> IO:
     """Read what goes in and what comes out, as `3x32x32:10` or `vector=16:numbers=1`; see `shapes.from_text`.
 
     Raises:
-        BadRunFile: It is no such text.
+        BadRunFile: The text has neither form.
     """
     io = shapes.from_text(text)
     if io is None:

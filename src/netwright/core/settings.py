@@ -1,7 +1,7 @@
 """Settings of training as genes: some genes of a genotype revise the evaluator, the others describe the network.
 
 `Tuned(space, settings)` wraps any space, which need not know of it: its genes are the space's, then one for each
-setting. Whoever builds or counts gets the network's part; the evaluator is revised by the rest (`Tuned.parts`); the key
+setting. Building and counting read the network's part; the evaluator is revised by the rest (`Tuned.parts`); the key
 holds both, so that one network trained in two ways is measured twice.
 """
 
@@ -31,12 +31,12 @@ class Setting:
     """An option of the evaluator, or of its task, as a gene: one of several values, or a number in a range.
 
     Args:
-        name: The option, as on the command line.
-        default: Its usual value, for a network that is given without any.
-        options: Its values, at least two; empty: it is a number.
+        name: Name of the option, as on the command line.
+        default: The usual value, for a network that is given without one.
+        options: The values to choose from, at least two; empty: the setting is a number.
         low: The least number.
         high: The largest number.
-        log: Whether it is uniform in its logarithm; the gene is then the power of ten.
+        log: Whether the number is drawn uniformly in its logarithm; the gene is then the power of ten.
 
     Raises:
         BadReference: Options that are not different, a range that is none, or a default that lies outside.
@@ -65,7 +65,7 @@ class Setting:
 
     @cached_property
     def gene(self) -> Gene:
-        """The gene: of a number, whole where its range and default are."""
+        """The gene; a number is whole where its range and default are."""
         if self.options:
             return Choice(self.name, self._texts)
         if self.log:
@@ -100,11 +100,11 @@ class Setting:
 
 
 def resolved(given: Any, known: Mapping[str, Setting]) -> list[dict[str, Any]]:
-    """The settings that a run file names, as tables that say all there is to know: `of_tables` reads them alone.
+    """The settings that a run file names, as tables that say all there is to know, for `of_tables` to read.
 
     Args:
         given: "lr,weight_decay", or a list of names and of tables with a range or options of their own.
-        known: What the evaluator and its task offer.
+        known: The settings that the evaluator and its task offer, by name.
 
     Raises:
         BadReference: A setting that is not offered, or a table that describes none.
@@ -173,7 +173,7 @@ class Tuned:
 
     @property
     def genes(self) -> tuple[Gene, ...]:
-        """Those of the space within, then one for each setting."""
+        """The genes of the space within, then one for each setting."""
         return (*self.space.genes, *(setting.gene for setting in self.settings))
 
     def network(self, genotype: Genotype) -> Genotype:
@@ -187,7 +187,7 @@ class Tuned:
         return network, {s.name: s.value(value) for s, value in zip(self.settings, values, strict=True)}
 
     def with_defaults(self, network: Genotype) -> Genotype:
-        """A network that is to be trained as usual."""
+        """The genotype of a network that is to be trained as usual."""
         return (*network, *(setting.usual for setting in self.settings))
 
     def sample(self, rng: np.random.Generator) -> Genotype:
@@ -196,7 +196,7 @@ class Tuned:
         return (*network, *(genes.draw(setting.gene, rng) for setting in self.settings))
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One mutation: of a setting as often as settings are among the genes, else the space's own."""
+        """A mutant: a setting drawn again, as often as settings are among the genes, else the space's own mutation."""
         network = self.network(genotype)
         place = int(rng.random() * len(genotype)) - len(network)
         if place < 0:
@@ -218,7 +218,7 @@ class Tuned:
         return self.space.count(self.network(genotype), io)
 
     def key(self, genotype: Genotype) -> str:
-        """Equal for equal networks that are trained alike."""
+        """Digest that is equal for equal networks that are trained alike."""
         network, values = self.parts(genotype)
         return genes.digest(f"{self.space.key(network)} {json.dumps(values, sort_keys=True)}")
 
@@ -235,7 +235,7 @@ class Tuned:
 class Adapted:
     """Capabilities of a space within `Tuned`, for genotypes that also say how to train.
 
-    Of a capability that the space lacks nobody asks: `protocols.unwrap` gives this only where it has been found.
+    It is never asked for a capability that the space lacks: `protocols.unwrap` gives it only where one was found.
     """
 
     tuned: Tuned
@@ -261,7 +261,7 @@ class Adapted:
         return (*self.found.equivalents(network, rng), *genotype[len(network) :])
 
     def seeded(self, seed: int) -> Tuned:
-        """The same with another seed."""
+        """The tuned space with another seed."""
         return replace(self.tuned, space=self.found.seeded(seed))
 
 

@@ -76,8 +76,8 @@ class IO:
     Images that are classified have a short form: `IO(3, 32, 32, 10)` is `IO(Image(3, 32, 32), Classes(10))`.
 
     Args:
-        input: What goes in.
-        output: What comes out.
+        input: What goes into the network.
+        output: What comes out of it.
     """
 
     input: Input
@@ -100,7 +100,7 @@ class IO:
 
     @property
     def outputs(self) -> int:
-        """How many numbers come out, of sequences at each step."""
+        """How many numbers come out; for tokens, at each step."""
         return self.output[0]
 
     @property
@@ -150,21 +150,21 @@ def to_text(io: IO) -> str:
 
 
 def from_text(text: str) -> IO | None:
-    """Inverse of `to_text`; None: it is no such text."""
+    """Inverse of `to_text`; None for any other text."""
     before, _, after = text.partition(":")
     given, wanted = _read(before, Image, get_args(Input)), _read(after, Classes, get_args(Output))
     return IO(given, wanted) if given and wanted else None
 
 
 def dimensions(shape: Shape) -> tuple[int, ...]:
-    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, of tokens, (steps,)."""
+    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, for tokens, (steps,)."""
     if isinstance(shape, Sequence):
         return shape.steps, shape.features
     return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
 
 
 def output_dimensions(output: Output) -> tuple[int, ...]:
-    """The shape of one example's outputs: (number,), or, of tokens, (steps, vocabulary)."""
+    """The shape of one example's outputs: (number,), or, for tokens, (steps, vocabulary)."""
     return (output.steps, output.vocabulary) if isinstance(output, Tokens) else (output.number,)
 
 
@@ -184,7 +184,7 @@ def are_alike(one: Shape, other: Shape) -> bool:
 
 
 def positions(shape: Shape) -> int:
-    """At how many places a shape has features: pixels of an image, steps of a sequence, 1 of a vector."""
+    """How many places of a shape have features: the pixels of an image, the steps of a sequence, 1 for a vector."""
     if isinstance(shape, Image):
         return shape.height * shape.width
     return 1 if isinstance(shape, Vector) else shape.steps

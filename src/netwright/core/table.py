@@ -33,21 +33,21 @@ class Table:
     """Measured results of the networks of a space.
 
     Args:
-        name: For people, as in "nats_tss cifar10".
-        space: Of the genotypes.
+        name: Name of the table for people, as in "nats_tss cifar10".
+        space: The space of the genotypes.
         rows: Position of each genotype in the columns.
-        columns: Each of shape (N,), float64, NaN where missing.
+        columns: Values by column name, each column of shape (N,), float64, NaN where missing.
         signal: Column that a search sees; a leading minus: lower is better.
-        final: Column that is reported; likewise.
+        final: Column that is reported; a leading minus: lower is better.
         seconds: Column with the cost of one evaluation, in seconds.
         budgets: Signal column by budget, for strategies that ask for budgets; empty: there is one budget.
         budget_seconds: Cost column by budget; a budget without one costs what `seconds` says.
-        repeats: Of a column that is a mean, those with its single measurements, of which a look-up picks one by its
-            seed; columns of one length belong together by position, so that a signal goes with its cost.
-        remarks: What was mended while reading, in sentences.
+        repeats: For a column that is a mean, the columns with its single measurements, of which a look-up picks one by
+            its seed; lists of one length belong together by position, so that a signal goes with its cost.
+        remarks: What was corrected while reading, in sentences.
 
     Raises:
-        BadReference: A column that is not there, or that holds no number.
+        BadReference: A named column is not there, or holds no number.
     """
 
     name: str
@@ -74,15 +74,15 @@ class Table:
                 raise BadReference(f"column {column!r} of table {self.name!r} holds no number; give another column")
 
     def __len__(self) -> int:
-        """How many networks it holds."""
+        """How many networks the table holds."""
         return len(self.rows)
 
     def lookup(self, genotype: Genotype, budget: int | None = None, seed: int = 0) -> Mapping[str, float]:
         """`signal`, `final` and `seconds` of a genotype as they stand in the columns; NaN where missing.
 
         Args:
-            genotype: Of the table's space.
-            budget: One of `budgets`; None: the table's own.
+            genotype: A genotype of the table's space.
+            budget: One of `budgets`; None: the columns `signal` and `seconds`.
             seed: Picks one of several measurements, where the table has them; any whole number from 0.
 
         Raises:

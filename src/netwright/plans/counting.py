@@ -11,8 +11,8 @@ def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
     """Trainable parameters, and multiply-adds of convolutions and linear layers for one input.
 
     Args:
-        plan: The layers.
-        auxiliary: Count the auxiliary head too, which is there in training only.
+        plan: The layers of the network.
+        auxiliary: Whether to count the auxiliary head too, which is there in training only.
     """
     params = multiply_adds = 0
     for layer in plan:
@@ -24,11 +24,11 @@ def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
 
 
 def training_bytes(plan: Plan, batch: int, copies: int = 3) -> int:
-    """About the memory of a training step in single precision, without the process around it.
+    """Bytes that a training step takes in single precision, about, without the process around it.
 
-    What operations save for the backward pass is kept, and half as much again passes by on the way back (1.3 to 1.7
-    times was measured). `copies` is how often there is something of the size of the weights: by default these,
-    gradients and momentum.
+    What operations save for the backward pass is kept, and half as much again comes and goes during that pass (1.3 to
+    1.7 times was measured). `copies` is how many tensors there are of the size of the weights: by default the weights,
+    their gradients and their momentum.
     """
     saved = sum(layer.op.saved_bytes(*[plan[source].shape for source in layer.inputs]) for layer in plan)
     passing = 3 * batch * saved // (2 * FLOAT) * FLOAT  # whole numbers

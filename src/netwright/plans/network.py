@@ -30,7 +30,7 @@ class _Noise:
 
 @dataclass(frozen=True)
 class _Step:
-    """A layer to be run: what computes it, from which layers, and which are not needed any more after it."""
+    """A layer to be run: what computes it, from which layers, and which of them are not needed afterwards."""
 
     run: Callable[..., Tensor]
     inputs: tuple[int, ...]
@@ -47,11 +47,11 @@ class _Drop:
 
 
 class Network(nn.Module):
-    """Runs a plan: a batch of what goes into it to logits (B, outputs). Weights are undefined until `initialize`.
+    """Runs a plan: a batch of inputs to logits (B, outputs). Weights are undefined until `initialize`.
 
-    Weights are called as their layers, as in `cell1.state3.a.sep_3x3.conv1.weight`.
+    Weights are named after their layers, as in `cell1.state3.a.sep_3x3.conv1.weight`.
     Each output is dropped as soon as its last reader has run, and an operation that can write over its input does so
-    where nobody else reads it. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
+    where no other layer reads it. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -74,13 +74,13 @@ class Network(nn.Module):
         )
         self._noise: _Noise | None = None
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Logits, shape (B, outputs)."""
-        return self._run(images, is_auxiliary_wanted=False)[0]
+        return self._run(inputs, is_auxiliary_wanted=False)[0]
 
-    def with_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Logits, and those of each auxiliary head, all of shape (B, outputs); without such a head, ()."""
-        logits, *others = self._run(images, is_auxiliary_wanted=True)
+    def with_auxiliary(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Logits, and those of each auxiliary head, all of shape (B, outputs); () without such a head."""
+        logits, *others = self._run(inputs, is_auxiliary_wanted=True)
         return logits, tuple(others)
 
     def regularize(
@@ -92,23 +92,23 @@ class Network(nn.Module):
         batch: int | None = None,
         first: int = 0,
     ) -> None:
-        """Drop branches and numbers at random in the next pass, if that is one in training mode; later ones drop none.
+        """Drop branches and numbers at random in the next pass, if it is in training mode; later passes drop none.
 
         Args:
-            regularization: What, and how much.
+            regularization: What is dropped, and how much of it.
             progress: Share of the training that is done, in [0, 1].
-            generator: Source of all randomness; where it is on the CPU, every device gets the same.
-            batch: Samples to draw for, where the images of the next pass are part of a larger batch; None: they are all
-                of it. Processes that draw for a common batch drop what one process alone would.
-            first: Which of these samples the first image is.
+            generator: Source of all randomness; one on the CPU gives every device the same numbers.
+            batch: Size of the whole batch, where the examples of the next pass are part of a larger one; None: they are
+                all of it. Processes that draw for a common batch drop what a single process would.
+            first: Position of the first of these examples in the whole batch.
         """
         self._noise = _Noise(regularization, progress, generator, batch, first)
 
-    def _run(self, images: Tensor, is_auxiliary_wanted: bool) -> list[Tensor]:
-        """The logits, and then, if wanted, those of auxiliary heads."""
+    def _run(self, inputs: Tensor, is_auxiliary_wanted: bool) -> list[Tensor]:
+        """The logits, followed by those of auxiliary heads if wanted."""
         noise, self._noise = self._noise, None
-        factors = self._drawn(noise, images) if noise and self.training else {}
-        values: dict[int, Tensor] = {0: images}
+        factors = self._drawn(noise, inputs) if noise and self.training else {}
+        values: dict[int, Tensor] = {0: inputs}
         others: list[Tensor] = []
         for position, step in enumerate(self._steps, start=1):
             if is_auxiliary_wanted or not step.is_auxiliary:
@@ -119,28 +119,28 @@ class Network(nn.Module):
                 if is_auxiliary_wanted and position in self._auxiliary_outputs:
                     others.append(value)
             for source in step.done:
-                values.pop(source, None)  # of an auxiliary head that did not run, there is none
+                values.pop(source, None)  # an auxiliary head that did not run left none
         return [values[len(self._steps)], *others]
 
-    def _drawn(self, noise: _Noise, images: Tensor) -> dict[int, Tensor]:
-        """By layer, what its output is multiplied with: 0 where dropped, else 1 / keep; only where some are dropped."""
-        generator, rows = noise.generator, slice(noise.first, noise.first + len(images))
-        batch = noise.batch or len(images)
+    def _drawn(self, noise: _Noise, inputs: Tensor) -> dict[int, Tensor]:
+        """By layer, the factors of its output: 0 where dropped, else 1 / keep; only for layers that drop something."""
+        generator, rows = noise.generator, slice(noise.first, noise.first + len(inputs))
+        batch = noise.batch or len(inputs)
         if rows.stop > batch:
-            raise ValueError(f"images {rows.start} to {rows.stop} are no part of a batch of {batch}")
+            raise ValueError(f"examples {rows.start} to {rows.stop} are no part of a batch of {batch}")
         factors: dict[int, Tensor] = {}
         keeps = [drop.op.keep(noise.regularization, noise.progress) for drop in self._of_samples.values()]
         if min(keeps, default=1.0) < 1:
             drawn = torch.rand(len(keeps), batch, generator=generator, device=generator.device)
             keep = torch.tensor(keeps, device=generator.device)[:, None]
-            kept = ((drawn < keep)[:, rows] / keep).to(images.device)  # (drops, B)
+            kept = ((drawn < keep)[:, rows] / keep).to(inputs.device)  # (drops, B)
             for (position, drop), factor in zip(self._of_samples.items(), kept, strict=True):
                 factors[position] = factor.view(-1, *(1 for _ in drop.size))
         for position, drop in self._of_numbers.items():
             chance = drop.op.keep(noise.regularization, noise.progress)
             if chance < 1:
                 drawn = torch.rand(batch, *drop.size, generator=generator, device=generator.device)
-                factors[position] = ((drawn >= 1 - chance)[rows] / chance).to(images.device)  # as the numbers
+                factors[position] = ((drawn >= 1 - chance)[rows] / chance).to(inputs.device)  # (B, *size)
         return factors
 
     def _container(self, scopes: Sequence[str]) -> nn.Module:

@@ -1,4 +1,4 @@
-"""What a layer does: everything that is known of an operation stands in one record, and nobody asks for its name.
+"""What a layer does: everything known of an operation stands in one record, so that no code asks for its name.
 
 A new operation is one frozen dataclass derived from `Operation`, in any module: a space writes it with
 `PlanWriter.write`, and it is built, counted, trained, exported and read back.
@@ -20,7 +20,7 @@ FLOAT = 4  # bytes of a number in single precision
 
 
 class Numerals(Protocol):
-    """How numbers are written that may differ between parts of a network which share a class of the source code."""
+    """How to write numbers that may differ between parts of a network that share a class of the source code."""
 
     def channels(self, number: int) -> str:
         """A number of channels or features, or of groups of them."""
@@ -30,25 +30,25 @@ class Numerals(Protocol):
 
 
 class Operation:
-    """One operation: a frozen dataclass whose fields are its options. The defaults are those of a function of numbers.
+    """One operation: a frozen dataclass whose fields are its options. The defaults suit a function without weights.
 
-    Fields are whole numbers, real ones, truths, texts, tuples of whole numbers, or a shape, so that a file can hold
-    them. Methods that take shapes get one for each input.
+    Fields are integers, reals, booleans, strings, tuples of integers, or a shape, so that a file can hold them. Methods
+    that take shapes get one for each input.
 
     Attributes:
-        name: What layers of it are called, in lower case; the package's own are known by it in exported files.
-        fewest: How many inputs it needs.
-        most: How many inputs it may have; None: any number.
+        name: What its layers are called, in lower case; exported files know the package's own operations by it.
+        fewest: Least number of inputs.
+        most: Largest number of inputs; None: any number.
         has_weights: Whether `module` gives an `nn.Module` with weights or other state of its own.
-        is_overwritable: Whether what reads its output may write over it: neither an input's memory nor anything that
-            its own backward pass needs.
-        drops: What it drops at random while a regularized network trains: whole "samples", or single "numbers".
-            Everywhere else such an operation is left out, and its output is its input.
-        setting: The option of a training that it obeys; "": none.
-        is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. Follows
-            from the others.
+        is_overwritable: Whether a reader of its output may write over it, because the output is neither an input's
+            memory nor anything that its own backward pass needs.
+        drops: What it drops at random while a regularized network trains: whole "samples", or single "numbers"; "":
+            nothing. Everywhere else an operation that drops is left out, and its output is its input.
+        setting: Name of the option of a training that it obeys; "": none.
+        is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. It
+            follows from the other attributes.
         defined: "module:name" of classes and functions that its source code uses. Their text becomes part of an export,
-            where `torch`, `nn`, `F` and `Tensor` are torch's and nothing else is known.
+            in which `torch`, `nn`, `F` and `Tensor` are torch's and nothing else is defined.
     """
 
     __slots__ = ()
@@ -77,15 +77,15 @@ class Operation:
         return 0
 
     def multiply_adds(self, *inputs: Any, **_: Any) -> int:  # noqa: ARG002
-        """Multiply-adds for one example, as papers count them: those of convolutions and linear layers."""
+        """Multiply-adds for one example, as papers count them: only those of convolutions and linear layers."""
         return 0
 
     def saved_bytes(self, *inputs: Any, **_: Any) -> int:
-        """What is kept of one example for the backward pass, in single precision: by default the output."""
+        """Bytes kept of one example for the backward pass, in single precision: by default those of the output."""
         return FLOAT * size(self.shape(*inputs))
 
     def needs_two(self, *inputs: Any, **_: Any) -> bool:  # noqa: ARG002
-        """Whether it cannot train on a single example, as it normalizes one number of each."""
+        """Whether it cannot train on a single example, because it would normalize one number per channel."""
         return False
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002
@@ -93,19 +93,19 @@ class Operation:
         return 1.0
 
     def module(self, *inputs: Any, **_: Any) -> Callable[..., Tensor]:
-        """What computes it: a module where it has weights, else a function."""
+        """What computes the operation: a module where it has weights, else a function."""
         raise NotImplementedError(f"the operation {self.name} does not say what computes it")
 
     def overwriting(self) -> Callable[..., Tensor] | None:
-        """The same function, writing over its input; None: there is none."""
+        """A function that computes the operation in place, over its input; None: there is none."""
         return None
 
     def constructor(self, numerals: Numerals, *inputs: Any, **_: Any) -> str:
-        """Of an operation with weights: the expression in source code that makes its module."""
+        """The expression in source code that makes the module of an operation with weights."""
         raise NotImplementedError(f"the operation {self.name} does not say how source code makes its module")
 
     def expression(self, *inputs: str) -> str:
-        """Of an operation without weights: the expression in source code that computes it from its inputs' names."""
+        """The expression in source code that computes an operation without weights from the names of its inputs."""
         raise NotImplementedError(f"the operation {self.name} does not say how source code computes it")
 
     @property
@@ -114,7 +114,7 @@ class Operation:
         return self.name.replace("_", " ")
 
     def checked_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """As `shape`, after a look at how many inputs there are. Raises ValueError."""
+        """The shape of the output, after a check of the number of inputs. Raises ValueError."""
         if len(inputs) < self.fewest or (self.most is not None and len(inputs) > self.most):
             least, most = self.fewest, self.most
             wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} to {most}"
@@ -123,7 +123,7 @@ class Operation:
 
 
 def image(operation: Operation, x: Shape) -> Image:
-    """The shape, which has to be that of an image. Raises ValueError."""
+    """The shape of an input, which has to be an image. Raises ValueError for any other."""
     if type(x) is not Image:
         raise ValueError(f"{operation.name} takes an image, not {describe(x)}")
     return x

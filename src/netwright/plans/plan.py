@@ -1,6 +1,6 @@
 """A layer plan: a network as a list of plain records, before any tensor exists.
 
-A space writes one plan; from it come the torch module, the exact counts, and whatever else must agree with them.
+A space writes one plan; the torch module, the exact counts and whatever else must agree with them come from it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from netwright.plans.ops.merges import Add, Average, Concat, Gate, WeightedSum
 from netwright.plans.ops.pointwise import Dropout, DropPath, Relu, Zero
 from netwright.plans.ops.vectors import Linear
 
-AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier fed from the middle
+AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier that reads the middle
 
 _IN_AUXILIARY: Final = f"{AUXILIARY}."
 
@@ -29,12 +29,12 @@ class Layer(NamedTuple):
     """One operation on the outputs of earlier layers.
 
     Args:
-        name: Unique in the plan. It says where the layer stands and what it is, as `cell1.state3.a.sep_3x3.conv1`: the
-            scopes it stands in, outermost first, then what it is there. Layers of two plans that have one name and
-            weights of one shape have the same weights.
-        op: What it does.
-        inputs: Positions of earlier layers in the plan; layer 0 is what goes into the network.
-        shape: Of the output, as `op` derives it from the shapes of the inputs: kept, not chosen.
+        name: Name, unique in the plan. It says where the layer stands and what it is, as in
+            `cell1.state3.a.sep_3x3.conv1`: the scopes it stands in, outermost first, then what it is there. Layers of
+            two plans with equal names and weights of equal shapes have the same weights.
+        op: The operation.
+        inputs: Positions of the layers that it reads, earlier in the plan; layer 0 is what goes into the network.
+        shape: Shape of the output, which follows from `op` and the shapes of the inputs.
     """
 
     name: str
@@ -44,17 +44,17 @@ class Layer(NamedTuple):
 
     @property
     def scope(self) -> str:
-        """The outermost scope; "" outside any."""
+        """The outermost scope of the layer; "" outside any scope."""
         return self.name.partition(".")[0] if "." in self.name else ""
 
     @property
     def inner_scopes(self) -> tuple[str, ...]:
-        """The scopes within the outermost one, from the outside in."""
+        """The scopes of the layer within the outermost one, from the outside in."""
         return tuple(self.name.split(".")[1:-1])
 
     @property
     def short_name(self) -> str:
-        """What it is within its scopes."""
+        """The last part of the name: what the layer is within its scopes."""
         return self.name.rpartition(".")[2]
 
 
@@ -75,7 +75,7 @@ def is_auxiliary(layer: Layer) -> bool:
 
 
 def deployed(plan: Plan) -> Plan:
-    """The plan without what acts in training only: auxiliary heads, and what drops. Names stay as they are."""
+    """The plan without what acts in training only: auxiliary heads and layers that drop. Names stay as they are."""
     if not any(layer.op.drops or is_auxiliary(layer) for layer in plan):
         return plan
     kept: list[Layer] = []
@@ -97,9 +97,9 @@ class PlanWriter:
     def __init__(self, io: IO) -> None:
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
-        self._prefix = ""  # of names: the scopes that are open
+        self._prefix = ""  # the scopes that are open, as names begin with them
         self._names = {"input"}
-        self._numbers: dict[str, int] = {}  # how many layers of each operation each scope has
+        self._numbers: dict[str, int] = {}  # by scope and operation, how many layers there are
 
     @property
     def image(self) -> int:
@@ -107,11 +107,11 @@ class PlanWriter:
         return 0
 
     def plan(self) -> Plan:
-        """What was written so far; the last layer is the output."""
+        """The layers written so far; the last one is the output."""
         return tuple(self._layers)
 
     def input(self, shape: Shape) -> int:
-        """Another input: for a part of a network that is only counted."""
+        """Write another input, for a part of a network that is only counted."""
         return self.write(Input(shape))
 
     def shape(self, x: int) -> Shape:
@@ -130,23 +130,23 @@ class PlanWriter:
     def scope(self, *names: str) -> _Scope:
         """Names of layers written inside begin with `names`, outermost first, each of letters, digits and underscores.
 
-        A scope is a place, as an edge or a state, or what stands there; it does not depend on what stands elsewhere.
-        Outermost scopes become classes in source code: there, each is a Python identifier and is opened once. What
-        stands in the outermost scope `AUXILIARY` runs in training only, and only layers in it may read it; one that
-        nobody reads is a further output. The last layer of a plan stands outside.
+        A scope is a place, such as an edge or a state, or what stands there; it does not depend on what stands
+        elsewhere. Outermost scopes become classes in source code: each is a Python identifier and is opened once.
+        Layers in the outermost scope `AUXILIARY` run in training only, and only layers in it may read them; one that no
+        layer reads is a further output. The last layer of a plan stands outside.
         """
         return _Scope(self, f"{self._prefix}{'.'.join(names)}.")
 
     def write(self, op: Operation, *inputs: int, name: str = "") -> int:
-        """A layer of any operation.
+        """Write a layer of any operation; returns its position.
 
         Equal functions of equal inputs are one layer, so that they are computed once; it stands where it was first
-        asked for.
+        written.
 
         Args:
-            op: What it does.
+            op: The operation.
             inputs: The layers that it reads.
-            name: What it is in the scopes that are open; "": the operation's name and a number that counts those of
+            name: Name within the scopes that are open; "": the operation's name and a number that counts the layers of
                 one operation in one scope.
 
         Raises:
@@ -165,7 +165,7 @@ class PlanWriter:
             raise ValueError(f"there is a layer {place} already; give one of the two another name or scope")
         self._names.add(place)
         layers.append(Layer(place, op, inputs, shape))
-        if op.is_function and not place.startswith(_IN_AUXILIARY):  # which nobody outside may read
+        if op.is_function and not place.startswith(_IN_AUXILIARY):  # nothing outside may read those
             self._known[key] = position
         return position
 
@@ -201,7 +201,7 @@ class PlanWriter:
         return self.write(MinPool(kernel, stride), x)
 
     def avg_pool(self, x: int, kernel: int, stride: int = 1, *, padded: bool = True, zeros: bool = False) -> int:
-        """Mean over the part of a window that lies inside the image; with `zeros`, over all of it."""
+        """Mean over the part of a window that lies inside the image; with `zeros`, over the whole window."""
         return self.write(AvgPool(kernel, stride, padded, zeros), x)
 
     def halve(self, x: int) -> int:
@@ -217,19 +217,19 @@ class PlanWriter:
         return self.write(Zero(), x)
 
     def concat(self, inputs: Sequence[int]) -> int:
-        """Concatenation along channels; of one input, that input."""
+        """Concatenation along channels; a single input stays as it is."""
         return inputs[0] if len(inputs) == 1 else self.write(_CONCAT, *inputs)
 
     def add(self, inputs: Sequence[int]) -> int:
-        """Sum of inputs of equal shape; of one input, that input."""
+        """Sum of inputs of equal shape; a single input stays as it is."""
         return inputs[0] if len(inputs) == 1 else self.write(_ADD, *inputs)
 
     def weighted_sum(self, inputs: Sequence[int]) -> int:
-        """Sum of inputs of equal shape, each times the logistic of a learned number; one input has a number too."""
+        """Sum of inputs of equal shape, each (even a single one) times the logistic of a learned number."""
         return self.write(WeightedSum(), *inputs)
 
     def average(self, inputs: Sequence[int]) -> int:
-        """Mean of inputs of equal shape; of one input, that input."""
+        """Mean of inputs of equal shape; a single input stays as it is."""
         return inputs[0] if len(inputs) == 1 else self.write(Average(), *inputs)
 
     def gate(self, x: int, mask: int) -> int:
@@ -249,17 +249,17 @@ class PlanWriter:
 
         Args:
             x: The branch.
-            depth: Where its cell stands: (index from 0 + 1) / cells.
+            depth: Depth of its cell in the network, in (0, 1]: (index from 0 + 1) / number of cells.
         """
         return self.write(DropPath(depth), x)
 
     def dropout(self, x: int) -> int:
-        """Its input, of which single numbers are dropped while a regularized network trains."""
+        """The input, of which single numbers are dropped while a regularized network trains."""
         return self.write(Dropout(), x)
 
 
 class _Scope:
-    """While it is open, the names that a writer gives begin with a prefix."""
+    """A context in which the names that a writer gives begin with a prefix."""
 
     __slots__ = ("_outside", "_prefix", "_writer")
 

@@ -13,7 +13,7 @@ class Regularization:
     Args:
         drop_path_keep: Probability that a branch of a cell survives for a sample at the end of the schedule; in (0, 1].
         drop_path_version: How the probability goes from 1 to there: "v1" linearly with the progress of training, "v2"
-            linearly with the depth of the cell, "v3" with both. Constant: "v1" at progress 1.
+            linearly with the depth of the cell, "v3" with both. A constant probability is "v1" at progress 1.
         dropout: Probability that a number before the classifier is dropped, in [0, 1).
 
     Raises:

@@ -1,9 +1,9 @@
 """Source code of a plan's network: plain torch modules that need nothing of netwright.
 
-Each outermost scope of the plan becomes a class, and scopes that differ in channels and strides only share one. Layers
-outside any scope belong to the class `Model`, which puts everything together. Both this and the network of
-`plans.network` compute the same. Layers that nobody reads are built, for their weights, but not run. What acts in
-training only is left out: the auxiliary head, drop paths, dropout.
+Each outermost scope of the plan becomes a class; scopes that differ only in channels and strides share one. Layers
+outside any scope belong to the class `Model`, which puts everything together. The code computes the same as the network
+of `plans.network`. Layers that no other reads are built, for their weights, but not run. What acts in training only is
+left out: the auxiliary head, drop paths, dropout.
 
 A layer is an attribute of its class: its name within the outermost scope, with underscores for dots, and "at_" before a
 digit. So the weights of `cell1.state3.a.sep_3x3.conv1` are those of `self.state3_a_sep_3x3_conv1` in `self.cell1`.
@@ -28,7 +28,7 @@ from netwright.plans import counting, statements
 from netwright.plans.plan import Layer, Plan, deployed
 from netwright.plans.statements import INDENT
 
-# names that a module with the classes has already
+# names that a module with these classes uses already
 RESERVED = frozenset({"Model", "Tensor", "F", "Path"})
 
 Value = TypeVar("Value")
@@ -40,7 +40,7 @@ def attribute(layer: Layer) -> str:
 
 
 def weights(plan: Plan, tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """By the names that the source code has for them, what is given by those of the network's weights."""
+    """The same values under the names that weights have in the source code; `tensors` has the network's names."""
     modules = {layer.name: f"{layer.scope}{'.' * bool(layer.scope)}{attribute(layer)}" for layer in plan}
     found = {}
     for name, value in tensors.items():
@@ -58,7 +58,7 @@ def _identifier(words: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class _Part:
-    """The layers of one outermost scope: their positions, what they read from outside, what is read outside."""
+    """The layers of one outermost scope: their positions, the layers outside that they read, those read outside."""
 
     scope: str
     positions: tuple[int, ...]
@@ -68,7 +68,7 @@ class _Part:
 
 @dataclass(frozen=True)
 class _Class:
-    """A class for parts of one structure: numbers that differ between them are arguments of its constructor."""
+    """A class for parts of one structure; numbers that differ between the parts are arguments of its constructor."""
 
     name: str
     parts: Sequence[_Part]
@@ -78,14 +78,15 @@ class _Class:
 
 @dataclass
 class _Numerals:
-    """Writes the numbers of a layer that all parts of a class have, each with numbers of its own.
+    """Writes the numbers of a layer that every part of a class has, with numbers of its own.
 
-    A number is written as itself where all parts agree, else as a multiple or a part of an argument.
+    A number is written as itself where all parts agree, else as a multiple or a fraction of an argument.
 
     Args:
         rows: The numbers of the layer in each part, in the order in which its constructor asks for them.
-        ends: Arguments that numbers of channels may be written with, and their value in each part.
-        used: Those that were, and "stride"; filled in here.
+        ends: Arguments with which numbers of channels may be written, and their values in each part.
+        used: The arguments that were needed, "stride" among them, and their values; filled in here.
+        asked: How many numbers the constructor has asked for.
     """
 
     rows: Sequence[Sequence[int]]
@@ -116,7 +117,7 @@ class _Numerals:
         return "stride"
 
     def _next(self, number: int) -> tuple[int, ...]:
-        """What the constructors ask for next, in each part; `number` is that of the first."""
+        """The next number that the constructors ask for, in each part; `number` is that of the first part."""
         self.asked += 1
         values = tuple(row[self.asked - 1] for row in self.rows)
         assert values[0] == number, "a constructor asks for the same numbers each time"
@@ -125,7 +126,7 @@ class _Numerals:
 
 @dataclass
 class _Listed:
-    """Lists the numbers that a constructor asks for, and writes all of them alike."""
+    """Lists the numbers that a constructor asks for, and writes "#" for each of them."""
 
     found: list[int] = field(default_factory=list)
 
@@ -137,13 +138,13 @@ class _Listed:
 
 
 class _Unlike(Exception):
-    """Parts of one structure whose numbers are neither multiples nor parts of each other."""
+    """Parts of one structure have numbers that are neither multiples nor fractions of each other."""
 
 
 def classes(plan: Plan) -> str:
-    """Source text of the network: classes ending with `Model`, whose names `torch`, `nn`, `F`, `Tensor` are torch's.
+    """Source text of the network: classes, the last of them `Model`; in it `torch`, `nn`, `F`, `Tensor` are torch's.
 
-    The text is as ruff formats it. Shapes in comments are those for the image size of the plan.
+    The text is as ruff formats it. Shapes in comments are those for the input size of the plan.
 
     Raises:
         ExportError: An outermost scope is no Python identifier, or was left and opened again.
@@ -166,7 +167,7 @@ def _live(plan: Plan) -> set[int]:
 
 
 def _parts(plan: Plan, live: set[int]) -> list[_Part]:
-    """The outermost scopes in order; each is one run of layers."""
+    """The outermost scopes in order; the layers of each follow one another."""
     found: list[_Part] = []
     for scope, run in groupby(range(1, len(plan)), key=lambda position: plan[position].scope):
         if not scope:
@@ -185,7 +186,7 @@ def _parts(plan: Plan, live: set[int]) -> list[_Part]:
 
 
 def _taken_along(plan: Plan) -> dict[str, str]:
-    """By name, the text of each class and function that operations are defined by. Raises ExportError."""
+    """By name, the text of each class and function that the operations use. Raises ExportError."""
     found: dict[str, str] = {}
     origins: dict[str, str] = {}
     for reference in dict.fromkeys(each for layer in plan for each in layer.op.defined):
@@ -200,7 +201,7 @@ def _taken_along(plan: Plan) -> dict[str, str]:
 
 
 def _classes(plan: Plan, parts: Sequence[_Part], names: set[str]) -> Iterator[_Class]:
-    """One class for each structure, in order of its first part, of names that are none of these."""
+    """One class for each structure, in order of first parts, with names other than `names`."""
     groups: dict[object, list[_Part]] = {}
     for part in parts:
         groups.setdefault(_structure(plan, part), []).append(part)
@@ -218,7 +219,7 @@ def _classes(plan: Plan, parts: Sequence[_Part], names: set[str]) -> Iterator[_C
 
 
 def _shared(plan: Plan, alike: Sequence[_Part]) -> list[list[_Part]]:
-    """Parts of one structure by class: each goes with the first before it that it can share one with."""
+    """Parts of one structure by class: each part joins the first class that it can share."""
     found: list[list[_Part]] = []
     for part in alike:
         for members in found:
@@ -234,7 +235,7 @@ def _shared(plan: Plan, alike: Sequence[_Part]) -> list[list[_Part]]:
 
 
 def _structure(plan: Plan, part: _Part) -> object:
-    """Equal for parts that differ in channels and in strides of modules only."""
+    """A key that is equal for parts that differ only in channels and in strides of modules."""
     places = {position: place for place, position in enumerate((*part.inputs, *part.positions))}
     rows = []
     for layer in (plan[position] for position in part.positions):
@@ -245,7 +246,7 @@ def _structure(plan: Plan, part: _Part) -> object:
 
 
 def _constructor(plan: Plan, layer: Layer) -> tuple[str, list[int]]:
-    """The text that makes a layer's module, all numbers that may differ written alike; and these numbers."""
+    """The text that makes a layer's module, with "#" for numbers that may differ; and these numbers."""
     listed = _Listed()
     text = layer.op.constructor(listed, *[plan[source].shape for source in layer.inputs])
     return text, listed.found
@@ -263,7 +264,7 @@ def _modules(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, t
 def _written(
     plan: Plan, parts: Sequence[_Part], at: Mapping[str, Sequence[tuple[int, ...]]]
 ) -> tuple[list[str], dict[str, tuple[int, ...]]]:
-    """As `_modules`, with arguments for the channels of these layers, where every part has one. Raises _Unlike."""
+    """What `_modules` gives, with arguments for the channels of the layers `at`, where every part has one."""
     ends = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in at.items() if all(found)}
     used: dict[str, tuple[int, ...]] = {}
     lines = []
@@ -301,7 +302,7 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
         return "\n".join(lines)
     lines += ["", f"    def forward(self{entering}) -> {kind}:"]
     living = [position for position in first.positions if position in live]
-    is_in_scope = False  # whether the last line belongs to what a comment says
+    is_in_scope = False  # whether the last line belongs to the scope named in a comment
     for scope, run in groupby(living, key=lambda position: plan[position].inner_scopes):
         positions = list(run)
         prefixes = [_identifier(scope[:depth]) for depth in range(1, len(scope) + 1)]
@@ -348,7 +349,7 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
 
 
 def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
-    """What a part's outputs are called in `Model`: one is called as its scope."""
+    """What a part's outputs are called in `Model`; a single output is called as its scope."""
     if len(part.outputs) == 1:
         return {part.outputs[0]: part.scope}
     return {output: f"{part.scope}_{attribute(plan[output])}" for output in part.outputs}
@@ -357,8 +358,8 @@ def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
 def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], taken: set[str]) -> dict[int, str]:
     """What layers are called as variables of a class.
 
-    What only layers beside it in the same inner scope read is called as it is there, `conv1`; the last of a scope is
-    called as the outermost scope that it is the last of, and everything else by its whole place.
+    A layer that only its neighbors in the same inner scope read has its short name, `conv1`; the last layer of a scope
+    is called as the outermost scope that it is the last of; any other layer is called by its whole place.
     """
     scopes = {position: plan[position].inner_scopes for position in positions}
     runs = [list(run) for _, run in groupby(positions, key=scopes.__getitem__)]
@@ -391,7 +392,7 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
 
 
 def _shape(shape: Shape) -> str:
-    """The shape of a batch."""
+    """The shape of a batch, as comments write it."""
     return f"({', '.join(map(str, ('B', *shape)))})"
 
 

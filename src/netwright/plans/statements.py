@@ -13,9 +13,9 @@ def assigned(target: str, value: str, comment: str = "") -> list[str]:
     """The assignment of an expression, in as many lines as it needs.
 
     Args:
-        target: What is assigned to.
-        value: A call, a sum of names, or such a one in brackets, with what may follow the closing bracket.
-        comment: What is said behind it; "": nothing.
+        target: The name that is assigned to.
+        value: A call, a sum of names, or one of these in brackets, with what may follow the closing bracket.
+        comment: Text of the comment at the end; "": no comment.
     """
     remark = f"  # {comment}" if comment else ""
     return _lines(INDENT, f"{target} = ", value, remark)
@@ -50,7 +50,7 @@ def _lines(indent: str, before: str, value: str, after: str) -> list[str]:
 
 
 def _inner(indent: str, text: str) -> list[str]:
-    """What stands in brackets: on one line, or else each term of a sum, or each argument, on lines of its own."""
+    """The contents of brackets: on one line, or with each term of a sum, or each argument, on lines of its own."""
     if len(indent) + len(text) <= WIDTH:
         return [f"{indent}{text}"]
     terms = _split(text, " + ")

@@ -12,7 +12,7 @@ from torch import Tensor
 def digest(tensors: Mapping[str, Tensor], text: str) -> str:
     """32 hexadecimal characters of the text and of the names, types, shapes and bytes of the tensors, in any order.
 
-    The tensors are on the CPU, whatever their layout. Files hold digests: a change makes all of them unreadable.
+    The tensors are on the CPU, in any layout. Files hold digests: a change of this function makes them unreadable.
     """
     found = hashlib.blake2b(text.encode(), digest_size=16)
     for name, tensor in sorted(tensors.items()):

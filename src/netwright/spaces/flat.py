@@ -1,6 +1,6 @@
 """Flat representation: one graph of 11 nodes over the six primitives (Liu et al. 2018, sections 2.1 and 4.2).
 
-It is the hierarchical space with a single level above the primitives: 55 possible edges against 46, no motif, and so
+It is the hierarchical space with a single level above the primitives: 55 possible edges instead of 46, no motif, and so
 no closing 1x1 convolution anywhere.
 """
 
@@ -17,7 +17,7 @@ def flat_space(
     skeleton: Skeleton = "cifar",
     diversification: int = 1000,
 ) -> HierarchicalSpace:
-    """Cells that are one graph of primitives; options as in the hierarchical space."""
+    """A space of cells that are one graph of primitives; its options are those of the hierarchical space."""
     return HierarchicalSpace((1,), (nodes,), channels, repeats, skeleton, diversification)
 
 

@@ -3,9 +3,9 @@
 A motif is a directed acyclic graph whose edges carry operations of the level below and whose nodes concatenate what
 arrives. Level 1 holds six primitives; the one motif of the highest level is the cell, which a skeleton repeats.
 
-Choices where the paper is silent: a node without incoming edges is absent, and so is one from which the output cannot
-be reached, with all their edges (the latter is a setting, `unread`); a motif whose output cannot be reached acts as no
-edge; a cell whose output cannot be reached is drawn again.
+Choices where the paper is silent: a node without incoming edges is left out with all its edges, and so, by default, is
+one from which the output cannot be reached (option `unread`); a motif whose output cannot be reached acts as no edge; a
+cell whose output cannot be reached is drawn again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from netwright.plans import counting, network
 from netwright.plans.plan import Plan, PlanWriter
 
 NONE = 0  # gene value: no edge
-CHAIN = 1  # operation of a trivial chain at level 3 and above: motif 1, as all motifs are equal then
+CHAIN = 1  # operation of a trivial chain at level 3 and above: motif 1, because all motifs are equal then
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +38,10 @@ class Motif:
     """A graph with its dead parts left out. Nodes are numbered 0, 1, ...: input first, output last.
 
     Args:
-        numbers: Of each node, the number that it has with the dead ones, by which its edges are known.
+        numbers: For each node, its number in the graph with the dead nodes, which names its edges.
         edges: (source, destination, operation), ordered by destination, then source; an operation is a primitive's
             name or a motif of the level below.
-        text: Equal texts: the same graph all the way down.
+        text: Text of the graph and all below it: equal texts, same graph.
     """
 
     numbers: tuple[int, ...]
@@ -54,14 +54,14 @@ class HierarchicalSpace:
     """Cells of motifs of motifs.
 
     Args:
-        motifs: How many at each level from 2 up; the last is the cell, 1.
-        nodes: Of each graph, at each level from 2 up.
+        motifs: Number of motifs at each level from 2 up; at the last it is 1, the cell.
+        nodes: Number of nodes of each graph, at each level from 2 up, at least 2.
         channels: Width of the first cell; None: the skeleton's default.
-        repeats: Cells per group; None: the skeleton's default.
-        skeleton: What the cell is put into.
-        diversification: Random mutations that make a sample out of the trivial genotype (paper: 1000).
-        unread: Whether nodes whose output never reaches the graph's output are left out, as nodes without input always
-            are, or built to no effect, as a literal reading of the paper has it.
+        repeats: Number of cells per group; None: the skeleton's default.
+        skeleton: The network that the cell is put into.
+        diversification: Number of random mutations that turn the trivial genotype into a sample (paper: 1000).
+        unread: What happens to nodes whose output never reaches the graph's output: "skip" leaves them out, like nodes
+            without input, "build" builds them to no effect, as a literal reading of the paper has it.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -88,7 +88,7 @@ class HierarchicalSpace:
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:
-        """One gene per possible edge: levels upwards, motif by motif, by destination, then source."""
+        """One gene per possible edge: from the lowest level up, motif by motif, by destination, then source."""
         options: tuple[str, ...] = ("none", *blocks.HIERARCHICAL)
         listed: list[Choice] = []
         for level, (motifs, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True), start=2):
@@ -100,7 +100,7 @@ class HierarchicalSpace:
         return tuple(listed)
 
     def trivial(self) -> Genotype:
-        """Every motif a chain of identities, the cell and higher motifs chains of the first motif below."""
+        """The genotype whose lowest motifs are chains of identities, all others chains of the first motif below."""
         identity = 1 + list(blocks.HIERARCHICAL).index("identity")
         return tuple(
             (identity if level == 0 else CHAIN) if target == source + 1 else NONE
@@ -110,9 +110,9 @@ class HierarchicalSpace:
         )
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """The trivial genotype after `diversification` mutations; again until the cell has a path.
+        """The trivial genotype after `diversification` mutations, drawn again until the cell has a path.
 
-        All mutations are drawn at once; of several that hit one gene the last stays, as if made one after another.
+        All mutations are drawn at once; if several hit one gene the last counts, as if made one after another.
         """
         sizes = np.array([len(gene.options) for gene in self.genes])
         while True:
@@ -125,10 +125,10 @@ class HierarchicalSpace:
                 return genotype
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One edge gets a new operation, drawn uniformly with the old one and none among them (section 3.1).
+        """A copy in which one edge has an operation drawn uniformly, the old one and none included (section 3.1).
 
         Level, motif, destination and source are each uniform, so edges into early nodes change more often. A mutation
-        that would cut the cell's output off is drawn again.
+        that would cut off the cell's output is drawn again.
         """
         while True:
             position = bisect_right(self._target_sums, rng.random())
@@ -152,12 +152,12 @@ class HierarchicalSpace:
         return counting.count(self.plan(genotype, io))
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of the cell with dead nodes, unused motifs and the numbering of motifs left out."""
+        """Digest of the cell without dead nodes, unused motifs and the numbering of motifs."""
         cell = self.cell(genotype)
         return genes.digest(cell.text if cell else "")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The cell, and below it the motifs that it uses, level by level."""
+        """A drawing of the cell, and below it the motifs that it uses, level by level."""
         levels = self.resolve(genotype)
         titles = {
             id(motif): _title(level, number)
@@ -193,7 +193,7 @@ class HierarchicalSpace:
         below: tuple[str | Motif | None, ...] = tuple(blocks.HIERARCHICAL)
         is_unread_kept, levels = self.unread == "build", []
         for spans, nodes in zip(self._spans, self.nodes, strict=True):
-            prune = _prune if len(spans) == 1 else _prune_known  # cells hardly recur, motifs do
+            prune = _prune if len(spans) == 1 else _prune_known  # cells hardly ever recur, motifs often do
             row = [prune(genotype[start:end], below, nodes, is_unread_kept) for start, end in spans]
             levels.append(row)
             below = tuple(row)
@@ -227,13 +227,13 @@ class HierarchicalSpace:
 
 
 def write_motif(plan: PlanWriter, motif: Motif, x: int, width: int) -> int:
-    """Write a motif's graph into a plan, without a closing convolution: that stands only behind motifs within motifs.
+    """Write a motif's graph into a plan, without a closing convolution: only motifs within motifs have one.
 
     Args:
-        plan: Where to.
-        motif: Its graph.
+        plan: The plan to write into.
+        motif: The graph of the motif.
         x: The motif's input.
-        width: Channels of the cell, which every convolution in it gives.
+        width: Number of channels of the cell, the output of every convolution in it.
 
     Returns:
         The output: the concatenation of what arrives at the last node.
@@ -263,7 +263,7 @@ def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: in
 
 @lru_cache(maxsize=1024)
 def _cell(space: HierarchicalSpace, genotype: Genotype) -> Motif | None:
-    """Remembered, because a proposal is resolved to be mutated, checked and named."""
+    """The cell of a genotype, cached because a proposal is resolved when it is mutated, checked and named."""
     return space.resolve(genotype)[-1][0]
 
 
@@ -271,10 +271,10 @@ def _prune(values: Genotype, below: tuple[str | Motif | None, ...], nodes: int, 
     """The graph of these edge values without dead parts; None: its output cannot be reached.
 
     Args:
-        values: Of the graph's genes: 0 for no edge, else 1 + the position of its operation in `below`.
+        values: Values of the graph's genes: 0 for no edge, else 1 + the position of its operation in `below`.
         below: The operations of the level below; None acts as no edge.
-        nodes: Of the graph.
-        is_unread_kept: Keep nodes whose output is read by nobody.
+        nodes: Number of nodes of the graph.
+        is_unread_kept: Whether to keep nodes whose output never reaches the graph's output.
     """
     edges = [
         (source, target, operation)
@@ -282,7 +282,7 @@ def _prune(values: Genotype, below: tuple[str | Motif | None, ...], nodes: int, 
         if value and (operation := below[int(value) - 1]) is not None
     ]
     reached = {0}
-    for source, target, _ in edges:  # ordered by target, so each source is settled before it is asked for
+    for source, target, _ in edges:  # ordered by target, so that each source is settled before its turn
         if source in reached:
             reached.add(target)
     if nodes - 1 not in reached:

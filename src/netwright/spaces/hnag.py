@@ -5,7 +5,7 @@ groups, each a Watts-Strogatz graph of 3x3 convolutions. The seed, which is the 
 follow from a limit on parameters.
 
 Source: Ru, Esperanca, Carlucci 2020, "Neural Architecture Generator Optimization", arXiv:2004.01395, and its released
-code, whose layers and counts these are. Which four operations its 15-number space chose from, and over which ranges
+code, which has the same layers and counts. Which four operations its 15-number space chose from, and from which ranges
 its 14-number space drew shares and channel ratios, is not known; here they are choices.
 """
 
@@ -36,7 +36,7 @@ Number: TypeAlias = Integer | Real
 
 MOST_NODES: Final = 100  # of one graph
 MOST_OPERATIONS: Final = 10_000  # of a network
-# what the graph models admit: a ring has 3 nodes, each joined to 2 or more
+# what the graph models admit: a ring has at least 3 nodes, each joined to 2 or more
 ADMITTED: Final[tuple[Number, ...]] = (
     Integer("n_top", SMALLEST_RING, MOST_NODES),
     Integer("k_top", 2, MOST_NODES),
@@ -54,8 +54,8 @@ WEIGHTS: Final = tuple(Real(f"weight of {name}", 0.0, 1.0) for name in (*MERGES,
 class HnagSpace:
     """Generators of networks with three levels of random graphs.
 
-    Genes lie in the ranges; `check` admits whatever the graph models do, so that a published generator is a network
-    though a search would not find it. An odd degree counts as one less, and a degree is less than the nodes.
+    Genes lie in the ranges; `check` admits whatever the graph models do, so that a published generator is accepted even
+    if a search could not find it. An odd degree counts as one less, and a degree is less than the number of nodes.
 
     Args:
         n_top: Range of the number of cells, at least 3.
@@ -68,15 +68,15 @@ class HnagSpace:
         p_bottom: Range of the probability that an edge between operations is rewired.
         searched: "wiring": these 8. "operations": also the weights of 3 merges and 4 operations, 15 in all. "stages":
             also the shares of 3 stages and their channels, 14 in all.
-        share: Range of a stage's share, before they are divided by their sum; in "stages".
-        ratio: Range of a stage's channels in units of the base width; in "stages".
-        shares: Of the cells, that each stage has; else.
-        ratios: Channels of each stage in units of the base width; else.
-        limit: Parameters that the base width is the largest for.
+        share: Range of a stage's share before shares are divided by their sum; for "stages".
+        ratio: Range of a stage's channels in units of the base width; for "stages".
+        shares: Share of the cells that each stage has; for the other two.
+        ratios: Channels of each stage in units of the base width; for the other two.
+        limit: Limit on the number of parameters; the base width is the largest within it.
         rule: "weights_only": the limit is for the weights of operations, as in the released code; networks have up to
             a fifth more. "strict": it is for all parameters.
-        bias: Convolutions have one, though a normalization may follow; as in the released code.
-        seed: Draws the network; a trial has its own.
+        bias: Whether convolutions have a bias, though a normalization may follow, as in the released code.
+        seed: Seed that draws the network; a trial has its own.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -108,7 +108,7 @@ class HnagSpace:
         _check_range(Integer("ratio", 1, 64), self.ratio)
         if min(self.ratios) < 1 or min(self.shares) < 0:
             raise BadReference(
-                f"space.ratios is {self.ratios} and space.shares {self.shares}; give ratios of at least 1, shares of 0"
+                f"space.ratios is {self.ratios} and space.shares {self.shares}; give ratios from 1, shares from 0"
             )
         if not 0 <= self.seed < 2**63:
             raise BadReference(f"space.seed is {self.seed}; give a whole number from 0 to 2**63 - 1")
@@ -121,7 +121,7 @@ class HnagSpace:
 
     @property
     def genes(self) -> tuple[Number, ...]:
-        """The 8 of the wiring, then those that `searched` adds."""
+        """The 8 genes of the wiring, then those that `searched` adds."""
         wiring: list[Number] = []
         for gene in ADMITTED:
             low, high = getattr(self, gene.name)
@@ -130,17 +130,17 @@ class HnagSpace:
         return (*wiring, *self._added())
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every gene drawn uniformly over its range."""
+        """A genotype with every gene drawn uniformly over its range."""
         return genes.sample(self.genes, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One gene drawn again."""
+        """A copy with one gene drawn again."""
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype for what the graph models cannot draw, and where the limit leaves no channel.
 
-        What "strict" leaves depends on the images: `count` says so.
+        What the rule "strict" leaves depends on the images, so that only `count` can refuse it.
         """
         self._check_generator(genotype)
         if self._largest_base(genotype) > self.limit:
@@ -157,7 +157,7 @@ class HnagSpace:
             )
 
     def seeded(self, seed: int) -> HnagSpace:
-        """The same generators with another seed."""
+        """The same space with another seed."""
         return replace(self, seed=seed)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
@@ -170,7 +170,7 @@ class HnagSpace:
         return hnag_network.count(drawing, self._width(drawing, io), io, self.bias)
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of the generator: without probabilities that change nothing, with degrees as they are.
+        """Digest of the generator, without probabilities that change nothing, with the degrees that rings really have.
 
         Raises:
             InvalidGenotype: The graph models cannot draw it.
@@ -187,7 +187,7 @@ class HnagSpace:
         return genes.digest(f"hnag {rings} {middle} {stages} {made.ratios} {made.merges} {made.operations}")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The cells, below them their groups, below these the operations of each wiring."""
+        """A drawing of the cells, below them their groups, below these the operations of each wiring."""
         return hnag_network.labeled(self.draw(genotype))
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
@@ -196,11 +196,11 @@ class HnagSpace:
         return hnag_network.plan(drawing, self._width(drawing, io), io, self.bias)
 
     def draw(self, genotype: Genotype) -> Drawing:
-        """The graphs of the network."""
+        """The graphs of the network that `seed` draws."""
         return hnag_network.draw(self._generator(genotype), self.seed)
 
     def width(self, genotype: Genotype, io: IO) -> int:
-        """Channels of the network in units of which its stages are given: m of the paper.
+        """The base width, the paper's m: the unit in which the channels of the stages are given.
 
         Raises:
             InvalidGenotype: The limit leaves no channel.
@@ -239,7 +239,7 @@ class HnagSpace:
         return made
 
     def _smallest(self) -> Generator:
-        """Of the ranges, the one with the fewest weights."""
+        """The generator of the ranges with the fewest weights."""
         made = self._generator(tuple(gene.low for gene in self.genes))
         if self.searched != "operations":
             return made
@@ -254,7 +254,7 @@ class HnagSpace:
         return ()
 
     def _largest_base(self, genotype: Genotype) -> int:
-        """A bound that needs no drawing."""
+        """A bound on the number of weights at m = 1 that needs no drawing."""
         made = self._generator(genotype)
         operations = made.top[0] * made.middle[0] * made.bottom[0]
         kernel = 3 if self.searched != "operations" else 5
@@ -263,7 +263,7 @@ class HnagSpace:
 
 
 def _shares(weights: Sequence[float]) -> tuple[float, ...]:
-    """Weights divided by their sum, so that equal generators have one spelling; none: all alike."""
+    """Weights divided by their sum, so that equal generators have one spelling; equal shares if all are 0."""
     total = sum(weights)
     return tuple(round(weight / total if total else 1 / len(weights), 12) for weight in weights)
 

@@ -2,10 +2,10 @@
 
 A genotype is a normal cell, then a reduction cell. Each node has two branches, each with a state that it reads and an
 operation; "skip" (state 0) is the output of the cell before the last, "direct" (state 1) that of the last. The states
-that nobody reads are concatenated, so that nothing is ever left out.
+that no branch reads are concatenated, so that every node counts.
 
 As tokens, genotypes are the published sequences: 40 with a vocabulary of 12 for the small set, 60 with a vocabulary of
-21 for operations given by family and size. The paper has no mutation; here it draws one state or operation anew.
+21 for operations given by family and size. The paper has no mutation; the one here draws one state or operation anew.
 
 `cells.nao` says how cells are built and stacked, `cells.nao_ops` what the operations are.
 """
@@ -40,7 +40,7 @@ INPUTS: Final = ("skip", "direct")
 FAMILIES: Final = ("identity", "sep", "conv", "dil sep", "avg pool", "max pool", "min pool")
 SIZES: Final = ("1x1", "2x2", "3x3", "5x5", "7x7", "1x3 3x1", "1x7 7x1")
 
-# width and normal cells per stack, where none are given: the search on CIFAR-10; the published ImageNet model
+# width and normal cells per stack by default: those of the search on CIFAR-10 and of the published ImageNet model
 DEFAULTS: Final[dict[str, tuple[int, int]]] = {"cifar": (32, 3), "imagenet": (42, 4)}
 
 
@@ -49,17 +49,17 @@ class NaoSpace:
     """Normal and reduction cells of nodes that add two operations.
 
     Args:
-        nodes: Per cell (paper: 5).
-        operations: Of a branch: "large" is the set of 11 dense convolutions and poolings of the search without shared
-            weights, "small" the set of 5 of the search with them.
+        nodes: Number of nodes per cell (paper: 5).
+        operations: Operations of a branch: "large" is the set of 11 dense convolutions and poolings of the search
+            without shared weights, "small" the set of 5 of the search with them.
         genes_per_branch: 2: the state that it reads and the operation, with which every genotype is a network. 3: the
             state, the operation's family, and its size, as the search without shared weights was published; some
             pairs are no operation, and the size of an identity means nothing.
         channels: Width of the first stack (F); None: the skeleton's default, 32 and 42.
-        repeats: Normal cells per stack (N); None: the skeleton's default, 3 and 4.
-        skeleton: What the cells are put into.
+        repeats: Number of normal cells per stack (N); None: the skeleton's default, 3 and 4.
+        skeleton: The network that the cells are put into.
         flavor: Which of the authors' programs to follow where they differ; see `cells.nao` and `cells.nao_ops`.
-        auxiliary: Whether training has a second classifier. It is not counted, nor exported.
+        auxiliary: Whether training has a second classifier, which is neither counted nor exported.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -86,7 +86,7 @@ class NaoSpace:
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:
-        """By cell, normal first, by node, by branch: the state it reads, the operation, whole or in its two parts."""
+        """The genes by cell, normal first, node and branch: the state it reads, the operation in one part or two."""
         states = (*INPUTS, *(str(state) for state in range(2, self.nodes + 1)))
         return tuple(
             gene
@@ -100,11 +100,11 @@ class NaoSpace:
         )
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every state and operation drawn uniformly, as the published seeds are."""
+        """A genotype with every state and operation drawn uniformly, as the published starting cells are."""
         return self._written((rng.random(len(self._ranges)) * self._ranges).astype(int).tolist())
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """A state or an operation of one branch drawn anew, uniformly; it may be the old one."""
+        """A copy with a state or an operation of one branch drawn anew, uniformly; it may be the old one."""
         place, value = rng.random(2).tolist()
         values = self._read(genotype)
         position = int(place * len(values))
@@ -112,7 +112,7 @@ class NaoSpace:
         return self._written(values)
 
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """The two branches of one node of each cell exchanged, as NAO's training data is augmented."""
+        """A copy with the two branches of one node of each cell exchanged, as NAO's training data is augmented."""
         return two_cells.swap_branches(genotype, 2 * self.genes_per_branch, rng)
 
     def check(self, genotype: Genotype) -> None:
@@ -127,10 +127,10 @@ class NaoSpace:
                 )
 
     def encode(self, normal: Sequence[Row], reduction: Sequence[Row]) -> Genotype:
-        """The genotype of cells in rows: per node, an operation and the state it reads, twice.
+        """The genotype of cells as papers list them: per node, an operation and the state it reads, twice.
 
         Raises:
-            InvalidGenotype: An operation or state that this space does not have there.
+            InvalidGenotype: This space does not have an operation or state there.
         """
         genotype = self._written(two_cells.values(normal, reduction, self.names))
         self.check(genotype)
@@ -149,11 +149,11 @@ class NaoSpace:
         return nao.count(self._outline, *self.cells(genotype), io)
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of both cells without names of states and the order of branches."""
+        """Digest of both cells without the names of states and the order of branches."""
         return genes.digest(" / ".join(two_cells.cell_text(cell) for cell in self.cells(genotype)))
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The stacks, below them the two cells."""
+        """A drawing of the stacks, below them the two cells."""
         parts = (
             two_cells.cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True)
         )
@@ -170,7 +170,7 @@ class NaoSpace:
         return Choice(f"{branch} is", FAMILIES, kind="family"), Choice(f"{branch} has size", SIZES, kind="size")
 
     def _written(self, values: Sequence[int]) -> Genotype:
-        """The genotype of states and positions in `names`, in turn."""
+        """The genotype of states and positions in `names`, given alternately."""
         if self.genes_per_branch == 2:
             return tuple(values)
         return tuple(
@@ -180,7 +180,7 @@ class NaoSpace:
         )
 
     def _read(self, genotype: Genotype) -> list[int]:
-        """Inverse of `_written`, but for the sizes of identities."""
+        """Inverse of `_written`, except for the sizes of identities."""
         values = [int(value) for value in genotype]
         if self.genes_per_branch == 2:
             return values
@@ -198,14 +198,14 @@ class NaoSpace:
 
     @cached_property
     def _ranges(self) -> np.ndarray:
-        """How many values each state and each position in `names` has, in turn."""
+        """How many values each state and each position in `names` has, alternately."""
         states = [state for _ in CELLS for state in range(2, self.nodes + 2) for _ in ("a", "b")]
         return np.array([size for state in states for size in (state, len(self.names))])
 
 
 @lru_cache(maxsize=4096)
 def _cells(space: NaoSpace, genotype: Genotype) -> tuple[Cell, Cell]:
-    """Remembered, because a proposal is named, counted and drawn."""
+    """The cells of a genotype, cached because a proposal is named, counted and drawn."""
     values = space._read(genotype)
     branches: list[Branch] = [(space.names[o], state) for state, o in zip(values[::2], values[1::2], strict=True)]
     nodes: list[Combination] = list(zip(branches[::2], branches[1::2], strict=True))

@@ -2,7 +2,7 @@
 
 A genotype is a normal cell, then a reduction cell. Each combination has two branches, each with a state that it reads
 and an operation; "direct" (state 0) is the output of the cell before, "skip" (state 1) that of the one before that. The
-states that nobody reads are concatenated; published cells come with a list of their own, which is a setting.
+states that no branch reads are concatenated; published cells have a list of their own, the option `concatenated`.
 
 `cells.nasnet` says how cells are built and stacked, `cells.nasnet_ops` what the operations are.
 """
@@ -31,12 +31,12 @@ from netwright.plans.plan import Plan
 
 SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
 INPUTS: Final = ("direct", "skip")
-GENES: Final = 4  # of a combination
+GENES: Final = 4  # number of genes of a combination
 
 # Real et al. 2019, section "Evolutionary algorithm": the share of copies; the two other mutations share the rest
 IDENTITY: Final = 0.05
 
-# width and normal cells per stack, where none are given: the paper's searches; its mobile model
+# width and normal cells per stack by default: those of the paper's searches and of its mobile model
 DEFAULTS: Final[dict[str, tuple[int, int]]] = {"cifar": (24, 3), "imagenet": (50, 4)}
 
 
@@ -45,18 +45,18 @@ class NasnetSpace:
     """Normal and reduction cells of pairwise combinations.
 
     Args:
-        combinations: Per cell (papers: 5; 15 in Real et al.'s SP-III).
-        operations: Of a branch: "sp1" is Real et al.'s main list of 8, "sp2" its superset of 19, "nasnet" Zoph et al.'s
-            list of 13; or names from all of these.
-        concatenated: States that make the output of the normal and of the reduction cell; None: those that nobody
+        combinations: Number of combinations per cell (papers: 5; 15 in Real et al.'s SP-III).
+        operations: Operations of a branch: "sp1" is Real et al.'s main list of 8, "sp2" its superset of 19, "nasnet"
+            Zoph et al.'s list of 13; or names from all of these.
+        concatenated: States that make the output of the normal and of the reduction cell; None: those that no branch
             reads.
         channels: Width of the first stack (F); None: the skeleton's default, 24 and 50. Where an odd number is halved,
             the second half is the larger one; a quarter is rounded down.
-        repeats: Normal cells per stack (N); None: the skeleton's default, 3 and 4.
-        skeleton: What the cells are put into.
+        repeats: Number of normal cells per stack (N); None: the skeleton's default, 3 and 4.
+        skeleton: The network that the cells are put into.
         stem: Channels of the first convolution; None: three times the width, or 32 for "imagenet".
-        auxiliary: Whether training has a second classifier. It is not counted, nor exported.
-        auxiliary_scale: Its widths are 128 and 768 times this (1 in the papers, 0.4 in a published program).
+        auxiliary: Whether training has a second classifier, which is neither counted nor exported.
+        auxiliary_scale: Factor of that classifier's widths, 128 and 768 (1 in the papers, 0.4 in a published program).
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -100,7 +100,7 @@ class NasnetSpace:
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:
-        """By cell, normal first, by combination, by branch: the state it reads, the operation."""
+        """The genes by cell, normal first, combination and branch: the state it reads, the operation."""
         states = (*INPUTS, *(str(state) for state in range(2, self.combinations + 1)))
         return tuple(
             gene
@@ -114,14 +114,14 @@ class NasnetSpace:
         )
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every state and operation drawn uniformly, as the paper's initial population is."""
+        """A genotype with every state and operation drawn uniformly, as the paper's initial population is."""
         return tuple((rng.random(len(self._sizes)) * self._sizes).astype(int).tolist())
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """The paper's mutation: the same again (5 %), else a state or an operation of one branch (as often).
+        """The paper's mutation: no change (5 %), else, equally often, a new state or a new operation of one branch.
 
-        Cell, combination and branch are uniform. A new state is another one, if there is one; a new operation is drawn
-        from all, the old one among them.
+        Cell, combination and branch are uniform. A new state differs from the old one if it can; a new operation is
+        drawn from all, the old one included.
         """
         kind, place, value = rng.random(3).tolist()
         if kind < IDENTITY:
@@ -135,7 +135,7 @@ class NasnetSpace:
         return (*genotype[:gene], drawn, *genotype[gene + 1 :])
 
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """The two branches of one combination of each cell exchanged."""
+        """A copy with the two branches of one combination of each cell exchanged."""
         return two_cells.swap_branches(genotype, GENES, rng)
 
     def check(self, genotype: Genotype) -> None:
@@ -146,7 +146,7 @@ class NasnetSpace:
         """The genotype of cells as papers list them: per combination, an operation and the state it reads, twice.
 
         Raises:
-            InvalidGenotype: An operation or state that this space does not have there.
+            InvalidGenotype: This space does not have an operation or state there.
         """
         genotype = tuple(two_cells.values(normal, reduction, self.names))
         self.check(genotype)
@@ -165,11 +165,11 @@ class NasnetSpace:
         return nasnet.count(self._outline, *self.cells(genotype), io)
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of both cells without dead states, names of states and the order of branches."""
+        """Digest of both cells without dead states, the names of states and the order of branches."""
         return genes.digest(" / ".join(two_cells.cell_text(cell) for cell in self.cells(genotype)))
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The stacks, below them the two cells."""
+        """A drawing of the stacks, below them the two cells."""
         parts = (
             two_cells.cell_graph(name, cell, INPUTS) for name, cell in zip(CELLS, self.cells(genotype), strict=True)
         )
@@ -198,7 +198,7 @@ class NasnetSpace:
 
 @lru_cache(maxsize=4096)
 def _cells(space: NasnetSpace, genotype: Genotype) -> tuple[Cell, Cell]:
-    """Remembered, because a proposal is named, counted and drawn."""
+    """The cells of a genotype, cached because a proposal is named, counted and drawn."""
     names, values = space.names, [int(value) for value in genotype]
     branches = [(names[operation], state) for state, operation in zip(values[::2], values[1::2], strict=True)]
     pairs: list[Combination] = list(zip(branches[::2], branches[1::2], strict=True))

@@ -1,12 +1,13 @@
 """Cells of 4 nodes and 6 edges with 5 operations: NAS-Bench-201, the topology space of NATS-Bench (Dong et al. 2021).
 
 Node 0 is the cell's input, node 3 its output; a node is the sum of what its edges bring. Every cell has a row in the
-published tables, also those whose output never sees the input, so every genotype is valid.
+published tables, even one whose output never sees the input, so every genotype is valid.
 
 The network is that of NAS-Bench-201 (Dong and Yang 2020, section 2.1): a 3x3 convolution, three groups of cells with a
 strided residual block between them, operations as ReLU, convolution, normalization. Departure: what does nothing is
-left out, as in the other spaces (edges into nodes that nobody reads, their parameters included), so that such cells
-have fewer parameters than in the published table. A convolution of a node that is zero stays: its normalization shifts.
+left out, as in the other spaces (edges into nodes that no edge reads, their parameters included), so that such cells
+have fewer parameters than in the published table. A convolution of a node that is zero stays, because its normalization
+has a shift.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CELLS: Final = len(OPERATIONS) ** len(EDGES)
 _FORM: Final = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 _NUMBER: Final = {name: number for number, name in enumerate(OPERATIONS)}
 
-# what a sum adds up: "x", the cell's input; the number of a convolution; or a sum, whose average pooling is meant
+# a term of a sum: "x", the cell's input; the number of a convolution; or a sum, which stands for its average pooling
 Term: TypeAlias = "str | int | Sum"
 Sum: TypeAlias = tuple["Term", ...]
 
@@ -54,10 +55,11 @@ class Cell:
     """What a genotype computes, without what does nothing and without the names of nodes.
 
     Args:
-        convolutions: Operation and input of each, in an order of their own; an empty input is zero.
-        output: The cell's output; empty: zero.
-        text: Equal texts: the same network.
-        edges: Position in EDGES of each convolution, in the genotype that was asked for.
+        convolutions: Operation and input of each convolution, in an order that `cell_of` chooses; an empty input is
+            zero.
+        output: The cell's output; an empty one is zero.
+        text: Text of the cell: equal texts, same network.
+        edges: Position in EDGES of each convolution, in the genotype that was given.
     """
 
     convolutions: tuple[tuple[int, Sum], ...]
@@ -72,7 +74,7 @@ class NatsTopology:
 
     Args:
         channels: Width of the first group; it doubles from group to group (benchmark: 16).
-        repeats: Cells per group (benchmark: 5).
+        repeats: Number of cells per group (benchmark: 5).
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -91,13 +93,14 @@ class NatsTopology:
         return GENES
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every operation drawn uniformly."""
+        """A genotype with every operation drawn uniformly."""
         return genes.sample(GENES, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """Another operation on one edge: a node, one of its incoming edges, a different operation, each uniform.
+        """A copy with another operation on one edge.
 
-        So edges into early nodes change more often, as in the benchmark's own evolution.
+        The node, its incoming edge and the new operation are each uniform, so edges into early nodes change more often,
+        as in the benchmark's own evolution.
         """
         incoming = INCOMING[int(rng.random() * len(INCOMING))]
         edge = incoming[int(rng.random() * len(incoming))]
@@ -140,11 +143,11 @@ class NatsTopology:
         return _key(genotype)
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The cell: edges that carry something to the output, and their nodes."""
+        """A drawing of the cell: edges that carry something to the output, and their nodes."""
         return _graph(genotype)
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
-        """The layers of the network; equal for genotypes of equal keys, but for the names of their places."""
+        """The layers of the network; for genotypes of equal keys they differ only in the names of places."""
         cell, width, writer = cell_of(genotype), self.channels, PlanWriter(io)
         with writer.scope("stem"):
             x = writer.norm(writer.conv(writer.image, width, 3))
@@ -169,9 +172,9 @@ def write_reduction(plan: PlanWriter, x: int, width: int) -> int:
     """Write the residual block between groups: half the resolution, `width` channels.
 
     Args:
-        plan: Where to.
+        plan: The plan to write into.
         x: The block's input.
-        width: Channels of its output.
+        width: Number of channels of its output.
 
     Returns:
         The output: two 3x3 convolutions beside the mean of 2x2 blocks and a 1x1 convolution without normalization.
@@ -189,9 +192,9 @@ def write_head(plan: PlanWriter, x: int, outputs: int) -> int:
 
 @lru_cache(maxsize=CELLS)
 def cell_of(genotype: Genotype) -> Cell:
-    """What a genotype computes, the same for all genotypes that compute the same, but for the edges.
+    """What a genotype computes: equal, except for the edges, for all genotypes that compute the same.
 
-    Which of several equal convolutions is the first is chosen so that the text is the least there is.
+    Equal convolutions are ordered so that the text is the least possible.
     """
     inputs, output = _sums(genotype)
     shapes: dict[int, str] = {}
@@ -232,7 +235,7 @@ def _sums(genotype: Genotype) -> tuple[dict[int, Sum], Sum]:
 
 
 def _shape(total: Sum, genotype: Genotype, inputs: Mapping[int, Sum], shapes: dict[int, str]) -> str:
-    """A sum written out, convolutions without names; fills in `shapes`, what each convolution in it computes."""
+    """A sum as text, convolutions without names; fills in `shapes` with what each convolution in it computes."""
     texts = []
     for term in total:
         if isinstance(term, int):
@@ -255,7 +258,7 @@ def _named(edges: Sequence[int], output: Sum, genotype: Genotype, inputs: Mappin
 
 
 def _renamed(total: Sum, numbers: Mapping[int, int]) -> tuple[str, Sum]:
-    """A sum with its convolutions numbered anew, its terms in order of their texts; and its text."""
+    """The text of a sum, and the sum, with convolutions renumbered and terms in order of their texts."""
     found: list[tuple[str, Term]] = []
     for term in total:
         if isinstance(term, int):

@@ -1,7 +1,7 @@
 """Widths of the 5 layers of one fixed network, 8 each: the size space of NATS-Bench (Dong et al. 2021).
 
 The layers are cell, reduction, cell, reduction, cell; the cell is the best of the topology space on CIFAR-100. Its
-edges from the input bring the width to the cell's own; where the two differ, the skip connection is a 1x1 convolution
+edges from the input change the width to the cell's own; where the two differ, the skip connection is a 1x1 convolution
 and a normalization.
 """
 
@@ -38,15 +38,15 @@ class NatsSize:
 
     @property
     def genes(self) -> tuple[Choice, ...]:
-        """The width of each layer, from the image on."""
+        """The width of each layer, in order from the image."""
         return GENES
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every width drawn uniformly."""
+        """A genotype with every width drawn uniformly."""
         return genes.sample(GENES, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One width drawn again, maybe the same, as in the benchmark's own evolution."""
+        """A copy with one width drawn again, possibly the same, as in the benchmark's own evolution."""
         return genes.mutate(GENES, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
@@ -82,7 +82,7 @@ class NatsSize:
         return genes.digest(f"nats size {self.text(genotype)}")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The chain of layers with their widths."""
+        """A drawing of the chain of layers with their widths."""
         widths = self.text(genotype).split(":")
         nodes = ("image", f"stem, {widths[0]} channels", *(f"{width} channels" for width in widths), "logits")
         labels = ("conv 3x3", *LAYERS, "mean, linear")

@@ -1,10 +1,10 @@
 """Plain residual networks for small images (He et al. 2016, section 4.2): what a searched network has to beat.
 
 A 3x3 stem, three groups of blocks of two 3x3 convolutions, global mean, linear. From group to group the width doubles
-and the resolution halves. Normalization and ReLU follow each convolution, the last ReLU of a block the addition.
+and the resolution halves. Normalization and ReLU follow each convolution, but the last ReLU of a block follows the sum.
 
 Departure: where the width changes, the shortcut is a strided 1x1 convolution and a normalization (the paper's option
-B); the paper pads with zeros on CIFAR-10 (option A). That is 2,752 parameters more in its 20-layer network.
+B); the paper pads with zeros on CIFAR-10 (option A). This adds 2,752 parameters to its 20-layer network.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from netwright.plans.plan import Plan, PlanWriter
 GROUPS = 3
 WIDTH, BLOCKS = Integer("width", 4, 128), Integer("blocks", 1, 9)
 SHALLOW = 3  # blocks per group of the paper's smallest network; deeper ones train slowly
-TOLERANCE = 0.05  # sizes that differ less are alike
+TOLERANCE = 0.05  # sizes that differ by a smaller share are alike
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class ResidualSpace:
         return WIDTH, BLOCKS
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Width and blocks, each drawn uniformly."""
+        """A genotype with width and blocks drawn uniformly."""
         return genes.sample(self.genes, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """Width or blocks drawn again."""
+        """A copy with width or blocks drawn again."""
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
@@ -66,7 +66,7 @@ class ResidualSpace:
         return genes.digest(f"residual {genotype}")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The chain of groups, below it the groups, below them their blocks."""
+        """A drawing of the chain of groups, below it the groups, below them their blocks."""
         width, blocks = map(int, genotype)
         widths = [width * 2**group for group in range(GROUPS)]
         parts = tuple(_group_graph(group, blocks) for group in range(1, GROUPS + 1))
@@ -89,16 +89,16 @@ class ResidualSpace:
 
 
 def write_block(plan: PlanWriter, x: int, width: int, stride: int = 1) -> int:
-    """Write a block into a plan: two 3x3 convolutions beside a shortcut, then their sum and ReLU.
+    """Write a block into a plan: two 3x3 convolutions beside a shortcut, then the sum of both and ReLU.
 
     Args:
-        plan: Where to.
+        plan: The plan to write into.
         x: The block's input.
-        width: Channels of its output.
-        stride: Of its first convolution.
+        width: Number of channels of its output.
+        stride: Stride of its first convolution.
 
     Returns:
-        The output.
+        The output of the block.
     """
     inner = conv_norm_relu(plan, x, width, 3, stride)
     branch = plan.norm(plan.conv(inner, width, 3))
@@ -119,10 +119,10 @@ def parameters(width: int, blocks: int, io: IO) -> int:
 
 
 def nearest(space: ResidualSpace, io: IO, params: int) -> Genotype:
-    """The network to compare one of `params` parameters with.
+    """The residual network with which to compare one of `params` parameters.
 
-    Of those with up to 3 blocks per group whose size differs by at most 5 %, or as little as any, it is the deepest,
-    and of these the nearest. Only for a larger size than they reach, 17 M, there are more blocks, as few as will do.
+    Among those with up to 3 blocks per group whose size differs by at most 5 %, or by the least possible, it is the
+    deepest, and then the nearest. Only for sizes beyond their reach, 17 M, it has more blocks, as few as suffice.
     """
     width, blocks = space.genes
     widths = range(width.low, width.high + 1)

@@ -6,8 +6,8 @@ passes the sum through ReLU, a separable 3x3 convolution and normalization; the 
 change width and resolution.
 
 Sources: Xie, Kirillov, Girshick, He 2019, "Exploring Randomly Wired Neural Networks for Image Recognition",
-arXiv:1904.01569, table 2; as the baseline RNAG: Ru, Esperanca, Carlucci 2020, arXiv:2004.01395. What neither says of
-small images is a choice: two 3x3 convolutions as stem, and the first graph at full resolution.
+arXiv:1904.01569, table 2; as the baseline RNAG: Ru, Esperanca, Carlucci 2020, arXiv:2004.01395. Neither treats small
+images; two 3x3 convolutions as stem and the first graph at full resolution are choices.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ class RnagSpace:
     """Generators of networks with one random graph per stage.
 
     Genes lie in the ranges; `check` admits whatever the graph model does. An odd degree counts as one less, and a
-    degree is less than the nodes.
+    degree is less than the number of nodes.
 
     Args:
-        n: Range of a graph's nodes, at least 3.
-        k: Range of a node's neighbors, at least 2.
+        n: Range of the number of a graph's nodes, at least 3.
+        k: Range of the number of a node's neighbors, at least 2.
         p: Range of the probability that an edge is rewired.
         regime: "small": three graphs, the last four times as wide as the first. "regular": before them a graph of half
             the nodes of the first, half as wide.
-        channels: In the first graph; None: as many as the limit allows.
-        limit: Parameters that the channels are the most for.
+        channels: Number of channels in the first graph; None: as many as the limit allows.
+        limit: Limit on the number of parameters; the channels are the most within it.
         rule: "weights_only": the limit is for the weights of the nodes' convolutions, as in HNAG. "strict": it is for
             all parameters.
-        seed: Draws the network; a trial has its own.
+        seed: Seed that draws the network; a trial has its own.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -99,24 +99,24 @@ class RnagSpace:
         return _genes(self.n, self.k, self.p)
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Every gene drawn uniformly over its range."""
+        """A genotype with every gene drawn uniformly over its range."""
         return genes.sample(self.genes, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One gene drawn again."""
+        """A copy with one gene drawn again."""
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype for what the graph model cannot draw, and where the limit leaves no channel.
 
-        What "strict" leaves depends on the images: `count` says so.
+        What the rule "strict" leaves depends on the images, so that only `count` can refuse it.
         """
         genes.check(ADMITTED, genotype)
         if self.channels is None:
             self._width(self.draw(genotype), None)
 
     def seeded(self, seed: int) -> RnagSpace:
-        """The same generators with another seed."""
+        """The same space with another seed."""
         return replace(self, seed=seed)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
@@ -128,7 +128,7 @@ class RnagSpace:
         return counting.count(self.plan(genotype, io))
 
     def key(self, genotype: Genotype) -> str:
-        """Digest of the generator: without probabilities that change nothing, with degrees as they are.
+        """Digest of the generator, without probabilities that change nothing, with the degrees that rings really have.
 
         Raises:
             InvalidGenotype: The graph model cannot draw it.
@@ -141,7 +141,7 @@ class RnagSpace:
         return genes.digest(f"rnag {rings}")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """The chain of stages, below it their graphs."""
+        """A drawing of the chain of stages, below it their graphs."""
         graphs = self.draw(genotype)
         names = tuple(f"stage {n}" for n in range(1, len(graphs) + 1))
         parts = tuple(_graph(name, graph) for name, graph in zip(names, graphs, strict=True))
@@ -154,7 +154,7 @@ class RnagSpace:
         return self._write(graphs, self._width(graphs, io), io)
 
     def draw(self, genotype: Genotype) -> tuple[Graph, ...]:
-        """The graphs of the network, from the image on."""
+        """The graphs of the network that `seed` draws, in order from the image."""
         return self._draw(genotype, self.seed)
 
     def width(self, genotype: Genotype, io: IO) -> int:
@@ -174,7 +174,7 @@ class RnagSpace:
         return tuple(watts_strogatz(*ring, generator(seed, f"stage {n}")) for n, ring in rings)
 
     def _weights(self, graphs: tuple[Graph, ...], width: int) -> int:
-        """Of the nodes' convolutions."""
+        """Number of weights of the nodes' convolutions."""
         return sum(_weights(graph, entering, leaving) for graph, entering, leaving in self._widths(graphs, width))
 
     def _width(self, graphs: tuple[Graph, ...], io: IO | None) -> int:
@@ -201,8 +201,11 @@ class RnagSpace:
         return found
 
     def _write(self, graphs: tuple[Graph, ...], width: int, io: IO) -> Plan:
-        """Small images keep their resolution up to the first graph; of larger ones the stem makes it a quarter of the
-        first graph's, or in the regular regime a half, and each graph halves it."""
+        """The layers of the network at this width.
+
+        Small images keep their resolution up to the first graph, and later graphs halve it. Larger ones reach the first
+        graph at a quarter of their resolution, in the regular regime at a half, and every graph halves it.
+        """
         writer, is_small = PlanWriter(io), wired.is_small(io)
         with writer.scope("stem"):
             x = self._stem(writer, width, is_small)
@@ -213,7 +216,7 @@ class RnagSpace:
         return writer.plan()
 
     def _rings(self, genotype: Genotype) -> list[tuple[int, int, float]]:
-        """Nodes, degree and rewiring probability of each graph, from the image on."""
+        """Nodes, degree and rewiring probability of each graph, in order from the image."""
         rings = [(int(genotype[i]), int(genotype[i + 1]), genotype[i + 2]) for i in range(0, 3 * STAGES, 3)]
         if not self._halves:
             return rings
@@ -221,7 +224,7 @@ class RnagSpace:
         return [(max(SMALLEST_RING, nodes // 2), degree, rewiring), *rings]
 
     def _widths(self, graphs: tuple[Graph, ...], width: int) -> list[tuple[Graph, int, int]]:
-        """Each graph with the channels that enter and leave it: doubled from graph to graph."""
+        """Each graph with the channels that enter and leave it, which double from graph to graph."""
         leaving = [width * 2**index for index in range(len(graphs))]
         return list(zip(graphs, [self._stem_width(width), *leaving], leaving, strict=False))
 
@@ -251,7 +254,7 @@ ADMITTED: Final = _genes((SMALLEST_RING, MOST_NODES), (2, MOST_NODES), (0.0, 1.0
 
 
 def _weights(graph: Graph, entering: int, leaving: int) -> int:
-    """Weights of the nodes' separable convolutions."""
+    """Number of weights of the nodes' separable convolutions."""
     first = len(inputs_of(graph))
     return first * entering * (9 + leaving) + (len(graph) - first) * leaving * (9 + leaving)
 

@@ -1,7 +1,7 @@
 """AmoebaNet-A, the most accurate cell of the main experiments (Real et al. 2019).
 
-Versions of the paper before the seventh draw another cell; this is the code's, which the authors said is right. Its
-lists of concatenated states are data: state 1 is read, and concatenated all the same.
+Versions of the paper before the seventh show another cell; this is the one of the code, which the authors called right.
+Its lists of concatenated states are data: state 1 is concatenated although it is read.
 """
 
 from netwright.core.records import IO

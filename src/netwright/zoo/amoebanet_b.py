@@ -1,6 +1,6 @@
 """AmoebaNet-B, from a search over a larger set of operations (Real et al. 2019).
 
-The code that it was published with takes its dilated convolution for an ordinary one; here it is dilated. The size
+The code that it was published with builds its dilated convolution as an ordinary one; here it is dilated. The size
 published for ImageNet with 190 channels, 84.0 M, is that of 196.
 """
 

@@ -1,8 +1,8 @@
 """NAONet, the cell of NAO's search without shared weights as its TensorFlow program has it (Luo et al. 2018).
 
-By it 2.10 % on CIFAR-10 and 14.80 % on CIFAR-100 were published. It is NAONet-A but for the inputs of state 4 of the
-reduction cell, which are exchanged; neither form is said to be the right one. No size that is printed for it can be
-recounted by the program's rules, so that none stands here.
+Its published errors are 2.10 % on CIFAR-10 and 14.80 % on CIFAR-100. It differs from NAONet-A in the inputs of state 4
+of the reduction cell, which are exchanged; neither form is said to be the right one. No size that is printed for it can
+be reproduced by the program's rules, so that no printed size stands here.
 """
 
 from netwright.spaces.nao import NaoSpace

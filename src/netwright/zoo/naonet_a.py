@@ -1,7 +1,7 @@
 """NAONet-A, the cell of NAO's search without shared weights (Luo et al. 2018).
 
-This is the form of the PyTorch program, by which 2.48 % (36 channels), 1.93 % (128 channels) and the ImageNet model
-were published; `naonet` is that of the TensorFlow program.
+This is the form of the PyTorch program, whose published results are 2.48 % (36 channels), 1.93 % (128 channels) and the
+ImageNet model; `naonet` is the form of the TensorFlow program.
 """
 
 from netwright.core.records import IO

@@ -1,6 +1,6 @@
 """NAONet-B, the cell of NAO's search with shared weights in its PyTorch program: 2.93 % (Luo et al. 2018).
 
-A table elsewhere gives it 2.5 M parameters, which are those of another cell: see `naonet_ws`.
+A table elsewhere gives it 2.5 M parameters, the size of another cell: see `naonet_ws`.
 """
 
 from netwright.spaces.nao import NaoSpace

@@ -1,6 +1,6 @@
 """NAONet-V2, the cell of a later search with shared weights, which trains large networks more often: 2.57 %.
 
-Luo et al. 2019, arXiv:1909.10815. No number of parameters is printed; that of 36 channels stands for it.
+Luo et al. 2019, arXiv:1909.10815. No number of parameters is printed; the one here is that with 36 channels.
 """
 
 from netwright.core.records import IO

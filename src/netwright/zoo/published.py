@@ -16,11 +16,11 @@ class Size:
     """What the architecture costs at one setting of its space.
 
     Args:
-        options: The setting, as it differs from the entry's.
-        io: Shape of images, and classes.
-        params: Counted here.
-        multiply_adds: Counted here, of one image.
-        published: Parameters, and where they are printed too multiply-adds; "": neither is.
+        options: Options of the space that differ from the entry's.
+        io: Shape of the images, and number of classes.
+        params: Number of parameters, as counted here.
+        multiply_adds: Number of multiply-adds for one image, as counted here.
+        published: Parameters as printed, followed by multiply-adds where these are printed too; "": neither is.
     """
 
     options: Mapping[str, str | int]
@@ -35,13 +35,13 @@ class Published:
     """An architecture from a paper.
 
     Args:
-        space: Its space, with whatever is no gene.
-        genotype: The architecture.
-        io: What it was published for.
-        source: Paper, and where in it.
-        params: Published parameters, as printed, at the setting that `note` names.
-        note: Setting of the published count, and what is uncertain.
-        sizes: Exact counts at the settings that were published, and at some that were not.
+        space: The space of the genotype, with the options of the architecture that are no genes.
+        genotype: The genotype of the architecture.
+        io: Shape of the images that it was published for, and number of classes.
+        source: The paper, and where in it.
+        params: Number of parameters as published, with the options that `note` names.
+        note: Options of the published count, and what is uncertain.
+        sizes: Exact counts with options that were published, and with some that were not.
     """
 
     space: SearchSpace

@@ -33,10 +33,10 @@ class Context(Protocol):
         """The run file of the run that the trial belongs to, as TOML; None: it belongs to none."""
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Say that the trial goes on (feeds the no-progress limit). False: stop now, nobody waits for it."""
+        """Say that the trial goes on (feeds the no-progress limit). False: stop now, the result is no longer wanted."""
 
     def checkpoint_of(self, trial_id: int) -> Path | None:
-        """The folder that another trial left behind; None: it is gone, train anew."""
+        """The folder that another trial left behind; None: it is gone, and training starts anew."""
 
     def pool(self) -> Sequence[Trial]:
         """All finished rows, for evaluators that share weights."""
@@ -54,7 +54,7 @@ class ChecksSettings(Protocol):
     """Capability of an evaluator: it knows before any trial what it would refuse."""
 
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
-        """Raise NetwrightError for settings with which no trial of the genotype, with that budget, could succeed.
+        """Raise NetwrightError for settings with which no trial of the genotype at that budget could succeed.
 
         `data_is_ready`: the task is prepared, so that what depends on the number of examples is checked too.
         """
@@ -74,22 +74,22 @@ class StatesSeconds(Protocol):
 
     @property
     def states_seconds(self) -> bool:
-        """Whether it does."""
+        """Whether it states the cost of a trial."""
 
 
 @runtime_checkable
 class LeavesState(Protocol):
-    """Capability of an evaluator: a trial may leave, in its folder, what a trial that continues it goes on from."""
+    """Capability of an evaluator: a trial may leave in its folder the state from which another trial continues it."""
 
     def leaves_state(self, trial: Trial) -> bool:
-        """Whether this trial does; its folder then stays until one that continues it has finished."""
+        """Whether this trial leaves one; its folder then stays until a trial that continues it has finished."""
 
 
 @runtime_checkable
 class TrainsInFull(Protocol):
     """Capability of an evaluator, held by its plug-in: the networks that it finds can be trained at length and tested.
 
-    It is asked of the plug-in, before an evaluator is made: see `core.in_full`.
+    The plug-in is asked, before an evaluator is made: see `core.in_full`.
     """
 
     in_full: ClassVar[InFull]
@@ -105,10 +105,10 @@ class TrainsToBudgets(Protocol):
 
     @property
     def own_budget(self) -> int | None:
-        """How long a trial is trained whose proposal names no budget; None: the options do not say."""
+        """The budget of a trial whose proposal names none; None: the options do not say."""
 
     def advice(self, largest_budget: int) -> str:
-        """Why a trial that continues another would begin anew, and what to give instead; "" where it would go on."""
+        """Why a trial that continues another would start anew, and what to give instead; "" where it would continue."""
 
 
 @runtime_checkable
@@ -117,10 +117,10 @@ class Tunes(Protocol):
 
     @property
     def tunable(self) -> Mapping[str, Setting]:
-        """These settings by name; the defaults are those that it has now."""
+        """The settings that can be searched, by name; their defaults are the present values."""
 
     def tuned(self, values: Mapping[str, Any]) -> Self:
-        """The same with values for some of them.
+        """A copy with new values for some of these settings.
 
         Raises:
             BadReference: Values that do not go together.

@@ -1,4 +1,4 @@
-"""Executors: what runs workers, what one needs to start, and what some can do besides."""
+"""Executors, which run workers: what every one has, what it needs to start, and what some can do besides."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class KeepsTime(Protocol):
 
     @property
     def elapsed_seconds(self) -> float:
-        """On that clock, since the executor was made."""
+        """Seconds on that clock since the executor was made."""
 
     @property
     def utilization(self) -> float:

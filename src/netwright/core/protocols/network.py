@@ -11,15 +11,15 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class CarriesState(Protocol):
-    """Capability of a network: what it has read of one batch is where it begins with the next.
+    """Capability of a network: it begins each batch in the state in which the batch before left it.
 
-    Batches of such a task come in order: row n of each goes on from row n of the one before. A training begins anew at
-    each pass over the data, and its checkpoints hold what is carried, which is neither a parameter nor a buffer. The
+    Batches for such a network come in order: row n of each continues row n of the one before. A training resets the
+    state at each pass over the data, and its checkpoints hold the state, which is neither a parameter nor a buffer. The
     network itself detaches it between two batches, so that no gradient flows from one into the one before.
     """
 
     def carried(self) -> dict[str, Tensor]:
-        """The state after the last batch, by name, without gradients; empty where it has begun anew."""
+        """The state after the last batch, by name, without gradients; empty after a reset."""
 
     def carry(self, state: Mapping[str, Tensor] | None) -> None:
-        """Go on from this state, that of `carried`, on the network's device; None: begin anew."""
+        """Continue from this state, as `carried` gave it, on the network's device; None: reset."""

@@ -16,7 +16,7 @@ from netwright.core.shapes import NAMES, describe
 if TYPE_CHECKING:
     from torch import nn
 
-SEEDS = 20  # of a generator, tried before there is a trial whose seed draws its network
+SEEDS = 20  # number of seeds of a generator to try before there is a trial whose seed draws its network
 
 T = TypeVar("T")
 
@@ -32,12 +32,12 @@ class SearchSpace(Protocol):
         """A genotype of the start population."""
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """A neighbour of `genotype`; may equal it where the paper's mutation may."""
+        """A neighbor of `genotype`; may equal it where the paper's mutation may."""
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype, saying what and where, unless `genotype` describes a network.
 
-        A space that `Generates` says so of the network that its own seed draws.
+        A space that `Generates` checks the network that its own seed draws.
         """
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
@@ -50,7 +50,7 @@ class SearchSpace(Protocol):
         """
 
     def key(self, genotype: Genotype) -> str:
-        """Equal keys: the same network, parts that do nothing left out."""
+        """Digest of the network without parts that do nothing: equal keys, same network."""
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
         """What a drawing of the network shows."""
@@ -61,17 +61,17 @@ class HasTrivial(Protocol):
     """Capability of a space: a simplest network, the reference that a search must beat."""
 
     def trivial(self) -> Genotype:
-        """The genotype that the paper's initialisation starts from."""
+        """The genotype that the paper's initialization starts from."""
 
 
 @runtime_checkable
 class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
-    Every method of the space speaks of the network that the space's own seed draws, a setting; equal keys are equal
+    Every method of the space is about the network that the space's own seed, a setting, draws; equal keys mean equal
     generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
-    it fits, so that one network of a generator may be refused, and another is drawn instead. As that seed follows from
-    the key, `key` raises InvalidGenotype for what is no generator.
+    it fits, so that one network of a generator may be refused and another drawn instead. As that seed follows from the
+    key, `key` raises InvalidGenotype for a genotype that is no generator.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
@@ -83,7 +83,7 @@ class Symmetric(Protocol):
     """Capability of a space: one network has several genotypes, and one can be turned into another."""
 
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """Another genotype of the same network, drawn; the same one where there is no other."""
+        """Another genotype of the same network, drawn at random; the same one where there is no other."""
 
 
 @runtime_checkable
@@ -91,26 +91,26 @@ class Adapts(Protocol):
     """Capability of a wrapper of a space: its genotypes hold more than those of the space within."""
 
     def adapted(self, found: Any) -> Any:
-        """The space within, or what its own wrapper gave, with its capabilities for the wrapper's genotypes."""
+        """`found`, the space within or what its wrapper gave, with its capabilities for this wrapper's genotypes."""
 
 
 @runtime_checkable
 class Accepts(Protocol):
-    """Capability of a space: it says which kinds of inputs it has networks for; one that does not takes any."""
+    """Capability of a space: it says for which kinds of inputs it has networks; a space without it takes any."""
 
     @property
     def accepts(self) -> tuple[type, ...]:
-        """Of `Image`, `Sequence`, `Vector` and `Tokens`."""
+        """The kinds of inputs, out of `Image`, `Sequence`, `Vector` and `Tokens`."""
 
 
 def has_networks_for(space: SearchSpace, io: IO) -> bool:
-    """Whether the space, or the one within its wrapper, has networks for what goes in."""
+    """Whether the space, or the one within its wrapper, has networks for such inputs."""
     found = unwrap(space, Accepts)
     return found is None or isinstance(io.input, found.accepts)
 
 
 def check_accepts(space: SearchSpace, io: IO) -> None:
-    """Raise BadReference unless the space, or the one within its wrapper, has networks for what goes in."""
+    """Raise BadReference unless the space, or the one within its wrapper, has networks for such inputs."""
     if has_networks_for(space, io):
         return
     found = unwrap(space, Accepts)
@@ -122,7 +122,7 @@ def check_accepts(space: SearchSpace, io: IO) -> None:
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
-    """The space, in the wrappers that it has, as a trial with this seed has it; one that draws nothing is as it is."""
+    """The space, with its wrappers, as a trial with this seed sees it; a space that draws nothing stays as it is."""
     if isinstance(space, Generates):
         return space.seeded(seed)
     wrapper: Any = space
@@ -134,13 +134,13 @@ def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
 
 
 def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
-    """What `use` gives of the space as the first of a few seeds has it whose network fits.
+    """What `use` returns for the space with the first of a few seeds whose network fits.
 
-    Before a search there is no trial and so no seed of a network: one that does not fit says little of its generator. A
-    space that draws nothing is used once, as it is.
+    Before a search there is no trial and so no seed of a network, and one network that does not fit says little about
+    its generator. A space that draws nothing is used once, as it is.
 
     Raises:
-        InvalidGenotype: That of the first seed, where all of them are refused.
+        InvalidGenotype: All seeds are refused; the error is that of the first.
     """
     if unwrap(space, Generates) is None:
         return use(space)
@@ -157,8 +157,8 @@ def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
 def unwrap(space: Any, capability: type) -> Any:
     """The space, or the one within a wrapper, that has the capability; None when none of them has.
 
-    A wrapper whose genotypes are not those of the space within (`Adapts`) stands between: what is given back takes and
-    gives the wrapper's.
+    Where a wrapper's genotypes are not those of the space within (`Adapts`), what is returned takes and gives the
+    wrapper's.
     """
     if isinstance(space, capability):
         return space

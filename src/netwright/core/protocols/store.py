@@ -12,22 +12,22 @@ class Store(Protocol):
 
     @property
     def address(self) -> str:
-        """A reference by which another process opens the same table; "" when none can."""
+        """A reference by which another process opens the same table; "" when no other process can."""
 
     def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
         """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
 
     def claim(self, worker: str) -> Trial | None:
-        """Make the oldest pending row `running` for this worker, atomically."""
+        """Make the oldest pending row `running` for this worker, atomically; None: no row is pending."""
 
     def beat(self, worker: str, activity: str = "") -> None:
-        """The worker is alive; called by the process that watches over it, not by the busy one.
+        """Note that the worker is alive; called by the process that watches over it, not by the busy one.
 
         Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
         """
 
     def finish(self, trial_id: int, result: Result) -> bool:
-        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
+        """Write a result and say whether it counted: the first finish of a row wins, later ones change nothing."""
 
     def finished(self, after: int = 0) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order."""
@@ -48,10 +48,10 @@ class Store(Protocol):
         """Keep a fact about the run (its run file, its elapsed time)."""
 
     def recall(self, name: str) -> str | None:
-        """A fact kept before."""
+        """A fact that was kept before; None: there is none of that name."""
 
     def workers(self) -> list[WorkerState]:
-        """Workers that have beaten, for people who watch."""
+        """Workers that have given a sign of life, for people who watch."""
 
     def close(self) -> None:
         """Release files; the store is not used afterwards."""

@@ -23,18 +23,18 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class Caches(Protocol):
-    """Capability of a strategy: it can keep what is dear to relearn, by the hash of all that it learned from.
+    """Capability of a strategy: it can cache what is expensive to relearn, by the hash of all that it learned from.
 
     What a cache holds is what learning would find again: deleting it changes nothing but the time.
     """
 
     def cache_in(self, folder: Path) -> None:
-        """Keep it in `folder`, made when first written to. Called before anything is told."""
+        """Keep the cache in `folder`, made when first written to. Called before anything is told."""
 
 
 @runtime_checkable
 class LearnsAside(Protocol):
-    """Capability of a strategy: it learns in a thread of its own, and at stated numbers of trials it waits for that."""
+    """Capability of a strategy: it learns in a thread of its own, for which it waits at stated numbers of trials."""
 
     def is_ready(self) -> bool:
         """Whether the next `ask` or `tell` would return without waiting for what is still being learned."""
@@ -46,4 +46,4 @@ class NamesBudgets(Protocol):
 
     @property
     def largest_budget(self) -> int:
-        """The largest that it ever names."""
+        """The largest budget that it ever names."""

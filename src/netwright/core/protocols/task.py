@@ -27,13 +27,13 @@ class Task(Protocol):
         """How many examples the split has."""
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over the split: shuffled and augmented with `rng`, in order and plain without one."""
+        """Batches of one pass over the split: shuffled and augmented with `rng`, in order and plain without it."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean training loss of a batch, shape ()."""
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Measures of each example of a batch, or of each of its parts: shape (B,), or (B, T) of T tokens.
+        """Measures of each example of a batch, or of each of its parts: shape (B,), or (B, T) for T tokens.
 
         Their means over all elements of a split are its metrics, unless the task `Summarizes`.
         """
@@ -44,14 +44,14 @@ class Summarizes(Protocol):
     """Capability of a task: its metrics are not all means, as a perplexity is the exponential of one."""
 
     def summary(self, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
-        """The metrics of a split, from the sum and the number of all elements of each of `Task.metrics`."""
+        """The metrics of a split, from the sum and the number of all elements of each measure of `Task.metrics`."""
 
 
 class Recorder(Protocol):
     """Gathers what may be shown of the examples of a split, batch by batch, in the order of a plain pass."""
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """What the network made of the next batch, and what was wanted."""
+        """Take in the next batch: what the network gave, and what was wanted."""
 
     def files(self) -> Mapping[str, bytes]:
         """Files by name, to be written beside the weights of the network."""
@@ -62,7 +62,7 @@ class ShowsExamples(Protocol):
     """Capability of a task: it can keep what became of each example, for reports to show."""
 
     def recorder(self, split: Split) -> Recorder:
-        """One for a pass over the split."""
+        """A recorder for one pass over the split."""
 
 
 @runtime_checkable
@@ -70,7 +70,7 @@ class StatesMeasures(Protocol):
     """Capability of a task, or of an evaluator: it says what it measures before anything is measured.
 
     The first is the main one: where a run names no objective, it is the run's. A task's names have no split yet
-    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Of what does not say, the first metric
+    ("accuracy"), an evaluator's are those of its metrics ("valid_accuracy"). Without this capability, the first metric
     counts, the higher the better, and it is shown as a plain number.
     """
 
@@ -95,12 +95,12 @@ class HasFingerprint(Protocol):
     """Capability of a task: it can tell whether its data is what it was."""
 
     def fingerprint(self) -> str:
-        """Equal for equal data and splits, wherever they are."""
+        """A text that is equal for equal data and splits, wherever they are."""
 
 
 @runtime_checkable
 class HasCaveats(Protocol):
-    """Capability of a task: something is to be known beside every result on its data."""
+    """Capability of a task: every result on its data comes with a warning."""
 
     def caveats(self) -> tuple[str, ...]:
         """Sentences to stand beside any result, such as that the data is not the original."""

@@ -1,1 +1,1 @@
-"""One record for each operation that a layer may be, by what it is for; `modules` holds their torch modules."""
+"""The operations of layers, one record each, in a file for each kind of input; `modules` holds their torch code."""

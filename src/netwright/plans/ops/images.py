@@ -25,12 +25,12 @@ class Conv(Operation):
     """Convolution.
 
     Args:
-        channels: How many it gives.
+        channels: Number of channels of the output.
         kernel: Height and width of the window.
-        stride: Vertical and horizontal step from one window to the next.
-        groups: Parts of the channels that are convolved apart from each other.
-        dilation: From one weight to the next, in pixels.
-        bias: Whether it has one.
+        stride: Vertical and horizontal step from one window to the next, in pixels.
+        groups: Number of groups of channels that are convolved separately.
+        dilation: Step from one weight to the next, in pixels.
+        bias: Whether a learned bias is added to each channel.
         padded: Whether borders are padded with zeros to keep ceil(size / stride); if not, windows stay inside. A padded
             window has odd sides.
     """
@@ -48,7 +48,7 @@ class Conv(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """As many maps as the convolution gives channels."""
+        """An image with a pixel for each place of the window."""
         entering, (height, width) = image(self, x), self.kernel
         if self.padded and (height % 2 == 0 or width % 2 == 0):
             raise ValueError(f"a padded convolution has odd sides; got {height} x {width}")
@@ -58,15 +58,15 @@ class Conv(Operation):
         return Image(channels, *_places(self.name, entering, self.kernel, self.stride, self.padded, self.dilation))
 
     def params(self, x: Image) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return self._weights(x) + self.bias * self.channels
 
     def multiply_adds(self, x: Image) -> int:
-        """One for each weight and place."""
+        """One multiply-add for each weight at each place of the window."""
         return self._weights(x) * positions(self.shape(x))
 
     def module(self, x: Image) -> Callable[..., Tensor]:
-        """Torch's module, whose weights are drawn elsewhere."""
+        """A convolution whose weights are drawn elsewhere."""
         return importlib.import_module(MODULES).Conv(
             x.channels,
             self.channels,
@@ -79,7 +79,7 @@ class Conv(Operation):
         )
 
     def constructor(self, numerals: Numerals, x: Image) -> str:
-        """Torch's module, without options that are its defaults."""
+        """The call of torch's convolution, without options that are its defaults."""
         words = [numerals.channels(x.channels), numerals.channels(self.channels), _pair(map(str, self.kernel))]
         options = {
             "stride": (_pair([numerals.stride(step) for step in self.stride]), "1"),
@@ -109,7 +109,7 @@ class Norm(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """That of the input."""
+        """The shape of the input."""
         return image(self, x)
 
     def params(self, x: Image) -> int:
@@ -117,15 +117,15 @@ class Norm(Operation):
         return 2 * x.channels
 
     def needs_two(self, x: Image) -> bool:
-        """Where maps have one pixel, a channel of one image is one number."""
+        """Whether maps have one pixel, so that a channel of one image is one number."""
         return positions(x) == 1
 
     def module(self, x: Image) -> Callable[..., Tensor]:
-        """Torch's module."""
+        """Torch's batch normalization."""
         return importlib.import_module("torch.nn").BatchNorm2d(x.channels)
 
     def constructor(self, numerals: Numerals, x: Image) -> str:
-        """Torch's module."""
+        """The call of torch's batch normalization."""
         return f"nn.BatchNorm2d({numerals.channels(x.channels)})"
 
 
@@ -134,9 +134,9 @@ class MaxPool(Operation):
     """Maximum over a padded window.
 
     Args:
-        kernel: Side of the window: odd, or 2, which looks to the right and below.
-        stride: From one window to the next.
-        zeros: Whether what is past the border is zeros, which count; if not, a window sees nothing there.
+        kernel: Side of the window in pixels: odd, or 2, which looks to the right and below.
+        stride: Step from one window to the next, in pixels.
+        zeros: Whether zeros past the border count; if not, a window sees nothing there.
     """
 
     kernel: int
@@ -147,16 +147,16 @@ class MaxPool(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """As many channels as before."""
+        """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function."""
+        """A pooling function."""
         modules = importlib.import_module(MODULES)
         return modules.pooling(modules.F.max_pool2d, self.kernel, self.stride, zeros=self.zeros)
 
     def expression(self, *inputs: str) -> str:
-        """A call, with what is past the border added first where it counts."""
+        """A call of torch's pooling, on an input with zeros around it where these count."""
         if self.zeros:
             return _pool_of_zeros("F.max_pool2d", inputs[0], self.kernel, self.stride)
         return _pool("F.max_pool2d", inputs[0], self.kernel, self.stride)
@@ -167,8 +167,8 @@ class MinPool(Operation):
     """Minimum over a padded window, which sees nothing past the border.
 
     Args:
-        kernel: Side of the window: odd, or 2, which looks to the right and below.
-        stride: From one window to the next.
+        kernel: Side of the window in pixels: odd, or 2, which looks to the right and below.
+        stride: Step from one window to the next, in pixels.
     """
 
     kernel: int
@@ -178,17 +178,17 @@ class MinPool(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """As many channels as before."""
+        """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """The maximum of what is negated, negated."""
+        """The negated maximum of the negated input."""
         modules = importlib.import_module(MODULES)
         highest = modules.pooling(modules.F.max_pool2d, self.kernel, self.stride)
         return lambda x: -highest(-x)
 
     def expression(self, *inputs: str) -> str:
-        """The maximum of what is negated, negated."""
+        """The negated maximum of the negated input."""
         return f"-{_pool('F.max_pool2d', f'-{inputs[0]}', self.kernel, self.stride)}"
 
 
@@ -197,10 +197,10 @@ class AvgPool(Operation):
     """Mean over a window.
 
     Args:
-        kernel: Side of the window: where it is padded odd, or 2, which looks to the right and below.
-        stride: From one window to the next.
+        kernel: Side of the window in pixels; a padded one is odd, or 2, which looks to the right and below.
+        stride: Step from one window to the next, in pixels.
         padded: Whether windows reach past the border, to keep ceil(size / stride).
-        zeros: Whether what is past the border is zeros, which count; if not, the mean is over the part inside.
+        zeros: Whether zeros past the border count; if not, the mean is over the part of the window inside.
     """
 
     kernel: int
@@ -212,18 +212,18 @@ class AvgPool(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """As many channels as before."""
+        """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride, self.padded)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function; an odd window on zeros is what torch takes padding for."""
+        """A pooling function; for an odd window, torch's own padding counts zeros."""
         modules = importlib.import_module(MODULES)
         mean = modules.F.avg_pool2d if self.zeros else partial(modules.F.avg_pool2d, count_include_pad=False)
         zeros = self.zeros and self.padded and self.kernel % 2 == 0
         return modules.pooling(mean, self.kernel, self.stride, padded=self.padded, zeros=zeros)
 
     def expression(self, *inputs: str) -> str:
-        """A call, with what is past the border added first where torch would not count it."""
+        """A call of torch's pooling, on an input with zeros around it where its padding would not count them."""
         if self.zeros and self.padded and self.kernel % 2 == 0:
             return _pool_of_zeros("F.avg_pool2d", inputs[0], self.kernel, self.stride)
         if not self.padded:
@@ -234,21 +234,21 @@ class AvgPool(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Halve(Operation):
-    """Mean of blocks of 2 x 2 that do not overlap; of an odd side, the last blocks are what is left of it."""
+    """Mean of blocks of 2 x 2 pixels that do not overlap; at the end of an odd side, blocks are one pixel wide."""
 
     name: ClassVar[str] = "halve"
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """Half of each side, rounded up."""
+        """An image with half of each side, rounded up."""
         return _halved(image(self, x))
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function."""
+        """Torch's pooling over blocks."""
         return partial(importlib.import_module(MODULES).F.avg_pool2d, kernel_size=2, ceil_mode=True)
 
     def expression(self, *inputs: str) -> str:
-        """A call."""
+        """A call of torch's pooling."""
         return f"F.avg_pool2d({inputs[0]}, 2, ceil_mode=True)"
 
 
@@ -260,15 +260,15 @@ class OddPixels(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Image:
-        """Half of each side, rounded up."""
+        """An image with half of each side, rounded up."""
         return _halved(image(self, x))
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function."""
+        """A function that selects the pixels."""
         return importlib.import_module(MODULES).odd_pixels
 
     def expression(self, *inputs: str) -> str:
-        """A call."""
+        """A slice, padded with zeros."""
         return "F.pad({0}[:, :, 1::2, 1::2], (0, {0}.shape[3] % 2, 0, {0}.shape[2] % 2))".format(inputs[0])
 
 
@@ -280,20 +280,20 @@ class Mean(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Vector:
-        """A vector of a number for each channel."""
+        """A vector with one number for each channel."""
         return Vector(image(self, x).channels)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function."""
+        """A function that keeps the memory format in its gradient."""
         return importlib.import_module(MODULES).global_mean
 
     def expression(self, *inputs: str) -> str:
-        """A call."""
+        """A mean over height and width."""
         return f"{inputs[0]}.mean((2, 3))"
 
 
 def _pooled(operation: Operation, x: Shape, kernel: int, stride: int, padded: bool = True) -> Image:
-    """The shape that a pooling gives. Raises ValueError."""
+    """The shape of a pooling's output. Raises ValueError."""
     entering = image(operation, x)
     if padded and kernel % 2 == 0 and kernel != 2:
         raise ValueError(f"a padded pooling has an odd side, or one of 2; got {kernel}")
@@ -301,10 +301,10 @@ def _pooled(operation: Operation, x: Shape, kernel: int, stride: int, padded: bo
 
 
 def _places(name: str, x: Image, kernel: Pair, stride: Pair, padded: bool, dilation: int = 1) -> Pair:
-    """How many places a window has below and beside each other: the rule of all convolutions and poolings.
+    """How many places a window has vertically and horizontally: the rule of all convolutions and poolings.
 
     Raises:
-        ValueError: The window is too large, or no window.
+        ValueError: The window does not fit, or its sides or steps are out of range.
     """
     (high, wide), (down, right) = kernel, stride
     if min(high, wide, down, right, dilation) < 1 or max(high, wide) > LARGEST:
@@ -329,7 +329,7 @@ def _pair(sides: Sequence[str] | Any) -> str:
 
 
 def _pool(function: str, x: str, kernel: int, stride: int, options: Sequence[str] = ()) -> str:
-    """The call of a padded pooling. One of 2 x 2 has a window too many without a stride: the one that begins before."""
+    """The call of a padded pooling; for 2 x 2 without a stride, the window that begins before the image is cut."""
     window = [x, str(kernel), f"stride={stride}"]
     if kernel == 2 and stride > 1:
         return f"{function}({', '.join([*window, 'ceil_mode=True', *options])})"

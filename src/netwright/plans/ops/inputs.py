@@ -14,7 +14,7 @@ class Input(Operation):
     """What goes into a network.
 
     Args:
-        given: Its shape.
+        given: Shape of the input.
     """
 
     given: Shape
@@ -24,5 +24,5 @@ class Input(Operation):
     most: ClassVar[int | None] = 0
 
     def shape(self) -> Shape:
-        """As given."""
+        """The given shape."""
         return self.given

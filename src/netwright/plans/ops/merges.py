@@ -1,4 +1,4 @@
-"""Operations that make one of several inputs."""
+"""Operations that merge several inputs into one output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Concat(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
-        """The channels of all together."""
+        """The shape of an input with the channels of all inputs together."""
         first, kind = inputs[0], type(inputs[0])
         if kind is not Image and kind is not Vector:
             raise ValueError(f"concat takes images or vectors, not {describe(first)}")
@@ -40,7 +40,7 @@ class Concat(Operation):
         return importlib.import_module(MODULES).concatenate
 
     def expression(self, *inputs: str) -> str:
-        """A call."""
+        """A call of torch's concatenation."""
         return f"torch.cat(({', '.join(inputs)}), 1)"
 
 
@@ -54,15 +54,15 @@ class Add(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
-        """That of each input."""
+        """The shape of each input."""
         return of_one_shape(self, inputs)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function that keeps the memory format."""
+        """A sum that keeps the memory format."""
         return importlib.import_module(MODULES).total
 
     def expression(self, *inputs: str) -> str:
-        """A sum."""
+        """A sum of the inputs."""
         return " + ".join(inputs)
 
 
@@ -76,21 +76,21 @@ class Average(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, *inputs: Shape) -> Shape:
-        """That of each input."""
+        """The shape of each input."""
         return of_one_shape(self, inputs)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
-        """A function that keeps the memory format."""
+        """A mean that keeps the memory format."""
         return importlib.import_module(MODULES).average
 
     def expression(self, *inputs: str) -> str:
-        """A sum, divided."""
+        """A sum of the inputs, divided by their number."""
         return f"({' + '.join(inputs)}) / {len(inputs)}"
 
 
 @dataclass(frozen=True, slots=True)
 class WeightedSum(Operation):
-    """Sum of inputs of one shape, each times the logistic of a learned number; one input has a number too."""
+    """Sum of inputs of one shape, each (even a single one) times the logistic of a learned number."""
 
     name: ClassVar[str] = "weighted_sum"
     most: ClassVar[int | None] = None
@@ -99,19 +99,19 @@ class WeightedSum(Operation):
     defined: ClassVar[tuple[str, ...]] = (f"{MODULES}:WeightedSum",)
 
     def shape(self, *inputs: Shape) -> Shape:
-        """That of each input."""
+        """The shape of each input."""
         return of_one_shape(self, inputs)
 
     def params(self, *inputs: Shape) -> int:
-        """A number for each input."""
+        """One number for each input."""
         return len(inputs)
 
     def module(self, *inputs: Shape) -> Callable[..., Tensor]:
-        """One that keeps no products for the backward pass."""
+        """A module that keeps no products for the backward pass."""
         return importlib.import_module(MODULES).LeanWeightedSum(len(inputs))
 
     def constructor(self, numerals: Numerals, *inputs: Shape) -> str:  # noqa: ARG002 - every part has as many inputs
-        """The plain module of the same function."""
+        """A plain module that computes the same."""
         return f"WeightedSum({len(inputs)})"
 
 
@@ -127,17 +127,17 @@ class Gate(Operation):
     defined: ClassVar[tuple[str, ...]] = (f"{MODULES}:Gate",)
 
     def shape(self, x: Shape, mask: Shape) -> Shape:
-        """That of both inputs."""
+        """The shape of both inputs."""
         return image(self, of_one_shape(self, (x, mask)))
 
     def params(self, *_: Shape) -> int:
-        """The number that is learned."""
+        """One, the learned number."""
         return 1
 
     def module(self, *_: Shape) -> Callable[..., Tensor]:
-        """The module."""
+        """The module with the learned number."""
         return importlib.import_module(MODULES).Gate()
 
     def constructor(self, *_: Any) -> str:
-        """The module."""
+        """The call of the module's class."""
         return "Gate()"

@@ -14,14 +14,14 @@ class Conv(nn.Conv2d):
     """A convolution whose weights are undefined until `plans.network.initialize`, which takes a generator."""
 
     def reset_parameters(self) -> None:
-        """Nothing."""
+        """Leave the weights undefined."""
 
 
 class Linear(nn.Linear):
     """A linear layer whose weights are undefined until `plans.network.initialize`, which takes a generator."""
 
     def reset_parameters(self) -> None:
-        """Nothing."""
+        """Leave the weights undefined."""
 
 
 # An export takes the text of the next two classes along: they use torch, nn, F and Tensor only.
@@ -57,9 +57,9 @@ class Gate(nn.Module):
 
 
 class LeanWeightedSum(WeightedSum):
-    """The same, with gradients in one pass over each input and none over products (Xie et al. 2019, 3.2).
+    """A weighted sum with gradients in one pass over each input and none over products (Xie et al. 2019, 3.2).
 
-    `x * weight` alone would be written, read and, on the way back, made once more.
+    Without it, each `x * weight` would be written, read, and computed once more in the backward pass.
     """
 
     def forward(self, *inputs: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def average(*inputs: Tensor) -> Tensor:
 
 
 def global_mean(x: Tensor) -> Tensor:
-    """Means over height and width; where channels are last, so they are in the gradient."""
+    """Means over height and width; where channels are last in the input, they are in its gradient too."""
     is_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
     return x.permute(0, 2, 3, 1).mean((1, 2)) if is_last else x.mean((2, 3))
 
@@ -104,18 +104,18 @@ def pooling(
     """A pooling of square windows; one of 2 x 2 looks to the right and below.
 
     Args:
-        pool: Torch's function.
-        kernel: Side of the window.
-        stride: From one window to the next.
+        pool: Torch's pooling function, which takes input, kernel, stride and padding.
+        kernel: Side of the window in pixels.
+        stride: Step from one window to the next, in pixels.
         padded: Whether windows reach past the border.
-        zeros: Whether zeros stand there, which count; if not, `pool` decides.
+        zeros: Whether zeros past the border count; if not, `pool` decides.
     """
     if zeros and padded:
         borders = (0, 1, 0, 1) if kernel == 2 else (kernel // 2,) * 4
         return lambda x: pool(F.pad(x, borders), kernel, stride)
     if not padded:
         return lambda x: pool(x, kernel, stride)
-    if kernel == 2 and stride == 1:  # a border on all sides gives one window too many, the one that begins before
+    if kernel == 2 and stride == 1:  # a border on all sides gives an extra window that begins before the image
         return lambda x: pool(x, kernel, stride, 1)[:, :, 1:, 1:]
     if kernel == 2:
         return lambda x: pool(x, kernel, stride, ceil_mode=True)
@@ -123,11 +123,11 @@ def pooling(
 
 
 class _Sum(torch.autograd.Function):
-    """Sum of inputs times numbers, with both gradients in one pass over an input."""
+    """Sum of inputs times numbers, with both gradients in one pass over each input."""
 
     @staticmethod
     def forward(ctx: Any, weights: Tensor, *inputs: Tensor) -> Tensor:
-        """`weights` of shape (inputs,)."""
+        """The sum of the inputs times `weights`, shape (inputs,)."""
         ctx.save_for_backward(weights, *inputs)
         found = torch.mul(inputs[0], weights[0])
         for n, x in enumerate(inputs[1:], start=1):
@@ -144,7 +144,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _in_order_of_memory(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """All numbers in a row, channels last where `like`, or else `x`, has them last; without a copy where it can be."""
+    """All numbers in one row, channels last where `like` (or else `x`) has them last; without a copy if possible."""
     like = x if like is None else like
     if x.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last):
         x = x.permute(0, 2, 3, 1)

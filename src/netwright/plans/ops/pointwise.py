@@ -1,4 +1,4 @@
-"""Operations on single numbers of any shape, which they keep."""
+"""Operations on single numbers, for inputs of any shape, which they keep."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Relu(Operation):
-    """Rectified linear unit. Its output is what its backward pass needs, so that a second ReLU may not write over it;
-    in place, it needs no memory."""
+    """Rectified linear unit.
+
+    Its backward pass needs its output, so that a second ReLU may not write over it.
+    """
 
     name: ClassVar[str] = "relu"
 
     def shape(self, x: Shape) -> Shape:
-        """That of the input."""
+        """The shape of the input."""
         return x
 
     def saved_bytes(self, *_: Any) -> int:
-        """None, where it works in place, as it mostly does."""
+        """No bytes: it nearly always works in place."""
         return 0
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
@@ -40,19 +42,19 @@ class Relu(Operation):
         return importlib.import_module("torch.nn.functional").relu_
 
     def expression(self, *inputs: str) -> str:
-        """A call."""
+        """A call of torch's function."""
         return f"F.relu({inputs[0]})"
 
 
 @dataclass(frozen=True, slots=True)
 class Zero(Operation):
-    """Zeros of the input's shape. What stands before has a gradient all the same: zero."""
+    """Zeros of the input's shape. Layers before it still get a gradient: zero."""
 
     name: ClassVar[str] = "zero"
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Shape:
-        """That of the input."""
+        """The shape of the input."""
         return x
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
@@ -60,7 +62,7 @@ class Zero(Operation):
         return lambda x: x * 0.0
 
     def expression(self, *inputs: str) -> str:
-        """A product."""
+        """A product with 0."""
         return f"{inputs[0]} * 0.0"
 
 
@@ -69,7 +71,7 @@ class DropPath(Operation):
     """A branch, dropped for single samples while a regularized network trains.
 
     Args:
-        depth: How deep in the network its cell stands, in (0, 1].
+        depth: Depth of its cell in the network, in (0, 1].
     """
 
     depth: float
@@ -79,34 +81,34 @@ class DropPath(Operation):
     setting: ClassVar[str] = "drop_path_keep"
 
     def shape(self, x: Shape) -> Shape:
-        """That of the input."""
+        """The shape of the input."""
         return x
 
     def saved_bytes(self, *_: Any) -> int:
-        """None: it multiplies by what was drawn."""
+        """No bytes: its backward pass needs the drawn factors alone."""
         return 0
 
     def keep(self, regularization: Regularization, progress: float) -> float:
-        """As scheduled for its depth."""
+        """The probability that the schedule gives at its depth."""
         return regularization.keep(self.depth, progress)
 
 
 @dataclass(frozen=True, slots=True)
 class Dropout(Operation):
-    """Its input, of which single numbers are dropped while a regularized network trains."""
+    """The input, of which single numbers are dropped while a regularized network trains."""
 
     name: ClassVar[str] = "dropout"
     drops: ClassVar[Literal["", "samples", "numbers"]] = "numbers"
     setting: ClassVar[str] = "dropout"
 
     def shape(self, x: Shape) -> Shape:
-        """That of the input."""
+        """The shape of the input."""
         return x
 
     def saved_bytes(self, *_: Any) -> int:
-        """None: it multiplies by what was drawn."""
+        """No bytes: its backward pass needs the drawn factors alone."""
         return 0
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
-        """The same throughout the training."""
+        """The same probability throughout the training."""
         return 1 - regularization.dropout

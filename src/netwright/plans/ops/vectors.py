@@ -19,8 +19,8 @@ class Linear(Operation):
     """Linear layer.
 
     Args:
-        outputs: How many numbers it gives.
-        bias: Whether it has one.
+        outputs: Number of features of the output.
+        bias: Whether a learned bias is added to each.
     """
 
     outputs: int
@@ -31,7 +31,7 @@ class Linear(Operation):
     is_overwritable: ClassVar[bool] = True
 
     def shape(self, x: Shape) -> Vector:
-        """A vector; of images, the global mean has to be taken first."""
+        """A vector; for images, the global mean has to be taken first."""
         if type(x) is not Vector:
             raise ValueError(f"linear takes a vector, not {describe(x)}: take their mean first")
         if self.outputs < 1:
@@ -39,18 +39,18 @@ class Linear(Operation):
         return Vector(self.outputs)
 
     def params(self, x: Vector) -> int:
-        """Weights and biases."""
+        """Number of weights and biases."""
         return (x.features + self.bias) * self.outputs
 
     def multiply_adds(self, x: Vector) -> int:
-        """One for each weight."""
+        """One multiply-add for each weight."""
         return x.features * self.outputs
 
     def module(self, x: Vector) -> Callable[..., Tensor]:
-        """Torch's module, whose weights are drawn elsewhere."""
+        """A linear layer whose weights are drawn elsewhere."""
         return importlib.import_module("netwright.plans.ops.modules").Linear(x.features, self.outputs, bias=self.bias)
 
     def constructor(self, numerals: Numerals, x: Vector) -> str:
-        """Torch's module."""
+        """The call of torch's linear layer."""
         entering = numerals.channels(x.features)
         return f"nn.Linear({entering}, {numerals.channels(self.outputs)}{'' if self.bias else ', bias=False'})"
