@@ -34,8 +34,8 @@ from netwright.core.run_file import Limits
 Ending = Literal["trials", "hours", "table_seconds", "exhausted", "drained"]
 
 ATTEMPTS = 100  # proposals of one ask that `check` may refuse
-LOST_FOR = 60.0  # seconds of silence after which a living worker is given up
-PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there to be fed
+LOST_FOR = 60.0  # seconds of silence after which a living worker counts as lost
+PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as waiting for rows
 LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
@@ -57,7 +57,7 @@ class Watchers:
             observer.told(trial)
 
     def tick(self) -> None:
-        """The loop went round once more."""
+        """The loop of the search went round once more."""
         for observer in self.observers:
             observer.tick()
 
@@ -67,17 +67,17 @@ class Search:
     """A search over `space` with `strategy`, resumed from whatever `store` holds.
 
     Args:
-        objectives: As a run file writes them; None: the first metric of the results, the higher the better.
-        limits: When to end.
-        seed: Of everything that is drawn.
-        reuse: Answer a proposal whose key and budget are done from the table.
+        objectives: Objectives as a run file writes them; None: the first metric of the results, the higher the better.
+        limits: Limits at which the search ends.
+        seed: Seed of everything that is drawn.
+        reuse: Whether to answer a proposal from the table where its key and budget were measured before.
         folder: The run's own folder, for trial folders; None: trials cannot write files.
         threads: Threads per trial.
-        keep: Leave the folders of finished trials.
-        io: Of the task, where it is known: networks of generators must also fit its inputs.
-        prefetch: Pending rows beyond the workers. None: 0 with one worker, so that a resumed run repeats the
-            undisturbed one; else 1, so that nobody waits for the controller.
-        observers: Told about every row.
+        keep: Whether to leave the folders of finished trials.
+        io: Inputs and outputs of the task, where they are known: networks of generators must also fit them.
+        prefetch: Pending rows beyond the number of workers. None: 0 with one worker, so that a resumed run repeats the
+            undisturbed one; else 1, so that no worker waits for the controller.
+        observers: Observers, which are told about every row.
     """
 
     space: SearchSpace
@@ -123,7 +123,7 @@ class Search:
 
         Raises:
             WorkerError: Too many failures in a row, or workers that cannot start.
-            KeyboardInterrupt: As raised into it; running trials are put back first.
+            KeyboardInterrupt: It was raised during the search; running trials are put back first.
         """
         self.store.requeue(LOST_FOR)
         self.replay()
@@ -195,7 +195,7 @@ class Search:
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
         while len(self._pending) < workers + ahead and (last is None or self._asked < last):
-            if self._draining or self._used_up():  # asked each time: reused rows could go on for ever
+            if self._draining or self._used_up():  # checked each time: reused rows could go on for ever
                 return
             if not self._is_strategy_ready():
                 return
@@ -206,7 +206,7 @@ class Search:
             self._add(*asked)
 
     def _ask(self) -> tuple[Proposal, str, int] | None:
-        """What the strategy proposes, its key and its seed; what the space refuses costs an attempt."""
+        """What the strategy proposes, its key and its seed; a proposal that the space refuses costs an attempt."""
         if self._waiting is None:
             self._waiting = tuple(self._pending.values())
         fault = ""
@@ -226,7 +226,7 @@ class Search:
     def _checked(self, proposal: Proposal, attempt: int) -> tuple[Proposal, str, int]:
         """A proposal with its key and seed. Raises InvalidGenotype when the network of that seed does not fit.
 
-        Each attempt draws another network of a generator, so that one which does not fit ends no list of repeats.
+        Each attempt draws another network of a generator, so that one that does not fit does not end a list of repeats.
         """
         genotype = proposal.genotype
         if not self._generates:
@@ -242,7 +242,7 @@ class Search:
         return proposal, key, seed
 
     def _seed(self, proposal: Proposal, key: str, attempt: int = 0) -> int:
-        """The seed of a trial to come: of a promotion, that of the trial it continues; of an answer, its origin's."""
+        """The seed of a new trial; a promotion takes that of the trial it continues, a reused row its origin's."""
         if proposal.continues is not None:
             return self._seed_of[proposal.continues]
         known = self._known(proposal, key)
@@ -251,7 +251,7 @@ class Search:
         return seeds.trial_seed(self.seed, f"{key}:{attempt}" if attempt else key, self._times.get(key, 0))
 
     def _known(self, proposal: Proposal, key: str) -> Trial | None:
-        """The trial that answers a proposal from the table."""
+        """The trial of the table that answers a proposal; None: it is to be measured."""
         return self._measured.get((key, proposal.budget)) if self.reuse and proposal.continues is None else None
 
     def _add(self, proposal: Proposal, key: str, seed: int) -> None:
@@ -277,8 +277,8 @@ class Search:
     def _take_finished(self, is_replay: bool = False) -> None:
         for row in self.store.finished(self._told):
             if not self._is_strategy_ready():
-                return  # the row is in the table: told by whoever takes the run up
-            if row.id not in self._pending:  # finished before this controller came
+                return  # the row is in the table: the controller that resumes the run tells it
+            if row.id not in self._pending:  # finished before this controller started
                 self._note_asked(row)
             assert row.result is not None and row.finish is not None
             scores = self._score(row.result)
@@ -292,11 +292,11 @@ class Search:
                 self._watchers.told(trial)
 
     def _is_strategy_ready(self) -> bool:
-        """Wait for a strategy that still learns; False: it is not ready, and nobody wants to wait for it any more."""
+        """Wait for a strategy that still learns; False: it is not ready, and the search is about to end."""
         if not isinstance(self.strategy, LearnsAside):
             return True
-        # so that workers that die meanwhile are replaced. A simulated clock stands still for what learning takes, and a
-        # lone worker has nothing to do: if it is the caller itself, what it did would depend on that time
+        # polling replaces workers that die meanwhile. Not polled are a simulated clock, which stands still while the
+        # strategy learns, and a lone worker: where it is the caller itself, what it did would depend on that time
         keeps_on = self.executor.workers > 1 and not isinstance(self.executor, KeepsTime)
         while not self.strategy.is_ready():
             if self._draining or self._used_up():

@@ -24,12 +24,12 @@ class WorkerContext:
     """What a worker lends an evaluator for one trial.
 
     Args:
-        store: For `pool` and `run`.
-        trials_folder: Where trial folders are made; None: in no run folder, so `folder` is refused.
-        trial_id: Of the trial that is evaluated.
-        threads: How many threads the evaluation uses.
-        worker_index: 0, 1, ... among the workers of this machine.
-        on_report: Told (step, metrics) at each report; answers whether to go on.
+        store: Store that `pool` and `run` read.
+        trials_folder: Folder in which trial folders are made; None: there is none, and `folder` is refused.
+        trial_id: Id of the trial that is evaluated.
+        threads: Number of threads that the evaluation uses.
+        worker_index: Number of the worker among those of this machine, from 0.
+        on_report: Is given (step, metrics) at each report, and answers whether to go on.
     """
 
     store: Store
@@ -54,7 +54,7 @@ class WorkerContext:
         return self.store.recall("run")
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Say that the trial goes on. False: stop now."""
+        """Report that the trial goes on; False: it is to stop now."""
         return self.on_report(step, metrics)
 
     def checkpoint_of(self, trial_id: int) -> Path | None:
@@ -72,7 +72,7 @@ class WorkerContext:
 
 
 def remove_folder(trials_folder: Path, trial_id: int) -> None:
-    """Remove what a trial has written; nothing where it has written nothing."""
+    """Remove the folder of a trial, if there is one."""
     shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
 
 
@@ -90,7 +90,7 @@ def run_once(
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
 
-    `keep` leaves all folders; otherwise `clear` removes what nobody needs once the result is in the table.
+    `keep` leaves all folders; else `clear` removes those that are not needed once the result is in the table.
     """
     trial = store.claim(name)
     if trial is None:
@@ -105,7 +105,7 @@ def run_once(
 
 
 def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:
-    """Remove a finished trial's folder, unless another may go on from it, and that of the trial it went on from."""
+    """Remove a finished trial's folder, unless another trial may continue it, and that of the trial it continued."""
     leaves_state = isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
     for trial_id in (None if leaves_state else trial.id, trial.proposal.continues):
         if trial_id is not None:
@@ -113,7 +113,7 @@ def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluato
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
-    """The evaluator's result, or what became of it: an exception, a metric that is no finite number."""
+    """The evaluator's result; an exception, or a metric that is no finite number, becomes a failure."""
     start = time.perf_counter()
     try:
         result = evaluator.evaluate(trial, context)

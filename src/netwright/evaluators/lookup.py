@@ -20,11 +20,11 @@ class Lookup:
 
     Args:
         table: A Table, or the reference of one, as in "nats_tss(path='nats_tss.csv', dataset='cifar10')".
-        space: Of the search, whose genes must be those of the table; None: the table's own.
-        task: Unused; part of what a run wires.
+        space: Space of the search, whose genes must be those of the table; None: the table's own.
+        task: Not used; a run gives one to every evaluator.
 
     Raises:
-        BadReference: No such table, or one of another space.
+        BadReference: There is no such table, or it is of another space.
     """
 
     table: Any

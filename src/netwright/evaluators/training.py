@@ -57,16 +57,16 @@ class Training(StepSettings):
         task: Data, loss and metrics.
         epochs: Passes over the training data, where a proposal names no budget.
         steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
-        repeats: Trainings from different seeds whose metrics are averaged.
-        split: Where to measure; before "test", training and validation data are both trained on.
-        curve_every: Measure also after every so many epochs, for the trial's curve; 0: at the end only.
-        device: "auto": the worker's own GPU, else the CPU.
+        repeats: Number of trainings from different seeds, whose metrics are averaged.
+        split: Split to measure on; for "test", training and validation data are both trained on.
+        curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
+        device: Name of the device; "auto": the worker's own GPU, else the CPU.
         channels_last: Memory format of weights, and of inputs that are images.
-        checkpoint_minutes: How often to write down where a training stands, so that a killed one goes on from that very
-            step; 0: never.
-        save: Leave the first network's weights in the trial's folder, and what the task shows of its examples.
-        processes: How many processes of this machine share each batch; `training.ranks` says how more machines do.
-        horizon: Largest budget that proposals name, in their unit: the schedule of every trial with a budget spans it,
+        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: none
+            are written.
+        save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
+        processes: Processes of this machine that share each batch; `training.ranks` says how more machines do.
+        horizon: Largest budget that proposals name, in their unit. The schedule of every trial with a budget spans it,
             and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
             ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
             and a promotion trains anew.
@@ -112,7 +112,7 @@ class Training(StepSettings):
 
     @property
     def measures(self) -> tuple[Objective, ...]:
-        """What the task measures, on the evaluator's split; empty: the task does not say."""
+        """Objectives that the task measures, on the evaluator's split; empty: the task does not say."""
         stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
         return tuple(measure.on(self.split) for measure in stated)
 
@@ -125,14 +125,14 @@ class Training(StepSettings):
         return own | dict(self.task.tunable if isinstance(self.task, Tunes) else {})
 
     def tuned(self, values: Mapping[str, Any]) -> Training:
-        """The same with these settings. Raises BadReference for values that do not go together."""
+        """This evaluator with other settings. Raises BadReference for values that do not go together."""
         own = {name: value for name, value in values.items() if name in step_settings.tunable(self)}
         others = {name: value for name, value in values.items() if name not in own}
         task = self.task.tuned(others) if others and isinstance(self.task, Tunes) else self.task
         return replace(refs.revise("evaluator", self, own), task=task)
 
     def _of(self, genotype: Genotype) -> Training:
-        """As it trains the genotype, whose genes may say how."""
+        """The evaluator that trains the genotype, whose genes may hold settings."""
         found = settings.values(self.space, genotype)
         return self.tuned(found) if found else self
 
@@ -144,7 +144,7 @@ class Training(StepSettings):
         return self._of(trial.proposal.genotype)._evaluate(trial, context)
 
     def _evaluate(self, trial: Trial, context: Context) -> Result:
-        """The same, with whatever the genotype says of the settings."""
+        """Train and measure, once the settings that the genotype holds are in place."""
         start = time.perf_counter()
         own = self.device_of(context.worker_index * self.processes)
         space = of_seed(self.space, trial.seed)
@@ -171,7 +171,7 @@ class Training(StepSettings):
         return Result(metrics, tuple(state.curve), seconds, message=self._why_anew(trial, state, context))
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
-        """The part of a process that is not the first of its team: its share of every batch, and no measurements."""
+        """Do the part of a process that is not the first of its team: its share of every batch, and no measurements."""
         proposal = job["trial"]["proposal"]
         proposal = Proposal(**{**proposal, "genotype": tuple(proposal["genotype"])})
         trial = Trial(**{**job["trial"], "proposal": proposal})
@@ -181,15 +181,15 @@ class Training(StepSettings):
             self._of(trial.proposal.genotype)._train(trial, state, team, job["threads"], None)
 
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
-        """All trainings that are left, into `state`."""
+        """Do all trainings that are left; `state` takes in what they measure."""
         with device.repeatable(max(1, threads // team.local)):
             while len(state.done) < self.repeats:
                 state.finish(self._train_once(trial, state, team, context))
 
     def _train_once(self, trial: Trial, state: Standing, team: Team, context: Context | None) -> Measurement:
-        """The next training; points of the first one go into the curve.
+        """Do the next training; the first one adds points to the curve.
 
-        Without a context, this is not the first process of its team, which measures, says and writes nothing.
+        Without a context, this is not the first process of its team; it measures, reports and writes nothing.
         """
         repeat, per_epoch = len(state.done), self._steps_of_epoch()
         steps, span = self._lengths(trial.proposal.budget)
@@ -238,7 +238,7 @@ class Training(StepSettings):
         return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
 
     def _measured(self, descent: Descent, folder: Path | None = None) -> dict[str, float]:
-        """Metrics of the split; into the folder, where there is one, go weights and what the task shows of examples."""
+        """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one."""
         recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
         watch = recorder.add if recorder else _ignore
         with descent.averaged():
@@ -251,7 +251,7 @@ class Training(StepSettings):
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
     def _state(self, trial: Trial, context: Context) -> Standing:
-        """Where the trial stands, and where one that it continues stopped."""
+        """Where the trial stands, and where the trial that it continues stopped."""
         state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
         steps, state.span = self._lengths(trial.proposal.budget)
         if trial.proposal.continues is not None:
@@ -260,7 +260,7 @@ class Training(StepSettings):
         return state
 
     def _why_anew(self, trial: Trial, state: Standing, context: Context) -> str:
-        """Of a promotion that had nothing to go on from; "" of one that had."""
+        """Why a promotion had nothing to go on from; "" where it had something."""
         assert trial.proposal.continues is not None
         found = promotion.why_anew(trial, context.checkpoint_of(trial.proposal.continues), state.carried)
         remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
@@ -298,9 +298,10 @@ class Training(StepSettings):
         """Refuse, before anything is started, what would fail every trial of this genotype.
 
         Raises:
-            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
-            BadReference: A device that is not there, a batch that cannot be divided as asked, a largest budget at which
-                the schedule does not end.
+            InvalidGenotype: The genotype is no network; for a generator, the networks of the first few seeds
+                do not fit.
+            BadReference: The device is not there, the batch cannot be divided as asked, or the schedule does not end at
+                the largest budget.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
@@ -341,13 +342,14 @@ class Training(StepSettings):
         return device.pick(self.device, index)
 
     def memory_mb(self, genotype: Genotype) -> float | None:
-        """About what one evaluation takes, in 10**6 bytes: the processes, the weights and what goes with them, and
-        the activations of one part of a batch.
+        """Estimated memory of one evaluation, in 10**6 bytes; None: the space has no layer plans to count.
 
-        None: the space has no layer plans to count. Of a generator, a network that fits is counted.
+        It adds up the processes, the weights and what goes with them, and the activations of one part of a batch. For a
+        generator, a network that fits is counted.
 
         Raises:
-            InvalidGenotype: It is no network, or, of a generator, the networks of the first few seeds do not fit.
+            InvalidGenotype: The genotype is no network; for a generator, the networks of the first few seeds
+                do not fit.
         """
         plan = of_any_seed(self.space, lambda space: self._plan(space, genotype))
         if plan is None:
@@ -359,18 +361,19 @@ class Training(StepSettings):
 
     @property
     def budget_unit(self) -> str:
-        """Steps, where the evaluator counts its own trainings in steps."""
+        """Unit of budgets: steps where the evaluator counts its own trainings in steps, else epochs."""
         return "steps" if self.steps else "epochs"
 
     @property
     def own_budget(self) -> int | None:
-        """As given; the usual 100 steps are no budget."""
+        """The steps or epochs that were given; None: neither, as the default of 100 steps is no budget."""
         return self.steps or self.epochs
 
     def advice(self, largest_budget: int) -> str:
-        """Going on is never chosen for the user: all trials then share the schedule of the largest budget.
+        """What to give for promotions to go on where trials stopped; "" where they do.
 
-        A score at a smaller one is then that of a training stopped on its way, no longer of one planned for it.
+        Going on is never chosen for the user: all trials then share the schedule of the largest budget. A score at a
+        smaller one is then that of a training stopped on its way, no longer of one planned for it.
         """
         if self.horizon is not None:
             return ""
@@ -404,7 +407,7 @@ def _main(metrics: Mapping[str, float]) -> float:
 
 
 def _ignore(_outputs: Tensor, _targets: Tensor) -> None:
-    """Nobody watches."""
+    """Watch nothing."""
 
 
 plugin = Training

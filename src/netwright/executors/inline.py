@@ -14,7 +14,7 @@ class Inline:
     """One worker, the caller itself. `poll` evaluates one trial, however long it takes.
 
     Args:
-        evaluator: Measures the trials.
+        evaluator: Evaluator that measures the trials.
     """
 
     evaluator: Evaluator
@@ -23,7 +23,7 @@ class Inline:
     _draining: bool = field(default=False, init=False, repr=False)
 
     def start(self, job: Job) -> None:
-        """Remember the table."""
+        """Take the job, whose table holds the trials."""
         self._job, self._draining = job, False
         job.store.beat("inline")
 
@@ -37,11 +37,11 @@ class Inline:
         self._draining = True
 
     def is_idle(self) -> bool:
-        """Nothing runs between polls."""
+        """Always idle: nothing runs between polls."""
         return True
 
     def stop(self) -> None:
-        """Nothing is left to stop."""
+        """Forget the job; nothing is running."""
         self._job = None
 
     def _context(self, trial: Trial) -> worker.WorkerContext:

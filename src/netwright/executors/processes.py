@@ -24,9 +24,9 @@ class Processes:
     """`workers` processes that evaluate side by side.
 
     Args:
-        workers: How many; by default one per core.
-        trial_minutes: Wall-clock limit of a trial; 0: none.
-        silent_minutes: How long a trial may go on without a report; 0: no limit.
+        workers: Number of worker processes; by default one per core.
+        trial_minutes: Wall-clock limit of a trial, in minutes; 0: none.
+        silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
     """
 
     workers: int = os.cpu_count() or 1
@@ -58,7 +58,7 @@ class Processes:
             code = parent.poll()
             if code is None or self._draining:
                 continue
-            # a parent ends on its own only over a fault of its own, say a full disk: not for ever
+            # a parent ends on its own only over a fault of its own, say a full disk: it is not replaced for ever
             self._faults[index] = self._faults.get(index, 0) + (code > 0)
             if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
                 raise WorkerError(f"worker w{index} cannot start: {_last_line(self._log(index))}")

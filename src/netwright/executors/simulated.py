@@ -45,7 +45,7 @@ class Spell(NamedTuple):
 
 class _Running(NamedTuple):
     end: float
-    number: int  # of equal ends the one started first comes first
+    number: int  # of evaluations that end together, the one started first comes first
     worker: int
     trial: Trial
     result: Result | None  # None: it will be lost
@@ -73,15 +73,15 @@ class Simulated:
     A finished row carries its simulated duration as `Result.seconds`. The clock starts at 0 with this object.
 
     Args:
-        evaluator: Measures the trials; best one that answers at once.
-        workers: How many.
+        evaluator: Evaluator that measures the trials; best one that answers at once.
+        workers: Number of workers.
         seconds: Mean duration of an evaluation, stragglers apart. 0: what the evaluator states (nothing: no time).
-        sigma: Standard deviation of the logarithm of durations around that mean; 0: all as the mean.
+        sigma: Standard deviation of the logarithm of durations around that mean; 0: all are equal to the mean.
         straggler_share: Share of evaluations that take ten times as long.
         failure_share: Share of evaluations that fail, at a moment uniform over their duration.
-        loss_share: Share of evaluations whose worker dies, likewise; the row is asked again, and a new worker is there
-            at once.
-        seed: Of all durations, failures and losses.
+        loss_share: Share of evaluations whose worker dies, at such a moment too; the row is asked again, and a new
+            worker is there at once.
+        seed: Seed of all durations, failures and losses.
         synchronous: Workers wait until the whole batch is finished and take the next together (a generation). Give the
             search `prefetch=0`, else the first row of a batch is asked before the last batch is told.
         controller_seconds: Simulated time from a finish until the controller has told it and added new rows. What
@@ -127,9 +127,9 @@ class Simulated:
 
     @property
     def utilization(self) -> float:
-        """Share of their time that workers evaluated while there were rows to ask: up to the start of the last row.
+        """Share of their time that workers spent on evaluations while there were rows, up to the start of the last one.
 
-        What idles after that idles for want of work. NaN before the clock has moved. With `elapsed_seconds` instead,
+        Workers that idle after that have no work left. NaN before the clock has moved. With `elapsed_seconds` instead,
         `utilization(spells, workers, until)` counts the end of the search too.
         """
         last = max((spell.trial_id for spell in self.spells), default=0)
@@ -137,7 +137,7 @@ class Simulated:
         return utilization(self.spells, self.workers, until)
 
     def start(self, job: Job) -> None:
-        """All workers are free; the clock goes on from where it was."""
+        """Make all workers free; the clock goes on from where it was."""
         self._job, self._draining, self._running = job, False, []
         self._free = list(range(self.workers))
         self._beaten = -math.inf
@@ -167,7 +167,7 @@ class Simulated:
         return not self._running
 
     def stop(self) -> None:
-        """Drop what runs; the clock stands."""
+        """Drop what runs; the clock stops."""
         self._job, self._running = None, []
 
     def _claim(self) -> None:
@@ -185,7 +185,7 @@ class Simulated:
         rng = self._streams.rng(DURATION, trial.id, self._losses.get(trial.id, 0))
         # always all of them, so that no option changes what another one draws
         normal, fate, moment, straggling = rng.standard_normal(), rng.random(), rng.random(), rng.random()
-        # of mean 1 whatever sigma is
+        # its mean is 1 whatever sigma is
         factor = math.exp(self.sigma * normal - self.sigma**2 / 2)
         duration = (self.seconds or self._stated.seconds) * factor
         if straggling < self.straggler_share:
@@ -200,7 +200,7 @@ class Simulated:
         self.spells.append(Spell(number, trial.id, self._now, end, is_lost))
 
     def _advance(self) -> None:
-        """Move the clock to the next end of an evaluation; its worker takes the next row that waits in the table."""
+        """Move the clock to the next end of an evaluation; its worker takes a pending row, unless synchronous."""
         assert self._job is not None
         run = heappop(self._running)
         self._now = self.elapsed_seconds = run.end
@@ -241,7 +241,7 @@ class Simulated:
 
 
 def utilization(spells: Sequence[Spell], workers: int, until: float) -> float:
-    """Worker-seconds spent on evaluations in [0, until], over those there were; NaN for no time.
+    """Share of the worker-seconds in [0, until] that were spent on evaluations; NaN for no time.
 
     Evaluations that failed or were lost kept their worker busy as well.
     """
@@ -251,7 +251,7 @@ def utilization(spells: Sequence[Spell], workers: int, until: float) -> float:
 
 
 def busy(spells: Sequence[Spell]) -> list[tuple[float, int]]:
-    """How many workers were busy from when on: (simulated second, workers) at every change, in order of time."""
+    """Number of busy workers over time: (simulated second, workers) at every change, in order of time."""
     changes = sorted([(spell.start, 1) for spell in spells] + [(spell.end, -1) for spell in spells])
     found: list[tuple[float, int]] = []
     count = 0

@@ -34,15 +34,15 @@ class Post:
     """What a worker is told on its command line, as JSON; the rest it finds in the table.
 
     Args:
-        address: Of the store.
-        folder: Of the run.
+        address: Address of the store.
+        folder: Folder of the run.
         name: The worker's name in the table; no two processes may have the same.
-        index: 0, 1, ... among the workers of this machine.
-        threads: Per trial.
-        keep: Leave the folders of finished trials.
-        trial_seconds: Wall-clock limit of a trial; 0: none.
-        silent_seconds: Longest time without a report; 0: no limit.
-        controller: Process to follow; None: follow the standard input instead.
+        index: Number of the worker among those of this machine, from 0.
+        threads: Threads per trial.
+        keep: Whether to leave the folders of finished trials.
+        trial_seconds: Wall-clock limit of a trial, in seconds; 0: none.
+        silent_seconds: Longest time without a report, in seconds; 0: no limit.
+        controller: Id of the process whose end ends the worker; None: the end of the standard input does.
     """
 
     address: str
@@ -56,7 +56,7 @@ class Post:
     controller: int | None = None
 
     def to_json(self) -> str:
-        """As text for a command line."""
+        """The post as text for a command line."""
         return json.dumps(asdict(self))
 
     @staticmethod

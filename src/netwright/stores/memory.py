@@ -11,7 +11,7 @@ from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Status, T
 
 
 class MemoryStore:
-    """Rows in lists. Ends with the process."""
+    """Keeps rows in lists, as long as the process lives."""
 
     address = ""
 
@@ -50,12 +50,12 @@ class MemoryStore:
             return trial
 
     def beat(self, worker: str, activity: str = "") -> None:
-        """The worker is alive."""
+        """Note that the worker is alive."""
         with self._lock:
             self._beats[worker] = (time.monotonic(), activity)
 
     def finish(self, trial_id: int, result: Result) -> bool:
-        """Write a result; the first finish of a row wins. Whether this one did."""
+        """Write a result; the first finish of a row wins. Returns whether this one did."""
         with self._lock:
             return self._finish(trial_id, result)
 
@@ -100,7 +100,7 @@ class MemoryStore:
             self._facts[name] = text
 
     def recall(self, name: str) -> str | None:
-        """A fact kept before."""
+        """A fact that was kept before; None: there is none of this name."""
         with self._lock:
             return self._facts.get(name)
 
@@ -115,7 +115,7 @@ class MemoryStore:
             ]
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Do nothing, as there is nothing to release."""
 
     def _finish(self, trial_id: int, result: Result) -> bool:
         old = self._rows[trial_id - 1]

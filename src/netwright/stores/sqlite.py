@@ -84,7 +84,7 @@ class SqliteStore:
         synchronous: SQLite's durability; FULL also survives a power loss, at the price of a disk flush per write.
 
     Raises:
-        StoreError: No table of ours, of a newer schema, cut, damaged, or not readable.
+        StoreError: The file is no table of ours, of a newer schema, cut, damaged, or not readable.
     """
 
     def __init__(
@@ -140,14 +140,14 @@ class SqliteStore:
         return self._trial(row) if row else None
 
     def beat(self, worker: str, activity: str = "") -> None:
-        """The worker is alive; the calling process is the one whose death means that the worker is lost."""
+        """Note that the worker is alive; the calling process is the one whose death means that the worker is lost."""
         pid = os.getpid()
         self._birth = self._birth or psutil.Process(pid).create_time()
         row = (worker, pid, self._birth, time.monotonic(), activity)
         self._write(lambda db: db.execute(_BEAT, row))
 
     def finish(self, trial_id: int, result: Result) -> bool:
-        """Write a result; the first finish of a row wins, later ones change nothing. Whether this one did."""
+        """Write a result; the first finish of a row wins, later ones change nothing. Returns whether this one did."""
         return bool(self._write(lambda db: db.execute(_FINISH, (*_result_row(result), trial_id)).rowcount))
 
     def finished(self, after: int = 0) -> list[Trial]:
@@ -163,7 +163,7 @@ class SqliteStore:
         """Put rows of dead or silent workers back to pending; fail those lost too often.
 
         A worker is dead when the process that beat for it is gone: its id and time of birth are in the table, so that
-        neither a reused process id nor a restart of the machine deceives.
+        neither a reused process id nor a restart of the machine misleads.
         """
         with self._lock:
             running = self._read(
@@ -191,12 +191,12 @@ class SqliteStore:
         self._write(lambda db: db.execute(upsert, (name, text)))
 
     def recall(self, name: str) -> str | None:
-        """A fact kept before."""
+        """A fact that was kept before; None: there is none of this name."""
         rows = self._read("SELECT text FROM facts WHERE name = ?", name)
         return str(rows[0][0]) if rows else None
 
     def workers(self) -> list[WorkerState]:
-        """Workers that have beaten, in order of name."""
+        """Living workers that have beaten, in order of name."""
         rows = self._read(
             "SELECT w.name, t.id, w.activity, w.beat, w.pid, w.born FROM workers w "
             "LEFT JOIN trials t ON t.worker = w.name AND t.status = 'running' ORDER BY length(w.name), w.name"
@@ -261,7 +261,7 @@ class SqliteStore:
                 raise _fault(self.path, error) from None
 
     def _check(self, is_thorough: bool) -> None:
-        """Refuse what is not a table of a schema we know, and, thoroughly, one that is not whole."""
+        """Refuse what is no table of a known schema or was cut and, thoroughly, one that is damaged anywhere."""
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if application != APPLICATION:
@@ -290,7 +290,7 @@ def _create(path: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.close()
     try:
-        os.link(draft, path)  # unlike a rename, never replaces the table of someone quicker
+        os.link(draft, path)  # unlike a rename, never replaces a table that another process made first
     except FileExistsError:
         pass
     finally:
@@ -322,7 +322,7 @@ def _is_settled(path: Path) -> bool:
 
 
 def _fault(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
-    """What to raise for an error of SQLite's: a sentence, or, when it is of our making, the error itself."""
+    """What to raise for an error of SQLite's: a sentence or, for a fault of this program, the error itself."""
     text = " ".join(str(error).split())
     if isinstance(error, sqlite3.ProgrammingError):
         return error

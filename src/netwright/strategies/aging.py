@@ -28,11 +28,11 @@ class AgingEvolution:
     """Steady-state evolution in which every member leaves after `population` later arrivals.
 
     Args:
-        space: Samples the start population, mutates winners.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        population: Members (paper: 100).
-        sample: Members drawn for a tournament (paper: 25). 1 is drift without selection.
-        replacement: A member may be drawn more than once for one tournament, as in the paper.
+        space: Search space, which samples the start population and mutates winners.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        population: Number of members in the population (paper: 100).
+        sample: Number of members drawn for a tournament (paper: 25). 1 is drift without selection.
+        replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
     """
 
     space: SearchSpace
@@ -55,7 +55,7 @@ class AgingEvolution:
         return Proposal(self.space.mutate(parent.genotype, rng), (parent.trial_id,))
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """The newest enters; if the population was full, the oldest dies."""
+        """Let the trial enter the population; if that was full, the oldest member dies."""
         self._told += 1
         if (score := score_of(trial)) is not None:
             self._members.append(Member(score, trial.id, trial.proposal.genotype))

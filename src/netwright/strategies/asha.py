@@ -30,9 +30,9 @@ class _Rung:
     """What finished on a rung.
 
     Args:
-        count: Trials, failed ones among them.
-        ranked: (-score, trial id) of those with a score, best first; of equals the first asked is better.
-        waiting: Those of `ranked` that have not been promoted.
+        count: Number of trials that finished, failed ones among them.
+        ranked: (-score, trial id) of those with a score, best first; of equal scores, the first asked is better.
+        waiting: Entries of `ranked` whose trials have not been promoted.
     """
 
     count: int = 0
@@ -45,12 +45,12 @@ class Asha:
     """Successive halving without waiting.
 
     Args:
-        space: Samples and names networks.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
+        space: Search space, which samples and names networks.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
         min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
-        max_budget: Of the highest rung.
-        eta: One in so many is promoted, to so many times the budget.
-        budgets: The rungs themselves, where no power of `eta` lies between them, as with 12 and 200 epochs.
+        max_budget: Budget of the highest rung.
+        eta: One trial in `eta` is promoted, to `eta` times the budget.
+        budgets: Budgets of all rungs, where they are no powers of `eta` apart, as 12 and 200 epochs; empty: as above.
     """
 
     space: SearchSpace
@@ -71,11 +71,11 @@ class Asha:
 
     @property
     def largest_budget(self) -> int:
-        """That of the highest rung."""
+        """Budget of the highest rung."""
         return self._ladder[-1]
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
-        """A promotion, else a fresh sample; None: no network is new, and none may rise."""
+        """A promotion, else a fresh sample; None: no network is new, and none may be promoted."""
         rising = {trial.proposal.continues for trial in pending}
         for position in range(len(self._ladder) - 2, -1, -1):
             trial_id = self._promotable(self._rungs[position], rising)
@@ -86,7 +86,7 @@ class Asha:
         return None if genotype is None else Proposal(genotype, budget=self._ladder[0], notes={"rung": 0})
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Rank it on its rung; the trial that it continues will not rise again. Raises NetwrightError: no such rung."""
+        """Rank the trial on its rung; the one that it continues is promoted. Raises NetwrightError: no such rung."""
         position = rung_of(trial, self._ladder)
         self._known.add(trial.key)
         before = trial.proposal.continues
@@ -102,7 +102,7 @@ class Asha:
                 self._waiting[trial.id] = (loss, trial.proposal.genotype)
 
     def _promotable(self, rung: _Rung, rising: set[int | None]) -> int | None:
-        """The best trial of a rung that does not rise yet, if it is within the best 1 / eta."""
+        """The best trial of a rung that is not being promoted, if it is within the best 1 / eta."""
         for entry in rung.waiting:
             if entry[1] not in rising:
                 is_high = rung.ranked.index(entry) < rung.count // self.eta

@@ -35,8 +35,8 @@ from netwright.surrogates.matern import MaternHyperparameters, Posterior
 BEST, LATEST, OTHERS = 200, 100, 200  # trials that the model sees of a longer history
 LEARN_FROM = 250  # trials that its parameters are learned from
 LEARN_EVERY = 1.05  # growth of the history after which they are learned anew
-SAMPLES = 200  # candidates to begin with, beside
-ELITE = 5  # of the best, and their neighbors
+SAMPLES = 200  # random candidates to begin with
+ELITE = 5  # best trials, whose neighbors are candidates too
 CLIMBERS, STEPS, NEIGHBORS = 4, 3, 200  # the best candidates climb: along the gradient, then to better neighbors
 GRADIENT_STEPS = 30
 SHORTLIST = 200  # best candidates that are tried for being a new network
@@ -47,9 +47,9 @@ class Bayes:
     """Expected improvement under a Gaussian process, for one objective on any space.
 
     Args:
-        space: Samples and names networks; the model is one of its genes.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        initial: Random networks before the model is asked.
+        space: Search space, which samples and names networks; the model is one of its genes.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        initial: Number of random networks before the model is asked.
     """
 
     space: SearchSpace
@@ -78,7 +78,7 @@ class Bayes:
         return None if genotype is None else Proposal(genotype)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Remember it."""
+        """Remember the trial."""
         self._known.add(trial.key)
         score = score_of(trial)
         if score is not None:
@@ -116,7 +116,7 @@ class Bayes:
         return sorted(values, key=values.__getitem__, reverse=True)
 
     def _climbed(self, model: Posterior, best: float, genotype: Genotype) -> Genotype:
-        """Where the gradient leads in the reals, all other genes kept."""
+        """The genotype to which the gradient leads in the reals, all other genes kept."""
         free = np.array([isinstance(gene, Real) for gene in self.space.genes])
         if not free.any():
             return genotype
@@ -152,7 +152,7 @@ class Bayes:
         return model, float(model.predict(model.x)[0].max())
 
     def _parameters(self) -> MaternHyperparameters:
-        """Learned from what was told first, up to a length that grows in steps: the same whenever asked."""
+        """Parameters learned from the first trials, up to a number that grows in steps: the same whenever asked."""
         length = self.initial
         while (longer := max(length + 1, int(length * LEARN_EVERY))) <= len(self._told):
             length = longer
@@ -173,7 +173,7 @@ class Bayes:
         return sorted({*top, *range(length - latest, length), *spread})
 
     def _targets(self, positions: Sequence[int]) -> np.ndarray:
-        """Scores of these trials, a failed one's the worst there is, with mean 0 and variance 1."""
+        """Scores of these trials, with mean 0 and variance 1; a failed one has the worst of them."""
         scores = [self._told[position][0] for position in positions]
         worst = min((score for score in scores if score is not None), default=0.0)
         targets = np.array([worst if score is None else score for score in scores])

@@ -40,7 +40,7 @@ SEEN = 500  # trials of each density, so that an ask costs no more after 100,000
 
 
 class _Finished(NamedTuple):
-    """A trial of a rung; sorts from the best to the worst, of equals the first asked first."""
+    """A trial of a rung; sorts from the best to the worst, and equal scores in order of asking."""
 
     loss: float  # minus the score; infinite: it failed
     trial_id: int
@@ -52,9 +52,9 @@ class _Bracket:
     """One successive halving.
 
     Args:
-        sizes: How many trials each of its rungs takes.
-        finished: Those that finished, by rung.
-        risen: Ids of trials that have been continued.
+        sizes: Number of trials that each of its rungs takes, by rung.
+        finished: Trials that finished, by rung.
+        risen: Ids of trials that have been promoted.
     """
 
     sizes: dict[int, int]
@@ -62,20 +62,20 @@ class _Bracket:
     risen: set[int] = field(default_factory=set)
 
     def risers(self, rung: int) -> list[_Finished]:
-        """The best of a rung, that rise from it; none before all its trials have finished."""
+        """The best trials of a rung, which are to be promoted; none before all its trials have finished."""
         found = sorted(self.finished[rung])
         if rung + 1 not in self.sizes or len(found) < self.wanted(rung):
             return []
         return [trial for trial in found[: self.sizes[rung + 1]] if trial.loss < math.inf]
 
     def wanted(self, rung: int) -> int:
-        """How many trials finish on a rung: fewer than its size when too many below have failed."""
+        """Number of trials that finish on a rung: fewer than its size when too many below have failed."""
         if rung - 1 not in self.sizes or len(self.finished[rung - 1]) < self.wanted(rung - 1):
             return self.sizes[rung]
         return len(self.risers(rung - 1))
 
     def is_complete(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether all its trials have finished."""
         return all(len(self.finished[rung]) >= self.wanted(rung) for rung in self.sizes)
 
 
@@ -84,19 +84,19 @@ class Bohb:
     """Hyperband with a kernel-density model.
 
     Args:
-        space: Samples and names networks; the model is one of its genes.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
+        space: Search space, which samples and names networks; the model is one of its genes.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
         min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
-        max_budget: Of the highest rung.
-        eta: One in so many is promoted, to so many times the budget.
-        budgets: The rungs themselves, where no power of `eta` lies between them, as with 12 and 200 epochs.
+        max_budget: Budget of the highest rung.
+        eta: One trial in `eta` is promoted, to `eta` times the budget.
+        budgets: Budgets of all rungs, where they are no powers of `eta` apart, as 12 and 200 epochs; empty: as above.
         random_fraction: Share of new trials that are samples of the space.
-        best_share: Of the trials of a budget, those whose density is sought.
-        samples: Draws that the model chooses from.
+        best_share: Share of the trials of a budget that count as the best.
+        samples: Number of draws that the model chooses from.
         min_points: Fewest trials of either density; None: one more than there are genes.
-        bandwidth_factor: Draws come from kernels so many times as wide.
-        min_bandwidth: Of a kernel, as a share of the gene's range, below 1. An integer's is besides at least a quarter
-            of a step, a departure from the published code (`surrogates.density`).
+        bandwidth_factor: Factor on the widths of the kernels that are drawn from.
+        min_bandwidth: Least width of a kernel, as a share of the gene's range, below 1. An integer's is also at least a
+            quarter of a step, a departure from the published code (`surrogates.density`).
     """
 
     space: SearchSpace
@@ -113,8 +113,8 @@ class Bohb:
     min_bandwidth: float = 1e-3
     _ladder: tuple[int, ...] = field(init=False, repr=False)
     _open: dict[int, _Bracket] = field(default_factory=dict, init=False, repr=False)  # begun and unfinished, by number
-    _begun: int = field(default=0, init=False, repr=False)  # brackets of which a trial has finished, or an older one's
-    _ranked: list[SortedList] = field(init=False, repr=False)  # of each rung, what finished
+    _begun: int = field(default=0, init=False, repr=False)  # brackets: of each, or of a later one, a trial has finished
+    _ranked: list[SortedList] = field(init=False, repr=False)  # finished trials of each rung, best first
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     # a memo, made anew when needed: the densities by rung and number of trials
     _model: tuple[tuple[int, int], Density, Density] | None = field(default=None, init=False, repr=False, compare=False)
@@ -134,11 +134,11 @@ class Bohb:
 
     @property
     def largest_budget(self) -> int:
-        """That of the highest rung."""
+        """Budget of the highest rung."""
         return self._ladder[-1]
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
-        """What the oldest bracket needs that does not wait; None: no network is new, and none may rise."""
+        """What the oldest bracket that does not wait needs; None: no network is new, and none may be promoted."""
         rising = {trial.proposal.continues for trial in pending}
         asked = Counter(_place(trial.proposal) for trial in pending)
         last = max((number for number, _ in asked), default=0)
@@ -160,7 +160,7 @@ class Bohb:
         return None
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Enter it into its bracket and into what the model sees. Raises NetwrightError: no such rung or bracket."""
+        """Enter the trial into its bracket and the model's data. Raises NetwrightError: no such rung or bracket."""
         rung = rung_of(trial, self._ladder)
         number, _ = _place(trial.proposal)
         while self._begun <= number:
@@ -183,7 +183,7 @@ class Bohb:
         return _Bracket(found, {rung: [] for rung in found})
 
     def _fresh(self, number: int, rung: int, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
-        """A trial on a bracket's first rung: of the model, or a sample; None: no network is new."""
+        """A trial on a bracket's first rung: the model's choice, or a sample; None: no network is new."""
         taken = {trial.key for trial in pending}
         is_random = rng.random() < self.random_fraction
         genotype = None if is_random else self._modeled(taken, rng)
@@ -201,7 +201,7 @@ class Bohb:
         return first_new(self.space, drawn, self._known, taken)
 
     def _densities(self) -> tuple[Density, Density] | None:
-        """Of the best trials and of the others, at the largest budget that has enough; None: none has."""
+        """Densities of the best trials and of the others, at the largest budget that has enough; None: none has."""
         fewest = len(self.space.genes) + 1 if self.min_points is None else self.min_points
         for rung in range(len(self._ladder) - 1, -1, -1):
             ranked = self._ranked[rung]
@@ -217,7 +217,7 @@ class Bohb:
         return None
 
     def _density(self, trials: Sequence[_Finished]) -> Density:
-        """Of all or, where they are too many, of some that are spread evenly over their ranks."""
+        """The density of all or, where they are too many, of some that are spread evenly over their ranks."""
         positions = np.unique(np.linspace(0, len(trials) - 1, SEEN).astype(int)) if len(trials) > SEEN else None
         seen = trials if positions is None else [trials[position] for position in positions.tolist()]
         genes = self.space.genes
@@ -226,7 +226,7 @@ class Bohb:
 
 
 def _place(proposal: Proposal) -> tuple[int, int]:
-    """Bracket and rung. Raises NetwrightError for a trial of another strategy."""
+    """Bracket and rung of a proposal. Raises NetwrightError for a trial of another strategy."""
     if not {"bracket", "rung"} <= proposal.notes.keys():
         raise NetwrightError(
             f"the trial of {list(proposal.genotype)} has no bracket and rung in its notes, so that another strategy "

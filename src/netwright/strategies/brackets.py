@@ -17,7 +17,7 @@ def ladder(min_budget: int, max_budget: int, eta: int, budgets: Sequence[int] = 
     """Budgets in ascending order: `budgets` themselves or, without any, `max_budget` divided by powers of `eta`.
 
     Raises:
-        BadReference: Budgets that do not ascend from 1 or more, or an `eta` below 2.
+        BadReference: The budgets do not ascend from 1 or more, or `eta` is below 2.
     """
     if eta < 2:
         raise BadReference(f"strategy.eta is {eta}; it must be at least 2")
@@ -35,13 +35,13 @@ def ladder(min_budget: int, max_budget: int, eta: int, budgets: Sequence[int] = 
 
 
 def sizes(rungs: int, number: int, eta: int) -> dict[int, int]:
-    """How many trials bracket 0, 1, 2, ... has on each of its rungs, of a ladder with `rungs` rungs.
+    """Number of trials of bracket 0, 1, 2, ... on each of its rungs, on a ladder with `rungs` rungs.
 
     The brackets cycle from the one that starts on the lowest rung to the one on the highest alone; with eta = 2 and
     three rungs they are 4, 2, 1, then 2, 1, then 3. The numbers are rounded down, as in the published code of BOHB;
     Hyperband's paper rounds the first of each bracket up.
     """
-    rounds = rungs - 1 - number % rungs  # of halving
+    rounds = rungs - 1 - number % rungs  # number of halvings
     start = (rungs // (rounds + 1)) * eta**rounds
     return {rungs - 1 - rounds + k: max(1, start // eta**k) for k in range(rounds + 1)}
 
@@ -59,5 +59,5 @@ def rung_of(trial: Trial, budgets: Sequence[int]) -> int:
 
 
 def promotion(genotype: Genotype, trial_id: int, budget: int, notes: Mapping[str, float]) -> Proposal:
-    """The same genotype to a higher budget, from where that trial stopped."""
+    """A proposal of the same genotype at a higher budget, which goes on from where that trial stopped."""
     return Proposal(genotype, (trial_id,), budget, trial_id, notes)

@@ -17,9 +17,10 @@ class Listed:
     """The genotypes in order, then all of them again, `repeats` times in all; then the search is over.
 
     Args:
-        space: Checks the genotypes; of generators, not the networks: each trial draws, and checks, its own.
-        genotypes: What to evaluate.
-        repeats: Evaluations of each, from different seeds.
+        space: Search space, which checks the genotypes. Networks of generators are not checked here: each trial draws
+            and checks its own.
+        genotypes: Genotypes to evaluate.
+        repeats: Number of evaluations of each genotype, from different seeds.
     """
 
     space: SearchSpace
@@ -35,14 +36,14 @@ class Listed:
             check(genotype)
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:  # noqa: ARG002
-        """The next of the list."""
+        """The next genotype of the list; None: all of them were asked."""
         asked = self._told + len(pending)
         if asked >= len(self.genotypes) * self.repeats:
             return None
         return Proposal(self.genotypes[asked % len(self.genotypes)])
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Only counts."""
+        """Count the trial."""
         self._told += 1
 
 

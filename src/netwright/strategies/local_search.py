@@ -36,9 +36,9 @@ class LocalSearch:
     """Hill climbing over one-gene neighbors, with restarts.
 
     Args:
-        space: Samples starts; its genes say what a neighbor is.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        initial: Fresh samples per start, of which the best is climbed from.
+        space: Search space, which samples starts; its genes say what a neighbor is.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        initial: Number of fresh samples per start, of which the best is climbed from.
     """
 
     space: SearchSpace
@@ -47,7 +47,7 @@ class LocalSearch:
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _incumbent: Member | None = field(default=None, init=False, repr=False)  # None: between two climbs
     _neighbors: list[Genotype] = field(default_factory=list, init=False, repr=False)  # of the incumbent, shuffled
-    _start: Member | None = field(default=None, init=False, repr=False)  # the best to start the next climb from
+    _start: Member | None = field(default=None, init=False, repr=False)  # the best start for the next climb so far
     _starts: int = field(default=0, init=False, repr=False)  # fresh samples that it was the best of
     # memos of the incumbent, made anew when needed: keys of neighbors ("": invalid), and how many are settled in front
     _keys: dict[Genotype, str] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -117,9 +117,9 @@ class LocalSearch:
 def neighbors(genes: Sequence[Gene], genotype: Genotype, rng: np.random.Generator) -> list[Genotype]:
     """Genotypes that differ from `genotype` in one gene, in random order.
 
-    All other options of a choice; of an integer all other values, or, if they are more than NEAR, the next ones and
-    random ones; of a real NEAR random steps either way, from half its range down to FINEST of it, equally many in
-    every order of magnitude.
+    A choice takes all its other options; an integer takes all its other values or, if they are more than NEAR, the
+    next ones and random ones. A real takes NEAR random steps, half of them down, from half its range to FINEST of it,
+    equally many in every order of magnitude.
     """
     found = [
         (*genotype[:position], value, *genotype[position + 1 :])

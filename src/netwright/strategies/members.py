@@ -25,9 +25,9 @@ by_score = itemgetter(0)
 
 
 def tournament(members: Sequence[Member], size: int, replacement: bool, rng: np.random.Generator) -> list[Member]:
-    """`size` members drawn uniformly; without replacement all of them, in random order, when there are fewer.
+    """`size` members drawn uniformly; without replacement, all of them in random order where there are fewer.
 
-    Of equals in it `max` and `min` take the first drawn, which is any of them with equal chance.
+    Among equal scores, `max` and `min` take the first drawn, which is any of them with equal chance.
     """
     count = len(members)
     if replacement:

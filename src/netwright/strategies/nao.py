@@ -16,7 +16,7 @@ The same trials in the same order therefore give the same proposals, however lon
 kept in the run's folder, by the hash of all that it was learned from.
 
 A search with W > 1 workers keeps W + 1 proposals in the air, so that each round comes W proposals later than with one:
-the random networks at the start become `seeds` + W, and the last round W fewer; with W of `new` and more it has none.
+the random networks at the start become `seeds` + W, and the last round has W fewer; with W >= `new` it has none.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class DecodedNetwork(NamedTuple):
     """A network that the controller decoded.
 
     Args:
-        genotype: It.
-        key: Its space's.
+        genotype: The decoded network.
+        key: Key of the network in its space.
         parent: Id of the trial whose point was moved.
-        step: How far, in gradients.
+        step: How far the point was moved, in multiples of the gradient.
     """
 
     genotype: Genotype
@@ -80,8 +80,8 @@ class Round:
     """What one training of the controller gave.
 
     Args:
-        weights: Of the controller.
-        candidates: In the order in which they are proposed.
+        weights: Weights of the controller.
+        candidates: Decoded networks, in the order in which they are proposed.
         notes: Quality of the controller, for the table.
     """
 
@@ -95,13 +95,13 @@ class Lesson:
     """All that one training depends on besides the strategy's options.
 
     Args:
-        number: Of the round: 1, 2, ...
-        members: What was measured, in order of finishing.
-        seen: How many of them the round before had learned from.
+        number: Number of the round: 1, 2, ...
+        members: Genotypes that were measured, with their scores, in order of finishing.
+        seen: Number of members that the round before had learned from.
         known: Keys of all networks that finished.
-        seed: Of all randomness.
-        before: The round before.
-        digest: Of all of this.
+        seed: Seed of all randomness.
+        before: The round before; None: this is the first.
+        digest: Digest of all the above.
     """
 
     number: int
@@ -118,16 +118,16 @@ class Nao:
     """Search by gradient in the space of an encoder, with rounds of `new` networks.
 
     Args:
-        space: Samples, checks and names networks.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        seeds: Random networks before the first round.
-        new: Networks of a round.
-        top: Best networks that are moved in a round.
-        largest_step: Moves end with this multiple of the gradient.
-        surplus: So many times as many networks are decoded as a round needs, and those predicted best are proposed;
-            1, as published: the first ones are.
-        epochs: Of each training of the controller.
-        batch: Sequences in a step of it.
+        space: Search space, which samples, checks and names networks.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        seeds: Number of random networks before the first round.
+        new: Number of networks of a round.
+        top: Number of best networks that are moved in a round.
+        largest_step: Largest multiple of the gradient by which points are moved.
+        surplus: How many times as many networks are decoded as a round needs; those predicted best are proposed. 1, as
+            published: the first ones are.
+        epochs: Passes over all sequences in each training of the controller.
+        batch: Sequences per step of such a training.
         trade_off: Weight of the predictor's loss against the decoder's.
         flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
         scale: How scores become targets: linearly, as published, or by rank.
@@ -152,8 +152,8 @@ class Nao:
     _members: list[Member] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _round: Round | None = field(default=None, init=False, repr=False)
-    _number: int = field(default=0, init=False, repr=False)  # of the round that was begun last
-    _seen: int = field(default=0, init=False, repr=False)  # members that it learns from
+    _number: int = field(default=0, init=False, repr=False)  # number of the round that was begun last
+    _seen: int = field(default=0, init=False, repr=False)  # number of members that it learns from
     _learning: Background[Round] | None = field(default=None, init=False, repr=False, compare=False)
     _due: int = field(default=0, init=False, repr=False)  # trials told when what is being learned is taken over
     _folder: Path | None = field(default=None, init=False, repr=False, compare=False)
@@ -182,7 +182,7 @@ class Nao:
         space = re.sub(" at 0x[0-9a-f]+", "", repr(self.space))  # an address is another one in each process
         self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._settings), asdict(FLAVORS[self.flavor]))
         self._remember(space, self.space.genes)
-        self._prefix = self._history.hex()[:8]  # of files: what others learned is told apart, and can go
+        self._prefix = self._history.hex()[:8]  # of file names: tells apart, for removal, what other options learned
 
     def cache_in(self, folder: Path) -> None:
         """Keep what is learned in `folder`; what other options, spaces or versions left there is removed."""
@@ -211,7 +211,7 @@ class Nao:
         return None if genotype is None else Proposal(genotype, notes=notes)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
-        """Remember it, and at stated numbers of trials begin to learn; at others, what was learned is taken over."""
+        """Remember the trial; at stated numbers of trials begin to learn, and at others take over what was learned."""
         self._take_over()
         self._told += 1
         self._known.add(trial.key)
@@ -336,7 +336,7 @@ class Student:
             moved = torch.cat([shifted(states, slope, step) for step in steps])
             decoded = map(tuple, controller.decode(moved).tolist())
             for (step, member), sequence in zip(itertools.product(steps, members), decoded, strict=True):
-                if (member.trial_id, sequence) in tried:  # most steps decode to what the one before did
+                if (member.trial_id, sequence) in tried:  # most steps decode to the same as the step before
                     continue
                 tried.add((member.trial_id, sequence))
                 genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
@@ -370,12 +370,12 @@ class Student:
 
 
 def _notes(found: Quality, prefix: str = "") -> dict[str, float]:
-    """What is known of it, as reports expect it."""
+    """The quality of a controller, as notes under the names that reports expect."""
     return {f"{MODEL}{prefix}{name}": value for name, value in asdict(found).items() if value is not None}
 
 
 def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
-    """What a file holds; where there is none that can be read, what `learn` finds, written to it."""
+    """The round that a file holds; where none can be read, the one that `learn` gives, which is then written."""
     if path is None:
         return learn()
     if (kept := kept_weights.read(path)) is not None:

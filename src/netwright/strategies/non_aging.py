@@ -27,11 +27,11 @@ class NonAgingEvolution:
     """Steady-state evolution in which the worst of each tournament makes room for the child of the best.
 
     Args:
-        space: Samples the start population, mutates winners.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        population: Members (paper: 100).
-        sample: Members drawn for a tournament (paper: 25).
-        replacement: A member may be drawn more than once for one tournament, as in the paper.
+        space: Search space, which samples the start population and mutates winners.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        population: Number of members in the population (paper: 100).
+        sample: Number of members drawn for a tournament (paper: 25).
+        replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
     """
 
     space: SearchSpace
@@ -56,7 +56,7 @@ class NonAgingEvolution:
         return Proposal(child, (parent.trial_id,), notes={WORST: worst.trial_id})
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
-        """Enter the population; when it is full, in the place of the worst of the parent's tournament."""
+        """Let the trial enter the population; in a full one it replaces the worst of its parent's tournament."""
         self._told += 1
         if (score := score_of(trial)) is None:  # no fitness: nobody makes room
             return

@@ -7,8 +7,8 @@ listing the space.
 
 * The parent of a proposal is the one of the best that agrees with it in most genes.
 * With several workers, pending trials count as observed at what the model expects of them.
-* After a while without a better network, what is asked after every third trial maximizes a draw from each candidate's
-  posterior instead, so that a plateau is left.
+* After PATIENCE trials without a better network, every third ask maximizes a draw from each candidate's posterior
+  instead, so that a plateau is left.
 * A failed trial counts as one at the lower quartile of what was seen: its neighborhood is avoided, not forbidden.
 * No network is evaluated twice.
 * What an ask costs is bounded: the model sees the best, the latest and some of all others.
@@ -39,7 +39,7 @@ from netwright.surrogates.gaussian_process import GaussianProcess, Hyperparamete
 BEST, LATEST, OTHERS = 150, 50, 200  # trials that the model sees of a longer history
 LEARN_FROM = 120  # trials that its parameters are learned from
 LEARN_EVERY = 1.15  # growth of the history after which they are learned anew
-ELITE = 10  # of the best are mutated
+ELITE = 10  # best trials that are mutated
 MUTANTS, SAMPLES = 120, 80  # candidates to begin with
 CLIMBERS, STEPS, NEIGHBORS = 5, 4, 250  # the best candidates climb to better neighbors
 FAILURE = 0.25  # quantile of the scores that a failed trial counts as
@@ -51,9 +51,9 @@ class Predictor:
     """Bayesian optimization of one objective on any space.
 
     Args:
-        space: Samples, mutates and names networks.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        initial: Random networks before the model is asked.
+        space: Search space, which samples, mutates and names networks.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        initial: Number of random networks before the model is asked.
     """
 
     space: SearchSpace
@@ -86,7 +86,7 @@ class Predictor:
         return None if genotype is None else Proposal(genotype)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Remember it."""
+        """Remember the trial."""
         self._known.add(trial.key)
         self._seen.add(trial.proposal.genotype)
         score = score_of(trial)
@@ -131,7 +131,7 @@ class Predictor:
         return sorted((g for g in candidates if g not in self._seen), key=candidates.__getitem__, reverse=True)
 
     def _mutants(self, elite: Sequence[Genotype], rng: np.random.Generator) -> Iterable[Genotype]:
-        """One to three mutations away from the best, of which the better are taken more often."""
+        """Genotypes one to three mutations away from the best, of which the better are taken more often."""
         for number in range(MUTANTS):
             genotype = elite[-1 - int(rng.random() ** 2 * len(elite))]
             for _ in range(1 + number % 3):
@@ -155,7 +155,7 @@ class Predictor:
         return model, float(targets.max())
 
     def _parameters(self) -> Hyperparameters:
-        """Learned from what was told first, up to a length that grows in steps: the same whenever asked."""
+        """Parameters learned from the first trials, up to a number that grows in steps: the same whenever asked."""
         length = self.initial
         while (longer := max(length + 1, int(length * LEARN_EVERY))) <= len(self._told):
             length = longer
@@ -176,7 +176,7 @@ class Predictor:
             top = [-position for _, position in self._scores[-best:]]
         else:
             scored = ((s, -n) for n, (s, _, _) in enumerate(self._told[:length]) if s is not None)
-            top = [-position for _, position in nlargest(best, scored)]  # of equals the earlier, as above
+            top = [-position for _, position in nlargest(best, scored)]  # among equals the earlier, as above
         spread = np.linspace(0, length - 1, others).astype(int).tolist()
         return sorted({*top, *range(length - latest, length), *spread})
 
@@ -206,7 +206,7 @@ def _agreements(a: Genotype, b: Genotype) -> int:
 
 
 def gain(mean: np.ndarray, deviation: np.ndarray, best: float) -> np.ndarray:
-    """Expected improvement: by how much a normal variable exceeds `best`, 0 where it does not, on average."""
+    """Expected improvement: the mean of what a normal variable has more than `best`, 0 where it has less."""
     standard = (mean - best) / deviation
     density = np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi)
     found: np.ndarray = deviation * (standard * ndtr(standard) + density)

@@ -22,7 +22,7 @@ class RandomSearch:
         return Proposal(self.space.sample(rng))
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
-        """Nothing is learned."""
+        """Learn nothing."""
 
 
 plugin = RandomSearch

@@ -52,15 +52,15 @@ class Reinforce:
     """Policy gradient search with a controller of one LSTM layer.
 
     Args:
-        space: Its genes are what the controller chooses.
-        objectives: Exactly one, the reward, as a run file writes it; None: the first metric, the higher the better.
+        space: Search space, whose genes the controller chooses.
+        objectives: The reward, one objective as a run file writes it; None: the first metric, the higher the better.
         algorithm: Proximal policy optimization, or plain REINFORCE, which goes through each batch once.
-        batch: Told trials from one time of learning to the next (paper: 20).
+        batch: Number of told trials from one time of learning to the next (paper: 20).
         lr: Learning rate of Adam (paper: 0.00035; best for Real et al.: 0.0008).
         entropy: Weight of the softmaxes' entropy, added to the reward (paper: 0.00001).
-        decay: Of the moving average of scores that is the baseline (paper: 0.95).
-        hidden: Units of the LSTM (paper: 100).
-        epochs: How often PPO goes through a batch.
+        decay: Decay of the moving average of scores that is the baseline (paper: 0.95).
+        hidden: Number of units of the LSTM (paper: 100).
+        epochs: Number of times that PPO goes through a batch.
         clip: How far from 1 PPO follows the ratio of a genotype's probability to that when it was drawn.
     """
 

@@ -24,9 +24,9 @@ class Tournament:
     """Steady-state evolution by tournaments.
 
     Args:
-        space: Samples the start population, mutates winners.
-        objectives: Exactly one, as a run file writes it; None: the first metric, the higher the better.
-        initial: Genotypes of the start population (paper: 200).
+        space: Search space, which samples the start population and mutates winners.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        initial: Number of genotypes of the start population (paper: 200).
         share: Part of the current population that enters a tournament, in (0, 1] (paper: 0.05).
         probability: The best of a tournament wins with this probability, the next with p(1-p), and so on; the last
             takes what is left. 1 (paper): the best always wins.
@@ -62,7 +62,7 @@ class Tournament:
         return Proposal(self.space.mutate(genotype, rng), (parent_id,))
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Enter the population, for good; a failed trial has no fitness and stays out."""
+        """Let the trial enter the population, for good; a failed trial has no fitness and stays out."""
         self._told += 1
         if (score := score_of(trial)) is not None:
             self._ranking.add((-score, trial.finish, trial.id, trial.proposal.genotype))
@@ -73,7 +73,7 @@ class Tournament:
 
 
 def tournament_size(population: int, share: float) -> int:
-    """How many of `population` enter a tournament, at least 1: of 200 with the paper's share 10, of 7,000 350."""
+    """Number of members that enter a tournament, at least 1: with the paper's share, 10 of 200 and 350 of 7,000."""
     return max(1, round(population * share))
 
 
@@ -83,7 +83,7 @@ def winning_rank(population: int, size: int, probability: float, rng: np.random.
     Walks down the ranking: the next rank is in the tournament with probability (members left) / (ranks left), so the
     expected number of steps is about population / size whatever the population.
     """
-    place = 0  # how many members of the tournament pass the winner's place on
+    place = 0  # how many better members of the tournament do not win
     while place < size - 1 and rng.random() >= probability:
         place += 1
     rank, members = 0, size

@@ -1,4 +1,4 @@
-"""Learning in a thread of its own, so that whoever hands out work need not wait for it."""
+"""Learning in a thread of its own, so that the search need not wait for it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Background(Generic[T]):
     again once this thread has its own.
 
     Args:
-        work: Gets a function that says whether to stop, to be asked every second or so.
+        work: The computation. It gets a function that says whether to stop, and should ask it every second or so.
     """
 
     def __init__(self, work: Callable[[Callable[[], bool]], T]) -> None:
@@ -57,7 +57,7 @@ def _run(
     outcome: dict[str, Any],
 ) -> None:
     try:
-        torch.get_num_threads()  # a thread's first look takes over the number of all, which must not come later
+        torch.get_num_threads()  # a thread's first look adopts the number of all threads: not later
         torch.set_num_threads(1)
     finally:
         is_set_up.set()

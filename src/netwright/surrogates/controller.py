@@ -22,7 +22,7 @@ from netwright.core import genes as encodings
 from netwright.core.errors import BadReference
 from netwright.core.genes import Gene
 
-MOST_VALUES = 4096  # of one gene: each costs `hidden` weights in every gene's softmax
+MOST_VALUES = 4096  # most values of one gene: each costs `hidden` weights in every gene's softmax
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,8 +47,8 @@ class PolicyController(nn.Module):
     """An LSTM over genes, as tokens (`genes.to_tokens`). Until `initialize`, every value is equally likely.
 
     Args:
-        genes: Of the space; at least one.
-        hidden: Units of the LSTM's one layer, and length of an embedding.
+        genes: Genes of the space; at least one.
+        hidden: Number of units of the LSTM's one layer, and length of an embedding.
 
     Raises:
         BadReference: A gene has more than MOST_VALUES values.
@@ -68,7 +68,7 @@ class PolicyController(nn.Module):
         self._first = torch.tensor(encodings.to_tokens(genes, lowest))  # (genes,) token of each gene's first value
         self._missing = torch.arange(max(sizes)) >= torch.tensor(sizes)[:, None]  # (genes, values) padding
         with torch.device("meta"):  # nothing is drawn from torch's own generator
-            embedding = nn.Embedding(tokens, hidden)  # of token 0: the start
+            embedding = nn.Embedding(tokens, hidden)  # token 0 is the start
             lstm = nn.LSTM(hidden, hidden, batch_first=True)
         self.embedding, self.lstm = embedding.to_empty(device="cpu"), lstm.to_empty(device="cpu")
         self.weight = nn.Parameter(torch.empty(len(genes), max(sizes), hidden))

@@ -8,7 +8,7 @@ itself with the probability 1 - width and any other one else.
 Departure: widths. The reference's rule, 1.06 sd N^(-1/(4 + genes)), takes options for numbers and hardly shrinks with
 N where there are many genes, up to widths at which a choice says nothing. Here the rates are those of mixed data (Li
 and Racine 2003): with q numeric genes, N^(-1/(4 + q)) for these and N^(-2/(4 + q)) for choices, whose spread is
-sqrt(1 - sum p^2) over the shares p of their options. An integer's kernel is besides at least INTEGER_WIDTH of a step
+sqrt(1 - sum p^2) over the shares p of their options. An integer's kernel is also at least INTEGER_WIDTH of a step
 wide, whatever the least width: a narrower one would draw the numbers that were seen and no others.
 """
 
@@ -24,7 +24,7 @@ from netwright.core import genes as encodings
 from netwright.core.genes import Choice, Gene, Integer
 from netwright.core.records import Genotype
 
-REFERENCE = 1.06  # of the normal reference rule (Silverman 1986, equation 3.28)
+REFERENCE = 1.06  # factor of the normal reference rule (Silverman 1986, equation 3.28)
 INTEGER_WIDTH = 0.25  # least width of an integer's kernel, in steps: times the factor of draws, it reaches the next
 
 
@@ -33,9 +33,9 @@ class Density:
     """The mean of one kernel per observed genotype.
 
     Args:
-        genes: Of the space.
-        points: Genotypes as `to_vector` has them, shape (N, genes).
-        widths: Of each gene's kernel, shape (genes,).
+        genes: Genes of the space.
+        points: Observed genotypes in vector form (`genes.to_vector`), shape (N, genes).
+        widths: Width of each gene's kernel, shape (genes,).
     """
 
     genes: tuple[Gene, ...]
@@ -88,7 +88,7 @@ def fit(genes: Sequence[Gene], points: np.ndarray, least: float) -> Density:
 
 
 def candidates(good: Density, others: Density, count: int, factor: float, rng: np.random.Generator) -> list[Genotype]:
-    """Of `count` draws from `good`, those that differ, by falling ratio of the two densities."""
+    """Genotypes of `count` draws from `good`, each once, by falling ratio of the density `good` to `others`."""
     drawn = list(dict.fromkeys(good.draw(count, factor, rng)))
     x = np.array([encodings.to_vector(good.genes, genotype) for genotype in drawn])
     order = np.argsort(others.log(x) - good.log(x), kind="stable")

@@ -3,7 +3,7 @@
 "Neural Architecture Optimization", arXiv:1808.07233, section 3. An encoder (LSTM) reads one group of tokens a step; its
 states, scaled to unit length, are the point. A predictor reads their mean; a decoder (LSTM with attention to the
 states) spells the sequence out again. Moving the states along the predictor's gradient and decoding gives sequences
-that it holds for better.
+that it predicts to be better.
 
 Written from a description of the published programs, which differ. `FLAVORS` has the two whose sizes are known exactly:
 "pt1", of the authors' PyTorch program for the cells of NAONet (279,533 parameters for its 40 tokens), and "pt2", of
@@ -36,13 +36,13 @@ class Flavor:
     """Sizes of a controller.
 
     Args:
-        step_width: Of what the encoder reads in one step: a token's embedding has this over the group's size.
-        hidden: H, of encoder and decoder.
-        layers: Hidden layers of the predictor.
-        width: Of each of them.
-        dropout: After each of them.
-        weight_decay: Of Adam, on all parameters.
-        copies: Spellings of each genotype that training draws from, where the space is symmetric.
+        step_width: Length of the vector that the encoder reads in one step: the embeddings of a group of tokens.
+        hidden: Number of units of encoder and of decoder, H.
+        layers: Number of hidden layers of the predictor.
+        width: Number of units of each of these layers.
+        dropout: Share of the units that is dropped after each of these layers.
+        weight_decay: Weight decay of Adam, on all parameters.
+        copies: Number of spellings of each genotype that training draws from, where the space is symmetric.
         has_original: Whether the genotype itself is one of them.
     """
 
@@ -66,7 +66,7 @@ FLAVORS: Mapping[FlavorName, Flavor] = {
 
 @dataclass(frozen=True, eq=False)
 class TokenChoices:
-    """What sequences look like.
+    """Which tokens a sequence may have at each position.
 
     Args:
         masks: Which tokens each position admits, shape (L, V), bool.
@@ -78,18 +78,18 @@ class TokenChoices:
 
     @staticmethod
     def of(genes: Sequence[Gene], group: int | None = None) -> TokenChoices:
-        """Of genotypes of `genes`; None: groups as the kinds of the genes repeat."""
+        """The choices of genotypes of `genes`; without a `group`, its size is the period of the genes' kinds."""
         found = encodings.group_size(genes) if group is None else group
         return TokenChoices(torch.from_numpy(encodings.token_masks(genes)), found)
 
     @property
     def length(self) -> int:
-        """L."""
+        """Number of tokens of a sequence, L."""
         return int(self.masks.shape[0])
 
     @property
     def vocabulary(self) -> int:
-        """V, with the start token."""
+        """Number of tokens of the vocabulary, V, with the start token."""
         return int(self.masks.shape[1])
 
 
@@ -101,7 +101,7 @@ class EncoderPredictorDecoder(nn.Module):
         self.tokens, self.flavor = tokens, flavor
         hidden, vocabulary = flavor.hidden, tokens.vocabulary
         embedding = flavor.step_width // tokens.group
-        # on no device: torch's global generator is left alone
+        # made on no device, so that nothing is drawn from torch's global generator
         meta = torch.device("meta")
         self.encoder_embedding = _embedding(vocabulary, embedding)
         self.encoder = nn.LSTM(embedding * tokens.group, hidden, batch_first=True, device=meta)
@@ -186,13 +186,13 @@ def shifted(states: Tensor, slope: Tensor, step: float) -> Tensor:
 
 
 def _embedding(vocabulary: int, width: int) -> nn.Embedding:
-    """Not yet drawn: torch's own drawing of an embedding on no device imports its compiler, which takes seconds."""
+    """An embedding to be drawn: torch's own drawing of one on no device imports its compiler, which takes seconds."""
     return nn.Embedding.from_pretrained(torch.empty(vocabulary, width), freeze=False)
 
 
 @torch.no_grad()
 def _initialize(controller: EncoderPredictorDecoder, generator: torch.Generator) -> None:
-    """Torch's defaults: embeddings normal, all else uniform within the root of the inverse of what enters a unit."""
+    """Draw as torch does: embeddings normal, all else uniform within the root of the inverse of a unit's inputs."""
     for module in controller.modules():
         if isinstance(module, nn.Embedding):
             module.weight.normal_(generator=generator)

@@ -8,7 +8,7 @@ Three blocks of columns, all made of the genes alone, so that they exist for eve
   its operations, wherever they stand.
 
 Pairs of genes need no columns: the kernel's exponential of a sum is a product over genes, which holds all interactions.
-Paths of the graph are not used: a table of one's own has none.
+Paths of the graph are not used: a user's own table has none.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Features:
     """Encoded genotypes.
 
     Args:
-        options: Shape (N, columns), 0 or 1.
-        levels: Shape (N, columns), in [0, 1].
-        counts: Shape (N, columns), in [0, 1]: shares of the genes of a kind.
+        options: Whether a genotype has an option, shape (N, columns), 0 or 1.
+        levels: Places of ordered values in their ranges, shape (N, columns), in [0, 1].
+        counts: Shares of the genes of a kind that have an option, shape (N, columns), in [0, 1].
     """
 
     options: np.ndarray
@@ -39,11 +39,11 @@ class Features:
     counts: np.ndarray
 
     def __len__(self) -> int:
-        """How many genotypes."""
+        """Number of genotypes."""
         return len(self.options)
 
     def __getitem__(self, rows: np.ndarray) -> Features:
-        """Some of them, by position."""
+        """The genotypes at some positions, shape (M,)."""
         return Features(self.options[rows], self.levels[rows], self.counts[rows])
 
 
@@ -66,7 +66,7 @@ class Encoder:
 
     @cached_property
     def gene_of_option(self) -> np.ndarray:
-        """For each column of options, the gene's position."""
+        """For each column of options, the position of its gene."""
         return np.repeat(self.choices, [len(self._choice(n).options) for n in self.choices]).astype(int)
 
     @cached_property
@@ -78,7 +78,7 @@ class Encoder:
         return np.array(found, dtype=int)
 
     def encode(self, genotypes: Sequence[Genotype]) -> Features:
-        """The blocks of N genotypes."""
+        """The three blocks of columns of N genotypes."""
         values = np.array(genotypes, dtype=float).reshape(len(genotypes), len(self.genes))
         options = np.zeros((len(values), len(self.gene_of_option)))
         columns = values[:, self.choices].astype(int) + self._first_column
@@ -119,7 +119,7 @@ class Encoder:
 
 
 def _kind(gene: Choice) -> tuple[str, tuple[str, ...]]:
-    """Genes of one kind and, where none is given, those with the same options."""
+    """What genes have in common that are counted together: kind and options."""
     return (gene.kind, gene.options)
 
 

@@ -32,13 +32,13 @@ ITERATIONS = 30
 
 @dataclass(frozen=True, eq=False)
 class Hyperparameters:
-    """What the kernel has learned, as logarithms.
+    """What the kernel has learned; weights are logarithms.
 
     Args:
         options: Weight of each column of options.
         levels: Weight of each column of levels.
         counts: Weight of each column of counts.
-        share: Of the kernel of counts, in (0, 1).
+        share: Share of the kernel of counts, in [0, 1); 0: there are no counts.
         noise: Variance of the noise over that of the function.
     """
 
@@ -53,9 +53,9 @@ def learn(encoder: Encoder, x: Features, y: np.ndarray) -> Hyperparameters:
     """Maximize the posterior of the parameters on N observations.
 
     Args:
-        encoder: Of the features.
+        encoder: The encoder of the features.
         x: N encoded genotypes.
-        y: Shape (N,), mean 0 and variance 1.
+        y: Targets, shape (N,), of mean 0 and variance 1.
     """
     layout = _Layout.of(encoder, x)
     distances = _pairs(x)
@@ -174,7 +174,7 @@ def _negative_log_posterior(
     upper: tuple[np.ndarray, np.ndarray],
     y: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """Value and gradient; the scale of the targets is the one that fits best."""
+    """The value and its gradient; the scale of the targets is the one that fits best."""
     size = len(y)
     joint = layout.split[0] + layout.split[1]
     weights = np.exp(layout.rows @ parameters[:-2])
@@ -192,7 +192,7 @@ def _negative_log_posterior(
     scale = max(float(y @ solved) / size, 1e-12)
     deviations = (parameters - prior) / SPREAD
     value = 0.5 * size * np.log(scale) + np.log(np.diag(factor)).sum() + 0.5 * deviations @ deviations
-    slope = 0.5 * (inverse - np.outer(solved, solved) / scale)  # of the value by each entry of the matrix
+    slope = 0.5 * (inverse - np.outer(solved, solved) / scale)  # derivative of the value by each entry of the matrix
     slopes = 2 * slope[upper]
     by_weight = np.concatenate(
         [

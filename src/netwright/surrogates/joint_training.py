@@ -1,7 +1,7 @@
 """Training of NAO's controller, and how good it has become (Luo et al. 2018, section 3.3; `encoder_predictor_decoder`).
 
 The loss is trade_off * (squared error of the score) + (1 - trade_off) * (cross-entropy of the sequence). The paper's
-body is remembered with a trade-off of 0.9; all published programs have 0.8.
+text has, as far as we remember, a trade-off of 0.9; all published programs have 0.8.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Scale = Literal["minmax", "ranks"]
 
 
 class LearningStopped(Exception):
-    """Training ended early because nobody waits for it."""
+    """Training ended early because its result is no longer wanted."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class JointSettings:
 
     Args:
         epochs: Passes over all sequences.
-        batch: Sequences a step.
+        batch: Sequences per step.
         lr: Step size of Adam.
         trade_off: Weight of the predictor's loss; the decoder's has the rest.
         clip: Largest norm of the gradient.
@@ -59,7 +59,7 @@ class Quality:
     Args:
         pairwise_accuracy: Share of pairs in the right order; None with fewer than two.
         kendall_tau: Tau-b; None where one side is constant.
-        hamming: Tokens that differ after encoding and decoding, a sequence's mean.
+        hamming: Number of tokens of a sequence that differ after encoding and decoding, on average.
     """
 
     pairwise_accuracy: float | None
@@ -68,7 +68,7 @@ class Quality:
 
 
 def optimizer_of(controller: EncoderPredictorDecoder, settings: JointSettings) -> torch.optim.Optimizer:
-    """A fresh Adam."""
+    """A fresh Adam over all parameters of the controller."""
     decay = controller.flavor.weight_decay
     return torch.optim.Adam(controller.parameters(), settings.lr, weight_decay=decay, fused=True)
 
@@ -81,7 +81,7 @@ def train_step(
     settings: JointSettings,
     generator: torch.Generator | None,
 ) -> tuple[float, float]:
-    """One step on sequences (B, L) with scores (B,) in [0, 1].
+    """Take one step on sequences (B, L) with scores (B,) in [0, 1].
 
     Returns:
         Squared error and cross-entropy before the step.
@@ -107,12 +107,12 @@ def train(
     """Train `controller` in place.
 
     Args:
-        controller: Goes on from what it has learned before.
-        spellings: Sequences of the same networks, shape (N, spellings, L): each epoch draws one of each.
-        scores: Shape (N,), in [0, 1].
-        settings: How.
-        generator: Of order, spellings and dropout.
-        is_stopped: Asked before each epoch.
+        controller: The controller to train; it goes on from what it has learned before.
+        spellings: Sequences of N networks, shape (N, spellings, L); each epoch draws one spelling of each network.
+        scores: Scores of the networks, shape (N,), in [0, 1].
+        settings: Settings of the training.
+        generator: Source of order, spellings and dropout.
+        is_stopped: Whether to stop; asked before each epoch.
 
     Returns:
         Mean squared error and cross-entropy of the last epoch's steps.

@@ -17,14 +17,14 @@ SUFFIX = ".safetensors"
 
 
 def write(path: Path, weights: Mapping[str, Tensor], facts: str) -> None:
-    """Write both with their checksum, whole or not at all; makes the folder. Raises OSError."""
+    """Write weights and facts with their checksum, whole or not at all; makes the folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = {"facts": facts, "checksum": digest(weights, facts)}
     files.write(path, safetensors.torch.save(dict(weights), known))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
-    """Both; None: there is no such file, or what it holds is not what was written."""
+    """The weights and the facts; None: there is no such file, or it does not hold what was written."""
     try:
         with safetensors.safe_open(path, "pt") as file:
             known = file.metadata()
@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
 
 
 def clear(folder: Path, prefix: str) -> None:
-    """Remove drafts that a kill left, and files whose name does not begin with `prefix`; nothing else, and silently."""
+    """Remove drafts that a kill left, and files whose name does not begin with `prefix`; failing to is no error."""
     with suppress(OSError):
         for path in list(folder.iterdir()):
             is_old = path.suffix == SUFFIX and not path.name.startswith((prefix, "."))

@@ -63,7 +63,7 @@ class Posterior:
         return cross @ self.solved, np.sqrt(self.scale * variance)
 
     def slopes(self, x: np.ndarray) -> tuple[float, float, np.ndarray, np.ndarray]:
-        """Mean and deviation at one genotype, shape (genes,), and the gradient of each; of choices it is 0."""
+        """Mean and deviation at one genotype, shape (genes,), and the gradient of each; it is 0 for choices."""
         squared = _squared(self.hyperparameters, x[None], self.x)[0]
         cross = _matern(squared)
         weighted = cho_solve((self.factor, True), cross, check_finite=False)
@@ -78,9 +78,9 @@ def learn(genes: Sequence[Gene], x: np.ndarray, y: np.ndarray) -> MaternHyperpar
     """Maximize the posterior of the parameters on N observations.
 
     Args:
-        genes: Of the space.
-        x: N genotypes as `to_vector` has them, shape (N, genes).
-        y: Shape (N,), mean 0 and variance 1.
+        genes: Genes of the space.
+        x: N genotypes in vector form (`genes.to_vector`), shape (N, genes).
+        y: Targets, shape (N,), of mean 0 and variance 1.
     """
     is_choice = np.array([isinstance(gene, Choice) for gene in genes])
     first, second = upper = np.triu_indices(len(x), 1)
@@ -121,7 +121,7 @@ def prior(genes: int) -> np.ndarray:
 def negative_log_posterior(
     parameters: np.ndarray, squares: np.ndarray, upper: tuple[np.ndarray, np.ndarray], y: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Value and gradient; the scale of the targets is the one that fits best.
+    """The value and its gradient; the scale of the targets is the one that fits best.
 
     Args:
         parameters: As `prior` has them.
@@ -142,7 +142,7 @@ def negative_log_posterior(
     scale = max(float(y @ solved) / size, 1e-12)
     deviations = (parameters - prior(len(weights))) / np.array([*[2 * LENGTH_SD] * len(weights), NOISE_SD])
     value = 0.5 * size * np.log(scale) + np.log(np.diag(factor)).sum() + 0.5 * deviations @ deviations
-    # of the value by each pair's two entries of the matrix, and by its diagonal
+    # derivatives of the value by each pair's two entries of the matrix, and by its diagonal
     slopes = inverse[upper[1], upper[0]] - solved[upper[0]] * solved[upper[1]] / scale
     by_noise = 0.5 * float(np.trace(inverse) - solved @ solved / scale) * noise
     gradient = np.array([*((squares @ (slopes * _matern_slope(squared))) * weights), by_noise])
@@ -168,7 +168,7 @@ def _matern(squared: np.ndarray) -> np.ndarray:
 
 
 def _matern_slope(squared: np.ndarray) -> np.ndarray:
-    """By the squared distance."""
+    """The derivative of `_matern` by the squared distance."""
     root = np.sqrt(5 * squared)
     found: np.ndarray = -5 / 6 * (1 + root) * np.exp(-root)
     return found

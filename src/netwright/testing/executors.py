@@ -21,8 +21,8 @@ def check_executor(make: Callable[[Evaluator], Executor], make_store: Callable[[
 
     Args:
         make: Constructs the executor around an evaluator.
-        make_store: A fresh store that the executor's workers can reach.
-        folder: For whatever workers write.
+        make_store: Makes a fresh store that the executor's workers can reach.
+        folder: Folder for what workers write.
     """
     evaluator = ToyEvaluator(ToySpace(), ToyTask(), seconds=0.01)
     store = make_store()

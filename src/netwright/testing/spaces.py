@@ -20,7 +20,7 @@ def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5
     """Assert the contract of a space on `samples` drawn genotypes, and on as many mutants.
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
-    built network, in which every parameter has a gradient; equal keys build equal networks; drawings are acyclic.
+    built network, in which every parameter has a gradient; equal generators build equal weights; drawings are acyclic.
     """
     for n in range(samples):
         genotype = space.sample(seeds.rng_for(1, seeds.ASK, n))
@@ -35,7 +35,7 @@ def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5
 
 
 def check_encodings(space: SearchSpace, genotype: Genotype) -> None:
-    """JSON, tokens and vectors give the genotype back (real genes: their grid, and to rounding)."""
+    """JSON, tokens and vectors give the genotype back (real genes: tokens to their grid, vectors to rounding)."""
     assert genes.from_json(genes.to_json(genotype)) == genotype
     assert json.loads(genes.to_json(genotype)) == list(genotype), "a genotype holds plain numbers only"
     tokens = genes.to_tokens(space.genes, genotype)
@@ -57,7 +57,7 @@ def check_graph(graph: LabeledGraph) -> None:
 
 
 def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> None:
-    """The built network is the counted one, trains, and is the same for the same key and generator."""
+    """The built network is the counted one, trains, and has the same weights for the same genotype and generator."""
     network = space.build(genotype, io, seeds.rng_for(3, seeds.BUILD, n))
     counts = space.count(genotype, io)
     built = sum(parameter.numel() for parameter in network.parameters())
@@ -82,7 +82,7 @@ def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> Non
 
 
 def _inputs(io: IO, generator: torch.Generator) -> torch.Tensor:
-    """Two examples."""
+    """Two random examples of the task's inputs."""
     shape = (2, *dimensions(io.input))
     if isinstance(io.input, Tokens):
         return torch.randint(io.input.vocabulary, shape, generator=generator)

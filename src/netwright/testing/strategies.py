@@ -17,7 +17,7 @@ Make = Callable[[SearchSpace], Strategy]
 
 
 def check_strategy(make: Make, trials: int = 60, seeds_tried: int = 10) -> None:
-    """Assert the four contracts on the toy space, and that the strategy is no worse than random.
+    """Assert the contract on the toy space: pure asks, replay, failures, and scores no worse than random search's.
 
     `make` constructs it, with a start population well below `trials`; one that proposes nothing at all (a list that
     is empty) passes.
@@ -57,7 +57,7 @@ def check_replay(make: Make, trials: int) -> None:
 
 
 def check_failures(make: Make, trials: int) -> None:
-    """Goes on when trials fail, even all of them, and while others are pending."""
+    """The strategy goes on when trials fail, even all of them, and while others are pending."""
     for fails in (lambda _n: True, lambda n: n % 2 == 0):
         strategy = make(ToySpace())
         pending: list[Trial] = []
@@ -75,7 +75,7 @@ def check_failures(make: Make, trials: int) -> None:
 
 
 def check_no_worse_than_random(make: Make, trials: int, seeds_tried: int) -> None:
-    """The mean of the best score over fixed seeds is at least random's, less one part in fifty."""
+    """The mean of the best score over fixed seeds is at least random search's, less 0.02."""
     found = [max((t.scores or (0.0,))[0] for t in h) for s in range(seeds_tried) if (h := play(make, trials, s))]
     if not found:
         return

@@ -59,7 +59,7 @@ def check_task(task: Task, size: int = 8) -> None:
 
 
 def _check_inputs(io: IO, inputs: Tensor, size: int) -> None:
-    """Training images may have another height and width than those that are measured."""
+    """Inputs are as stated; training images may have another height and width than those that are measured."""
     stated = (size, *dimensions(io.input))
     known = 2 if isinstance(io.input, Image) else len(stated)
     assert inputs.dim() == len(stated) and inputs.shape[:known] == stated[:known], f"inputs are {tuple(inputs.shape)}"

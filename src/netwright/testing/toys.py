@@ -28,20 +28,20 @@ class ToySpace:
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:
-        """All alike."""
+        """`length` choices with the same options."""
         names = tuple(f"option {value}" for value in range(self.options))
         return tuple(Choice(f"gene {position}", names, kind="toy") for position in range(self.length))
 
     def trivial(self) -> Genotype:
-        """All zero."""
+        """The genotype of zeros."""
         return (0,) * self.length
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """Uniform."""
+        """Draw every gene uniformly."""
         return genes.sample(self.genes, rng)
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
-        """One gene anew."""
+        """Draw one gene anew."""
         return genes.mutate(self.genes, genotype, rng)
 
     def check(self, genotype: Genotype) -> None:
@@ -49,7 +49,7 @@ class ToySpace:
         genes.check(self.genes, genotype)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:  # noqa: ARG002
-        """Not to be had."""
+        """Raise MissingCapability: there is no network to build."""
         raise MissingCapability("the toy space describes no network; give a real space to build one")
 
     def count(self, genotype: Genotype, io: IO) -> Counts:  # noqa: ARG002
@@ -58,11 +58,11 @@ class ToySpace:
         return Counts(total, 10 * total)
 
     def key(self, genotype: Genotype) -> str:
-        """The genotype itself."""
+        """The digest of the genotype itself: no two are the same network."""
         return genes.digest(genes.to_json(genotype))
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """A chain of the values."""
+        """A chain with an edge for each value."""
         nodes = ("input", *(str(n) for n in range(1, self.length)), "output")
         edges = tuple((n, n + 1, f"option {value}") for n, value in enumerate(genotype))
         return LabeledGraph("toy", nodes, edges)
@@ -70,38 +70,38 @@ class ToySpace:
 
 @dataclass(frozen=True)
 class ToyTask:
-    """No data at all."""
+    """A task without data."""
 
     io: ClassVar[IO] = IO(Image(1, 1, 1), Numbers(1))
     measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"),)
 
     def examples(self, split: Split) -> int:  # noqa: ARG002
-        """None."""
+        """Zero examples, whatever the split."""
         return 0
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[Any]:  # noqa: ARG002
-        """None."""
+        """No batches."""
         return iter(())
 
     def loss(self, outputs: Any, targets: Any) -> Any:  # noqa: ARG002
-        """Zero."""
+        """The loss, which is always 0."""
         return 0.0
 
     def metrics(self, outputs: Any, targets: Any) -> dict[str, Any]:  # noqa: ARG002
-        """None."""
+        """No metrics."""
         return {}
 
 
 @dataclass(frozen=True)
 class ToyEvaluator:
-    """The share of the highest possible sum, plus noise from the trial's seed.
+    """Scores a genotype by its share of the highest possible sum of genes, plus noise from the trial's seed.
 
     Args:
         space: A ToySpace.
-        task: Unused; part of the protocol.
-        seconds: How long an evaluation takes.
+        task: Not used; part of the protocol.
+        seconds: Duration of an evaluation, in seconds.
         noise: Standard deviation of the noise.
-        split: Names the metric.
+        split: Split that the metric is named after.
     """
 
     space: SearchSpace
@@ -112,11 +112,11 @@ class ToyEvaluator:
 
     @property
     def measures(self) -> tuple[Objective, ...]:
-        """That share, as an accuracy."""
+        """The score, as an accuracy."""
         return (Objective(f"{self.split}_accuracy", shown="share"),)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
-        """Look at the genes; take the time."""
+        """Take `seconds` seconds, with reports, and score the genes."""
         until = time.monotonic() + self.seconds
         step = 0
         while (left := until - time.monotonic()) > 0:

@@ -1,4 +1,4 @@
-"""Batches made by a thread while a device works on those before, so that it need not wait for them."""
+"""Batches that a thread makes ahead of time, so that the device need not wait for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-COUNT = 2  # batches that wait at a time
+COUNT = 2  # batches that are made ahead
 
 T = TypeVar("T")
 _END: Any = object()
@@ -16,9 +16,10 @@ _END: Any = object()
 
 @contextmanager
 def ahead(items: Iterator[T], count: int = COUNT) -> Iterator[Iterator[T]]:
-    """The same items in the same order, of which a thread makes up to `count` before they are asked for.
+    """The same items in the same order; a thread makes up to `count` of them before they are asked for.
 
-    An error comes up where its item would have. The thread ends with the block, after the item that it is making.
+    An error in making an item is raised where the item would have come. The thread ends with the block, once the item
+    that it is making is done.
     """
     pool = ThreadPoolExecutor(1, "batches")
     try:

@@ -13,9 +13,9 @@ class Averages:
     """Exponential moving average of all parameters and of the running statistics of normalizations.
 
     Args:
-        network: Begins as its own average; on its device.
-        decay: Share of the old average that each update keeps, once there were many; the first ones keep less,
-            (1 + n) / (10 + n) after n updates, lest the first weights linger.
+        network: The network to average, on its device; its present weights are the first average.
+        decay: Share of the old average that an update keeps, in (0, 1). The first updates keep less, (1 + n) / (10 + n)
+            after n updates, so that the first weights soon fade.
 
     Source: Real et al. 2018 and its TPU code, 0.9999; the beginning is TensorFlow's ExponentialMovingAverage.
     """
@@ -26,13 +26,13 @@ class Averages:
         self.tensors = {name: value.clone() for name, value in self._live.items()}
 
     def update(self, updates: int) -> None:
-        """Take in the network as it is now, after so many earlier updates."""
+        """Take in the network's present weights, after `updates` earlier updates."""
         decay = min(self._decay, (1 + updates) / (10 + updates))
         torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The network has the average for its weights, and afterwards its own again."""
+        """Give the network the averages as weights within the block, and its own weights back afterwards."""
         own = {name: value.clone() for name, value in self._live.items()}
         _copy(self.tensors, self._live)
         try:

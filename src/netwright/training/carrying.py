@@ -11,7 +11,7 @@ from netwright.core.protocols import CarriesState
 
 
 def begin_anew(network: nn.Module) -> None:
-    """Have a network that carries a state forget it; any other stays as it is."""
+    """Make a network forget the state that it carries; a network that carries none stays as it is."""
     if isinstance(network, CarriesState):
         network.carry(None)
 
@@ -25,7 +25,7 @@ def carried(network: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def left_as_found(network: nn.Module) -> Iterator[None]:
-    """Within, the network begins anew; afterwards it carries again what it carried before."""
+    """Let the network begin without a state within the block, and carry its earlier state again afterwards."""
     found = carried(network)
     begin_anew(network)
     try:

@@ -1,4 +1,4 @@
-"""A training on disk: weights, and the whole state between two steps. Safetensors with JSON, never a pickle."""
+"""Files of a training: its weights, and its whole state between two steps. Safetensors with JSON, never a pickle."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def write(
     facts: Mapping[str, Any],
     averages: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
-    """Write the state of a training between two steps; a reader meets this one or the one before.
+    """Write the state of a training between two steps; a reader finds either this state or the one before.
 
     Args:
-        path: Replaced at once.
-        network: Its parameters and buffers are kept, and the state that it carries.
-        optimizer: Its state is kept, without learning rates: those follow from the step.
-        facts: Whatever else is needed to go on; JSON.
-        averages: Of the weights, by name.
+        path: The checkpoint; an older one is replaced in a single move.
+        network: The network, of which parameters, buffers and the carried state are written.
+        optimizer: The optimizer, of which the state is written, without learning rates: those follow from the step.
+        facts: Whatever else is needed to go on, as JSON.
+        averages: Running averages of the weights, by name; empty: none.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in averages.items()}
@@ -56,7 +56,7 @@ def write(
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
-    """The facts of a checkpoint; None: there is none, or not as it was written, down to the last bit."""
+    """The facts of a checkpoint; None: there is no file, or it is not bit for bit what was written."""
     try:
         data = path.read_bytes()
         metadata = _metadata(data)
@@ -79,14 +79,13 @@ def restore(
 
     Args:
         data: The content of the file.
-        network: As it was made.
-        optimizer: As it was made.
-        averages: Filled in place.
-        name: Of the file, for the message.
+        network: The network to restore, as it was made.
+        optimizer: The optimizer to restore, as it was made.
+        averages: Running averages to fill in place, by name.
+        name: Name of the file, for messages.
 
     Raises:
-        NetwrightError: It is the checkpoint of another network, of another optimizer or without averages. Nothing is
-            changed then.
+        NetwrightError: The checkpoint is of another network or optimizer, or has no averages. Nothing is changed then.
     """
     tensors = safetensors.torch.load(data)
     weights, kept = _part(tensors, "network."), _part(tensors, "average.")
@@ -126,13 +125,13 @@ def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], nam
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """Of a file in safetensors' form: its header is JSON, behind its length in 8 bytes."""
+    """The metadata of a safetensors file, whose header is JSON that follows its own length in 8 bytes."""
     length = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
 
 
 def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """Of everything that is written."""
+    """The digest of everything that is written."""
     return tensor_digest.digest(tensors, json.dumps(metadata, sort_keys=True))
 
 

@@ -1,4 +1,4 @@
-"""One optimizer step as its settings have it: the losses of a batch, their gradients, and what is done with them."""
+"""One optimizer step according to its settings: the losses of a batch, their gradients, and what is done with them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Regularizes(Protocol):
         batch: int | None = None,
         first: int = 0,
     ) -> None:
-        """Said before each forward pass in training; see `plans.network.Network.regularize`."""
+        """Set what the next forward pass in training drops; see `plans.network.Network.regularize`."""
 
 
 @runtime_checkable
@@ -46,21 +46,21 @@ class HasAuxiliary(Protocol):
 
 
 class Descent:
-    """The steps of one training: owns what they change.
+    """Takes the steps of one training, and owns what they change.
 
     Args:
-        network: On the device to train on.
-        task: Gives the loss.
-        optimizer: Over the network's parameters, at the initial learning rate.
-        settings: What is done besides.
-        steps: Of the whole training.
-        memory_format: Of images on the device.
-        seed: Of drop path and dropout.
+        network: The network to train, on its device.
+        task: The task, which gives the loss.
+        optimizer: The optimizer of the network's parameters, at the initial learning rate.
+        settings: Settings of a step: regularization, auxiliary loss, clipping, precision and averages.
+        steps: Number of steps of the whole schedule, over which drop path grows.
+        memory_format: Memory format of images on the device.
+        seed: Seed of drop path and dropout.
         team: The processes that train together; all of them make every call.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
-            place; or it carries a state, which a part of a batch cannot.
+            place; or the network carries a state, and batches are to be divided.
     """
 
     def __init__(
@@ -101,10 +101,10 @@ class Descent:
         """Take one step.
 
         Args:
-            inputs: Of the samples that are this process's part of the batch, as `Team.batches` gives them.
-            targets: Likewise.
-            step: Which step it is, from 0.
-            batch: How many samples the whole batch has.
+            inputs: Inputs of this process's part of the batch, as `Team.batches` gives them, first dimension examples.
+            targets: Targets of the same examples.
+            step: Number of the step, from 0.
+            batch: Number of examples in the whole batch, over all processes.
 
         Returns:
             The mean loss over the whole batch before the step, shape (), on the device.
@@ -140,12 +140,12 @@ class Descent:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def set_rate(self, factor: float) -> None:
-        """Have the next steps taken at so much of the initial learning rate."""
+        """Set the learning rate of the next steps to `factor` times the initial one."""
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint must know besides tensors; JSON."""
+        """What a checkpoint must hold besides tensors, as JSON."""
         return dict(self._scaler.state_dict())
 
     def restore(self, facts: Mapping[str, Any]) -> None:
@@ -153,24 +153,24 @@ class Descent:
         self._scaler.load_state_dict(dict(facts))
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Within, the network has the weights to measure and to keep."""
+        """Give the network, within the block, the weights that are measured and saved."""
         return self.averages.in_place() if self.averages else nullcontext()
 
     def _joined(self, inputs: Tensor) -> nn.Module:
-        """What runs the network; made with the first inputs."""
+        """The module that runs the network, made with the first inputs."""
         if self._outputs is None:
             outputs = _Outputs(self.network, self._settings.auxiliary > 0)
             self._outputs = self._team.join(self.network, outputs, inputs)
         return self._outputs
 
     def _regularize(self, regularization: Regularization, step: int, first: int, batch: int) -> None:
-        """Every part of a step begins with the same generator, so that each finds the draws of its own rows."""
+        """Set what a part of a step drops: each begins with the same generator, and finds the draws of its own rows."""
         assert isinstance(self.network, Regularizes)
         generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))
         self.network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
 
     def _loss(self, outputs: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Of the outputs and of the auxiliary ones; the forward pass is as precise as the settings say."""
+        """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
         with _precision(settings, self.device):
             logits, others = outputs(inputs)
@@ -196,14 +196,14 @@ _NO_AUXILIARY = (
 
 
 class _Outputs(nn.Module):
-    """A network with the outputs that a training needs."""
+    """Runs a network and returns the outputs that training needs."""
 
     def __init__(self, network: nn.Module, with_auxiliary: bool) -> None:
         super().__init__()
         self.network, self._with_auxiliary = network, with_auxiliary
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What the network gives, and what auxiliary heads give where they are wanted."""
+        """The network's outputs, and those of auxiliary heads where they are wanted."""
         if not self._with_auxiliary:
             return self.network(inputs), ()
         assert isinstance(self.network, HasAuxiliary)
@@ -218,7 +218,7 @@ def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_
 
 
 def _alone(outputs: nn.Module) -> AbstractContextManager[None]:
-    """Gradients stay in this process: those of a later part are still to be added."""
+    """Keep gradients in this process: those of later parts are still to be added."""
     return outputs.no_sync() if isinstance(outputs, DistributedDataParallel) else nullcontext()
 
 

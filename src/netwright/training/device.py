@@ -1,4 +1,4 @@
-"""What a training works on, and that it gives the same bits each time."""
+"""The device that a training uses, and the setup in which it gives the same bits each time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from netwright.core.errors import BadReference
 
 
 def pick(name: str, index: int) -> torch.device:
-    """What process `index` of this machine works on: the device of that name, or, of "auto", its own GPU or the CPU."""
+    """The device of process `index` of this machine: the one of that name or, for "auto", its own GPU, else the CPU."""
     if name != "auto":
         return torch.device(name)
     if torch.cuda.is_available():
@@ -20,7 +20,7 @@ def pick(name: str, index: int) -> torch.device:
 
 
 def check_name(name: str, processes: int) -> None:
-    """Raise BadReference for what names no device, or one that so many processes cannot share."""
+    """Raise BadReference for a name of no device, or of one that so many processes cannot share."""
     if name == "auto":
         return
     try:
@@ -41,7 +41,7 @@ def check_is_here(name: str) -> None:
 
 @contextmanager
 def repeatable(threads: int) -> Iterator[None]:
-    """So many threads within, and convolutions that give the same bits each time."""
+    """Use `threads` threads of torch within the block, and convolutions that give the same bits each time."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -1,4 +1,4 @@
-"""The steps of a training, one after another, with what may be due at each; and how a network is measured."""
+"""The steps of a training, yielded one after another, and the measurement of a network."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from netwright.training.descent import Descent, to_device
 from netwright.training.parallel import ALONE, Team
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
-EVALUATION_BATCH = 500  # of images of 32x32, fewer of larger ones
+EVALUATION_BATCH = 500  # images of 32x32; of larger ones fewer
 
 
 class Diverged(Exception):
-    """The loss is not finite any more: says the step and the learning rate."""
+    """The loss is no longer finite; the message names the step and the learning rate."""
 
 
 class Stopped(Exception):
-    """Whoever watches asked to stop."""
+    """The worker asked the training to stop."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Progress:
     """Where a training stands, between two steps, in plain numbers.
 
     Args:
-        step: Optimizer steps done.
-        epoch: The pass over the data, from 0.
-        batches: Steps done of that pass.
-        total: Sum of their losses.
-        examples: Seen so far.
-        seconds: Wall clock so far, without what was done between passes.
+        step: Number of optimizer steps done.
+        epoch: Number of the pass over the data, from 0.
+        batches: Number of steps done in that pass.
+        total: Sum of the losses of those steps.
+        examples: Number of examples seen so far.
+        seconds: Wall-clock seconds so far, without what was done between passes.
     """
 
     step: int = 0
@@ -60,12 +60,12 @@ class Passes:
     """The passes over the data that a training makes.
 
     Args:
-        task: Gives the batches.
-        split: To train on.
+        task: The task, which gives the batches.
+        split: Split to train on.
         batch: Examples per step.
-        rng_of_epoch: Shuffles and augments pass 0, 1, ...
+        rng_of_epoch: Gives the generator that shuffles and augments pass 0, 1, ...
         team: The processes that train together.
-        accumulate: In how many parts a batch is worked through.
+        accumulate: Number of parts in which a batch is worked through.
     """
 
     task: Task
@@ -82,29 +82,30 @@ class Passes:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long is trained, and how fast.
+    """Length of a training, and its learning rates.
 
     Args:
-        steps: Of the optimizer.
-        factor: On the initial learning rate, at each step from 0.
+        steps: Number of optimizer steps.
+        factor: Gives the factor on the initial learning rate at each step, from 0.
     """
 
     steps: int
     factor: Callable[[int], float] = lambda _step: 1.0
 
 
-class At(NamedTuple):  # which is made faster than a frozen dataclass, at every step
+class At(NamedTuple):  # made at every step, and faster than a frozen dataclass
     """A moment of a training: after a step, and once more where a pass ends.
 
     Args:
-        step: Optimizer steps done.
-        epoch: The pass, from 0.
-        batches: Steps done of that pass.
-        total: Sum of their losses, shape (); to read it waits for the device.
-        examples: Seen so far.
-        seconds: Wall clock so far, without what was done between passes.
-        is_look: The loss is known to be finite: every few steps, at the last one, and where a pass ends.
-        ends_pass: Nothing was trained since the moment before. What is done now is not counted into `seconds`.
+        step: Number of optimizer steps done.
+        epoch: Number of the pass, from 0.
+        batches: Number of steps done in that pass.
+        total: Sum of the losses of those steps, shape (); reading it waits for the device.
+        examples: Number of examples seen so far.
+        seconds: Wall-clock seconds so far, without what was done between passes.
+        is_look: Whether the loss was found to be finite: every few steps, at the last one, and where a pass ends.
+        ends_pass: Whether a pass has just ended: nothing was trained since the moment before. What is done now does not
+            count in `seconds`.
     """
 
     step: int
@@ -123,25 +124,25 @@ class At(NamedTuple):  # which is made faster than a frozen dataclass, at every 
 
     @property
     def progress(self) -> Progress:
-        """The same in plain numbers."""
+        """The same moment in plain numbers."""
         return Progress(self.step, self.epoch, self.batches, float(self.total), self.examples, self.seconds)
 
 
 def steps(passes: Passes, descent: Descent, schedule: Schedule, start: Progress = Progress()) -> Iterator[At]:
     """Train, one optimizer step for each moment that is asked for, up to the end of the schedule.
 
-    The end of a pass is a moment of its own, so that a training that goes on from where it stood after the last step of
-    a pass meets it again.
+    The end of a pass is a moment of its own, so that a training that is resumed after the last step of a pass meets it
+    again.
 
     Args:
-        passes: Give the batches.
-        descent: Takes the steps.
-        schedule: How many they are, and the learning rate of each.
+        passes: The passes over the data, which give the batches.
+        descent: What takes the steps.
+        schedule: Number of steps, and the learning rate of each.
         start: Where an interrupted training stood when network and optimizer were in their present state; what follows
             is what would have followed, bit for bit.
 
     Raises:
-        Diverged: The loss became infinite or no number.
+        Diverged: The loss became infinite or NaN.
         ValueError: The split is too small for a batch.
     """
     step, examples, seconds = start.step, start.examples, start.seconds
@@ -153,7 +154,7 @@ def steps(passes: Passes, descent: Descent, schedule: Schedule, start: Progress 
         if not done:
             carrying.begin_anew(descent.network)
         batches = islice(passes.batches(epoch), done, None)
-        # on the CPU, a thread would take from the training what it gives
+        # on the CPU, the thread would take as much time from the training as it saves
         with nullcontext(batches) if descent.device.type == "cpu" else ahead(batches) as coming:
             for inputs, targets, size in coming:
                 if step == schedule.steps:
@@ -190,19 +191,19 @@ def train(
     """Train a bare network on the training split, in one process, with nothing besides.
 
     Args:
-        network: On the device to train on.
-        task: Gives batches and the loss.
-        optimizer: Over the network's parameters, at the initial learning rate.
-        schedule: How many steps, at which rates.
+        network: The network to train, on its device.
+        task: The task, which gives batches and the loss.
+        optimizer: The optimizer of the network's parameters, at the initial learning rate.
+        schedule: Number of steps, and the learning rate of each.
         batch: Examples per step.
-        seed: Shuffles and augments.
-        memory_format: Of images on the device.
+        seed: Seed of shuffling and augmentation.
+        memory_format: Memory format of images on the device.
 
     Returns:
         The last moment: the mean loss of the last pass, the examples seen, the time it took.
 
     Raises:
-        Diverged: The loss became infinite or no number.
+        Diverged: The loss became infinite or NaN.
     """
     passes = Passes(task, "train", batch, lambda epoch: seeds.rng_for(seed, seeds.TRAIN, epoch))
     descent = Descent(network, task, optimizer, steps=schedule.steps, memory_format=memory_format)
@@ -220,7 +221,7 @@ def measure(
 ) -> dict[str, float]:
     """The task's metrics over a split, without augmentation; `watch` sees outputs and targets of each batch.
 
-    A state that the network carries in its training is as it was afterwards.
+    A state that the network carries is the same afterwards as before.
     """
     device = next(network.parameters()).device
     network.eval()
@@ -237,7 +238,7 @@ def measure(
 
 
 def evaluation_batch(io: IO) -> int:
-    """How many examples are measured at a time: as many as have about the places of 500 images of 32x32, 16 to 500."""
+    """Number of examples measured at a time, 16 to 500: about as many pixels or tokens as in 500 images of 32x32."""
     return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // positions(io.input)))
 
 

@@ -14,7 +14,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin anew: on a GPU, and on Linux also for this process."""
+    """Reset the peak: that of the GPU, else, on Linux, that of this process."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -25,7 +25,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_mb(device: torch.device) -> float:
-    """Peak since `reset_peak` in 10**6 bytes: allocated on the GPU, else resident memory of this process.
+    """Peak since `reset_peak`, in 10**6 bytes: memory allocated on the GPU, else resident memory of this process.
 
     Where the mark cannot be reset (not Linux), the peak is that of the whole process so far.
     """

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 
 def share_statistics(network: nn.Module) -> None:
-    """Have every batch normalization of the network use mean and variance over all processes, in place.
+    """Make every batch normalization of the network use mean and variance over all processes, in place.
 
-    The processes hold equally many samples. Names, weights and running statistics stay what they are.
+    All processes must hold equally many examples. Names, weights and running statistics stay what they are.
     """
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
@@ -30,7 +30,10 @@ class _SharedNorm(nn.BatchNorm2d):
 
 
 class _Normalize(torch.autograd.Function):
-    """Ioffe and Szegedy 2015, with sums over all processes, in double precision: one exchange each way."""
+    """Batch normalization (Ioffe and Szegedy 2015) with sums over all processes in double precision.
+
+    There is one exchange in the forward pass, and one in the backward pass.
+    """
 
     @staticmethod
     def forward(
@@ -61,7 +64,7 @@ class _Normalize(torch.autograd.Function):
         exact = torch.promote_types(x.dtype, torch.float32)
         gradient = gradients[0].to(exact)
         normal = (x.to(exact) - _along(mean, exact)) * _along(scale, exact)  # (B, C, H, W), mean 0, variance 1
-        on_bias = gradient.sum((0, 2, 3), dtype=torch.float64)  # of this process: gradients are joined elsewhere
+        on_bias = gradient.sum((0, 2, 3), dtype=torch.float64)  # of this process alone: gradients are joined elsewhere
         on_weight = (gradient * normal).sum((0, 2, 3), dtype=torch.float64)
         mean_gradient, mean_product = _sum(torch.stack((on_bias, on_weight))) / context.total
         inner = gradient - _along(mean_gradient, exact) - normal * _along(mean_product, exact)
@@ -75,7 +78,7 @@ def _along(values: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _sum(values: Tensor) -> Tensor:
-    """Over all processes; the argument stays."""
+    """The sum over all processes; the argument is not changed."""
     total = values.clone()
     dist.all_reduce(total)
     return total

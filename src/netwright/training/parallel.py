@@ -1,4 +1,4 @@
-"""Processes that train one network together, each a slice of every batch: torch's distributed data parallel.
+"""Processes that train one network together, each on a slice of every batch: torch's distributed data parallel.
 
 Together they do what one process would do with the whole batch, up to rounding: batch normalization takes its
 statistics over all of them, and every draw belongs to a place in the whole batch.
@@ -39,7 +39,7 @@ class SharesBatches(Protocol):
     def shared_batches(
         self, split: Split, size: int, rng: np.random.Generator, shares: Callable[[int], Sequence[slice]]
     ) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """The pass of `Task.batches`: of each batch of B those samples in `shares(B)`, slice behind slice, and B."""
+        """One pass as of `Task.batches`: the examples of each batch that are in `shares(B)`, joined, and its size B."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Team:
     """The processes of a training, seen from one of them; a training of one process is a team of its own.
 
     Args:
-        rank: 0, 1, ...; the first one measures, saves and reports.
-        size: How many they are.
-        device: What this one works on.
-        local: How many of them share this machine and its cores.
+        rank: Number of this process, from 0; process 0 measures, saves and reports.
+        size: Number of processes.
+        device: Device of this process.
+        local: Number of processes that share this machine and its cores.
     """
 
     rank: int = 0
@@ -64,7 +64,7 @@ class Team:
         return self.rank == 0
 
     def shares(self, batch: int, accumulate: int = 1) -> list[slice]:
-        """Which samples of a batch this process takes, one slice for each part whose gradients are accumulated.
+        """Which examples of a batch this process takes, one slice for each part whose gradients are accumulated.
 
         Raises:
             BadReference: The batch cannot be divided evenly.
@@ -77,7 +77,7 @@ class Team:
     def batches(
         self, task: Task, split: Split, size: int, rng: np.random.Generator, accumulate: int = 1
     ) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """One pass over a split: what `shares` says of the inputs and targets of each batch, and the batch's size."""
+        """One pass over a split: this process's share of the inputs and targets of each batch, and the batch's size."""
         if self.size == 1:
             return map(_with_size, task.batches(split, size, rng))  # which keeps no batch from being freed
         shares = partial(self.shares, accumulate=accumulate)
@@ -89,7 +89,7 @@ class Team:
         )
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean over the processes of a tensor, which all call this with."""
+        """The mean of a tensor over the processes, all of which must call this."""
         if self.size == 1:
             return value
         total = value.clone()
@@ -97,7 +97,7 @@ class Team:
         return total / self.size
 
     def agree(self, answer: bool) -> bool:
-        """What the first process answers; all call this."""
+        """The answer of the first process; all processes must call this."""
         if self.size == 1:
             return answer
         said = torch.tensor(answer, dtype=torch.int32, device=self.device)
@@ -105,7 +105,7 @@ class Team:
         return bool(said)
 
     def hand_out(self, data: bytes) -> bytes:
-        """The bytes that the first process gives; all call this."""
+        """The bytes of the first process; all processes must call this."""
         if self.size == 1:
             return data
         length = torch.tensor(len(data), device=self.device)
@@ -118,13 +118,13 @@ class Team:
         return content.cpu().numpy().tobytes()
 
     def join(self, network: nn.Module, outputs: nn.Module, inputs: Tensor) -> nn.Module:
-        """`outputs`, which runs the network, with gradients that become their mean over the processes.
+        """A module that does what `outputs` does, and whose gradients become their mean over the processes.
 
         Args:
-            network: Its batch normalizations are changed in place to take statistics over all processes.
-            outputs: Has the network for a part and gives logits and a tuple of others; all its calls in training go
-                through what is returned.
-            inputs: Some to try it with, on the device.
+            network: The network; its batch normalizations are changed in place to take statistics over all processes.
+            outputs: Module that contains the network and gives logits and a tuple of others; in training, what is
+                returned is called in its place.
+            inputs: A few inputs to try it with, on the device.
         """
         if self.size == 1:
             return outputs
@@ -143,7 +143,7 @@ def _with_size(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, int]:
 
 
 def _has_idle(outputs: nn.Module, inputs: Tensor) -> bool:
-    """Whether some parameters are without gradient: of an auxiliary head that is not run, a node that nobody reads."""
+    """Whether some parameters get no gradient, as those of an auxiliary head that is not run, or of an unread node."""
     outputs.eval()  # which draws nothing and changes no running statistics
     logits, others = outputs(inputs)
     total = sum((other.sum() for other in others), start=logits.sum())
@@ -165,11 +165,11 @@ def check_divides(
 
     Args:
         batch: Examples per step.
-        processes: Among which each accumulated part is divided.
-        accumulate: How many parts there are.
-        examples: How many there are to train on, which are the batch where they are fewer; None: enough.
-        needs_two: Whether batch normalization fails for a single example, over all processes.
-        called: What the examples are, for messages.
+        processes: Number of processes among which each accumulated part is divided.
+        accumulate: Number of accumulated parts.
+        examples: Number of examples to train on; where they are fewer than `batch`, they are the batch. None: enough.
+        needs_two: Whether batch normalization fails where all processes together have a single example.
+        called: Plural noun for the examples, for messages.
 
     Raises:
         BadReference: The batch cannot be divided evenly, or a part has one example where it needs two.
@@ -177,7 +177,7 @@ def check_divides(
     parts = processes * accumulate
     whole = batch if examples is None else min(batch, examples)
     if whole % parts == 0:
-        if needs_two and whole == accumulate:  # and so one process
+        if needs_two and whole == accumulate:  # so that there is one process
             found = f"a batch has 1 {called.removesuffix('s')}"
             if accumulate > 1:
                 found = f"a batch of {accumulate} {called} has 1 in each of {accumulate} accumulated parts"
@@ -191,16 +191,16 @@ def check_divides(
     into += f"{accumulate} accumulated parts" if accumulate > 1 else ""
     if whole == batch:
         raise BadReference(f"a batch of {batch} {called} cannot be divided among {into}; give a multiple of {parts}")
-    mend = f"a batch of {whole - whole % parts}" if whole > parts else "fewer of them"
+    remedy = f"a batch of {whole - whole % parts}" if whole > parts else "fewer of them"
     raise BadReference(
         f"there are only {whole} {called} to train on, so that they all are one batch, which cannot be divided among "
-        f"{into}; give {mend}"
+        f"{into}; give {remedy}"
     )
 
 
 @contextmanager
 def joined(store: dist.Store, rank: int, size: int, device: torch.device, local: int) -> Iterator[Team]:
-    """Be one of the processes that meet at a store: NCCL on GPUs, gloo elsewhere. Not within another such block."""
+    """Join the processes that meet at a store, by NCCL on GPUs and gloo elsewhere. Such blocks must not be nested."""
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)

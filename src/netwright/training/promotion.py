@@ -1,7 +1,7 @@
-"""A trial that continues another one, at a larger budget: where the trainings of that one stopped.
+"""Promotions: a trial continues another one at a larger budget, from where the trainings of that one stopped.
 
-A training that its budget ends before its schedule leaves the checkpoint that an interruption there would have left,
-in the trial's folder; who goes on from it ends with the weights of one uninterrupted training.
+A training whose budget ends before its schedule leaves, in the trial's folder, the checkpoint that an interruption
+there would have left. A training that goes on from it ends with the weights of one uninterrupted training.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from netwright.training.standing import Standing
 
 
 def end_of(folder: Path, repeat: int) -> Path:
-    """The file, in the folder of a trial, of where its training 0, 1, ... stopped."""
+    """Path, in the folder of a trial, of the checkpoint at which its training 0, 1, ... stopped."""
     return folder / f"end-{repeat}.safetensors"
 
 
@@ -24,11 +24,11 @@ def ends(trial: Trial, folder: Path | None, repeats: int, steps: int, span: int)
     """Where each training of the trial that this one continues stopped; None for one that left nothing to read.
 
     Args:
-        trial: It continues another.
-        folder: Of the other; None: it is gone.
-        repeats: Trainings of a trial.
-        steps: That this trial trains to.
-        span: Steps of its schedule.
+        trial: The trial that continues another one.
+        folder: Folder of the trial that is continued; None: it is gone.
+        repeats: Number of trainings of a trial.
+        steps: Step at which this trial's trainings end.
+        span: Number of steps of its schedule.
 
     Raises:
         NetwrightError: A checkpoint is of another network or schedule, or of a training that went as far as this one
@@ -41,8 +41,8 @@ def why_anew(trial: Trial, folder: Path | None, carried: Sequence[int]) -> str:
     """Which trainings of a trial that continues another have begun anew, and why; "" where none has.
 
     Args:
-        trial: It continues another.
-        folder: Of the other; None: it is gone.
+        trial: The trial that continues another one.
+        folder: Folder of the trial that is continued; None: it is gone.
         carried: The step that each training went on from; 0: it began anew.
     """
     anew = [repeat for repeat, steps in enumerate(carried) if not steps]

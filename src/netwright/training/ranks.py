@@ -1,4 +1,4 @@
-"""More processes for one training: started by the worker on its own machine, or by `torchrun` on several.
+"""Several processes for one training: started by the worker on its own machine, or by `torchrun` on several.
 
     netwright train runs/x --evaluator.processes 2
     torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first:29500 \\
@@ -40,8 +40,8 @@ from netwright.core.protocols import Context
 from netwright.training import parallel
 from netwright.training.parallel import Team
 
-MEETING = "NETWRIGHT_MEETING"  # tells the worker of a run under torchrun where the other processes wait
-WAIT = timedelta(days=365)  # of processes under torchrun, for the next training
+MEETING = "NETWRIGHT_MEETING"  # environment variable: where, under torchrun, the other processes wait
+WAIT = timedelta(days=365)  # how long processes under torchrun wait for the next training
 LEAVE_SECONDS = 30.0
 
 
@@ -50,10 +50,10 @@ class Follows(Protocol):
     """An evaluator whose work several processes can share."""
 
     def device_of(self, index: int) -> torch.device:
-        """What the process number `index` of this machine works on."""
+        """The device of process `index` of this machine."""
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
-        """Do the part of another process than the first one."""
+        """Do the part of a process that is not the first one."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class Meeting:
     """Where processes meet.
 
     Args:
-        size: How many processes there are, over all machines.
-        local: How many on this machine.
-        path: Of the store, where it is a file, which this machine's processes meet at: no port is open for them.
-        host: Of the store, where it is not.
-        port: Likewise.
-        attempt: Counted by torchrun, so that what a failed attempt left at its store is not met again.
+        size: Number of processes, over all machines.
+        local: Number of processes on this machine.
+        path: Path of the store where it is a file, at which processes of one machine meet: no port is open for them.
+        host: Host of the store where it is no file.
+        port: Port of the store where it is no file.
+        attempt: Number of torchrun's attempt, so that what a failed attempt left at its store is not met again.
     """
 
     size: int
@@ -85,7 +85,7 @@ class Meeting:
 
 
 def size(processes: int) -> int:
-    """How many processes a training has where it asks for so many: under torchrun, all that wait."""
+    """Number of processes of a training that asks for `processes`: under torchrun, all that wait."""
     said = os.environ.get(MEETING)
     return Meeting(**json.loads(said)).size if said else processes
 
@@ -101,10 +101,10 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
     """Have further processes follow the work done within, of which this process is the first.
 
     Args:
-        processes: How many in all, started here, unless more are at hand under torchrun; 1: none is started.
-        device: Of this process.
-        job: What `Follows.follow` is given; JSON.
-        context: Of the trial, which belongs to a run that the other processes can read about.
+        processes: Number of processes in all, started here; under torchrun, those that it has started are used instead.
+        device: Device of this process.
+        job: What `Follows.follow` is given, as JSON.
+        context: Context of the trial, whose run file tells the other processes what evaluator to build.
 
     Raises:
         WorkerError: The evaluation belongs to no run, or a process has died.
@@ -175,7 +175,7 @@ def _help(meeting: Meeting, rank: int) -> None:
 
 
 def _launched(words: list[str]) -> int:
-    """The part of one process that torchrun started, or whoever sets its variables; returns an exit code."""
+    """Do the part of a process that torchrun, or a user who sets its variables, started; returns an exit code."""
     names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if missing := [name for name in names if name not in os.environ]:
         raise WorkerError(f"{missing[0]} is not set; start this module with torchrun, or set {', '.join(names)}")
@@ -227,7 +227,7 @@ def _start(meeting: Meeting, rank: int) -> Popen[bytes]:
 
 
 def _await(store: dist.Store, helpers: list[Popen[bytes]]) -> None:
-    """Until all have come. Raises WorkerError for one that has died instead."""
+    """Wait until all helpers have come. Raises WorkerError for one that has died instead."""
     while not store.check([f"ready{rank}" for rank in range(1, len(helpers) + 1)]):
         _refuse_dead(helpers)
         time.sleep(0.05)
@@ -256,7 +256,7 @@ def _refuse_dead(helpers: list[Popen[bytes]]) -> None:
 def _watch() -> None:
     while os.read(sys.stdin.fileno(), 1024):
         continue
-    os._exit(1)  # whoever started this process is gone
+    os._exit(1)  # the process that started this one is gone
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ class RMSProp(torch.optim.Optimizer):
         w = w - m
 
     Args:
-        params: What is trained.
+        params: Parameters to train.
         lr: Learning rate.
-        decay: Of the mean of squares, in [0, 1).
-        epsilon: Added to it, greater than 0.
-        momentum: Of the steps, in [0, 1).
-        weight_decay: L2.
+        decay: Decay of the mean of squares, in [0, 1).
+        epsilon: Number added to the mean of squares, greater than 0.
+        momentum: Momentum of the steps, in [0, 1).
+        weight_decay: Factor of the L2 penalty.
 
     Source: Tieleman and Hinton 2012, lecture 6.5; the form above is that of TensorFlow 1's RMSPropOptimizer.
     """
@@ -47,7 +47,7 @@ class RMSProp(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:
-        """Take one step with the gradients as they are; parameters without one stay. No closure is called."""
+        """Take one step with the present gradients; parameters without one stay. No closure is called."""
         if closure is not None:
             raise ValueError("RMSProp takes no closure")
         for group in self.param_groups:

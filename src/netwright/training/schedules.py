@@ -7,22 +7,22 @@ from collections.abc import Sequence
 
 
 def cosine(step: int, steps: int) -> float:
-    """From 1 at step 0 down half a cosine to 0 at `steps` (Loshchilov and Hutter 2017, without restarts)."""
+    """Half a cosine that falls from 1 at step 0 to 0 at `steps` (Loshchilov and Hutter 2017, without restarts)."""
     return 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
 def stepwise(step: int, steps: int, milestones: Sequence[float], factor: float) -> float:
-    """Multiplied by `factor` once for every milestone, a fraction of `steps`, that `step` has reached."""
+    """The rate is multiplied by `factor` at every milestone, a fraction of `steps`, that `step` has reached."""
     return factor ** sum(step >= milestone * steps for milestone in milestones)
 
 
 def exponential(step: int, every: float, factor: float) -> float:
-    """Multiplied by `factor` once for every full `every` steps, as in Real et al. 2018: by 0.97 every two epochs."""
+    """The rate is multiplied by `factor` every `every` steps, as in Real et al. 2018: by 0.97 every two epochs."""
     return factor ** math.floor(step / every)
 
 
 def warm_up(step: int, steps: float) -> float:
-    """A straight line that reaches 1 at the last of the first `steps` steps (Goyal et al. 2017, section 2.2).
+    """A straight line that rises to 1 at the last of the first `steps` steps (Goyal et al. 2017, section 2.2).
 
     It begins above 0: a step at rate 0 would train nothing.
     """

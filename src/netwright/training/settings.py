@@ -1,4 +1,4 @@
-"""The settings of an optimizer step: everything that decides what one does, as numbers and names.
+"""The settings of an optimizer step: everything that decides what it does, as numbers and names.
 
 Published trainings differ in these alone, so they stand in one place; `descent` carries them out. The names are options
 of the evaluator, as in `--evaluator.optimizer rmsprop`.
@@ -39,37 +39,37 @@ _BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor")
 
 @dataclass(frozen=True, kw_only=True)
 class StepSettings:
-    """How to train. The defaults are plain SGD with momentum and a cosine; everything else is off.
+    """Settings of a step. The defaults are plain SGD with momentum and a cosine schedule; everything else is off.
 
     Args:
         batch: Examples per optimizer step, over all processes and accumulated parts.
         optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
         lr: Initial learning rate.
-        momentum: Of either optimizer.
-        weight_decay: L2, on all parameters.
-        decay: RMSProp: of the mean of squared gradients.
-        epsilon: RMSProp: added to that mean, within the root.
+        momentum: Momentum of either optimizer, in [0, 1).
+        weight_decay: Factor of the L2 penalty, on all parameters.
+        decay: Decay of RMSProp's mean of squared gradients, in [0, 1).
+        epsilon: Number that RMSProp adds to that mean, within the root.
         schedule: "cosine" down to 0; "step": times `factor` at each of `milestones`, fractions of the training;
             "exponential": times `factor` every `every` epochs.
-        period: For "cosine": epochs in which it falls to 0, at least those of the training; 0: as long as the training.
-        milestones: For "step".
-        factor: For "step" and "exponential".
-        every: For "exponential", in epochs.
-        floor: The rate never falls below this share of the initial one.
-        warmup: So many epochs the rate rises in a straight line instead; the schedule counts them all the same.
+        period: Epochs in which "cosine" falls to 0, at least those of the training; 0: as long as the training.
+        milestones: Shares of the training after which "step" lowers the rate, ascending, in (0, 1).
+        factor: Factor on the rate each time that "step" or "exponential" lowers it, at most 1.
+        every: Epochs after which "exponential" lowers the rate, again and again.
+        floor: Lowest learning rate, as a share of the initial one.
+        warmup: Epochs in which the rate rises in a straight line instead; the schedule counts them too.
         clip: Largest norm of all gradients together; larger ones are scaled down to it; 0: no limit.
-        label_smoothing: Share of the target that is spread over all classes.
+        label_smoothing: Share of the target that is spread over all classes, in [0, 1).
         auxiliary: Weight of the loss of the network's auxiliary head; 0: it is not run.
-        drop_path_keep: Probability that a sample keeps a branch, where it is lowest; 1: all branches are kept.
-        drop_path_version: It falls from 1 "v1": linearly in time, "v2": linearly in depth, "v3": in both.
-        dropout: Share of the last features that is dropped.
+        drop_path_keep: Probability that an example keeps a branch, where it is lowest; 1: all branches are kept.
+        drop_path_version: How that probability falls from 1: linearly in time ("v1"), in depth ("v2"), in both ("v3").
+        dropout: Share of the last features that is dropped, in [0, 1).
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
-        precision: Of the forward pass where torch holds that safe; weights and measurements stay "float32".
-        accumulate: The batch is worked through in so many parts, whose gradients add up, to save memory; batch
+        precision: Number format of the forward pass where torch holds it safe; weights and measurements stay "float32".
+        accumulate: Number of parts in which a batch is worked through, to save memory. Their gradients add up; batch
             normalization sees one part at a time.
 
     Raises:
-        BadReference: A value out of range.
+        BadReference: A value is out of range.
     """
 
     batch: int = 64
@@ -125,13 +125,13 @@ class StepSettings:
 
     @property
     def copies(self) -> int:
-        """How often training holds something of the size of the weights: these, gradients, momenta, averages."""
+        """How many times the size of the weights training holds: weights, gradients, momenta, averages."""
         states = 2 if self.optimizer == "rmsprop" else int(self.momentum > 0)
         return 2 + states + (self.ema > 0)
 
 
 def tunable(settings: StepSettings) -> dict[str, Setting]:
-    """What can be searched of the settings, with usual ranges, widened where a value now lies outside."""
+    """Settings that can be searched, with their usual ranges, widened where a present value lies outside."""
     found = [
         _widened("lr", settings.lr, 0.003, 0.3, log=True),
         _widened("weight_decay", settings.weight_decay, 1e-5, 1e-2, log=True),
@@ -143,7 +143,7 @@ def tunable(settings: StepSettings) -> dict[str, Setting]:
 
 
 def _widened(name: str, value: float, low: float, high: float, *, log: bool = False) -> Setting:
-    """A range with the value as its default; of a logarithmic one, 0 stands for the least."""
+    """A range with the value as its default; in a logarithmic range, its lowest value stands in for 0."""
     default = low if log and value <= 0 else value
     return Setting(name, default, low=min(low, default), high=max(high, default), log=log)
 
@@ -178,7 +178,7 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
 
 
 def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -> float:
-    """The factor on the initial learning rate at `step` of `steps`, of which an epoch has `per_epoch`."""
+    """The factor on the initial learning rate at `step` of `steps`, with `per_epoch` steps in an epoch."""
     if step < settings.warmup * per_epoch:
         return schedules.warm_up(step, settings.warmup * per_epoch)
     if settings.schedule == "cosine":

@@ -16,18 +16,18 @@ from netwright.training.descent import Descent
 from netwright.training.loop import At, Progress
 from netwright.training.parallel import Team
 
-KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried")  # as they are, in a checkpoint
+KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried")  # kept as they are in a checkpoint
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was found of one training.
+    """What one training measured.
 
     Args:
-        metrics: Of the split that is measured, by their names with the split's.
+        metrics: Metrics of the measured split, whose name begins theirs, as in "valid_accuracy".
         train_loss: Mean loss of the last pass.
-        examples: Seen in training.
-        seconds: Wall clock of the training, without what was done between passes.
+        examples: Number of examples seen in training.
+        seconds: Wall-clock seconds of the training, without what was done between passes.
     """
 
     metrics: dict[str, float]
@@ -41,15 +41,15 @@ class Standing:
     """Where an evaluation stands: the one owner of what changes in the course of its trainings, tensors aside.
 
     Args:
-        path: Of its checkpoint; None: there is none.
-        seed: Of the trial, so that a checkpoint is known to be its own.
-        key: Of the trial, for the same purpose.
-        progress: Where the training under way was when this evaluation began.
-        done: What was found of those before it.
-        curve: So far.
-        seconds: Wall clock of earlier workers.
-        descent: What a `Descent` must know of its past.
-        span: Steps of the schedule.
+        path: Path of the evaluation's checkpoint; None: it has none.
+        seed: Seed of the trial, so that a checkpoint is known to be its own.
+        key: Key of the trial, for the same purpose.
+        progress: How far the present training had come when this evaluation began.
+        done: Measurements of the trainings before it.
+        curve: Points (step, value of the first metric) so far.
+        seconds: Wall-clock seconds of earlier workers.
+        descent: Facts that a `Descent` is restored from.
+        span: Number of steps of the schedule.
         carried: For each training that has begun, the step of another trial that it went on from; 0: it began anew.
         ends: Where the trainings of the trial that this one continues stopped; None: unknown, this one begins anew.
     """
@@ -68,7 +68,7 @@ class Standing:
     _began: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
-        """As JSON; path and ends are left out."""
+        """Everything but path and ends, as JSON."""
         done = [(found.metrics, (found.train_loss, found.examples, found.seconds)) for found in self.done]
         progress = asdict(self.progress)
         progress["images"] = progress.pop("examples")  # as checkpoints have always had it
@@ -88,10 +88,10 @@ class Standing:
     def at(path: Path | None, trial: Trial) -> Standing:
         """Where the trial stands: at the beginning, or where a worker that is gone has left it.
 
-        A checkpoint that cannot be read is said to be one, and the training begins anew.
+        Where a checkpoint cannot be read, a message says so, and the training begins anew.
 
         Raises:
-            NetwrightError: The checkpoint is that of another trial.
+            NetwrightError: The checkpoint belongs to another trial.
         """
         beginning = Standing(path, trial.seed, trial.key)
         facts = checkpoint.read_facts(path) if path else None
@@ -108,7 +108,7 @@ class Standing:
         return Standing.of(path, facts)
 
     def resume(self, descent: Descent, team: Team) -> Progress:
-        """Bring the next training, which is made anew, to where it stands; returns where that is.
+        """Bring the next training, which was just made, to where it stands; returns where that is.
 
         It goes on from this trial's own checkpoint, or from the end of a trial that it continues, or begins anew.
 
@@ -131,7 +131,7 @@ class Standing:
         return before.progress
 
     def write(self, path: Path, descent: Descent, at: At) -> None:
-        """Write a checkpoint; where it cannot be written, the training goes on and the last one stays valid."""
+        """Write a checkpoint; where that fails, the training goes on and the checkpoint before stays valid."""
         seconds = self.seconds + time.monotonic() - self._began
         now = replace(self, progress=at.progress, seconds=seconds, descent=descent.facts())
         averages = descent.averages.tensors if descent.averages else {}
@@ -141,6 +141,6 @@ class Standing:
             print(f"no checkpoint at step {at.step}: {error}", file=sys.stderr, flush=True)
 
     def finish(self, found: Measurement) -> None:
-        """The training under way is done; the next one begins."""
+        """Note that the present training is done; the next one begins."""
         self.done.append(found)
         self.progress = Progress()

@@ -1,4 +1,4 @@
-"""How sums over a split become metrics."""
+"""Metrics of a split from sums over it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from netwright.core.protocols import Summarizes, Task
 
 
 def summarized(task: Task, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
-    """The metrics of a split: as the task has it, where it `Summarizes`, else means.
+    """The metrics of a split: the task's own summary where it `Summarizes`, else means.
 
     Args:
-        task: That the metrics are of.
-        sums: Of all elements of each of `Task.metrics`, over all batches of the split.
-        counts: How many elements that were.
+        task: The task that was measured.
+        sums: Sum of all elements of each of `Task.metrics`, over all batches of the split.
+        counts: Number of elements of each of these sums.
     """
     if isinstance(task, Summarizes):
         return task.summary(sums, counts)
