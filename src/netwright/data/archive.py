@@ -22,7 +22,7 @@ BLOCK = 2**22  # bytes read at a time
 
 @dataclass(frozen=True)
 class Head:
-    """What the head of a member says."""
+    """Shape and type of a member, as its head says."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -31,14 +31,15 @@ class Head:
 
 @dataclass(frozen=True)
 class ArchiveImages:
-    """The images of one or more members, one behind the other; fits `Source` of data/cache.py.
+    """The images of one or more members, one after the other; fits `Source` of data/cache.py.
 
     Args:
         path: The `.npz` file.
         members: Names of the members of images by what their images are called: "test" for "test 17".
-        heads: Of every member, uint8, (N, H, W), (N, H, W, C), or, with `is_channels_first`, (N, C, H, W).
-        labels: Of all images, int64, shape (N,).
-        is_channels_first: Where the channels are.
+        heads: Head of every member; those of images are uint8, (N, H, W), (N, H, W, C), or, with
+            `is_channels_first`, (N, C, H, W).
+        labels: Class of every image, int64, shape (N,).
+        is_channels_first: Whether the channels stand before height and width.
     """
 
     path: Path
@@ -49,7 +50,7 @@ class ArchiveImages:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Images of every member, by what they are called."""
+        """Number of images in every member, by what they are called."""
         return {name: self.heads[member].shape[0] for name, member in self.members.items()}
 
     def name(self, position: int) -> str:
@@ -63,7 +64,7 @@ class ArchiveImages:
         return {"kind": "arrays", "file": file, "members": list(self.members.values())}
 
     def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
-        """None: numbers are taken as they are."""
+        """No groups: numbers are taken as they are."""
         return []
 
     def images(self, positions: np.ndarray) -> Iterator[np.ndarray]:
@@ -106,7 +107,7 @@ def _head(stream: Any) -> Head:
 
 
 def _blocks(path: Path, member: str, head: Head) -> Iterator[np.ndarray]:
-    if head.is_fortran:  # the images are not one behind the other
+    if head.is_fortran:  # the images do not lie one after the other
         yield read(path, member)
         return
     size = int(np.prod(head.shape[1:]))

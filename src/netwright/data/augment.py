@@ -30,8 +30,8 @@ class Augmentation:
         padding: Zeros around an image before the crop; None: an eighth of its height, or 0 with `area`.
         flip: Mirror half of the training images (not for digits or letters).
         cutout: Side of a square cut out of training images, which is set to the mean; 0: none.
-        area: Cut out a window of so large a share of a training image, from least to most, and scale it to the image's
-            size, or that of `crop`; takes the place of `padding`; None: no scaling.
+        area: Least and greatest share of a training image, in (0, 1], that a window cut out of it covers; the window is
+            scaled to the image's size, or to that of `crop`; takes the place of `padding`; None: no scaling.
         brightness: Pixels of a training image are multiplied by a random factor of 1 plus or minus this; 0: none.
         contrast: Differences of pixels from the mean of their image are multiplied by a random factor of 1 plus or
             minus this; 0: none.
@@ -60,10 +60,10 @@ class Augmentation:
             raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
 
     def fitted(self, height: int, width: int) -> Augmentation:
-        """The same for images of this size, a padding that follows from it filled in.
+        """This augmentation for images of this size, with a padding that follows from the size filled in.
 
         Raises:
-            BadReference: It does not fit them.
+            BadReference: A crop below 1 or larger than the padded images, or a negative padding or cutout.
         """
         padding = (0 if self.area else height // 8) if self.padding is None else self.padding
         check_least(padding=(padding, 0), cutout=(self.cutout, 0))
@@ -73,12 +73,12 @@ class Augmentation:
         return replace(self, padding=padding)
 
 
-# steps of augmentation that can be searched by one name; each is what those before it are, and one thing more
+# augmentations that can be searched by one name; each does what the one before it does, and one thing more
 PRESETS = ("none", "shift", "shift+flip", "shift+flip+cutout")
 
 
 def preset(name: str, height: int, width: int) -> Augmentation:
-    """The augmentation of a name of PRESETS, for images of this size: shifts of an eighth, squares of a quarter."""
+    """The augmentation that a name in PRESETS stands for: shifts of an eighth of this size, squares of a quarter."""
     parts = name.split("+")
     cutout = min(height, width) // 4 if "cutout" in parts else 0
     return Augmentation(padding=height // 8 if "shift" in parts else 0, flip="flip" in parts, cutout=cutout)
@@ -92,8 +92,8 @@ def augment(
     Args:
         images: uint8, shape (B, H, W, C); may be changed.
         how: What is done, in this order: crop or scaled crop, flip, brightness and contrast, cutout.
-        mean: Of each channel, in [0, 1].
-        sd: Likewise.
+        mean: Mean of each channel, in [0, 1].
+        sd: Standard deviation of each channel, on that scale, not 0.
         rng: Source of all draws.
 
     Returns:
@@ -115,13 +115,13 @@ def augment(
 
 
 def crop(images: np.ndarray, height: int, width: int, padding: int, rng: Draws) -> np.ndarray:
-    """A window of every image, placed at random after `padding` zeros were put around.
+    """Cut a window out of every image, at a random place, after `padding` zeros were put around it.
 
     Args:
         images: Shape (B, H, W, C), any type.
-        height: Of the window, at most H + 2 padding.
-        width: Likewise, at most W + 2 padding.
-        padding: Zeros on each side.
+        height: Height of the window, at most H + 2 padding.
+        width: Width of the window, at most W + 2 padding.
+        padding: Number of zeros on each side.
         rng: Source of the places.
 
     Returns:
@@ -140,13 +140,14 @@ def crop(images: np.ndarray, height: int, width: int, padding: int, rng: Draws) 
 def scaled_crop(images: np.ndarray, height: int, width: int, area: tuple[float, float], rng: Draws) -> np.ndarray:
     """A window of random size, shape and place of every image, scaled bilinearly.
 
-    The share of the area is uniform in `area`; the logarithm of the aspect ratio is uniform in `ASPECTS`, or in what of
-    it fits into the image (the source draws anew when it does not fit). Windows need not begin at a whole pixel.
+    The share of the area is uniform in `area`; the logarithm of the aspect ratio is uniform in `ASPECTS`, or in the
+    part of it that fits into the image (the source draws anew when it does not fit). Windows need not begin at a whole
+    pixel.
 
     Args:
         images: Shape (B, H, W, C), any type.
-        height: Of the result.
-        width: Likewise.
+        height: Height of the result, in pixels.
+        width: Width of the result, in pixels.
         area: Least and greatest share of the image that a window covers, in (0, 1].
         rng: Source of the windows.
 
@@ -187,9 +188,9 @@ def relight(images: np.ndarray, brightness: float, contrast: float, rng: Draws) 
     """Brightness, then contrast, of every image changed by a random factor, and the result kept within 0 and 255.
 
     Args:
-        images: From 0 to 255, any type, shape (B, H, W, C).
+        images: Pixels from 0 to 255, any type, shape (B, H, W, C).
         brightness: Pixels are multiplied by a factor uniform in 1 plus or minus this.
-        contrast: Their differences from the image's mean, over all channels, likewise.
+        contrast: Differences of pixels from the image's mean, over all channels, are multiplied by another one.
         rng: Source of the factors.
 
     Returns:
@@ -207,12 +208,12 @@ def relight(images: np.ndarray, brightness: float, contrast: float, rng: Draws) 
 
 
 def normalize(images: np.ndarray, mean: Sequence[float], sd: Sequence[float]) -> np.ndarray:
-    """(images / 255 - mean) / sd.
+    """Normalized images: (images / 255 - mean) / sd.
 
     Args:
-        images: From 0 to 255, any type, shape (B, H, W, C).
-        mean: Of each channel, in [0, 1].
-        sd: Likewise, not 0.
+        images: Pixels from 0 to 255, any type, shape (B, H, W, C).
+        mean: Mean of each channel, in [0, 1].
+        sd: Standard deviation of each channel, on that scale, not 0.
 
     Returns:
         A new array, float32, the shape of `images`.
@@ -226,11 +227,11 @@ def normalize(images: np.ndarray, mean: Sequence[float], sd: Sequence[float]) ->
 
 
 def cut_out(images: np.ndarray, side: int, rng: Draws) -> None:
-    """Set a square of `side` pixels to zero in every image, in place, its center anywhere, clipped at the border.
+    """Set a square to zero in every image, in place; its center may be anywhere, and it is clipped at the border.
 
     Args:
-        images: Normalized, so that zero is the mean, shape (B, H, W, C).
-        side: In pixels.
+        images: Normalized images, so that zero is the mean, shape (B, H, W, C).
+        side: Side of the square, in pixels.
         rng: Source of the centers.
 
     Source: DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".

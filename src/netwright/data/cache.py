@@ -1,9 +1,9 @@
 """Images decoded once into a folder of plain files, which any number of processes read at a time.
 
-A cache is `<folder>/<digest>/`, the digest that of all that decides its content. It holds `images.raw` (uint8, one
-image behind the other), `kept.npy` (the source position of every image in it), `sums.npy` (of each image, for mean and
-deviation of any split) and `index.json`. It is built in `<digest>.building/` under a lock and renamed when whole, so
-that a reader never meets half of one; what a killed build left is removed by the next build.
+A cache is `<folder>/<digest>/`, where the digest is one of all that decides its content. It holds `images.raw` (uint8,
+one image after the other), `kept.npy` (the source position of every image in it), `sums.npy` (sums over each image, for
+mean and deviation of any split) and `index.json`. It is built in `<digest>.building/` under a lock and renamed when
+whole, so that a reader never meets half of one; what a killed build left is removed by the next build.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from netwright.data.pixels import CachedPixels
 from netwright.data.text import counted, size_text
 
 VERSION = 2  # of the layout, and of what decoding makes of an image
-EVERY = 10.0  # seconds between words on how far decoding is
-SPARE = 1.02  # of the disk: sums, index, and what a file system needs for itself
+EVERY = 10.0  # seconds between two sentences on how far decoding is
+SPARE = 1.02  # disk space relative to the images: sums, index, and what a file system needs for itself
 
 Result = TypeVar("Result")
 
@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def labels(self) -> np.ndarray:
-        """Of all images, int64, shape (N,)."""
+        """Class of every image, int64, shape (N,)."""
 
     def name(self, position: int) -> str:
         """Where an image comes from: a file's path within the data, or "test 17"."""
@@ -70,7 +70,7 @@ class Cache:
         skipped: Positions of the others, each with a short reason.
         notes: What was converted: positions by kind of conversion.
         copies: Groups of positions of images of one class that are equal byte by byte.
-        seconds: How long building it took; None: it was there.
+        seconds: How long building it took; None: it was there already.
     """
 
     pixels: CachedPixels
@@ -81,7 +81,7 @@ class Cache:
     seconds: float | None
 
 
-Steps = Generator[str, None, Cache]  # says how far it is, and returns the cache
+Steps = Generator[str, None, Cache]  # yields sentences on how far it is, and returns the cache
 
 
 def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool) -> Steps:
@@ -89,14 +89,14 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
 
     Args:
         source: Where the images come from.
-        positions: Which of its images, ascending.
-        form: What they become.
-        folder: Of all caches.
-        is_streamed: Read the file when images are taken instead of mapping it to memory.
+        positions: Positions of the images to decode, ascending.
+        form: Size and channels that the images are brought to.
+        folder: Folder of all caches.
+        is_streamed: Whether to read the file when images are taken, instead of mapping it to memory.
 
     Raises:
-        NetwrightError: The folder cannot be written or has too little space, says how to give another; or an image
-            cannot be read now for what is no fault of its own.
+        NetwrightError: The folder cannot be written or has too little space, and the message says how to give another;
+            or an image cannot be read now, which is no fault of its own.
     """
     content = {"version": VERSION, "form": asdict(form), "source": source.describe(positions)}
     chosen = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=16).hexdigest()
@@ -122,7 +122,7 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
 
 
 def silently(steps: Generator[str, None, Result]) -> Result:
-    """What steps come to, without a word on the way."""
+    """The result of steps, whose sentences are dropped."""
     while True:
         try:
             next(steps)
@@ -132,14 +132,14 @@ def silently(steps: Generator[str, None, Result]) -> Result:
 
 
 def disk_bytes(count: int, form: Form) -> int:
-    """What so many images take."""
+    """Bytes that so many images take on the disk."""
     return count * form.height * form.width * form.channels
 
 
 def _opened(
     place: Path, form: Form, positions: np.ndarray, is_streamed: bool, seconds: float | None = None
 ) -> Cache | None:
-    """None: there is none, or it is damaged."""
+    """The cache in a folder; None: there is none, or it is damaged."""
     try:
         index = json.loads((place / "index.json").read_text(encoding="utf-8"))
         kept = np.load(place / "kept.npy", allow_pickle=False)
@@ -166,7 +166,7 @@ def _built(
     try:
         draft.mkdir()
         with warnings.catch_warnings():  # entered once, before there are threads
-            warnings.filterwarnings("ignore", module="PIL")  # of metadata that nobody needs
+            warnings.filterwarnings("ignore", module="PIL")  # about metadata that nobody needs
             yield from _fill(draft, content, source, positions, form)
         shutil.rmtree(place, ignore_errors=True)  # a damaged one
         draft.rename(place)
@@ -235,7 +235,7 @@ def _lock_of(place: Path) -> Path:
 
 
 def _remove_leftovers(folder: Path, own: Path) -> None:
-    """What builds that were killed left: unfinished folders whose lock nobody holds."""
+    """Remove what killed builds left: unfinished folders whose lock nobody holds."""
     for draft in folder.glob("*.building"):
         with suppress(Timeout), nullcontext() if draft == own else FileLock(_lock_of(draft), timeout=0):
             shutil.rmtree(draft, ignore_errors=True)  # another build may be at it
@@ -243,7 +243,7 @@ def _remove_leftovers(folder: Path, own: Path) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """What the system says about a folder that cannot be written, as a sentence."""
+    """Turn what the system says about a folder that cannot be written into a sentence."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,7 @@ from netwright.data.decode import BadImage, Form, SystemFault, decode
 from netwright.data.pixels import sums_of
 
 CHUNK = 8  # images that a thread decodes at a time, at most
-CHUNK_BYTES = 2**23  # of them when decoded, unless one image is larger
+CHUNK_BYTES = 2**23  # bytes of those images when decoded, unless one image is larger
 THREADS = 16  # at most, so that no more than CHUNK * THREADS * 2 images are held
 
 Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of the right form already
@@ -25,7 +25,13 @@ Encoded = Path | bytes | np.ndarray  # a file, the bytes of one, or an image of 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Images (k, H, W, C) with their sums, and of all that were given whether it is among them, and notes or reason."""
+    """Images that were decoded together.
+
+    Args:
+        images: Those that could be decoded, uint8, shape (k, H, W, C).
+        sums: Sums over each of these images, as `sums_of` gives them.
+        outcomes: For every image that was given, in order: whether it could be decoded, and its notes or the reason.
+    """
 
     images: np.ndarray
     sums: np.ndarray
@@ -33,9 +39,9 @@ class Chunk:
 
 
 def decoded(images: Iterator[Encoded], form: Form) -> Iterator[Chunk]:
-    """The images in order, decoded by threads a bounded number ahead.
+    """The images in order, decoded by threads that are a bounded number of images ahead.
 
-    Raises NetwrightError for one that cannot be read now for what is no fault of its own.
+    Raises NetwrightError for an image that cannot be read now, which is no fault of its own.
     """
     threads = min(os.cpu_count() or 1, THREADS)
     ahead: deque[Future[Chunk]] = deque()

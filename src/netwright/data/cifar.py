@@ -28,10 +28,10 @@ class PublishedImages:
     """A data set as it is published.
 
     Args:
-        title: For people.
-        hub_name: On the Hugging Face hub, whose columns come first in the following.
-        label_columns: Names that the column of labels may have.
-        classes: Names in order of the labels, for files that do not say them.
+        title: Name of the data set, for people.
+        hub_name: Name of the data set on the Hugging Face hub.
+        label_columns: Names that the column of labels may have, the one on the hub first.
+        classes: Names of the classes in order of the labels, for files that do not say them.
     """
 
     title: str
@@ -113,7 +113,7 @@ def _selection(
 
 
 def _caveats(data: PublishedImages, source: ParquetImages | HubImages, chosen: np.ndarray) -> tuple[str, ...]:
-    """Whether the images are copies; told by the first of them, since a copy is made as a whole."""
+    """A caveat if the images were encoded anew; the first one tells, since copies are made of whole data sets."""
     first = next(iter(source.images(chosen[:1])), None)
     if not (isinstance(first, bytes) and first.startswith(JPEG)):
         return ()

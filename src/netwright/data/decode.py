@@ -41,14 +41,14 @@ ANIMATED = "reduced to the first of several frames"
 CLEAR = "put on white where transparent"
 MISNAMED = "read by content, not by extension"
 
-# what mends without touching the image, so that it must not be taken for broken
+# faults that can be fixed without touching the image, so that it must not be taken for broken
 SYSTEM_FAULTS = (
     *(errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN),
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
 )
 
 ORIENTATION = 0x0112  # EXIF tag
-WHITES = (1.0, 255.0, 65535.0, 2.0**32 - 1)  # of images of floats, which do not say theirs
+WHITES = (1.0, 255.0, 65535.0, 2.0**32 - 1)  # white in images of floats, which do not say theirs
 
 
 class BadImage(Exception):
@@ -56,7 +56,7 @@ class BadImage(Exception):
 
 
 class SystemFault(BadImage):
-    """What is no fault of the image and may be mended without touching it."""
+    """A fault that is not the image's and may be fixed without touching it."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ class Form:
     """What every image becomes: uint8, shape (height, width, channels).
 
     Args:
-        channels: 1: gray; 3: red, green, blue.
-        height: In pixels.
-        width: In pixels.
-        fit: "crop": scaled to cover, the middle cut out; "stretch": both sides scaled on their own; "pad": scaled to
-            fit in, black around.
+        channels: Number of channels; 1: gray; 3: red, green, blue.
+        height: Height in pixels.
+        width: Width in pixels.
+        fit: How other sizes become this one; "crop": scaled to cover, the middle cut out; "stretch": both sides scaled
+            on their own; "pad": scaled to fit in, black around.
     """
 
     channels: int
@@ -89,8 +89,8 @@ def decode(
         The image, uint8, (H, W, C), and a note for each conversion that one might want to know of.
 
     Raises:
-        BadImage: No image, empty, truncated, above Pillow's pixel limit, or damaged in any other way.
-        SystemFault: It may not be read, or memory is short.
+        BadImage: The source is no image, empty, truncated, above Pillow's pixel limit, or damaged in any other way.
+        SystemFault: The source cannot be read now, or memory is short.
     """
     try:
         if isinstance(source, Path):
@@ -187,7 +187,7 @@ def _orientation(image: Any) -> int:
 
 def _eight_bits(image: Any) -> Any:
     """Scale so that white stays white: Pillow's own conversion would clip at 255."""
-    values = np.asarray(image).astype(np.float32)  # 16 bits exactly; of 32 more than becomes of them
+    values = np.asarray(image).astype(np.float32)  # 16 bits exactly; 32 bits to more digits than are kept
     if not np.isfinite(values).all():
         raise BadImage("has pixels that are no numbers")
     top = values.max()
@@ -199,7 +199,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def _with_alpha(image: Any) -> tuple[Any, bool]:
-    """With transparency as a channel, if any is visible, and whether it is."""
+    """The image, with transparency as a channel if any is visible, and whether any is."""
     image = image.convert("RGBA")
     if image.getchannel("A").getextrema()[0] == 255:
         return image.convert("RGB"), False

@@ -6,14 +6,14 @@ import numpy as np
 
 
 class PartOf:
-    """Draws as a generator does for all images of a batch and gives those of some: all depends on an image's place.
+    """Draws for all images of a batch and gives the draws of some, which depend on their places in the batch only.
 
     The three methods are those of `np.random.Generator`; the first axis of what they give is the images.
 
     Args:
-        rng: Source of all draws; as far on as if all images had been there.
-        rows: Which images are at hand, in order, int64.
-        batch: How many there are in the whole batch.
+        rng: Source of all draws; it advances as if all images were at hand.
+        rows: Places in the batch of the images at hand, in order, int64.
+        batch: Number of images in the whole batch.
     """
 
     def __init__(self, rng: np.random.Generator, rows: np.ndarray, batch: int) -> None:

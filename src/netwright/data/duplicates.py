@@ -18,11 +18,11 @@ PIECE = 4096  # bytes at the end, where compressed images differ first
 
 
 def equal_files(paths: Sequence[Path], sizes: Sequence[int]) -> list[list[int]]:
-    """Groups of places of files that are equal byte by byte, each ascending; empty files are none.
+    """Groups of places of files that are equal byte by byte, each ascending; empty files are in none.
 
     Args:
         paths: The files.
-        sizes: In bytes.
+        sizes: Size of each file, in bytes.
     """
     groups = _parted([range(len(paths))], lambda n: sizes[n] or None)
     groups = _parted(groups, lambda n: _piece(paths[n], sizes[n]))
@@ -30,7 +30,7 @@ def equal_files(paths: Sequence[Path], sizes: Sequence[int]) -> list[list[int]]:
 
 
 def mislabeled(groups: Sequence[Sequence[int]], labels: np.ndarray, name: Callable[[int], str]) -> dict[int, str]:
-    """What is wrong with every member of those groups of equal images that stand in several classes."""
+    """By position, what is wrong with each image that has an equal one in another class."""
     found = {}
     for group in groups:
         for member in group:

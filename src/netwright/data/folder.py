@@ -22,9 +22,9 @@ class FolderImages:
     """Image files and their classes; fits `Source` of data/cache.py.
 
     Args:
-        root: What the names are relative to.
-        names: Paths below `root`, ascending.
-        labels: Of each, shape (N,), int64.
+        root: Folder that the names are relative to.
+        names: Paths of the files below `root`, ascending.
+        labels: Class of every file, int64, shape (N,).
     """
 
     root: Path
@@ -41,13 +41,13 @@ class FolderImages:
         return {"kind": "folder", "root": str(self.root.resolve()), "images": images}
 
     def copies(self, positions: np.ndarray, /) -> list[list[int]]:
-        """Groups of files that are equal byte by byte."""
+        """Groups of positions whose files are equal byte by byte."""
         places = positions.tolist()
         files, sizes = [self.root / self.names[p] for p in places], [self._state(p)[0] for p in places]
         return [[places[n] for n in group] for group in equal_files(files, sizes)]
 
     def images(self, positions: np.ndarray) -> Iterator[Path]:
-        """The files."""
+        """Paths of the files at these positions."""
         return (self.root / self.names[p] for p in positions.tolist())
 
     def _state(self, position: int) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def find(folder: Path) -> Found:
 
 
 def common_folders(folder: Path, names: Sequence[str]) -> list[str]:
-    """What folders all of those in a folder have in common; nothing when there are images beside them."""
+    """Names of the folders that all of these folders hold; none when one of them holds images too."""
     common = set(subfolders(folder / names[0]))
     for name in names:
         common &= set(subfolders(folder / name))

@@ -21,12 +21,12 @@ ROWS = 32  # read at a time
 
 @dataclass(frozen=True)
 class HubImages:
-    """Splits of a data set that `datasets` has loaded, one behind the other; fits `Source` of data/cache.py.
+    """Splits of a data set that `datasets` has loaded, one after the other; fits `Source` of data/cache.py.
 
     Args:
-        splits: A `datasets.Dataset` by name; its images not decoded.
-        image: Column of images.
-        label: Column of labels.
+        splits: Each split by name, a `datasets.Dataset` whose images are not decoded.
+        image: Name of the column of images.
+        label: Name of the column of labels.
     """
 
     splits: Mapping[str, Any]
@@ -35,12 +35,12 @@ class HubImages:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Of all rows, int64, shape (N,)."""
+        """Class of every row, int64, shape (N,)."""
         return np.concatenate([np.array(split[self.label], np.int64) for split in self.splits.values()])
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
-        """Rows of each split."""
+        """Number of rows of each split."""
         return {name: len(split) for name, split in self.splits.items()}
 
     def name(self, position: int) -> str:
@@ -53,7 +53,7 @@ class HubImages:
         return {"kind": "datasets", "column": self.image, "fingerprints": prints}
 
     def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
-        """None: published data is taken as it is."""
+        """No groups: published data is taken as it is."""
         return []
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
@@ -89,7 +89,7 @@ def fetch(name: str, image: str, label: str) -> HubImages:
         loaded = datasets.load_dataset(name)
         undecoded = datasets.Image(decode=False)
         return HubImages({s: loaded[s].cast_column(image, undecoded) for s in ("train", "test")}, image, label)
-    except Exception as error:  # of the network, the hub, the disk: whatever it is, a folder of files mends it
+    except Exception as error:  # network, hub or disk: whatever fails, a folder of files is the remedy
         reason = " ".join(str(error).split())[:200]
         raise NetwrightError(
             f"{name} cannot be fetched: {reason}; give a folder of its parquet files as task.path"

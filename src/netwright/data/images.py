@@ -83,11 +83,11 @@ class ImageSplits:
 
     Args:
         pixels: All images.
-        labels: Of all images, int64, shape (N,).
-        positions: Of "train", "valid", "train+valid" and "test": places in `pixels` and `labels`.
-        mean: Of the training pixels, per channel, in [0, 1].
-        sd: Likewise, at least 1/255: a channel that hardly varies is not blown up.
-        names: Where image n comes from.
+        labels: Class of every image, int64, shape (N,).
+        positions: Places in `pixels` and `labels` of the images of "train", "valid", "train+valid" and "test".
+        mean: Mean of the training pixels of each channel, in [0, 1].
+        sd: Standard deviation of the same, at least 1/255: a channel that hardly varies is not blown up.
+        names: Function that tells where image n comes from.
         caveats: Sentences to stand beside any accuracy on this data.
     """
 
@@ -123,10 +123,10 @@ class ImageSplits:
     def batches(
         self, split: Split, size: int, rng: np.random.Generator | None, augmentation: Augmentation
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: float32 images (B, C, H, W), in memory channels last, and labels (B,), int64.
+        """One pass over a split: float32 images (B, C, H, W), in memory channels last, and labels (B,), int64.
 
-        With `rng`, shuffled and augmented, an incomplete last batch left out unless it is the only one; without, in
-        order, whole and plain.
+        With `rng`, images are shuffled and augmented, and an incomplete last batch is left out unless it is the only
+        one; without, all images come, in order and not augmented.
         """
         for chosen in self._chosen(split, size, rng):
             yield self._batch(chosen, rng, augmentation)  # no name here keeps a batch from being freed
@@ -139,7 +139,7 @@ class ImageSplits:
         augmentation: Augmentation,
         shares: Callable[[int], Sequence[slice]],
     ) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """The pass of `batches`, of every batch only the images in `shares(B)`, one slice behind the other, and B."""
+        """The pass of `batches`, but of each batch only the images in `shares(B)`, slice after slice, and with it B."""
         for chosen in self._chosen(split, size, rng):
             places = np.arange(len(chosen))
             rows = np.concatenate([places[share] for share in shares(len(chosen))])
@@ -172,8 +172,8 @@ class ImageClassification:
     Args:
         io: Shape of the images as evaluation sees them, and number of classes.
         load: Reads the data; called once, when first needed.
-        classes: Their names, in order of the labels.
-        augmentation: Of training images.
+        classes: Names of the classes, in order of the labels.
+        augmentation: How training images are augmented.
         fit: How an image of another size becomes one of this size; see `Preprocessing`.
         preparation: Makes the data ready, and tells people about it; None: loading is all there is.
     """
@@ -188,7 +188,7 @@ class ImageClassification:
 
     @cached_property
     def data(self) -> ImageSplits:
-        """The images."""
+        """The images and their splits."""
         return self.load()
 
     def examples(self, split: Split) -> int:
@@ -196,7 +196,7 @@ class ImageClassification:
         return self.data.examples(split)
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass: float32 images (B, C, H, W), augmented with `rng`, and labels (B,); see `ImageSplits.batches`."""
+        """One pass: float32 images (B, C, H, W), augmented if there is `rng`, and labels; see `ImageSplits.batches`."""
         return self.data.batches(split, size, rng, self.augmentation)
 
     def shared_batches(
@@ -222,7 +222,7 @@ class ImageClassification:
 
     @property
     def tunable(self) -> dict[str, Setting]:
-        """How training images are augmented, in steps or in detail."""
+        """Settings of how training images are augmented, in steps or in detail."""
         most = min(self.io.height, self.io.width) // 2
         found = [
             Setting("augment", "as given", ("as given", *augment.PRESETS)),
@@ -262,8 +262,8 @@ class ImageClassification:
         return [self.data.names(place) for place in self._places(split, positions).tolist()]
 
     def fingerprint(self) -> str:
-        """Tells this data from any other: of names, classes, splits and mean pixels, wherever the images are."""
-        means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in the digits behind
+        """Digest of names, classes, splits and mean pixels: tells this data from any other, wherever the images are."""
+        means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in further digits
         measured = (self.classes, means)
         digest = hashlib.blake2b(json.dumps(measured).encode(), digest_size=16)
         for split in ("train", "valid", "test"):
@@ -273,7 +273,7 @@ class ImageClassification:
         return digest.hexdigest()
 
     def caveats(self) -> tuple[str, ...]:
-        """What is to be known beside any accuracy on this data."""
+        """Sentences to stand beside any accuracy on this data."""
         return self.data.caveats
 
     def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:
@@ -283,7 +283,7 @@ class ImageClassification:
 def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
     """The positions of `labels` (N,) in random order, every stretch of which has all classes in proportion.
 
-    Splits are cut from it one behind the other, so that each is stratified and a limit is a beginning.
+    Splits are cut from it one after the other: each is stratified, and so are its first images.
     """
     rng = seeds.rng_for(seed, seeds.SPLIT)
     order = rng.permutation(len(labels))
@@ -293,7 +293,7 @@ def stratified_order(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def ranks(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """The how-manieth of its class, from 0, each of the images (N,) is in that order."""
+    """Position of each of the images (N,) among those of its class in that order, from 0."""
     by_class = order[np.argsort(labels[order], kind="stable")]
     _, counts = np.unique(labels, return_counts=True)
     result = np.empty(len(labels), np.int64)

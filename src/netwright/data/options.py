@@ -25,7 +25,7 @@ def spread(parameter: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     A record with one more field is one more option of every such task.
 
     Args:
-        parameter: Its name.
+        parameter: Name of the parameter that takes the record.
     """
 
     def decorate(make: Callable[..., T]) -> Callable[..., T]:

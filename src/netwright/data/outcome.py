@@ -27,12 +27,12 @@ class Outcome:
 
     Args:
         targets: True classes, shape (N,), int64.
-        predictions: Shape (N,), int64.
-        losses: Cross entropy in nats, shape (N,), float32.
+        predictions: Predicted classes, shape (N,), int64.
+        losses: Cross entropy of every image in nats, shape (N,), float32.
         worst: Pixels of the images of the largest loss, largest first, shape (K, H, W, C), uint8.
-        worst_positions: Which of the N they are, shape (K,), int64.
-        worst_names: Where they come from.
-        classes: Names in order of the outputs.
+        worst_positions: Positions of these images in the split, shape (K,), int64.
+        worst_names: Where these images come from.
+        classes: Names of the classes in order of the outputs.
         caveats: Sentences to stand beside the accuracy.
     """
 
@@ -54,8 +54,8 @@ class OutcomeRecorder:
     """Gathers an outcome batch by batch, in order of the split.
 
     Args:
-        task: Has the images, their names and classes.
-        split: That the batches are of.
+        task: Task with the images, their names and classes.
+        split: Split that the batches are of.
     """
 
     def __init__(self, task: ShownImages, split: Split) -> None:

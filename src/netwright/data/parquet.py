@@ -22,12 +22,12 @@ ROWS = 32  # read at a time
 
 @dataclass(frozen=True)
 class ParquetImages:
-    """The rows of parquet files, one split behind the other; fits `Source` of data/cache.py.
+    """The rows of parquet files, one split after the other; fits `Source` of data/cache.py.
 
     Args:
-        files: Of each split, in order.
-        image: Column of encoded images, as bytes or a struct with `bytes`.
-        label: Column of labels, whole numbers from 0.
+        files: Files of each split, in order.
+        image: Name of the column of encoded images, as bytes or a struct with `bytes`.
+        label: Name of the column of labels, whole numbers from 0.
     """
 
     files: Mapping[str, tuple[Path, ...]]
@@ -36,12 +36,12 @@ class ParquetImages:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Of all rows, int64, shape (N,). Raises BadReference for a row without one."""
+        """Class of every row, int64, shape (N,). Raises BadReference for a row without one."""
         return np.concatenate([self._labels_of(file) for file in self._all])
 
     @cached_property
     def counts(self) -> Mapping[str, int]:
-        """Rows of each split."""
+        """Number of rows of each split."""
         return {split: sum(_opened(f).metadata.num_rows for f in files) for split, files in self.files.items()}
 
     def name(self, position: int) -> str:
@@ -49,12 +49,12 @@ class ParquetImages:
         return row_name(self.counts, position)
 
     def describe(self, _positions: np.ndarray, /) -> Mapping[str, Any]:
-        """Path, size and time of change of every file, whichever rows."""
+        """Path, size and time of change of every file, whichever rows are wanted."""
         files = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in self._all]
         return {"kind": "parquet", "column": self.image, "files": files}
 
     def copies(self, _positions: np.ndarray, /) -> list[list[int]]:
-        """None: published data is taken as it is."""
+        """No groups: published data is taken as it is."""
         return []
 
     def images(self, positions: np.ndarray) -> Iterator[Encoded]:
@@ -102,9 +102,9 @@ def read_columns(
     """The columns to read, from the heads of parquet files.
 
     Args:
-        files: All of which must have the columns.
-        images: Names that the column of images may have, the first that is there counts.
-        labels: Likewise of labels.
+        files: Parquet files, all of which must have the columns.
+        images: Names that the column of images may have; the first one that is there counts.
+        labels: Names that the column of labels may have; the first one that is there counts.
 
     Returns:
         Column of images, column of labels, and the names of the classes, if the first file says them.
@@ -150,7 +150,7 @@ def _column(file: Path, schema: Any, names: Sequence[str]) -> str:
 
 
 def _class_names(schema: Any, label: str) -> tuple[str, ...]:
-    """What Hugging Face writes beside the columns; nothing when it is not there, or not what it should be."""
+    """Names of the classes, which Hugging Face writes beside the columns; none when they are missing or malformed."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         return tuple(str(name) for name in features[label]["names"])

@@ -15,10 +15,11 @@ class CachedPixels:
     """Images of one size in a raw file of bytes, channels last; fits `Pixels` of data/images.py.
 
     Args:
-        path: The file.
-        shape: (N, H, W, C).
-        sums: Of every image, the sum over its pixels and that of their squares, int64, shape (N, 2, C).
-        is_streamed: Read when images are taken, so that resident memory does not grow; else map the file to memory.
+        path: The raw file.
+        shape: Shape of all images, (N, H, W, C).
+        sums: Sum over the pixels of every image and sum of their squares, int64, shape (N, 2, C).
+        is_streamed: Whether to read images when they are taken, so that resident memory does not grow, instead of
+            mapping the file to memory.
 
     Raises:
         OSError: The file cannot be opened.
@@ -47,7 +48,7 @@ class CachedPixels:
         result = np.empty((len(positions), *self.shape[1:]), np.uint8)
         size = int(np.prod(self.shape[1:]))
         starts = np.flatnonzero(np.diff(positions, prepend=-2) != 1).tolist()  # neighbors are read together
-        for start, stop in zip(starts, [*starts[1:], len(positions)], strict=False):  # none for none
+        for start, stop in zip(starts, [*starts[1:], len(positions)], strict=False):  # no positions, no starts
             self._read(result[start:stop], int(positions[start]) * size)
         return result
 
@@ -67,7 +68,7 @@ class CachedPixels:
 
 
 def sums_of(images: np.ndarray) -> np.ndarray:
-    """What `CachedPixels` wants to know of uint8 images (N, H, W, C): exact sums, int64, shape (N, 2, C)."""
+    """Exact sums over the pixels of uint8 images (N, H, W, C) and over their squares, int64, shape (N, 2, C)."""
     count, height, width, channels = images.shape
     values = images.reshape(count, height * width, channels).transpose(0, 2, 1).astype(np.uint16, order="C")
     total = values.sum(2, dtype=np.int64)  # (N, C)

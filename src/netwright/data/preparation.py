@@ -28,9 +28,9 @@ class Keeping:
 
     Args:
         cache: Folder of the caches; None: the user's cache folder.
-        memory_share: Images that are larger than this share of the machine's memory are not mapped to memory but read
-            as they are needed.
-        broken_share: How many of the images may be broken before the task refuses to start.
+        memory_share: Share of the machine's memory; images that take more are not mapped to memory but read as they are
+            needed.
+        broken_share: Share of the images that may be broken before the task refuses to start.
     """
 
     cache: str | None = None
@@ -38,14 +38,14 @@ class Keeping:
     broken_share: float = 0.01
 
     def check(self) -> None:
-        """Raise BadReference for a share that is none."""
+        """Raise BadReference for a share outside [0, 1]."""
         for name, value in (("memory_share", self.memory_share), ("broken_share", self.broken_share)):
             if not 0 <= value <= 1:
                 raise BadReference(f"task.{name} is {value}; it must be from 0 to 1")
 
     @property
     def folder(self) -> Path:
-        """Of the caches."""
+        """Folder of the caches."""
         return Path(self.cache).expanduser() if self.cache else platformdirs.user_cache_path("netwright")
 
     def is_streamed(self, size: int) -> bool:
@@ -60,7 +60,7 @@ class Selection:
     Args:
         source: The images.
         parts: Which of them train, validate and test; the others are not decoded.
-        classes: Names in order of the labels.
+        classes: Names of the classes in order of the labels.
         remarks: Sentences on what was found besides images.
         caveats: Sentences to stand beside any accuracy on this data.
     """
@@ -127,7 +127,7 @@ class _Prepared:
         )
 
     def _open(self) -> Steps:
-        """Raises NetwrightError when too many images are broken."""
+        """The decoded images. Raises NetwrightError when too many are broken."""
         chosen = self.selection.parts.chosen
         is_streamed = self.keeping.is_streamed(cache.disk_bytes(len(chosen), self.form))
         steps = cache.open_or_build(self.selection.source, chosen, self.form, self.keeping.folder, is_streamed)
@@ -153,7 +153,7 @@ class _Prepared:
             yield f"{counted(len(left_out), 'image')} left out, a copy of which validates or tests: {named}"
 
     def _named_faults(self, opened: Cache) -> str:
-        """By kind: what stands before the colon of a reason; what stands behind it is told of each image."""
+        """Broken images by kind, the part of a reason before its colon; the part behind it is told of each image."""
         name, kinds = self.selection.source.name, defaultdict[str, list[str]](list)
         for position, reason in sorted(opened.skipped.items()):
             kind, _, detail = reason.partition(": ")
@@ -168,8 +168,8 @@ class _Prepared:
         selection, kept = self.selection, opened.kept
         left = once(self._kept(opened), opened.copies)
         if opened.skipped or opened.copies:
-            mend = "its images are broken, or copies of one another: mend them or take the class out"
-            check_classes(left, selection.source.labels, selection.classes, mend)
+            remedy = "its images are broken, or copies of one another: mend them or take the class out"
+            check_classes(left, selection.source.labels, selection.classes, remedy)
         rows = (np.searchsorted(kept, p) for p in (left.train, left.valid, left.test))
         train, valid, test = rows
         return ImageSplits.of(

@@ -32,11 +32,11 @@ def completed(
     """The splits that are given, and those that are not, cut by class out of the training images.
 
     Args:
-        given: Positions of "train", and of "valid" and "test" where there are such.
-        labels: Of all images, shape (N,).
-        classes: Their names.
-        shares: Of the given training images: how many validate and test, of each class at least one.
-        seed: Which ones.
+        given: Positions of the images of "train", and of "valid" and "test" where there are such.
+        labels: Class of every image, shape (N,).
+        classes: Names of the classes.
+        shares: Shares of the given training images that validate and test; at least one image of each class.
+        seed: Seed of the choice of these images.
 
     Raises:
         BadReference: A class with fewer training images than splits to cut from them.
@@ -68,7 +68,7 @@ def limited(parts: SplitParts, labels: np.ndarray, limit: int | None, seed: int)
 
 
 def once(parts: SplitParts, copies: Sequence[Sequence[int]]) -> SplitParts:
-    """The parts with the copies of an image in one only: what tests does not validate, and neither of them trains.
+    """The parts with copies of an image in one of them only: what tests does not validate, and neither trains.
 
     Args:
         parts: Positions by split.
@@ -79,13 +79,13 @@ def once(parts: SplitParts, copies: Sequence[Sequence[int]]) -> SplitParts:
     return SplitParts(parts.train[~np.isin(parts.train, _copies_of(held, copies))], valid, parts.test)
 
 
-def check_classes(parts: SplitParts, labels: np.ndarray, classes: Sequence[str], mend: str) -> None:
-    """Raise BadReference when a class is not in every split; `mend` says what to do about it."""
+def check_classes(parts: SplitParts, labels: np.ndarray, classes: Sequence[str], remedy: str) -> None:
+    """Raise BadReference when a class is not in every split; `remedy` says what to do about it."""
     for name, positions in (("train", parts.train), ("validate", parts.valid), ("test", parts.test)):
         missing = np.flatnonzero(np.bincount(labels[positions], minlength=len(classes)) == 0)
         if len(missing):
             more = f" (nor have {len(missing) - 1} other classes)" if len(missing) > 1 else ""
-            raise BadReference(f"class {shortened(classes[missing[0]])!r} has no image to {name}{more}; {mend}")
+            raise BadReference(f"class {shortened(classes[missing[0]])!r} has no image to {name}{more}; {remedy}")
 
 
 def _cut(positions: np.ndarray, labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +98,7 @@ def _cut(positions: np.ndarray, labels: np.ndarray, share: float, seed: int) -> 
 
 
 def _beginning(positions: np.ndarray, labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """The first so many in stratified order, one of each class before all others."""
+    """The first `limit` positions in stratified order, one of each class before all others."""
     own = labels[positions]
     order = stratified_order(own, seed)
     is_later = ranks(own, order)[order] > 0

@@ -8,7 +8,7 @@ NAMED = 5  # of each kind; the rest are counted
 
 
 def printable(name: str) -> str:
-    """A name without line breaks, control characters and halves of characters: those are spelled out."""
+    """A name without line breaks, control characters and lone surrogates: those are spelled out."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
@@ -28,7 +28,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def row_name(counts: Mapping[str, int], position: int) -> str:
-    """Split and place in it of a row, when splits of so many rows follow one another: "test 17"."""
+    """Split of a row and place in it, as "test 17", when splits of so many rows follow one another."""
     for split, count in counts.items():
         if position < count:
             return f"{split} {position}"
@@ -37,12 +37,12 @@ def row_name(counts: Mapping[str, int], position: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """1 image, 12,000 images."""
+    """A count with its noun: 1 image, 12,000 images."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def size_text(count: float) -> str:
-    """So many bytes: 147 MB, 1.5 GB."""
+    """A number of bytes for people: 147 MB, 1.5 GB."""
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{max(count / 1e6, 0.1):.1f} MB"

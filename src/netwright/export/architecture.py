@@ -1,6 +1,6 @@
 """architecture.json: what the network of an exported folder is, down to its layer plan.
 
-Whoever reads it may have it from a stranger: every value is checked before a network is made of it.
+The file may come from a stranger: every value is checked before a network is made of it.
 """
 
 from __future__ import annotations

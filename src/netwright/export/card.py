@@ -16,7 +16,7 @@ REPEATED = (
 
 
 def text(facts: Facts, medium: Medium) -> str:
-    """The card, Markdown."""
+    """The card as Markdown."""
     title = [f"# {' '.join(facts.name.split())}", "", *medium.about(facts), *_notes(facts)]
     use, limits = ["## Use", "", *medium.use(facts)], ["## Limits", "", *medium.limits(facts), "", _versions()]
     parts = (title, use, _data(facts, medium), _architecture(facts), _training(facts), limits)

@@ -1,4 +1,4 @@
-"""The proof of an export: a fresh Python process without netwright repeats what training measured in the test."""
+"""The proof of an export: a fresh Python process without netwright repeats what training measured in the test split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from netwright.training import loop
 from netwright.training.summing import summarized
 
 Run = Callable[[Tensor], Tensor]  # inputs, as batches hold them, to outputs
-SLACK = 1e-3  # of what training recorded, relative; of a share, in examples
+SLACK = 1e-3  # by which the measure may differ from training's record: relative, or, for a share, in examples
 
 
 def check(
@@ -44,12 +44,12 @@ def check(
     Args:
         folder: Holds model.py, weights.safetensors and program.pt2.
         network: The trained network, made by netwright itself.
-        task: Has the test examples.
-        medium: Has them as users do.
-        measure: Which of the task's metrics to repeat.
-        recorded: What it was at the end of training.
-        channels_last: Memory format of that measurement, so that equal means equal.
-        onnx: The same network in yet another form.
+        task: Task with the test examples.
+        medium: The same examples in the form in which users have them.
+        measure: Name of the metric of the task to repeat.
+        recorded: Value of this metric at the end of training.
+        channels_last: Whether that was measured with channels last in memory, so that equal means equal.
+        onnx: What runs the network's ONNX file; None: there is none.
 
     Raises:
         ExportError: A prediction, outputs or the measure differ by more than rounding explains.
@@ -95,15 +95,15 @@ def _compare(
     """Refuse outputs that differ by more than rounding explains.
 
     Args:
-        file: That they are of.
-        outputs: Of a batch.
-        expected: Of the same.
+        file: Name of the file that gave the outputs.
+        outputs: Outputs for a batch, shape (B, ...).
+        expected: Outputs of the trained network for the same batch, same shape.
         is_close: Which choices among several are too close to tell apart; None: outputs are no choices.
         medium: Names examples.
-        start: Which example of the test split the first one is.
+        start: Position of the first example in the test split.
 
     Raises:
-        ExportError: They do.
+        ExportError: The outputs differ so.
     """
     examples, wrong = f"test {medium.example}s", f"{file} does not compute what was trained"
     if is_close is not None:

@@ -54,7 +54,7 @@ def main(folder: Path, threads: int, channels_last: bool, word: str) -> None:
 
 
 def worst_difference(outputs: Tensor, others: Tensor) -> float:
-    """The largest difference between outputs (B, ...), where those of an example exceed 1 relative to its largest."""
+    """The largest difference between outputs (B, ...), relative to the largest of an example where that exceeds 1."""
     outputs, others = outputs.flatten(1), others.flatten(1)
     scale = others.abs().amax(1, keepdim=True).clamp(min=1)
     return float(((outputs - others).abs() / scale).max())

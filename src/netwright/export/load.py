@@ -23,7 +23,7 @@ Names = Callable[[Plan, Mapping[str, str]], dict[str, str]]
 
 
 def load(folder: Path | str) -> nn.Module:
-    """The network of an exported folder, in evaluation mode, such as normalized images to logits.
+    """The network of an exported folder, in evaluation mode; one of images takes them normalized and gives logits.
 
     Raises:
         ExportError: A file is missing or damaged, or they do not belong together.
@@ -39,7 +39,7 @@ def with_weights(plan: Plan, path: Path, names: Names | None = None) -> nn.Modul
 
     Args:
         plan: The layers of the network.
-        path: The file.
+        path: The safetensors file.
         names: What the file calls the network's weights, as in an exported folder; None: as the network does.
 
     Raises:

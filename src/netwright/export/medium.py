@@ -21,9 +21,9 @@ class Checked:
     """What was found on the test examples.
 
     Args:
-        examples: How many there are.
-        value: Of the medium's measure, by the exported files.
-        undecided: Predictions among several that are so close that rounding decides.
+        examples: Number of test examples.
+        value: Value of the medium's measure, as the exported files have it.
+        undecided: Number of predictions between choices so close that rounding decides.
     """
 
     examples: int
@@ -36,17 +36,17 @@ class Facts:
     """What a model card tells.
 
     Args:
-        name: Of the network.
-        options: Of "space", "task" and "evaluator", the reference first.
-        key: Of the network in its space.
-        plan: Its layers.
+        name: Name of the network.
+        options: Options of "space", "task" and "evaluator", the reference first.
+        key: Key of the network in its space.
+        plan: Layers of the network.
         about_data: The task's own description.
         caveats: Sentences to stand beside any result on the data.
-        examples: How many it was trained and tested on.
-        metrics: Of the training.
+        examples: Number of examples that it was trained and tested on, by split.
+        metrics: Metrics of the training.
         checked: What the exported files did on the test examples.
-        seed: Of the training.
-        command: That repeats the training.
+        seed: Seed of the training.
+        command: Command that repeats the training.
         onnx: Whether there is an ONNX file.
     """
 
@@ -69,7 +69,7 @@ class Medium(Protocol):
 
     @property
     def example(self) -> str:
-        """What people call one: "image"."""
+        """What people call an example: "image"."""
 
     @property
     def inputs(self) -> str:
@@ -85,14 +85,14 @@ class Medium(Protocol):
 
     @property
     def measure(self) -> Objective | None:
-        """What the exported files must repeat, without a split; None: the first that was measured on the test split."""
+        """The measure to be repeated, named without a split; None: the first that was measured on the test split."""
 
     def raw(self, start: int, inputs: Tensor) -> Tensor:
         """The examples of a batch as model.py takes them from users.
 
         Args:
-            start: Which example of the test split the first one is.
-            inputs: The batch.
+            start: Position of the first example in the test split.
+            inputs: The inputs of the batch, shape (B, ...).
         """
 
     def name(self, place: int) -> str:
@@ -102,7 +102,7 @@ class Medium(Protocol):
         """Lines of model.py that hold what was measured of the data."""
 
     def functions(self) -> str:
-        """Functions of model.py that bring an example into the network's form; with them, the fresh process does so."""
+        """Functions of model.py that bring examples into the network's form; the fresh process calls `normalize`."""
 
     def remark(self) -> str:
         """A sentence on such examples, for the head of model.py; "" where there is nothing to say."""

@@ -24,7 +24,7 @@ def to_bytes(made: ExportedProgram, inputs: str, outputs: str) -> bytes:
 
 
 def runner(data: bytes) -> Callable[[Tensor], Tensor]:
-    """Runs such a file on the CPU."""
+    """A function that runs such a file on the CPU."""
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     [given], [wanted] = session.get_inputs(), session.get_outputs()
     return lambda x: torch.from_numpy(session.run([wanted.name], {given.name: x.contiguous().numpy()})[0])
@@ -32,7 +32,7 @@ def runner(data: bytes) -> Callable[[Tensor], Tensor]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torch warns of operators that are not installed and of its own old ways."""
+    """Silence torch, which warns of operators that are not installed and of its own deprecated calls."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

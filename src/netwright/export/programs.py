@@ -24,7 +24,7 @@ def run_source(text: str, name: str) -> ModuleType:
 
 
 def program(model: nn.Module, io: IO) -> ExportedProgram:
-    """The graph of a network: takes batches of any size of what goes in."""
+    """The graph of a network, for batches of any size."""
     inputs = torch.zeros(2, *dimensions(io.input), dtype=torch.int64 if isinstance(io.input, Tokens) else torch.float32)
     made = torch.export.export(model, (inputs,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
     for node in made.graph.nodes:
@@ -33,7 +33,7 @@ def program(model: nn.Module, io: IO) -> ExportedProgram:
 
 
 def to_bytes(made: ExportedProgram) -> bytes:
-    """What torch.export.load reads."""
+    """The program as a file that `torch.export.load` reads."""
     buffer = BytesIO()
     torch.export.save(made, buffer)
     return buffer.getvalue()

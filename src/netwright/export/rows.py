@@ -1,4 +1,4 @@
-"""A layer as a row of architecture.json, and back: nothing is believed of a row, and none has code imported or run.
+"""A layer as a row of architecture.json, and back: all of a row is checked, and none has code imported or run.
 
 The package's own operations are known by their names. Another one is written as "module:Class", and read back only
 where this process has imported that module already: a file from a stranger cannot have one imported.
@@ -47,7 +47,7 @@ def of_shape(shape: tuple[int, ...]) -> list[Any]:
 
 
 def to_layer(row: Any, before: list[Layer]) -> Layer:
-    """The layer of a row, which stands behind others. Raises ValueError, with a sentence, for one that cannot be."""
+    """The layer of a row, after the layers `before`. Raises ValueError, with a sentence, for one that cannot be."""
     if not isinstance(row, list) or not len(COLUMNS) - 1 <= len(row) <= len(COLUMNS):
         raise ValueError(f"a layer is a list of {len(COLUMNS) - 1} or {len(COLUMNS)}")
     name, reference, inputs, shape, options = (*row, {})[: len(COLUMNS)]
@@ -60,7 +60,7 @@ def to_layer(row: Any, before: list[Layer]) -> Layer:
     try:
         op = _operation(reference, options)
         found = op.checked_shape([before[source].shape for source in inputs])
-    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # of an operation of somebody else's
+    except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # of a foreign operation
         raise ValueError(f"{str(reference)[:MAX_TEXT]} cannot stand here: {error}") from None
     if op.drops:
         raise ValueError(f"{op.name} has no place in a network that is not trained")
@@ -109,7 +109,7 @@ def _operation(reference: Any, options: Any) -> Operation:
 
 
 def _kind(reference: Any) -> type[Operation]:
-    """The operation that a file names. Raises ValueError for what it is not, ExportError for what is not there."""
+    """The operation that a file names. Raises ValueError for no operation, ExportError for a module not imported."""
     if not isinstance(reference, str) or len(reference) > MAX_TEXT:
         raise ValueError("unknown operation")
     module, colon, name = reference.partition(":")

@@ -45,13 +45,13 @@ class TrainedModel:
     """What an export is made of.
 
     Args:
-        name: Of the network, for people: "best of the search, trial 21".
-        run: Of the training: space, task and evaluator with all options.
-        genotype: Of the network.
+        name: Name of the network, for people: "best of the search, trial 21".
+        run: Run file of the training: space, task and evaluator with all options.
+        genotype: Genotype of the network.
         weights: A safetensors file of the state of `Network(space.plan(genotype, task.io))`.
-        metrics: Of the training; the one that the task measures first on the test split must be repeated.
-        seed: Of the training.
-        command: That repeats the training.
+        metrics: Metrics of the training; the one that the task measures first on the test split must be repeated.
+        seed: Seed of the training.
+        command: Command that repeats the training.
     """
 
     name: str
@@ -82,7 +82,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
         out: The folder; an earlier export there is replaced at the very end.
         model: What to export.
         onnx: Write model.onnx as well.
-        say: Told what is being done, sentence by sentence.
+        say: Function that is told what is being done, sentence by sentence.
 
     Returns:
         The folder.
@@ -132,7 +132,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
 
 
 def _with_drawing(model: TrainedModel) -> TrainedModel:
-    """Of a space of generators, the setting that draws this very network."""
+    """The model; where its space is one of generators, with the seed that draws this very network."""
     if unwrap(run_file.load_space(model.run.space), Generates) is None:
         return model
     return replace(model, run=run_file.override(model.run, "space", {"seed": model.seed}))
@@ -156,7 +156,7 @@ def _parts(model: TrainedModel) -> _Parts:
 
 
 def medium_of(task: Task) -> Medium:
-    """What is to be said and done about a task's examples: where no kind of data knows them, what batches hold."""
+    """The medium of the kind of data that knows a task's examples; where none does, they are what batches hold."""
     kinds = members("netwright.export.media", "medium_of")
     return next((medium for kind in kinds if (medium := kind(task))), None) or Plain(task)
 
@@ -230,7 +230,7 @@ def _onnx_library() -> Any:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say whose fault it is that something cannot be written."""
+    """Say which folder cannot be written, and why."""
     try:
         yield
     except OSError as error:

@@ -37,10 +37,10 @@ class GeneTableSpace:
     """The rows of a table, as choices; it describes no network.
 
     Args:
-        name: Of the table.
-        genes: One choice per column; options in the order of their numbers or of the alphabet.
-        rows: The genotypes that there are.
-        sizes: Parameters of the networks; empty: not known, counted as 0.
+        name: Name of the table.
+        genes: One choice per column, its options in the order of their numbers or of the alphabet.
+        rows: The genotypes that have a row.
+        sizes: Parameters of the networks whose number is known; others count as 0.
     """
 
     name: str
@@ -71,7 +71,7 @@ class GeneTableSpace:
             raise InvalidGenotype(f"table {self.name!r} has no row with {listed}")
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> Any:  # noqa: ARG002
-        """Not to be had."""
+        """Raise MissingCapability: the columns describe no network."""
         raise MissingCapability(
             f"the columns of table {self.name!r} describe no network to build; give its text column and a space"
         )
@@ -113,16 +113,16 @@ def csv(
     nothing to choose, and a strategy that changes it would measure the same network again.
 
     Args:
-        path: Of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
+        path: Path of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
         genes: Columns that are genes; their values are texts or numbers.
         signal: Column that a search sees; a leading minus: lower is better.
-        final: Column that is reported, likewise; by default the signal.
-        seconds: Column with the cost of one evaluation.
+        final: Column that is reported; a leading minus: lower is better; by default the signal.
+        seconds: Column with the cost of one evaluation, in seconds.
         text: Column with the architecture's text, instead of genes.
         space: Space, or the reference of one, that reads the text.
         budgets: Signal column by budget.
-        repeats: Of a column that is a mean, those of its single measurements.
-        name: By default the file's.
+        repeats: Columns of single measurements, by the column that is their mean.
+        name: Name of the table; by default the file's.
 
     Raises:
         BadReference: No such file or column; no signal; neither genes nor text, or both; nothing to choose.
@@ -209,7 +209,7 @@ def _refuse_unknown(name: str, found: pyarrow.Table, columns: Sequence[str]) -> 
 def _numbers(
     name: str, found: pyarrow.Table, described: Sequence[str], needed: set[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Every column of numbers as float64, NaN where missing or infinite; others only if `needed`, which they fail."""
+    """Every column of numbers as float64, NaN where missing or infinite; a column of texts only if it is `needed`."""
     for column in found.column_names:
         if column in described:
             continue

@@ -15,8 +15,8 @@ def nats_sss(path: str, dataset: Dataset = "cifar10") -> Table:
     """Read the table of one data set.
 
     Args:
-        path: Of the Parquet file that `netwright import` wrote.
-        dataset: On which the networks were trained.
+        path: Path of the Parquet file that `netwright import` wrote.
+        dataset: Data set on which the networks were trained.
 
     Raises:
         BadReference: No such file, or a file without the data set.

@@ -1,8 +1,8 @@
 """The topology space of NATS-Bench, which is NAS-Bench-201: 15,625 cells on CIFAR-10, CIFAR-100, ImageNet16-120.
 
 Reads a CSV with the columns `arch`, `cifar10_val_acc_12ep`, `cifar10_test_acc_200ep` and so on, means over the
-benchmark's seeds; or what `netwright import` made of an official release, which has the single measurements too, of
-which a look-up picks one by its seed, as the authors' own studies do, and the cost of each.
+benchmark's seeds; or what `netwright import` made of an official release, which has the single measurements and the
+cost of each too: a look-up picks one of them by its seed, as the authors' own studies do.
 
 Accuracies are percentages. The signal is the validation accuracy after 12 epochs, the final measure the test accuracy
 after 200, as in Dong et al. 2021.
@@ -28,11 +28,11 @@ def nats_tss(path: str, dataset: Dataset = "cifar10", epochs: Literal[12, 200] =
     """Read the table of one data set.
 
     Args:
-        path: Of the CSV, or of the Parquet file that `netwright import` wrote.
-        dataset: On which the cells were trained.
-        epochs: Of the trainings that a search sees. 200: for strategies with budgets, which may give 12 as well; in a
-            file without validation accuracies after 200 epochs, a search sees test accuracies, and where costs are not
-            known, an evaluation costs its epochs.
+        path: Path of the CSV, or of the Parquet file that `netwright import` wrote.
+        dataset: Data set on which the cells were trained.
+        epochs: Number of epochs of the trainings that a search sees. 200: for strategies with budgets, which may give
+            12 as well; in a file without validation accuracies after 200 epochs, a search sees test accuracies, and
+            where costs are not known, an evaluation costs its epochs.
 
     Raises:
         BadReference: No such file, or a file without the data set.
@@ -44,7 +44,7 @@ def nats_tss(path: str, dataset: Dataset = "cifar10", epochs: Literal[12, 200] =
 
 
 def _with_budgets(table: Table, dataset: str) -> Table:
-    """The table whose signal is that after 200 epochs, with the budgets 12 and 200."""
+    """The table with the signal after 200 epochs, and the budgets 12 and 200."""
     columns, remarks = dict(table.columns), list(table.remarks)
     early, late = f"{dataset}_val_acc_12ep", f"{dataset}_val_acc_200ep"
     if late not in columns:

@@ -4,7 +4,7 @@ Unpickling runs whatever code the file holds, so nothing imports this module: `n
 a process of its own, once, and the Parquet file is read ever after.
 
 Schema of the releases (nats_bench 1.x and nas_201_api 1.x): `meta_archs`, the architectures' strings, and `arch2infos`,
-of each architecture and training recipe ("01", "12", "90", "200"; in NAS-Bench-201 "less" and "full") a dict whose
+of each architecture and training schedule ("01", "12", "90", "200"; in NAS-Bench-201 "less" and "full") a dict whose
 `all_results` has, by (data set, seed), dicts with `epochs`, `params` (10**6), `eval_acc1es` and `eval_times` by
 "x-valid@11", `train_acc1es` and `train_times` by epoch from 0. A folder has one file per architecture instead.
 """
@@ -27,7 +27,7 @@ import torch
 from netwright.core import files
 from netwright.core.errors import NetwrightError
 
-RECIPES: Final = {"less": 12, "full": 200}  # epochs of NAS-Bench-201's; others are called by theirs
+SCHEDULES: Final = {"less": 12, "full": 200}  # epochs of NAS-Bench-201's; others are called by theirs
 TELL_EVERY: Final = 1000
 
 # what is measured: data set, name, training set, evaluation set ("": on the training images)
@@ -56,13 +56,13 @@ def convert(kind: str, path: Path, out: Path) -> int:
         out: The Parquet file to write.
 
     Raises:
-        NetwrightError: It is not in the official schema, or damaged.
+        NetwrightError: The release is not in the official schema, or damaged.
     """
     texts: list[str] = []
     columns: dict[str, list[tuple[int, float]]] = {}
     try:
-        for text, recipes in _architectures(kind, path):
-            for column, value in _measurements(recipes):
+        for text, schedules in _architectures(kind, path):
+            for column, value in _measurements(schedules):
                 columns.setdefault(column, []).append((len(texts), value))
             texts.append(str(text))
             if len(texts) % TELL_EVERY == 0:
@@ -81,7 +81,7 @@ def convert(kind: str, path: Path, out: Path) -> int:
 
 
 def _architectures(kind: str, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The string of each architecture, and what was measured by recipe."""
+    """The string of each architecture, and what was measured, by schedule."""
     read = _read_torch if kind == "nasbench201" else _read_bz2
     if not path.is_dir():
         data = read(path)
@@ -90,8 +90,8 @@ def _architectures(kind: str, path: Path) -> Iterator[tuple[str, Mapping[str, An
         return
     if kind == "nasbench201":
         for file in sorted(path.glob("*-FULL.pth")):
-            recipes = read(file)
-            yield recipes["full"]["arch_str"], recipes
+            schedules = read(file)
+            yield schedules["full"]["arch_str"], schedules
         return
     texts = read(path / "meta.pickle.pbz2")["meta_archs"]
     for file in sorted(path.glob("[0-9]*.pickle.pbz2")):
@@ -107,10 +107,10 @@ def _read_torch(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=False)
 
 
-def _measurements(recipes: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def _measurements(schedules: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Column and value of everything that was measured of an architecture; names end with the seed."""
-    for recipe, results in recipes.items():
-        epochs = RECIPES.get(recipe) or int(recipe)
+    for schedule, results in schedules.items():
+        epochs = SCHEDULES.get(schedule) or int(schedule)
         for (training, seed), result in results["all_results"].items():
             for dataset, measure, trained_on, images in MEASURES:
                 if training != trained_on:
@@ -123,14 +123,14 @@ def _measurements(recipes: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def _accuracy(result: Mapping[str, Any], images: str) -> float:
-    """After the last epoch, in percent; NaN where it was not measured."""
+    """Accuracy after the last epoch, in percent; NaN where it was not measured."""
     last = int(result["epochs"]) - 1
     found = result["eval_acc1es"].get(f"{images}@{last}") if images else result["train_acc1es"].get(last)
     return math.nan if found is None else float(found)
 
 
 def _seconds(result: Mapping[str, Any], images: str) -> float:
-    """Of the training and of one pass over `images`; NaN where the times were not written down."""
+    """Seconds of the training and of one pass over `images`; NaN where the times were not written down."""
     epochs = range(int(result["epochs"]))
     trained, evaluated = result.get("train_times") or {}, result.get("eval_times") or {}
     try:
@@ -160,7 +160,7 @@ def _means(single: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Kind, release, Parquet file. Returns the exit code; a fault is one sentence on standard error."""
+    """Convert a release, given kind, release and Parquet file; returns the exit code, a fault is one sentence."""
     kind, path, out = words
     try:
         count = convert(kind, Path(path), Path(out))

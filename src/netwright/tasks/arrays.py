@@ -45,11 +45,11 @@ def arrays(
         path: The file, ending in `.npz`.
         valid: Share of the images that validate; not used with `x_valid`.
         test: Share of the images that test; not used with `x_test`.
-        split_seed: Which ones.
+        split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        augmentation: Of training images.
+        augmentation: How training images are augmented.
         cache: Folder for a copy that workers share; None: the user's cache folder.
-        memory_share: Larger data than this share of the machine's memory is read as it is needed.
+        memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
     """
     check_least(split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)
@@ -99,7 +99,7 @@ def _layout(path: Path, heads: Mapping[str, Head]) -> Mapping[str, tuple[str, st
 
 
 def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
-    """Height, width, channels, and whether those come first."""
+    """Height, width, channels, and whether channels come first."""
     if head.dtype != np.uint8:
         raise BadReference(f"{name} of {path} is {head.dtype}; images must be uint8, from 0 to 255")
     shape = head.shape
@@ -128,7 +128,7 @@ def _labels(path: Path, name: str, head: Head, count: int) -> np.ndarray:
 
 
 def _classes(path: Path, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """The numbers of the classes: those of the training images, which must be all there are."""
+    """Names of the classes, which are the labels of the training images: no other may occur."""
     known = np.unique(labels["train"])
     if len(gaps := np.setdiff1d(np.arange(len(known)), known)):
         raise BadReference(f"no training image of {path} has the label {gaps[0]}; labels count from 0 without gaps")

@@ -35,12 +35,12 @@ def cifar10(
     Args:
         path: Folder of the parquet files; None: fetched with `datasets`.
         valid: How many of the training images validate.
-        split_seed: Which ones.
+        split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        augmentation: Of training images.
+        augmentation: How training images are augmented.
         cache: Folder for the decoded images; None: the user's cache folder.
-        memory_share: Larger data than this share of the machine's memory is read as it is needed.
-        broken_share: How many of the images may be broken before the task refuses to start.
+        memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
+        broken_share: Share of the images that may be broken before the task refuses to start.
         channels: 3: color, 1: gray.
     """
     keeping = Keeping(cache, memory_share, broken_share)

@@ -28,9 +28,9 @@ def digits(
     """8x8 images of ten digits.
 
     Args:
-        split_seed: Which images go into which split.
+        split_seed: Seed that decides which images go into which split.
         train_limit: Use only so many training images, of each class about its share; None: all.
-        augmentation: Of training images.
+        augmentation: How training images are augmented.
     """
     check_least(split_seed=(split_seed, 0))
     if train_limit is not None:

@@ -45,17 +45,18 @@ def image_folder(
     Args:
         path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`, `validation/`) and `test/` with such
             folders.
-        size: Side of the images.
+        size: Side of the images, in pixels.
         channels: 3: color, 1: gray.
-        fit: "crop": scaled to cover, the middle cut out; "stretch"; "pad": scaled to fit in, black around.
+        fit: How other sizes become this one; "crop": scaled to cover, the middle cut out;
+            "stretch": both sides scaled on their own; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; of those in `train/` when there is one.
         test: Share of the images that test; of those in `train/` when there is one.
-        split_seed: Which ones.
+        split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
-        augmentation: Of training images.
+        augmentation: How training images are augmented.
         cache: Folder for the decoded images; None: the user's cache folder.
-        memory_share: Larger data than this share of the machine's memory is read as it is needed.
-        broken_share: How many of the images may be broken before the task refuses to start.
+        memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
+        broken_share: Share of the images that may be broken before the task refuses to start.
     """
     check_least(size=(size, 4), split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)

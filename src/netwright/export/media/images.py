@@ -37,7 +37,7 @@ class Images:
     """The images of a task.
 
     Args:
-        task: Has them.
+        task: Task with the images.
         form: What happens to an image before the network sees it.
     """
 
@@ -50,11 +50,11 @@ class Images:
     measure: Objective = Objective("accuracy", shown="share")
 
     def raw(self, start: int, inputs: Tensor) -> Tensor:
-        """Pixels: uint8, shape (B, H, W, C)."""
+        """Pixels of the images of a batch: uint8, shape (B, H, W, C)."""
         return torch.from_numpy(self.task.pixels("test", range(start, start + len(inputs))))
 
     def name(self, place: int) -> str:
-        """Where it comes from, and its number."""
+        """Where an image comes from, and its number."""
         return f"{self.task.names('test', [place])[0]} (test image {place})"
 
     def constants(self) -> list[str]:
@@ -69,7 +69,7 @@ class Images:
         ]
 
     def functions(self) -> str:
-        """The one that normalizes pixels."""
+        """The function that normalizes pixels."""
         return (TEMPLATES / "normalize.py.txt").read_text(encoding="utf-8")
 
     def remark(self) -> str:

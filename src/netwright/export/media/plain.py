@@ -27,28 +27,28 @@ class Plain:
 
     @property
     def outputs(self) -> str:
-        """Logits, but for numbers."""
+        """Logits, unless the network gives numbers."""
         return "outputs" if isinstance(self.task.io.output, Numbers) else "logits"
 
     @property
     def measure(self) -> Objective | None:
-        """The task's first."""
+        """The first measure of the task; None: it states none."""
         return self.task.measures[0] if isinstance(self.task, StatesMeasures) and self.task.measures else None
 
     def raw(self, start: int, inputs: Tensor) -> Tensor:  # noqa: ARG002
-        """The batch itself."""
+        """The batch as it is."""
         return inputs
 
     def name(self, place: int) -> str:
-        """By its number."""
+        """The number of an example."""
         return f"test example {place}"
 
     def constants(self) -> list[str]:
-        """None."""
+        """No lines: nothing is known to be measured."""
         return []
 
     def functions(self) -> str:
-        """None."""
+        """No functions: batches have the network's form."""
         return ""
 
     def remark(self) -> str:
@@ -57,18 +57,18 @@ class Plain:
         return f"It takes {describe(io.input)} and gives {describe(io.output)}."
 
     def files(self) -> Mapping[str, str]:
-        """None."""
+        """No further files."""
         return {}
 
     def mismatch(self, checked: Checked, recorded: float) -> str:
-        """The two values."""
+        """The value that was measured, and the one that was recorded."""
         return (
             f"the exported network measures {checked.value:.6g} on {checked.examples:,} test examples, but training "
             f"recorded {recorded:.6g}"
         )
 
     def verdict(self, forms: str, checked: Checked) -> str:
-        """How many examples, and the value."""
+        """How many examples, and the value that was measured."""
         close = f"; {checked.undecided} too close to call were left out" if checked.undecided else ""
         return (
             f"{forms} give what training did for {checked.examples:,} test examples, and measure "
@@ -128,14 +128,14 @@ class Plain:
         ]
 
     def data(self, facts: Facts) -> str:
-        """How many examples."""
+        """How many examples the network was trained and tested on."""
         return (
             f"Trained on {facts.examples['train+valid']:,} examples (training and validation), tested on "
             f"{facts.examples['test']:,} others."
         )
 
     def limits(self, facts: Facts) -> list[str]:  # noqa: ARG002
-        """Other data, and groups."""
+        """Other examples, groups of examples."""
         return [
             "- What is measured holds for examples like the test examples. Others may do worse.",
             "- It was measured on all test examples together. How it does for groups of them is not known.",

@@ -28,9 +28,9 @@ class Prediction:
     """What the network says about an image.
 
     Args:
-        path: Of the file.
-        name: Of the likeliest class; "" where there is a fault.
-        probability: Of that class.
+        path: Path of the image file.
+        name: Name of the likeliest class; "" where there is a fault.
+        probability: Probability of that class, in [0, 1].
         fault: Why the image could not be read; "" where it could.
     """
 
@@ -44,9 +44,9 @@ def predict(folder: Path | str, images: Sequence[Path], *, batch: int = 64) -> I
     """Predictions in order of the images; folders among them stand for the images within, sorted.
 
     Args:
-        folder: Of the export.
-        images: Files and folders.
-        batch: Images that are classified at a time.
+        folder: Folder of the export.
+        images: Image files, and folders of them.
+        batch: Number of images that are classified at a time.
 
     Raises:
         ExportError: The folder is no export, or damaged.
@@ -95,7 +95,7 @@ def _files(images: Sequence[Path]) -> Iterator[Path]:
 
 
 def _preprocessing(folder: Path) -> Preprocessing:
-    """Of an exported folder, fit for its network. Raises ExportError."""
+    """The preprocessing of an exported folder, which must fit its network. Raises ExportError."""
     path, plan = folder / PREPROCESSING, read_plan(folder)
     given = plan[0].shape
     if not isinstance(given, Image):
