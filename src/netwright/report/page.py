@@ -27,9 +27,9 @@ from netwright.report.files import save
 from netwright.report.markup import MISSING, Html
 from netwright.report.parts import budgets, learned
 
-MOST_CHANGES = 8  # of one mutation, spelled out
-MOST_STEPS = 300  # of a lineage, in its table
-MOST_IDS = 10  # of one kind of failure, listed
+MOST_CHANGES = 8  # spelled out of one mutation
+MOST_STEPS = 300  # in the table of a lineage
+MOST_IDS = 10  # listed of one kind of failure
 CAPTIONS = {
     "fitness": "Objective of every trial",
     "best": "Best so far",
@@ -46,18 +46,18 @@ class ReportedRun:
     """One search to be reported.
 
     Args:
-        name: What figures and tables call it.
-        run: Its run file.
-        trials: Finished, in order of finishing, with scores (`objectives.with_scores`).
-        space: Its space.
+        name: What figures and tables call the run.
+        run: The run file.
+        trials: Finished trials with scores (`objectives.with_scores`), in order of finishing.
+        space: The space that was searched.
         hours: Wall-clock hours of searching; None: not known.
         finals: Networks trained in full, in order of display.
-        workers: How many worked at a time; None: not known.
-        command: That started the search.
-        versions: Of Python, packages and system, as they were then.
+        workers: Number of workers at a time; None: not known.
+        command: The command that started the search.
+        versions: Versions of Python, packages and system when the search began.
         caveats: Sentences to stand beside any result on its data.
-        simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
-        measures: What its evaluator measures, and how that is shown; what is not among them is shown as a number.
+        simulated_hours: Hours on the clock of a simulated cluster; None: the clock was a real one.
+        measures: What the evaluator measures, and how that is shown; any other metric is shown as a number.
     """
 
     name: str
@@ -75,12 +75,12 @@ class ReportedRun:
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
-        """What is searched for, the one that curves and tables are ordered by first."""
+        """The objectives of the search; curves and tables are ordered by the first."""
         return objectives.shown(self.run.objectives, self.measures)
 
     @property
     def objective(self) -> Objective:
-        """The first of them."""
+        """The first objective."""
         return objectives.first(self.run.objectives, self.measures)
 
     @property
@@ -257,7 +257,7 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
-    """The network whose examples are shown, of the winner if it has one, and what its title ends with."""
+    """The end of the title, and the network whose examples are shown: the winner's, if it has one."""
     for run in (winner, *runs):
         if seen := examined.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen

@@ -1,4 +1,4 @@
-"""A strategy's model round by round, as the notes of its proposals have it (`records.MODEL`)."""
+"""The part of a report on what a strategy learned: its model round by round, from its notes (`records.MODEL`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def measures(rounds: Sequence[LearnedRound]) -> list[str]:
 
 
 def figure(rounds: Sequence[LearnedRound]) -> Figure:
-    """A small panel per measure, over the rounds; at least one round."""
+    """A small panel for each measure, over at least one round."""
     names = measures(rounds)
     across = min(ACROSS, len(names))
     down = -(-len(names) // across)
@@ -45,12 +45,12 @@ def figure(rounds: Sequence[LearnedRound]) -> Figure:
 
 
 def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: Objective) -> Html:
-    """Figure and table.
+    """The part of a page: figure, and a table with a row for each round.
 
     Args:
-        whose: Put after the title, as in " of a run".
-        rounds: At least one.
-        drawn: The figure.
+        whose: Words put after the title, as in " of a run".
+        rounds: At least one round.
+        drawn: The figure with its caption.
         objective: The first one, whose best of each round is shown as measured.
     """
     names = measures(rounds)
