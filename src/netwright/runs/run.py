@@ -25,7 +25,7 @@ from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
 from netwright.export import write as export_write
 from netwright.report import page, promotions
-from netwright.report.page import ReportedRun
+from netwright.report.reported import ReportedRun
 from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Session, refuse_other_data, short

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import Objective, short
-from netwright.report import figures, markup
+from netwright.report import curves, figures, markup
 from netwright.report.curves import LearnedRound
 from netwright.report.markup import MISSING, Html
+from netwright.report.reported import Part, ReportedRun
 from netwright.report.text import printable
 
 PANEL = (2.4, 2.0)  # inches
@@ -67,5 +68,17 @@ def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: 
     return markup.section(f"What the strategy learned{whose}", drawn, markup.table(columns, rows, columns))
 
 
+def _figure(run: ReportedRun) -> Figure | None:
+    found = curves.rounds(run.trials)
+    return figure(found) if found else None
+
+
+def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
+    return section(whose, curves.rounds(run.trials), drawn, run.objective)
+
+
 def _named(measure: str) -> str:
     return measure.replace("_", " ")
+
+
+part = Part("model", "The model that the strategy learns with, after each of its rounds", _figure, _section)
