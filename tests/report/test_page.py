@@ -17,7 +17,8 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.data import outcome
 from netwright.data.outcome import Outcome
-from netwright.report.page import ReportedRun, changes, write
+from netwright.report.page import changes, write
+from netwright.report.reported import ReportedRun
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from tests.report.test_promotions import SEARCH

@@ -1,1 +1,1 @@
-"""The command line: wires everything, imports late."""
+"""The command line: one file for each command; what a command needs is imported when it runs."""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from netwright.comparison.tables.plan import ComparisonPlan
     from netwright.comparison.tables.summary import ProblemPair, ProblemRow, Results
 
-WIDE = 200  # columns, where nobody's terminal sets them
+WIDE = 200  # columns, where no terminal sets them
 BEAT = 30.0  # seconds between plain lines
 SHOWN = 5  # failed searches that are spelled out
 SEEDS = "200"
-SECTION = "table"  # of the options that are not declared here
+SECTION = "table"  # begins the options that are not declared here
 
 Watch = Callable[[int, int], None]
 
@@ -149,7 +149,7 @@ def _compared(console: Console, asked: ComparisonPlan, out: Path, workers: int, 
 
 
 def _announce(console: Console, prepared: Comparison) -> None:
-    """What must be known before anything is played."""
+    """Say what must be known before anything is played."""
     from netwright.comparison import caveats
 
     for problem in prepared.problems:
@@ -163,7 +163,7 @@ def _announce(console: Console, prepared: Comparison) -> None:
 
 @contextmanager
 def _watched(console: Console) -> Iterator[Watch]:
-    """A bar on a terminal, a line now and then elsewhere."""
+    """Shows progress: a bar on a terminal, a line now and then elsewhere."""
     if console.is_terminal:
         columns = (TextColumn("searches"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:
@@ -182,7 +182,7 @@ def _watched(console: Console) -> Iterator[Watch]:
 
 
 def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemPair]) -> None:
-    """One table, and below it who differs from whom."""
+    """Print the table of one problem and horizon, and below it the difference of every two strategies."""
     from netwright.comparison import caveats
     from netwright.comparison.tables import page as report
 
@@ -229,7 +229,7 @@ def _matrix(rows: Sequence[ProblemRow], pairs: Sequence[ProblemPair]) -> Table:
 
 
 def _complain(console: Console, found: Results) -> None:
-    """The first failed searches of a comparison in full, and how many more there are."""
+    """Say why the first searches of a comparison failed, and how many more did."""
     for strategy, problem, seed, why in found.failed[:SHOWN]:
         _say(console, f"failed: {strategy} on {problem} from seed {seed}: {why}")
     if len(found.failed) > SHOWN:

@@ -1,4 +1,4 @@
-"""`netwright bench RECIPE.toml`: strategies compared by searches of a real task."""
+"""`netwright bench RECIPE.toml`: strategies compared by searches on a real task."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compared(
     watched: Callable[[Console], AbstractContextManager[Callable[[int, int], None]]],
     say: Callable[[str], None],
 ) -> tuple[bool, dict[str, Any]]:
-    """Play, report and show; whether a search has failed, and the results as plain values."""
+    """Play, report and show; returns whether anything failed, and the results as plain values."""
     import numpy as np
 
     from netwright.comparison import caveats, command_line, folder, numbers
@@ -78,7 +78,7 @@ def compared(
         for row in standing.rows:
             for sentence in row.warnings:
                 text = f"warning: {standing.name}: {row.strategy}: {sentence}"
-                if text not in said:  # at the beginning
+                if text not in said:  # it was said before the searches
                     say(text)
         for pair in standing.pairs:
             mean, interval, p, count = numbers.difference(pair)
@@ -93,7 +93,7 @@ def compared(
 
 
 def read_fractions(text: str) -> tuple[float, ...]:
-    """`0.9,0.99` as numbers, rising. Raises BadRunFile."""
+    """Reads `0.9,0.99` as numbers, in rising order. Raises BadRunFile."""
     try:
         found = tuple(sorted({float(part) for part in text.split(",")}))
     except ValueError:

@@ -1,4 +1,4 @@
-"""`netwright import`: an official release of a tabular benchmark as Parquet, once."""
+"""`netwright import`: convert an official release of a tabular benchmark to Parquet, once."""
 
 from __future__ import annotations
 

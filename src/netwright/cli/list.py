@@ -1,4 +1,4 @@
-"""`netwright list`: what there is of a kind, one line each."""
+"""`netwright list`: the plug-ins of a kind, a line for each."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def version(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; a fault of the user's is one sentence on standard error and exit code 2."""
-    sys.path.insert(0, os.getcwd())  # own plug-ins, as `mylab.wild:WildSearch`, are found where the user stands
+    sys.path.insert(0, os.getcwd())  # finds the user's own plug-ins, such as `mylab.wild:WildSearch`
     try:
         typed = sys.argv[1:] if arguments is None else arguments
         words, pairs = options.split(typed)
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> Any:
         if error.errno not in UNWRITABLE:
             raise
         typer.echo(
-            f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; mend it, or "
+            f"netwright: {error.filename or 'a file'} cannot be written: {error.strerror}; remedy that, or "
             "give another folder with --out",
             err=True,
         )

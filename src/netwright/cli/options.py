@@ -61,7 +61,7 @@ def tables(pairs: Sequence[tuple[str, str]], sections: Sequence[str] = SECTIONS)
 
 
 def literal(text: str) -> Any:
-    """A value as TOML would read it; a bare word is a string."""
+    """A value as TOML reads it; a bare word is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -77,7 +77,7 @@ def search(
 
 
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
-    """What --json prints; of a search that was stopped, what has finished."""
+    """What --json prints; for a search that was stopped, what has finished."""
     from netwright.report import facts
 
     trials = run.trials if found is None else found.trials

@@ -1,4 +1,4 @@
-"""`netwright show`: one architecture: its size, its genes, its graph, its drawing."""
+"""`netwright show`: size, genes, graph and drawing of one architecture."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 
 
 def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
-    """What is given with --io, or else found; refused where the space has no networks for it."""
+    """The shape that --io gives, else the one found; refused where the space has no networks for it."""
     shape = run_file.read_io(text) if text else found
     try:
         check_accepts(space, shape)
@@ -159,7 +159,7 @@ def _draw(graph: LabeledGraph, out: Path) -> list[Path]:
 
 
 def _draw_networks(space: Any, genotype: Genotype, networks: int, out: Path | None) -> list[Path]:
-    """The networks of seeds 0, 1, ... of a generator."""
+    """Draw the networks of seeds 0, 1, ... of a generator; returns the files."""
     from netwright.core.protocols import Generates, unwrap
     from netwright.report import drawing
 

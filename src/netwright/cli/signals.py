@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, while a controller is at work."""
+"""What Ctrl-C and SIGTERM do while a controller is at work."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INTERRUPTED, TERMINATED = 130, 143
 
 @contextmanager
 def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
-    """Ctrl-C once drains, twice stops now; SIGTERM, a job scheduler's, stops now."""
+    """Handles signals: the first Ctrl-C drains, a second one, or SIGTERM, as from a job scheduler, stops at once."""
     begun: list[float] = []
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -12,7 +12,7 @@ from netwright.report.figures import INK, PALETTE, STYLES, TEXT_SIZE
 from netwright.report.text import printable, shortened, text_width
 
 SIZE = (7.2, 4.2)  # inches
-SETTLED = 0.1  # share of a search after which the axis of a curve begins to matter
+SETTLED = 0.1  # share of a search that is left out when the limits of an axis are set
 
 
 def start(title: str) -> tuple[Figure, Axes]:
@@ -29,12 +29,18 @@ def start(title: str) -> tuple[Figure, Axes]:
 
 
 def look(number: int) -> tuple[str, str]:
-    """Color and line style of the strategy of this number, unlike those of the others."""
+    """Color and line style of the strategy of this number; up to 28 strategies differ."""
     return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
 
 
 def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
-    """The figure with names above its axes, in as many columns as fit; by default of the first lines in them."""
+    """The figure with the names of strategies above its axes, in as many columns as fit.
+
+    Args:
+        figure: A figure with one pair of axes.
+        strategies: Names, in the order of `handles`.
+        handles: A line for each name; None: the first lines in the axes.
+    """
     names = [shortened(strategy, SIZE[0] - 1, TEXT_SIZE) for strategy in strategies]
     widest = max((text_width(name, TEXT_SIZE) for name in names), default=1.0) + 0.55
     columns = max(1, min(len(names), int((SIZE[0] - 0.3) / widest)))

@@ -1,6 +1,6 @@
 """Differences between strategies, with intervals: the paired bootstrap over common seeds (Efron and Tibshirani 1993).
 
-Searches of one seed begin with the same random networks, so that their difference varies less than either does.
+Searches from one seed begin with the same random networks, so that their difference varies less than either does.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 10_000
-CHUNK = 2_000_000  # draws held at a time
+CHUNK = 2_000_000  # draws held in memory at a time
 INTERVAL = 95.0  # percent
 FEW = 20  # seeds; with fewer, intervals of resampled means are clearly too short
 
@@ -18,8 +18,8 @@ FEW = 20  # seeds; with fewer, intervals of resampled means are clearly too shor
 class Difference(NamedTuple):
     """A mean difference over `seeds` common seeds, and its 95 % interval from `low` to `high`.
 
-    `p` is the share of resampled means on the other side of 0, or at it, doubled. Interval and `p` are NaN below two
-    seeds, which have no spread.
+    `p` is twice the share of resampled means at 0 or on the other side of it; one mean is added to these and to all, so
+    that it is never 0. Interval and `p` are NaN below two seeds, which have no spread.
     """
 
     mean: float
@@ -35,15 +35,15 @@ class Difference(NamedTuple):
 
 
 def paired(differences: np.ndarray, rng: np.random.Generator, resamples: int = RESAMPLES) -> list[Difference]:
-    """The mean of each column, resampled by rows.
+    """The mean of each column and its interval, resampled by rows.
 
     Args:
         differences: Shape (seeds, pairs); NaN where a seed has not both of a pair.
         rng: Draws the seeds, the same for all columns.
-        resamples: How many means are drawn.
+        resamples: Number of means that are drawn.
 
     Returns:
-        One for each column; NaN where no seed has both, its interval and p where only one has.
+        A difference for each column: NaN where no seed has both; interval and p are NaN where only one seed has both.
     """
     is_known = ~np.isnan(differences)
     values, weights = np.where(is_known, differences, 0.0), is_known.astype(float)

@@ -8,12 +8,12 @@ from netwright.comparison.bootstrap import FEW, Difference
 
 
 def lost(failed: int, seeds: int) -> list[str]:
-    """That searches are missing."""
+    """A sentence where searches are missing."""
     return [f"the searches of {failed:,} of {seeds:,} seeds failed and are left out"] if failed else []
 
 
 def exhausted(lengths: Sequence[int], searches: int) -> list[str]:
-    """That searches had nothing more to ask after `lengths` trials."""
+    """A sentence where searches had nothing more to ask after `lengths` trials."""
     if not lengths:
         return []
     which = "" if len(lengths) == searches else f", with {len(lengths):,} of {searches:,} seeds"
@@ -21,12 +21,12 @@ def exhausted(lengths: Sequence[int], searches: int) -> list[str]:
 
 
 def without_success(nothing: int, searches: int) -> list[str]:
-    """That searches have no incumbent."""
+    """A sentence where searches have no incumbent."""
     return [f"no trial succeeded with {nothing:,} of {searches:,} seeds"] if nothing else []
 
 
 def outdated(others: int, searches: int) -> list[str]:
-    """That searches were made by another program than the strategy has now."""
+    """A sentence where searches were made by another program than the strategy has now."""
     if not others:
         return []
     return [f"its program has changed since {others:,} of {searches:,} searches; give another --out to play all anew"]

@@ -1,4 +1,4 @@
-"""What both kinds of comparison are asked on a command line: strategies and seeds."""
+"""What both kinds of comparison read from a command line: strategies and seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ OPENING, CLOSING, QUOTES = "([{", ")]}", "'\""
 
 
 def read_strategies(text: str) -> tuple[Reference, ...]:
-    """References with commas between them. Raises BadReference."""
+    """Reads references with commas between them. Raises BadReference."""
     parts = split(text)
     if not all(parts):
         raise BadReference(
@@ -21,7 +21,7 @@ def read_strategies(text: str) -> tuple[Reference, ...]:
 
 
 def read_seeds(text: str) -> tuple[int, ...]:
-    """`200`: 0 to 199; `100:300`: 100 to 299. Raises BadRunFile."""
+    """Reads seeds: `200` are 0 to 199, `100:300` are 100 to 299. Raises BadRunFile."""
     first, colon, last = text.partition(":")
     try:
         begin, end = (int(first), int(last)) if colon else (0, int(first))

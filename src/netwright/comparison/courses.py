@@ -1,7 +1,7 @@
 """What one search saw, trial by trial, however it was obtained; and the same as a line of JSON.
 
-A comparison is made of cells: a strategy, a problem and a seed. The problem is a table of results today; a task that
-networks are trained on has the same course, so that nothing beyond this file needs to know.
+A comparison is made of cells: a strategy, a problem and a seed. The problem is a table of results or a recipe, whose
+networks are trained; both kinds of search have the same course.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BEGINNING = re.compile(rf'\{{"strategy": {TEXT}, "problem": {TEXT}, "seed": (\d+
 
 @dataclass(frozen=True, slots=True)
 class SearchCell:
-    """One search of a comparison: `strategy` is its reference, `problem` a name."""
+    """One search of a comparison: `strategy` is its label, `problem` the name of a table or recipe."""
 
     strategy: str
     problem: str
@@ -35,13 +35,13 @@ class Course:
             another budget than the one that is compared.
         finals: What is reported of each network, as measured, shape (trials,); NaN where not known.
         is_repeat: Whether the network was measured before in this search, shape (trials,).
-        ending: Why it ended, as `Search.run` says.
+        ending: Why the search ended, as `Search.run` says.
         elapsed: Wall-clock microseconds from the search's beginning to each trial, shape (trials,), int64.
-        costs: What each evaluation cost in seconds, shape (trials,), or (0,) where costs are not known.
+        costs: Seconds that each evaluation cost, shape (trials,), or (0,) where costs are not known.
         values: True signals where the search saw single, noisy measurements of them, shape (trials,); (0,): the same.
         is_failed: Whether the trial failed, shape (trials,), or (0,) where none did.
         message: What the first failed trial said, in one line.
-        source: Digest of the program of the strategy that made it; "": not known.
+        source: Digest of the program of the strategy that searched; "": not known.
     """
 
     signals: np.ndarray
@@ -56,12 +56,12 @@ class Course:
     source: str = ""
 
     def __len__(self) -> int:
-        """How many trials it has."""
+        """Number of trials."""
         return len(self.signals)
 
 
 def length_within(course: Course, trials: int | None, table_seconds: float | None) -> int | None:
-    """After how many trials a search with these limits ends; None: the course is too short to tell."""
+    """Number of trials after which a search with these limits ends; None: the course is too short to tell."""
     lengths = []
     if trials is not None and len(course) >= trials:
         lengths.append(trials)
@@ -92,7 +92,7 @@ def cut(course: Course, trials: int | None, table_seconds: float | None) -> Cour
 
 
 def to_line(cell: SearchCell, course: Course) -> str:
-    """One line of JSON without its end; numbers that are missing are null."""
+    """One line of JSON without a line end; numbers that are missing are null."""
     found = {
         "strategy": cell.strategy,
         "problem": cell.problem,
@@ -114,7 +114,7 @@ def to_line(cell: SearchCell, course: Course) -> str:
 
 
 def from_line(line: str) -> tuple[SearchCell, Course]:
-    """Inverse of `to_line`. Raises ValueError for anything else."""
+    """Reads what `to_line` wrote. Raises ValueError for anything else."""
     try:
         found = json.loads(line)
         signals = _array(found["signals"])
@@ -140,7 +140,7 @@ def from_line(line: str) -> tuple[SearchCell, Course]:
 
 
 def cell_of(line: str) -> SearchCell | None:
-    """The cell that a damaged line was of; None: its beginning is damaged too."""
+    """The cell that a damaged line belongs to; None: its beginning is damaged too."""
     found = BEGINNING.match(line)
     try:
         return SearchCell(json.loads(found[1]), json.loads(found[2]), int(found[3])) if found else None

@@ -18,11 +18,11 @@ LOCK, FORMAT = "bench.lock", "format.txt"
 
 @contextmanager
 def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator[None]:
-    """Be the only one who compares in a folder, made when missing; one that stays empty is removed again.
+    """Makes this process the only one that compares in a folder, made when missing; removed again if it stays empty.
 
     Raises:
-        StoreError: Somebody else compares in it, it holds a search, a comparison on what is not `of` or one of another
-            format, or it cannot be written.
+        StoreError: Another process compares in it; it holds a search, a comparison on what is not `of`, or one of
+            another format; or it cannot be written.
     """
     if run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a search; give another folder for the comparison with --out")

@@ -24,7 +24,7 @@ WITHIN = (1.0, 0.5, 0.1)  # percent of the best signal
 
 
 class MeanOfSeeds(NamedTuple):
-    """Over `seeds` values, with its standard error, sd / sqrt(seeds), the sd of a sample; NaN where not defined."""
+    """A mean over `seeds` values and its standard error, sample sd / sqrt(seeds); NaN where not defined."""
 
     mean: float
     error: float
@@ -40,7 +40,7 @@ def incumbents(scores: np.ndarray) -> np.ndarray:
 
 
 def carried(values: np.ndarray, chosen: np.ndarray, length: int) -> np.ndarray:
-    """`values` of the incumbents, shape (length,): the last one stays; NaN where there is none."""
+    """`values` of the incumbents, shape (length,): the last one stays; NaN where there is no incumbent."""
     found = np.full(length, np.nan)
     count = min(length, len(chosen))
     if count:
@@ -53,10 +53,10 @@ def regret_path(course: Course, sign: int, best: float, length: int) -> np.ndarr
     """Regret after each trial, shape (length,); NaN before the first success.
 
     Args:
-        course: Of a search.
+        course: The course of a search.
         sign: 1 where a higher signal is better, else -1.
         best: Best signal of the table, as a score.
-        length: In trials.
+        length: Number of trials.
     """
     values = course.values if len(course.values) else course.signals
     return best - carried(sign * values, incumbents(sign * course.signals), length)
@@ -74,7 +74,7 @@ def at_costs(path: np.ndarray, costs: np.ndarray, grid: np.ndarray) -> np.ndarra
 
 
 def first_within(regrets: np.ndarray, bound: float) -> np.ndarray:
-    """Trials until a regret is at most `bound`, shape (searches,), of paths (searches, trials); NaN: never."""
+    """Trials until a regret is at most `bound`, shape (searches,); NaN: never. `regrets` are (searches, trials)."""
     is_within = regrets <= bound
     first = np.argmax(is_within, axis=1) + 1.0 if regrets.shape[1] else np.zeros(len(regrets))
     return np.where(is_within.any(axis=1), first, np.nan)
@@ -92,7 +92,7 @@ def mean(values: np.ndarray) -> MeanOfSeeds:
 
 
 def mean_path(paths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over the first axis, of the numbers there are; NaN where none or (the error) one is."""
+    """Mean and standard error over the first axis, NaN left out; the mean of none and the error of one are NaN."""
     is_known = ~np.isnan(paths)
     count = is_known.sum(axis=0)
     means = np.where(is_known, paths, 0.0).sum(axis=0) / np.maximum(count, 1)

@@ -24,23 +24,23 @@ class Pair(Protocol):
 
     @property
     def strategy(self) -> str:
-        """A label."""
+        """Label of the first strategy."""
 
     @property
     def other(self) -> str:
-        """A label."""
+        """Label of the strategy that is subtracted."""
 
     @property
     def measure(self) -> str:
-        """What differs."""
+        """Name of the measure."""
 
     @property
     def difference(self) -> Difference:
-        """By how much."""
+        """The difference and its interval."""
 
 
 def with_error(found: MeanOfSeeds) -> str:
-    """A mean and its standard error, as many decimals as tell two digits of the error."""
+    """A mean and its standard error, with as many decimals as show two digits of the error."""
     if math.isnan(found.mean):
         return MISSING
     if not found.error > 0:
@@ -50,7 +50,7 @@ def with_error(found: MeanOfSeeds) -> str:
 
 
 def decimals(error: float) -> int:
-    """How many places behind the point show two digits of `error`."""
+    """Number of decimals that show two digits of `error`."""
     return min(12, max(0, 1 - math.floor(math.log10(error)))) if error > 0 else 2
 
 
@@ -67,7 +67,7 @@ def difference(pair: Pair) -> tuple[str, ...]:
 
 
 def parts(pairs: Sequence[Pair]) -> list[str]:
-    """Table and explanation of pairs of one problem or recipe; none where there are no pairs."""
+    """Table and explanation of the pairs of one problem or recipe; empty where there are no pairs."""
     if not pairs:
         return []
     columns = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")

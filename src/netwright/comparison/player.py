@@ -1,11 +1,11 @@
 """What a process that plays cells does: orders come in on standard input, courses go out on standard output, as JSON.
 
-The first line says what there is to play; to it the process answers "ready". Then each line orders a group of cells,
-and each cell is answered by a line: its course, or why there is none. When the input ends, the process is gone, however
-busy: whoever started it has gone too. What strategies print goes to the log.
+The first line says what there is to play, and the process answers "ready". Then each line orders a group of cells, and
+each cell is answered by a line: its course, or why there is none. When the input ends, the process that started this
+one is gone, and this one ends at once, however busy. What strategies print goes to the log.
 
-One process at a time uses one thread, so that neither the time nor the sums depend on how many play beside it; `pool`
-says so to the libraries by the environment, before any of them is imported.
+Each process uses one thread, so that neither times nor sums depend on how many processes play beside it; `pool` tells
+the libraries through the environment, before any of them is imported.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FAULT_CHARACTERS = 500
 
 
 class Plays(Protocol):
-    """Plays what it was told of when it was made."""
+    """Plays cells of what it was told of when it was made."""
 
     def lines(self, order: dict[str, Any]) -> Iterator[str]:
         """An answer for each of the `seeds` of one `strategy` on one `problem`."""
@@ -37,13 +37,13 @@ def answers(order: dict[str, Any], played: Callable[[SearchCell], str]) -> Itera
     for seed in order["seeds"]:
         try:
             yield played(SearchCell(order["strategy"], order["problem"], seed))
-        # a strategy is anybody's program, and its fault ends one cell alone
+        # a strategy may be the user's own program, and its fault ends one cell alone
         except (Exception, SystemExit) as error:
             yield json.dumps({"fault": _sentence(error)})
 
 
 def main(make: Callable[[dict[str, Any]], Plays]) -> None:
-    """Play until the input ends; `make` is given the first order."""
+    """Plays until the input ends; `make` is given the first order."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     orders: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -69,7 +69,7 @@ def _say(answers: TextIO, line: str) -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    """What went wrong, in one line, and where: the deepest place. An error that is written for the user says it all."""
+    """What went wrong, in one line, and the innermost place where; an error written for the user needs no place."""
     if isinstance(error, NetwrightError):
         return " ".join(str(error).split())[:FAULT_CHARACTERS]
     trace, place = error.__traceback__, ""

@@ -1,7 +1,8 @@
 """Cells played side by side by processes of this machine, each started anew and never forked.
 
 A process gets a group of cells that it plays in about a second, so that slow strategies spread over all processes and
-fast ones cost few messages. When one dies, the cell it was at has failed, and another process goes on with the rest.
+fast ones cost few messages. When a process dies, the cell that it was playing has failed, and a new process goes on
+with the rest of the group.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from netwright.comparison import courses
 from netwright.comparison.courses import Course, SearchCell
 from netwright.core.errors import WorkerError
 
-SECONDS = 1.0  # that a group of cells should take
+SECONDS = 1.0  # about the time that a group of cells should take
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Group = tuple[str, str]  # strategy, problem
@@ -41,14 +42,14 @@ class Played:
 def play(
     order: Mapping[str, object], cells: Sequence[SearchCell], workers: int, logs: Path, program: str
 ) -> Generator[Played, None, None]:
-    """Every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
+    """Plays every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
 
     Args:
         order: What there is to play, as `program` reads it.
-        cells: Of it.
-        workers: Processes at a time.
+        cells: The cells to play of it.
+        workers: Number of processes at a time.
         logs: Folder for what strategies print, made when missing.
-        program: Module whose process plays, by `player.main`.
+        program: Module that a process runs, which calls `player.main`.
 
     Raises:
         WorkerError: A process dies before it can begin.
@@ -70,7 +71,7 @@ def play(
 
 
 class _Waiting:
-    """Cells that nobody plays yet, by group, and how long a cell of each group takes."""
+    """Cells that no process plays yet, by group, and how long a cell of each group takes."""
 
     def __init__(self, cells: Sequence[SearchCell], workers: int) -> None:
         self._workers = workers
@@ -80,7 +81,7 @@ class _Waiting:
             self._groups.setdefault((cell.strategy, cell.problem), []).append(cell.seed)
 
     def next(self) -> list[SearchCell]:
-        """Cells of the group that would take longest; of a group never seen, one. Empty when nothing waits."""
+        """Cells of the group that would take longest, one of a group never played; empty when nothing waits."""
         waiting = {group: seeds for group, seeds in self._groups.items() if seeds}
         if not waiting:
             return []
@@ -88,7 +89,7 @@ class _Waiting:
         seeds = waiting[group]
         count = 1
         if group in self._seconds:
-            share = -(-len(seeds) // (2 * self._workers))  # less and less towards the end, which all reach together
+            share = -(-len(seeds) // (2 * self._workers))  # fewer towards the end, which all reach together
             count = max(1, min(int(SECONDS / max(self._seconds[group], 1e-9)), share))
         self._groups[group] = seeds[count:]
         return [SearchCell(*group, seed) for seed in seeds[:count]]
@@ -98,7 +99,7 @@ class _Waiting:
         self._seconds[cell.strategy, cell.problem] = course.elapsed[-1] / 1e6 if len(course) else 0.0
 
     def put_back(self, cells: Sequence[SearchCell]) -> None:
-        """Cells of one group that were given out and not played."""
+        """Takes back cells of one group that were given out and not played."""
         for cell in cells:
             self._groups[cell.strategy, cell.problem].append(cell.seed)
 
@@ -118,7 +119,7 @@ class _Pool:
         self._answers: queue.SimpleQueue[tuple[int, int, str | None]] = queue.SimpleQueue()
 
     def start(self, index: int) -> None:
-        """A process; it is ready when it says so."""
+        """Starts a process; it is ready when it says so."""
         with self._log(index).open("ab") as log:
             process = Popen(
                 [sys.executable, "-m", self._program],
@@ -135,7 +136,7 @@ class _Pool:
         self._tell(index, self._order)
 
     def take(self) -> Iterator[Played]:
-        """What the next answer of any process says: cells that are done with, and new ones given out for them."""
+        """Waits for the next answer of any process, gives the cells that it ends, and hands out new ones."""
         index, pid, line = self._answers.get()
         one = self._processes.get(index)
         if one is None or one.process.pid != pid:
@@ -151,7 +152,7 @@ class _Pool:
             self._give(index, one)
 
     def stop(self) -> None:
-        """End them all, whatever they do."""
+        """Ends all processes, whatever they are doing."""
         for one in self._processes.values():
             with suppress(ProcessLookupError):
                 os.killpg(one.process.pid, signal.SIGKILL)  # with whatever a strategy has started
@@ -177,7 +178,7 @@ class _Pool:
             self._tell(index, {"strategy": strategy, "problem": problem, "seeds": [cell.seed for cell in one.at]})
 
     def _bury(self, index: int, one: _Process) -> Iterator[Played]:
-        """The process is gone: the cell it was at has failed, and another goes on."""
+        """After a process has died: the cell that it was playing has failed, and a new process takes its place."""
         code = one.process.wait()
         said = _last_line(self._log(index))
         if not one.is_ready:

@@ -1,4 +1,4 @@
-"""Rows of results as they are written: for JSON without NaN, for CSV without rows in rows."""
+"""Rows of results as they are written: without NaN for JSON, without nested rows for CSV."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def number(value: float) -> float | None:
-    """The value; None: it is NaN, which JSON has no word for."""
+    """The value; None for NaN, which JSON has no word for."""
     return None if math.isnan(value) else value
 
 
 def flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row whose "reached" has become columns, and its lists texts."""
+    """The row with "reached" as columns of its own and lists as texts."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         if name == "reached":
@@ -26,7 +26,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows of these columns, with a line of their names, which stands alone where there are no rows."""
+    """CSV text of these columns: a line of their names, then the rows, if any."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

@@ -1,4 +1,4 @@
-"""The strategies that are compared: what they are called, how they begin, and of which program they are."""
+"""The strategies that are compared: their labels, how they begin, and digests of their programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OWN = ("strategies", "surrogates")  # folders of the package that its strategies
 
 
 def label(reference: Reference) -> str:
-    """A reference as it is typed, its options by name: "aging(population=10,sample=3)"."""
+    """A reference as it is typed, its options sorted by name: "aging(population=10,sample=3)"."""
     listed = ",".join(f"{name}={value!r}" for name, value in sorted(reference.options.items()))
     return f"{reference.name}({listed})" if listed else reference.name
 
@@ -34,9 +34,10 @@ def random_starts(reference: Reference, strategy: Strategy) -> dict[str, int]:
 
 
 def source_of(reference: Reference) -> str:
-    """Digest of the program of a strategy: of the file in which it is written; "" where there is none.
+    """Digest of the program of a strategy; "" where it has no file.
 
-    Strategies of this package learn with its surrogates and begin as one another: all of both, and the version, count.
+    That is the file in which the strategy is written. Strategies of this package learn with its surrogates and build on
+    one another: for them it is every file of both folders, and the version.
     """
     module = inspect.getmodule(refs.locate("strategy", reference.name))
     path = getattr(module, "__file__", None)

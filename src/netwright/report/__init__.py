@@ -1,1 +1,1 @@
-"""Reads a table, writes figures and pages."""
+"""Figures and pages made from the tables of runs."""

@@ -17,7 +17,7 @@ from netwright.core.records import MODEL, ROUND, Trial
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Trials that failed alike: `failure` is the kind, `reason` the last line of their message."""
+    """Trials that failed for one reason: `failure` is the kind, `reason` the last line of their messages."""
 
     failure: str
     reason: str
@@ -29,10 +29,10 @@ class LearnedRound:
     """A round of a strategy that learns with a model.
 
     Args:
-        number: 1, 2, ...
-        trials: How many of its proposals have finished.
+        number: Number of the round: 1, 2, ...
+        trials: Number of its proposals that have finished.
         best: The highest first score among them; None: all failed.
-        model: How good the model was, by measure.
+        model: How good the model was: values by name of measure.
     """
 
     number: int
@@ -58,7 +58,7 @@ def scores(trials: Sequence[Trial]) -> np.ndarray:
 def is_judged(trials: Sequence[Trial]) -> np.ndarray:
     """Which trials compare with the best: those of the judged budget; shape (trials,), bool.
 
-    All of a search in which no other budget has a score.
+    All trials do where no other budget has a score.
     """
     top = objectives.judged_budget(trials)
     if all(trial.proposal.budget == top for trial in trials if trial.scores):
@@ -100,7 +100,7 @@ def moving_average(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def records(values: np.ndarray) -> np.ndarray:
-    """Positions at which the best so far improved, rising, shape (records,), int64."""
+    """Positions at which the best so far improved, in rising order, shape (records,), int64."""
     best = best_so_far(values)
     if not len(best):
         return np.zeros(0, np.int64)
@@ -110,7 +110,7 @@ def records(values: np.ndarray) -> np.ndarray:
 
 
 def thin(values: np.ndarray, most: int = 5000) -> np.ndarray:
-    """Which positions a plot of a very long run shows, rising, at most `most`; all of them if there are no more.
+    """Positions that a plot of a very long run shows, in rising order, at most `most`; all if there are no more.
 
     Every record of the best so far stays, and so do the first and last position and the smallest value; the rest is
     spread evenly. More records than half of `most` are themselves spread evenly, the last one kept.
@@ -131,7 +131,7 @@ def thin(values: np.ndarray, most: int = 5000) -> np.ndarray:
 def start_population(trials: Sequence[Trial]) -> int:
     """How many trials were asked before the first that descends from others; 0 when none does.
 
-    A trial that carries on another at a larger budget is that network again and no descendant.
+    A trial that continues another at a larger budget is the same network again and no descendant.
     """
     with_parents = [t.id for t in trials if t.proposal.parents and t.proposal.continues is None]
     first = min(with_parents, default=0)
@@ -212,7 +212,7 @@ def _learned_round(number: int, trials: Sequence[Trial]) -> LearnedRound:
 
 
 def _spread(positions: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the positions, evenly spread, first and last among them."""
+    """At most `most` of the positions, evenly spread, the first and the last among them."""
     if len(positions) <= most:
         return positions
     return positions[np.linspace(0, len(positions) - 1, most).astype(np.int64)]

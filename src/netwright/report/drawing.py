@@ -37,7 +37,7 @@ SPACE = 0.14  # between panels
 SAMPLE = 0.28  # of a part's line beside its title
 BEND = 0.05  # radius of a lane's corners
 LINE_WIDTH = 1.3
-MOST = 60  # graphs in one drawing; a page is read no further
+MOST = 60  # graphs in one drawing; nobody reads further
 WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's
 
 
@@ -96,12 +96,12 @@ def draw_beside(graphs: Sequence[LabeledGraph], titles: Sequence[str], levels: i
     """Draw several architectures side by side, to compare how they are wired.
 
     Args:
-        graphs: One column each.
+        graphs: The architectures, one column for each.
         titles: What stands over each column in place of the graph's name.
-        levels: Of each: the graph, its parts, their parts; equal ones are drawn once.
+        levels: Number of levels drawn of each: the graph, its parts, their parts; equal graphs are drawn once.
 
     Raises:
-        ValueError: As `draw`.
+        ValueError: An edge that leads nowhere or backwards.
     """
     panels: list[Panel] = []
     left = MARGIN

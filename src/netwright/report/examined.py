@@ -23,18 +23,18 @@ class Examples(Protocol):
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of examples in the split."""
 
     def figures(self) -> Mapping[str, Figure]:
-        """What is drawn of them, by the names that `Kind.captions` has."""
+        """Figures of the examples, by the names that `Kind.captions` has."""
 
     def section(self, final: Final, whose: str, drawn: Mapping[str, Html]) -> Html:
-        """Their part of a page.
+        """The part of a page that shows the examples.
 
         Args:
             final: The network that was measured.
-            whose: Put after the title, as in " of a run".
-            drawn: The figures, with captions.
+            whose: Words put after the title, as in " of a run".
+            drawn: The figures with their captions, by name.
         """
 
 
@@ -43,8 +43,8 @@ class Kind:
     """A kind of data of which pages show examples.
 
     Args:
-        captions: Of all figures that may be drawn, by their names.
-        read: Gives what a training left in its folder; None: nothing of this kind, or it cannot be read.
+        captions: Captions of all figures that may be drawn, by the figures' names.
+        read: Reads what a training left in its folder; gives None for nothing of this kind, or nothing readable.
     """
 
     captions: Mapping[str, str]
@@ -60,12 +60,12 @@ class Examined:
 
 
 def kinds() -> list[Kind]:
-    """All there are."""
+    """All kinds of data of which pages show examples."""
     return members("netwright.report.examples", "kind")
 
 
 def captions() -> dict[str, str]:
-    """Of the figures of all kinds."""
+    """Captions of the figures of all kinds, by the figures' names."""
     return {name: caption for kind in kinds() for name, caption in kind.captions.items()}
 
 
@@ -77,7 +77,7 @@ def examples_of(final: Final) -> Examples | None:
 
 
 def examined(finals: Sequence[Final]) -> Examined | None:
-    """The first network with examples, references left out, those measured on the test split before others."""
+    """The first network with examples, references left out; one measured on the test split comes before others."""
     own = [final for final in finals if not final.reference]
     for final in sorted(own, key=lambda final: not final.is_tested):
         if kept := examples_of(final):

@@ -28,10 +28,10 @@ TEXT_SIZE = 9.0  # points, as in the drawings
 INK = "#333333"
 SIZE = (7.2, 3.7)  # inches
 WINDOWS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
-RASTER = 1000  # more points than this are one image within an SVG
-POINTS = 5000  # of one run in one figure
+RASTER = 1000  # points above which they are one image within an SVG
+POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
-OUTLIERS = 4  # the fitness axis is cut when that makes it so many times finer
+OUTLIERS = 4  # times finer that the fitness axis must become to be cut
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 
@@ -135,7 +135,7 @@ def shown_scores(run: RunData) -> np.ndarray:
 
 
 def objective_label(runs: Sequence[RunData]) -> str:
-    """What the axis of the first objective says."""
+    """The label of the axis of the first objective."""
     names = sorted({printable(run.objective.label) for run in runs})
     unit = ", fraction" if len(names) == 1 and all(run.objective.is_share for run in runs) else ""
     directions = {run.objective.is_minimized for run in runs}
@@ -185,7 +185,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
 
 
 def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> None:
-    """A dot for each value, thinned out in long runs, and the moving average; of those judged, where some are not."""
+    """A dot for each value, thinned out in long runs; the moving average is over judged values alone."""
     if np.isnan(values).all():
         return
     if is_judged is None:
@@ -212,7 +212,7 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: 
 
 
 def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarray]) -> None:
-    """Where the worst hundredth of the trials takes most of the height, end the axis above it; mark what is beyond."""
+    """End the axis above the worst hundredth of the trials where it takes most of the height; mark what is beyond."""
     everything = np.concatenate(scores)
     worst, low, high = np.nanpercentile(everything, [0, 1, 100])
     if not (0 < OUTLIERS * (high - low) < high - worst):

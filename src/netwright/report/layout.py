@@ -30,7 +30,7 @@ PADDING = 0.07  # of text in its box
 ARROW = 0.10  # length of an arrow head
 MIN_GAP = 0.40  # between neighbors without a label
 STUB = 0.09  # visible line at either end of a label in its gap
-PASSES = 20  # of the search for better sides
+PASSES = 20  # at most, of the search for better sides
 
 Point = tuple[float, float]
 Edge = tuple[int, int, str]
@@ -47,7 +47,7 @@ class Box:
 
     @property
     def center(self) -> Point:
-        """Its middle."""
+        """The middle of the rectangle."""
         return (self.left + self.right) / 2, (self.bottom + self.top) / 2
 
     def overlaps(self, other: Box) -> bool:
@@ -61,11 +61,11 @@ class Wire:
     """An edge as drawn.
 
     Args:
-        edge: (source, destination, label).
+        edge: The edge as (source, destination, label).
         points: Corners from source to destination: 2 for a straight edge, else 4.
-        label: Where its text stands.
+        label: Where the label's text stands.
         side: 1 above the axis, -1 below, 0 on it.
-        lane: 0, 1, ... away from the axis; -1 on it.
+        lane: Number of the lane: 0, 1, ... away from the axis; -1 on it.
     """
 
     edge: Edge
@@ -125,7 +125,10 @@ def _straight(edges: Sequence[Edge]) -> set[int]:
 
 
 def _sides(edges: Sequence[Edge]) -> list[int]:
-    """1, -1 or, for straight edges, 0: shortest first to the side of fewer crossings, then fewer overlaps; improved."""
+    """Side of each edge: 1, -1 or, for straight ones, 0.
+
+    The shortest edges choose first, the side of fewer crossings and then of fewer overlaps; then they choose again.
+    """
     spans = np.array([edge[:2] for edge in edges]).reshape(-1, 2)
     starts, ends = spans[:, 0], spans[:, 1]
     is_inside = (starts[:, None] < starts) & (starts < ends[:, None]) & (ends[:, None] < ends)

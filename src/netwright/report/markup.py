@@ -26,11 +26,11 @@ class Picture:
     """An image file and what stands below it.
 
     Args:
-        data: The file.
+        data: Content of the file.
         format: "png" or "jpeg".
-        lines: Strong ones; one that is too long ends in an ellipsis and shows whole under the pointer.
-        name: Where it comes from; below it stands the last part of a path.
-        is_crisp: Enlarge it pixel by pixel.
+        lines: Lines below the picture; one that is too long ends in an ellipsis and shows whole under the pointer.
+        name: Where the picture comes from; of a path, the last part stands below the picture.
+        is_crisp: Enlarge the picture pixel by pixel.
     """
 
     data: bytes
@@ -163,11 +163,11 @@ def figure(svg: str, name: str, caption: str, *, is_full_size: bool = False) -> 
     """An SVG file of matplotlib's as part of a page.
 
     Args:
-        svg: The whole file.
-        name: Of letters and digits, unlike other figures' of the page: ids begin with it, because matplotlib gives a
+        svg: Content of the whole file.
+        name: Letters and digits, different for each figure of a page: ids begin with it, because matplotlib gives a
             glyph the same id in every file.
-        caption: What it shows, for all readers.
-        is_full_size: Scroll a wide drawing rather than shrink it.
+        caption: What the figure shows, for all readers.
+        is_full_size: Let a wide drawing scroll instead of shrinking it.
     """
     kind = ' class="full"' if is_full_size else ""
     heading = f"<figcaption>{escape(caption)}</figcaption>"
@@ -175,7 +175,7 @@ def figure(svg: str, name: str, caption: str, *, is_full_size: bool = False) -> 
 
 
 def inline_svg(svg: str, name: str, label: str) -> str:
-    """The `svg` element of an SVG file, its ids made its own, without comments, metadata and page-wide styles."""
+    """The `svg` element of an SVG file, with ids of its own, without comments, metadata and page-wide styles."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", element, flags=re.DOTALL)
     element = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", element)

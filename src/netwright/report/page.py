@@ -6,97 +6,43 @@ first objective (among those that share the first run's).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from netwright.core import files, objectives, run_file
-from netwright.core.finals import Final
 from netwright.core.genes import Choice, Gene
-from netwright.core.objectives import Objective, short
-from netwright.core.protocols import SearchSpace, of_seed
+from netwright.core.objectives import short
+from netwright.core.protocols import of_seed
 from netwright.core.records import Genotype, Trial
-from netwright.core.run_file import RunFile
-from netwright.report import curves, drawing, examined, figures, markup, promotions, trained
+from netwright.report import curves, drawing, examined, figures, markup, reported, trained
 from netwright.report.examined import Examined
-from netwright.report.figures import RunData
 from netwright.report.files import save
 from netwright.report.markup import MISSING, Html
-from netwright.report.parts import budgets, learned
+from netwright.report.reported import ReportedRun
 
-MOST_CHANGES = 8  # of one mutation, spelled out
-MOST_STEPS = 300  # of a lineage, in its table
-MOST_IDS = 10  # of one kind of failure, listed
+MOST_CHANGES = 8  # spelled out of one mutation
+MOST_STEPS = 300  # in the table of a lineage
+MOST_IDS = 10  # listed of one kind of failure
 CAPTIONS = {
     "fitness": "Objective of every trial",
     "best": "Best so far",
     "parameters": "Parameters of every trial",
-    "budgets": "The same networks at one budget after another",
     "lineage": "From the start population to the best",
-    "model": "The model that the strategy learns with, after each of its rounds",
     "cell": "The best architecture, at every level",
 }
-
-
-@dataclass(frozen=True)
-class ReportedRun:
-    """One search to be reported.
-
-    Args:
-        name: What figures and tables call it.
-        run: Its run file.
-        trials: Finished, in order of finishing, with scores (`objectives.with_scores`).
-        space: Its space.
-        hours: Wall-clock hours of searching; None: not known.
-        finals: Networks trained in full, in order of display.
-        workers: How many worked at a time; None: not known.
-        command: That started the search.
-        versions: Of Python, packages and system, as they were then.
-        caveats: Sentences to stand beside any result on its data.
-        simulated_hours: Of the clock of a simulated cluster; None: it was a real one.
-        measures: What its evaluator measures, and how that is shown; what is not among them is shown as a number.
-    """
-
-    name: str
-    run: RunFile
-    trials: Sequence[Trial]
-    space: SearchSpace
-    hours: float | None = None
-    finals: tuple[Final, ...] = ()
-    workers: int | None = None
-    command: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    caveats: tuple[str, ...] = ()
-    simulated_hours: float | None = None
-    measures: tuple[Objective, ...] = ()
-
-    @property
-    def objectives(self) -> tuple[Objective, ...]:
-        """What is searched for, the one that curves and tables are ordered by first."""
-        return objectives.shown(self.run.objectives, self.measures)
-
-    @property
-    def objective(self) -> Objective:
-        """The first of them."""
-        return objectives.first(self.run.objectives, self.measures)
-
-    @property
-    def data(self) -> RunData:
-        """The run as the figures see it."""
-        return RunData(self.name, self.trials, self.objective)
 
 
 def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     """Write the report.
 
     Args:
-        folder: Gets report.html, and the figures named in CAPTIONS, or by a kind of examples, as .png and .svg; made
-            when missing. Without a successful trial there are no lineage and cell, without notes of what the strategy
-            learned no model, without a network trained in full that left examples none of them; those of an earlier
-            report are removed.
+        folder: Gets report.html, and the figures named in CAPTIONS, by a part of the page or by a kind of examples, as
+            .png and .svg; made when missing. Without a successful trial there are no lineage and cell, without a
+            network trained in full that left examples none of them, and a part may have nothing to show of the run;
+            figures of an earlier report are then removed.
         runs: At least one.
 
     Returns:
@@ -138,22 +84,19 @@ def _figures(
     seen: Examined | None,
 ) -> dict[str, Html]:
     """Write the figures; returns each as part of a page."""
-    captions = {**CAPTIONS, **examined.captions()}
+    captions = {**CAPTIONS, **{part.name: part.caption for part in reported.parts()}, **examined.captions()}
     data = [run.data for run in runs]
     made: dict[str, Figure] = {
         "fitness": figures.fitness(data),
         "best": figures.best(data),
         "parameters": figures.parameters(data),
     }
-    if promotions.summarize(winner.trials):
-        made["budgets"] = budgets.figure(winner.trials, winner.objective)
+    made |= {part.name: figure for part in reported.parts() if (figure := part.figure(winner))}
     if line:
         if len(line) > 1:
             made["lineage"] = figures.lineage(line, winner.objective)
         best = line[-1]
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
-    if found := curves.rounds(winner.trials):
-        made["model"] = learned.figure(found)
     if seen:
         made |= seen.examples.figures()
     for name in captions.keys() - made.keys():
@@ -184,8 +127,7 @@ def _parts(
         _finals(runs),
         examples,
         markup.section("The search", _objectives_note(winner), three),
-        _budgets(winner, drawn, whose),
-        _learned(winner, drawn, whose),
+        *(part.section(winner, whose, drawn[part.name]) for part in reported.parts() if part.name in drawn),
         markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
         _lineage(winner, line, drawn, whose),
         _ten_best(winner, whose),
@@ -257,21 +199,11 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
-    """The network whose examples are shown, of the winner if it has one, and what its title ends with."""
+    """The end of the title, and the network whose examples are shown: the winner's, if it has one."""
     for run in (winner, *runs):
         if seen := examined.examined(run.finals):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
-
-
-def _budgets(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    found = promotions.summarize(run.trials)
-    return budgets.section(whose, found, drawn["budgets"], run.objective) if found else ""
-
-
-def _learned(run: ReportedRun, drawn: dict[str, Html], whose: str) -> str:
-    found = curves.rounds(run.trials)
-    return learned.section(whose, found, drawn["model"], run.objective) if found else ""
 
 
 def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:

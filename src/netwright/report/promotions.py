@@ -19,8 +19,8 @@ from netwright.core.objectives import score_of
 from netwright.core.records import Trial
 
 FEWEST = 3  # networks that have an order worth the name
-MOST = 2000  # networks of a rank agreement; of more, so many that are evenly spread over the search
-BRACKET = "bracket"  # of a proposal's notes
+MOST = 2000  # networks in a rank agreement; where there are more, evenly spread over the search
+BRACKET = "bracket"  # the note of a proposal that numbers its bracket
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Rung:
     """What finished at one budget.
 
     Args:
-        budget: In the evaluator's unit.
-        trials: Finished.
-        failed: Of them.
-        promoted: Of them, those that another finished trial continues.
-        best: Highest score; None: none succeeded.
+        budget: The budget, in the evaluator's unit.
+        trials: Number of finished trials.
+        failed: Number of these that failed.
+        promoted: Number of these that another finished trial continues.
+        best: Highest score; None: no trial succeeded.
     """
 
     budget: int
@@ -47,11 +47,11 @@ class Agreement:
     """How far the scores at two budgets order the same networks alike.
 
     Args:
-        low: Budget.
-        high: Budget.
-        networks: That were measured at both.
-        spearman: Correlation of ranks, -1 to 1; NaN of fewer than 3 networks, or where all are equal at one budget.
-        kendall: Tau-b likewise: the share of pairs in the same order, less that of those in the other.
+        low: The smaller budget.
+        high: The larger budget.
+        networks: Number of networks that were measured at both.
+        spearman: Correlation of ranks, -1 to 1; NaN for fewer than 3 networks, or where all are equal at one budget.
+        kendall: Tau-b, -1 to 1: the share of pairs in the same order less that of pairs in the other; NaN as above.
     """
 
     low: int
@@ -63,7 +63,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Budgets:
-    """All of it; rungs and agreements from the smallest budget on, brackets by number."""
+    """A search over budgets; rungs and agreements from the smallest budget on, brackets by number."""
 
     rungs: tuple[Rung, ...]
     agreements: tuple[Agreement, ...]
@@ -88,7 +88,7 @@ def summarize(trials: Sequence[Trial]) -> Budgets | None:
 
 
 def lines(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
-    """Each network's trials by rising budget, of those that were promoted; in order of the last one's finish."""
+    """The trials of each promoted network by rising budget; networks in order of their last trial's finish."""
     by_id = {trial.id: trial for trial in trials}
     continued = {trial.proposal.continues for trial in trials}
     ends = [trial for trial in trials if trial.proposal.continues in by_id and trial.id not in continued]
@@ -96,7 +96,7 @@ def lines(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlation of the ranks of two lists of numbers, shape (n,), of equals the mean rank; NaN: not defined."""
+    """Correlation of the ranks of two lists of numbers, shape (n,); equals have their mean rank. NaN: not defined."""
     return _correlation(_ranks(x), _ranks(y)) if len(x) >= FEWEST else math.nan
 
 
@@ -193,7 +193,7 @@ def _agreement(low: int, high: int, both: Sequence[tuple[float, float]]) -> Agre
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """From 0, of equals the mean."""
+    """Ranks from 0 on, shape of `values`; equals have their mean rank."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     mean: np.ndarray = (ends - (counts + 1) / 2)[places.reshape(-1)]

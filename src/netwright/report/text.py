@@ -34,9 +34,9 @@ def shortened(text: str, width: float, size: float = FONT_SIZE, *, keeps_end: bo
     """As much of the printable text as fits into `width` inches, an ellipsis for the rest.
 
     Args:
-        text: On one line.
-        width: In inches.
-        size: In points.
+        text: What is to be written on one line.
+        width: The room for it, in inches.
+        size: Size of the font, in points.
         keeps_end: Leave out the beginning, which tells least in the name of a file, instead of the end.
     """
     whole = printable(text)

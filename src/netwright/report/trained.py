@@ -11,11 +11,11 @@ from netwright.report import markup
 from netwright.report.examined import examples_of
 from netwright.report.markup import MISSING, Html
 
-SIMILAR = 2.0  # a reference of more than so many times the parameters, or less than that part, tells nothing
+SIMILAR = 2.0  # times the parameters, more or fewer, up to which a reference tells something
 
 
 def table(named: Sequence[tuple[str, Final]]) -> Html:
-    """One row per network; each comes with what its name is to begin with, such as its run."""
+    """A table with a row for each network; each comes with what its name begins with, such as its run."""
     columns = ("network", "trial", "setting", "params", "measure", "mean", "sd", "trainings")
     rows = [
         (
@@ -77,7 +77,7 @@ def _rival(found: Final, finals: Sequence[Final]) -> Final | None:
 
 
 def _standard_error(one: Final, other: Final) -> float | None:
-    """Of the difference of two means; None where nothing says."""
+    """Standard error of the difference of two means; None where nothing tells it."""
     tested = next((kept for final in (one, other) if one.objective.is_share and (kept := examples_of(final))), None)
     if tested is None and (one.sd is None or other.sd is None):
         return None
@@ -88,7 +88,7 @@ def _standard_error(one: Final, other: Final) -> float | None:
 
 
 def _searched(finals: Sequence[Final]) -> list[Final]:
-    """Networks that a search found: whether it paid is not for published ones to say."""
+    """Networks that a search found: published ones do not tell whether the search paid."""
     return [final for final in finals if not final.reference and final.trial_id is not None]
 
 

@@ -1,1 +1,1 @@
-"""Runs on disk: their folders, how one is played, trained in full, exported and shown to whoever watches."""
+"""Runs on disk: their folders, and how one is played, shown while it runs, trained in full and exported."""

@@ -1,4 +1,4 @@
-"""What is refused, or said, before anything is written or started: settings with which every trial would fail."""
+"""What is refused or said before anything is written or started, such as options with which every trial would fail."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ T = TypeVar("T")
 
 
 def samples(space: SearchSpace, seed: int) -> list[Genotype]:
-    """A few networks of a search to come; of what is drawn, those that the space admits."""
+    """A few networks of a search to come: of SAMPLES that are drawn, those that the space admits."""
     drawn = (space.sample(seeds.rng_for(seed, seeds.ASK, n)) for n in range(1, SAMPLES + 1))
     return [genotype for genotype in drawn if _is_network(space, genotype)]
 
 
 def of_those_that_fit(genotypes: Sequence[Genotype], use: Callable[[Genotype], T]) -> list[T]:
-    """What `use` gives of each genotype. Left out are those it refuses: a search would draw others.
+    """What `use` gives for each genotype; those that it refuses are left out, since a search would draw others.
 
-    That a network does not fit can depend on what goes in, which `samples` does not know.
+    Whether a network fits can depend on the shape of its input, which `samples` does not know.
 
     Raises:
         InvalidGenotype: The first one, where all are refused.
@@ -70,13 +70,13 @@ def check(
     *,
     data_is_ready: bool = False,
 ) -> None:
-    """Raise NetwrightError where the evaluator refuses all of the genotypes; one alone costs its own trial alone.
+    """Raise NetwrightError where the evaluator refuses all genotypes; where it refuses some, only their trials fail.
 
     Args:
-        evaluator: One that does not say beforehand refuses nothing.
+        evaluator: The evaluator; one that does not check settings beforehand refuses nothing.
         genotypes: What is to be evaluated, or samples of it.
-        strategy: That names the budgets; None: none are named.
-        data_is_ready: The task is prepared.
+        strategy: The strategy, which may name budgets; None: no budgets are named.
+        data_is_ready: Whether the task is prepared.
     """
     if not isinstance(evaluator, ChecksSettings):
         return
@@ -94,17 +94,17 @@ def check(
 
 
 def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
-    """That promotions will train anew, and how they would go on, as a sentence; "" where they do."""
+    """A sentence where promotions will train anew, with how to make them continue; "" where they continue."""
     if not (isinstance(strategy, NamesBudgets) and isinstance(evaluator, TrainsToBudgets)):
         return ""
     return evaluator.advice(strategy.largest_budget)
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
-    """About how much memory the workers take, as a sentence; "" where the evaluator cannot tell.
+    """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell.
 
     Raises:
-        InvalidGenotype: None of the genotypes fits; one alone is left out.
+        InvalidGenotype: None of the genotypes fits; where some fit, the others are left out.
     """
     if not isinstance(parts.evaluator, EstimatesMemory):
         return ""

@@ -26,11 +26,11 @@ class Display:
     """Watches a search and shows best so far, rate, time left, and what each worker does.
 
     Args:
-        console: Where to; its kind decides between live and plain.
-        store: Asked what workers do.
+        console: Where to show it: a live table on a terminal, plain lines elsewhere.
+        store: The table of the run, asked what the workers do.
         title: What is searched.
-        trials: The budget; None: no such limit.
-        objective: What is made best.
+        trials: Limit of finished trials; None: no such limit.
+        objective: The first objective, by which the best is chosen.
     """
 
     def __init__(self, console: Console, store: Store, *, title: str, trials: int | None, objective: Objective) -> None:
@@ -61,7 +61,7 @@ class Display:
             self.say(f"going on after {self._finished} finished trials")
 
     def told(self, trial: Trial) -> None:
-        """One more finished; on a terminal the next picture shows it, elsewhere a line does."""
+        """Take in a finished trial; on a terminal the next picture shows it, elsewhere a line does."""
         is_better = self._take(trial)
         if trial.result and trial.result.failure:
             reason = trial.result.message.strip().rpartition("\n")[2]
@@ -74,7 +74,7 @@ class Display:
             self.say(f"trial {trial.id}: {result_of(trial, self._objective)}{again}, {self._progress()}{mark}")
 
     def tick(self) -> None:
-        """Show a new picture when it is time."""
+        """Show a new picture, or a plain line, when it is time."""
         now = time.monotonic()
         if self._live is not None and now - self._shown >= REFRESH:
             self._shown = now
@@ -83,7 +83,7 @@ class Display:
             self.say(f"{self._progress()}; {self._doing()}")
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self._shown = time.monotonic()
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
@@ -138,7 +138,7 @@ def clock(seconds: float) -> str:
 
 
 def work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
-    """How busy the workers were, on their own clock; where rows took more time than they had, how much it was."""
+    """A sentence on how busy the workers were, or, where rows took more time than they had, how long these took."""
     busy, workers = curves.evaluation_seconds(rows), executor.workers
     if isinstance(executor, KeepsTime):
         took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"

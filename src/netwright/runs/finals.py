@@ -1,4 +1,4 @@
-"""What came of networks trained in full: noted in the table of their trainings, read back, and said in words.
+"""What became of networks trained in full: noted in the table of their trainings, read back, and put into words.
 
 Each set of trainings is a run of its own, over a fixed list, in a folder of its own within the search's, so that it is
 parallel, survives any crash and is reported like any other. Its table also holds the list of candidates.
@@ -22,13 +22,13 @@ from netwright.runs import run_folder
 
 
 def facts(candidates: Sequence[Candidate], command: str, now: float) -> dict[str, str]:
-    """What is noted of trainings: of which networks, by which command, and when they were asked for, in seconds."""
+    """Notes on trainings, by name: networks, command, and the time, in seconds, at which they were asked for."""
     listed = json.dumps([asdict(candidate) for candidate in candidates])
     return {"candidates": listed, "command": command, "asked": repr(now)}
 
 
 def are_in(folder: Path) -> bool:
-    """Whether the folder is one of trainings."""
+    """Whether a folder holds trainings in full."""
     if not run_folder.holds_run(folder):
         return False
     with closing(run_folder.open_table(folder, "read")) as store:
@@ -36,7 +36,7 @@ def are_in(folder: Path) -> bool:
 
 
 def recall(store: Store) -> list[Candidate]:
-    """The candidates of a table of trainings."""
+    """The candidates that the table of trainings notes."""
     listed = json.loads(store.recall("candidates") or "[]")
     return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
 
@@ -46,8 +46,8 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
 
     Args:
         store: The table of the trainings.
-        run: Their run file.
-        folder: Where the table is.
+        run: The run file of the trainings.
+        folder: The folder that holds the table.
     """
     found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
@@ -89,7 +89,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
 
 
 def setting(run: RunFile) -> str:
-    """How long is trained, and at which scale, in a few words."""
+    """Length and scale of trainings in a few words: "30 epochs, channels 64"."""
     length = in_full.of(run.evaluator).words(run.evaluator.options)
     scale = [
         f"{name} {run.space.options[name]}" for name in ("channels", "repeats", "skeleton") if name in run.space.options
@@ -106,7 +106,7 @@ def measured(final: Final) -> str:
 
 
 def size(final: Final) -> str:
-    """Parameters as text; of several networks of a generator their mean and range."""
+    """Number of parameters as text; for several networks of a generator, mean and range."""
     sizes = sorted({each.params for each in final.repetitions})
     if len(sizes) < 2:
         return f"{final.params:,} parameters"

@@ -35,7 +35,7 @@ from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
 
-DEAREST = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
+MOST_COSTLY = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
 Changes = Mapping[str, Mapping[str, Any]]
 
 
@@ -54,17 +54,17 @@ def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
 
 
 def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | None) -> list[Candidate]:
-    """Networks of a search.
+    """Networks of a search that are to be trained in full.
 
     Args:
-        folder: Of the search, for messages.
-        trials: Finished, with scores.
-        trial: This one; None: the best.
-        top: Instead: so many of the best, of different networks.
+        folder: Folder of the search, for messages.
+        trials: Finished trials with scores.
+        trial: Number of the trial to take; None: the best.
+        top: Number of the best trials of different networks to take instead; None: one alone.
 
     Raises:
-        BadReference: No such trial.
-        StoreError: None has succeeded.
+        BadReference: No trial with that number has finished.
+        StoreError: No trial has succeeded.
     """
     if top is not None:
         found = enumerate(curves.ten_best(trials, top), 1)
@@ -84,11 +84,11 @@ def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | 
 
 
 def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
-    """Settings whose space is that of an entry of the zoo, at the settings' own scale, and the entry."""
+    """The run file with the space of an entry of the zoo, at the run file's own scale, and the entry."""
     entry = refs.locate("zoo", name)
     own = refs.reference_of("space", entry.space)
     scale = settings.space.options if settings.space.name == own.name else {}
-    network = {option: value for option, value in scale.items() if option != "with"}  # a published one says no settings
+    network = {option: value for option, value in scale.items() if option != "with"}  # no published one has settings
     space = Reference(own.name, {**own.options, **network})
     budget = in_full.of(settings.evaluator).budget(settings.evaluator.options)
     final = {**budget, **(settings.final or {})}  # nothing was searched: the evaluator's budget is for this training
@@ -98,7 +98,7 @@ def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
 def ranked(
     session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
 ) -> Candidate:
-    """The one that does best on the validation data when all are trained in full on the training data."""
+    """The candidate that does best on the validation data when all are trained in full on the training data."""
     session.say(f"{len(candidates)} networks are trained on the training data and ranked by the validation data")
     found = train(session, folder, settings, candidates, changes, "valid")
     if not found:
@@ -111,7 +111,7 @@ def ranked(
 def train_with_reference(
     session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
 ) -> list[Final]:
-    """Train candidates and test them, then a plain residual network of the size of the first, the same way."""
+    """Train candidates and test them, then a plain residual network of the first one's size, in the same way."""
     found = train(session, folder, settings, candidates, changes, "test")
     run = run_of(settings, candidates, changes)
     task: Task = refs.load("task", run.task)
@@ -124,13 +124,13 @@ def train_with_reference(
         session.say(f"no plain residual network to compare with: there is none for {describe(task.io.input)}")
         return found
     genotype = residual.nearest(rivals, task.io, found[0].params)
-    drawn = of_seed(space, found[0].repetitions[0].seed)  # that of another seed need not fit
+    drawn = of_seed(space, found[0].repetitions[0].seed)  # the network of another seed may not fit
     cost, own = (s.count(g, task.io).multiply_adds for s, g in ((rivals, genotype), (drawn, found[0].genotype)))
-    if cost > DEAREST * own:
+    if cost > MOST_COSTLY * own:
         session.say(f"no plain residual network to compare with: one of this size costs {cost / own:.0f} times as much")
         return found
     chosen, searched = found[0].genotype, run.space.options.get("with")
-    if searched:  # it is trained as the network found is, by settings among its own genes
+    if searched:  # the reference is trained with the settings that the search found
         plain = Reference(plain.name, {"with": searched})
         genotype = (*genotype, *chosen[len(chosen) - len(searched) :])
     reference = Candidate(RESIDUAL, genotype, is_reference=True)
@@ -151,19 +151,19 @@ def train(
     """Train and measure each network; those in the table already are not trained again.
 
     Args:
-        session: Says what happens.
-        folder: Of the run; the trainings stand in one within.
-        settings: Of the search.
+        session: Plays the trainings and says what happens.
+        folder: Folder of the run; the trainings have one within it.
+        settings: Run file of the search.
         candidates: The networks.
-        changes: Options by part.
-        split: Where to measure.
+        changes: Options by part, put over those of the run file.
+        split: Name of the split to measure on, "valid" or "test".
 
     Raises:
-        Drained: It was stopped on the way.
+        Drained: The trainings were stopped before their end.
     """
     run = run_of(settings, candidates, changes, split)
     place = folder / folder_name(run)
-    if begun := run_folder.settings_in(place):  # what changes no result stays as it was
+    if begun := run_folder.settings_in(place):  # options that change no result stay as they were
         run = replace(run, threads_per_trial=None, evaluator=begun.evaluator)
     command = session.command or _command(folder, candidates, changes)
     with run_folder.opened(place, run) as opened:
@@ -194,13 +194,13 @@ def train(
 
 
 def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: str = "test") -> RunFile:
-    """The run file of trainings: the run's own settings, then its `final` ones, then `changes`.
+    """The run file of trainings: the run's own options, over them those of `final`, over them `changes`.
 
     Args:
-        run: Of the search.
+        run: Run file of the search.
         chosen: The networks.
-        changes: Options by part, "repeats" of the part "final": trainings of each network from different seeds.
-        split: Where to measure: before "test", training and validation data are both trained on.
+        changes: Options by part; "repeats" of "final" is the number of trainings of each network, from different seeds.
+        split: Split to measure on; for "test", training and validation data are both trained on.
     """
     layers = [dict(layer) for layer in (run.final or {}, changes.get("final", {}), changes.get("evaluator", {}))]
     repeats = [layer.pop("repeats") for layer in layers if "repeats" in layer][-1:]
@@ -214,7 +214,7 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
     count, workers = len(genotypes) * each, run.executor.options.get("workers")
     if isinstance(workers, int) and workers > count:
         run = run_file.override(run, "executor", {"workers": count})
-        run = replace(run, threads_per_trial=None)  # those that are left share the machine
+        run = replace(run, threads_per_trial=None)  # the remaining workers share the machine
     return replace(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each}),
@@ -229,23 +229,23 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
 
 
 def folder_name(run: RunFile) -> str:
-    """Where trainings of this run file stand within the run's folder: other networks or settings stand elsewhere."""
+    """Name of the folder of these trainings within the run's: another one for other networks or options."""
     evaluator = Reference(run.evaluator.name, in_full.of(run.evaluator).essential(run.evaluator.options))
     same = replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None, evaluator=evaluator)
     return run_folder.TRAININGS + genes.digest(json.dumps(run_file.to_tables(same), sort_keys=True))[:8]
 
 
 def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, data_is_ready: bool = False) -> None:
-    """Refuse trainings that could not be made, of `chosen` or of whatever is found.
+    """Refuse trainings that could not be made.
 
     Args:
-        run: Of the search.
-        changes: Options by part.
-        chosen: The networks; none: they are not known yet.
-        data_is_ready: The task is prepared.
+        run: Run file of the search.
+        changes: Options by part, put over those of the run file.
+        chosen: The networks; empty: they are not known yet, and samples of the space are checked.
+        data_is_ready: Whether the task is prepared.
 
     Raises:
-        NetwrightError: Settings that cannot be used, or with which each training would fail.
+        NetwrightError: Options cannot be used, or each training would fail with them.
     """
     _refuse_lookup(run, chosen)
     final = run_of(run, [Candidate(BEST, ())], changes)
@@ -256,7 +256,7 @@ def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, d
 
 
 def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:
-    """Where results come from a table, there are no data and no training to repeat at length."""
+    """Refuse training in full where results come from a table: there are no data and no training to repeat."""
     plugin = refs.locate("evaluator", run.evaluator.name)
     if not isinstance(plugin, StatesSeconds) or isinstance(plugin, TrainsInFull):
         return
@@ -274,7 +274,7 @@ def _refuse_lookup(run: RunFile, chosen: Sequence[Candidate]) -> None:
 
 
 def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) -> str:
-    """What does the same on a command line."""
+    """The command that does the same."""
     first = candidates[0]
     target = first.label if first.label.startswith("zoo:") else short(folder)
     which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]

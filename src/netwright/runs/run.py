@@ -25,7 +25,7 @@ from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
 from netwright.export import write as export_write
 from netwright.report import page, promotions
-from netwright.report.page import ReportedRun
+from netwright.report.reported import ReportedRun
 from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Session, refuse_other_data, short
@@ -39,10 +39,10 @@ class Searched:
     """How a search ended.
 
     Args:
-        trials: Finished ones, with scores, in order of finishing.
-        best: Of them; None: none succeeded.
-        finals: Networks trained in full.
-        report: The page.
+        trials: Finished trials with scores, in order of finishing.
+        best: The best of them; None: no trial succeeded.
+        finals: Networks trained in full, references last.
+        report: Path of the report's page; None: no report was written.
     """
 
     trials: tuple[Trial, ...]
@@ -52,24 +52,28 @@ class Searched:
 
 
 class Run:
-    """A folder in which is searched, trained and exported, and the settings to do so.
+    """A folder to search, train and export in, and the settings of the run.
 
     Args:
-        folder: Of the run; made when first written to. One that holds a run gives its settings.
+        folder: Folder of the run, made when first written to; if it holds a run, that run's settings are the start.
         recipe: A run file (TOML) to begin with.
-        space: A reference, as in "flat(nodes=7)"; so are strategy, task, evaluator and executor.
-        seed: Of everything that is drawn.
-        trials: Budget in finished trials, over all restarts.
-        hours: Budget in hours of searching, over all restarts.
-        workers: How many worker processes.
-        constraints: Such as "params <= 1e6".
+        space: Reference of the space, as in "flat(nodes=7)".
+        strategy: Reference of the strategy.
+        task: Reference of the task.
+        evaluator: Reference of the evaluator.
+        executor: Reference of the executor.
+        seed: Seed of everything that is drawn.
+        trials: Limit of finished trials, over all restarts.
+        hours: Limit of hours of searching, over all restarts.
+        workers: Number of worker processes.
+        constraints: Conditions on networks, such as "params <= 1e6".
         changes: Options by part, put over everything else: {"space": {"channels": 8}}.
-        command: What the user typed; stands in the report, to be repeated.
+        command: The command that the user typed, for the report; "": the report gives one that does the same.
         console: Where progress is shown; None: standard output.
-        attended: Lends each controller to someone who may stop it.
+        attended: Lends each controller to someone who may stop it, such as a handler of signals.
 
     Raises:
-        BadRunFile, BadReference: Settings that do not describe a run.
+        BadRunFile, BadReference: The settings do not describe a run.
     """
 
     def __init__(
@@ -114,15 +118,17 @@ class Run:
 
     @property
     def best(self) -> Trial | None:
-        """The best trial so far."""
+        """The best trial so far; None: no trial has succeeded."""
         return objectives.best(self.trials)
 
     def search(self) -> Searched:
-        """Search until a limit is met, or go on with it; then train the best in full where `final` says how; report.
+        """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
+
+        A report is written at the end.
 
         Raises:
-            Drained: It was stopped on the way.
-            NetwrightError: Settings, data or a folder that cannot be used, said before anything is written.
+            Drained: The search, or a training after it, was stopped before its end.
+            NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
         parts = run_file.build(self.settings)
         settings = run_file.resolved(self.settings, parts.measures)
@@ -185,22 +191,22 @@ class Run:
         """Train networks in full, on training and validation data, and test them.
 
         Args:
-            trial: Of the search: this one; None: the best.
-            top: Instead: so many of the best are trained on the training data and ranked again by the validation
-                data; the first of them is then trained in full.
-            published: Instead: an entry of the zoo.
-            epochs: Of each training.
-            repeats: Trainings of each network, from different seeds.
-            networks: Instead, where a genotype is a generator: so many of its networks are drawn and trained once.
+            trial: Number of the trial of the search whose network is trained; None: the best.
+            top: Number of the best networks that are first trained on the training data and ranked again by the
+                validation data; the first of them is then trained in full. It replaces `trial`.
+            published: Name of an entry of the zoo, which replaces `trial`.
+            epochs: Number of epochs of each training.
+            repeats: Number of trainings of each network, from different seeds.
+            networks: Number of networks that a generator draws, each trained once. It replaces `repeats`.
             reference: Train also a plain residual network of similar size, to compare with.
             changes: Options by part, as in {"space": {"channels": 64}}.
 
         Returns:
-            What was measured, the reference last.
+            What was measured of each network, the reference last.
 
         Raises:
-            Drained: It was stopped on the way.
-            NetwrightError: Nothing to train, or settings that cannot be used.
+            Drained: The trainings were stopped before their end.
+            NetwrightError: There is nothing to train, or the settings cannot be used.
         """
         if sum(given is not None for given in (trial, top, published)) > 1:
             raise BadRunFile("of --trial, --top and zoo:NAME more than one is given; give one of them")
@@ -224,7 +230,7 @@ class Run:
         else:
             chosen = retraining.chosen(self.folder, self.trials, trial, top)
         retraining.check(settings, asked, chosen)
-        if settings.objectives is None:  # as of a published network, for which nothing was searched
+        if settings.objectives is None:  # a published network, for which nothing was searched
             settings = run_file.resolved(settings, run_file.measures_of(settings))
         with run_folder.controlled(self.folder):
             if top is not None:
@@ -248,14 +254,15 @@ class Run:
         """Write the network that was trained last as a folder that runs without netwright; returns its path.
 
         Args:
-            out: The folder.
-            trial: The network of this trial of the search, instead of the last one trained.
-            training: Name of a folder of trainings within the run's, instead of the last one.
-            onnx: Also as ONNX.
+            out: The folder to write.
+            trial: Number of the trial of the search whose network is exported; None: the last one trained.
+            training: Name of a folder of trainings within the run's; None: the last one that has such a network.
+            onnx: Also write the network as ONNX.
             task: Options of the task put over those of the training, such as the path of data that was moved.
 
         Raises:
-            NetwrightError: No trained network, no place to write, or an export that differs from what was trained.
+            NetwrightError: There is no trained network or no place to write, or the export differs from what was
+                trained.
         """
         for folder in reversed(run_folder.trainings(self.folder)):
             if training is not None and folder.name != training:
@@ -283,7 +290,7 @@ class Run:
                     seed=row.seed,
                     command=final.command,
                 )
-                # an export is tested anew: on the data of the training or not at all
+                # an export is tested anew, which must be on the data of the training
                 refuse_other_data(folder, refs.load("task", settings.task))
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {name}, {final.setting}{repeat}")
@@ -293,12 +300,12 @@ class Run:
         raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write the report's page and figures; returns the path of the page."""
+        """Write the report's page and figures, by default into the run's folder; returns the path of the page."""
         reported = self.reported()
         return page.write(Path(out) if out else self.folder / "report", [reported])
 
     def reported(self) -> ReportedRun:
-        """What a report shows of the run; where nothing was searched, of its last trainings."""
+        """What a report shows of the run, or of its last trainings where nothing was searched."""
         folders = run_folder.trainings(self.folder)
         folder = self.folder if run_folder.holds_run(self.folder) or not folders else folders[-1]
         with closing(run_folder.open_table(folder, "read")) as store:
@@ -340,6 +347,6 @@ class Run:
         return run_file.to_tables(stored) if stored else {}
 
     def _check_final(self, *, data_is_ready: bool = False) -> None:
-        """Refuse a training in full of what is found, where there is to be one that could not be made."""
+        """Refuse a `final` with which what the search finds could not be trained in full."""
         if self.settings.final is not None:
             retraining.check(self.settings, {}, data_is_ready=data_is_ready)

@@ -23,11 +23,11 @@ from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
-FORMAT = 1  # of the folders that this release writes; those of releases that gave none have no number
+FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
-COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into its folders: on tables
-CONTEST = "runs/*/recipe.toml"  # on recipes
+COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
+CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -58,12 +58,12 @@ def holds_contest(folder: Path) -> bool:
 def refuse_format(folder: Path, number: str | None) -> None:
     """Raise StoreError for a folder that another release wrote in a way that this one does not read.
 
-    The one place that decides it, of runs, of trainings within them and of comparisons. A format that this release
-    still understands would be brought up to date, or opened to be read alone, from here.
+    This one place decides it for runs, for trainings within them and for comparisons. A format that this release still
+    understood would be brought up to date, or opened for reading alone, from here.
 
     Args:
-        folder: Of what was written.
-        number: Its format, as it stands in the folder; None: what was written there says none.
+        folder: The folder that was written.
+        number: Format that stands in the folder; None: no format stands there.
     """
     if number is None:
         raise StoreError(
@@ -78,7 +78,7 @@ def refuse_format(folder: Path, number: str | None) -> None:
 
 
 def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
-    """The table of a folder. Raises StoreError when there is none, or it cannot be used."""
+    """Opens the table of a folder. Raises StoreError when there is no table, or it cannot be used."""
     if mode != "write" and not holds_run(folder):
         raise StoreError(f"{folder} holds no run ({TABLE} is missing); give the folder that a search wrote to")
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
@@ -95,7 +95,7 @@ def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
 def stored_run(store: Store, folder: Path) -> RunFile:
     """The run file of a table, with the objective that its results show where it names none.
 
-    Raises StoreError when there is none: nothing was ever asked.
+    Raises StoreError when there is no run file: nothing was ever asked.
     """
     text = store.recall("run")
     if text is None:
@@ -107,7 +107,7 @@ def stored_run(store: Store, folder: Path) -> RunFile:
 
 
 def settings_in(folder: Path) -> RunFile | None:
-    """The run file with which the run of a folder began; None: there is none."""
+    """The run file in the table of a folder; None: there is no run, or nothing was asked yet."""
     if not holds_run(folder):
         return None
     with closing(open_table(folder, "read")) as store:
@@ -116,7 +116,7 @@ def settings_in(folder: Path) -> RunFile | None:
 
 
 def trainings(folder: Path) -> list[Path]:
-    """Folders of full trainings within that of a run, the ones asked for last at the end."""
+    """Folders of full trainings within the folder of a run, those asked for last at the end."""
     found = []
     for place in filter(holds_run, folder.glob(f"{TRAININGS}*/")):
         with closing(open_table(place, "read")) as store:
@@ -129,9 +129,9 @@ class OpenRun:
     """A run in a folder that is this process's alone.
 
     Args:
-        folder: Where it is.
-        settings: As the run goes on: threads as first fixed, limits and workers as now asked.
-        is_complete: The folder held all trials that are asked for when it was opened.
+        folder: The folder of the run.
+        settings: The run file with which it goes on: threads as first fixed, limits and workers as now asked.
+        is_complete: Whether the folder held all trials that are asked for when it was opened.
     """
 
     folder: Path
@@ -140,10 +140,10 @@ class OpenRun:
 
     @contextmanager
     def table(self) -> Iterator[Store]:
-        """The table, made when missing, with the settings in it. From here on, the folder holds the run."""
+        """Opens the table, made when missing, and notes the settings in it. From here on, the folder holds the run."""
         text = run_file.to_toml(self.settings)
         with closing(open_table(self.folder, "write")) as store:
-            store.remember("format", str(FORMAT))  # first: a kill leaves no settings without a format
+            store.remember("format", str(FORMAT))  # written first, so that a kill leaves no settings without a format
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
             yield store
@@ -151,13 +151,13 @@ class OpenRun:
 
 @contextmanager
 def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
-    """Be the only one who plays a run in a folder: a new run, or the one that the folder holds.
+    """Makes this process the only one that plays a run in a folder: a new run, or the one that the folder holds.
 
-    Nothing of the run is written before its table is asked for: what is refused until then leaves no folder behind.
+    Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind.
 
     Raises:
-        BadRunFile: The folder holds another run; names the first setting that differs.
-        StoreError: As `controlled`; or the table cannot be used.
+        BadRunFile: The folder holds another run; the message names the first difference.
+        StoreError: The folder cannot be had (`controlled`), or its table cannot be used.
     """
     with controlled(folder):
         stored, (finished, unfinished) = settings_in(folder), _counted(folder)
@@ -173,11 +173,11 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
 
 @contextmanager
 def controlled(folder: Path) -> Iterator[None]:
-    """Be the only controller of a folder, made when missing; one that stays empty is removed again.
+    """Makes this process the only controller of a folder, made when missing; removed again if it stays empty.
 
     Raises:
-        StoreError: It has a controller, whose process is named; it holds a comparison, or a run of another format; it
-            cannot be written.
+        StoreError: The folder has a controller, whose process is named; it holds a comparison, or a run of another
+            format; or it cannot be written.
     """
     if holds_comparison(folder) and not holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
@@ -206,7 +206,7 @@ def controlled(folder: Path) -> Iterator[None]:
 
 
 def controller_pid(folder: Path) -> int:
-    """Process id of the folder's controller. Raises StoreError when none is at work."""
+    """Process id of the folder's controller. Raises StoreError when no controller is at work."""
     _refuse_formats(folder)
     words = _owner(folder).split()
     pid = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
@@ -223,7 +223,7 @@ def _refuse_formats(folder: Path) -> None:
 
 
 def _holds_trials(store: Store) -> bool:
-    """Whether anything was asked in a run; where nothing was, or no run is told of, there is nothing to misread."""
+    """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
     return store.recall("run") is not None and bool(store.finished() or store.unfinished())
 
 
@@ -243,13 +243,13 @@ def _owner(folder: Path) -> str:
 
 
 def _threads(run: RunFile) -> int:
-    """The machine's cores divided by the workers."""
+    """Threads of each worker: the machine's cores divided by the workers."""
     workers = run.executor.options.get("workers", os.cpu_count() if run.executor.name == "processes" else 1)
     return max(1, (os.cpu_count() or 1) // max(1, int(workers)))
 
 
 def _refuse_other(folder: Path, stored: RunFile, asked: RunFile) -> None:
-    """Raise BadRunFile where the run of a folder is not the one that is asked for, which may leave threads open."""
+    """Raise BadRunFile where a folder's run is not the one asked for, which may leave the number of threads open."""
     asked = replace(asked, threads_per_trial=asked.threads_per_trial or stored.threads_per_trial)
     for name in IDENTITY:
         old, new = getattr(stored, name), getattr(asked, name)

@@ -1,4 +1,4 @@
-"""One process's work on runs. To play one: make its data ready, note what it is, have it controlled, sum up."""
+"""One process's work on runs. To play a run: make its data ready, note what it is, let a controller search, sum up."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from netwright.training import ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
-# lends a controller, and a way to say so, to someone who may drain it: signals
+# lends a controller, and a way to print a line, to someone who may drain it: a handler of signals
 Attended = Callable[[Search, Callable[[str], None]], AbstractContextManager[None]]
 
 
 class Drained(Exception):
-    """Whoever attends the run asked it to stop; what was running has finished, and the same call goes on."""
+    """The run was asked to stop; the trials that were running have finished, and the same call goes on."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Ended:
     """How a run ended.
 
     Args:
-        trials: Finished ones, with scores, in order of finishing.
+        trials: Finished trials with scores, in order of finishing.
         ending: The limit that was met.
-        work: How busy the workers were, as a sentence; "": nothing was left for them to do.
+        work: A sentence on how busy the workers were; "": nothing was left for them to do.
     """
 
     trials: tuple[Trial, ...]
@@ -58,7 +58,7 @@ class Session:
     Args:
         console: Where progress is shown.
         attended: Lends each controller to someone who may stop it.
-        command: What the user typed; "": this is no command.
+        command: The command that the user typed; "": none was typed.
     """
 
     def __init__(self, console: Console, attended: Attended, command: str) -> None:
@@ -66,7 +66,7 @@ class Session:
         self._prepared: Reference | None = None
 
     def say(self, text: str) -> None:
-        """A line for the user."""
+        """Print a line for the user."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def play(
@@ -82,16 +82,17 @@ class Session:
         """Play a run until a limit is met: begin it, or go on with it.
 
         Args:
-            run: In a folder that is this process's alone.
-            parts: Of its settings.
-            title: What is done, for whoever watches.
-            facts: What is noted in its table, such as the command that repeats it.
-            genotypes: A few networks to come: with what each of them would fail for, the run does not begin.
-            when_ready: Refuses what else can only be told once the data is ready.
+            run: A run in a folder that is this process's alone.
+            parts: The parts that the run's settings name.
+            title: What is done, for the display.
+            facts: What is noted in the run's table, such as the command that repeats it.
+            genotypes: A few networks to come: a run in which all of them would fail does not begin.
+            when_ready: Called when the data is ready, to refuse what can only be known then.
 
         Raises:
-            Drained: It was stopped before.
-            NetwrightError: Settings or data that cannot be used, said before anything is written; or too many failures.
+            Drained: The run was stopped before a limit was met.
+            NetwrightError: Settings or data cannot be used, raised before anything is written; or too many trials
+                failed.
         """
         ranks.check_workers(parts.executor.workers)
         if not run.is_complete:
@@ -115,7 +116,7 @@ class Session:
             return Ended(tuple(objectives.with_scores(store.finished(), run.settings.objectives)), ending, work)
 
     def _prepare(self, reference: Reference, task: Task) -> None:
-        """Make the data ready, once, and say what it takes. Raises NetwrightError for data that cannot be used."""
+        """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
         if reference == self._prepared:
             return
         self._prepared = reference
@@ -124,7 +125,7 @@ class Session:
                 self.say(line)
 
     def _control(self, run: OpenRun, store: Store, parts: Parts, title: str) -> tuple[Ending, str]:
-        """Have a controller work, in a display; which limit was met, and how busy the workers were.
+        """Let a controller search, shown by a display; returns which limit was met, and how busy the workers were.
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
@@ -161,7 +162,7 @@ class Session:
 
 
 def _note(store: Store, parts: Parts) -> None:
-    """Write down what a run is to be known by later: its data, what it measures, and what it began on."""
+    """Note what must be known of a run later: its data, what it measures, and the versions that it began with."""
     task = parts.task
     store.remember("io", run_file.write_io(task.io))
     store.remember("measures", objectives.to_json(parts.measures))
@@ -187,7 +188,7 @@ def refuse_other_data(folder: Path, task: Task) -> None:
 
 
 def versions() -> dict[str, str]:
-    """What this process runs on: Python, system, packages."""
+    """Versions that this process runs on: Python, system, packages."""
     found = {"python": platform.python_version(), "system": platform.platform(terse=True)}
     return found | {name: metadata.version(name) for name in PACKAGES}
 

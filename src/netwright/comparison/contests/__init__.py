@@ -1,1 +1,1 @@
-"""Searches on real tasks: strategies compared by runs of recipes."""
+"""Searches on real tasks: strategies compared on recipes, each search a run."""

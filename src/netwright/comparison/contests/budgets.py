@@ -1,4 +1,4 @@
-"""Trials of several budgets in a contest: one alone is judged (`objectives.judged_budget`), the others cost."""
+"""Trials of several budgets in a contest: those of one are judged (`objectives.judged_budget`), others only cost."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from netwright.core.records import Trial
 
 
 def judged(searches: Iterable[Sequence[Trial]]) -> int | None:
-    """The budget by which searches are judged; None: that of trials without one."""
+    """The budget whose trials are judged; None: trials without a budget are judged."""
     return objectives.judged_budget([trial for trials in searches for trial in trials])
 
 
 def only(trials: Sequence[Trial], budget: int | None) -> list[Trial]:
-    """The same trials; those of another budget have no scores."""
+    """The trials, with those of another budget stripped of their scores."""
     return [trial if trial.proposal.budget == budget else replace(trial, scores=None) for trial in trials]
 
 
 def spent(trials: Sequence[Trial]) -> int:
-    """Sum of the budgets of a search's trials; one that continues another costs what it goes beyond that one."""
+    """Sum of the budgets of a search's trials; of one that continues another, only what goes beyond that one counts."""
     own = {trial.id: trial.proposal.budget or 0 for trial in trials}
     return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
 
 
 def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, str]:
-    """What is to be said before a contest whose strategies are judged at different budgets.
+    """Sentences to say before a contest whose strategies are judged at different budgets.
 
     Args:
         largest: The largest budget of each strategy, by label; None: it names none, so that the evaluator's own holds.
-        evaluator: Its own budget is known where it `TrainsToBudgets`.
+        evaluator: The evaluator; its own budget is known where it `TrainsToBudgets`.
 
     Returns:
-        A sentence by label of a strategy that names budgets; those that name none do not differ among themselves.
+        A sentence by label for each strategy that names budgets; those that name none do not differ among themselves.
     """
     own = unit = None
     if is_known := isinstance(evaluator, TrainsToBudgets):
@@ -48,16 +48,16 @@ def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, 
         named = [(other, judged) for other, judged in largest.items() if judged is not None and judged != budget]
         differing = [*(f"{other} with {usual}" for other in plain), *(f"{o} with budget {b:,}" for o, b in named)]
         if differing:
-            mend = f", as by --evaluator.{unit} {budget}" if plain else ""
+            remedy = f", as by --evaluator.{unit} {budget}" if plain else ""
             said[label] = (
                 f"it is judged by its trials with budget {budget:,}, {', '.join(differing)}: such scores do not "
-                f"compare; make them equal{mend}"
+                f"compare; make them equal{remedy}"
             )
     return said
 
 
 def sentence(searches: Sequence[Sequence[Trial]]) -> str:
-    """What a reader of these searches must know of their budgets; "" where there is one budget."""
+    """A sentence that a reader of these searches must know about their budgets; "" where there is one budget."""
     trials = [trial for search in searches for trial in search]
     found = {trial.proposal.budget for trial in trials}
     listed = ", ".join(map(str, sorted(budget for budget in found if budget is not None)))

@@ -19,7 +19,7 @@ def of_row(
     searches: Mapping[SearchCell, Sequence[Trial]],
     listed: Sequence[SearchPath],
 ) -> list[str]:
-    """What must be said of the searches of a strategy on a recipe, and of their paths."""
+    """Sentences on the searches of a strategy on a recipe; `listed` are their paths."""
     seeds_asked, count = len(contest.seeds), len(searches)
     found = caveats.lost(seeds_asked - count, seeds_asked)
     found += caveats.exhausted([len(searches[cell]) for cell in searches if cell in outcome.exhausted], count)
@@ -39,7 +39,7 @@ def of_row(
 
 
 def _unjudged(without: int, budget: int | None, searches: int) -> list[str]:
-    """That searches have scores, but none at the budget that is judged."""
+    """A sentence where searches have scores, but none at the budget that is judged."""
     if not without:
         return []
     return [f"no trial of the judged budget, {budget}, succeeded with {without:,} of {searches:,} seeds"]

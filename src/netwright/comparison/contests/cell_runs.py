@@ -1,4 +1,4 @@
-"""The runs of a contest on disk: which folder a cell has, what stands in it, and whether a command may go on there.
+"""The runs of a contest on disk: the folder of a cell, what it holds, and whether a command may go on there.
 
 `runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data) and a run in `<strategy>-<seed>` for
 each cell.
@@ -25,7 +25,7 @@ RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
 COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
 LONGEST = 80  # characters of a label in the name of a folder
 VALUE = r"(True|False|None|-?\d+(\.\d+)?(e-\d+)?)"
-# of such a label nothing is lost when its brackets, commas and equals signs become "-"
+# such a label loses nothing when its brackets, commas and equals signs become "-"
 PLAIN = re.compile(rf"[\w.]+(:\w+)?(\(\w+={VALUE}(,\w+={VALUE})*\))?", re.ASCII)
 
 
@@ -34,9 +34,9 @@ class CellRun:
     """The search of a cell on disk.
 
     Args:
-        trials: Finished ones with scores, as many as the contest has.
-        ending: "trials" or "exhausted"; "": it has not ended.
-        sources: Digests of the programs of the strategy that took part in it, as `strategy_refs.source_of` has them.
+        trials: Finished trials with scores, at most as many as the contest has.
+        ending: "trials" or "exhausted"; "": the search has not ended.
+        sources: Digests (`strategy_refs.source_of`) of the programs of the strategy that took part in the search.
         data: Fingerprint of the task's data; None: not known.
     """
 
@@ -48,14 +48,14 @@ class CellRun:
 
 @dataclass(frozen=True)
 class FullTraining:
-    """A full training that was done: what it measured, if any of its repeats succeeded, and why others did not."""
+    """A full training that was done: what it measured, if any of its repeats succeeded, and why others failed."""
 
     final: Final | None
     fault: str = ""
 
 
 def folder_name(label: str) -> str:
-    """A label in characters that every file system takes, "aging-population-20-sample-5"; no two have the same.
+    """A label in characters that every file system takes, "aging-population-20-sample-5", a name of its own for each.
 
     Labels whose text would be ambiguous, or is long, end with a digest.
     """
@@ -66,11 +66,11 @@ def folder_name(label: str) -> str:
 
 
 def read(place: Path, run: RunFile) -> CellRun:
-    """The search of a folder; nothing where it was not begun.
+    """The search in a folder; an empty `CellRun` where it was not begun.
 
     Args:
-        place: Of the run.
-        run: What it should be; its limit of trials says how many are read.
+        place: Folder of the run.
+        run: The run that it should be; its limit of trials says how many are read.
 
     Raises:
         StoreError: The folder holds the search of another strategy or seed.
@@ -79,7 +79,7 @@ def read(place: Path, run: RunFile) -> CellRun:
         return CellRun()
     with closing(run_folder.open_table(place, "read")) as store:
         text = store.recall("run")
-        if text is None:  # killed before anything was asked
+        if text is None:  # it was killed before anything was asked
             return CellRun()
         stored, asked = run_file.from_toml(text), as_stored(run)
         for setting in ("strategy", "seed"):
@@ -100,7 +100,7 @@ def read(place: Path, run: RunFile) -> CellRun:
 
 
 def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:
-    """The full training of the best of `trials`, the search of a folder; None where there is none to the end."""
+    """The full training of the best of `trials`, those of the search in a folder; None where none was finished."""
     chosen = best_of(trials)
     if not chosen:
         return None
@@ -122,7 +122,7 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTra
 
 
 def best_of(trials: Sequence[Trial]) -> list[Candidate]:
-    """What is trained in full of a search: its best trial, if any succeeded."""
+    """The networks of a search that are trained in full: that of its best trial, if any succeeded."""
     best = objectives.best(trials)
     return [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
 
@@ -146,12 +146,12 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
 
 
 def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, Sequence[CellRun]]) -> dict[str, str]:
-    """Fingerprints of the data of recipes whose tasks have one; the data is ready.
+    """Fingerprints, by recipe, of the data of tasks that have one; the data must be ready.
 
     Args:
         out: Folder of the contest.
-        recipes: By name.
-        known: The searches of each recipe, for folders that have no note of the data.
+        recipes: Run files by name.
+        known: Searches by name of recipe, for folders that have no note of the data.
 
     Raises:
         StoreError: The data is not that of the runs in the folder.
@@ -175,7 +175,7 @@ def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, 
 
 
 def note(out: Path, recipes: Mapping[str, RunFile], data: Mapping[str, str]) -> None:
-    """Write each recipe, and the fingerprint of its data, beside its runs."""
+    """Writes each recipe, and the fingerprint of its data, beside its runs."""
     for name, run in recipes.items():
         place = out / RUNS / name
         place.mkdir(parents=True, exist_ok=True)
@@ -185,5 +185,5 @@ def note(out: Path, recipes: Mapping[str, RunFile], data: Mapping[str, str]) -> 
 
 
 def as_stored(run: RunFile) -> RunFile:
-    """The run file as it comes back from a disk, where a tuple has become a list."""
+    """The run file as it is read back from a disk, where a tuple has become a list."""
     return run_file.from_toml(run_file.to_toml(run))

@@ -2,7 +2,7 @@
 
 A cell's search has one worker on one thread, so that it repeats bit by bit; cells are played side by side. What was
 played is known from the runs' tables: the same command goes on in each of them, and more trials or more seeds only
-add to them. Whether it may go on, `recipe.toml` and `data.txt` beside the runs decide as well (`cell_runs.py`).
+add to them. `recipe.toml` and `data.txt` beside the runs help to decide whether it may go on (`cell_runs.py`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Contest:
     """Every strategy on every recipe from every seed, with the same number of trials.
 
     Args:
-        strategies: At least one, each once.
+        strategies: At least one strategy, each once.
         recipes: Run files by name; their `strategy` is for `recipes.standard_strategies` alone, their `seed` unused.
-        seeds: At least one, each once.
+        seeds: At least one seed, each once.
         is_full: Train the best network of each search in full and test it.
-        warnings: Sentences by label of strategy and recipe: what the contest makes of it.
-        remarks: Sentences by recipe.
+        warnings: Sentences by label of strategy and name of recipe, to be read before and beside the results.
+        remarks: Sentences by name of recipe.
         sources: Digest of the program of each strategy, by label.
     """
 
@@ -50,7 +50,7 @@ class Contest:
 
     @property
     def cells(self) -> list[SearchCell]:
-        """All there are to play, seed by seed, so that what is stopped early has some of everything."""
+        """All cells to play, seed by seed, so that a contest that is stopped early has some of everything."""
         labels = [strategy_refs.label(strategy) for strategy in self.strategies]
         return [SearchCell(label, name, seed) for seed in self.seeds for name in self.recipes for label in labels]
 
@@ -65,12 +65,12 @@ class Contest:
 
 
 def prepare(contest: Contest) -> Contest:
-    """Make every part of every recipe, and each strategy for each; returns the contest with what is to be said of it.
+    """Makes every part of every recipe, and each strategy for each; returns the contest with its warnings and remarks.
 
-    Of each recipe a few networks are counted, so that a skeleton or a limit that fits none is refused here.
+    A few networks of each recipe are counted, so that a skeleton or a limit that fits none is refused here.
 
     Raises:
-        NetwrightError: Whatever a part or one of its options is refused for; nothing was written.
+        NetwrightError: A part or one of its options is refused; nothing was written.
     """
     labels = [strategy_refs.label(strategy) for strategy in contest.strategies]
     for label in labels:
@@ -104,7 +104,7 @@ def _count(parts: Parts, genotype: Genotype) -> Counts:
 def _warnings(
     contest: Contest, recipe: str, strategies: Mapping[str, Strategy], evaluator: Evaluator
 ) -> dict[tuple[str, str], tuple[str, ...]]:
-    """What is to be said of the strategies of a recipe before they search; `strategies` by label."""
+    """Sentences on the strategies of a recipe, to be read before they search; `strategies` by label."""
     limit = contest.recipes[recipe].limits.trials or 0
     largest = {
         label: each.largest_budget if isinstance(each, NamesBudgets) else None for label, each in strategies.items()

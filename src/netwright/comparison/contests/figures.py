@@ -35,7 +35,7 @@ def population(standing: RecipeStanding) -> Figure:
 
 
 def fan_in(standing: RecipeStanding) -> Figure:
-    """Mean fan-in of the population, with its 95 % band; a line and a band where random networks are, by one sd."""
+    """Mean fan-in of the population, with its 95 % band; gray: the mean of random networks, one sd either side."""
     sizes = {row.strategy: row.size for row in standing.rows}
     figure, axes = start(f"{standing.name}: edges into the output, last P trials; gray: random networks, one sd")
     for number, (strategy, listed) in enumerate(standing.paths.items()):
@@ -51,7 +51,7 @@ def fan_in(standing: RecipeStanding) -> Figure:
 
 
 def size(standing: RecipeStanding) -> Figure:
-    """Parameters and objective of every trial as dots, of each search's best network as a larger mark."""
+    """Parameters and objective of every trial as dots, and of the best network of each search as a larger mark."""
     figure, axes = start(f"{standing.name}: dots: trials; marks: the best of each search")
     for number, listed in enumerate(standing.paths.values()):
         color = PALETTE[number % len(PALETTE)]
@@ -100,7 +100,7 @@ def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray]
 
 
 def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int) -> None:
-    """The mean of lines with its band; a search that ended early stays where it was."""
+    """Draws the mean of lines with its band; a search that ended early stays where it was."""
     color, style = look(number)
     means, around = mean_and_band(lines, length)
     x = np.arange(1, length + 1)
@@ -112,8 +112,8 @@ def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray,
     """Mean of lines at each position and half the width of its 95 % interval, each of shape (length,).
 
     Args:
-        lines: One for each search; the last value of a shorter one stays. An empty one has no values.
-        length: In trials.
+        lines: A line for each search; the last value of a shorter one stays. An empty one has no values.
+        length: Number of trials.
     """
     carried = np.full((len(lines), length), np.nan)
     for row, line in zip(carried, lines, strict=True):
@@ -125,7 +125,7 @@ def mean_and_band(lines: Sequence[np.ndarray], length: int) -> tuple[np.ndarray,
 
 
 def _trials(standing: RecipeStanding) -> int:
-    """Of a search that runs to its end."""
+    """Number of trials of a search that runs to its end."""
     return max((row.trials for row in standing.rows), default=1)
 
 

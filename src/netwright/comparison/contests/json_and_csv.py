@@ -38,7 +38,7 @@ def pairs_csv(standings: Standings) -> str:
 
 
 def share(fraction: float) -> str:
-    """A fraction as it is typed: two that differ have two texts."""
+    """A fraction as it is typed; different fractions have different texts."""
     return repr(fraction).removesuffix(".0")
 
 

@@ -1,4 +1,4 @@
-"""Plays the cells of a contest that are not played yet, and reads what became of all of them."""
+"""Playing the cells of a contest that were not played yet, and reading what became of all of them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class ContestOutcome:
     """What became of the cells.
 
     Args:
-        trials: Finished trials with scores of searches that ended.
-        finals: Full trainings.
-        faults: Of cells that failed; one whose search had ended has its trials too.
-        untrained: Sentences on full trainings that failed.
+        trials: Finished trials with scores, of each search that ended.
+        finals: What the full trainings measured.
+        faults: Why cells failed; one whose search had ended has its trials too.
+        untrained: Why full trainings failed.
         exhausted: Cells whose strategy had nothing more to ask before the last trial.
-        sources: Programs that took part in a search, as `CellRun.sources`.
+        sources: Digests of the programs that took part in each search, as `CellRun.sources`.
     """
 
     trials: Mapping[SearchCell, Sequence[Trial]]
@@ -52,16 +52,16 @@ def carry_out(
     """Play what is missing; call it within `folder.taken(out)`.
 
     Args:
-        contest: As prepared.
+        contest: The contest as prepared.
         out: Folder with the runs so far; those of other strategies and seeds stay in it.
-        workers: Cells at a time.
-        watch: Told how many cells are done of how many.
-        say: Told what the data takes.
+        workers: Number of cells at a time.
+        watch: Told how many cells are done, and how many there are.
+        say: Told, line by line, what preparing the data does.
 
     Raises:
         StoreError: The folder has runs of another recipe of that name, or of other data; nothing was written.
         WorkerError: The processes cannot start.
-        KeyboardInterrupt: As raised into it; what was played is in the folder.
+        KeyboardInterrupt: The user stopped it; what was played is in the folder.
     """
     cell_runs.check(out, contest.recipes)
     cells = contest.cells

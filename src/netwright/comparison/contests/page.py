@@ -44,8 +44,8 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
 
     Args:
         folder: Made when missing.
-        standings: What there is to show.
-        command: That made it, for the page; "": none did.
+        standings: The results to show.
+        command: The command that made them, for the page; "": no command did.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files.write(folder / "bench.json", (json.dumps(json_and_csv.as_json(standings, folder), indent=1) + "\n").encode())
@@ -64,7 +64,7 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
 
 
 def columns(standing: RecipeStanding, fractions: Sequence[float]) -> tuple[str, ...]:
-    """Of the table of a recipe."""
+    """Heads of the columns of a recipe's table."""
     reached = [
         text for fraction in fractions for text in (f"trials to {share(fraction)}", f"hours to {share(fraction)}")
     ]
@@ -73,7 +73,7 @@ def columns(standing: RecipeStanding, fractions: Sequence[float]) -> tuple[str, 
 
 
 def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
-    """A row as text, by `columns`."""
+    """The cells of a row as text, in the order of `columns`."""
     reached: list[str] = []
     for trials, hours in row.reached.values():
         share = f" ({trials.seeds} of {row.seeds})"
@@ -94,7 +94,7 @@ def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
 
 
 def title(standing: RecipeStanding) -> str:
-    """What the table of a recipe is about."""
+    """Title of a recipe's table: trials, seeds and task."""
     seeds = max((row.seeds for row in standing.rows), default=0)
     return f"{standing.name}: {standing.run.limits.trials:,} trials, {seeds:,} seeds, {standing.run.task}"
 

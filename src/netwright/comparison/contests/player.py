@@ -1,6 +1,6 @@
 """A process that plays cells on real tasks, each a run in its folder: `python -m netwright.comparison.contests.player`.
 
-What is on disk when it is killed is a run that was killed: whoever plays the cell next goes on with it.
+A process that is killed leaves a killed run on disk; the next process that plays the cell goes on with it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ PROGRAM = "netwright.comparison.contests.player"
 
 @dataclass(frozen=True)
 class ContestOrder:
-    """What is played: run file and folder of each cell, by `named`."""
+    """What is played: run file and folder of each cell, by the text of `named`."""
 
     cells: Mapping[str, tuple[str, str]]
     is_full: bool
 
 
 def named(cell: SearchCell) -> str:
-    """A cell as one text."""
+    """A cell as one text, different for each cell."""
     return f"{cell.seed} {cell.problem} {cell.strategy}"
 
 
@@ -70,7 +70,7 @@ class ContestPlayer:
 
 
 def course_of(trials: Sequence[Trial], ending: str) -> Course:
-    """What the pool is told: how many trials there were, and how long they took; all else stands in the run."""
+    """The course that the pool is told: how many trials there were and how long they took; all else is in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
     signals = curves.scores(trials)
@@ -79,7 +79,7 @@ def course_of(trials: Sequence[Trial], ending: str) -> Course:
 
 
 def _sources(run: OpenRun) -> dict[str, str]:
-    """The programs that took part in a search, to be noted before the strategy's own takes part too."""
+    """The programs that took part in a search and the present one, to be noted before that takes part."""
     source = strategy_refs.source_of(run.settings.strategy)
     if run.is_complete or not source:
         return {}

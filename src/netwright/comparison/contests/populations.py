@@ -1,10 +1,10 @@
 """Courses of searches on real tasks as arrays: the best so far, the population, and how soon a fraction was reached.
 
-The **population** of a search after t trials are the last P that it was told, of whatever strategy: that of aging
-evolution exactly, and for the others what they measure at that time, so that all are read alike. P is the strategy's
-own `population` where it has one, else the largest among those it is compared with, else its `batch`, else 100. Of
-these P, those that failed, or were measured at another budget than the one that is judged, have no score and are left
-out.
+The **population** of a search after t trials is the last P trials that it was told, whatever its strategy: exactly the
+population of aging evolution, and for the others what they measure at that time, so that all are read in one way. P is
+the strategy's own `population` where it has one, else the largest among those it is compared with, else its `batch`,
+else 100. Those of the P that failed, or were measured at another budget than the one that is judged, have no score and
+are left out.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class SearchPath:
 
     Args:
         scores: The first objective, higher is better.
-        best: The highest so far.
-        population: Mean score of the last P.
-        params: Size of each network.
-        hours: Of evaluation until then; answers from the table cost none.
-        fan_in: Mean over the graphs of a network in which it varies.
+        best: The highest score so far.
+        population: Mean score of the last P trials.
+        params: Number of parameters of each network.
+        hours: Hours of evaluation until then; answers from the table cost none.
+        fan_in: Mean fan-in of each network over the graphs in which it varies.
         is_repeat: Whether the network was measured before in this search, at the same budget.
-        failures: How many trials failed.
+        failures: Number of trials that failed.
     """
 
     scores: np.ndarray
@@ -58,7 +58,7 @@ class SearchPath:
 
 
 def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: Sequence[str]) -> SearchPath:
-    """The course of a search whose trials have scores; `graphs` are those whose fan-in varies."""
+    """The path of a search whose trials have scores; `graphs` are names of those whose fan-in varies."""
     scores = curves.scores(trials)
     seconds = [trial.result.seconds if trial.result and trial.result.reused is None else 0.0 for trial in trials]
     known: dict[str, float] = {}
@@ -86,7 +86,7 @@ def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: S
 
 
 def sizes(strategies: Mapping[str, Reference]) -> dict[str, int]:
-    """P of each strategy, by label."""
+    """P, the size of the population, of each strategy, by label."""
     own = {label: _option(reference, "population") for label, reference in strategies.items()}
     largest = max((size for size in own.values() if size), default=None)
     return {
@@ -96,12 +96,12 @@ def sizes(strategies: Mapping[str, Reference]) -> dict[str, int]:
 
 
 def bound(best: float, fraction: float) -> float:
-    """The score that is `fraction` of the best: as near to it as (1 - fraction) of its size, also below zero."""
+    """The score that is `fraction` of the best: below it by (1 - fraction) of its absolute value, whatever its sign."""
     return best - (1 - fraction) * abs(best)
 
 
 def reached(found: SearchPath, score: float) -> tuple[float, float]:
-    """Trials and hours until the best so far was at least `score`; NaN: never."""
+    """Number of trials and hours until the best so far was at least `score`; NaN: never."""
     places = np.flatnonzero(found.best >= score)
     return (float(places[0]) + 1, float(found.hours[places[0]])) if len(places) else (np.nan, np.nan)
 

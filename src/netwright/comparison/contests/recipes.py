@@ -15,19 +15,19 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
-REPLACED = "aging"  # by the strategies that the recipes name, if any
+REPLACED = "aging"  # replaced by the strategies that the recipes name, if any
 
 
 def read(paths: Sequence[Path], changes: Mapping[str, Mapping[str, Any]], trials: int | None) -> dict[str, RunFile]:
-    """Run files by their names, each of searches that repeat: one worker, one thread, an end by trials alone.
+    """Reads run files, by name, and makes their searches repeat: one worker, one thread, an end by trials alone.
 
     Args:
-        paths: Of TOML files.
+        paths: Paths of TOML files.
         changes: Options by part, put over all of them; workers of the executor, or threads, stay as they are given.
-        trials: Per search; None: those of the recipe.
+        trials: Number of trials of a search; None: that of the recipe.
 
     Raises:
-        NetwrightError: A file that is no run file, has no end, or the name of another one.
+        NetwrightError: A file is no run file, has no limit of trials, or has the name of another one.
     """
     found: dict[str, RunFile] = {}
     for path in paths:
@@ -48,7 +48,7 @@ def read(paths: Sequence[Path], changes: Mapping[str, Mapping[str, Any]], trials
 
 
 def standard_strategies(recipes: Mapping[str, RunFile]) -> tuple[Reference, ...]:
-    """What is compared when nothing is said: the usual ones, with those of the recipes and their options among them."""
+    """The strategies that are compared by default: STANDARD, with REPLACED giving way to those of the recipes."""
     own = list(
         dict.fromkeys(strategy_refs.label(run.strategy) for run in recipes.values() if run.strategy != RunFile.strategy)
     )
@@ -64,7 +64,7 @@ def standard_strategies(recipes: Mapping[str, RunFile]) -> tuple[Reference, ...]
 
 @contextmanager
 def naming(recipe: str, is_one_of_several: bool) -> Iterator[None]:
-    """Errors name the recipe, where there are several."""
+    """Puts the recipe's name into errors, where there are several recipes."""
     try:
         yield
     except NetwrightError as error:

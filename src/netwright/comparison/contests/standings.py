@@ -26,7 +26,7 @@ from netwright.core import objectives, refs, run_file, seeds
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
-FRACTIONS = (0.99,)  # of the best of all that a search is to reach
+FRACTIONS = (0.99,)  # of the best of all, which a search is to reach
 MEASURES = ("best", "population", "test")
 
 
@@ -35,20 +35,20 @@ class RecipeRow:
     """How a strategy did on a recipe; means over seeds.
 
     Args:
-        strategy: Its reference.
-        trials: Per search.
-        seeds: Of how many searches.
+        strategy: Label of the strategy.
+        trials: Number of trials of a search.
+        seeds: Number of searches.
         best: Objective of the best network, as measured.
         population: Mean objective of the last P trials.
-        size: P.
-        params: Of the best network.
-        test: Of the best network after a full training; of no seeds where none was trained.
-        reached: Trials and hours of evaluation until that fraction of the best of all, over searches that reached it.
-        fan_in: Mean of the last P networks.
-        deviations: How many standard deviations of random networks that is above their mean; NaN: it does not vary.
-        hours: Of evaluation per search.
+        size: P, the size of the population.
+        params: Parameters of the best network.
+        test: Test metric of the best network after a full training; of no seeds where none was trained.
+        reached: Trials and hours of evaluation, by fraction of the best of all, over the searches that reached it.
+        fan_in: Mean fan-in of the last P networks.
+        deviations: Standard deviations of random networks by which that is above their mean; NaN: it does not vary.
+        hours: Mean hours of evaluation of a search.
         repeated: Share of trials that measured a network again.
-        warnings: Sentences.
+        warnings: Sentences to stand beside the row.
     """
 
     strategy: str
@@ -79,7 +79,7 @@ class RecipePair:
 
 @dataclass(frozen=True)
 class FanIn:
-    """Networks of one fan-in, a mean over graphs: how many were measured, their mean score and its error."""
+    """Networks of one fan-in `edges`, a mean over graphs, and the mean objective of their trials, as measured."""
 
     edges: float
     score: MeanOfSeeds
@@ -87,22 +87,22 @@ class FanIn:
 
 @dataclass(frozen=True, eq=False)
 class RecipeStanding:
-    """All there is to show of one recipe.
+    """What the searches on one recipe say.
 
     Args:
-        name: Of the recipe.
+        name: Name of the recipe.
         run: The run file.
-        objective: Its name, without the minus.
-        sign: 1 where higher is better, else -1.
-        best: Of all searches, as measured; NaN: nothing succeeded.
-        rows: One for each strategy.
-        pairs: Of every two.
-        paths: The searches of each strategy.
-        tests: Full trainings of each strategy's best networks: (parameters, measure).
-        random_fan_in: Mean and standard deviation of random networks; None: it does not vary.
-        fan_ins: Measured networks by their fan-in.
+        objective: Name of the first objective, without the minus.
+        sign: 1 where a higher objective is better, else -1.
+        best: The best objective of all searches, as measured; NaN: nothing succeeded.
+        rows: A row for each strategy.
+        pairs: Differences between every two strategies.
+        paths: Searches, by label of strategy.
+        tests: Full trainings of best networks, by label of strategy: (parameters, test metric).
+        random_fan_in: Mean and standard deviation of the fan-in of random networks; None: it does not vary.
+        fan_ins: Measured networks by their fan-in, rising.
         test_metric: What full trainings measured; "": there are none.
-        remarks: Sentences.
+        remarks: Sentences on the recipe.
         has_budgets: Whether some trials cost less than others because a strategy asked for it.
     """
 
@@ -124,7 +124,7 @@ class RecipeStanding:
 
 @dataclass(frozen=True)
 class Standings:
-    """Of every recipe; `failed` are searches and full trainings that failed: (strategy, recipe, seed, why)."""
+    """What a contest says of every recipe; `failed` are searches and full trainings: (strategy, recipe, seed, why)."""
 
     recipes: tuple[RecipeStanding, ...]
     failed: tuple[tuple[str, str, int, str], ...]
@@ -134,7 +134,7 @@ class Standings:
 def summarize(
     contest: Contest, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
 ) -> Standings:
-    """Everything about an outcome; `rng` draws the bootstrap, of each recipe as if there were no other."""
+    """All standings of an outcome; `rng` draws the bootstrap, for each recipe as if there were no other."""
     listed = [*outcome.faults.items(), *outcome.untrained.items()]
     faults = sorted(listed, key=lambda item: (item[0].problem, item[0].strategy, item[0].seed))
     failed = tuple((cell.strategy, cell.problem, cell.seed, why) for cell, why in faults)
@@ -226,7 +226,7 @@ def _standing(
 
 
 def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
-    """Parameters and measure of the full trainings of a strategy, by seed."""
+    """Parameters and mean test metric of the full trainings of a strategy, by seed."""
     cells = [SearchCell(label, name, seed) for seed in contest.seeds]
     return {
         cell.seed: (outcome.finals[cell].params, outcome.finals[cell].mean) for cell in cells if cell in outcome.finals

@@ -23,13 +23,13 @@ def of_row(
     """Sentences about a strategy on a problem.
 
     Args:
-        comparison: Of which the row is one.
-        strategy: Its label.
-        horizon: After how many trials at most; None: when the limit of seconds was met.
-        found: Its searches.
-        made: Trials of each search up to there.
-        regrets: Of each search at the end, shape (searches,); NaN where no trial succeeded.
-        finals: The same of the final measure; NaN also where it is not known.
+        comparison: The comparison that the row belongs to.
+        strategy: Label of the strategy.
+        horizon: Number of trials at most; None: until the limit of seconds was met.
+        found: Courses of the strategy's searches.
+        made: Number of trials of each search up to the horizon.
+        regrets: Regret of each search at its end, shape (searches,); NaN where no trial succeeded.
+        finals: Final measure of each search at its end, shape (searches,); NaN also where it is not known.
     """
     seeds = len(comparison.plan.seeds)
     return (
@@ -43,7 +43,7 @@ def of_row(
 
 
 def _random(starts: Mapping[str, int], made: Sequence[int], horizon: int | None) -> list[str]:
-    """Where a random start is all there is: because of the horizon, or because searches ended earlier."""
+    """Sentences where a random start is all there is: because of the horizon, or because searches ended earlier."""
     if horizon is not None and (known := caveats.long_starts(starts, horizon)):
         return known
     found = []

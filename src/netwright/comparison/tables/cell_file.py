@@ -1,7 +1,7 @@
 """A comparison on tables on disk: a line for each cell played, so that the same command goes on where it stopped.
 
-`cells.jsonl` only grows: whatever kills a comparison costs the cells that were being played. `problems.json` says what
-each problem was, so that cells of two different tables are never taken for those of one.
+`cells.jsonl` only grows: a comparison that is killed loses only the cells that were being played. `problems.json` says
+what each problem was, so that cells of two different tables are never taken for those of one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ CELLS, PROBLEMS = run_folder.COMPARISON
 
 @dataclass(frozen=True)
 class Stored:
-    """What a folder holds: the longest course of each cell, and of which cells the lines that cannot be read were.
+    """What a folder holds.
 
-    None stands for a cell that the line does not tell either.
+    Args:
+        cells: The longest course of each cell that the last program to play it has made.
+        damaged: The cell of each line that cannot be read; None: the line does not tell its cell either.
     """
 
     cells: Mapping[SearchCell, Course]
@@ -58,7 +60,7 @@ def read(folder: Path) -> Stored:
 
 
 def claim(folder: Path, problems: Sequence[Problem]) -> None:
-    """Note what the problems are. Raises StoreError when the folder has cells of another problem of the same name."""
+    """Notes what the problems are. Raises StoreError when the folder has cells of another problem of the same name."""
     path = folder / PROBLEMS
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -90,6 +92,6 @@ class Writer:
         self._file.flush()
 
     def close(self) -> None:
-        """Have the disk keep them."""
+        """Waits until the disk has all cells, and closes the file."""
         os.fsync(self._file.fileno())
         self._file.close()

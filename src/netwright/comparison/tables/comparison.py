@@ -1,4 +1,4 @@
-"""A whole comparison on tables: what can be refused is refused first, then the cells that are missing are played."""
+"""A whole comparison on tables: whatever can be refused is refused first, then the missing cells are played."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Comparison:
 
     Args:
         plan: What is compared.
-        problems: In order of the plan's tables.
+        problems: Problems, in order of the plan's tables.
         sources: Digest of the program of each strategy, by label.
-        starts: By label of strategy, its options that say how many random networks begin a search.
+        starts: The options of each strategy that say how many random networks begin a search, by its label.
     """
 
     plan: ComparisonPlan
@@ -37,12 +37,12 @@ class Comparison:
 
     @property
     def strategies(self) -> tuple[str, ...]:
-        """Labels, in the plan's order."""
+        """Labels of the strategies, in the plan's order."""
         return tuple(strategy_refs.label(strategy) for strategy in self.plan.strategies)
 
     @property
     def cells(self) -> list[SearchCell]:
-        """All there are to play: seed by seed, so that what is stopped early has some of everything."""
+        """All cells to play, seed by seed, so that a comparison that is stopped early has some of everything."""
         return [
             SearchCell(strategy, problem.name, seed)
             for seed in self.plan.seeds
@@ -65,14 +65,14 @@ class ComparisonOutcome:
 
     courses: Mapping[SearchCell, Course]
     faults: Mapping[SearchCell, str] = field(default_factory=dict)
-    damaged: int = 0  # lines of cells that had to be played anew
+    damaged: int = 0  # number of unreadable lines whose cells had to be played anew
 
 
 def prepare(asked: ComparisonPlan) -> Comparison:
-    """Read the tables and make each strategy for each.
+    """Reads the tables and makes each strategy for each of them.
 
     Raises:
-        NetwrightError: Whatever a table, a strategy or one of their options is refused for; nothing was written.
+        NetwrightError: A table, a strategy or an option of one is refused; nothing was written.
     """
     tables = [(reference, problems.read(reference)) for reference in asked.tables]
     found = tuple(problems.describe(table, reference) for reference, table in tables)
@@ -93,15 +93,15 @@ def carry_out(
     """Play what is missing; call it within `folder.taken(where)`.
 
     Args:
-        comparison: As prepared.
+        comparison: The comparison as prepared.
         where: Folder with the cells played so far; those of other plans stay in it.
-        workers: Processes at a time.
-        watch: Told how many cells are done of how many.
+        workers: Number of processes at a time.
+        watch: Told how many cells are done, and how many there are.
 
     Raises:
         StoreError: The folder has cells of another table of that name.
         WorkerError: The processes cannot start.
-        KeyboardInterrupt: As raised into it; what was played is in the folder.
+        KeyboardInterrupt: The user stopped it; what was played is in the folder.
     """
     cell_file.claim(where, comparison.problems)
     stored, asked = cell_file.read(where), comparison.plan
@@ -148,7 +148,7 @@ def _refuse_twice(found: Sequence[Problem]) -> None:
 
 
 def _refuse_free(asked: ComparisonPlan, problem: Problem, table: Table) -> None:
-    """With a limit of seconds, a table must have them, or a search would never end."""
+    """Raise BadReference for a table without costs beside a limit of seconds, where a search would never end."""
     if asked.table_seconds is None:
         return
     if table.seconds is None:

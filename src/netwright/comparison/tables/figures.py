@@ -74,7 +74,7 @@ def _line(
 
 
 def _finish(figure: Figure, axes: Axes, curves: Sequence[Curve]) -> Figure:
-    """With the horizontal axis, and a legend."""
+    """The figure with its horizontal axis and a legend."""
     is_seconds = any(curve.is_seconds for curve in curves)
     longest = max((float(curve.x[-1]) for curve in curves), default=1.0)
     axes.set_xlabel("seconds of evaluation" if is_seconds else "trials", size=TEXT_SIZE)

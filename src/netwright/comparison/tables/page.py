@@ -38,8 +38,8 @@ def write(folder: Path, results: Results, command: str = "") -> Path:
     Args:
         folder: Gets index.html, bench.json, bench.csv, pairs.csv and, for each problem, `<problem>-regret` and
             `<problem>-final` as .png and .svg; made when missing.
-        results: What there is to show.
-        command: That made it, for the page; "": none did.
+        results: The results to show.
+        command: The command that made them, for the page; "": no command did.
 
     Returns:
         The path of index.html.
@@ -59,12 +59,12 @@ def write(folder: Path, results: Results, command: str = "") -> Path:
 
 
 def problems(results: Results) -> list[Problem]:
-    """What was compared on, in order."""
+    """The problems that were compared on, in order."""
     return list({curve.problem.name: curve.problem for curve in results.curves}.values())
 
 
 def cells(row: ProblemRow) -> tuple[str, ...]:
-    """A row as text, by COLUMNS."""
+    """The cells of a row as text, in the order of COLUMNS."""
     reached = (_reached(row.within[percent], row.seeds) for percent in WITHIN)
     return (
         row.strategy,
@@ -78,7 +78,7 @@ def cells(row: ProblemRow) -> tuple[str, ...]:
 
 
 def title(row: ProblemRow) -> str:
-    """What a table of rows is about."""
+    """Title of a table of rows: problem, trials and seconds."""
     trials = "" if row.trials is None else f"{row.trials:,} trials"
     if row.table_seconds is None:
         return f"{row.problem.name}, {trials}"
@@ -111,7 +111,7 @@ def _figures(folder: Path, number: int, problem: Problem, results: Results) -> l
 
 
 def file_name(problem: Problem, among: Sequence[Problem]) -> str:
-    """The problem's name in letters that every file system has, unlike those of the others."""
+    """The problem's name in characters that every file system takes, unlike the names of the others."""
     names = [re.sub(r"[^A-Za-z0-9_.-]+", "-", each.name).strip("-.")[:80] for each in among]
     place = [each.name for each in among].index(problem.name)
     name = names[place]

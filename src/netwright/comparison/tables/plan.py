@@ -14,7 +14,7 @@ from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
 
 TRIALS = 100  # when no limit is given
-FILES = (".csv", ".tsv", ".parquet")  # a table that ends so is a file
+FILES = (".csv", ".tsv", ".parquet")  # a table whose name ends so is a file
 STANDARD = ("predictor", "random", "aging(population=10,sample=3)", "local_search")  # compared when none are given
 
 
@@ -23,11 +23,11 @@ class ComparisonPlan:
     """Every strategy on every table from every seed.
 
     Args:
-        strategies: At least one, each once.
-        tables: At least one.
-        seeds: At least one, each once.
+        strategies: At least one strategy, each once.
+        tables: At least one table.
+        seeds: At least one seed, each once, in [0, 2**63).
         horizons: Numbers of trials after which results are reported, rising; searches go on to the last. Right only
-            where no option of a strategy is made for the number of trials. Empty: `table_seconds` alone ends a search.
+            where no option of a strategy depends on the number of trials. Empty: `table_seconds` alone ends a search.
         table_seconds: A search ends when its evaluations have cost so much; None: no such limit.
 
     Raises:
@@ -59,18 +59,18 @@ class ComparisonPlan:
 
     @property
     def trials(self) -> int | None:
-        """How far each search goes; None: as far as `table_seconds` lets it."""
+        """Number of trials of each search; None: as many as `table_seconds` allows."""
         return self.horizons[-1] if self.horizons else None
 
 
 def standard() -> tuple[Reference, ...]:
-    """The strategies that are compared when none are given, of those that there are."""
+    """The strategies that are compared when none are given, as far as they are installed."""
     known = refs.available("strategy")
     return tuple(reference for reference in map(refs.parse, STANDARD) if reference.name in known)
 
 
 def read_trials(text: str | None, table_seconds: float | None) -> tuple[int, ...]:
-    """Numbers of trials with commas between them, in order; None: 100, or none beside another limit."""
+    """Reads numbers of trials with commas between, in rising order; None: 100, or none beside another limit."""
     if text is None:
         return (TRIALS,) if table_seconds is None else ()
     try:
@@ -82,7 +82,7 @@ def read_trials(text: str | None, table_seconds: float | None) -> tuple[int, ...
 def read_tables(
     texts: Sequence[str], datasets: Sequence[str] = (), options: Mapping[str, Any] | None = None
 ) -> tuple[Reference, ...]:
-    """Tables: references or files, each once for each data set, with options over their own.
+    """Reads tables: references or files, each once for each data set, with `options` put over their own.
 
     Raises:
         BadReference: An option that a table does not take, or no such table.

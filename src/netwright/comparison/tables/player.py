@@ -31,7 +31,7 @@ class TablePlayer:
     """Tables and strategies, each loaded once, when first needed.
 
     Args:
-        order: The first one, a `TablesOrder` as JSON has it.
+        order: The first order, a `TablesOrder` as JSON has it.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:

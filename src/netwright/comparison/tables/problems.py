@@ -22,17 +22,17 @@ class Problem:
     """What strategies are compared on.
 
     Args:
-        name: Of the table; unique in a comparison.
-        table: Of the plug-in, or of the file.
+        name: Name of the table, unique in a comparison.
+        table: Name of the plug-in; of the table, where the plug-in has no data sets to choose from.
         dataset: Which of the plug-in's data sets; "": it has none.
         signal: Column that a search sees.
         final: Column that is reported.
         sign: 1 where a higher signal is better, -1 where a lower one is.
-        final_sign: The same of the final measure.
+        final_sign: 1 where a higher final measure is better, -1 where a lower one is.
         best: The best signal as a score: `sign` times what stands in the table.
-        networks: How many it holds.
-        digest: Of its content.
-        remarks: Sentences: what was mended while reading, and what to bear in mind.
+        networks: Number of networks in the table.
+        digest: Digest of the table's content.
+        remarks: Sentences: what was corrected while reading, and what to bear in mind.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Problem:
 
 
 def read(reference: Reference) -> Table:
-    """The table of a reference. Raises BadReference for what is none, and whatever reading it raises."""
+    """The table of a reference. Raises BadReference where the plug-in makes no Table, and what reading it raises."""
     table = refs.load("table", reference)
     if not isinstance(table, Table):
         raise BadReference(f"table {reference.name!r} is a {type(table).__name__}; it must be a Table")
@@ -78,7 +78,7 @@ def describe(table: Table, reference: Reference) -> Problem:
 
 
 def difference_of_bests(table: Table) -> str:
-    """A sentence where a best network by signal is not the best by final measure; "" where each is."""
+    """A sentence where some best network by signal is not the best by final measure; "" where each is."""
     signals, finals = table.scores("signal"), table.scores("final")
     chosen, best = finals[signals == np.nanmax(signals)], float(np.nanmax(finals))
     if np.isnan(chosen).any() or chosen.min() == best:
@@ -93,7 +93,7 @@ def difference_of_bests(table: Table) -> str:
 
 
 def digest(table: Table) -> str:
-    """Equal for tables of equal content: genes, networks, and the columns that a search or a report reads."""
+    """A digest, equal for tables of equal content: genes, networks, and the columns that a search or a report reads."""
     measures = [table.signal, table.final, *([table.seconds] if table.seconds else [])]
     measures += [*table.budgets.values(), *table.budget_seconds.values()]
     columns = [column_of(measure) for measure in measures]

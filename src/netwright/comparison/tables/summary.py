@@ -28,19 +28,19 @@ class ProblemRow:
     """How a strategy did on a problem.
 
     Args:
-        strategy: Its reference.
-        problem: Where.
-        trials: After how many trials at most; None: when the limit of seconds was met.
-        table_seconds: After which cost of evaluations, where that came first; None: there is no such limit.
-        seeds: Of how many searches.
-        final: Measure of the incumbent, as it stands in the table.
-        regret: Of the incumbent.
+        strategy: Label of the strategy.
+        problem: The problem that was searched.
+        trials: Number of trials after which searches are judged; None: the limit of seconds ends them.
+        table_seconds: Cost of evaluations at which searches end if that comes first; None: there is no such limit.
+        seeds: Number of searches.
+        final: Final measure of the incumbent, as it stands in the table.
+        regret: Regret of the incumbent.
         found_best: Share of the searches that found the best; NaN where no trial of any succeeded.
-        within: Trials until a search came so near to the best, in percent: over those that did.
-        made: Trials per search.
-        repeated: Share of them that measured a network again.
+        within: Trials until a search came so near to the best, by percent, over the searches that did.
+        made: Mean number of trials of a search.
+        repeated: Share of the trials that measured a network again.
         microseconds: Wall-clock time per trial up to there, everything included.
-        warnings: Sentences.
+        warnings: Sentences to stand beside the row.
     """
 
     strategy: str
@@ -87,7 +87,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Results:
-    """All there is to show; `failed` are (strategy, problem, seed, why)."""
+    """All results of a comparison on tables; `failed` are (strategy, problem, seed, why)."""
 
     rows: tuple[ProblemRow, ...]
     pairs: tuple[ProblemPair, ...]
@@ -127,7 +127,7 @@ def summarize(comparison: Comparison, outcome: ComparisonOutcome, rng: np.random
 
 
 class _Paths(NamedTuple):
-    """Of all searches of a strategy on a problem, each of shape (searches, trials), one trial at least."""
+    """Paths of all searches of a strategy on a problem, each of shape (searches, trials), at least one trial."""
 
     regret: np.ndarray
     final: np.ndarray
@@ -143,7 +143,7 @@ def _paths(found: Sequence[Course], problem: Problem) -> _Paths:
 
 
 def _at(path: np.ndarray, horizon: int | None) -> np.ndarray:
-    """Values after `horizon` trials, or at the end, shape (searches,)."""
+    """Values of a path after `horizon` trials, or at its end, shape (searches,)."""
     return path[:, min(horizon or path.shape[1], path.shape[1]) - 1]
 
 
@@ -180,7 +180,7 @@ def _row(
 
 
 def _microseconds(found: Sequence[Course], made: Sequence[int]) -> float:
-    """Per trial, over searches; NaN where none made any."""
+    """Mean wall-clock microseconds per trial over the searches; NaN where none made any trial."""
     each = [course.elapsed[count - 1] / count for course, count in zip(found, made, strict=True) if count]
     return float(np.mean(each)) if each else math.nan
 
@@ -193,7 +193,7 @@ def _curve(
         x = np.linspace(table_seconds / GRID, table_seconds, GRID)
         paths = _Paths(*(_over_seconds(each, found, x) for each in paths))
     succeeded = (~np.isnan(paths.regret)).sum(axis=0)
-    begun = succeeded == succeeded.max()  # before, a mean would be that of the quickest alone
+    begun = succeeded == succeeded.max()  # before that, it would be the mean of the quickest searches alone
     regret, regret_error, final, final_error = (
         np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path)
     )

@@ -21,29 +21,29 @@ from netwright.executors.inline import Inline
 from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 
-MESSAGE_CHARACTERS = 300  # of a failed trial
+MESSAGE_CHARACTERS = 300  # kept of a failed trial's message
 
 
 def strategy_of(reference: Reference, table: Table) -> Strategy:
-    """A strategy for a table, its options checked. Raises BadReference, MissingCapability."""
+    """Makes a strategy for a table and checks its options. Raises BadReference, MissingCapability."""
     strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=(table.objective,))
     return strategy
 
 
 def anew(strategy: Strategy, space: SearchSpace) -> Strategy:
-    """A copy of a strategy that was told nothing yet: tens of microseconds, where to check its options takes 4 ms."""
+    """A copy of a strategy that was told nothing yet: it takes tens of microseconds, checking the options anew 4 ms."""
     return copy.deepcopy(strategy, {id(space): space})
 
 
 def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: str = "") -> Course:
-    """One search from its beginning to its end.
+    """Plays one search from its beginning to its end.
 
     Args:
-        table: Answers the trials.
-        strategy: Told nothing yet.
-        limits: When it ends.
-        seed: Of the search.
-        source: Of the strategy, for the course.
+        table: The table that answers the trials.
+        strategy: A strategy that was told nothing yet.
+        limits: When the search ends.
+        seed: Seed of the search.
+        source: Digest of the strategy's program, for the course.
     """
     store, watch = MemoryStore(), _Watch()
     search = Search(
@@ -78,7 +78,7 @@ class _Watch:
         """Nothing to note."""
 
     def told(self, trial: Trial) -> None:  # noqa: ARG002 - they come in order
-        """The time."""
+        """Note the time."""
         self.told_at.append(time.perf_counter())
 
     def tick(self) -> None:
@@ -86,7 +86,7 @@ class _Watch:
 
 
 def _signals(table: Table, trials: Sequence[Trial]) -> np.ndarray:
-    """What the search saw; NaN for what was measured at another budget, whose signals are no measure of the same."""
+    """What the search saw; NaN for what was measured at another budget, whose signals do not compare."""
     signals = _metric(trials, "signal")
     others = {budget for budget, column in table.budgets.items() if column != table.signal}
     if others:
@@ -95,7 +95,7 @@ def _signals(table: Table, trials: Sequence[Trial]) -> np.ndarray:
 
 
 def _means(table: Table, trials: Sequence[Trial]) -> np.ndarray:
-    """The signal's mean over its single measurements, of which each trial saw one; nothing where there is one each."""
+    """The mean of the single measurements of each network, of which a trial saw one; empty where there is one each."""
     column = column_of(table.signal)
     if column not in table.repeats:
         return np.zeros(0)

@@ -40,7 +40,7 @@ def accuracies(matrix: np.ndarray) -> np.ndarray:
 
 
 def most_frequent(matrix: np.ndarray, most: int) -> list[Confusion]:
-    """Pairs of classes confused most often, in images, at most `most`; of equally many the larger share first."""
+    """At most `most` pairs of classes, most confused images first; of equal counts the larger share first."""
     wrong = matrix * ~np.eye(len(matrix), dtype=bool)
     order = np.lexsort((-shares(wrong).ravel(), -wrong.ravel()))[:most]
     totals = matrix.sum(1)

@@ -30,13 +30,13 @@ THUMBNAIL = 160  # pixels; larger pictures are made smaller for the page
 
 @dataclass(frozen=True)
 class ImageExamples:
-    """The images of a split."""
+    """The images of a split, and what a network took them for."""
 
     outcome: Outcome
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """Number of images in the split."""
         return len(self.outcome.targets)
 
     def figures(self) -> dict[str, Figure]:
@@ -47,7 +47,7 @@ class ImageExamples:
     def section(self, final: Final, whose: str, drawn: Mapping[str, Html]) -> Html:
         """The mistakes of a network: figure, most frequent confusions, classes, and images of the largest loss.
 
-        The images stand there as files of their own, not as the figure.
+        The images are put into the page as files of their own, not as the figure.
         """
         kept = self.outcome
         counts = confusion.counts(kept)

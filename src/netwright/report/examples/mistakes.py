@@ -17,7 +17,7 @@ from netwright.data.outcome import Outcome
 from netwright.report.examples import confusion
 from netwright.report.text import FONT, class_labels, shortened, text_width
 
-NUMBERED = 20  # up to so many classes, cells hold their counts
+NUMBERED = 20  # classes up to which cells hold their counts
 INK, FAINT = "#333333", "#777777"
 COLORS = colormaps["Blues"]
 SCALE = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)  # shares named beside the colors, which follow the share's root
@@ -40,7 +40,7 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
 
     Args:
         counts: Images by true (rows) and predicted class, shape (classes, classes).
-        classes: Their names; long ones are shortened, and left out when there are too many to be read.
+        classes: Names of the classes; long ones are shortened, and left out when there are too many to be read.
 
     Returns:
         A figure on a white ground. Above 20 classes cells have no numbers, above about 140 classes no names.
@@ -109,7 +109,7 @@ def worst(outcome: Outcome) -> Figure:
 
 
 def captions(outcome: Outcome, classes: Sequence[str]) -> list[tuple[str, str, str, str]]:
-    """Of each of the worst images: its true class, what it was taken for, its loss, its name; `classes` name them."""
+    """True class, what it was taken for, loss and name of each of the worst images; `classes` are names of classes."""
     found = []
     for position, name in zip(outcome.worst_positions.tolist(), outcome.worst_names, strict=True):
         true, predicted = (classes[int(numbers[position])] for numbers in (outcome.targets, outcome.predictions))

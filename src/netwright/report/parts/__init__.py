@@ -1,1 +1,1 @@
-"""The parts of the page of a report: each has `section`, and what figures it needs."""
+"""Parts of the page of a report that only some searches have: one file for each, found by its `part`."""

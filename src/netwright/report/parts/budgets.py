@@ -14,9 +14,10 @@ from netwright.core.records import Trial
 from netwright.report import figures, markup, promotions
 from netwright.report.markup import MISSING, Html
 from netwright.report.promotions import Budgets, Rung
+from netwright.report.reported import Part, ReportedRun
 
 MOST_BRACKETS = 100  # in their table
-LINES = 500  # of networks in the figure, and as many dots
+LINES = 500  # at most, of networks in the figure, and as many dots
 
 
 def figure(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
@@ -58,12 +59,12 @@ def figure(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
 
 
 def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Html:
-    """Figure and tables.
+    """The part of a page: figure, rungs and brackets, and rank agreement.
 
     Args:
-        whose: Put after the title, as in " of a run".
-        found: Of the search.
-        drawn: The figure.
+        whose: Words put after the title, as in " of a run".
+        found: The summary of the search.
+        drawn: The figure with its caption.
         objective: The first one, whose best at each budget is shown as measured.
     """
     ladder = [rung.budget for rung in found.rungs]
@@ -93,8 +94,18 @@ def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Ht
     return markup.section(f"Budgets{whose}", drawn, markup.table(columns, rows, columns[1:]), note, agreed)
 
 
+def _figure(run: ReportedRun) -> Figure | None:
+    return figure(run.trials, run.objective) if promotions.summarize(run.trials) else None
+
+
+def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
+    found = promotions.summarize(run.trials)
+    assert found is not None  # else there is no figure
+    return section(whose, found, drawn, run.objective)
+
+
 def _rung(rung: Rung) -> str:
-    """Trials of a budget in a few words."""
+    """Counts of the trials of a budget, in a few words."""
     more = [f"{count:,} {what}" for count, what in ((rung.promoted, "promoted"), (rung.failed, "failed")) if count]
     return ", ".join([f"{rung.trials:,}", *more])
 
@@ -104,5 +115,8 @@ def _correlation(value: float) -> str:
 
 
 def _every(count: int) -> list[int]:
-    """Positions of so many things, evenly spread where there are very many."""
+    """Positions of `count` things: all of them, or LINES that are evenly spread."""
     return np.unique(np.linspace(0, count - 1, min(count, LINES)).astype(int)).tolist() if count else []
+
+
+part = Part("budgets", "The same networks at one budget after another", _figure, _section)

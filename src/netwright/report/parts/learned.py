@@ -1,4 +1,4 @@
-"""A strategy's model round by round, as the notes of its proposals have it (`records.MODEL`)."""
+"""The part of a report on what a strategy learned: its model round by round, from its notes (`records.MODEL`)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import Objective, short
-from netwright.report import figures, markup
+from netwright.report import curves, figures, markup
 from netwright.report.curves import LearnedRound
 from netwright.report.markup import MISSING, Html
+from netwright.report.reported import Part, ReportedRun
 from netwright.report.text import printable
 
 PANEL = (2.4, 2.0)  # inches
@@ -23,7 +24,7 @@ def measures(rounds: Sequence[LearnedRound]) -> list[str]:
 
 
 def figure(rounds: Sequence[LearnedRound]) -> Figure:
-    """A small panel per measure, over the rounds; at least one round."""
+    """A small panel for each measure, over at least one round."""
     names = measures(rounds)
     across = min(ACROSS, len(names))
     down = -(-len(names) // across)
@@ -45,12 +46,12 @@ def figure(rounds: Sequence[LearnedRound]) -> Figure:
 
 
 def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: Objective) -> Html:
-    """Figure and table.
+    """The part of a page: figure, and a table with a row for each round.
 
     Args:
-        whose: Put after the title, as in " of a run".
-        rounds: At least one.
-        drawn: The figure.
+        whose: Words put after the title, as in " of a run".
+        rounds: At least one round.
+        drawn: The figure with its caption.
         objective: The first one, whose best of each round is shown as measured.
     """
     names = measures(rounds)
@@ -67,5 +68,17 @@ def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: 
     return markup.section(f"What the strategy learned{whose}", drawn, markup.table(columns, rows, columns))
 
 
+def _figure(run: ReportedRun) -> Figure | None:
+    found = curves.rounds(run.trials)
+    return figure(found) if found else None
+
+
+def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
+    return section(whose, curves.rounds(run.trials), drawn, run.objective)
+
+
 def _named(measure: str) -> str:
     return measure.replace("_", " ")
+
+
+part = Part("model", "The model that the strategy learns with, after each of its rounds", _figure, _section)

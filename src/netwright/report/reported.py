@@ -1,0 +1,93 @@
+"""A search as a page shows it, and the parts of the page that only some searches have.
+
+Each such part is a file in `report/parts/`, which is asked whether it has something to show of a run; nothing else
+knows which parts there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from matplotlib.figure import Figure
+
+from netwright.core import objectives
+from netwright.core.finals import Final
+from netwright.core.members import members
+from netwright.core.objectives import Objective
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+from netwright.report.figures import RunData
+from netwright.report.markup import Html
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """One search to be reported.
+
+    Args:
+        name: What figures and tables call the run.
+        run: The run file.
+        trials: Finished trials with scores (`objectives.with_scores`), in order of finishing.
+        space: The space that was searched.
+        hours: Wall-clock hours of searching; None: not known.
+        finals: Networks trained in full, in order of display.
+        workers: Number of workers at a time; None: not known.
+        command: The command that started the search.
+        versions: Versions of Python, packages and system when the search began.
+        caveats: Sentences to stand beside any result on its data.
+        simulated_hours: Hours on the clock of a simulated cluster; None: the clock was a real one.
+        measures: What the evaluator measures, and how that is shown; any other metric is shown as a number.
+    """
+
+    name: str
+    run: RunFile
+    trials: Sequence[Trial]
+    space: SearchSpace
+    hours: float | None = None
+    finals: tuple[Final, ...] = ()
+    workers: int | None = None
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+    simulated_hours: float | None = None
+    measures: tuple[Objective, ...] = ()
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """The objectives of the search; curves and tables are ordered by the first."""
+        return objectives.shown(self.run.objectives, self.measures)
+
+    @property
+    def objective(self) -> Objective:
+        """The first objective."""
+        return objectives.first(self.run.objectives, self.measures)
+
+    @property
+    def data(self) -> RunData:
+        """The run as the figures see it."""
+        return RunData(self.name, self.trials, self.objective)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the page, between the curves of the search and its best architecture.
+
+    Args:
+        name: Name of its figure and of the figure's files, different for each part: letters and digits.
+        caption: What the figure shows.
+        figure: Draws the figure of a run; gives None where there is nothing to show, and then there is no such part.
+        section: Writes the part, given the run, words put after the title, as in " of a run", and the figure with its
+            caption.
+    """
+
+    name: str
+    caption: str
+    figure: Callable[[ReportedRun], Figure | None]
+    section: Callable[[ReportedRun, str, Html], Html]
+
+
+def parts() -> list[Part]:
+    """All parts, in the order in which they stand on the page: that of the names of their files."""
+    return members("netwright.report.parts", "part")
