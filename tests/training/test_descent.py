@@ -179,7 +179,7 @@ def test_a_network_without_the_places_is_refused():
 
 def test_a_batch_that_cannot_be_divided_is_refused():
     images, targets = _batch(7)
-    message = "a batch of 7 images cannot be divided among 2 accumulated parts; give a multiple of 2"
+    message = "a batch of 7 examples cannot be divided among 2 accumulated parts; give a multiple of 2"
     with pytest.raises(BadReference, match=message):
         _descent(_network(), accumulate=2)(images, targets, 0, len(targets))
 

@@ -17,7 +17,8 @@ import keyword
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import groupby
 from textwrap import dedent
 from typing import TypeVar
@@ -25,6 +26,7 @@ from typing import TypeVar
 from netwright.core.errors import ExportError
 from netwright.core.shapes import NAMES, Shape
 from netwright.plans import counting, statements
+from netwright.plans.numerals import ListedNumerals, SharedNumerals, Unlike
 from netwright.plans.plan import Layer, Plan, deployed
 from netwright.plans.statements import INDENT
 
@@ -74,71 +76,6 @@ class _Class:
     parts: Sequence[_Part]
     modules: Sequence[str]  # lines of the constructor
     arguments: Mapping[str, tuple[int, ...]]  # name -> value for each part
-
-
-@dataclass
-class _Numerals:
-    """Writes the numbers of a layer that every part of a class has, with numbers of its own.
-
-    A number is written as itself where all parts agree, else as a multiple or a fraction of an argument.
-
-    Args:
-        rows: The numbers of the layer in each part, in the order in which its constructor asks for them.
-        ends: Arguments with which numbers of channels may be written, and their values in each part.
-        used: The arguments that were needed, "stride" among them, and their values; filled in here.
-        asked: How many numbers the constructor has asked for.
-    """
-
-    rows: Sequence[Sequence[int]]
-    ends: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    used: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    asked: int = 0
-
-    def channels(self, number: int) -> str:
-        values = self._next(number)
-        if len(set(values)) == 1:
-            return str(values[0])
-        for name, bases in self.ends.items():
-            factor, divisor = values[0] // bases[0], bases[0] // values[0]
-            if all(value == factor * base for value, base in zip(values, bases, strict=True)):
-                self.used[name] = bases
-                return name if factor == 1 else f"{factor} * {name}"
-            if all(value * divisor == base for value, base in zip(values, bases, strict=True)):
-                self.used[name] = bases
-                return f"{name} // {divisor}"
-        raise _Unlike
-
-    def stride(self, number: int) -> str:
-        values = self._next(number)
-        if len(set(values)) == 1:
-            return str(values[0])
-        if self.used.setdefault("stride", values) != values:
-            raise _Unlike
-        return "stride"
-
-    def _next(self, number: int) -> tuple[int, ...]:
-        """The next number that the constructors ask for, in each part; `number` is that of the first part."""
-        self.asked += 1
-        values = tuple(row[self.asked - 1] for row in self.rows)
-        assert values[0] == number, "a constructor asks for the same numbers each time"
-        return values
-
-
-@dataclass
-class _Listed:
-    """Lists the numbers that a constructor asks for, and writes "#" for each of them."""
-
-    found: list[int] = field(default_factory=list)
-
-    def channels(self, number: int) -> str:
-        self.found.append(number)
-        return "#"
-
-    stride = channels
-
-
-class _Unlike(Exception):
-    """Parts of one structure have numbers that are neither multiples nor fractions of each other."""
 
 
 def classes(plan: Plan) -> str:
@@ -224,8 +161,8 @@ def _shared(plan: Plan, alike: Sequence[_Part]) -> list[list[_Part]]:
     for part in alike:
         for members in found:
             try:
-                _modules(plan, [*members, part])
-            except _Unlike:
+                _by_ends(plan, [*members, part])
+            except Unlike:
                 continue
             members.append(part)
             break
@@ -245,40 +182,57 @@ def _structure(plan: Plan, part: _Part) -> object:
     return len(part.inputs), tuple(rows), tuple(places[output] for output in part.outputs)
 
 
-def _constructor(plan: Plan, layer: Layer) -> tuple[str, list[int]]:
+def _constructor(plan: Plan, layer: Layer) -> tuple[str, ListedNumerals]:
     """The text that makes a layer's module, with "#" for numbers that may differ; and these numbers."""
-    listed = _Listed()
-    text = layer.op.constructor(listed, *[plan[source].shape for source in layer.inputs])
-    return text, listed.found
+    listed = ListedNumerals()
+    return layer.op.constructor(listed, *[plan[source].shape for source in layer.inputs]), listed
 
 
 def _modules(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, tuple[int, ...]]]:
-    """Lines that build the modules of parts of one structure, and the arguments they need. Raises _Unlike."""
+    """Lines that build the modules of parts of one structure, and the arguments they need. Raises Unlike."""
+    with suppress(Unlike):
+        return _written(plan, parts, _least_width(plan, parts))
+    return _by_ends(plan, parts)
+
+
+def _by_ends(plan: Plan, parts: Sequence[_Part]) -> tuple[list[str], dict[str, tuple[int, ...]]]:
+    """The same, with the channels that enter the parts as an argument, or those that enter and those that leave."""
     entering, leaving = ([part.inputs[:1] for part in parts], [part.outputs[-1:] for part in parts])
-    try:
-        return _written(plan, parts, {"channels": entering})
-    except _Unlike:
-        return _written(plan, parts, {"in_channels": entering, "out_channels": leaving})
+    ends = {"in_channels": entering, "out_channels": leaving}
+    widths = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in ends.items() if all(found)}
+    with suppress(Unlike):
+        return _written(plan, parts, {"channels": widths["in_channels"]} if "in_channels" in widths else {})
+    return _written(plan, parts, widths)
+
+
+def _least_width(plan: Plan, parts: Sequence[_Part]) -> dict[str, tuple[int, ...]]:
+    """The argument "channels": of the numbers of channels that differ between the parts, the smallest."""
+    found = []
+    for row in zip(*(part.positions for part in parts), strict=True):
+        if plan[row[0]].op.has_weights:
+            listed = [_constructor(plan, plan[position])[1] for position in row]
+            found += [tuple(each.found[place] for each in listed) for place in listed[0].widths]
+    differing = [values for values in found if len(set(values)) > 1]
+    return {"channels": min(differing)} if differing else {}
 
 
 def _written(
-    plan: Plan, parts: Sequence[_Part], at: Mapping[str, Sequence[tuple[int, ...]]]
+    plan: Plan, parts: Sequence[_Part], widths: Mapping[str, tuple[int, ...]]
 ) -> tuple[list[str], dict[str, tuple[int, ...]]]:
-    """What `_modules` gives, with arguments for the channels of the layers `at`, where every part has one."""
-    ends = {name: tuple(plan[p].shape[0] for [p] in found) for name, found in at.items() if all(found)}
+    """What `_modules` gives, with these arguments for numbers of channels. Raises Unlike where they do not suffice."""
     used: dict[str, tuple[int, ...]] = {}
     lines = []
     for row in zip(*(part.positions for part in parts), strict=True):
         if plan[row[0]].op.has_weights:
-            lines += _module(plan, [plan[position] for position in row], ends, used)
-    return lines, {name: used[name] for name in (*ends, "stride") if name in used}
+            lines += _module(plan, [plan[position] for position in row], widths, used)
+    return lines, {name: used[name] for name in (*widths, "stride") if name in used}
 
 
 def _module(
     plan: Plan, layers: Sequence[Layer], ends: Mapping[str, tuple[int, ...]], used: dict[str, tuple[int, ...]]
 ) -> list[str]:
-    """The statement that makes the module of a layer, given as it is in each part. Raises _Unlike."""
-    numerals = _Numerals([_constructor(plan, layer)[1] for layer in layers], ends, used)
+    """The statement that makes the module of a layer, given as it is in each part. Raises Unlike."""
+    numerals = SharedNumerals([_constructor(plan, layer)[1].found for layer in layers], ends, used)
     first = layers[0]
     text = first.op.constructor(numerals, *[plan[source].shape for source in first.inputs])
     return statements.assigned(f"self.{attribute(first)}", text)
@@ -349,10 +303,10 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
 
 
 def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
-    """What a part's outputs are called in `Model`; a single output is called as its scope."""
-    if len(part.outputs) == 1:
-        return {part.outputs[0]: part.scope}
-    return {output: f"{part.scope}_{attribute(plan[output])}" for output in part.outputs}
+    """What a part's outputs are called in `Model`; the last layer, or a single output, is called as its scope."""
+    names = {output: f"{part.scope}_{attribute(plan[output])}" for output in part.outputs}
+    whole = part.outputs[-1:] if len(part.outputs) == 1 else part.positions[-1:]
+    return names | {output: part.scope for output in whole if output in names}
 
 
 def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], taken: set[str]) -> dict[int, str]:
