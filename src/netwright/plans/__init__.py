@@ -1,1 +1,1 @@
-"""Torch blocks that spaces share, and the layer plans that they are made of."""
+"""Layer plans: networks as lists of records, and the torch modules, counts and source code made from them."""
