@@ -29,7 +29,7 @@ IMAGES = IO(1, 8, 8, 10)
 
 
 def test_a_setting_is_a_gene():
-    assert LR.gene == Real("lr", -3.0, 0.0)
+    assert LR.gene == Real("log10 lr", -3.0, 0.0)
     assert CUTOUT.gene == Integer("cutout", 0, 4)
     assert FLIP.gene == Choice("flip", ("false", "true"))
     assert SMOOTHING.gene == Real("label_smoothing", 0.0, 0.2)
@@ -44,12 +44,18 @@ def test_logarithmic_values_stay_in_their_range(low, factor, unit):
     assert low <= setting.value(value) <= low * factor
 
 
+@pytest.mark.parametrize("default", [0.05, 0.07, 0.025, 0.3, 0.003])
+def test_a_default_is_itself_to_the_last_digit(default):
+    setting = Setting("lr", default, low=0.001, high=1.0, log=True)
+    assert setting.value(setting.usual) == default
+
+
 def test_a_genotype_holds_network_and_settings():
     space = Tuned(ToySpace(length=3), (LR, FLIP))
     assert space.parts((1, 2, 3, -2.0, 1)) == ((1, 2, 3), {"lr": 0.01, "flip": True})
     assert space.key((1, 2, 3, -2.0, 1)) != space.key((1, 2, 3, -2.0, 0)) != space.key((1, 2, 0, -2.0, 0))
     assert space.count((1, 2, 3, -2.0, 1), IMAGES) == ToySpace(length=3).count((1, 2, 3), IMAGES)
-    with pytest.raises(InvalidGenotype, match=r"gene 3 \(lr\) is 0.5; it takes a number from -3.0 to 0.0"):
+    with pytest.raises(InvalidGenotype, match=r"gene 3 \(log10 lr\) is 0.5; it takes a number from -3.0 to 0.0"):
         space.check((1, 2, 3, 0.5, 1))
     with pytest.raises(InvalidGenotype, match="the space has 5 genes"):
         space.check((1, 2, 3))

@@ -25,6 +25,7 @@ from netwright.core.shapes import (
 def test_images_that_are_classified_have_a_short_form():
     io = IO(3, 32, 24, 10)
     assert io == IO(Image(3, 32, 24), Classes(10)) == IO(input=Image(3, 32, 24), output=Classes(10))
+    assert io == IO(channels=3, height=32, width=24, outputs=10)
     assert (io.channels, io.height, io.width, io.outputs) == (3, 32, 24, 10)
     assert pickle.loads(pickle.dumps(io)) == io  # noqa: S301 - our own
     assert replace(io, output=Classes(5)) == IO(3, 32, 24, 5)

@@ -104,8 +104,75 @@ def test_the_best_is_trained_in_full_with_its_settings_and_so_is_the_reference(r
     assert reference.genotype[-3:] == found.genotype[-3:]
     out = run.export(run.folder / "out")
     facts = json.loads((out / "architecture.json").read_text())
-    assert [gene["name"] for gene in facts["genes"]][-3:] == ["lr", "weight_decay", "augment"]
+    assert [gene["name"] for gene in facts["genes"]][-3:] == ["log10 lr", "log10 weight_decay", "augment"]
     netwright.load(out)
+
+
+def test_what_was_searched_is_said(run, tmp_path, capsys):
+    assert code(["show", str(run.folder), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["settings"]
+    _, expected = run_file.load_space(run.settings.space).parts(run.best.proposal.genotype)
+    assert shown == expected
+    out = run.export(tmp_path / "out")
+    card = (out / "README.md").read_text()
+    for name, value in expected.items():
+        assert any(name in line and str(value) in line for line in card.splitlines()), (name, value)
+
+
+def test_options_that_are_genes_are_refused_where_they_would_be_ignored(run, capsys):
+    for option in ("--evaluator.lr", "--final.weight_decay"):
+        assert code(["train", str(run.folder), option, "0.5"]) == 2
+        said = capsys.readouterr().err
+        assert f"{option[2:]} is given, but {option.partition('.')[2]} is among the genes of the search" in said
+    assert code(["train", str(run.folder), "--space.with", "lr"]) == 2
+    assert "--space.with says what a search draws" in capsys.readouterr().err
+
+
+def test_settings_by_name_go_with_a_training_in_full(tmp_path):
+    run = netwright.Run(
+        tmp_path / "run",
+        space="flat(nodes=4, channels=4)",
+        strategy="random",
+        task="digits(train_limit=100)",
+        evaluator="training(steps=1, batch=32)",
+        executor="inline",
+        trials=1,
+        changes={"space": {"with": "lr,batch"}, "final": {"steps": 1}},
+        console=Console(file=io.StringIO()),
+    )
+    found = run.search()
+    best, trivial, plain = found.finals
+    assert plain.genotype[-2:] == best.genotype[-2:]
+    assert trivial.genotype == (*SPACE.trivial(), -1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ([{"name": "augmentt", "options": [1, 2], "default": 1}], "space.with names 'augmentt', which cannot be"),
+        ([{"name": "momentum", "high": 2.0}], "evaluator.momentum is 2.0; it must be below 1"),
+        ([{"name": "lr", "high": float("inf")}], "the default must lie within"),
+        ([{"name": "cutout", "high": 3.0}], "the setting 'cutout' counts whole numbers; 3.0 is none"),
+    ],
+)
+def test_a_setting_that_would_fail_is_refused_before_a_folder_exists(asked, message, tmp_path):
+    with pytest.raises(BadReference, match=message):
+        netwright.Run(
+            tmp_path / "run",
+            space="flat(nodes=4, channels=4)",
+            task="digits(train_limit=100)",
+            executor="inline",
+            trials=1,
+            changes={"space": {"with": asked}},
+        ).search()
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_that_cannot_be_divided_are_not_offered():
+    assert "batch" not in Training(SPACE, TASK, batch=256, accumulate=256).tunable
+    assert Training(SPACE, TASK, batch=128, accumulate=64).tunable["batch"].options == (64, 128)
+    with pytest.raises(BadReference, match=r"'epochs' cannot be searched; there are lr"):
+        PLAIN.tuned({"epochs": 3})
 
 
 def test_the_same_command_goes_on_and_another_is_refused(run, capsys):

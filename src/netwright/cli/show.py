@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from netwright.cli import options
-from netwright.core import run_file
+from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.protocols import check_accepts
 from netwright.core.records import IO, Genotype, LabeledGraph
@@ -49,7 +49,7 @@ def show(
     space.check(genotype)
     shape = _shape(space, target, io, found_io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
-    key, graph = space.key(genotype), space.graph(genotype)
+    key, graph, tuned = space.key(genotype), space.graph(genotype), settings.values(space, genotype)
     drawn = _draw(graph, out) if out else []
     if networks is not None:
         drawn += _draw_networks(space, genotype, networks, out)
@@ -61,6 +61,7 @@ def show(
             "flops": 2 * counts.multiply_adds,
             "genes": list(genotype),
             "key": key,
+            **({"settings": tuned} if tuned else {}),
         }
         typer.echo(json.dumps(facts))
         return
@@ -69,6 +70,8 @@ def show(
     if params_with_auxiliary is not None:
         typer.echo(f"{params_with_auxiliary:,} parameters with the auxiliary head, which is there in training only")
     typer.echo(f"key {key}")
+    if tuned:
+        typer.echo("trained with " + ", ".join(f"{name} {value}" for name, value in tuned.items()))
     for line in _lines(graph):
         typer.echo(line)
     for path in drawn:

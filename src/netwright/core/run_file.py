@@ -220,12 +220,16 @@ def tuned(run: RunFile) -> RunFile:
         BadReference: A setting that the evaluator and the task do not offer.
     """
     given = run.space.options.get("with")
-    if given is None or settings.is_resolved(given):
+    if given is None:
         return run
     plain = Reference(run.space.name, {name: value for name, value in run.space.options.items() if name != "with"})
     evaluator = build_evaluator(replace(run, space=plain))
-    known = evaluator.tunable if isinstance(evaluator, Tunes) else {}
-    return override(run, "space", {"with": settings.resolved(given, known)})
+    tables = settings.resolved(given, evaluator.tunable if isinstance(evaluator, Tunes) else {})
+    for setting in settings.of_tables(tables):
+        for value in setting.options or (setting.low, setting.high):
+            assert isinstance(evaluator, Tunes), "what offers nothing has no settings to try"
+            evaluator.tuned({setting.name: value})  # refuses what would fail the trials that draw it
+    return override(run, "space", {"with": tables})
 
 
 def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:

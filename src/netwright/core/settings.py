@@ -57,7 +57,13 @@ class Setting:
                     "give at least two different options, with the default among them"
                 )
             return
-        if not self.low <= self.default <= self.high or self.low == self.high or (self.log and self.low <= 0):
+        is_finite = all(math.isfinite(each) for each in (self.low, self.high))
+        if (
+            not is_finite
+            or not self.low <= self.default <= self.high
+            or self.low == self.high
+            or (self.log and self.low <= 0)
+        ):
             raise BadReference(
                 f"the setting {self.name!r} goes from {self.low} to {self.high} and is {self.default} by default; the "
                 f"default must lie within{', and a logarithmic range above 0' if self.log else ''}"
@@ -69,7 +75,7 @@ class Setting:
         if self.options:
             return Choice(self.name, self._texts)
         if self.log:
-            return Real(self.name, math.log10(self.low), math.log10(self.high))
+            return Real(f"log10 {self.name}", math.log10(self.low), math.log10(self.high))
         if all(type(each) is int for each in (self.low, self.high, self.default)):
             return Integer(self.name, int(self.low), int(self.high))
         return Real(self.name, self.low, self.high)
@@ -85,6 +91,8 @@ class Setting:
         """What the option is at a value of the gene."""
         if self.options:
             return self.options[int(number)]
+        if number == self.usual:  # powers of ten would give it but for rounding
+            return self.default
         return min(max(10.0**number, self.low), self.high) if self.log else number
 
     def table(self) -> dict[str, Any]:
@@ -128,7 +136,10 @@ def is_resolved(given: Any) -> bool:
 def of_tables(tables: Any) -> tuple[Setting, ...]:
     """The settings of tables as `resolved` writes them. Raises BadReference for any other value."""
     if not isinstance(tables, list | tuple) or not all(isinstance(table, Mapping) for table in tables):
-        raise BadReference(f"space.with is {tables!r}; it is a list of settings, each with name, range and default")
+        raise BadReference(
+            f"space.with is {tables!r}, names that only a search can look up; leave it out here, or give each setting "
+            "with name, range and default"
+        )
     found = tuple(_of_table(table) for table in tables)
     names = [setting.name for setting in found]
     if twice := [name for name in names if names.count(name) > 1]:
@@ -147,7 +158,14 @@ def _completed(entry: Any, known: Mapping[str, Setting]) -> dict[str, Any]:
     given = entry if isinstance(entry, Mapping) else {}
     if unknown := given.keys() - usual.keys():
         raise BadReference(f"the setting {name!r} has no {min(unknown)!r}; it has {', '.join(usual)}")
-    return {**usual, **given}
+    return {**usual, **{part: _of_kind(name, usual[part], value) for part, value in given.items()}}
+
+
+def _of_kind(name: str, usual: Any, value: Any) -> Any:
+    """A value as the setting has it: whole numbers stay whole, others become real. Raises BadReference."""
+    if type(usual) is int and type(value) is float:
+        raise BadReference(f"the setting {name!r} counts whole numbers; {value!r} is none")
+    return float(value) if type(usual) is float and type(value) is int else value
 
 
 def _of_table(table: Mapping[str, Any]) -> Setting:

@@ -87,9 +87,11 @@ class IO:
     def __init__(self, input: Input, output: Output) -> None: ...
 
     @overload
-    def __init__(self, channels: int, height: int, width: int, outputs: int, /) -> None: ...
+    def __init__(self, channels: int, height: int, width: int, outputs: int) -> None: ...
 
     def __init__(self, *given: Any, **named: Any) -> None:
+        if named.keys() == {"channels", "height", "width", "outputs"}:
+            given, named = tuple(named[name] for name in ("channels", "height", "width", "outputs")), {}
         if len(given) == 4 and not named:
             given = Image(*given[:3]), Classes(given[3])
         both = {**dict(zip(("input", "output"), given, strict=False)), **named}

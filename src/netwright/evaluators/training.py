@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import files, refs, seeds, settings
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
@@ -119,22 +119,35 @@ class Training(StepSettings):
     @property
     def tunable(self) -> dict[str, Setting]:
         """Settings that can be genes: some of its own, and those that the task offers."""
-        own = step_settings.tunable(self)
+        own = step_settings.tunable(self, self.accumulate * self.processes)
         if not isinstance(self.task.io.output, Classes | Tokens):
             del own["label_smoothing"]
         return own | dict(self.task.tunable if isinstance(self.task, Tunes) else {})
 
     def tuned(self, values: Mapping[str, Any]) -> Training:
-        """This evaluator with other settings. Raises BadReference for values that do not go together."""
+        """This evaluator with other settings.
+
+        Raises:
+            BadReference: A setting that cannot be searched, or values that do not go together.
+        """
+        if unknown := values.keys() - self.tunable.keys():
+            raise BadReference(f"{min(unknown)!r} cannot be searched; there are {', '.join(self.tunable)}")
         own = {name: value for name, value in values.items() if name in step_settings.tunable(self)}
         others = {name: value for name, value in values.items() if name not in own}
         task = self.task.tuned(others) if others and isinstance(self.task, Tunes) else self.task
         return replace(refs.revise("evaluator", self, own), task=task)
 
     def _of(self, genotype: Genotype) -> Training:
-        """The evaluator that trains the genotype, whose genes may hold settings."""
+        """The evaluator that trains the genotype, whose genes may hold settings.
+
+        Raises:
+            InvalidGenotype: The settings do not go together.
+        """
         found = settings.values(self.space, genotype)
-        return self.tuned(found) if found else self
+        try:
+            return self.tuned(found) if found else self
+        except BadReference as error:
+            raise InvalidGenotype(str(error)) from None
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.

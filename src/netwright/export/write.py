@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from netwright.core import refs, run_file
+from netwright.core import refs, run_file, settings
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
 from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, unwrap
@@ -119,7 +119,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
             parts.medium,
             measure=parts.metric.removeprefix("test_"),
             recorded=model.metrics[parts.metric],
-            channels_last=bool(_options(model.run)["evaluator"].get("channels_last", True)),
+            channels_last=bool(_options(model)["evaluator"].get("channels_last", True)),
             onnx=run,
         )
         say(parts.medium.verdict("source, program and ONNX file" if onnx else "source and program", checked))
@@ -188,7 +188,7 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
         "README.md": card.text(
             Facts(
                 name=model.name,
-                options=_options(model.run),
+                options=_options(model),
                 key=space.key(model.genotype),
                 plan=parts.plan,
                 about_data=about_data,
@@ -208,14 +208,16 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
     drawing.save(drawing.draw(space.graph(model.genotype)), draft / "cell")
 
 
-def _options(run: RunFile) -> dict[str, dict[str, Any]]:
-    """All options of space, task and evaluator, those left at their defaults too."""
+def _options(model: TrainedModel) -> dict[str, dict[str, Any]]:
+    """All options of space, task and evaluator, those left at their defaults too, and settings among the genes."""
     found = {}
     for part in ("space", "task", "evaluator"):
-        reference: Reference = getattr(run, part)
+        reference: Reference = getattr(model.run, part)
         accepted = refs.options_of(refs.locate(part, reference.name), without=refs.WIRED)
         defaults = {name: parameter.default for name, parameter in accepted.items()}
         found[part] = {"ref": reference.name, **defaults, **reference.options}
+    for name, value in settings.values(run_file.load_space(model.run.space), model.genotype).items():
+        found["evaluator" if name in found["evaluator"] else "task"][name] = value
     return found
 
 

@@ -202,6 +202,7 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
         changes: Options by part; "repeats" of "final" is the number of trainings of each network, from different seeds.
         split: Split to measure on; for "test", training and validation data are both trained on.
     """
+    _refuse_genes(run, changes)
     layers = [dict(layer) for layer in (run.final or {}, changes.get("final", {}), changes.get("evaluator", {}))]
     repeats = [layer.pop("repeats") for layer in layers if "repeats" in layer][-1:]
     each = repeats[0] if repeats else 1
@@ -226,6 +227,23 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
         limits=Limits(trials=count, failures_in_a_row=0),
         final=None,
     )
+
+
+def _refuse_genes(run: RunFile, changes: Changes) -> None:
+    """Refuse options that are among the genes of the run's space, which decide all the same. Raises BadRunFile."""
+    if "with" in changes.get("space", {}):
+        raise BadRunFile(
+            "--space.with says what a search draws; a network is trained with what was drawn, so leave it out"
+        )
+    searched = [table["name"] for table in run.space.options.get("with", ())]
+    given = {"final": run.final or {}, **changes}
+    for part in ("final", "evaluator", "task"):
+        for option in given.get(part, {}):
+            if option in searched:
+                raise BadRunFile(
+                    f"{part}.{option} is given, but {option} is among the genes of the search, so that each network is "
+                    "trained with its own; leave it out"
+                )
 
 
 def folder_name(run: RunFile) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, run_file
+from netwright.core import objectives, refs, run_file, settings
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
@@ -107,6 +107,8 @@ class Run:
                 merged.setdefault(section, {})[option] = value
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
+        if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
+            self.settings = run_file.tuned(self.settings)
 
     @property
     def trials(self) -> list[Trial]:

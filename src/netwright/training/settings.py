@@ -21,6 +21,7 @@ from netwright.plans.regularization import Regularization
 from netwright.training import schedules
 from netwright.training.rmsprop import RMSProp
 
+BATCHES = (32, 64, 128)  # that a search may choose from
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
 _AT_LEAST_0 = (
     "momentum",
@@ -130,15 +131,22 @@ class StepSettings:
         return 2 + states + (self.ema > 0)
 
 
-def tunable(settings: StepSettings) -> dict[str, Setting]:
-    """Settings that can be searched, with their usual ranges, widened where a present value lies outside."""
+def tunable(settings: StepSettings, parts: int = 1) -> dict[str, Setting]:
+    """The settings that can be searched, with usual ranges, widened where a value now lies outside.
+
+    Args:
+        settings: The settings as they are; their values are the defaults.
+        parts: Number of parts into which every batch must be divisible.
+    """
+    batches = tuple(sorted({each for each in BATCHES if each % parts == 0} | {settings.batch}))
     found = [
         _widened("lr", settings.lr, 0.003, 0.3, log=True),
         _widened("weight_decay", settings.weight_decay, 1e-5, 1e-2, log=True),
         _widened("momentum", settings.momentum, 0.5, 0.98),
         _widened("label_smoothing", settings.label_smoothing, 0.0, 0.2),
-        Setting("batch", settings.batch, tuple(sorted({32, 64, 128, settings.batch}))),
     ]
+    if len(batches) > 1:
+        found.append(Setting("batch", settings.batch, batches))
     return {setting.name: setting for setting in found}
 
 

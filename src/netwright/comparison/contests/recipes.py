@@ -35,7 +35,7 @@ def read(paths: Sequence[Path], changes: Mapping[str, Mapping[str, Any]], trials
             raise BadRunFile(f"two recipes are called {path.stem!r}; give each a name of its own")
         tables = run_file.merged(run_file.read(path), changes)
         with naming(path.stem, len(paths) > 1):
-            run = run_file.from_tables(tables)
+            run = run_file.tuned(run_file.from_tables(tables))
         budget = trials or run.limits.trials
         if budget is None:
             raise BadRunFile(f"recipe {path} has no limits.trials, so its searches have no common end; give --trials")
