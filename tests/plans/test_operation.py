@@ -85,6 +85,27 @@ class Noise(Operation):
         return 0.5
 
 
+class Drawing(nn.Module):
+    """Modules and parameters that draw their own weights."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.randn(features))
+        self.window = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.window((x + self.shift)[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw(Scale):
+    name: ClassVar[str] = "draw"
+    defined: ClassVar[tuple[str, ...]] = (f"{__name__}:Drawing",)
+
+    def module(self, x):
+        return Drawing(x.features)
+
+
 VECTORS = IO(Vector(6), Numbers(2))
 
 
@@ -141,6 +162,25 @@ def test_it_trains_and_its_output_is_not_overwritten():
     net = network.build(writer.plan(), seeds.rng_for(0, seeds.BUILD)).train()
     net(torch.ones(3, 6)).sum().backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
+
+
+def test_weights_that_it_draws_itself_come_from_the_seed_alone():
+    def weights(seed, op):
+        writer = PlanWriter(VECTORS)
+        writer.linear(writer.write(op, 0), 2)
+        return network.build(writer.plan(), seeds.rng_for(seed, seeds.BUILD)).state_dict()
+
+    before = torch.random.get_rng_state()
+    first, other = weights(0, Draw()), weights(1, Draw())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(3)
+    again = weights(0, Draw())
+    for name, value in first.items():
+        assert torch.equal(again[name], value), name
+    assert not any(torch.equal(other[f"draw1.{name}"], first[f"draw1.{name}"]) for name in ("shift", "window.weight"))
+    assert torch.equal(weights(0, Scale())["linear1.weight"], first["linear1.weight"]), "others draw what they did"
+    drawn = first["linear1.weight"].flatten()[:6] * 6**0.5
+    assert not torch.allclose(drawn, first["draw1.shift"]), "not the same numbers twice"
 
 
 def test_what_it_drops_is_dropped():

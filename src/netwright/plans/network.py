@@ -156,9 +156,13 @@ class Network(nn.Module):
 
 
 def build(plan: Plan, rng: np.random.Generator) -> Network:
-    """The plan's network, initialized from `rng`."""
-    network = Network(plan)
-    initialize(network, torch_rng.from_numpy(rng))
+    """The plan's network, initialized from `rng`: also what modules draw themselves when they are made."""
+    generator = torch_rng.from_numpy(rng)
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed accelerators too; another seed, so that no module draws what `initialize` does
+        torch.default_generator.manual_seed(generator.initial_seed() + 1)
+        network = Network(plan)
+    initialize(network, generator)
     return network
 
 
