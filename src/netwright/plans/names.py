@@ -6,7 +6,7 @@ import keyword
 import re
 from typing import Final
 
-MOST_PARTS: Final = 21
+MOST_SCOPES: Final = 20  # in each other
 SHOWN: Final = 100  # letters of a name in a message
 
 _PART: Final = re.compile(r"[A-Za-z0-9]\w{0,99}", re.ASCII)
@@ -24,6 +24,7 @@ _ATTRIBUTES: Final = (
 # what torch's modules and `Network` have; a layer of such a name could not be reached, or would take its place
 TAKEN: Final = frozenset(_ATTRIBUTES.split())
 _REFUSED: Final = TAKEN.union(keyword.kwlist)
+_BEGINNINGS: Final = {word[: place + 1] for word in TAKEN for place, letter in enumerate(word) if letter == "_"}
 
 
 class Names:
@@ -31,34 +32,39 @@ class Names:
 
     def __init__(self) -> None:
         self._layers: dict[str, bool] = {}  # whether it has weights
-        self._scopes: set[str] = set()
+        self._scopes: dict[str, str] = {}  # what precedes a layer's name in source code, if it might end up refused
+        self._parts: set[str] = set()  # of names, checked before
 
     def add(self, name: str, *, has_weights: bool) -> None:
         """Give a layer its name. Raises ValueError, with a sentence, where it cannot have it."""
         scope, dot, short = name.rpartition(".")
         if dot and scope not in self._scopes:
             self._open(scope)
-        _check(short, name, is_outermost=not scope)
+        if short not in self._parts or not dot:
+            _check(short, name, is_outermost=not dot)
+            self._parts.add(short)
         if name in self._layers:
             raise ValueError(f"there is a layer {name} already; give one of the two another name or scope")
         if has_weights:
             if name in self._scopes:
                 raise ValueError(f"there is a scope {name}, so that no layer with weights can be called so; rename one")
-            if (attribute := name.partition(".")[2].replace(".", "_")) in _REFUSED:
-                raise ValueError(f"the layer {name} would be called {attribute} in source code; give it another name")
+            before = self._scopes[scope] if dot else ""
+            if before and f"{before}{short}" in _REFUSED:
+                raise ValueError(f"the layer {name} would be {before}{short} in source code; give it another name")
         self._layers[name] = has_weights
 
     def _open(self, scope: str) -> None:
         """Check a scope that is new, and those around it."""
-        parts = scope.split(".", MOST_PARTS)
-        if len(parts) >= MOST_PARTS:
-            raise ValueError(f"{scope[:SHOWN]!r} has more scopes in each other than {MOST_PARTS - 1}; leave some out")
-        for place, part in enumerate(parts):
-            _check(part, scope, is_outermost=not place)
-        opened = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-        if inside := [each for each in opened if self._layers.get(each)]:
-            raise ValueError(f"the layer {inside[0]} has weights, so that no scope can be called so; rename one")
-        self._scopes |= opened
+        if scope.count(".") >= MOST_SCOPES:
+            raise ValueError(f"{scope[:SHOWN]!r} has more scopes in each other than {MOST_SCOPES}; leave some out")
+        outer, dot, inner = scope.rpartition(".")
+        if dot and outer not in self._scopes:
+            self._open(outer)
+        _check(inner, scope, is_outermost=not dot)
+        if self._layers.get(scope):
+            raise ValueError(f"the layer {scope} has weights, so that no scope can be called so; rename one")
+        before = f"{scope.partition('.')[2].replace('.', '_')}_" if dot else ""
+        self._scopes[scope] = before if before in _BEGINNINGS else ""
 
 
 def _check(part: str, name: str, *, is_outermost: bool) -> None:
