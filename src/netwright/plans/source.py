@@ -11,6 +11,7 @@ digit. So the weights of `cell1.state3.a.sep_3x3.conv1` are those of `self.state
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import inspect
 import keyword
@@ -142,7 +143,7 @@ def _classes(plan: Plan, parts: Sequence[_Part], names: set[str]) -> Iterator[_C
     groups: dict[object, list[_Part]] = {}
     for part in parts:
         groups.setdefault(_structure(plan, part), []).append(part)
-    taken = RESERVED | names
+    taken = RESERVED | names | set(dir(builtins))
     for alike in groups.values():
         for members in _shared(plan, alike):
             lines, arguments = _modules(plan, members)
@@ -276,6 +277,7 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
     class_of = {part.scope: (each, n) for each in made for n, part in enumerate(each.parts)}
     kind = NAMES[type(plan[0].shape)]
     names = {0: kind}
+    used = {*_meaningful(plan), kind}
     built, run = [], []
     for position, layer in enumerate(plan[1:], start=1):
         if position in part_at:
@@ -283,13 +285,13 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
             its, n = class_of[part.scope]
             arguments = ", ".join(f"{name}={values[n]}" for name, values in its.arguments.items())
             built.append(f"{INDENT}self.{part.scope} = {its.name}({arguments})")
-            names |= _names_outside(plan, part)
+            names |= {output: _free(name, used) for output, name in _names_outside(plan, part).items()}
             if part.outputs:
                 targets = [names[output] for output in part.outputs]
                 call = f"self.{part.scope}({', '.join(names[source] for source in part.inputs)})"
                 run += statements.assigned(", ".join(targets), call, _shape(plan[part.outputs[-1]].shape))
         elif not layer.scope:
-            names[position] = attribute(layer)
+            names[position] = _free(attribute(layer), used)
             if layer.op.has_weights:
                 built += _module(plan, [layer], {}, {})
             if position in live:
@@ -323,19 +325,31 @@ def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], 
     for position in positions:
         read_elsewhere |= {s for s in plan[position].inputs if s in run_of and run_of[s] != run_of[position]}
     found: dict[int, str] = {}
-    used = {"self", "torch", "nn", "F", *keyword.kwlist, *taken}
+    used = {*_meaningful(plan), *taken}
     for position in sorted(positions, key=lambda position: position not in read_elsewhere):
         layer, scope = plan[position], scopes[position]
-        if position not in read_elsewhere and layer.short_name not in used:
-            found[position] = layer.short_name
+        short = _identifier((layer.short_name,))
+        if position not in read_elsewhere and short not in used:
+            found[position] = short
             continue
         depths = [depth for depth in range(1, len(scope) + 1) if last[scope[:depth]] == position]
         name = _identifier(scope[: depths[0]]) if depths else attribute(layer)
-        while name in used:
-            name += "_"
-        used.add(name)
-        found[position] = name
+        found[position] = _free(name, used)
     return found
+
+
+def _meaningful(plan: Plan) -> set[str]:
+    """Names that no variable may have."""
+    defined = {reference.partition(":")[2] for layer in plan for reference in layer.op.defined}
+    return {"self", "torch", "nn", "F", *keyword.kwlist, *defined}
+
+
+def _free(name: str, used: set[str]) -> str:
+    """The name, with underscores behind it if it is in use; from now on it is."""
+    while name in used:
+        name += "_"
+    used.add(name)
+    return name
 
 
 def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
