@@ -16,6 +16,7 @@ from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.plans import network, source
 from netwright.plans.ops.images import Conv
+from netwright.plans.ops.pointwise import Relu
 from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -383,6 +384,24 @@ def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
         with writer.scope("relu1"):
             last = writer.norm(writer.add((left, right, writer.relu(right))))
     writer.linear(writer.mean(last), 3)
+    text = source.classes(writer.plan())
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+def test_variables_of_the_model_keep_apart_too(tmp_path):
+    """A scope is called as what goes in, layers as modules or as an output of a scope; one begins with a digit."""
+    writer = PlanWriter(TINY)
+    with writer.scope("images"):
+        x = writer.conv(0, 2)
+    with writer.scope("a"):
+        first = writer.write(Conv(2), x, name="x")
+        second = writer.write(Conv(2), x, name="1y")
+        both = writer.concat((writer.write(Relu(), first, name="2"), second))
+    third = writer.write(Conv(2), first, name="a_at_1y")
+    fourth = writer.write(Conv(2), second, name="torch")
+    last = writer.concat((third, second, writer.write(Conv(2), fourth, name="self"), both, 0))
+    writer.linear(writer.relu(writer.mean(last)), 3)
     text = source.classes(writer.plan())
     _ruff(text, tmp_path)
     _check(writer.plan(), text)
