@@ -32,7 +32,8 @@ class Layer(NamedTuple):
     Args:
         name: Name, unique in the plan. It says where the layer stands and what it is, as in
             `cell1.state3.a.sep_3x3.conv1`: the scopes it stands in, outermost first, then what it is there. Layers of
-            two plans with equal names and weights of equal shapes have the same weights.
+            two plans with equal names and weights of equal shapes have the same weights, whatever they read: the
+            numbers of a learned sum belong to its inputs by order, not by the layers that these are.
         op: The operation.
         inputs: Positions of the layers that it reads, earlier in the plan; layer 0 is what goes into the network.
         shape: Shape of the output, which follows from `op` and the shapes of the inputs.
