@@ -58,3 +58,14 @@ def test_the_head_has_a_place_for_dropout_before_its_linear_layer(writer):
 
 def test_no_width_beyond_the_most():
     assert wired.largest_width(lambda m: m, 1000, most=7) == 7
+
+
+def test_numbers_of_a_sum_are_named_after_its_place_and_not_after_what_it_reads():
+    def named(first, second):
+        writer = PlanWriter(IO(3, 8, 8, 10))
+        nodes = {f"node{n}": writer.conv(0, 4) for n in range(1, 4)}
+        with writer.scope("node4"):
+            wired.merge(writer, {name: nodes[name] for name in (first, second)}, "sum", bias=False)
+        return writer.plan()[-1].name
+
+    assert named("node1", "node3") == named("node2", "node3") == "node4.weighted_sum1"

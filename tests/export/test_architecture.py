@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import is_dataclass
+from typing import get_type_hints
 
 import pytest
 import safetensors.torch
@@ -114,6 +115,13 @@ def test_hostile_options_are_refused(op, option, value, tmp_path):
         ["cell1.op", "os:system", [0], ["image", 3, 9, 8]],
         ["cell1.op", "netwright.plans.operation:Operation", [0], ["image", 3, 9, 8]],
         ["cell1.op", "netwright.plans.ops.images:os", [0], ["image", 3, 9, 8]],
+        ["cell1.op", "netwright:load", [0], ["image", 3, 9, 8]],  # found by a function of the module
+        ["forward", "relu", [0], ["image", 3, 9, 8]],
+        ["training.norm", "norm", [0], ["image", 3, 9, 8]],
+        ["cell1.__class__", "norm", [0], ["image", 3, 9, 8]],
+        ["cell1.class.norm", "norm", [0], ["image", 3, 9, 8]],
+        [f"cell1{'.a' * 21}", "norm", [0], ["image", 3, 9, 8]],
+        ["auxiliary.norm", "norm", [0], ["image", 3, 9, 8]],
     ],
 )
 def test_hostile_rows_are_refused(row, tmp_path):
@@ -122,8 +130,9 @@ def test_hostile_rows_are_refused(row, tmp_path):
     facts = json.loads(path.read_text())
     facts["plan"].insert(1, row)
     path.write_text(json.dumps(facts))
-    with pytest.raises(ExportError, match="is no layer plan at layer 1"):
+    with pytest.raises(ExportError, match="is no layer plan at layer 1:") as refused:
         architecture.read_plan(tmp_path)
+    assert str(refused.value).count("\n") == 0
 
 
 def test_an_operation_whose_module_is_not_imported_is_not_imported_for_a_file(tmp_path):
@@ -173,3 +182,42 @@ def test_what_is_left_at_its_default_is_not_written(tmp_path):
     options = {row[1]: row[4] if len(row) > 4 else {} for row in facts["plan"] if row[1] in ("relu", "norm", "linear")}
     assert options == {"relu": {}, "norm": {}, "linear": {"outputs": 4}}
     assert ["channels"] in [list(row[4]) for row in facts["plan"] if row[1] == "conv"]
+
+
+INPUT = ["input", "input", [], ["vector", 4], {"given": ["vector", 4]}]
+
+
+def _read(tmp_path, table):
+    (tmp_path / architecture.FILE).write_text(json.dumps({"format": architecture.FORMAT, "plan": table}))
+    return architecture.read_plan(tmp_path)
+
+
+def test_a_layer_does_not_take_the_place_of_a_scope(tmp_path):
+    inner, outer = (
+        ["a.inner", "linear", [0], ["vector", 4], {"outputs": 4}],
+        ["a", "linear", [0], ["vector", 4], {"outputs": 4}],
+    )
+    for pair in ((inner, outer), (outer, inner), (inner, inner)):
+        with pytest.raises(ExportError, match=r"is no layer plan at layer 2: (there is a|the layer)"):
+            _read(tmp_path, [INPUT, *pair])
+
+
+def test_a_plan_has_a_limit_of_layers_both_ways(tmp_path, monkeypatch):
+    monkeypatch.setattr(architecture, "MAX_LAYERS", 100)
+    table = [INPUT, *([f"relu{n}", "relu", [n], ["vector", 4]] for n in range(100))]
+    plan = _read(tmp_path, table[:100])
+    assert len(plan) == 100
+    with pytest.raises(ExportError, match="has 101 layers, and a plan at most 100; give another"):
+        _read(tmp_path, table)
+    space = NasnetSpace(operations=OPERATIONS, combinations=2, channels=4, repeats=1)
+    with pytest.raises(ExportError, match="the network has 101 layers, and an export at most 100; take a smaller"):
+        architecture.to_json(Reference("nasnet"), space, (), IO(3, 9, 8, 4), (*plan, plan[-1]))
+
+
+def test_types_of_options_are_found_once_for_a_class(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(rows, "get_type_hints", lambda kind: asked.append(kind) or get_type_hints(kind))
+    rows._options.cache_clear()
+    _read(tmp_path, [INPUT, *([f"relu{n}", "relu", [n], ["vector", 4]] for n in range(100))])
+    assert len(asked) == 2
+    rows._options.cache_clear()

@@ -21,6 +21,7 @@ from netwright.export import programs, standalone
 from netwright.export.load import load
 from netwright.export.media.images import Images
 from netwright.export.write import TrainedModel, write
+from netwright.plans import source
 from netwright.training import loop
 
 FILES = {
@@ -237,6 +238,29 @@ def test_source_that_differs_is_refused(exported, tmp_path, monkeypatch, change,
 def _of(exported):
     space, task = refs.load("space", exported.model.run.space), refs.load("task", exported.model.run.task)
     return space.plan(exported.model.genotype, task.io), Images(task, task.preprocessing()), "a name"
+
+
+@pytest.mark.parametrize("change", ["F.relu(", "def load("], ids=["network", "load"])
+def test_source_that_does_not_run_is_refused(exported, tmp_path, monkeypatch, change):
+    original = standalone.model_py
+    broken = change.replace("(", "(undefined, ") if "." in change else "def loaded("
+    monkeypatch.setattr(standalone, "model_py", lambda *given: original(*given).replace(change, broken))
+    _refused(tmp_path / "out", exported.model, "the source code of the network does not run: .*; correct what its oper")
+
+
+@pytest.mark.parametrize("name", ["Model", "load", "normalize", "CLASSES", "Path", "torch", "len"])
+def test_what_an_operation_defines_does_not_take_the_place_of_something_else(exported, monkeypatch, name):
+    plan, *rest = _of(exported)
+    monkeypatch.setattr(source, "_taken_along", lambda _: {name: f"class {name}:\n    pass"})
+    with pytest.raises(ExportError, match=f"{name} means something else in the source code of the network already"):
+        standalone.model_py(plan, *rest)
+
+
+def test_an_operation_that_writes_no_python_is_refused(exported, monkeypatch):
+    plan, *rest = _of(exported)
+    monkeypatch.setattr(source, "_taken_along", lambda _: {"Mine": "class Mine(:"})
+    with pytest.raises(ExportError, match=r"the source code of the network is no Python: .* in 'class Mine\(:'"):
+        standalone.model_py(plan, *rest)
 
 
 def test_a_program_that_differs_is_refused(exported, tmp_path, monkeypatch):

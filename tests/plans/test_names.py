@@ -6,13 +6,17 @@ and never read.
 """
 
 from collections import Counter
+from contextlib import nullcontext
 from functools import partial
 from itertools import pairwise
 
 import pytest
 
-from netwright.core import seeds
+from netwright.core import refs, seeds
 from netwright.core.records import IO
+from netwright.plans import network
+from netwright.plans.names import TAKEN
+from netwright.plans.ops.images import Conv
 from netwright.plans.plan import PlanWriter
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -292,3 +296,75 @@ def test_a_name_is_given_once():
             writer.write(writer.plan()[x].op, 0, name="conv1")
     writer.conv(0, 4)
     assert writer.plan()[-1].name == "conv1"
+
+
+def test_an_outermost_layer_with_weights_and_a_scope_do_not_share_a_name():
+    """One of the two modules would take the other's place."""
+    writer = PlanWriter(TINY)
+    with writer.scope("a", "b"):
+        x = writer.write(Conv(3), 0, name="inner")
+    with pytest.raises(ValueError, match=r"there is a scope a, so that no layer with"):
+        writer.write(Conv(3), x, name="a")
+    writer.write(Conv(3), x, name="c")
+    with writer.scope("c", "b"), pytest.raises(ValueError, match=r"the layer c has weights, so that"):
+        writer.conv(x, 3)
+    with writer.scope("relu1"):
+        writer.conv(x, 3)
+    writer.relu(x)  # a function is no module
+    assert len(network.Network(writer.plan()).state_dict()) == 3
+
+
+def test_no_two_layers_have_their_weights_under_one_name():
+    writer = PlanWriter(TINY)
+    with writer.scope("cell1"):
+        with writer.scope("a"):
+            writer.conv(0, 3)
+        writer.relu(0)
+        writer.write(Conv(3), 0, name="a")
+        with pytest.raises(ValueError, match=r"the weights of cell1.a_conv1 would have the name of another layer's"):
+            writer.write(Conv(3), 0, name="a_conv1")
+    plan = writer.plan()
+    assert set(network.Network(plan).state_dict()) == {"cell1.a_conv1.weight", "cell1.a.weight"}
+    with pytest.raises(ValueError, match=r"the weights of cell1.a_conv1 would have the name of another layer's"):
+        network.Network((*plan[:-1], plan[-1]._replace(name="cell1.a_conv1")))
+
+
+@pytest.mark.parametrize(
+    ("scopes", "name"),
+    [
+        ((), "forward"),
+        ((), "class"),
+        ((), "1a"),
+        ((), "é"),
+        ((), "a b"),
+        ((), "a."),
+        ((), ".a"),
+        ((), "x" * 101),
+        (("training",), "x"),
+        (("1to2",), "x"),
+        (("None",), "x"),
+        (("cell", "__class__"), "x"),
+        (("cell", ""), "x"),
+        (("cell", "x'y"), "x"),
+        (("cell", "a"), "regularize"),
+        (("cell", "register"), "buffer"),
+        (("cell",) * 21, "x"),
+    ],
+)
+def test_a_name_that_has_a_meaning_already_is_no_name_of_a_layer(scopes, name):
+    writer = PlanWriter(TINY)
+    with writer.scope(*scopes) if scopes else nullcontext(), pytest.raises(ValueError, match=r"name|scopes"):
+        writer.write(Conv(3), 0, name=name)
+    assert len(writer.plan()) == 1
+
+
+def test_whatever_modules_have_is_taken():
+    assert {name for name in dir(network.Network(PlanWriter(TINY).plan())) if name[0] != "_"} <= TAKEN
+
+
+@pytest.mark.parametrize(
+    "space", ["flat", "hierarchical", "hnag", "nao", "nasnet", "nats", "nats_size", "residual", "rnag"]
+)
+def test_the_names_of_all_spaces_can_be_written(space):
+    made = refs.load("space", refs.parse(space))
+    assert made.plan(made.sample(seeds.rng_for(0, seeds.ASK)), IO(3, 16, 16, 5))

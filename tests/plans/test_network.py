@@ -180,8 +180,8 @@ def test_layers_of_a_scope_are_named_within_it():
         x = writer.norm(writer.conv(0, 2))
     writer.linear(writer.mean(x), 4)
     names = [name for name, _ in network.Network(writer.plan()).named_parameters()]
-    norm = ["cell1.1to2.norm1.weight", "cell1.1to2.norm1.bias"]
-    assert names == ["cell1.1to2.conv1.weight", *norm, "linear1.weight", "linear1.bias"]
+    norm = ["cell1.at_1to2_norm1.weight", "cell1.at_1to2_norm1.bias"]
+    assert names == ["cell1.at_1to2_conv1.weight", *norm, "linear1.weight", "linear1.bias"]
 
 
 def test_the_global_mean_keeps_the_layout_in_its_gradient():

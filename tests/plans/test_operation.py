@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import ClassVar
+from types import ModuleType
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -85,6 +86,27 @@ class Noise(Operation):
         return 0.5
 
 
+class Drawing(nn.Module):
+    """Modules and parameters that draw their own weights."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.randn(features))
+        self.window = nn.Conv1d(1, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.window((x + self.shift)[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class Draw(Scale):
+    name: ClassVar[str] = "draw"
+    defined: ClassVar[tuple[str, ...]] = (f"{__name__}:Drawing",)
+
+    def module(self, x):
+        return Drawing(x.features)
+
+
 VECTORS = IO(Vector(6), Numbers(2))
 
 
@@ -143,6 +165,25 @@ def test_it_trains_and_its_output_is_not_overwritten():
     assert all(parameter.grad is not None for parameter in net.parameters())
 
 
+def test_weights_that_it_draws_itself_come_from_the_seed_alone():
+    def weights(seed, op):
+        writer = PlanWriter(VECTORS)
+        writer.linear(writer.write(op, 0), 2)
+        return network.build(writer.plan(), seeds.rng_for(seed, seeds.BUILD)).state_dict()
+
+    before = torch.random.get_rng_state()
+    first, other = weights(0, Draw()), weights(1, Draw())
+    assert torch.equal(torch.random.get_rng_state(), before)
+    torch.rand(3)
+    again = weights(0, Draw())
+    for name, value in first.items():
+        assert torch.equal(again[name], value), name
+    assert not any(torch.equal(other[f"draw1.{name}"], first[f"draw1.{name}"]) for name in ("shift", "window.weight"))
+    assert torch.equal(weights(0, Scale())["linear1.weight"], first["linear1.weight"]), "others draw what they did"
+    drawn = first["linear1.weight"].flatten()[:6] * 6**0.5
+    assert not torch.allclose(drawn, first["draw1.shift"]), "not the same numbers twice"
+
+
 def test_what_it_drops_is_dropped():
     net = network.build(_plan(), seeds.rng_for(0, seeds.BUILD)).train()
     inputs = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
@@ -162,7 +203,7 @@ def test_it_is_exported_and_read_back(tmp_path):
     names = {"torch": torch, "F": F, "nn": nn, "Tensor": Tensor}
     exec(compile(text, "model", "exec"), names)
     theirs = names["Model"]().eval()
-    theirs.load_state_dict(source.weights(plan, ours.state_dict()))
+    theirs.load_state_dict(ours.state_dict())
     inputs = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert torch.equal(ours(inputs), theirs(inputs))
@@ -225,6 +266,104 @@ def test_a_shape_may_be_an_option():
     for shape in (Image(3, 8, 9), Vector(4), Sequence(2, 7)):
         layer = PlanWriter(IO(shape, Classes(2))).plan()[0]
         assert rows.to_layer(json.loads(json.dumps(rows.of_layer(layer))), []) == layer
+
+
+def _alone(op):
+    """What goes in, and a layer of the operation."""
+    writer = PlanWriter(VECTORS)
+    writer.write(op, 0)
+    return writer.plan()
+
+
+@dataclass(frozen=True, slots=True)
+class Options(Power):
+    exponent: int = 1
+    mode: Literal["a", "b", 3] = "a"
+    size: int | None = None
+    kind: Image | Vector | None = None
+    shares: tuple[float, ...] = ()
+    pair: tuple[int, str] | Literal[False] = False
+    anything: Any = None
+    numbers: tuple[int, ...] = ()
+
+    name: ClassVar[str] = "options"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"mode": "b"},
+        {"mode": 3},
+        {"size": 4},
+        {"kind": Image(3, 8, 9), "shares": (0.5, 2.0)},
+        {"kind": Vector(2)},
+        {"pair": (1, "x")},
+        {"sign": -1},
+        {"numbers": (1, 2)},
+    ],
+)
+def test_an_option_may_be_of_many_kinds(given):
+    inputs, layer = _alone(Options(**given))
+    found = rows.to_layer(json.loads(json.dumps(rows.of_layer(layer))), [inputs])
+    assert found == layer
+    assert [type(getattr(found.op, name)) for name in given] == [type(value) for value in given.values()]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("mode", "c"),
+        ("mode", True),
+        ("size", 2.5),
+        ("size", 2**21),
+        ("kind", (3, 8, 9)),
+        ("kind", Sequence(2, 7)),
+        ("shares", (0.5, "x")),
+        ("shares", (float("inf"),)),
+        ("pair", (1, "x", 2)),
+        ("pair", 1.5),
+        ("anything", 1),
+        ("numbers", (0.5,)),
+        ("exponent", 2.0),
+        ("sign", float("nan")),
+    ],
+)
+def test_an_option_that_could_not_be_read_back_is_not_written(option, value):
+    _, layer = _alone(Options(**{"exponent": 2, option: value}))
+    with pytest.raises(
+        ExportError, match=f"the operation options cannot be exported with {option} = .*, which no file"
+    ):
+        rows.of_layer(layer)
+
+
+def test_neither_is_an_option_whose_type_cannot_be_known(tmp_path):
+    @dataclass(frozen=True, slots=True)
+    class Unknown(Power):
+        cached: ClassVar["Nowhere"] = None  # noqa: F821
+        name: ClassVar[str] = "unknown"
+
+    Unknown.__qualname__ = "Unknown"
+    inputs, layer = _alone(Unknown(2))
+    says = "an annotation of Unknown cannot be read: name 'Nowhere' is not defined; import what it names"
+    with pytest.raises(ExportError, match=f"the layer unknown1 cannot be exported: {says}"):
+        rows.of_layer(layer)
+    module = ModuleType("unknowns")
+    module.Unknown = Unknown
+    row = ["unknown1", "unknowns:Unknown", [0], ["vector", 6], {"exponent": 2}]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(sys.modules, "unknowns", module)
+        with pytest.raises(ValueError, match=says):
+            rows.to_layer(row, [inputs])
+
+
+def test_code_of_a_module_is_not_run_to_find_an_operation(monkeypatch):
+    asked = []
+    module = ModuleType("lazy")
+    module.__getattr__ = asked.append
+    monkeypatch.setitem(sys.modules, "lazy", module)
+    with pytest.raises(ValueError, match="unknown operation 'lazy:Scale'"):
+        rows.to_layer(["x", "lazy:Scale", [0], ["vector", 6]], [PlanWriter(VECTORS).plan()[0]])
+    assert not asked
 
 
 def test_counting_needs_no_torch():

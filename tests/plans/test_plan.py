@@ -166,3 +166,17 @@ def test_a_deployed_plan_has_nothing_that_only_trains(writer):
 
 def test_odd_pixels_are_half_as_many(writer):
     assert writer.size(writer.odd_pixels(0)) == (13, 16)
+
+
+def test_the_output_of_a_deployed_plan_is_what_the_last_layer_read_where_that_drops(writer):
+    logits = writer.linear(writer.mean(0), 10)
+    unread = writer.linear(writer.mean(0), 7)
+    after = writer.linear(logits, 5)
+    writer.dropout(logits)
+    plan = deployed(writer.plan())
+    names = [writer.plan()[position].name for position in (logits, unread, after)]
+    assert plan[-1].name == names[0] and plan[-1].shape == (10,)
+    assert names[1] in [layer.name for layer in plan], "it has weights"
+    assert names[2] not in [layer.name for layer in plan], "it cannot stand before what it reads"
+    assert [layer.inputs for layer in plan] == [(), (0,), (1,), (1,)]
+    assert deployed(plan) is plan

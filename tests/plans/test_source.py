@@ -16,6 +16,7 @@ from netwright.core.errors import ExportError
 from netwright.core.records import IO
 from netwright.plans import network, source
 from netwright.plans.ops.images import Conv
+from netwright.plans.ops.pointwise import Relu
 from netwright.plans.plan import AUXILIARY, PlanWriter, deployed
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -40,7 +41,7 @@ def _check(plan, text=None):
     ours = network.build(plan, seeds.rng_for(0, seeds.BUILD)).eval()
     _shake(ours)
     theirs = _namespace(text)["Model"]().eval()
-    weights = source.weights(plan, ours.state_dict())
+    weights = ours.state_dict()
     assert list(theirs.state_dict()) == list(weights)
     theirs.load_state_dict(weights)
     images = torch.randn(3, *plan[0].shape, generator=torch.Generator().manual_seed(1))
@@ -334,12 +335,14 @@ def test_layers_that_nobody_reads_are_built_and_not_run(tmp_path):
 
 @pytest.mark.parametrize("names", [("1to2",), ("class",), ("cell", "stem", "cell")])
 def test_scopes_that_can_be_no_classes_are_named(names):
+    """Most of them cannot be written; a plan may come from elsewhere."""
     writer = PlanWriter(TINY)
-    for name in names:
-        with writer.scope(name):
-            writer.conv(0, 2)
+    for _ in names:
+        writer.conv(0, 2)
+    first, *convs = writer.plan()
+    layers = [conv._replace(name=f"{name}.{conv.name}") for conv, name in zip(convs, names, strict=True)]
     with pytest.raises(ExportError, match=f"no class can be made of the scope '{names[-1]}'"):
-        source.classes(writer.plan())
+        source.classes((first, *layers))
 
 
 def test_weights_are_called_by_their_places(tmp_path):
@@ -350,8 +353,9 @@ def test_weights_are_called_by_their_places(tmp_path):
             with writer.scope("1to2"), writer.scope(side):
                 x = writer.conv(0, 3)
     writer.linear(writer.mean(x), 3)
-    found = source.weights(writer.plan(), {"cell1.1to2.b.conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3})
-    assert found == {"cell1.at_1to2_b_conv1.weight": 1, "linear1.bias": 2, "elsewhere.weight": 3}
+    names = set(network.Network(writer.plan()).state_dict())
+    convs = {f"cell1.at_1to2_{side}_conv1.weight" for side in ("a", "b")}
+    assert names == {*convs, "linear1.weight", "linear1.bias"}
     text = source.classes(writer.plan())
     assert "self.at_1to2_b_conv1 = nn.Conv2d(2, 3, 1, bias=False)" in text
     _ruff(text, tmp_path)
@@ -363,9 +367,10 @@ def test_two_layers_of_one_attribute_are_named():
     with writer.scope("cell1"):
         with writer.scope("a"):
             writer.conv(0, 3)
-        writer.write(Conv(3), 0, name="a_conv1")
+        writer.write(Conv(3), 0, name="b")
+    *others, last = writer.plan()
     with pytest.raises(ExportError, match="two layers of cell1 are both a_conv1 in source code"):
-        source.classes(writer.plan())
+        source.classes((*others, last._replace(name="cell1.a_conv1")))
 
 
 def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
@@ -381,6 +386,24 @@ def test_variables_keep_apart_what_is_read_in_several_scopes(tmp_path):
         with writer.scope("relu1"):
             last = writer.norm(writer.add((left, right, writer.relu(right))))
     writer.linear(writer.mean(last), 3)
+    text = source.classes(writer.plan())
+    _ruff(text, tmp_path)
+    _check(writer.plan(), text)
+
+
+def test_variables_of_the_model_keep_apart_too(tmp_path):
+    """A scope is called as what goes in, layers as modules or as an output of a scope; one begins with a digit."""
+    writer = PlanWriter(TINY)
+    with writer.scope("images"):
+        x = writer.conv(0, 2)
+    with writer.scope("a"):
+        first = writer.write(Conv(2), x, name="x")
+        second = writer.write(Conv(2), x, name="1y")
+        both = writer.concat((writer.write(Relu(), first, name="2"), second))
+    third = writer.write(Conv(2), first, name="a_at_1y")
+    fourth = writer.write(Conv(2), second, name="torch")
+    last = writer.concat((third, second, writer.write(Conv(2), fourth, name="self"), both, 0))
+    writer.linear(writer.relu(writer.mean(last)), 3)
     text = source.classes(writer.plan())
     _ruff(text, tmp_path)
     _check(writer.plan(), text)

@@ -15,6 +15,7 @@ from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.plans import network, source
+from netwright.plans.names import module_of
 from netwright.plans.plan import HasPlan, PlanWriter
 from netwright.spaces.nats import EDGES, OPERATIONS, NatsTopology
 
@@ -127,7 +128,8 @@ def test_weights_go_by_their_edges(genotype):
             modules[f"reduction{group}.shortcut.conv1"] = residual.short[1]
     io = IO(3, 8, 8, 10)
     ours = SMALL.build(genotype, io, seeds.rng_for(0, seeds.BUILD)).eval()
-    given = {f"{name}.{part}": value for name, module in modules.items() for part, value in module.state_dict().items()}
+    named = {".".join(filter(None, module_of(name))): module for name, module in modules.items()}
+    given = {f"{name}.{part}": value for name, module in named.items() for part, value in module.state_dict().items()}
     ours.load_state_dict({name: given[name] for name in ours.state_dict()})
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -143,7 +145,7 @@ def test_source_and_module_are_one_network(genotype):
     names = {"torch": torch, "F": torch.nn.functional, "nn": nn, "Tensor": torch.Tensor}
     exec(compile(source.classes(plan), "model", "exec"), names)
     theirs = names["Model"]().eval()
-    theirs.load_state_dict(source.weights(plan, ours.state_dict()))
+    theirs.load_state_dict(ours.state_dict())
     images = torch.randn(2, 3, 9, 8, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert torch.equal(ours(images), theirs(images))

@@ -52,6 +52,9 @@ def merge(plan: PlanWriter, inputs: Mapping[str, int], kind: Merge, bias: bool) 
     last has a 1x1 convolution instead of a number. "concat": inputs are joined along channels. "attention": the sum of
     all but the first is gated by the first.
 
+    The learned numbers are named after the node alone, not after what it reads, of which there may be 99: nodes of one
+    place that add equally many inputs share them, the first with the first and so on.
+
     Args:
         plan: The plan to write into.
         inputs: Layers by the names of the nodes that they come from.

@@ -18,15 +18,21 @@ from netwright.core.refs import Reference
 from netwright.core.shapes import Image
 from netwright.export import rows
 from netwright.plans import counting
-from netwright.plans.plan import Layer, Plan
+from netwright.plans.names import Names
+from netwright.plans.plan import Layer, Plan, is_auxiliary
 
 FILE: Final = "architecture.json"
 FORMAT: Final = "netwright export 2"
 MAX_BYTES: Final = 2**24  # a plan of 1,000 layers has 80 kB
+MAX_LAYERS: Final = 20_000
 
 
 def to_json(reference: Reference, space: SearchSpace, genotype: Genotype, io: IO, plan: Plan) -> str:
-    """The file's text."""
+    """The file's text. Raises ExportError for a plan that could not be read back."""
+    if len(plan) > MAX_LAYERS:
+        raise ExportError(
+            f"the network has {len(plan):,} layers, and an export at most {MAX_LAYERS:,}; take a smaller one"
+        )
     counts = counting.count(plan)
     facts = {
         "format": FORMAT,
@@ -64,18 +70,25 @@ def read_plan(folder: Path) -> Plan:
     table = _facts(path).get("plan")
     if not isinstance(table, list) or not table:
         raise ExportError(f"{path} holds no layer plan; export the network again")
+    if len(table) > MAX_LAYERS:
+        raise ExportError(f"{path} has {len(table):,} layers, and a plan at most {MAX_LAYERS:,}; give another export")
     layers: list[Layer] = []
+    names = Names()
     for position, row in enumerate(table):
         try:
-            layers.append(rows.to_layer(row, layers))
+            layer = rows.to_layer(row, layers)
+            names.add(layer.name, has_weights=layer.op.has_weights)
+            if is_auxiliary(layer):
+                raise ValueError(f"{layer.name} has no place in a network that is not trained")
+            layers.append(layer)
         except ExportError as error:
             raise ExportError(f"{path} cannot be read: {error}") from None
         except ValueError as error:
             raise ExportError(
                 f"{path} is no layer plan at layer {position}: {error}; export the network again"
             ) from None
-    if len({layer.name for layer in layers}) < len(layers) or isinstance(layers[-1].shape, Image):
-        raise ExportError(f"{path} is no layer plan: two layers have one name, or the last gives no logits")
+    if isinstance(layers[-1].shape, Image):
+        raise ExportError(f"{path} is no layer plan: the last layer gives no logits; export the network again")
     return tuple(layers)
 
 

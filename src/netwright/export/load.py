@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ from torch import nn
 
 from netwright.core.errors import ExportError
 from netwright.export import architecture
-from netwright.plans import source
 from netwright.plans.network import Network
 from netwright.plans.plan import AUXILIARY, Plan
 
 WEIGHTS = "weights.safetensors"
-
-Names = Callable[[Plan, Mapping[str, str]], dict[str, str]]
 
 
 def load(folder: Path | str) -> nn.Module:
@@ -29,10 +26,10 @@ def load(folder: Path | str) -> nn.Module:
         ExportError: A file is missing or damaged, or they do not belong together.
     """
     plan = architecture.read_plan(Path(folder))
-    return with_weights(plan, Path(folder) / WEIGHTS, names=source.weights)
+    return with_weights(plan, Path(folder) / WEIGHTS)
 
 
-def with_weights(plan: Plan, path: Path, names: Names | None = None) -> nn.Module:
+def with_weights(plan: Plan, path: Path) -> nn.Module:
     """The plan's network with the weights of a file, in single precision and evaluation mode.
 
     Weights of an auxiliary head, which training leaves beside those of the plan, are not read.
@@ -40,7 +37,6 @@ def with_weights(plan: Plan, path: Path, names: Names | None = None) -> nn.Modul
     Args:
         plan: The layers of the network.
         path: The safetensors file.
-        names: What the file calls the network's weights, as in an exported folder; None: as the network does.
 
     Raises:
         ExportError: The file cannot be read, or its weights are not those of the plan.
@@ -59,15 +55,12 @@ def with_weights(plan: Plan, path: Path, names: Names | None = None) -> nn.Modul
     except (KeyError, RuntimeError, ValueError) as error:
         raise ExportError(f"the plan that belongs to {path} describes no network: {error}") from None
     own = network.state_dict()
-    called = names(plan, {name: name for name in own}) if names else {name: name for name in own}
-    expected, found = _forms({name: own[key] for name, key in called.items()}), _forms(tensors)
+    expected, found = _forms(own), _forms(tensors)
     if expected != found:
         name = min(name for name in expected | found if expected.get(name) != found.get(name))
         fault = f"is {found.get(name, 'missing')} there and {expected.get(name, 'missing')} in the network"
         raise ExportError(f"the weights {path} do not fit the architecture: {name} {fault}")
-    floats = {called[name]: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    if floats.keys() != own.keys():
-        raise ExportError(f"the plan that belongs to {path} calls two weights by one name; export the network again")
+    floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     network.load_state_dict(floats, assign=True)
     return network.eval()
 

@@ -32,7 +32,6 @@ from netwright.export import architecture, card, load, programs, standalone
 from netwright.export.check import check
 from netwright.export.media.plain import Plain
 from netwright.export.medium import Checked, Facts, Medium
-from netwright.plans import source
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 
@@ -162,13 +161,23 @@ def medium_of(task: Task) -> Medium:
 
 
 def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> ExportedProgram:
-    """Write what the check reads; returns the program."""
+    """Write the network: what the check reads, and its plan; returns the program. Raises ExportError."""
+    io = parts.task.io
+    plan = architecture.to_json(model.run.space, parts.space, model.genotype, io, parts.plan)
     text = standalone.model_py(parts.plan, parts.medium, model.name)
-    weights = safetensors.torch.save(source.weights(parts.plan, parts.network.state_dict()))
+    weights = safetensors.torch.save(parts.network.state_dict())
     with _writing(out):
+        (draft / architecture.FILE).write_text(plan, encoding="utf-8")
         (draft / "model.py").write_text(text, encoding="utf-8")
         (draft / load.WEIGHTS).write_bytes(weights)
-    program = programs.program(programs.run_source(text, "model").load(draft), parts.task.io)
+    try:
+        program = programs.program(programs.run_source(text, "model").load(draft), io)
+    except Exception as error:  # whatever source code of somebody else's operations does
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ExportError(
+            f"the source code of the network does not run: {reason}; correct what its operations write, and what they "
+            "say is defined"
+        ) from error
     data = programs.to_bytes(program)
     with _writing(out):
         (draft / programs.FILE).write_bytes(data)
@@ -176,12 +185,10 @@ def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> 
 
 
 def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Checked, onnx: bool) -> None:
-    """Write everything else: what the network is, how it was trained, how to use it."""
-    space, io = parts.space, parts.task.io
+    """Write everything else: how the network was trained, how to use it."""
     about_data = inspect.getdoc(inspect.getmodule(refs.locate("task", model.run.task.name))) or ""
     metrics = {**model.metrics, **parts.medium.facts(checked), "seed": model.seed, "command": model.command}
     texts = {
-        architecture.FILE: architecture.to_json(model.run.space, space, model.genotype, io, parts.plan),
         "metrics.json": json.dumps(metrics, indent=1, ensure_ascii=False) + "\n",
         "run.toml": run_file.to_toml(model.run),
         **parts.medium.files(),
@@ -189,7 +196,7 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
             Facts(
                 name=model.name,
                 options=_options(model),
-                key=space.key(model.genotype),
+                key=parts.space.key(model.genotype),
                 plan=parts.plan,
                 about_data=about_data,
                 caveats=parts.task.caveats() if isinstance(parts.task, HasCaveats) else (),
@@ -205,7 +212,7 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
     }
     for name, text in texts.items():
         (draft / name).write_text(text, encoding="utf-8")
-    drawing.save(drawing.draw(space.graph(model.genotype)), draft / "cell")
+    drawing.save(drawing.draw(parts.space.graph(model.genotype)), draft / "cell")
 
 
 def _options(model: TrainedModel) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.plans import torch_rng
+from netwright.plans.names import module_of
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Layer, Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
@@ -49,7 +50,7 @@ class _Drop:
 class Network(nn.Module):
     """Runs a plan: a batch of inputs to logits (B, outputs). Weights are undefined until `initialize`.
 
-    Weights are named after their layers, as in `cell1.state3.a.sep_3x3.conv1.weight`.
+    Weights are named after their layers, as in `cell1.state3_a_sep_3x3_conv1.weight`: see `Layer.attribute`.
     Each output is dropped as soon as its last reader has run, and an operation that can write over its input does so
     where no other layer reads it. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
     """
@@ -62,7 +63,7 @@ class Network(nn.Module):
         for position, layer in enumerate(plan[1:], start=1):
             run = _computing(plan, layer, is_only_reader=[readers[source] for source in layer.inputs] == [1])
             if isinstance(run, nn.Module):
-                self._container(layer.name.split(".")[:-1]).add_module(layer.short_name, run)
+                self._add(layer, run)
             done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
             self._steps.append(_Step(run, layer.inputs, done, is_auxiliary(layer)))
         dropping = [(position, layer) for position, layer in enumerate(plan) if layer.op.drops]
@@ -143,22 +144,25 @@ class Network(nn.Module):
                 factors[position] = ((drawn >= 1 - chance)[rows] / chance).to(inputs.device)  # (B, *size)
         return factors
 
-    def _container(self, scopes: Sequence[str]) -> nn.Module:
-        """What holds the layers of a scope. Raises ValueError where a layer stands in its place."""
-        found: nn.Module = self
-        for scope in scopes:
-            if scope not in found._modules:
-                found.add_module(scope, nn.Module())
-            found = found.get_submodule(scope)
-            if type(found) is not nn.Module:
-                raise ValueError(f"{scope} of {'.'.join(scopes)} is a layer, in which no other may stand")
-        return found
+    def _add(self, layer: Layer, module: nn.Module) -> None:
+        """Take in the module of a layer. Raises ValueError where another has its name."""
+        scope, attribute = module_of(layer.name)
+        if scope and scope not in self._modules:
+            self.add_module(scope, nn.Module())
+        container = self._modules[scope] if scope else self
+        if attribute in container._modules or (scope and type(container) is not nn.Module):
+            raise ValueError(f"the weights of {layer.name} would have the name of another layer's")
+        container.add_module(attribute, module)
 
 
 def build(plan: Plan, rng: np.random.Generator) -> Network:
-    """The plan's network, initialized from `rng`."""
-    network = Network(plan)
-    initialize(network, torch_rng.from_numpy(rng))
+    """The plan's network, initialized from `rng`: also what modules draw themselves when they are made."""
+    generator = torch_rng.from_numpy(rng)
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed accelerators too; another seed, so that no module draws what `initialize` does
+        torch.default_generator.manual_seed(generator.initial_seed() + 1)
+        network = Network(plan)
+    initialize(network, generator)
     return network
 
 

@@ -32,8 +32,8 @@ class Numerals(Protocol):
 class Operation:
     """One operation: a frozen dataclass whose fields are its options. The defaults suit a function without weights.
 
-    Fields are integers, reals, booleans, strings, tuples of integers, or a shape, so that a file can hold them. Methods
-    that take shapes get one for each input.
+    Fields are integers, reals, booleans, strings, shapes, or tuples of these; they may be one of several (`Literal`) or
+    None, so that a file can hold them. Methods that take shapes get one for each input.
 
     Attributes:
         name: What its layers are called, in lower case; exported files know the package's own operations by it.

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from netwright.core.records import IO, Genotype
 from netwright.core.shapes import Shape
+from netwright.plans.names import Names, module_of
 from netwright.plans.operation import Operation, image
 from netwright.plans.ops.images import AvgPool, Conv, Halve, MaxPool, Mean, MinPool, Norm, OddPixels, Pair
 from netwright.plans.ops.inputs import Input
@@ -31,7 +32,8 @@ class Layer(NamedTuple):
     Args:
         name: Name, unique in the plan. It says where the layer stands and what it is, as in
             `cell1.state3.a.sep_3x3.conv1`: the scopes it stands in, outermost first, then what it is there. Layers of
-            two plans with equal names and weights of equal shapes have the same weights.
+            two plans with equal names and weights of equal shapes have the same weights, whatever they read: the
+            numbers of a learned sum belong to its inputs by order, not by the layers that these are.
         op: The operation.
         inputs: Positions of the layers that it reads, earlier in the plan; layer 0 is what goes into the network.
         shape: Shape of the output, which follows from `op` and the shapes of the inputs.
@@ -57,6 +59,15 @@ class Layer(NamedTuple):
         """The last part of the name: what the layer is within its scopes."""
         return self.name.rpartition(".")[2]
 
+    @property
+    def attribute(self) -> str:
+        """What a layer with weights is called within its outermost scope, in networks and in source code.
+
+        Dots become underscores, since a module for each inner scope would cost more to make than some layers do: the
+        weights of `cell1.state3.a.sep_3x3.conv1` are `cell1.state3_a_sep_3x3_conv1.weight`.
+        """
+        return module_of(self.name)[1]
+
 
 Plan = tuple[Layer, ...]
 
@@ -75,7 +86,10 @@ def is_auxiliary(layer: Layer) -> bool:
 
 
 def deployed(plan: Plan) -> Plan:
-    """The plan without what acts in training only: auxiliary heads and layers that drop. Names stay as they are."""
+    """The plan without what acts in training only: auxiliary heads and layers that drop. Names stay as they are.
+
+    The output of a plan that ends in a layer that drops is what that layer reads.
+    """
     if not any(layer.op.drops or is_auxiliary(layer) for layer in plan):
         return plan
     kept: list[Layer] = []
@@ -88,7 +102,19 @@ def deployed(plan: Plan) -> Plan:
             continue
         places[position] = len(kept)
         kept.append(layer._replace(inputs=tuple(places[source] for source in layer.inputs)))
-    return tuple(kept)
+    output = places[len(plan) - 1]
+    return tuple(kept) if output == len(kept) - 1 else _ending_at(kept, output)
+
+
+def _ending_at(layers: Sequence[Layer], output: int) -> Plan:
+    """The layers with this one at the end. Others that read it, on which no output depends, are left out."""
+    after = {output}
+    for position, layer in enumerate(layers):
+        if not after.isdisjoint(layer.inputs):
+            after.add(position)
+    order = [position for position in range(len(layers)) if position not in after] + [output]
+    places = {old: new for new, old in enumerate(order)}
+    return tuple(layers[old]._replace(inputs=tuple(places[source] for source in layers[old].inputs)) for old in order)
 
 
 class PlanWriter:
@@ -98,7 +124,8 @@ class PlanWriter:
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
         self._prefix = ""  # the scopes that are open, as names begin with them
-        self._names = {"input"}
+        self._names = Names()
+        self._names.add("input", has_weights=False)
         self._numbers: dict[str, int] = {}  # by scope and operation, how many layers there are
 
     @property
@@ -131,7 +158,8 @@ class PlanWriter:
         """Names of layers written inside begin with `names`, outermost first, each of letters, digits and underscores.
 
         A scope is a place, such as an edge or a state, or what stands there; it does not depend on what stands
-        elsewhere. Outermost scopes become classes in source code: each is a Python identifier and is opened once.
+        elsewhere. Outermost scopes become classes in source code: each begins with a letter and is opened once. No
+        scope and no layer is called like a keyword of Python or what torch's modules have, such as `forward`.
         Layers in the outermost scope `AUXILIARY` run in training only, and only layers in it may read them; one that no
         layer reads is a further output. The last layer of a plan stands outside.
         """
@@ -150,7 +178,7 @@ class PlanWriter:
                 one operation in one scope.
 
         Raises:
-            ValueError: The operation cannot take such inputs, or the name is taken.
+            ValueError: The operation cannot take such inputs, or the name is taken, or cannot be that of a layer.
         """
         layers, key = self._layers, (op, inputs)
         if op.is_function and key in self._known:
@@ -161,9 +189,7 @@ class PlanWriter:
         if not name:
             number = self._numbers[place] = self._numbers.get(place, 0) + 1
             place = f"{place}{number}"
-        if place in self._names:
-            raise ValueError(f"there is a layer {place} already; give one of the two another name or scope")
-        self._names.add(place)
+        self._names.add(place, has_weights=op.has_weights)
         layers.append(Layer(place, op, inputs, shape))
         if op.is_function and not place.startswith(_IN_AUXILIARY):  # nothing outside may read those
             self._known[key] = position

@@ -5,12 +5,13 @@ outside any scope belong to the class `Model`, which puts everything together. T
 of `plans.network`. Layers that no other reads are built, for their weights, but not run. What acts in training only is
 left out: the auxiliary head, drop paths, dropout.
 
-A layer is an attribute of its class: its name within the outermost scope, with underscores for dots, and "at_" before a
-digit. So the weights of `cell1.state3.a.sep_3x3.conv1` are those of `self.state3_a_sep_3x3_conv1` in `self.cell1`.
+A layer is an attribute of its class, under the name that it has in the network (`Layer.attribute`): both have the same
+weights: those of `cell1.state3.a.sep_3x3.conv1` are those of `self.state3_a_sep_3x3_conv1` in `self.cell1`.
 """
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import inspect
 import keyword
@@ -21,41 +22,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from textwrap import dedent
-from typing import TypeVar
 
 from netwright.core.errors import ExportError
 from netwright.core.shapes import NAMES, Shape
 from netwright.plans import counting, statements
+from netwright.plans.names import identifier
 from netwright.plans.numerals import ListedNumerals, SharedNumerals, Unlike
 from netwright.plans.plan import Layer, Plan, deployed
 from netwright.plans.statements import INDENT
 
 # names that a module with these classes uses already
 RESERVED = frozenset({"Model", "Tensor", "F", "Path"})
-
-Value = TypeVar("Value")
-
-
-def attribute(layer: Layer) -> str:
-    """What a layer's module is called in its class."""
-    return _identifier((*layer.inner_scopes, layer.short_name))
-
-
-def weights(plan: Plan, tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """The same values under the names that weights have in the source code; `tensors` has the network's names."""
-    modules = {layer.name: f"{layer.scope}{'.' * bool(layer.scope)}{attribute(layer)}" for layer in plan}
-    found = {}
-    for name, value in tensors.items():
-        module = name
-        while module and module not in modules:
-            module = module.rpartition(".")[0]
-        found[f"{modules.get(module, '')}{name[len(module) :]}"] = value
-    return found
-
-
-def _identifier(words: Sequence[str]) -> str:
-    joined = "_".join(words)
-    return f"at_{joined}" if joined[:1].isdigit() else joined
 
 
 @dataclass(frozen=True)
@@ -115,7 +92,7 @@ def _parts(plan: Plan, live: set[int]) -> list[_Part]:
         inside = set(positions)
         read = [source for p in positions if p in live for source in plan[p].inputs if source not in inside]
         leaving = {s for p in live - inside for s in plan[p].inputs if s in inside} | ({len(plan) - 1} & inside)
-        attributes = Counter(attribute(plan[p]) for p in positions if plan[p].op.has_weights)
+        attributes = Counter(plan[p].attribute for p in positions if plan[p].op.has_weights)
         if twice := [name for name, times in attributes.items() if times > 1]:
             raise ExportError(f"two layers of {scope} are both {twice[0]} in source code; name one of them otherwise")
         found.append(_Part(scope, positions, tuple(dict.fromkeys(read)), tuple(sorted(leaving))))
@@ -142,7 +119,7 @@ def _classes(plan: Plan, parts: Sequence[_Part], names: set[str]) -> Iterator[_C
     groups: dict[object, list[_Part]] = {}
     for part in parts:
         groups.setdefault(_structure(plan, part), []).append(part)
-    taken = RESERVED | names
+    taken = RESERVED | names | set(dir(builtins))
     for alike in groups.values():
         for members in _shared(plan, alike):
             lines, arguments = _modules(plan, members)
@@ -235,7 +212,7 @@ def _module(
     numerals = SharedNumerals([_constructor(plan, layer)[1].found for layer in layers], ends, used)
     first = layers[0]
     text = first.op.constructor(numerals, *[plan[source].shape for source in first.inputs])
-    return statements.assigned(f"self.{attribute(first)}", text)
+    return statements.assigned(f"self.{first.attribute}", text)
 
 
 def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
@@ -259,7 +236,7 @@ def _class_text(plan: Plan, made: _Class, live: set[int]) -> str:
     is_in_scope = False  # whether the last line belongs to the scope named in a comment
     for scope, run in groupby(living, key=lambda position: plan[position].inner_scopes):
         positions = list(run)
-        prefixes = [_identifier(scope[:depth]) for depth in range(1, len(scope) + 1)]
+        prefixes = [identifier(scope[:depth]) for depth in range(1, len(scope) + 1)]
         is_named = len(positions) == 1 and names[positions[0]] in prefixes  # one line, which says where
         if scope and not is_named:
             lines.append(f"{INDENT}# {' / '.join(scope)}")
@@ -276,6 +253,7 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
     class_of = {part.scope: (each, n) for each in made for n, part in enumerate(each.parts)}
     kind = NAMES[type(plan[0].shape)]
     names = {0: kind}
+    used = {*_meaningful(plan), kind}
     built, run = [], []
     for position, layer in enumerate(plan[1:], start=1):
         if position in part_at:
@@ -283,13 +261,13 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
             its, n = class_of[part.scope]
             arguments = ", ".join(f"{name}={values[n]}" for name, values in its.arguments.items())
             built.append(f"{INDENT}self.{part.scope} = {its.name}({arguments})")
-            names |= _names_outside(plan, part)
+            names |= {output: _free(name, used) for output, name in _names_outside(plan, part).items()}
             if part.outputs:
                 targets = [names[output] for output in part.outputs]
                 call = f"self.{part.scope}({', '.join(names[source] for source in part.inputs)})"
                 run += statements.assigned(", ".join(targets), call, _shape(plan[part.outputs[-1]].shape))
         elif not layer.scope:
-            names[position] = attribute(layer)
+            names[position] = _free(layer.attribute, used)
             if layer.op.has_weights:
                 built += _module(plan, [layer], {}, {})
             if position in live:
@@ -304,7 +282,7 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
 
 def _names_outside(plan: Plan, part: _Part) -> dict[int, str]:
     """What a part's outputs are called in `Model`; the last layer, or a single output, is called as its scope."""
-    names = {output: f"{part.scope}_{attribute(plan[output])}" for output in part.outputs}
+    names = {output: f"{part.scope}_{plan[output].attribute}" for output in part.outputs}
     whole = part.outputs[-1:] if len(part.outputs) == 1 else part.positions[-1:]
     return names | {output: part.scope for output in whole if output in names}
 
@@ -323,25 +301,37 @@ def _names_inside(plan: Plan, positions: Sequence[int], outputs: Sequence[int], 
     for position in positions:
         read_elsewhere |= {s for s in plan[position].inputs if s in run_of and run_of[s] != run_of[position]}
     found: dict[int, str] = {}
-    used = {"self", "torch", "nn", "F", *keyword.kwlist, *taken}
+    used = {*_meaningful(plan), *taken}
     for position in sorted(positions, key=lambda position: position not in read_elsewhere):
         layer, scope = plan[position], scopes[position]
-        if position not in read_elsewhere and layer.short_name not in used:
-            found[position] = layer.short_name
+        short = identifier((layer.short_name,))
+        if position not in read_elsewhere and short not in used:
+            found[position] = short
             continue
         depths = [depth for depth in range(1, len(scope) + 1) if last[scope[:depth]] == position]
-        name = _identifier(scope[: depths[0]]) if depths else attribute(layer)
-        while name in used:
-            name += "_"
-        used.add(name)
-        found[position] = name
+        name = identifier(scope[: depths[0]]) if depths else layer.attribute
+        found[position] = _free(name, used)
     return found
+
+
+def _meaningful(plan: Plan) -> set[str]:
+    """Names that no variable may have."""
+    defined = {reference.partition(":")[2] for layer in plan for reference in layer.op.defined}
+    return {"self", "torch", "nn", "F", *keyword.kwlist, *defined}
+
+
+def _free(name: str, used: set[str]) -> str:
+    """The name, with underscores behind it if it is in use; from now on it is."""
+    while name in used:
+        name += "_"
+    used.add(name)
+    return name
 
 
 def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
     """The lines that compute a layer: one, unless it is too long."""
     layer, inputs = plan[position], [names[source] for source in plan[position].inputs]
-    made = f"self.{attribute(layer)}({', '.join(inputs)})" if layer.op.has_weights else layer.op.expression(*inputs)
+    made = f"self.{layer.attribute}({', '.join(inputs)})" if layer.op.has_weights else layer.op.expression(*inputs)
     return statements.assigned(names[position], made, _shape(layer.shape))
 
 
