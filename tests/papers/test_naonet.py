@@ -15,6 +15,7 @@ from netwright.core import genes, refs, run_file, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO
 from netwright.plans import counting
+from netwright.plans.names import module_of
 from netwright.plans.regularization import Regularization
 from netwright.spaces.nao import NaoSpace
 from netwright.training import settings as step_settings
@@ -197,8 +198,8 @@ def test_exchanged_branches_are_the_same_function():
     for place, layers in branches[1].items():
         for layer, source in zip(layers, branches[0][place], strict=True):
             for name, value in weights.items():
-                if name.startswith(f"{source.name}."):
-                    moved[f"{layer.name}.{name.rpartition('.')[2]}"] = value
+                if name.startswith(f"{'.'.join(filter(None, module_of(source.name)))}."):
+                    moved[f"{'.'.join(filter(None, module_of(layer.name)))}.{name.rpartition('.')[2]}"] = value
     theirs.load_state_dict(moved)
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours(images), theirs(images))

@@ -66,8 +66,8 @@ def module_of(name: str) -> tuple[str, str]:
     parts = name.split(".", MOST_SCOPES + 1)
     if len(parts) > MOST_SCOPES + 1:
         raise ValueError(f"{name[:SHOWN]!r} has more scopes in each other than {MOST_SCOPES}; leave some out")
-    for place, part in enumerate(parts):
-        _check(part, name, is_outermost=place == 0)
+    for part in parts:
+        _check(part, name)
     if len(parts) == 1:
         return "", name
     attribute = identifier(parts[1:])
@@ -82,13 +82,12 @@ def identifier(parts: Sequence[str]) -> str:
     return f"at_{joined}" if joined[:1].isdigit() else joined
 
 
-def _check(part: str, name: str, *, is_outermost: bool) -> None:
+def _check(part: str, name: str) -> None:
     """Refuse a part of a name. Raises ValueError."""
-    if not _PART.fullmatch(part) or (is_outermost and part[0].isdigit()):
-        rule = "and begin with a letter" if is_outermost else "and begin with no underscore"
+    if not _PART.fullmatch(part):
         raise ValueError(
             f"the name {name[:SHOWN]!r} has the part {part[:SHOWN]!r}; parts are 1 to 100 letters, digits and "
-            f"underscores {rule}"
+            "underscores and begin with no underscore"
         )
     if part in _REFUSED:
         raise ValueError(f"the name {name[:SHOWN]!r} has the part {part!r}, which has a meaning already; rename it")
