@@ -302,3 +302,12 @@ def test_every_stretch_of_a_stratified_order_has_the_classes_in_proportion():
         assert np.abs(np.bincount(labels[order[start : start + 50]], minlength=3) - (30, 15, 5)).max() <= 1
     assert np.array_equal(order, stratified_order(labels, 0))
     assert not np.array_equal(order, stratified_order(labels, 1))
+
+
+def test_classes_are_counted_by_split_in_order_of_the_labels():
+    labels = np.array([2, 0, 0, 2, 2, 0, 0])
+    parts = {"train": np.array([0, 1, 2]), "valid": np.array([3, 4]), "test": np.array([5, 6])}
+    splits = ImageSplits.of(ArrayPixels(_levels(labels)), labels, **parts, names=str)
+    assert [splits.class_counts(split) for split in parts] == [(2, 0, 1), (0, 0, 2), (2, 0, 0)]
+    task = ImageClassification(IO(2, 4, 4, 4), lambda: splits, ("a", "b", "c", "d"))
+    assert task.class_counts("train+valid") == (2, 0, 3, 0)

@@ -120,6 +120,10 @@ class ImageSplits:
         """How many images the split has."""
         return len(self.positions[split])
 
+    def class_counts(self, split: Split) -> tuple[int, ...]:
+        """How many images of each class the split has, in order of the labels."""
+        return tuple(np.bincount(self.labels[self.positions[split]], minlength=self.labels.max() + 1).tolist())
+
     def batches(
         self, split: Split, size: int, rng: np.random.Generator | None, augmentation: Augmentation
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -194,6 +198,11 @@ class ImageClassification:
     def examples(self, split: Split) -> int:
         """How many images the split has."""
         return self.data.examples(split)
+
+    def class_counts(self, split: Split) -> tuple[int, ...]:
+        """How many images of each class the split has, in order of `classes`."""
+        counts = self.data.class_counts(split)
+        return counts + (0,) * (len(self.classes) - len(counts))
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass: float32 images (B, C, H, W), augmented if there is `rng`, and labels; see `ImageSplits.batches`."""
