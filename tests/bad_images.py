@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from netwright.data.folder import FolderImages, find
+from netwright.data.folder import FolderImages
+from netwright.data.tree import scan
 
 LONGEST = "é" * 125 + "x.png"  # 255 bytes, the most that a file's name may have
 
@@ -39,9 +40,9 @@ def class_folders(root: Path, classes: int = 2, images: int = 10, seed: int = 0)
 
 def source_of(root: Path) -> FolderImages:
     """The images below class folders."""
-    classes = find(root).classes
-    names = [name for files in classes.values() for name in files]
-    labels = np.repeat(np.arange(len(classes)), [len(files) for files in classes.values()])
+    classes = scan(root).root.holding
+    names = [name for folder in classes for name in sorted(folder.image_paths)]
+    labels = np.repeat(np.arange(len(classes)), [folder.count for folder in classes])
     return FolderImages(root, tuple(names), labels)
 
 

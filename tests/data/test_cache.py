@@ -168,7 +168,9 @@ def test_what_the_system_refuses_is_no_broken_image_and_mends(opened, monkeypatc
         return unpatched(file, **how)
 
     monkeypatch.setattr(decode.Image, "open", failing)
-    with pytest.raises(NetwrightError, match=f"class 0/image 7.png cannot be read: {word}; mend that and start again"):
+    with pytest.raises(
+        NetwrightError, match=f"class 0/image 7.png cannot be read: {word}; repair that and start again"
+    ):
         opened()
     assert not [p for p in (tmp_path / "cache").iterdir() if p.is_dir()], "nothing is kept of it"
     monkeypatch.undo()

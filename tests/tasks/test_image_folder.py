@@ -3,13 +3,16 @@ import os
 import shutil
 import subprocess
 import sys
+from unicodedata import normalize
 
 import numpy as np
 import pytest
 import torch
 
+from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO, Preprocessing
+from netwright.core.refs import Reference
 from netwright.data import chunks
 from netwright.data.preparation import Keeping
 from netwright.tasks.image_folder import image_folder
@@ -80,22 +83,54 @@ def test_nested_and_other_files(data, task_of):
     for name in (".hidden.png", "Thumbs.db", "notes.txt"):
         (data / "class 0" / name).write_bytes(b"no image")
     (data / ".git").mkdir()
+    (data / ".git" / "x.png").touch()
     (data / "readme.md").touch()
     (data / "class 1" / "loop").symlink_to(data / "class 1")
     task = task_of()
     assert "class 0/deep/er/y.JPG" in [name for split in SPLITS for name in _names(task, split)]
     assert sum(task.examples(split) for split in SPLITS) == 31
-    assert "2 files ignored, no image by extension: class 0/Thumbs.db, class 0/notes.txt" in list(task.prepare())
+    told = [*task.prepare()]
+    assert "3 files ignored, no image by extension: readme.md, class 0/Thumbs.db, class 0/notes.txt" in told
+    assert "1 hidden file left out: class 0/.hidden.png" in told
+    assert "1 link left out, leading to a folder that is read already: class 1/loop" in told
+    assert any(line.startswith("1 hidden folder with images left out: .git/ (1 image)") for line in told)
 
 
 def test_prepare_says_what_it_does(task_of, tmp_path):
     first, second = list(task_of().prepare()), list(task_of().prepare())
     where = f"0.1 MB on disk in {tmp_path / 'cache'}, shared by all workers"
-    assert first[0] == second[0] == f"30 images of 8x8: {where}, memory-mapped"
-    assert first[1].startswith("decoded 30 images in ")
-    assert second[1:] == ["found in the cache"]
-    [streamed, _] = task_of(memory_share=0).prepare()
+    assert (
+        first[:-1]
+        == second[:-1]
+        == [
+            f"30 images of 8x8: {where}, memory-mapped",
+            f"classes: 3 folders in {tmp_path / 'data'}: class 0, class 1, class 2; splits are cut at random",
+            "  images of each class  train  valid  test",
+            "  class 0                   6      2     2",
+            "  class 1                   6      2     2",
+            "  class 2                   6      2     2",
+            "  all                      18      6     6",
+        ]
+    )
+    assert first[-1].startswith("decoded 30 images in ")
+    assert second[-1] == "found in the cache"
+    streamed = next(task_of(memory_share=0).prepare())
     assert streamed == f"30 images of 8x8: {where}, streamed: more than 0% of this machine's memory"
+    assert "9 images of 30 left out, as task.train_limit says" in [*task_of(train_limit=15).prepare()]
+
+
+def test_uneven_classes_are_said_before_anything_is_decoded(tmp_path, task_of, monkeypatch):
+    class_folders(tmp_path / "uneven", 1, 15)
+    class_folders(tmp_path / "more", 1, 5, seed=1)
+    (tmp_path / "more" / "class 0").rename(tmp_path / "uneven" / "sick")
+    monkeypatch.setattr(chunks, "decode", None)
+    steps = task_of(tmp_path / "uneven").prepare()
+    told = [next(steps) for _ in range(9)]
+    assert told[-3:] == [
+        "train: 9 of 12 images are 'class 0' (75.00 %)",
+        "valid: 3 of 4 images are 'class 0' (75.00 %)",
+        "test: 3 of 4 images are 'class 0' (75.00 %)",
+    ]
 
 
 def test_the_estimate_comes_before_any_decoding(task_of, monkeypatch):
@@ -155,13 +190,13 @@ def test_every_kind_of_bad_image_is_counted_and_named(data, task_of):
         "2 mislabeled: class 0/twin.png (the same bytes as class 1/twin.png), "
         "class 1/twin.png (the same bytes as class 0/twin.png); "
         "1 more than 89 million pixels: class 0/bomb.png; 1 not an image: class 0/unreadable.png; "
-        "1 truncated: class 2/truncated.jpg; mend or remove them, or raise task.broken_share, now 0.01"
+        "1 truncated: class 2/truncated.jpg; repair or remove them, or raise task.broken_share, now 0.01"
     )
     with pytest.raises(NetwrightError, match="6 of 44"):
         _ = task_of().data
     task = task_of(broken_share=0.2)
-    _, built, *findings = task.prepare()
-    assert built == "found in the cache", "refused before, but decoded"
+    told = [*task.prepare()]
+    findings = told[told.index("found in the cache") + 1 :]  # refused before, but decoded
     assert findings == [
         "1 image converted from CMYK: class 1/cmyk.jpg",
         "1 image put on white where transparent: class 2/clear.png",
@@ -182,7 +217,7 @@ def test_a_share_below_the_limit_goes_on_and_more_than_five_are_counted(tmp_path
     class_folders(tmp_path / "many", 2, 100)
     for n in range(7):
         bad_images.zero_byte(tmp_path / "many" / "class 1" / f"empty {n}.png")
-    with pytest.raises(NetwrightError, match=r"7 of 207 images .*7 empty: .*empty 4.png and 2 more; mend"):
+    with pytest.raises(NetwrightError, match=r"7 of 207 images .*7 empty: .*empty 4.png and 2 more; repair"):
         _ = task_of(tmp_path / "many").data
     for n in range(2, 7):
         (tmp_path / "many" / "class 1" / f"empty {n}.png").unlink()
@@ -221,17 +256,15 @@ def test_folders_of_splits_are_taken_as_they_are(tmp_path, task_of, folders, cou
     assert task.classes == ("class 0", "class 1")
 
 
-@pytest.mark.parametrize("folders", [("training", "testing"), ("test", "valid"), ("train", "dev"), ("a", "b", "c")])
-def test_folders_that_look_like_splits_are_not_taken_for_classes(tmp_path, task_of, folders):
-    for folder in folders:
+def test_folders_that_hold_the_same_folders_are_not_taken_for_classes(tmp_path, task_of):
+    for folder in ("a", "b", "c"):
         class_folders(tmp_path / "split" / folder, 2, 5)
         (tmp_path / "split" / folder / "labels.csv").touch()
-    listed = ", ".join(f"{folder}/" for folder in sorted(folders))
-    message = f"{listed} in .* hold the same folders, class 0, class 1: they look like splits; name them train/"
+    message = "a/, b/, c/ in .* hold the same folders, class 0, class 1: they look like splits; name them train/"
     _raises(task_of, tmp_path / "split", message)
-    good(tmp_path / "split" / folders[0] / "x.png")
-    if "train" not in folders:
-        assert task_of(tmp_path / "split").classes == tuple(sorted(folders)), "images beside the folders: a class"
+    assert task_of(tmp_path / "split", classes="a,b,c").classes == ("a", "b", "c")
+    good(tmp_path / "split" / "a" / "x.png")
+    assert task_of(tmp_path / "split").classes == ("a", "b", "c"), "images beside the folders: a class"
 
 
 def test_classes_with_one_folder_each_are_classes(tmp_path, task_of):
@@ -240,9 +273,16 @@ def test_classes_with_one_folder_each_are_classes(tmp_path, task_of):
     assert task_of(tmp_path / "deep").classes == ("cat", "dog")
 
 
-def test_a_class_called_train_is_a_class(data, task_of):
+def test_a_class_called_train_is_one_for_who_says_so(data, task_of):
     class_folders(data / "train", 2, 2)
-    assert task_of().classes == ("class 0", "class 1", "class 2", "train")
+    _raises(task_of, data, "train/ in .* looks like a split, not like classes, beside class 0/, class 1/, class 2/")
+    given = {"path": str(data), "size": 8, "cache": str(data.parent / "cache")}
+    for classes in ("*", "class 0, class 1,class 2,train", ["class 0", "class 1", "class 2", "train"]):
+        task = refs.load("task", Reference("image_folder", {**given, "classes": classes}))
+        assert task.classes == ("class 0", "class 1", "class 2", "train")
+    assert task_of(classes=("class 1", "train")).classes == ("class 1", "train")
+    for classes in ("", "a,,b", ()):
+        _raises(task_of, data, r"task.classes is .*; name folders, as in a,b,c, or '\*' for all", classes=classes)
 
 
 def _raises(task_of, path, message, **options):
@@ -258,7 +298,9 @@ def test_folders_that_cannot_be_trained_on_are_refused_at_once(tmp_path, task_of
     good(tmp_path / "x.png")
     (tmp_path / "flat").mkdir()
     good(tmp_path / "flat" / "x.png")
-    _raises(task_of, tmp_path / "flat", "flat holds no folders; put the images of each class in a folder")
+    _raises(
+        task_of, tmp_path / "flat", "flat holds no folders, and 1 image straight in it; put the images of each class in"
+    )
     class_folders(tmp_path / "one", 1)
     _raises(task_of, tmp_path / "one", "one holds one class, 'class 0'; there must be at least two")
     class_folders(tmp_path / "empty", 2)
@@ -284,10 +326,26 @@ def test_classes_that_are_not_in_every_split_are_refused(tmp_path, task_of):
 def test_folders_beside_those_of_splits_are_refused(tmp_path, task_of):
     for folder in ("train", "test", "raw"):
         class_folders(tmp_path / "c" / folder, 2)
-    _raises(task_of, tmp_path / "c", "holds train/ and raw/; leave only train/, valid/ and test/ there")
+    _raises(
+        task_of, tmp_path / "c", "test/, train/ in .* look like splits, not like classes, beside raw/; take out what"
+    )
     for folder in ("train", "valid", "val"):
         class_folders(tmp_path / "d" / folder, 2)
-    _raises(task_of, tmp_path / "d", "holds val/ and valid/; keep one of them")
+    _raises(task_of, tmp_path / "d", "holds val/ and valid/, which look like the same split; keep one of them")
+
+
+def test_names_are_those_of_composed_letters(tmp_path, task_of):
+    prints = set()
+    for form in ("NFC", "NFD"):
+        class_folders(tmp_path / form, 2, 5)
+        (tmp_path / form / "class 1").rename(tmp_path / form / normalize(form, "caf\u00e9"))
+        (tmp_path / form / "class 0" / "image 0.png").rename(
+            tmp_path / form / "class 0" / normalize(form, "\u00e9.png")
+        )
+        task = task_of(tmp_path / form)
+        assert task.classes == ("caf\u00e9", "class 0")
+        prints.add(task.fingerprint())
+    assert len(prints) == 1, "the same data, whichever disk it comes from"
 
 
 @pytest.mark.parametrize(
@@ -396,7 +454,7 @@ def test_names_that_are_no_text_do_no_harm(data, tmp_path):
     bad_images.zero_byte(data / os.fsdecode(b"\xff\n") / "zero.png")
     task = image_folder(str(data), size=8, cache=str(tmp_path / "cache"), broken_share=0.1)
     lines = list(task.prepare())
-    assert lines[2] == "1 broken image skipped: 1 empty: \\udcff\\n/zero.png"
+    assert lines[-1] == "1 broken image skipped: 1 empty: \\udcff\\n/zero.png"
     assert task.classes[-1] == "\\udcff\\n"
     "".join((*lines, *task.classes)).encode()  # what a terminal wants
     assert task.fingerprint()

@@ -66,7 +66,7 @@ def _decode_chunk(encoded: list[Encoded], form: Form) -> Chunk:
             image, notes = (one, ()) if isinstance(one, np.ndarray) else decode(one, **asdict(form))
         except SystemFault as error:
             where = one if isinstance(one, Path) else "an image"
-            raise NetwrightError(f"{where} cannot be read: {error}; mend that and start again") from error
+            raise NetwrightError(f"{where} cannot be read: {error}; repair that and start again") from error
         except BadImage as error:
             outcomes.append((False, (str(error),)))
             continue

@@ -16,6 +16,7 @@ from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import cache
 from netwright.data.cache import Cache, Source, Steps
+from netwright.data.class_table import class_table
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits
 from netwright.data.splitting import SplitParts, check_classes, once
@@ -107,6 +108,7 @@ class _Prepared:
     def prepare(self) -> Iterator[str]:
         yield self._estimate()
         yield from self.selection.remarks
+        yield from self._counts()
         yield from self.selection.caveats
         opened = yield from self._open()
         if opened.seconds is None:
@@ -126,6 +128,15 @@ class _Prepared:
             f"{self.keeping.folder}, shared by all workers, {way}"
         )
 
+    def _counts(self) -> Iterator[str]:
+        """How many images of which class are in which split, before any is decoded."""
+        labels, parts, classes = self.selection.source.labels, self.selection.parts, self.selection.classes
+        if spared := len(labels) - len(parts.chosen):
+            yield f"{counted(spared, 'image')} of {len(labels):,} left out, as task.train_limit says"
+        chosen = {"train": parts.train, "valid": parts.valid, "test": parts.test}
+        counts = {split: np.bincount(labels[p], minlength=len(classes)).tolist() for split, p in chosen.items()}
+        yield from class_table(counts, classes)
+
     def _open(self) -> Steps:
         """The decoded images. Raises NetwrightError when too many are broken."""
         chosen = self.selection.parts.chosen
@@ -136,7 +147,7 @@ class _Prepared:
         if broken > most * len(chosen):
             raise NetwrightError(
                 f"{broken:,} of {counted(len(chosen), 'image')} ({broken / len(chosen):.2%}) are broken: "
-                f"{self._named_faults(opened)}; mend or remove them, or raise task.broken_share, now {most:g}"
+                f"{self._named_faults(opened)}; repair or remove them, or raise task.broken_share, now {most:g}"
             )
         return opened
 
@@ -168,7 +179,7 @@ class _Prepared:
         selection, kept = self.selection, opened.kept
         left = once(self._kept(opened), opened.copies)
         if opened.skipped or opened.copies:
-            remedy = "its images are broken, or copies of one another: mend them or take the class out"
+            remedy = "its images are broken, or copies of one another: repair them or take the class out"
             check_classes(left, selection.source.labels, selection.classes, remedy)
         rows = (np.searchsorted(kept, p) for p in (left.train, left.valid, left.test))
         train, valid, test = rows

@@ -6,8 +6,7 @@ Without those folders the images are split by class into 60 % training, 20 % val
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -15,14 +14,15 @@ import numpy as np
 
 from netwright.core.errors import BadReference
 from netwright.data.decode import Form
-from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
+from netwright.data.folder import FolderImages
 from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.inventory import taken, told
+from netwright.data.layout import EVERY, arranged
 from netwright.data.options import check_least, check_limit, checked_shares, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
-from netwright.data.text import listed, printable, shortened
-
-SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}  # by folder
+from netwright.data.text import printable
+from netwright.data.tree import composed, scan
 
 
 @spread("augmentation")
@@ -39,12 +39,14 @@ def image_folder(
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
+    classes: str | tuple[str, ...] | None = None,
+    follow_links: bool = False,
 ) -> ImageClassification:
     """Images of any size, brought to `size` x `size`, of as many classes as there are folders.
 
     Args:
-        path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`, `validation/`) and `test/` with such
-            folders.
+        path: Folder of one folder per class, or of `train/`, `valid/` and `test/` with such folders; names that say the
+            same (`Training_Set/`, `val/`) do too.
         size: Side of the images, in pixels.
         channels: 3: color, 1: gray.
         fit: How other sizes become this one; "crop": scaled to cover, the middle cut out;
@@ -57,68 +59,47 @@ def image_folder(
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
         broken_share: Share of the images that may be broken before the task refuses to start.
+        classes: Names of the folders that are the classes, as "a,b,c" or a list, whatever they look like; what else
+            is there is left out and counted; "*": every folder in `path`; None: all folders, unless one looks like a
+            split, labels or images without labels.
+        follow_links: Whether to follow links that lead out of the folder.
     """
     check_least(size=(size, 4), split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)
-    selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
+    selection = _selection(Path(path).expanduser(), _listed(classes), follow_links, shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
     return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
 
 
-def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> Selection:
-    folders = _split_folders(path)
-    found = {split: find(path / folder) for split, folder in folders.items()}
-    classes = tuple(found["train"].classes)
-    if len(classes) < 2:
-        raise BadReference(f"{path} holds one class, {shortened(classes[0])!r}; there must be at least two")
-    for split, here in found.items():
-        if extra := sorted(set(here.classes) - set(classes)):
-            raise BadReference(
-                f"class {shortened(extra[0])!r} is in {folders[split]}/ but not in train/ of {path}; "
-                f"add training images or remove the folder"
-            )
-    files = [(str(Path(folders[s], f)), s, c) for s, h in found.items() for c, fs in h.classes.items() for f in fs]
-    files.sort()
+def _selection(
+    path: Path, wanted: tuple[str, ...], is_following: bool, shares: Mapping[str, float], seed: int, limit: int | None
+) -> Selection:
+    tree = scan(path, is_following)
+    layout = arranged(tree, wanted)
+    found = taken(tree, layout)
+    files = sorted(found.used, key=lambda use: (composed(use[0]), use[0]))
+    classes = tuple(layout.classes["train"])
     number = {name: label for label, name in enumerate(classes)}
     labels = np.array([number[name] for _, _, name in files], np.int64)
     given = np.array([split for _, split, _ in files])
-    parts = completed({split: np.flatnonzero(given == split) for split in folders}, labels, classes, shares, seed)
+    parts = completed(
+        {split: np.flatnonzero(given == split) for split in layout.classes}, labels, classes, shares, seed
+    )
     check_classes(parts, labels, classes, f"add some to the folder of that split in {path}, or remove the class")
     check_limit(limit, len(classes))
-    ignored = [str(Path(folders[split], name)) for split, here in found.items() for name in here.ignored]
     source = FolderImages(path, tuple(name for name, _, _ in files), labels)
-    return Selection(source, limited(parts, labels, limit, seed), tuple(map(printable, classes)), remark(ignored))
+    remarks = told(tree, layout, wanted, found)
+    return Selection(source, limited(parts, labels, limit, seed), tuple(map(printable, classes)), remarks)
 
 
-def _split_folders(path: Path) -> dict[str, str]:
-    """The folder of every split that has one; the folder itself, as training images, when there are none."""
-    names = subfolders(path)
-    found: dict[str, list[str]] = defaultdict(list)
-    for name in names:
-        found[SPLITS.get(name.lower(), "")].append(name)
-    others = found.pop("", [])
-    is_split = any(subfolders(path / name) for name in found.get("train", []))
-    if not is_split or (others and len(others) == len(names) - 1):  # a class of trains
-        _refuse_splits(path, names)
-        return {"train": ""}
-    if others:
-        raise BadReference(
-            f"{path} holds {found['train'][0]}/ and {shortened(others[0])}/; leave only train/, valid/ and test/ there"
-        )
-    for same in found.values():
-        if len(same) > 1:
-            raise BadReference(f"{path} holds {same[0]}/ and {same[1]}/; keep one of them")
-    return {split: name for split, [name] in found.items()}
-
-
-def _refuse_splits(path: Path, names: Sequence[str]) -> None:
-    """Raise BadReference for folders of classes that look like splits under other names: they hold the same folders."""
-    if len(names) > 1 and len(common := common_folders(path, names)) > 1:
-        raise BadReference(
-            f"{listed([shortened(f'{name}/') for name in names])} in {path} hold the same folders, "
-            f"{listed([shortened(name) for name in common])}: they look like splits; name them train/, valid/ and "
-            f"test/, or, if they are classes, put their images straight into them"
-        )
+def _listed(classes: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The names of the classes that an option names. Raises BadReference when it names none, or one without letters."""
+    if classes is None:
+        return ()
+    names = tuple(name.strip() for name in classes.split(",")) if isinstance(classes, str) else classes
+    if not names or not all(names):
+        raise BadReference(f"task.classes is {classes!r}; name folders, as in a,b,c, or '{EVERY}' for all there are")
+    return names
 
 
 plugin = image_folder

@@ -1,0 +1,109 @@
+"""What the name of a folder says that it holds: a split, labels, images without labels, or, as any other, a class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal
+from unicodedata import normalize
+
+Kind = Literal["train", "valid", "test", "split", "labels", "unlabeled"]
+
+WORDS: dict[str, Kind] = {
+    **dict.fromkeys(("train", "training", "trn", "trainval"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "vld", "dev", "devel", "development"), "valid"),
+    **dict.fromkeys(("eval", "evaluation", "holdout", "heldout"), "split"),
+    **dict.fromkeys(("test", "tests", "testing", "tst"), "test"),
+    **dict.fromkeys(("split", "splits"), "split"),
+    **dict.fromkeys(
+        ("label", "labels", "labeling", "labelling", "annotation", "annotations", "anno", "annos"), "labels"
+    ),
+    **dict.fromkeys(("annot", "annots", "masks", "groundtruth", "gt", "segmentation", "segmentations"), "labels"),
+    **dict.fromkeys(("bbox", "bboxes", "xml", "xmls", "metadata"), "labels"),
+    **dict.fromkeys(("unlabeled", "unlabelled", "unlabel", "unlabels", "unlab", "nolabel", "nolabels"), "unlabeled"),
+    **dict.fromkeys(("unsup", "unsupervised", "unannotated", "unsorted", "uncategorized", "unclassified"), "unlabeled"),
+}
+NO_LABELS = re.compile(r"(no|non|not|without)(label(s|ed|led)?|annotations?)")
+SAYING_NOTHING = frozenset(
+    (
+        *("set", "sets", "subset", "data", "dataset", "datasets", "database", "folder", "folders", "dir", "directory"),
+        *("image", "images", "img", "imgs", "picture", "pictures", "pic", "pics", "photo", "photos", "rgb", "jpg"),
+        *("jpeg", "png", "file", "files", "sample", "samples", "example", "examples", "object", "objects", "class"),
+        *(
+            "classes",
+            "category",
+            "categories",
+            "part",
+            "final",
+            "full",
+            "all",
+            "original",
+            "orig",
+            "raw",
+            "only",
+            "new",
+        ),
+        *("old", "clean", "cleaned", "small", "with", "and", "of", "the"),
+    )
+)
+SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", "files", "folder", "split", "pics")
+SPLITS: dict[Kind, str] = {"train": "train", "valid": "validate", "test": "test"}  # and what their images do
+
+
+def kind_of(name: str) -> Kind | None:
+    """What a folder of this name seems to hold; None: nothing that the name says, so that it may be a class.
+
+    Case, numbers, separators and words that say nothing ("set", "images", "2017") do not count.
+    """
+    words = [_stem(word) for word in _words(name)]
+    telling = [word for word in words if word not in SAYING_NOTHING]
+    joined = "".join(telling)
+    if NO_LABELS.fullmatch(joined):
+        return "unlabeled"
+    kinds = {WORDS.get(word) for word in ([joined] if joined in WORDS else telling)}
+    if not kinds or None in kinds:
+        return None
+    for kind in ("unlabeled", "labels"):
+        if kind in kinds:
+            return kind
+    splits = kinds - {"split"}
+    return splits.pop() if len(splits) == 1 else "split"
+
+
+def is_container(name: str) -> bool:
+    """Whether a name says only that there are images, or data, and not of what."""
+    words = _words(name)
+    return bool(words) and all(word in SAYING_NOTHING for word in words)
+
+
+def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
+    """What those of the names seem to hold that are not like those of classes.
+
+    "mask" may be a class of faces, but is none beside "images".
+    """
+    listed = list(names)
+    found = {name: kind_of(name) for name in listed}
+    if any(map(is_container, listed)):
+        found.update((name, "labels") for name in listed if _words(name) == ["mask"])
+    return {name: kind for name, kind in found.items() if kind}
+
+
+def alike(name: str) -> str:
+    """What a name has in common with others that a person takes for the same: no case, spaces or separators."""
+    folded = normalize("NFKC", name).casefold()
+    return "".join(c for c in folded if c.isalnum()) or folded
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name in lower case, without numbers."""
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", normalize("NFKC", name))
+    return re.findall(r"[^\W\d_]+", text.casefold())
+
+
+def _stem(word: str) -> str:
+    """A word without "set", "images" and the like at its end, where the rest is a known one: "trainset"."""
+    for suffix in SUFFIXES:
+        stem = word.removesuffix(suffix)
+        if stem != word and stem in WORDS:
+            return stem
+    return word
