@@ -100,13 +100,40 @@ def test_validation_images_of_its_own(task_of):
 
 
 def test_workers_share_one_copy(tmp_path, task_of):
-    assert list(task_of(parts()).prepare())[1].startswith("decoded 90 images")
+    assert list(task_of(parts()).prepare())[-1].startswith("decoded 90 images")
     mapped, streamed = (
         arrays(str(tmp_path / "data.npz"), cache=str(tmp_path / "cache"), memory_share=s) for s in (1, 0)
     )
-    assert list(streamed.prepare())[1:] == ["found in the cache"]
+    assert list(streamed.prepare())[-1] == "found in the cache"
     assert streamed.data.pixels.is_streamed
     assert np.array_equal(_of(mapped, "train")[0], _of(streamed, "train")[0])
+
+
+def test_which_array_is_what_is_said(task_of):
+    told = list(task_of({**parts(IMAGES.transpose(0, 3, 1, 2)), "names": LABELS, "extra": LABELS}).prepare())
+    assert told[1:3] == [
+        "arrays, with channels first: x_train (60x3x10x8) with y_train to train, x_test (30x3x10x8) with y_test to "
+        "test; images to validate are cut from those to train",
+        "2 arrays left out: names, extra",
+    ]
+    assert "  0                        16      4    10" in told
+    uneven = np.where(np.arange(90) % 10 == 0, 1, 0)
+    told = list(task_of({"images": IMAGES, "labels": uneven}).prepare())
+    assert told[1].endswith("images (90x10x8x3) with labels; images to validate and to test are cut from them")
+    assert "valid: 16 of 18 images are '0' (88.89 %)" in told
+
+
+@pytest.mark.parametrize(
+    ("members", "name"),
+    [
+        ({**parts(), "x_val": IMAGES[:9], "y_val": LABELS[:9]}, "x_val"),
+        ({**parts(), "images": IMAGES, "labels": LABELS}, "x_test"),
+        ({**parts(), "x_unlabeled": IMAGES}, "x_unlabeled"),
+    ],
+)
+def test_arrays_that_look_like_splits_are_not_passed_over(task_of, members, name):
+    with pytest.raises(BadReference, match=rf"has an array {name}, which looks like a split, beside .* alone would be"):
+        task_of(members)
 
 
 def test_a_limit(task_of):

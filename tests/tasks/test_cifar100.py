@@ -34,8 +34,8 @@ def test_keeps_the_contract_with_either_labels(folder, tmp_path, labels, names, 
 
 def test_both_labels_share_one_cache(folder, tmp_path):
     first, second = (cifar100(str(folder), labels=k, valid=100, cache=str(tmp_path)) for k in ("fine", "coarse"))
-    assert list(first.prepare())[1].startswith("decoded")
-    assert list(second.prepare())[1] == "found in the cache"
+    assert any(line.startswith("decoded") for line in first.prepare())
+    assert "found in the cache" in list(second.prepare())
 
 
 def test_names_are_those_of_the_data_set():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +18,12 @@ from netwright.data.options import check_least, check_limit
 from netwright.data.parquet import ParquetImages, read_columns
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import SplitParts, check_classes, limited
+from netwright.data.text import counted, listed, shortened
 
 SIDE = 32
 JPEG = b"\xff\xd8\xff"  # how such a file begins; the originals are PNG
+PARTS = ("train", "test")
+SHARD = re.compile(r"-(\d+)-of-(\d+)\.parquet$")  # one of several files of a part
 IMAGE_COLUMNS = ("img", "image")
 
 
@@ -68,16 +72,19 @@ def cifar(
 
 
 def _fetched(data: PublishedImages, cut: Callable[..., Selection]) -> Selection:
-    return cut(fetch(data.hub_name, IMAGE_COLUMNS[0], data.label_columns[0]), data.classes)
+    source = fetch(data.hub_name, IMAGE_COLUMNS[0], data.label_columns[0])
+    return cut(source, data.classes, (f"{data.title}: the splits {' and '.join(source.counts)} of {data.hub_name}",))
 
 
 def _read(data: PublishedImages, folder: Path, path: str, cut: Callable[..., Selection]) -> Selection:
-    files = {part: tuple(sorted(folder.glob(f"{part}*.parquet"))) for part in ("train", "test")}
+    files = {part: tuple(sorted(folder.glob(f"{part}*.parquet"))) for part in PARTS}
     for part, found in files.items():
         if not found:
+            meant = next((f"; perhaps {p.parent}" for p in sorted(folder.glob(f"*/{part}*.parquet"))), "")
             raise BadReference(
-                f"task.path is {path!r}, which holds no {part}*.parquet; give the folder of {data.title}'s files"
+                f"task.path is {path!r}, which holds no {part}*.parquet; give the folder of {data.title}'s files{meant}"
             )
+        _check_shards(part, found)
     image, label, names = read_columns(
         [f for found in files.values() for f in found], IMAGE_COLUMNS, data.label_columns
     )
@@ -86,7 +93,38 @@ def _read(data: PublishedImages, folder: Path, path: str, cut: Callable[..., Sel
             f"column {label!r} in {folder} has {len(names)} classes and that of {data.title} {len(data.classes)}; "
             f"give the folder of {data.title}'s files"
         )
-    return cut(ParquetImages(files, image, label), names or data.classes)
+    source = ParquetImages(files, image, label)
+    return cut(source, names or data.classes, _remarks(data, source, folder, bool(names)))
+
+
+def _check_shards(part: str, files: Sequence[Path]) -> None:
+    """Raise BadReference for files of which some are missing, or two sets of files for one part."""
+    shards = {file: SHARD.search(file.name) for file in files}
+    totals = {int(found[2]) for found in shards.values() if found}
+    if len(totals) > 1 or (totals and not all(shards.values())):
+        raise BadReference(
+            f"{files[0].parent} holds {part} more than once, as {listed([file.name for file in files])}; keep one set"
+        )
+    for total in totals:
+        there = {int(found[1]) for found in shards.values() if found}
+        if len(there) < total:
+            missing = next(n for n in range(total) if n not in there)
+            raise BadReference(
+                f"{files[0].parent} lacks file {missing} of {total} of the {part} images, counted from 0 (there are "
+                f"{listed([file.name for file in files])}); get the files anew"
+            )
+
+
+def _remarks(data: PublishedImages, source: ParquetImages, folder: Path, is_named: bool) -> tuple[str, ...]:
+    """Sentences on what is read, and on what is left out."""
+    used = {file for files in source.files.values() for file in files}
+    others = sorted(shortened(each.name) for each in folder.iterdir() if each not in used)
+    parts = [f"{counted(len(files), 'file')} of {part}" for part, files in source.files.items()]
+    taken = (
+        f"{data.title} in {folder}: {' and '.join(parts)}; images in the column {source.image}, labels in "
+        f"{source.label}, whose names are those {'that the files give' if is_named else 'as published'}"
+    )
+    return (taken, f"{counted(len(others), 'entry')} beside them left out: {listed(others)}") if others else (taken,)
 
 
 def _selection(
@@ -96,6 +134,7 @@ def _selection(
     limit: int | None,
     source: ParquetImages | HubImages,
     classes: tuple[str, ...],
+    remarks: tuple[str, ...],
 ) -> Selection:
     labels, count = source.labels, source.counts["train"]
     if len(odd := np.flatnonzero((labels < 0) | (labels >= len(classes)))):
@@ -109,7 +148,8 @@ def _selection(
     parts = SplitParts(np.sort(train), np.sort(valid), np.arange(count, len(labels)))
     check_classes(parts, labels, classes, "get the files anew or change task.valid")
     chosen = limited(parts, labels, limit, seed)
-    return Selection(source, chosen, classes, caveats=_caveats(data, source, chosen.chosen))
+    cut = f"{valid_count:,} of the {count:,} images of train validate, as task.valid says; those of test test"
+    return Selection(source, chosen, classes, (*remarks, cut), _caveats(data, source, chosen.chosen))
 
 
 def _caveats(data: PublishedImages, source: ParquetImages | HubImages, chosen: np.ndarray) -> tuple[str, ...]:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from netwright.data.text import counted, shortened
+from netwright.data.text import DOES, counted, listed, shortened
 
 ROWS = 10  # of classes; of more, the largest and the smallest are shown
-UNEVEN = 1.2  # times the share that the largest class would have if all were alike
+FEW = 5  # classes that have rows even when all are alike
+UNEVEN = 1.2  # times the images that a class would have if all were alike
 
 
 def class_table(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> Iterator[str]:
-    """Lines of a table, and for each split that is uneven a sentence on its largest class.
+    """Lines of a table, or one of many classes that are alike; for each split that is uneven, its largest class.
 
     Args:
         counts: Images of each class, in order of `classes`, by split.
         classes: Names of the classes.
     """
-    sizes = [max(sum(split[n] for split in counts.values()), 0) for n in range(len(classes))]
+    if len(classes) > FEW and all(_is_even(split) for split in counts.values()):
+        spans = ", ".join(f"{_span(split)} to {DOES[name]}" for name, split in counts.items())
+        yield f"images of each of {len(classes):,} classes: {spans}; {listed([shortened(name) for name in classes])}"
+        return
+    sizes = [sum(split[n] for split in counts.values()) for n in range(len(classes))]
     by_size = sorted(range(len(classes)), key=lambda n: (-sizes[n], n))
     half = ROWS // 2
     is_whole = len(classes) <= ROWS
@@ -26,7 +31,7 @@ def class_table(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> 
     if not is_whole:
         between = by_size[half:-half]
         spans = [_span([split[n] for n in between]) for split in counts.values()]
-        rows.insert(half, (f"({counted(len(between), 'class').replace('classs', 'classes')} between)", spans))
+        rows.insert(half, (f"({counted(len(between), 'class')} between)", spans))
     rows.append(("all", [f"{sum(split):,}" for split in counts.values()]))
     title = "images of each class" if is_whole else f"images of {len(classes):,} classes"
     rows.insert(0, (title, [*counts]))
@@ -46,6 +51,11 @@ def majorities(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> I
                 f"{name}: {most:,} of {counted(total, 'image')} are {shortened(classes[split.index(most)])!r} "
                 f"({100 * most / total:.2f} %)"
             )
+
+
+def _is_even(split: Sequence[int]) -> bool:
+    mean = sum(split) / len(split)
+    return max(split) <= UNEVEN * mean and mean <= UNEVEN * min(split)
 
 
 def _span(values: Sequence[int]) -> str:

@@ -47,7 +47,6 @@ SAYING_NOTHING = frozenset(
     )
 )
 SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", "files", "folder", "split", "pics")
-SPLITS: dict[Kind, str] = {"train": "train", "valid": "validate", "test": "test"}  # and what their images do
 
 
 def kind_of(name: str) -> Kind | None:

@@ -25,9 +25,11 @@ from netwright.core.records import IO, Preprocessing
 from netwright.core.settings import Setting
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
+from netwright.data.class_table import class_table
 from netwright.data.draws import Draws, PartOf
 from netwright.data.outcome import OutcomeRecorder
 
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
 
@@ -253,7 +255,7 @@ class ImageClassification:
     def prepare(self) -> Iterator[str]:
         """Make the data ready; yields sentences for people."""
         if self.preparation is None:
-            _ = self.data
+            yield from class_table({split: self.class_counts(split) for split in SPLITS}, self.classes)
             return
         yield from self.preparation()
 
@@ -275,7 +277,7 @@ class ImageClassification:
         means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in further digits
         measured = (self.classes, means)
         digest = hashlib.blake2b(json.dumps(measured).encode(), digest_size=16)
-        for split in ("train", "valid", "test"):
+        for split in SPLITS:
             places = self.data.positions[split]
             named = [(self.data.names(p), int(self.data.labels[p])) for p in places.tolist()]
             digest.update(json.dumps([split, named]).encode())

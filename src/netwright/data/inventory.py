@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netwright.data.folder_names import SPLITS, alike
-from netwright.data.layout import EVERY, Layout
-from netwright.data.text import counted, listed, shortened
+from netwright.data.folder_names import alike
+from netwright.data.layout import EVERY, Arrangement
+from netwright.data.text import DOES, counted, listed, shortened
 from netwright.data.tree import Folder, Tree
 
 
@@ -42,7 +42,7 @@ class Inventory:
         return own + sum(folder.files for folder in (*self.hidden_folders, *self.folders))
 
 
-def taken(tree: Tree, layout: Layout) -> Inventory:
+def taken(tree: Tree, layout: Arrangement) -> Inventory:
     """What becomes of every file of a folder in this layout."""
     found = Inventory()
     of_class = {
@@ -79,7 +79,7 @@ def taken(tree: Tree, layout: Layout) -> Inventory:
     return found
 
 
-def told(tree: Tree, layout: Layout, wanted: Sequence[str], found: Inventory) -> tuple[str, ...]:
+def told(tree: Tree, layout: Arrangement, wanted: Sequence[str], found: Inventory) -> tuple[str, ...]:
     """Sentences for people: which folder is taken for what, and what is left out."""
     return (*_taken_for(tree, layout, wanted), *_left_out(tree, found))
 
@@ -96,15 +96,15 @@ def _use_once(tree: Tree, found: Inventory) -> None:
     found.used[:] = [use for use in found.used if use[0] in kept]
 
 
-def _taken_for(tree: Tree, layout: Layout, wanted: Sequence[str]) -> list[str]:
+def _taken_for(tree: Tree, layout: Arrangement, wanted: Sequence[str]) -> list[str]:
     training, place = layout.classes["train"], tree.place
     named = ""
     if wanted:
         named = ", all of them, as task.classes says" if tuple(wanted) == (EVERY,) else ", those of task.classes"
     lines = []
     if layout.is_split:
-        parts = [f"{shortened(folder.path)}/ to {SPLITS[split]}" for split, folder in layout.folders.items()]
-        cut = [f"to {does}" for split, does in SPLITS.items() if split not in layout.folders]
+        parts = [f"{shortened(folder.path)}/ to {DOES[split]}" for split, folder in layout.folders.items()]
+        cut = [f"to {does}" for split, does in DOES.items() if split not in layout.folders]
         rest = f"; images {' and '.join(cut)} are cut from those to train" if cut else ""
         lines.append(f"splits, as folders of {place} have them: {', '.join(parts)}{rest}")
         lines.append(f"classes: the {len(training):,} folders in those{named}: {_names(training)}")
@@ -153,8 +153,7 @@ def _left_out(tree: Tree, found: Inventory) -> list[str]:
 
 def _sentence(what: Sequence[str | Folder], noun: str, why: str, remedy: str) -> str:
     named = [_content(each) if isinstance(each, Folder) else shortened(each) for each in what]
-    count = f"{len(what):,} entries" if noun == "entry" and len(what) > 1 else counted(len(what), noun)
-    return f"{count} {why}: {listed(named)}{remedy and f'; {remedy}'}"
+    return f"{counted(len(what), noun)} {why}: {listed(named)}{remedy and f'; {remedy}'}"
 
 
 def _content(folder: Folder) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.core.errors import BadReference
-from netwright.data.folder_names import SPLITS, Kind, alike, is_container, kind_of, kinds_of
-from netwright.data.text import counted, listed, printable, shortened
+from netwright.data.folder_names import Kind, alike, is_container, kind_of, kinds_of
+from netwright.data.text import DOES, counted, listed, printable, shortened
 from netwright.data.tree import Folder, Tree, composed
 
 EVERY = "*"  # in place of names of classes: all folders there
@@ -25,7 +25,7 @@ Classes = Mapping[str, tuple[Folder, ...]]
 
 
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """Which folders hold what.
 
     Args:
@@ -40,7 +40,7 @@ class Layout:
     is_split: bool
 
 
-def arranged(tree: Tree, wanted: Sequence[str] = ()) -> Layout:
+def arranged(tree: Tree, wanted: Sequence[str] = ()) -> Arrangement:
     """The layout of a folder of images.
 
     Args:
@@ -72,7 +72,7 @@ class _Arranging:
     def where(self, folder: Folder) -> str:
         return str(self.tree.place / folder.path) if folder.path else str(self.tree.place)
 
-    def check(self, layout: Layout) -> None:
+    def check(self, layout: Arrangement) -> None:
         """Raise BadReference for fewer than two classes, or one that has no training images."""
         training = layout.classes["train"]
         place = layout.folders["train"]
@@ -100,12 +100,12 @@ class _Arranging:
                 f"add training images or remove the folder{', or give both the same name' if twin else ''}"
             )
 
-    def found(self, folder: Folder) -> Layout:
+    def found(self, folder: Folder) -> Arrangement:
         """The layout of a folder at or below the root, by the names and the content of what is in it."""
         if not folder.holding:
             raise self._without_classes(folder)
         kinds = kinds_of(each.name for each in folder.holding)
-        if any(kind in SPLITS or kind == "split" for kind in kinds.values()):
+        if any(kind in DOES or kind == "split" for kind in kinds.values()):
             return self._found_splits(folder, kinds)
         if len(kinds) + 1 == len(folder.holding):
             only = next(each for each in folder.holding if each.name not in kinds)
@@ -116,20 +116,20 @@ class _Arranging:
                     f"{'images' if not kinds else 'what may be classes'}: the classes are inside, one folder deeper; "
                     f"give {self.where(only)} as task.path"
                 )
-        return Layout({"train": folder}, {"train": self._classes(folder)}, False)
+        return Arrangement({"train": folder}, {"train": self._classes(folder)}, False)
 
-    def named(self) -> Layout:
+    def named(self) -> Arrangement:
         """The layout in which the classes are those that are wanted: of the root, or of its folders of splits."""
         root, wanted = self.tree.root, self.wanted
         if wanted == (EVERY,):
             if not root.holding:
                 raise self._without_classes(root)
-            return Layout({"train": root}, {"train": self._grouped(root.visible)}, False)
+            return Arrangement({"train": root}, {"train": self._grouped(root.visible)}, False)
         if twice := [name for name in wanted if wanted.count(name) > 1]:
             raise BadReference(f"task.classes names {shortened(twice[0])!r} twice; name each class once")
         there = {each.name for each in root.folders}
         if there.issuperset(wanted):
-            return Layout({"train": root}, {"train": self._chosen(root)}, False)
+            return Arrangement({"train": root}, {"train": self._chosen(root)}, False)
         splits = self._splits(root, kinds_of(each.name for each in root.holding))
         opened = {split: _opened(each) for split, each in splits.items()}
         place = opened.get("train", root)
@@ -140,12 +140,12 @@ class _Arranging:
                 f"task.classes names {shortened(missing[0])!r}, and {self.where(place)} has no such folder; "
                 + (f"give {self.where(meant)} as task.path" if meant else f"its folders: {listed(known) or 'none'}")
             )
-        return Layout(opened, {split: self._chosen(each) for split, each in opened.items()}, True)
+        return Arrangement(opened, {split: self._chosen(each) for split, each in opened.items()}, True)
 
-    def _found_splits(self, folder: Folder, kinds: Mapping[str, Kind]) -> Layout:
+    def _found_splits(self, folder: Folder, kinds: Mapping[str, Kind]) -> Arrangement:
         """The layout of a folder in which there are names of splits."""
         plain = [each.name for each in folder.holding if each.name not in kinds]
-        seeming = [each for each in folder.holding if kinds.get(each.name) in (*SPLITS, "split")]
+        seeming = [each for each in folder.holding if kinds.get(each.name) in (*DOES, "split")]
         names = _slashed(each.name for each in seeming)
         looks = "looks like a split" if len(seeming) == 1 else "look like splits"
         if plain:
@@ -172,7 +172,7 @@ class _Arranging:
                 f"name the folder of training images train/"
             )
         opened = {split: _opened(each) for split, each in splits.items()}
-        return Layout(opened, {split: self._classes(each) for split, each in opened.items()}, True)
+        return Arrangement(opened, {split: self._classes(each) for split, each in opened.items()}, True)
 
     def _splits(self, folder: Folder, kinds: Mapping[str, Kind]) -> dict[str, Folder]:
         """The folder of every split that has one."""
@@ -184,14 +184,14 @@ class _Arranging:
                     f"{shortened(each.name)}/ in {self.where(folder)} looks like a split, but not like which; "
                     f"name it train/, valid/ or test/; {_anyway(folder)}"
                 )
-            if kind in SPLITS and kind in found:
+            if kind in DOES and kind in found:
                 raise BadReference(
                     f"{self.where(folder)} holds {shortened(found[kind].name)}/ and {shortened(each.name)}/, which "
                     f"look like the same split; keep one of them"
                 )
-            if kind in SPLITS:
+            if kind in DOES:
                 found[kind] = each
-        return {split: found[split] for split in SPLITS if split in found}
+        return {split: found[split] for split in DOES if split in found}
 
     def _classes(self, folder: Folder) -> Classes:
         """The class folders in a folder, unless their names or what is in them say that they are something else."""

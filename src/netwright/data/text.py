@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+DOES = {"train": "train", "valid": "validate", "test": "test"}  # what the images of a split do
 NAMED = 5  # of each kind; the rest are counted
 
 
@@ -37,8 +38,11 @@ def row_name(counts: Mapping[str, int], position: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A count with its noun: 1 image, 12,000 images."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """A count with its noun: 1 image, 12,000 images, 2 classes, 3 entries."""
+    if count == 1:
+        return f"1 {noun}"
+    plural = f"{noun[:-1]}ies" if noun.endswith("ry") else f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count:,} {plural}"
 
 
 def size_text(count: float) -> str:

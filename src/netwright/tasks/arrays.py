@@ -15,10 +15,12 @@ from netwright.core.errors import BadReference
 from netwright.data import archive
 from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
+from netwright.data.folder_names import kind_of
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.options import check_least, check_limit, checked_shares, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
+from netwright.data.text import DOES, counted, listed, shortened
 
 LAYOUTS = {
     "train": ("x_train", "y_train"),
@@ -81,21 +83,45 @@ def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | 
     height, width, channels, is_channels_first = first[1]
     members = {"image" if layout[s] == WHOLE else s: images for s, (images, _) in layout.items()}
     source = ArchiveImages(path, members, heads, labels, is_channels_first)
-    return Selection(source, limited(parts, labels, limit, seed), classes), Form(channels, height, width)
+    remarks = _remarks(heads, layout, is_channels_first)
+    return Selection(source, limited(parts, labels, limit, seed), classes, remarks), Form(channels, height, width)
 
 
 def _layout(path: Path, heads: Mapping[str, Head]) -> Mapping[str, tuple[str, str]]:
     """Members of images and labels by split."""
-    if set(WHOLE) <= set(heads):
-        return {"train": WHOLE}
-    layout = {split: names for split, names in LAYOUTS.items() if split != "valid" or set(names) & set(heads)}
+    layout: Mapping[str, tuple[str, str]] = {"train": WHOLE}
+    if not set(WHOLE) <= set(heads):
+        layout = {split: names for split, names in LAYOUTS.items() if split != "valid" or set(names) & set(heads)}
     missing = [name for names in layout.values() for name in names if name not in heads]
     if missing:
         raise BadReference(
             f"{path} has no array {missing[0]}; its arrays: {', '.join(heads) or 'none'}; give it x_train, y_train, "
             f"x_test and y_test, or images and labels"
         )
+    for name in sorted(set(heads).difference(*layout.values())):
+        if name[:2] in ("x_", "y_") and kind_of(name[2:]):
+            raise BadReference(
+                f"{path} has an array {name}, which looks like a split, beside "
+                f"{', '.join(n for names in layout.values() for n in names)}, which alone would be read; name it as in "
+                f"x_valid, y_valid, or take it out"
+            )
     return layout
+
+
+def _remarks(
+    heads: Mapping[str, Head], layout: Mapping[str, tuple[str, str]], is_channels_first: bool
+) -> tuple[str, ...]:
+    """Sentences on which array is taken for what, and which are left out."""
+    parts = [
+        f"{images} ({'x'.join(map(str, heads[images].shape))}) with {labels}" + f" to {DOES[split]}" * (len(layout) > 1)
+        for split, (images, labels) in layout.items()
+    ]
+    cut = [f"to {does}" for split, does in DOES.items() if split not in layout]
+    rest = f"; images {' and '.join(cut)} are cut from {'those to train' if len(layout) > 1 else 'them'}" if cut else ""
+    order = "first" if is_channels_first else "last"
+    taken = f"arrays, with channels {order}: {', '.join(parts)}{rest}"
+    others = [shortened(name) for name in heads if not any(name in names for names in layout.values())]
+    return (taken, f"{counted(len(others), 'array')} left out: {listed(others)}") if others else (taken,)
 
 
 def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
