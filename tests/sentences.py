@@ -122,9 +122,24 @@ def unknown_kind(root: Path) -> None:
 
 def other_splits(root: Path) -> None:
     for name in ("cat", "dog"):
-        for split in ("training", "testing"):
-            tiny_data.photos(root / split, (name,), 5)
-        shutil.rmtree(root / name)
+        (root / "training").mkdir(exist_ok=True)
+        (root / name).rename(root / "training" / name)
+    tiny_data.photos(root / "testing", ("cat", "dog"), 5)
+
+
+def unsorted_splits(root: Path) -> None:
+    for name, split in (("cat", "train"), ("dog", "test")):
+        (root / name).rename(root / split)
+
+
+def one_folder_more(root: Path) -> None:
+    (root / "animals").mkdir()
+    for name in ("cat", "dog"):
+        (root / name).rename(root / "animals" / name)
+
+
+def hidden_class(root: Path) -> None:
+    tiny_data.photos(root, (".cow",), 5)
 
 
 def copied(root: Path) -> None:
@@ -160,7 +175,12 @@ CASES = (
     Case("every image broken", folder_with(all_broken), "240 of 240 images (100.00%) are broken: 240 truncated"),
     Case("copies of images in another split", folder_with(copied), "left out, a copy of which validates", False),
     Case("images of no known kind", folder_with(unknown_kind), "120 files there, none of a kind that is read (.heic)"),
-    Case("splits under other names", folder_with(other_splits), "testing/, training/"),
+    Case("splits under other names", folder_with(other_splits), "training/ to train, testing/ to test", False),
+    Case("images straight in splits", folder_with(unsorted_splits), "test/, train/"),
+    Case("one folder too high", folder_with(one_folder_more), "photos/animals as task.path"),
+    Case(
+        "class that begins with a dot", folder_with(hidden_class), "1 hidden folder with images left out: .cow/", False
+    ),
     Case("very long name", folder_with(longest), "…", False),
     Case("unicode name", folder_with(add(bad_images.zero_byte, "кошка 猫.png")), "кошка 猫.png", False),
     Case("no parquet", lambda place: f"cifar10(path={str(place)!r})", "train*.parquet"),

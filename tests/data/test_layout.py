@@ -129,6 +129,10 @@ REFUSED = {
         r"one class, 'x'; .* if they are cat/, dog/ inside it, put",
     ),
     "no images": ({"a/b.txt": ""}, r"holds no folders with images: 1 file there, none of a kind that is read \(.txt\)"),
+    "one folder too low": (
+        {"": 3, "../cat": 3, "../dog": 3},
+        r"root holds no folders.*, or give the folder of all classes; .* holds cat/, dog/ as well",
+    ),
     "images straight in": (
         {"": 3},
         r"root holds no folders, and 3 images straight in it; put the images of each class",

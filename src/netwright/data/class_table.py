@@ -30,8 +30,8 @@ def class_table(counts: Mapping[str, Sequence[int]], classes: Sequence[str]) -> 
     rows = [(shortened(classes[n], 40), [f"{split[n]:,}" for split in counts.values()]) for n in (*first, *last)]
     if not is_whole:
         between = by_size[half:-half]
-        spans = [_span([split[n] for n in between]) for split in counts.values()]
-        rows.insert(half, (f"({counted(len(between), 'class')} between)", spans))
+        cells = [_span([split[n] for n in between]) for split in counts.values()]
+        rows.insert(half, (f"({counted(len(between), 'class')} between)", cells))
     rows.append(("all", [f"{sum(split):,}" for split in counts.values()]))
     title = "images of each class" if is_whole else f"images of {len(classes):,} classes"
     rows.insert(0, (title, [*counts]))

@@ -38,7 +38,7 @@ class Inventory:
     @property
     def files(self) -> int:
         """How many files these are."""
-        own = sum(map(len, (self.used, self.again, self.ignored, self.beside, self.hidden)))
+        own = len(self.used) + len(self.again) + len(self.ignored) + len(self.beside) + len(self.hidden)
         return own + sum(folder.files for folder in (*self.hidden_folders, *self.folders))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from netwright.core.errors import BadReference
 from netwright.data.folder_names import Kind, alike, is_container, kind_of, kinds_of
 from netwright.data.text import DOES, counted, listed, printable, shortened
-from netwright.data.tree import Folder, Tree, composed
+from netwright.data.tree import Folder, Tree, composed, is_hidden
 
 EVERY = "*"  # in place of names of classes: all folders there
 SHOWN = 5  # names of classes in an example, at most
@@ -263,9 +263,10 @@ class _Arranging:
     def _without_classes(self, folder: Folder) -> BadReference:
         where, count = self.where(folder), len(folder.images)
         straight = f", and {counted(count, 'image')} straight in it" if count else " with images" * bool(folder.visible)
+        beside = "" if folder.path or not count else _around(self.tree.place)
         return BadReference(
             f"{where} holds no folders{straight}{self._instead(folder)}; put the images of each class in a folder "
-            f"named after the class"
+            f"named after the class{beside}"
         )
 
 
@@ -287,6 +288,17 @@ def _asking(folder: Folder) -> str:
     if len(names) <= SHOWN and "," not in "".join(names):
         return f"give --task.classes '{','.join(map(printable, names))}'"
     return "name them with --task.classes a,b,c" if folder.path else f"give --task.classes '{EVERY}'"
+
+
+def _around(place: Path) -> str:
+    """A hint at the folder around a place, if there are more folders in that: it may be the one that is meant."""
+    parent = Path(os.path.realpath(place)).parent
+    try:
+        with os.scandir(parent) as entries:
+            beside = sorted(e.name for e in entries if e.is_dir() and not is_hidden(e.name) and e.name != place.name)
+    except OSError:
+        return ""
+    return f", or give the folder of all classes; {parent} holds {_slashed(beside)} as well" if beside else ""
 
 
 def _opened(split: Folder) -> Folder:

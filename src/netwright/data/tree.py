@@ -106,17 +106,19 @@ class Tree:
 
     Args:
         place: The folder on this machine.
+        real_place: The same, whichever links lead to it.
         root: What is in it.
         links: What is neither a file nor a folder of its own.
     """
 
     place: Path
+    real_place: str
     root: Folder
     links: Links
 
     def real(self, path: str) -> str:
         """Where an image really is, whichever link leads to it."""
-        return self.links.targets.get(path) or os.path.join(os.path.realpath(self.place), path)
+        return self.links.targets.get(path) or os.path.join(self.real_place, path)
 
 
 def scan(place: Path, is_following: bool = False) -> Tree:
@@ -135,7 +137,7 @@ def scan(place: Path, is_following: bool = False) -> Tree:
         raise BadReference(f"task.path is {str(place)!r}, which does not exist; give a folder of images")
     real = os.path.realpath(place)
     links = Links()
-    return Tree(place, _Scan(real, is_following, links).folder(real, "", (real,), False), links)
+    return Tree(place, real, _Scan(real, is_following, links).folder(real, "", (real,), False), links)
 
 
 def composed(name: str) -> str:
