@@ -95,6 +95,18 @@ REFUSED = {
         within("val", "Validation", "train"),
         r"holds Validation/ and val/, which look like the same",
     ),
+    "unsorted images of two kinds": (
+        dict.fromkeys(("trainA", "trainB"), 3),
+        r"look like splits, and there are no folders",
+    ),
+    "splits in another language beside others": (
+        {**within("apprend", "essai", classes=("cat", "dog", "cow")), "reste": 5},
+        r"apprend/, essai/ in .* hold the same folders, cat, cow, dog: they look like splits",
+    ),
+    "images in one folder, labels in a file": (
+        {"images": 5, "train.csv": "x"},
+        r"holds one class, 'images', with 5 images straight in it; .* two \(perhaps their labels are in train.csv\)$",
+    ),
     "folds of a split": (within("train1", "train2"), r"holds train1/ and train2/, which look like the same split"),
     "a split of which kind": (within("train", "eval"), r"eval/ in .* looks like a split, but not like which"),
     "no training images": (within("val", "test"), r"test/, val/ in .* look like splits, and there is none to train on"),
@@ -156,6 +168,21 @@ TAKEN = {
         within("training_set/training_set", "test_set/test_set"),
         {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
         "training_set/training_set/ to train, test_set/test_set/ to test; images to validate are cut from those to tr",
+    ),
+    "splits with a word of their own": (
+        {**within("seg_train/seg_train", "seg_test/seg_test"), "seg_pred/seg_pred": 4},
+        {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
+        "1 folder left out, neither a class nor a split: seg_pred/ (4 images)",
+    ),
+    "superclasses with some names in common": (
+        {f"{a}/{b}": 2 for a, bs in (("animal", "cat dog cow other"), ("car", "vw kia bmw other")) for b in bs.split()},
+        {"train": ["animal 8", "car 8"]},
+        "count as its class: animal/ (cat, cow, dog, other), car/ (bmw, kia, other, vw)",
+    ),
+    "toys of which one is a train": (
+        {"toy_car": 2, "toy_train": 3},
+        {"train": ["toy_car 2", "toy_train 3"]},
+        "classes: 2 folders in ",
     ),
     "other names of splits": (
         within("Train", "VALIDATION", "Test-Images"),

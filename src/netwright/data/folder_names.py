@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import Literal
 from unicodedata import normalize
 
+from netwright.data.text import DOES
+
 Kind = Literal["train", "valid", "test", "split", "labels", "unlabeled"]
 
 WORDS: dict[str, Kind] = {
@@ -21,6 +23,7 @@ WORDS: dict[str, Kind] = {
     **dict.fromkeys(("annot", "annots", "masks", "groundtruth", "gt", "segmentation", "segmentations"), "labels"),
     **dict.fromkeys(("bbox", "bboxes", "xml", "xmls", "metadata"), "labels"),
     **dict.fromkeys(("unlabeled", "unlabelled", "unlabel", "unlabels", "unlab", "nolabel", "nolabels"), "unlabeled"),
+    **dict.fromkeys(("pred", "predict", "prediction", "predictions", "inference"), "unlabeled"),
     **dict.fromkeys(("unsup", "unsupervised", "unannotated", "unsorted", "uncategorized", "unclassified"), "unlabeled"),
 }
 NO_LABELS = re.compile(r"(no|non|not|without)(label(s|ed|led)?|annotations?)")
@@ -52,10 +55,10 @@ SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", 
 def kind_of(name: str) -> Kind | None:
     """What a folder of this name seems to hold; None: nothing that the name says, so that it may be a class.
 
-    Case, numbers, separators and words that say nothing ("set", "images", "2017") do not count.
+    Case, numbers, separators, single letters and words that say nothing ("set", "images", "2017") do not count.
     """
     words = [_stem(word) for word in _words(name)]
-    telling = [word for word in words if word not in SAYING_NOTHING]
+    telling = [word for word in words if len(word) > 1 and word not in SAYING_NOTHING]
     joined = "".join(telling)
     if NO_LABELS.fullmatch(joined):
         return "unlabeled"
@@ -78,10 +81,15 @@ def is_container(name: str) -> bool:
 def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
     """What those of the names seem to hold that are not like those of classes.
 
-    "mask" may be a class of faces, but is none beside "images".
+    Words that all names have in common do not count where the others tell splits from one another ("seg_train",
+    "seg_test", "seg_pred"). "mask" may be a class of faces, but is none beside "images".
     """
     listed = list(names)
     found = {name: kind_of(name) for name in listed}
+    if common := set.intersection(*(set(_words(name)) for name in listed)) if len(listed) > 1 else set():
+        rests = {name: kind_of(" ".join(word for word in _words(name) if word not in common)) for name in listed}
+        if len({kind for kind in rests.values() if kind in DOES}) > 1:
+            found = rests
     if any(map(is_container, listed)):
         found.update((name, "labels") for name in listed if _words(name) == ["mask"])
     return {name: kind for name, kind in found.items() if kind}

@@ -14,6 +14,7 @@ from netwright.data.text import DOES, counted, listed, printable, shortened
 from netwright.data.tree import Folder, Tree, composed, is_hidden
 
 EVERY = "*"  # in place of names of classes: all folders there
+LISTS = (".csv", ".tsv", ".txt", ".json", ".xlsx")
 SHOWN = 5  # names of classes in an example, at most
 SEEMS: Mapping[Kind, str] = {
     **dict.fromkeys(("train", "valid", "test", "split"), "a split"),
@@ -79,8 +80,10 @@ class _Arranging:
         if len(training) < 2:
             [(name, folders)] = training.items()
             inside = _slashed(below.name for each in folders for below in each.holding)
+            flat = f", with {counted(folders[0].count, 'image')} straight in it" if is_container(name) else ""
             raise BadReference(
-                f"{self.where(place)} holds one class, {shortened(name)!r}; there must be at least two"
+                f"{self.where(place)} holds one class, {shortened(name)!r}{'' if inside else flat}; there must be at "
+                f"least two{_labels_in(place, *folders)}"
                 + (f"; if they are {inside} inside it, put them straight into {self.where(place)}" if inside else "")
             )
         for split, classes in layout.classes.items():
@@ -158,11 +161,9 @@ class _Arranging:
         flat = [each for each in seeming if not _opened(each).holding]
         if flat:
             many = [f"{shortened(each.name)}/ ({counted(each.count, 'image')})" for each in flat]
-            beside = [shortened(name) for f in (folder, *flat) for name in f.others if name.endswith((".csv", ".txt"))]
-            labels = f" (perhaps their labels are in {listed(beside)})" if beside else ""
             raise BadReference(
                 f"{names} in {self.where(folder)} {looks}, and there are no folders of classes in {listed(many)}"
-                f"{labels}; put the images of each class in a folder named after the class"
+                f"{_labels_in(folder, *flat)}; put the images of each class in a folder named after the class"
                 + (f"; {_anyway(folder)}" if len(folder.holding) > 1 else "")
             )
         splits = self._splits(folder, kinds)
@@ -218,12 +219,12 @@ class _Arranging:
 
     def _refuse_the_same_inside(self, folder: Folder) -> None:
         """Raise BadReference for class folders that hold the same folders: the classes may be those, or they splits."""
-        inside = [_unwrapped(each) for each in folder.holding]
-        if len(inside) < 2 or any(each.images for each in inside):
+        inside = [each for each in map(_unwrapped, folder.holding) if not each.images]
+        times = Counter(below.name for each in inside for below in each.holding)
+        inside = [each for each in inside if len(_repeated(each, times)) >= max(2, len(each.holding) / 2)]
+        if len(inside) < 2:
             return
-        common = sorted(set.intersection(*({below.name for below in each.holding} for each in inside)))
-        if len(common) < 2:
-            return
+        common = sorted({name for each in inside for name in _repeated(each, times)})
         names = _slashed(each.path.removeprefix(folder.path).lstrip("/") for each in inside)
         same = f"{names} in {self.where(folder)} hold the same folders, {listed([shortened(n) for n in common])}"
         if all(kind_of(name) for name in common):
@@ -270,6 +271,12 @@ class _Arranging:
         )
 
 
+def _labels_in(*folders: Folder) -> str:
+    """A hint at files that may say the classes of images which stand in no folders of classes."""
+    files = [shortened(name) for folder in folders for name in folder.others if name.endswith(LISTS)]
+    return f" (perhaps their labels are in {listed(files)})" if files else ""
+
+
 def _choice(folder: Folder, plain: Sequence[str]) -> str:
     """The remedy for who means only some of the folders, or all."""
     is_short = 2 <= len(plain) <= SHOWN and "," not in "".join(plain)
@@ -301,11 +308,17 @@ def _around(place: Path) -> str:
     return f", or give the folder of all classes; {parent} holds {_slashed(beside)} as well" if beside else ""
 
 
+def _repeated(folder: Folder, times: Mapping[str, int]) -> list[str]:
+    """Names of the folders in it that other folders hold too."""
+    return [below.name for below in folder.holding if times[below.name] > 1]
+
+
 def _opened(split: Folder) -> Folder:
     """The folder of classes in that of a split: itself, or the one inside of an archive unpacked into its own name."""
     while len(split.holding) == 1 and not split.images:
         [inner] = split.holding
-        if not inner.holding or not (is_container(inner.name) or kind_of(inner.name) == kind_of(split.name)):
+        is_same = alike(inner.name) == alike(split.name) or kind_of(inner.name) == (kind_of(split.name) or "")
+        if not inner.holding or not (is_same or is_container(inner.name)):
             break
         split = inner
     return split
