@@ -18,7 +18,7 @@ class Inventory:
     """Every file below a folder, by what becomes of it: paths below the folder.
 
     Args:
-        used: Path, split and class of every image that is used, ascending by composed path.
+        used: Path, split and class of every image that is used.
         again: Links that lead to an image of the same class and split.
         ignored: Files that are no images by their extension, in and beside class folders.
         beside: Images that are in no class folder but beside some.
