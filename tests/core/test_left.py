@@ -48,7 +48,9 @@ def test_files_of_another_training_are_named(folder, tmp_path_factory):
     assert left.fault(other, 8) == f"{other / 'more.json'} cannot be read: No such file or directory"
 
 
-@pytest.mark.parametrize("listed", ['{"seed": 7, "files": {"../x": [1, 2]}}', '{"seed": 7, "files": {"pipe": [0, 0]}}', "[]"])
+@pytest.mark.parametrize(
+    "listed", ['{"seed": 7, "files": {"../x": [1, 2]}}', '{"seed": 7, "files": {"pipe": [0, 0]}}', "[]"]
+)
 def test_a_strangers_list_leads_nowhere(folder, listed):
     os.mkfifo(folder / "pipe")
     (folder / left.LIST).write_text(files.sealed(listed + "\n"))

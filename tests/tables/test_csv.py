@@ -206,9 +206,7 @@ def test_single_measurements(write):
     assert [table.lookup((g,), seed=n)["signal"] for g in (0, 1) for n in (0, 1)] == [1, 3, 5, 5]
 
 
-WORDS = st.text(
-    st.sampled_from("01_3+-. eE#aATé\u0301\u00e9nxNA,\"'"), min_size=1, max_size=24
-).filter(str.strip)
+WORDS = st.text(st.sampled_from("01_3+-. eE#aATé\u0301\u00e9nxNA,\"'"), min_size=1, max_size=24).filter(str.strip)
 
 
 @given(st.lists(WORDS, min_size=2, max_size=12, unique=True), st.sampled_from(["csv", "parquet"]))
@@ -311,17 +309,15 @@ def test_marks_and_line_ends_of_other_programs_are_read(tmp_path):
 def test_a_column_of_numbers_with_a_slip_is_not_left_out_silently(write):
     rows = "".join(f"{n},{n},{n}\n" for n in range(20))
     table = csv(write("g,v,params\n" + rows + "20,20,2o\n"), ("g",), "v")
-    assert table.remarks == (
-        "column params is left out: row 21 below the header: params is '2o', which is no number",
-    )
+    assert table.remarks == ("column params is left out: row 21 below the header: params is '2o', which is no number",)
 
 
 @pytest.mark.parametrize("repeats", [{"acc": ["zz"]}, {"zz": ["acc"]}, {"acc": ["acc", "acc2"]}])
 def test_repeats_name_columns(write, repeats):
-    with pytest.raises(BadReference, match="has no column '(zz|acc2)'; its columns: a, acc"):
+    with pytest.raises(BadReference, match=r"has no column '(zz|acc2)'; its columns: a, acc"):
         csv(write("a,acc\n0,0.1\n1,0.2\n"), ("a",), "acc", repeats=repeats)
     table = csv(write("a,acc\n0,0.1\n1,0.2\n"), ("a",), "acc")
-    with pytest.raises(BadReference, match="repeats of table 'my' name '(zz|acc2)', which is no column of numbers"):
+    with pytest.raises(BadReference, match=r"repeats of table 'my' name '(zz|acc2)', which is no column of numbers"):
         replace(table, repeats=repeats)
 
 
@@ -336,5 +332,7 @@ def test_what_memory_does_not_hold_is_refused_before_it_is_read(tmp_path, monkey
     (tmp_path / "many.csv").write_text("a,acc\n" + "1,2\n" * 50_000)
     for name in ("zeros.parquet", "long.parquet", "many.csv"):
         assert (tmp_path / name).stat().st_size < 300_000
-        with pytest.raises(NetwrightError, match=r"has [\d,]+ rows, which take about .* may take 5\.0 MB, half of what"):
+        with pytest.raises(
+            NetwrightError, match=r"has [\d,]+ rows, which take about .* may take 5\.0 MB, half of what"
+        ):
             csv(str(tmp_path / name), ("a",), "acc")

@@ -17,6 +17,8 @@ def test_a_release_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeyp
         pickle.dump({"meta_archs": [bytes(100_000) for _ in range(30)]}, file)
     torch.save({"meta_archs": torch.zeros(1_000_000)}, tmp_path / "zeros.pth")
     for kind, name in (("nats", "zeros.pickle.pbz2"), ("nasbench201", "zeros.pth")):
-        with pytest.raises(NetwrightError, match=rf"{name} holds more than the 1\.0 MB of memory that this process may"):
+        with pytest.raises(
+            NetwrightError, match=rf"{name} holds more than the 1\.0 MB of memory that this process may"
+        ):
             official.convert(kind, tmp_path / name, tmp_path / "out.parquet")
     assert not (tmp_path / "out.parquet").exists()

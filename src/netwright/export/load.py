@@ -56,7 +56,7 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
     size = FLOAT * counting.count(plan).params
     try:
         with _opened(path) as file:
-            found = {name: _stored_form(file.get_slice(name)) for name in file.keys() if not _is_auxiliary(name)}
+            found = {name: _stored_form(file.get_slice(name)) for name in list(file.keys()) if not _is_auxiliary(name)}
             if expected != found:
                 name = min(name for name in expected | found if expected.get(name) != found.get(name))
                 fault = f"is {found.get(name, 'missing')} there and {expected.get(name, 'missing')} in the network"
@@ -90,7 +90,7 @@ def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The file, of which the header alone is read. Raises OSError, or SafetensorError or ValueError for a damaged one."""
+    """The file, with its header alone read. Raises OSError, or SafetensorError or ValueError for a damaged one."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:

@@ -41,7 +41,8 @@ def training_bytes(plan: Plan, batch: int, copies: int = 3) -> int:
 def inference_bytes(plan: Plan) -> int:
     """Bytes that a network takes for one example while it is not trained, in single precision, at most about.
 
-    The largest sum of the outputs that later layers still read, twice: an operation may need as much again while it runs.
+    The largest sum of the outputs that later layers still read, twice: an operation may need as much again while it
+    runs.
     """
     last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
     sizes = [FLOAT * prod(dimensions(layer.shape)) for layer in plan]

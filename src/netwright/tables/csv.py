@@ -46,7 +46,8 @@ class GeneTableSpace:
 
     Args:
         name: Name of the table.
-        genes: One choice per column, its options in the order of their numbers, where each is a number as it is written, or of texts.
+        genes: One choice per column, its options in the order of their numbers, where each is a number as it is
+            written, or of texts.
         rows: The genotypes that have a row.
         sizes: Parameters of the networks whose number is known; others count as 0.
     """
@@ -122,8 +123,8 @@ def csv(
 
     Args:
         path: Path of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
-        genes: Columns that are genes. In CSV their values are texts as they are written: "00" is not "0", "1.0" not "1".
-            In Parquet they are what the column's type says, exactly.
+        genes: Columns that are genes. In CSV their values are texts as they are written: "00" is not "0", nor "1.0"
+            "1". In Parquet they are what the column's type says, exactly.
         signal: Column that a search sees; a leading minus: lower is better.
         final: Column that is reported; a leading minus: lower is better; by default the signal.
         seconds: Column with the cost of one evaluation, in seconds.
@@ -356,8 +357,11 @@ def _alike(texts: Sequence[str]) -> tuple[str, str] | None:
     known: dict[object, str] = {}
     for text in texts:
         plain = unicodedata.normalize("NFKC", text).strip().casefold()
-        number = int(plain) if re.fullmatch(r"[+-]?[0-9]{1,300}", plain) else plain
-        number = float(plain) if number is plain and NUMBER.fullmatch(plain) else number
+        number: object = plain
+        if re.fullmatch(r"[+-]?[0-9]{1,300}", plain):
+            number = int(plain)
+        elif NUMBER.fullmatch(plain):
+            number = float(plain)
         if text != (other := known.setdefault(number, text)):
             return other, text
     return None

@@ -19,7 +19,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow
@@ -117,7 +117,7 @@ def _read_torch(path: Path) -> Any:
 class _Bounded(io.RawIOBase):
     """What a compressed file holds, up to what memory holds; reading beyond that raises NetwrightError."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: bz2.BZ2File, path: Path) -> None:
         self._file, self._path, self._size = file, path, 0
 
     def readable(self) -> bool:
@@ -136,8 +136,8 @@ class _Bounded(io.RawIOBase):
 def _refuse_too_large(path: Path, size: int) -> None:
     if size > (most := memory.most()):
         raise NetwrightError(
-            f"{path} holds more than the {memory.gigabytes(most)} of memory that this process may have; give the folder "
-            "with a file for each architecture, or import it on a machine with more"
+            f"{path} holds more than the {memory.gigabytes(most)} of memory that this process may have; give the "
+            "folder with a file for each architecture, or import it on a machine with more"
         )
 
 

@@ -108,7 +108,9 @@ def test_cells_of_another_table_are_not_taken_for_those_of_this_one(tmp_path):
     assert set(json.loads((tmp_path / cell_file.PROBLEMS).read_text())["problems"]) == {"t", "u"}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "7", '{"t": "ab"}', '{"problems": {"t": "ab"}, "checksum": 7}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", "7", '{"t": "ab"}', '{"problems": {"t": "ab"}, "checksum": 7}', "[" * 100_000]
+)
 def test_a_damaged_list_of_problems(tmp_path, text):
     (tmp_path / cell_file.PROBLEMS).write_text(text)
     with pytest.raises(StoreError, match=r"problems.json is damaged; restore it"):

@@ -84,10 +84,10 @@ def test_tokens_are_checked():
     good = torch.tensor([[0, 9, 4]])
     assert checked(good) is good
     for wrong in (torch.tensor([[0, 10, 4]]), torch.tensor([[-1, 0, 0]])):
-        with pytest.raises(ValueError, match="int64 from 0 to 9 of shape .* but some lie outside 0 to 9"):
+        with pytest.raises(ValueError, match=r"int64 from 0 to 9 of shape .* but some lie outside 0 to 9"):
             checked(wrong)
     for wrong in (good.int(), good[0], good.float(), good[:, :2]):
-        with pytest.raises(ValueError, match="int64 from 0 to 9 of shape .*, not"):
+        with pytest.raises(ValueError, match=r"int64 from 0 to 9 of shape .*, not"):
             checked(wrong)
 
 
@@ -103,6 +103,8 @@ def test_the_program_says_what_it_takes(exported):
     found = {programs.INPUTS: ""}
     torch.export.load(exported.folder / programs.FILE, extra_files=found)
     card = (exported.folder / "README.md").read_text()
-    assert found[programs.INPUTS].startswith("Images are float32 of shape (B, 1, 8, 8), normalized: pixels from 0 to 255")
+    assert found[programs.INPUTS].startswith(
+        "Images are float32 of shape (B, 1, 8, 8), normalized: pixels from 0 to 255"
+    )
     assert found[programs.INPUTS] in card
     assert "`normalize` takes uint8 from 0 to 255 alone and raises ValueError for anything else" in card

@@ -1,7 +1,7 @@
 """The runs of a contest on disk: the folder of a cell, what it holds, and whether a command may go on there.
 
-`runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data), each with its checksum, and a run in
-`<strategy>-<seed>` for each cell.
+`runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data), each with its checksum, and a run
+in `<strategy>-<seed>` for each cell.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A comparison on tables on disk: a line for each cell played, so that the same command goes on where it stopped.
 
 `cells.jsonl` only grows: a comparison that is killed loses only the cells that were being played. `problems.json` says
-what each problem was, so that cells of two different tables are never taken for those of one. Each line, and the list of
-problems, has a checksum: what was damaged since is not believed.
+what each problem was, so that cells of two different tables are never taken for those of one. Each line, and the list
+of problems, has a checksum: what was damaged since is not believed.
 """
 
 from __future__ import annotations
