@@ -299,6 +299,27 @@ def test_a_file_saved_otherwise_is_refused_in_a_sentence(tmp_path, data, says):
     assert "\n" not in str(refused.value)
 
 
+@given(st.data())
+def test_whatever_bytes_a_file_holds_it_is_read_or_refused_in_a_sentence(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("odd") / "my.csv"
+    if data.draw(st.booleans()):
+        path.write_text(PLAIN)
+    else:
+        pq.write_table(pa.table({"op": ["a", "b", "a"], "width": [1, 2, 3], "lr": [0.1, 0.2, 0.2], "val": [1, 2, 3]}), path)
+    found = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(found)))
+        odd = data.draw(st.sampled_from([b'"', b"\n", b"\r", b",", b"\0", b"\xff", b"_", b"1e999", b"nan"]))
+        found[place : place + data.draw(st.integers(0, 3))] = odd
+    path.write_bytes(found)
+    said = ""
+    try:
+        csv(str(path), GENES, "val")
+    except NetwrightError as error:
+        said = str(error)
+    assert "\n" not in said and len(said) < 900
+
+
 def test_marks_and_line_ends_of_other_programs_are_read(tmp_path):
     for number, data in enumerate((b"\xef\xbb\xbfg,v\na,1\nb,2\n", b"g,v\r\na,1\r\nb,2\r\n", b"\n\rg,v\ra,1\rb,2")):
         (tmp_path / f"{number}.csv").write_bytes(data)
