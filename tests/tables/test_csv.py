@@ -305,7 +305,8 @@ def test_whatever_bytes_a_file_holds_it_is_read_or_refused_in_a_sentence(tmp_pat
     if data.draw(st.booleans()):
         path.write_text(PLAIN)
     else:
-        pq.write_table(pa.table({"op": ["a", "b", "a"], "width": [1, 2, 3], "lr": [0.1, 0.2, 0.2], "val": [1, 2, 3]}), path)
+        columns = {"op": ["a", "b", "a"], "width": [1, 2, 3], "lr": [0.1, 0.2, 0.2], "val": [1, 2, 3]}
+        pq.write_table(pa.table(columns), path)
     found = bytearray(path.read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         place = data.draw(st.integers(0, len(found)))

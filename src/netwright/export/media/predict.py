@@ -71,8 +71,8 @@ def _most_images(plan: Plan, form: Preprocessing) -> int:
     if size > (most := memory.share()):
         raise ExportError(
             f"the network takes about {memory.gigabytes(size)} for one image of {form.height}x{form.width}, "
-            f"and a batch may take {memory.gigabytes(most)}, half of what this process may have; use a machine with more "
-            "memory"
+            f"and a batch may take {memory.gigabytes(most)}, half of what this process may have; use a machine with "
+            "more memory"
         )
     return most // size
 
