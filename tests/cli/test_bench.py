@@ -178,7 +178,7 @@ def test_bench_refuses(table, tmp_path, capsys, words, sentence):
     ("change", "sentence"),
     [
         (("0,0,x,46.0", "0,0,x,4x6"), "row 1 below the header: val is '4x6', which is no number"),
-        (("\n0,1,y", "\n0,,y"), "gene b is empty; mend or remove the row"),
+        (("\n0,1,y", "\n0,,y"), "gene b is empty; fill it in or remove the row"),
         (("a,b,c,val", "a,b,c,test"), "has two columns called 'test'; rename one"),
     ],
 )

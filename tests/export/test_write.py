@@ -325,6 +325,9 @@ def test_onnx_gives_the_same_predictions(exported, tmp_path):
     assert said[-1].startswith("source, program and ONNX file classify 360 test images as training did")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(str(out / "model.onnx"))
+    assert session.get_modelmeta().description.startswith(
+        "Images are float32 of shape (B, 1, 8, 8), normalized: pixels"
+    )
     images = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for batch in (images, images[:1]):
         [logits] = session.run(["logits"], {"images": batch.numpy()})

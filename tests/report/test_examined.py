@@ -2,6 +2,8 @@ from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 
+from netwright.core import left
+from netwright.core.finals import Repetition
 from netwright.core.members import members
 from netwright.data import outcome
 from netwright.report import examined, page
@@ -67,3 +69,26 @@ def test_another_kind_of_examples_is_one_file(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "lengths.svg").exists()
     page.write(tmp_path / "out", [replace(run, finals=())])
     assert not (tmp_path / "out" / "lengths.svg").exists()
+
+
+def test_what_was_damaged_or_swapped_is_said_and_the_report_goes_on(tmp_path):
+    whole, torn = keep(tmp_path / "whole", 10), keep(tmp_path / "torn", 20)
+    for folder in (whole, torn):
+        left.write(folder, {outcome.OUTCOME: (folder / outcome.OUTCOME).read_bytes()}, 3)
+    data = bytearray((torn / outcome.OUTCOME).read_bytes())
+    data[-3] ^= 1
+    (torn / outcome.OUTCOME).write_bytes(data)
+    repetitions = (Repetition(3, 50_000, 0.9),)
+    good, bad = (replace(final(0.9, folder=folder), repetitions=repetitions) for folder in (whole, torn))
+    swapped = replace(good, repetitions=(Repetition(4, 50_000, 0.9),))
+    assert examined.faults([good]) == [] and examined.examples_of(good).count == 10
+    assert examined.examples_of(bad) is None and examined.examples_of(swapped) is None
+    said = [
+        f"{torn / outcome.OUTCOME} is damaged, or that of another training",
+        f"{whole / left.LIST} and the files that it lists are those of another training",
+    ]
+    assert examined.faults([bad, good, swapped]) == [
+        f"{each}: the report goes without what it says of single examples" for each in said
+    ]
+    text = " ".join(read(page.write(tmp_path / "out", [reported(rows(2), finals=(bad,))])).text)
+    assert f"Note: {said[0]}: the report goes without" in text

@@ -132,8 +132,8 @@ def _compared(console: Console, asked: ComparisonPlan, out: Path, workers: int, 
         if outcome.damaged:
             _say(
                 console,
-                f"{outcome.damaged} lines of {out / cell_file.CELLS} cannot be read and are left out; their cells were "
-                "played anew",
+                f"{outcome.damaged:,} {'line' if outcome.damaged == 1 else 'lines'} of {out / cell_file.CELLS} cut or "
+                "damaged: left out, and the cells of such lines were played anew",
             )
         found = summary.summarize(prepared, outcome, np.random.default_rng(0))
         page = report.write(out, found, command)

@@ -20,10 +20,20 @@ def predict(
     for found in classify(folder, images):
         if found.fault:
             faults += 1
-            typer.echo(f"netwright: {found.path} is left out: {found.fault}", err=True)
+            typer.echo(f"netwright: {_shown(found.path)} is left out: {found.fault}", err=True)
         elif as_json:
-            facts = {"path": str(found.path), "class": found.name, "probability": found.probability}
+            facts = {"path": _shown(found.path), "class": found.name, "probability": found.probability}
             typer.echo(json.dumps(facts, ensure_ascii=False))
         else:
-            typer.echo(f"{found.path}  {found.name}  {found.probability:.1%}")
+            typer.echo(f"{_shown(found.path)}  {_on_one_line(found.name)}  {found.probability:.1%}")
     raise typer.Exit(1 if faults else 0)
+
+
+def _shown(path: Path) -> str:
+    """A path that can be written: bytes that are no UTF-8 as in b"\\xff"."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+def _on_one_line(name: str) -> str:
+    """The name of a class, as a stranger's export may have it, without line breaks and codes for terminals."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name)

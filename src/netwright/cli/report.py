@@ -12,8 +12,10 @@ def report(
     out: Path = typer.Option(None, help="Folder to write to; by default `report` in the first run's folder."),
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
-    from netwright.report import page
+    from netwright.report import examined, page
     from netwright.runs.run import Run
 
     runs = [Run(folder).reported() for folder in folders]
+    for fault in examined.faults([final for run in runs for final in run.finals]):
+        typer.echo(f"netwright: {fault}", err=True)
     typer.echo(page.write(out or folders[0] / "report", runs))

@@ -1,9 +1,13 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and texts that say whether they were changed since."""
 
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from pathlib import Path
+
+_SEAL = re.compile(r"# checksum ([0-9]{1,10})\n")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -17,3 +21,22 @@ def write(path: Path, data: bytes) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def checksum(text: str) -> int:
+    """CRC-32 of the UTF-8 text, in [0, 2**32): another one where the text was damaged, but for one time in 2**32."""
+    return zlib.crc32(text.encode())
+
+
+def sealed(text: str) -> str:
+    """The text, which ends with a line end, and a last line that says its checksum: in TOML, a comment."""
+    return f"{text}# checksum {checksum(text)}\n"
+
+
+def unsealed(text: str) -> str:
+    """Inverse of `sealed`. Raises ValueError where the text was changed or cut since."""
+    found, line = text[: text.rfind("\n", 0, -1) + 1], text[text.rfind("\n", 0, -1) + 1 :]
+    seal = _SEAL.fullmatch(line)
+    if seal is None or int(seal[1]) != checksum(found):
+        raise ValueError("its checksum is not that of its content")
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,13 @@ class Table:
     def __post_init__(self) -> None:
         costs = [*self.budget_seconds.values(), *([self.seconds] if self.seconds else [])]
         named = [self.signal, self.final, *self.budgets.values(), *costs]
+        repeated = [*self.repeats, *itertools.chain(*self.repeats.values())]
+        for column in repeated:
+            if column not in self.columns:
+                raise BadReference(
+                    f"repeats of table {self.name!r} name {column!r}, which is no column of numbers; its columns of "
+                    f"numbers: {', '.join(self.columns)}"
+                )
         for name in named:
             column = column_of(name)
             if column not in self.columns:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.core import files, refs, seeds, settings
+from netwright.core import left, refs, seeds, settings
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective
@@ -235,7 +235,7 @@ class Training(StepSettings):
 
         if context is None:
             return Measurement({}, at.loss, at.examples, at.seconds)
-        found = self._measured(descent, context.folder if self.save and repeat == 0 else None)
+        found = self._measured(descent, context.folder if self.save and repeat == 0 else None, trial.seed)
         if repeat == 0:
             state.curve.append((steps, _main(found)))
         return Measurement(found, at.loss, at.examples, at.seconds)
@@ -250,8 +250,11 @@ class Training(StepSettings):
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
 
-    def _measured(self, descent: Descent, folder: Path | None = None) -> dict[str, float]:
-        """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one."""
+    def _measured(self, descent: Descent, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
+        """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
+
+        `seed`, the trial's, is noted there.
+        """
         recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
         watch = recorder.add if recorder else _ignore
         with descent.averaged():
@@ -259,8 +262,7 @@ class Training(StepSettings):
             if folder:
                 checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
         if folder and recorder:
-            for name, content in recorder.files().items():
-                files.write(folder / name, content)
+            left.write(folder, recorder.files(), seed)
         return {f"{self.split}_{name}": value for name, value in found.items()}
 
     def _state(self, trial: Trial, context: Context) -> Standing:

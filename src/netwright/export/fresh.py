@@ -2,7 +2,7 @@
 
 Arguments: the folder, threads, whether memory is channels last, what outputs are called, and where Python finds
 modules. Each batch comes on standard input as a line of JSON, its shape and type, and then its bytes; model.py brings
-it into the network's form where it has a function for that. The outputs, float32, go to standard output as bytes.
+it into the network's form, or checks that it has it. The outputs, float32, go to standard output as bytes.
 program.pt2 must agree with model.py on the first batch, and on parts of it of 1 and 3 examples.
 """
 
@@ -38,8 +38,7 @@ def main(folder: Path, threads: int, channels_last: bool, word: str) -> None:
         kind = TYPES[form["type"]]
         data = bytearray(sys.stdin.buffer.read(math.prod(form["shape"]) * kind.itemsize))
         inputs = torch.frombuffer(data, dtype=kind).view(form["shape"])
-        if hasattr(file, "normalize"):
-            inputs = file.normalize(inputs)
+        inputs = file.normalize(inputs) if hasattr(file, "normalize") else file.checked(inputs)
         if inputs.dim() == 4:
             inputs = inputs.contiguous(memory_format=layout)
         outputs = model(inputs)

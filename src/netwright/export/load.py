@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import safetensors
-import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from netwright.core import memory
 from netwright.core.errors import ExportError
 from netwright.export import architecture
+from netwright.plans import counting
 from netwright.plans.network import Network
+from netwright.plans.operation import FLOAT
 from netwright.plans.plan import AUXILIARY, Plan
 
 WEIGHTS = "weights.safetensors"
+FLOATS: Final = frozenset({"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2"})  # of safetensors
+MAX_HEADER: Final = 2**24  # bytes; 40,000 weights with long names have 8 MB
+SHOWN: Final = 100  # letters of a name or message
 
 
 def load(folder: Path | str) -> nn.Module:
@@ -42,32 +48,65 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
         ExportError: The file cannot be read, or its weights are not those of the plan.
     """
     try:
-        tensors: dict[str, Any] = safetensors.torch.load_file(path)
-    except OSError as error:
-        reason = error.strerror or "it is missing"
-        raise ExportError(f"the weights {path} cannot be read: {reason}") from None
-    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
-        raise ExportError(f"the weights {path} are damaged: {error}") from None
-    try:
-        tensors = {name: value for name, value in tensors.items() if not name.startswith(f"{AUXILIARY}.")}
         with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
             network = Network(plan)
     except (KeyError, RuntimeError, ValueError) as error:
         raise ExportError(f"the plan that belongs to {path} describes no network: {error}") from None
-    own = network.state_dict()
-    expected, found = _forms(own), _forms(tensors)
-    if expected != found:
-        name = min(name for name in expected | found if expected.get(name) != found.get(name))
-        fault = f"is {found.get(name, 'missing')} there and {expected.get(name, 'missing')} in the network"
-        raise ExportError(f"the weights {path} do not fit the architecture: {name} {fault}")
-    floats = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    network.load_state_dict(floats, assign=True)
+    expected = {name: _form(value.is_floating_point(), value.shape) for name, value in network.state_dict().items()}
+    size = FLOAT * counting.count(plan).params
+    try:
+        with _opened(path) as file:
+            found = {name: _stored_form(file.get_slice(name)) for name in list(file.keys()) if not _is_auxiliary(name)}
+            if expected != found:
+                name = min(name for name in expected | found if expected.get(name) != found.get(name))
+                fault = f"is {found.get(name, 'missing')} there and {expected.get(name, 'missing')} in the network"
+                raise ExportError(f"the weights {path} do not fit the architecture: {name[:SHOWN]} {fault}")
+            if size > (most := memory.most()):
+                raise ExportError(
+                    f"the weights {path} take {memory.gigabytes(size)}, and this process may have "
+                    f"{memory.gigabytes(most)}; use a machine with more memory"
+                )
+            tensors = {name: file.get_tensor(name) for name in expected}
+    except OSError as error:
+        reason = error.strerror or "it is missing"
+        raise ExportError(f"the weights {path} cannot be read: {reason}") from None
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise ExportError(f"the weights {path} are damaged: {str(error)[: 2 * SHOWN]}") from None
+    _put(network, {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()})
     return network.eval()
 
 
-def _forms(tensors: Mapping[str, Any]) -> dict[str, str]:
-    """Kind and shape of each tensor."""
-    return {
-        name: f"{'float' if value.is_floating_point() else 'int'} {tuple(value.shape)}"
-        for name, value in tensors.items()
-    }
+def _put(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Make these tensors the network's own; `load_state_dict` takes time with the square of the number of layers."""
+    for place, module in network.named_modules():
+        start = f"{place}." if place else ""
+        for name, given in module._parameters.items():
+            if given is not None:
+                module._parameters[name] = nn.Parameter(tensors[start + name], requires_grad=given.requires_grad)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = tensors[start + name]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, with its header alone read. Raises OSError, or SafetensorError or ValueError for a damaged one."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise ValueError(f"its header would have {length:,} bytes")
+    with safetensors.safe_open(path, "pt") as found:
+        yield found
+
+
+def _stored_form(stored: Any) -> str:
+    return _form(stored.get_dtype() in FLOATS, stored.get_shape())
+
+
+def _form(is_float: bool, shape: Sequence[int]) -> str:
+    """Kind and shape of a tensor."""
+    return f"{'float' if is_float else 'int'} {tuple(shape)}"
+
+
+def _is_auxiliary(name: str) -> bool:
+    return name.startswith(f"{AUXILIARY}.")

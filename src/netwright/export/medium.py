@@ -102,7 +102,13 @@ class Medium(Protocol):
         """Lines of model.py that hold what was measured of the data."""
 
     def functions(self) -> str:
-        """Functions of model.py that bring examples into the network's form; the fresh process calls `normalize`."""
+        """A function of model.py, `normalize` or `checked`, that takes examples as users have them.
+
+        It gives a batch in the network's form, and raises ValueError, with a sentence, for whatever is no such example.
+        """
+
+    def takes(self) -> str:
+        """What goes into the network itself, for the program and the ONNX file, which check nothing: a sentence."""
 
     def remark(self) -> str:
         """A sentence on such examples, for the head of model.py; "" where there is nothing to say."""

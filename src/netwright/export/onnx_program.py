@@ -16,11 +16,16 @@ from torch.export import ExportedProgram
 FILE = "model.onnx"
 
 
-def to_bytes(made: ExportedProgram, inputs: str, outputs: str) -> bytes:
-    """The file of a program, for batches of any size; `inputs` and `outputs` are what it calls its own."""
+def to_bytes(made: ExportedProgram, inputs: str, outputs: str, takes: str) -> bytes:
+    """The file of a program, for batches of any size; `inputs` and `outputs` are what it calls its own.
+
+    `takes`, a sentence on what goes in, becomes the description of the file and of its input.
+    """
     with _quiet():
         written = torch.onnx.export(made, dynamo=True, input_names=[inputs], output_names=[outputs], verbose=False)
-    return written.model_proto.SerializeToString()
+    proto = written.model_proto
+    proto.doc_string = proto.graph.input[0].doc_string = takes
+    return proto.SerializeToString()
 
 
 def runner(data: bytes) -> Callable[[Tensor], Tensor]:

@@ -13,6 +13,7 @@ from netwright.core.records import IO
 from netwright.core.shapes import Tokens, dimensions
 
 FILE = "program.pt2"
+INPUTS = "inputs.txt"  # the extra file of a program that says what goes in
 
 
 def run_source(text: str, name: str) -> ModuleType:
@@ -32,8 +33,8 @@ def program(model: nn.Module, io: IO) -> ExportedProgram:
     return made
 
 
-def to_bytes(made: ExportedProgram) -> bytes:
-    """The program as a file that `torch.export.load` reads."""
+def to_bytes(made: ExportedProgram, takes: str) -> bytes:
+    """The program as a file that `torch.export.load` reads; `takes`, a sentence on its inputs, lies in it as a text."""
     buffer = BytesIO()
-    torch.export.save(made, buffer)
+    torch.export.save(made, buffer, extra_files={INPUTS: takes})
     return buffer.getvalue()

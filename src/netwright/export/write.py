@@ -105,7 +105,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
         run = None
         if to_onnx:
             say("writing the ONNX file")
-            data = to_onnx.to_bytes(program, parts.medium.inputs, parts.medium.outputs)
+            data = to_onnx.to_bytes(program, parts.medium.inputs, parts.medium.outputs, parts.medium.takes())
             with _writing(out):
                 (draft / to_onnx.FILE).write_bytes(data)
             run = to_onnx.runner(data)
@@ -178,7 +178,7 @@ def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> 
             f"the source code of the network does not run: {reason}; correct what its operations write, and what they "
             "say is defined"
         ) from error
-    data = programs.to_bytes(program)
+    data = programs.to_bytes(program, parts.medium.takes())
     with _writing(out):
         (draft / programs.FILE).write_bytes(data)
     return program

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from netwright.core.records import Counts
+from netwright.core.shapes import dimensions
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
 
@@ -33,3 +36,19 @@ def training_bytes(plan: Plan, batch: int, copies: int = 3) -> int:
     saved = sum(layer.op.saved_bytes(*[plan[source].shape for source in layer.inputs]) for layer in plan)
     passing = 3 * batch * saved // (2 * FLOAT) * FLOAT  # whole numbers
     return passing + FLOAT * copies * count(plan, auxiliary=True).params
+
+
+def inference_bytes(plan: Plan) -> int:
+    """Bytes that a network takes for one example while it is not trained, in single precision, at most about.
+
+    The largest sum of the outputs that later layers still read, twice: an operation may need as much again while it
+    runs.
+    """
+    last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
+    sizes = [FLOAT * prod(dimensions(layer.shape)) for layer in plan]
+    held = peak = 0
+    for position, layer in enumerate(plan):
+        held += sizes[position]
+        peak = max(peak, held)
+        held -= sum(sizes[source] for source in set(layer.inputs) if last_read[source] == position)
+    return 2 * peak

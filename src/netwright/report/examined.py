@@ -13,6 +13,7 @@ from typing import Protocol
 
 from matplotlib.figure import Figure
 
+from netwright.core import left
 from netwright.core.finals import Final
 from netwright.core.members import members
 from netwright.report.markup import Html
@@ -70,10 +71,21 @@ def captions() -> dict[str, str]:
 
 
 def examples_of(final: Final) -> Examples | None:
-    """How the network does on each example; None: nothing was kept, or it cannot be read."""
-    if final.folder is None:
+    """How the network does on each example; None: nothing was kept, or it cannot be read, or it was changed since."""
+    if final.folder is None or _fault(final):
         return None
     return next((found for kind in kinds() if (found := kind.read(final.folder))), None)
+
+
+def faults(finals: Sequence[Final]) -> list[str]:
+    """Sentences on what trainings left of their examples and what cannot be shown, as it was damaged or swapped."""
+    found = dict.fromkeys(fault for final in finals if (fault := _fault(final)))
+    return [f"{fault}: the report goes without what it says of single examples" for fault in found]
+
+
+def _fault(final: Final) -> str:
+    seed = final.repetitions[0].seed if final.repetitions else None
+    return left.fault(final.folder, seed) if final.folder else ""
 
 
 def examined(finals: Sequence[Final]) -> Examined | None:

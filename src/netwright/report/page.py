@@ -195,6 +195,7 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
         return ""
     listed = trained.table([(name, final) for name, run in named for final in run.finals])
     told = [name + trained.verdict(run.finals) for name, run in named]
+    told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
     return markup.section("Trained in full", listed, *told)
 
 

@@ -5,7 +5,10 @@ No code is needed for a space of one's own: every gene column becomes a choice a
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow
-import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.compute
 
 from netwright.core import genes as encodings
 from netwright.core import refs
@@ -24,12 +26,18 @@ from netwright.core.genes import Choice, Real
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.table import ReadsText, Table, column_of
+from netwright.tables import columns as columns_of_files
 
 TRIES = 100  # changes of one gene that may lead to no row
 MISSING = frozenset(
-    {"", "na", "n/a", "nan", "null", "none"}
-)  # how cells without a number are written, in small letters
+    {"", "na", "n/a", "nan", "-nan", "null", "none", "inf", "+inf", "-inf", "infinity", "-infinity"}
+)  # how cells without a finite number are written, in small letters
 PARAMS = "params"  # column of sizes
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,299}")  # a whole number as it is written
+MARKED = re.compile(r"[+-]?[0-9]+([.,' \u00a0\u202f\u2019_][0-9]+)+")
+MISSPELLED = 0.1  # of the cells of a column of numbers; with more of them it is a column of texts
+REMEDY = "correct it or leave the cell empty"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +46,8 @@ class GeneTableSpace:
 
     Args:
         name: Name of the table.
-        genes: One choice per column, its options in the order of their numbers or of the alphabet.
+        genes: One choice per column, its options in the order of their numbers, where each is a number as it is
+            written, or of texts.
         rows: The genotypes that have a row.
         sizes: Parameters of the networks whose number is known; others count as 0.
     """
@@ -114,7 +123,8 @@ def csv(
 
     Args:
         path: Path of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
-        genes: Columns that are genes; their values are texts or numbers.
+        genes: Columns that are genes. In CSV their values are texts as they are written: "00" is not "0", nor "1.0"
+            "1". In Parquet they are what the column's type says, exactly.
         signal: Column that a search sees; a leading minus: lower is better.
         final: Column that is reported; a leading minus: lower is better; by default the signal.
         seconds: Column with the cost of one evaluation, in seconds.
@@ -130,22 +140,27 @@ def csv(
         InvalidGenotype: A text that the space does not read; says which row.
     """
     name = name or Path(path).stem
-    found = _read(Path(path).expanduser())
+    file = columns_of_files.opened(Path(path).expanduser())
     if bool(genes) == bool(text):
         raise BadReference(
             f"table {name!r}: give either genes, the columns of choices, or text, the column of architectures; "
-            f"its columns: {', '.join(found.column_names)}"
+            f"its columns: {', '.join(file.names)}"
         )
     if not signal:
-        raise BadReference(f"table {name!r} needs signal, the column to search by: {', '.join(found.column_names)}")
+        raise BadReference(f"table {name!r} needs signal, the column to search by: {', '.join(file.names)}")
     final = final or signal
     measures = [signal, final, *([seconds] if seconds else []), *(budgets or {}).values()]
-    _refuse_unknown(name, found, [*genes, *([text] if text else []), *map(column_of, measures)])
-    if both := set(genes) & set(map(column_of, measures)):
-        raise BadReference(f"column {both.pop()!r} of table {name!r} is given as a gene and as a measure; give it once")
-    remarks: list[str] = []
+    single = itertools.chain(*(repeats or {}).values())
+    numbers = list(dict.fromkeys([*map(column_of, measures), *(repeats or {}), *single]))
     described = tuple(genes) if genes else (text,)
-    columns = dict(_numbers(name, found, described, {column_of(measure) for measure in measures}))
+    _refuse_unknown(name, file.names, [*described, *numbers])
+    if both := set(genes) & set(numbers):
+        raise BadReference(f"column {both.pop()!r} of table {name!r} is given as a gene and as a measure; give it once")
+    if len(set(genes)) < len(genes):
+        raise BadReference(f"genes of table {name!r} are {', '.join(genes)}; name each column once")
+    found = file.read({*described, *numbers}, len(described))
+    remarks: list[str] = []
+    columns = dict(_numbers(name, found, described, numbers, remarks))
     if text:
         reader = _reader(space)
         genotypes = list(_parsed(name, found.column(text), reader))
@@ -177,64 +192,66 @@ def csv(
     )
 
 
-def _read(path: Path) -> pyarrow.Table:
-    """The file's columns. Raises BadReference or NetwrightError."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-            header = head + file.readline()
-        if head == b"PAR1":
-            found = pyarrow.parquet.read_table(path)
-        else:
-            delimiter = max(",;\t", key=lambda mark: header.count(mark.encode()))
-            found = pyarrow.csv.read_csv(path, parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter))
-    except OSError as error:
-        raise BadReference(f"table {path} cannot be read: {error.strerror or error}; give the path of a file") from None
-    except pyarrow.ArrowException as error:
-        raise NetwrightError(f"table {path} is neither CSV nor Parquet: {str(error).partition(chr(10))[0]}") from None
-    if not found.num_rows:
-        raise NetwrightError(f"table {path} has no rows below its header")
-    names = found.column_names
-    if twice := [each for each in names if names.count(each) > 1]:
-        raise NetwrightError(f"table {path} has two columns called {twice[0]!r}; rename one")
-    return found
-
-
-def _refuse_unknown(name: str, found: pyarrow.Table, columns: Sequence[str]) -> None:
+def _refuse_unknown(name: str, known: Sequence[str], columns: Sequence[str]) -> None:
     for column in columns:
-        if column not in found.column_names:
-            raise BadReference(f"table {name!r} has no column {column!r}; its columns: {', '.join(found.column_names)}")
+        if column not in known:
+            raise BadReference(
+                f"table {name!r} has no column {column!r}; its columns: {', '.join(known)}"
+                f"{columns_of_files.in_no_header(known)}"
+            )
 
 
 def _numbers(
-    name: str, found: pyarrow.Table, described: Sequence[str], needed: set[str]
+    name: str, found: pyarrow.Table, described: Sequence[str], needed: Sequence[str], remarks: list[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Every column of numbers as float64, NaN where missing or infinite; a column of texts only if it is `needed`."""
     for column in found.column_names:
         if column in described:
             continue
         values = found.column(column)
-        kind = values.type
-        if pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
+        if columns_of_files.is_numeric(values.type):
             numbers = values.cast(pyarrow.float64(), safe=False).to_numpy().copy()  # null becomes NaN
-        elif pyarrow.types.is_null(kind) or column in needed:
-            numbers = np.array([_number(name, column, *pair) for pair in enumerate(values.to_pylist(), start=1)])
+        elif (plain := _plain_numbers(values)) is not None:
+            numbers = plain
         else:
-            continue
+            read = [_number(value) for value in values.to_pylist()]
+            if None in read and column not in needed:
+                if read.count(None) <= MISSPELLED * len(read):
+                    remarks.append(f"column {column} is left out: {_fault(column, values, read.index(None))}")
+                continue
+            if None in read:
+                raise NetwrightError(f"table {name!r}, {_fault(column, values, read.index(None))}; {REMEDY}")
+            numbers = np.array(read, np.float64)
         numbers[~np.isfinite(numbers)] = np.nan
         yield column, numbers
 
 
-def _number(name: str, column: str, row: int, value: object) -> float:
-    if value is None or str(value).strip().lower() in MISSING:
-        return math.nan
+def _plain_numbers(values: pyarrow.ChunkedArray) -> np.ndarray | None:
+    """The numbers of a column of texts, fast, NaN where one is empty; None: some are written in another way."""
     try:
-        return float(str(value))
-    except ValueError:
-        raise NetwrightError(
-            f"table {name!r}, row {row} below the header: {column} is {str(value)[:60]!r}, which is no number; "
-            "mend it or leave the cell empty"
-        ) from None
+        present = pyarrow.compute.not_equal(values, "")
+        return pyarrow.compute.if_else(present, values, None).cast(pyarrow.float64()).to_numpy().copy()
+    except pyarrow.ArrowException:
+        return None
+
+
+def _number(value: object) -> float | None:
+    """The number of a cell, NaN where it is missing; None: it is no number."""
+    text = "" if value is None else str(value).strip(" \t")
+    if NUMBER.fullmatch(text):
+        return float(text)
+    return math.nan if text.lower() in MISSING else None
+
+
+def _fault(column: str, values: pyarrow.ChunkedArray, row: int) -> str:
+    """Why a cell is no number, as a part of a sentence."""
+    text = str(values[row].as_py())
+    more = ""
+    if "%" in text:
+        more = " because of the percent sign"
+    elif MARKED.fullmatch(text.strip()):
+        more = " because of the comma or the mark between thousands: numbers have a decimal point and nothing else"
+    return f"row {row + 1} below the header: {column} is {text[:60]!r}, which is no number{more}"
 
 
 def _reader(space: Any) -> Any:
@@ -261,11 +278,9 @@ def _encoded(
     name: str, found: pyarrow.Table, genes: Sequence[str], remarks: list[str]
 ) -> tuple[tuple[Choice, ...], list[Genotype]]:
     """The choices that the columns are, and each row's values; columns of one value are left out and remarked on."""
-    if len(set(genes)) < len(genes):
-        raise BadReference(f"genes of table {name!r} are {', '.join(genes)}; name each column once")
     choices, codes = [], []
     for gene in genes:
-        options, values = _options(name, gene, found.column(gene))
+        options, values = _options(name, gene, found.column(gene), remarks)
         if len(options) == 1:
             remarks.append(f"gene {gene} is {options[0]} in every row and left out")
             continue
@@ -276,32 +291,80 @@ def _encoded(
     return tuple(choices), list(zip(*codes, strict=True))
 
 
-def _options(name: str, gene: str, column: Any) -> tuple[tuple[str, ...], np.ndarray]:
-    """The distinct values of a column in order, and the position of each row's, shape (N,)."""
-    encoded = column.combine_chunks().dictionary_encode()
-    labels = [_label(value) for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.to_numpy(zero_copy_only=False)
-    is_empty = np.isnan(codes.astype(float)) | np.isin(codes, [n for n, label in enumerate(labels) if not label])
+def _options(name: str, gene: str, column: Any, remarks: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """The distinct values of a column in order, and the position of each row's, shape (N,).
+
+    Different texts are different values, whatever numbers they would be. They are in the order of their numbers where
+    each text is exactly what its number is written as, else in the order of texts.
+    """
+    values, codes = _distinct(name, gene, column)
+    labels = [_label(value) for value in values]
+    is_empty = np.isnan(codes) | np.isin(codes, [n for n, label in enumerate(labels) if not label.strip()])
     if is_empty.any():
         row = int(np.argmax(is_empty)) + 1
         raise NetwrightError(
-            f"table {name!r}, row {row} below the header: gene {gene} is empty; mend or remove the row"
+            f"table {name!r}, row {row} below the header: gene {gene} is empty; fill it in or remove the row"
         )
-    try:
-        ranks: list[Any] = [float(label) for label in labels]  # 2 before 10
-    except ValueError:
-        ranks = list(labels)
-    first = dict(reversed(list(zip(ranks, labels, strict=True))))  # 1 and 1.0 are one value
-    ordered = sorted(first)
-    places = {rank: place for place, rank in enumerate(ordered)}
-    return tuple(first[rank] for rank in ordered), np.array([places[rank] for rank in ranks])[codes.astype(int)]
+    numbers = [value if not isinstance(value, str) else _exact(value) for value in values]
+    is_ordered = None not in numbers and len(set(numbers)) == len(numbers)
+    ranks: list[Any] = numbers if is_ordered else labels
+    ordered = sorted(range(len(labels)), key=ranks.__getitem__)
+    places = np.empty(len(labels), int)
+    places[ordered] = np.arange(len(labels))
+    if alike := _alike(labels):
+        remarks.append(
+            f"gene {gene} has values that differ in how they are written alone, such as {alike[0]!r} and {alike[1]!r}; "
+            "each is a value of its own"
+        )
+    return tuple(labels[place] for place in ordered), places[codes.astype(int)]
+
+
+def _distinct(name: str, gene: str, column: Any) -> tuple[list[Any], np.ndarray]:
+    """The distinct values of a column, numbers, truth values or texts; the position of each row's, NaN for none."""
+    types, kind = pyarrow.types, column.type
+    if types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
+    if not (columns_of_files.is_numeric(kind) or types.is_boolean(kind)):
+        try:
+            column = column.cast(pyarrow.large_string())
+        except pyarrow.ArrowException:
+            raise NetwrightError(
+                f"gene {gene} of table {name!r} is a column of {kind}; save it as texts or numbers"
+            ) from None
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False).astype(float)
 
 
 def _label(value: object) -> str:
     """A gene's value as text; "" for none."""
     if isinstance(value, float):
         return "" if math.isnan(value) else repr(value).removesuffix(".0")
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _exact(text: str) -> int | float | None:
+    """The number that is written as exactly this text; None: there is none."""
+    if WHOLE.fullmatch(text):
+        return int(text)
+    if not NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    return number if repr(number) == text else None
+
+
+def _alike(texts: Sequence[str]) -> tuple[str, str] | None:
+    """Two different texts that people may take for one: other spaces, capitals, forms of Unicode, zeros."""
+    known: dict[object, str] = {}
+    for text in texts:
+        plain = unicodedata.normalize("NFKC", text).strip().casefold()
+        number: object = plain
+        if re.fullmatch(r"[+-]?[0-9]{1,300}", plain):
+            number = int(plain)
+        elif NUMBER.fullmatch(plain):
+            number = float(plain)
+        if text != (other := known.setdefault(number, text)):
+            return other, text
+    return None
 
 
 def _averaged(

@@ -12,9 +12,11 @@ of each architecture and training schedule ("01", "12", "90", "200"; in NAS-Benc
 from __future__ import annotations
 
 import bz2
+import io
 import math
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +26,7 @@ import pyarrow
 import pyarrow.parquet
 import torch
 
-from netwright.core import files
+from netwright.core import files, memory
 from netwright.core.errors import NetwrightError
 
 SCHEDULES: Final = {"less": 12, "full": 200}  # epochs of NAS-Bench-201's; others are called by theirs
@@ -69,7 +71,7 @@ def convert(kind: str, path: Path, out: Path) -> int:
                 print(f"{len(texts):,} architectures", flush=True)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise NetwrightError(f"{path} is not in the schema of {kind}: {type(error).__name__}: {error}") from None
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ImportError, OSError) as error:
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ImportError, OSError, zipfile.BadZipFile) as error:
         raise NetwrightError(f"{path} cannot be unpickled: {error}") from None
     if not texts:
         raise NetwrightError(f"{path} holds no architecture of {kind}; give the file or the folder of the release")
@@ -99,12 +101,44 @@ def _architectures(kind: str, path: Path) -> Iterator[tuple[str, Mapping[str, An
 
 
 def _read_bz2(path: Path) -> Any:
-    with bz2.open(path) as file:
-        return pickle.load(file)  # noqa: S301 - what the user trusts
+    with bz2.open(path) as file, io.BufferedReader(_Bounded(file, path), io.DEFAULT_BUFFER_SIZE) as bounded:
+        return pickle.load(bounded)  # noqa: S301 - what the user trusts
 
 
 def _read_torch(path: Path) -> Any:
+    size = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = max(size, sum(entry.file_size for entry in archive.infolist()))
+    _refuse_too_large(path, size)
     return torch.load(path, map_location="cpu", weights_only=False)
+
+
+class _Bounded(io.RawIOBase):
+    """What a compressed file holds, up to what memory holds; reading beyond that raises NetwrightError."""
+
+    def __init__(self, file: bz2.BZ2File, path: Path) -> None:
+        self._file, self._path, self._size = file, path, 0
+
+    def readable(self) -> bool:
+        """It is read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes."""
+        data = self._file.read(len(buffer))
+        self._size += len(data)
+        _refuse_too_large(self._path, self._size)
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _refuse_too_large(path: Path, size: int) -> None:
+    if size > (most := memory.most()):
+        raise NetwrightError(
+            f"{path} holds more than the {memory.gigabytes(most)} of memory that this process may have; give the "
+            "folder with a file for each architecture, or import it on a machine with more"
+        )
 
 
 def _measurements(schedules: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """The file of cells: what a kill leaves behind, and what is refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -34,11 +35,39 @@ def test_wherever_a_kill_cuts_the_file_whole_cells_stay_and_the_next_one_is_whol
     path.write_bytes(whole[:size])
     expected = whole[:size].count(b"\n")
     found = cell_file.read(path.parent)
-    assert list(found.cells) == CELLS[:expected] and found.damaged == ()
+    assert list(found.cells) == CELLS[:expected]
+    assert len(found.damaged) == (not whole[:size].endswith(b"\n") and size > 0)
     writer = cell_file.Writer(path.parent)
     writer.add(SearchCell("next", "t", 9), made([1]))
     writer.close()
     assert list(cell_file.read(path.parent).cells) == [*CELLS[:expected], SearchCell("next", "t", 9)]
+
+
+@given(st.integers(min_value=0), st.integers(0, 7))
+def test_no_flipped_bit_changes_or_loses_a_cell_silently(tmp_path_factory, place, bit):
+    path = filled(tmp_path_factory.mktemp("flipped"))
+    whole = cell_file.read(path.parent).cells
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+    found = cell_file.read(path.parent)
+    assert found.damaged and len(found.cells) + len(found.damaged) in (len(CELLS), len(CELLS) - 1, len(CELLS) + 1)
+    assert all(
+        courses.to_line(cell, course) == courses.to_line(cell, whole[cell]) for cell, course in found.cells.items()
+    )
+
+
+@given(st.integers(min_value=0), st.integers(0, 7))
+def test_no_flipped_bit_changes_what_problems_were(tmp_path_factory, place, bit):
+    where = tmp_path_factory.mktemp("flipped")
+    problems = (SimpleNamespace(name="t", digest="4f" * 16), SimpleNamespace(name="u", digest="a0" * 16))
+    cell_file.claim(where, problems)
+    path = where / cell_file.PROBLEMS
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << bit
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"problems.json is damaged; restore it"):
+        cell_file.claim(where, problems)
 
 
 def test_damaged_lines_are_left_out_and_counted(tmp_path):
@@ -76,10 +105,12 @@ def test_cells_of_another_table_are_not_taken_for_those_of_this_one(tmp_path):
         cell_file.claim(tmp_path, other)
     more = small.prepared(small.write(tmp_path / "u.csv")).problems
     cell_file.claim(tmp_path, more)
-    assert set(json.loads((tmp_path / cell_file.PROBLEMS).read_text())) == {"t", "u"}
+    assert set(json.loads((tmp_path / cell_file.PROBLEMS).read_text())["problems"]) == {"t", "u"}
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "7"])
+@pytest.mark.parametrize(
+    "text", ["{", "[1]", "7", '{"t": "ab"}', '{"problems": {"t": "ab"}, "checksum": 7}', "[" * 100_000]
+)
 def test_a_damaged_list_of_problems(tmp_path, text):
     (tmp_path / cell_file.PROBLEMS).write_text(text)
     with pytest.raises(StoreError, match=r"problems.json is damaged; restore it"):

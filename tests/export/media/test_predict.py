@@ -1,16 +1,21 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 
-from netwright.core import refs
+from netwright.core import memory, refs
 from netwright.core.errors import ExportError
+from netwright.export import architecture
+from netwright.export.media import predict as predicting
 from netwright.export.media.predict import Prediction, predict
+from netwright.plans import counting
 
 
 @pytest.fixture
@@ -105,3 +110,53 @@ def test_a_damaged_preprocessing_is_refused_before_any_image(exported, tmp_path,
 
 def test_a_prediction_without_fault_is_the_default():
     assert Prediction("a", "b", 0.5).fault == ""
+
+
+def test_images_are_taken_in_as_many_as_memory_holds(exported, tmp_path, monkeypatch):
+    for n in range(20):
+        Image.new("L", (8, 8), n).save(tmp_path / f"{n:02d}.png")
+    size = counting.inference_bytes(architecture.read_plan(exported.folder)) + 16 * 64
+    whole = list(predict(exported.folder, [tmp_path]))
+    taken = []
+    classify = predicting._classify
+    monkeypatch.setattr(predicting, "_classify", lambda *given: taken.append(len(given[2])) or classify(*given))
+    monkeypatch.setattr(memory, "share", lambda: 3 * size)
+    found = predict(exported.folder, [tmp_path])
+    first = next(found)
+    assert taken == [3], "the others are not read yet"
+    rest = [first, *found]
+    assert taken == [3] * 6 + [2]
+    assert [each.path for each in rest] == [each.path for each in whole]
+    assert [each.probability for each in rest] == pytest.approx([each.probability for each in whole], abs=1e-5)
+    monkeypatch.setattr(memory, "share", lambda: size - 1)
+    with pytest.raises(ExportError, match=r"the network takes about .* for one image of 8x8, and a batch may take"):
+        predict(exported.folder, [tmp_path])
+
+
+def test_an_answer_that_is_no_number_is_a_fault(exported, tmp_path):
+    for name in ("architecture.json", "weights.safetensors", "preprocessing.json"):
+        shutil.copy(exported.folder / name, tmp_path / name)
+    tensors = safetensors.torch.load_file(tmp_path / "weights.safetensors")
+    tensors["linear1.bias"][3] = float("nan")
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    [found] = predict(tmp_path, [tmp_path / "a.png"])
+    assert found.fault == "the network gives no finite numbers for it"
+
+
+def test_a_folder_that_cannot_be_read_is_named(exported, tmp_path, monkeypatch):
+    (tmp_path / "shut").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    listed, scandir = predicting._listed, os.scandir
+
+    def shut(path):
+        if path.name == "shut":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(predicting, "_listed", lambda path: shut(path) and listed(path))
+    monkeypatch.setattr(os, "scandir", shut)
+    for given in ([tmp_path], [tmp_path / "a.png", tmp_path / "shut"]):
+        assert [each.fault for each in predict(exported.folder, given)] == ["", "permission denied"]
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert len(list(predict(exported.folder, [tmp_path]))) == 2

@@ -1,7 +1,7 @@
 """The runs of a contest on disk: the folder of a cell, what it holds, and whether a command may go on there.
 
-`runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data) and a run in `<strategy>-<seed>` for
-each cell.
+`runs/<recipe>/` has `recipe.toml`, `data.txt` (the fingerprint of the task's data), each with its checksum, and a run
+in `<strategy>-<seed>` for each cell.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
         path = out / RUNS / name / RECIPE
         if not path.exists():
             continue
-        stored, asked = run_file.from_tables(run_file.read(path)), as_stored(run)
+        stored, asked = run_file.from_toml(_noted(path)), as_stored(run)
         settings = [(setting, getattr(stored, setting), getattr(asked, setting)) for setting in COMMON]
         # with another number, searches would not repeat as those that are there
         settings += [("executor.workers", *(each.executor.options.get("workers", 1) for each in (stored, asked)))]
@@ -164,7 +164,7 @@ def fingerprints(out: Path, recipes: Mapping[str, RunFile], known: Mapping[str, 
             continue
         found[name] = task.fingerprint()
         path = out / RUNS / name / DATA
-        before = {path.read_text(encoding="utf-8").strip()} if path.exists() else set()
+        before = {_noted(path).strip()} if path.exists() else set()
         before |= {each.data for each in known.get(name, ()) if each.data is not None}
         if before - {found[name]}:
             raise StoreError(
@@ -179,9 +179,17 @@ def note(out: Path, recipes: Mapping[str, RunFile], data: Mapping[str, str]) -> 
     for name, run in recipes.items():
         place = out / RUNS / name
         place.mkdir(parents=True, exist_ok=True)
-        files.write(place / RECIPE, run_file.to_toml(run).encode())
+        files.write(place / RECIPE, files.sealed(run_file.to_toml(run)).encode())
         if name in data:
-            files.write(place / DATA, f"{data[name]}\n".encode())
+            files.write(place / DATA, files.sealed(f"{data[name]}\n").encode())
+
+
+def _noted(path: Path) -> str:
+    """What `note` wrote into a file. Raises StoreError where it was damaged or changed since."""
+    try:
+        return files.unsealed(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise StoreError(f"{path} is damaged or was changed; restore it, or give another folder with --out") from None
 
 
 def as_stored(run: RunFile) -> RunFile:

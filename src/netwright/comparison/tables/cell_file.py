@@ -1,13 +1,15 @@
 """A comparison on tables on disk: a line for each cell played, so that the same command goes on where it stopped.
 
 `cells.jsonl` only grows: a comparison that is killed loses only the cells that were being played. `problems.json` says
-what each problem was, so that cells of two different tables are never taken for those of one.
+what each problem was, so that cells of two different tables are never taken for those of one. Each line, and the list
+of problems, has a checksum: what was damaged since is not believed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
 CELLS, PROBLEMS = run_folder.COMPARISON
+SEAL = re.compile(r', "checksum": ([0-9]{1,10})\}$')  # the end of a line
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Stored:
 
     Args:
         cells: The longest course of each cell that the last program to play it has made.
-        damaged: The cell of each line that cannot be read; None: the line does not tell its cell either.
+        damaged: The cell of each line that was damaged or cut; None: the line does not tell its cell either.
     """
 
     cells: Mapping[SearchCell, Course]
@@ -47,10 +50,11 @@ def read(folder: Path) -> Stored:
         for line in file:
             if not line.endswith(b"\n"):
                 file.truncate(whole)
+                damaged.append(courses.cell_of(line.decode(errors="replace")))
                 break
             whole += len(line)
             try:
-                cell, course = courses.from_line(line.decode())
+                cell, course = courses.from_line(_unsealed(line.decode().removesuffix("\n")))
             except ValueError:  # no JSON, or no UTF-8
                 damaged.append(courses.cell_of(line.decode(errors="replace")))
                 continue
@@ -63,9 +67,11 @@ def claim(folder: Path, problems: Sequence[Problem]) -> None:
     """Notes what the problems are. Raises StoreError when the folder has cells of another problem of the same name."""
     path = folder / PROBLEMS
     try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        digests = {str(name): str(digest) for name, digest in known.items()}
-    except (ValueError, AttributeError):
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"problems": {}}
+        digests = {str(name): str(digest) for name, digest in known["problems"].items()}
+        if path.exists() and known["checksum"] != files.checksum(json.dumps(digests)):
+            raise ValueError("it was changed")
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
         raise StoreError(f"{path} is damaged; restore it, or give another folder with --out") from None
     if not digests and (folder / CELLS).exists():
         raise StoreError(f"{folder} has cells but no {PROBLEMS} that says of what; give another folder with --out")
@@ -77,7 +83,8 @@ def claim(folder: Path, problems: Sequence[Problem]) -> None:
             )
     new = digests | {problem.name: problem.digest for problem in problems}
     if new != digests:
-        files.write(path, (json.dumps(new, indent=2) + "\n").encode())
+        listed = {"problems": new, "checksum": files.checksum(json.dumps(new))}
+        files.write(path, (json.dumps(listed, indent=2) + "\n").encode())
 
 
 class Writer:
@@ -88,10 +95,24 @@ class Writer:
 
     def add(self, cell: SearchCell, course: Course) -> None:
         """Write one cell. Raises OSError when the disk is full; what was written before stays."""
-        self._file.write(courses.to_line(cell, course).encode() + b"\n")
+        self._file.write(_sealed(courses.to_line(cell, course)).encode() + b"\n")
         self._file.flush()
 
     def close(self) -> None:
         """Waits until the disk has all cells, and closes the file."""
         os.fsync(self._file.fileno())
         self._file.close()
+
+
+def _sealed(line: str) -> str:
+    """The JSON object with the checksum of its text as the last field."""
+    return f'{line[:-1]}, "checksum": {files.checksum(line)}}}'
+
+
+def _unsealed(line: str) -> str:
+    """Inverse of `_sealed`. Raises ValueError for a line that was changed since."""
+    seal = SEAL.search(line)
+    found = "" if seal is None else f"{line[: seal.start()]}}}"
+    if seal is None or int(seal[1]) != files.checksum(found):
+        raise ValueError("its checksum is not that of its content")
+    return found

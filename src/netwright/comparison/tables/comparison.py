@@ -65,7 +65,7 @@ class ComparisonOutcome:
 
     courses: Mapping[SearchCell, Course]
     faults: Mapping[SearchCell, str] = field(default_factory=dict)
-    damaged: int = 0  # number of unreadable lines whose cells had to be played anew
+    damaged: int = 0  # number of damaged lines whose cells had to be played anew
 
 
 def prepare(asked: ComparisonPlan) -> Comparison:

@@ -72,6 +72,16 @@ class Images:
         """The function that normalizes pixels."""
         return (TEMPLATES / "normalize.py.txt").read_text(encoding="utf-8")
 
+    def takes(self) -> str:
+        """Normalized images, and how they are normalized."""
+        form = self.form
+        means, sds = (", ".join(f"{value:.6g}" for value in values) for values in (form.mean, form.sd))
+        return (
+            f"Images are float32 of shape (B, {form.channels}, {form.height}, {form.width}), normalized: pixels from 0 "
+            f"to 255, divided by 255, less ({means}), divided by ({sds}); nothing here checks that, `normalize` of "
+            "model.py does."
+        )
+
     def remark(self) -> str:
         """What becomes of images of another size."""
         return f"Images of other sizes are brought to {self.form.height}x{self.form.width} first, as predict.py does."
@@ -153,6 +163,9 @@ class Images:
             "probabilities = network(normalize(pixels)).softmax(1)",
             "print(CLASSES[probabilities[0].argmax()])",
             "```",
+            "",
+            "`normalize` takes uint8 from 0 to 255 alone and raises ValueError for anything else. program.pt2"
+            f"{' and model.onnx take' if facts.onnx else ' takes'} what `normalize` gives. {self.takes()}",
             "",
             "With netwright, which runs no code of this folder: `netwright predict FOLDER image.png`, or",
             "",

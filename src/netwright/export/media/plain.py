@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from string import Template
 
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from netwright.core.shapes import Numbers, Tokens, describe, dimensions
 from netwright.export import card
 from netwright.export.medium import Checked, Facts
 from netwright.plans import counting
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,31 @@ class Plain:
         return []
 
     def functions(self) -> str:
-        """No functions: batches have the network's form."""
-        return ""
+        """A function that refuses what is no batch of the network's form."""
+        given = self.task.io.input
+        is_tokens = isinstance(given, Tokens)
+        shape = tuple(dimensions(given))
+        inside = f"((inputs >= 0) & (inputs < {given[0]})).all()" if is_tokens else "torch.isfinite(inputs).all()"
+        return Template((TEMPLATES / "checked.py.txt").read_text(encoding="utf-8")).substitute(
+            takes=self._form(),
+            dtype="int64" if is_tokens else "float32",
+            rank=1 + len(shape),
+            shape=repr(shape),
+            test=inside,
+            fault=f"some lie outside 0 to {given[0] - 1}" if is_tokens else "some are no finite numbers",
+        )
+
+    def takes(self) -> str:
+        """Type and shape of a batch."""
+        return f"Inputs are {self._form()}; nothing here checks that, `checked` of model.py does."
+
+    def _form(self) -> str:
+        """Type and shape of a batch in words."""
+        given = self.task.io.input
+        shape = ", ".join(map(str, dimensions(given)))
+        if isinstance(given, Tokens):
+            return f"int64 from 0 to {given.vocabulary - 1} of shape (B, {shape})"
+        return f"finite float32 of shape (B, {shape})"
 
     def remark(self) -> str:
         """What goes in and what comes out."""
@@ -97,7 +124,7 @@ class Plain:
         kind = ", dtype=torch.long" if isinstance(given, Tokens) else ""
         rows = [
             ("model.py, weights.safetensors", "the network; needs torch only"),
-            ("program.pt2", f"the same as a graph: `torch.export.load`; any number of {self.inputs}"),
+            ("program.pt2", f"the same as a graph: `torch.export.load`; any number of {self.inputs}, unchecked"),
             *[("model.onnx", f"the same for ONNX runtimes; input `{self.inputs}`, output `{self.outputs}`")]
             * facts.onnx,
             ("metrics.json", "what was measured"),
@@ -111,12 +138,14 @@ class Plain:
             "",
             "```python",
             "import torch",
-            "from model import load",
+            "from model import checked, load",
             "",
             "network = load()",
             f"inputs = torch.zeros({shape}{kind})  # yours, any number of them",
-            "print(network(inputs))",
+            "print(network(checked(inputs)))",
             "```",
+            "",
+            self.takes(),
             "",
             "With netwright, which runs no code of this folder:",
             "",
