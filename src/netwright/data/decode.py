@@ -80,10 +80,12 @@ class Seen:
 
     Args:
         extent: Least and largest value of an image of 16 or 32 bits; None: it has 8.
+        span: The values that became black and white in such an image.
         is_colored: Whether an image of which gray was wanted has color.
     """
 
     extent: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
     is_colored: bool = False
 
 
@@ -301,7 +303,7 @@ def _eight_bits(image: Any, span: tuple[float, float] | None, seen: Seen) -> Any
     if not np.isfinite(values).all():
         raise BadImage("has pixels that are no numbers")
     seen.extent = float(values.min()), float(values.max())
-    low, white = span or (0.0, _white(image, seen.extent[1]))
+    low, white = seen.span = span or (0.0, _white(image, seen.extent[1]))
     np.clip(values, low, white if span else None, out=values)
     values -= low
     values *= 255 / (white - low)

@@ -1,16 +1,23 @@
-"""What decoded images look like, in a record for each: enough to tell copies, constants and grays without the pixels."""
+"""What decoded images look like, a record for each: enough to tell copies, constants and grays without the pixels."""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
+from netwright.data.text import NAMED
+
 GRID = 8  # cells along each side of the small copy of an image
+FEW = 8  # levels; an image that has fewer is coarse
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow has it
-NEUTRAL = 16  # of 255; channels that differ by no more in any pixel are taken for gray: compression makes such a difference
+NEUTRAL = (
+    16  # of 255; channels that differ by no more in any pixel are taken for gray: compression makes such a difference
+)
 
 LOOK = np.dtype(
     [
@@ -42,6 +49,30 @@ def looks_of(images: np.ndarray) -> np.ndarray:
     found["is_gray"] = (most - least).max((1, 2)) <= NEUTRAL
     found["cells"] = np.rint(cell_means(luma(images))).reshape(len(images), -1)
     return found
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How many images are of a kind, and positions of the first of them."""
+
+    count: int
+    first: tuple[int, ...] = ()
+
+
+def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Kind]:
+    """The images of each kind that one might not expect: "constant", "coarse", "gray" and "colored".
+
+    Args:
+        looks: What the images look like, (N,).
+        positions: Their positions in the source, (N,).
+    """
+    are = {
+        "constant": looks["is_constant"],
+        "coarse": (looks["levels"] < FEW) & ~looks["is_constant"],
+        "gray": looks["is_gray"],
+        "colored": looks["is_colored"],
+    }
+    return {kind: Kind(int(those.sum()), tuple(positions[those][:NAMED].tolist())) for kind, those in are.items()}
 
 
 def luma(images: np.ndarray) -> np.ndarray:

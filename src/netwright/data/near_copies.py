@@ -50,7 +50,7 @@ def near_copies(
 
 
 def _candidates(cells: np.ndarray) -> np.ndarray:
-    """Pairs of rows whose small copies agree, (M, 2), ascending; flat images, which agree with any other, are in none."""
+    """Pairs of rows whose small copies agree, (M, 2), ascending; flat images, which agree with others, are in none."""
     rows = np.flatnonzero(cells.std(1) > 1)
     directions, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(GRID * GRID, TABLES * DIMENSIONS + 1)))
     projected = cells[rows].astype(np.float32) @ directions.astype(np.float32)

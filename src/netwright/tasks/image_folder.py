@@ -18,7 +18,7 @@ from netwright.data.decode import Form
 from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.options import check_least, check_limit, checked_shares, spread
-from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.preparation import Keeping, Selection, image_task, with_channels
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import listed, printable, shortened
 
@@ -29,7 +29,7 @@ SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "val
 def image_folder(
     path: str,
     size: int = 64,
-    channels: Literal[1, 3] = 3,
+    channels: Literal[1, 3] | None = None,
     fit: Literal["crop", "stretch", "pad"] = "crop",
     valid: float = 0.2,
     test: float = 0.2,
@@ -46,7 +46,7 @@ def image_folder(
         path: Folder of one folder per class, or of `train/`, `valid/` (or `val/`, `validation/`) and `test/` with such
             folders.
         size: Side of the images, in pixels.
-        channels: 3: color, 1: gray.
+        channels: 3: color, 1: gray; None: gray where all images are.
         fit: How other sizes become this one; "crop": scaled to cover, the middle cut out;
             "stretch": both sides scaled on their own; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; of those in `train/` when there is one.
@@ -62,6 +62,8 @@ def image_folder(
     shares = checked_shares(valid, test)
     selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
+    if channels is None:
+        selection, channels = with_channels(selection)
     return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
 
 

@@ -80,7 +80,8 @@ def _read(path: Path, form: Preprocessing) -> np.ndarray | str:
     if path.is_dir():
         return "holds no images"
     try:
-        return decode.decode(path, channels=form.channels, height=form.height, width=form.width, fit=form.fit)[0]
+        size = {"channels": form.channels, "height": form.height, "width": form.width}
+        return decode.decode(path, **size, fit=form.fit, span=form.span)[0]
     except decode.BadImage as error:
         return str(error)
 
@@ -108,8 +109,9 @@ def _preprocessing(folder: Path) -> Preprocessing:
         raise ExportError(f"{path} is damaged at {where or 'its beginning'}; export the network again") from None
     is_sound = len(form.mean) == len(form.sd) == form.channels and all(map(math.isfinite, form.mean))
     is_sound = is_sound and all(math.isfinite(sd) and sd > 0 for sd in form.sd)
+    is_sound = is_sound and (form.span is None or -math.inf < form.span[0] < form.span[1] < math.inf)
     if not is_sound or max(form.height, form.width) > MAX_SIDE:
-        raise ExportError(f"{path} is damaged: its sizes, mean or sd cannot be; export the network again")
+        raise ExportError(f"{path} is damaged: its sizes, mean, sd or span cannot be; export the network again")
     expected = (*given, *plan[-1].shape)
     if (form.channels, form.height, form.width, len(form.classes)) != expected:
         raise ExportError(f"{path} does not belong to the network beside it; export the network again")
