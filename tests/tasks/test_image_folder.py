@@ -171,7 +171,8 @@ def test_every_kind_of_bad_image_is_counted_and_named(data, task_of):
         "1 image turned upright as EXIF says: class 1/lying.jpg",
         "in images of 16 or 32 bits, values from 0 to 65,535 become black to white",
         findings[7],
-        "3 of 38 images are plain areas of one color when decoded: class 0/moving.gif, class 1/cmyk.jpg, class 2/deep.png",
+        "3 of 38 images are plain areas of one color when decoded: class 0/moving.gif, class 1/cmyk.jpg, "
+        "class 2/deep.png",
     ]
     assert findings[7].startswith("6 broken images skipped: 1 empty: class 1/zero.png; 2 mislabeled: ")
     assert task.caveats() == (findings[8],)

@@ -340,7 +340,8 @@ def _has_color(image: Any) -> bool:
     """Whether the channels of any pixel that is to be seen differ by more than compression makes them differ."""
     size = min(image.width, SAMPLE), min(image.height, SAMPLE)
     pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGBA")).astype(np.int16)
-    return bool((np.ptp(pixels[..., :3], axis=2)[pixels[..., 3] >= FAINT] > FAINT).any())
+    is_seen = pixels[..., 3] >= FAINT
+    return bool((np.ptp(pixels[..., :3], axis=2)[is_seen | ~is_seen.any()] > FAINT).any())
 
 
 def _family(name: str) -> str:

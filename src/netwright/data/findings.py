@@ -139,7 +139,7 @@ def _leaks(opened: Cache, parts: SplitParts, name: Name) -> Iterator[str]:
         named = [f"{shortened(name(one))} and {shortened(name(other))}" for one, other in pairs[: NAMED + 1]]
         yield (
             f"{counted(len(held), 'image')} that validate or test are nearly equal to images of another split, which "
-            f"makes accuracies too high: {_listed(named, len(pairs))}"
+            f"may make accuracies too high: {_listed(named, len(pairs))}"
         )
 
 
