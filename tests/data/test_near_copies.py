@@ -61,7 +61,7 @@ def _form(number):
 def _frame(number):
     """A scene with an object that moves, and the noise of a camera."""
     image = _photo(1).astype(float) + np.random.default_rng(number).normal(0, 2, (48, 48, 3))
-    row, column = divmod(number * 7, 42)
+    row, column = number // 6 * 8, number % 6 * 8
     image[row : row + 6, column : column + 6] = (250, 20, 20)
     return image.clip(0, 255).astype(np.uint8)
 

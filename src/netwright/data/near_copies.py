@@ -18,11 +18,11 @@ from netwright.data.looks import GRID, cell_means, luma
 LEAST_SIDE = 16  # pixels; smaller images have no detail to agree in
 TABLES, DIMENSIONS, STEP, NEIGHBORS = 4, 4, 12.0, 8
 CELLS = 6.0  # of 255: how far means of cells of a copy are apart at most
-TINT = 24.0  # of 255: the same for single channels, which are kept at half the size
+TINT, TINT_GRID = 24.0, 4  # of 255: the same for single channels in larger cells: color is kept at half the size
 DETAIL = 0.7  # least correlation of what is left without these means
 LEAST_DETAIL = 2.0  # its standard deviation, below which it is noise of the encoding
 PATCHES = 16  # along each side: where a difference may be concentrated
-SPREAD, SLACK = 6.0, 2.0  # how much larger it is there at most than in all of the image, and levels added to the latter
+SPREAD, SLACK = 3.5, 2.0  # how much larger it is there at most than in all of the image, and levels added to the latter
 MOST = 20_000  # pairs of candidates whose pixels are compared
 BLOCK = 2**22  # bytes of pixels that are compared at a time
 
@@ -73,20 +73,23 @@ def _candidates(cells: np.ndarray) -> np.ndarray:
 
 def _are_near(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     """For each of two times B images, whether both are nearly equal, (B,)."""
-    channels = some.shape[3]
     is_near = np.ones(len(some), bool)
-    for channel in range(channels):
-        apart = cell_means(some[..., channel].astype(np.float32) - others[..., channel])
-        is_near &= np.abs(apart).max((1, 2)) <= (CELLS if channels == 1 else TINT)
+    for channel in range(some.shape[3]):
+        apart = some[..., channel].astype(np.float32) - others[..., channel]
+        is_near &= (np.abs(cell_means(apart, TINT_GRID)).max((1, 2)) <= TINT) & _is_spread(apart)
     bright, other = luma(some), luma(others)
-    is_near &= np.abs(cell_means(bright - other)).max((1, 2)) <= CELLS
-    apart = (bright - other) ** 2
-    worst = np.sqrt(cell_means(apart, PATCHES).max((1, 2)))
-    is_near &= worst <= SPREAD * (np.sqrt(apart.mean((1, 2))) + SLACK)
+    is_near &= (np.abs(cell_means(bright - other)).max((1, 2)) <= CELLS) & _is_spread(bright - other)
     left, right = (_detail(each) for each in (bright, other))
     deviations = np.sqrt((left**2).mean((1, 2))), np.sqrt((right**2).mean((1, 2)))
     agree = (left * right).mean((1, 2)) / np.maximum(deviations[0] * deviations[1], 1e-6)
     result: np.ndarray = is_near & (agree >= DETAIL) & (np.minimum(*deviations) >= LEAST_DETAIL)
+    return result
+
+
+def _is_spread(apart: np.ndarray) -> np.ndarray:
+    """Whether differences (B, H, W) are nowhere much larger than in all of the image, (B,)."""
+    worst = np.sqrt(cell_means(apart**2, PATCHES).max((1, 2)))
+    result: np.ndarray = worst <= SPREAD * (np.sqrt((apart**2).mean((1, 2))) + SLACK)
     return result
 
 
