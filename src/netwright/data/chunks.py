@@ -74,9 +74,10 @@ def _decode_chunk(encoded: list[Encoded], form: Form, span: tuple[float, float] 
     outcomes: list[tuple[bool, tuple[str, ...]]] = []
     for one in encoded:
         met = Seen()
+        notes: tuple[str, ...] = ()
         try:
             if isinstance(one, np.ndarray):
-                image, notes = one, ()
+                image = one
             else:
                 image, notes = decode(one, **asdict(form), span=span, seen=met)
         except SystemFault as error:

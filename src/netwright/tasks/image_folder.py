@@ -62,9 +62,8 @@ def image_folder(
     shares = checked_shares(valid, test)
     selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
-    if channels is None:
-        selection, channels = with_channels(selection)
-    return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
+    selection, chosen = with_channels(selection) if channels is None else (selection, channels)
+    return image_task(lambda: selection, Form(chosen, size, size, fit), selection.classes, augmentation, keeping)
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> Selection:

@@ -80,8 +80,9 @@ def _read(path: Path, form: Preprocessing) -> np.ndarray | str:
     if path.is_dir():
         return "holds no images"
     try:
-        size = {"channels": form.channels, "height": form.height, "width": form.width}
-        return decode.decode(path, **size, fit=form.fit, span=form.span)[0]
+        return decode.decode(
+            path, channels=form.channels, height=form.height, width=form.width, fit=form.fit, span=form.span
+        )[0]
     except decode.BadImage as error:
         return str(error)
 
