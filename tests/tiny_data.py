@@ -16,13 +16,15 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def cifar(folder: Path, train: int = 60, test: int = 20, classes: int = 10) -> Path:
-    """CIFAR's parquet files, all images alike."""
+    """CIFAR's parquet files, each image noise."""
     folder.mkdir(parents=True, exist_ok=True)
-    image = {"bytes": png(np.zeros((32, 32, 3), np.uint8)), "path": None}
+    rng = np.random.default_rng(0)
     for part, count in (("train", train), ("test", test)):
         labels = pa.array([n % classes for n in range(count)])
         name = "label" if classes == 10 else "fine_label"
-        pq.write_table(pa.table({"img": pa.array([image] * count), name: labels}), folder / f"{part}.parquet")
+        noise = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        images = pa.array([{"bytes": png(each), "path": None} for each in noise])
+        pq.write_table(pa.table({"img": images, name: labels}), folder / f"{part}.parquet")
     return folder
 
 

@@ -134,6 +134,73 @@ def test_bad_images_are_left_out_and_told(opened, source, tmp_path):
             assert np.array_equal(row, decode.decode(path, channels=3, height=8, width=8, fit="crop")[0])
 
 
+def _flip(path, place):
+    """Change one bit of a file; its size and times stay."""
+    state, data = path.stat(), bytearray(path.read_bytes())
+    data[place % len(data)] ^= 1 << place % 8
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", ["images.raw", "kept.npy", "sums.npy", "crcs.npy", "index.json"])
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_byte_that_changed_at_equal_size_is_noticed_before_any_training(opened, source, tmp_path, name, is_streamed):
+    whole = opened().pixels.take(np.arange(40))
+    for place in (0, 133, 4001, 10**6 + 7):
+        _flip(_place(tmp_path) / name, place)
+        steps = open_or_build(source, np.arange(40), FORM, tmp_path / "cache", is_streamed, verifies=True)
+        assert next(steps) == f"the decoded images in {_place(tmp_path)} are not what was written; they are made anew"
+        assert np.array_equal(silently(steps).pixels.take(np.arange(40)), whole)
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_changed_image_is_not_trained_on_and_the_next_start_makes_it_anew(opened, tmp_path, is_streamed):
+    whole = opened().pixels.take(np.arange(40))
+    found = opened(is_streamed=is_streamed).pixels
+    found.take(np.arange(40))
+    _flip(_place(tmp_path) / "images.raw", 17 * 192 + 5)
+    assert np.array_equal(found.take(np.array([16, 18])), whole[[16, 18]])
+    with pytest.raises(NetwrightError, match=r"images.raw changed on the disk since .* at image 17; start again"):
+        found.take(np.array([3, 17]))
+    again = opened(is_streamed=is_streamed)
+    assert again.seconds is not None and np.array_equal(again.pixels.take(np.arange(40)), whole)
+
+
+def test_images_of_16_bits_share_the_range_of_all_of_them(opened, tmp_path):
+    bad_images.class_folders(tmp_path / "deep", 2, 3)
+    values = np.random.default_rng(0).integers(0, 4096, (3, 8, 8)).astype(np.uint16)
+    values[0] //= 8  # a dark one stays dark
+    for n, each in enumerate(values):
+        (tmp_path / "deep" / "class 1" / f"image {n}.png").write_bytes(bad_images.encoded(each))
+    of = source_of(tmp_path / "deep")
+    found = opened(range(6), Form(1, 8, 8), of=of)
+    assert found.span == (0, 4095) and len(found.notes[DEEP]) == 3
+    images = found.pixels.take(np.arange(6))[..., 0]
+    assert np.array_equal(images[3:], np.rint(values.astype(np.float32) * np.float32(255 / 4095)))
+    whole = ArrayPixels(images[..., None])
+    assert np.array_equal(np.stack(found.pixels.moments(np.arange(6))), np.stack(whole.moments(np.arange(6))))
+    for n, path in enumerate(of.images(np.arange(6))):
+        alone, _ = decode.decode(path, channels=1, height=8, width=8, fit="crop", span=found.span)
+        assert np.array_equal(alone[..., 0], images[n]), "as a new image is read"
+    assert opened(range(3), Form(1, 8, 8), of=of).span is None
+
+
+def test_an_image_that_changes_between_two_readings_is_named(opened, tmp_path, monkeypatch):
+    bad_images.class_folders(tmp_path / "deep", 2, 1)
+    path = tmp_path / "deep" / "class 1" / "image 0.png"
+    bad_images.sixteen_bit(path, 900)
+    plain = chunks.decode
+
+    def gone(source, *, span, **how):
+        if span:
+            raise decode.BadImage("empty")
+        return plain(source, span=span, **how)
+
+    monkeypatch.setattr(chunks, "decode", gone)
+    with pytest.raises(NetwrightError, match=r"class 1/image 0.png changed while it was read: empty; start again"):
+        opened([0, 1], of=source_of(tmp_path / "deep"))
+
+
 def _cut(path):
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -163,7 +230,7 @@ def test_what_the_system_refuses_is_no_broken_image_and_mends(opened, monkeypatc
     unpatched = decode.Image.open
 
     def failing(file, **how):
-        if str(file).endswith("class 0/image 7.png"):
+        if "class 0/image 7.png" in str(file):
             raise error
         return unpatched(file, **how)
 
@@ -239,7 +306,9 @@ DAMAGE = {
     "images.raw": _cut,
     "kept.npy": lambda path: np.save(path, np.arange(40) + 1),
     "sums.npy": lambda path: np.save(path, np.zeros((39, 2, 3), np.int64)),
+    "crcs.npy": lambda path: np.save(path, np.zeros(40, np.uint32)),
     "index.json": _cut,
+    "digests.json": _cut,
 }
 
 

@@ -1,7 +1,9 @@
 import io
 import os
+import struct
 import tracemalloc
 import warnings
+import zlib
 from functools import partial
 
 import numpy as np
@@ -11,7 +13,23 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from netwright.data import decode as module
-from netwright.data.decode import ANIMATED, CLEAR, CMYK, DEEP, MISNAMED, TURNED, BadImage, decode
+from netwright.data.decode import (
+    ANIMATED,
+    CLEAR,
+    CMYK,
+    CUT,
+    DEEP,
+    MISNAMED,
+    ON_BLACK,
+    TURNED,
+    UNSEEN,
+    BadImage,
+    Seen,
+    SystemFault,
+    decode,
+    is_gray,
+    span_of,
+)
 from tests import bad_images
 from tests.bad_images import encoded, pixels
 
@@ -127,6 +145,158 @@ def test_transparency_shows_white(tmp_path):
     assert notes == (CLEAR,)
     assert (image[:, :6] == 255).all() and (image[:, 6:] == 0).all()
     assert COLOR(encoded(np.dstack((pixels(0), np.full((12, 12), 255, np.uint8)))))[1] == (), "opaque: nothing to say"
+
+
+def _disk(side=24):
+    y, x = np.mgrid[:side, :side] - side / 2
+    return (x**2 + y**2 < side**2 / 9).astype(np.uint8)
+
+
+def _icon(mode, value):
+    """An image whose shape, a disk, is in its transparency only."""
+    shape, stream, how = _disk(), io.BytesIO(), {}
+    plain = Image.fromarray(np.full((24, 24), value, np.uint8))
+    if mode in ("LA", "RGBA"):
+        image = plain.convert(mode)
+        image.putalpha(Image.fromarray(shape * 255))
+    elif mode == "P":
+        image, how = Image.fromarray(shape).convert("P"), {"transparency": 0}
+        image.putpalette([value] * 768)
+    else:  # one gray, or color, is transparent
+        image, how = Image.fromarray(np.where(shape, value, 7).astype(np.uint8)).convert(mode), {"transparency": 7}
+        how = how if mode == "L" else {"transparency": (7, 7, 7)}
+    image.save(stream, "PNG", **how)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L", "RGB"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("fit", ["crop", "pad"])
+def test_a_shape_in_the_transparency_shows_on_some_ground(mode, channels, fit):
+    shape = _disk()
+    for value, note, shows in ((255, ON_BLACK, 255), (240, ON_BLACK, 240), (0, CLEAR, 0)):
+        image, notes = decode(_icon(mode, value), channels=channels, height=24, width=24, fit=fit)
+        assert notes == (note,)
+        assert (image[shape == 1] == shows).all()
+        assert (image[shape == 0] == (0 if note == ON_BLACK else 255)).all()
+
+
+def test_what_white_shows_stays_on_white():
+    page = np.full((64, 64, 4), 255, np.uint8)
+    page[8:56:8, 8:56, :3] = 0  # lines of text
+    page[:6, :6, 3] = 0  # a corner
+    image, notes = decode(encoded(page), channels=3, height=64, width=64, fit="crop")
+    assert notes == (CLEAR,) and (image[:6, :6] == 255).all()
+
+
+def test_an_image_that_nothing_of_is_visible_is_read_all_the_same():
+    array = np.dstack((pixels(0), np.zeros((12, 12), np.uint8)))
+    image, notes = COLOR(encoded(array))
+    assert notes == (UNSEEN,) and np.array_equal(image, pixels(0))
+    assert not is_gray(encoded(array))
+
+
+@settings(max_examples=100)
+@given(st.integers(1, 16), st.integers(0, 2**16 - 1), st.randoms(use_true_random=False))
+def test_levels_of_16_bits_are_kept_by_the_span_of_their_set(bits, offset, random):
+    values = np.array([[random.randrange(2**bits) for _ in range(20)] for _ in range(20)])
+    values = np.minimum(values + offset, 2**16 - 1)
+    span = span_of(float(values.min()), float(values.max()))
+    seen = Seen()
+    deep = encoded(values.astype(np.uint16))
+    image, notes = decode(deep, channels=1, height=20, width=20, fit="crop", span=span, seen=seen)
+    assert notes == (DEEP,) and seen.extent == (values.min(), values.max()) and seen.span == span
+    order = np.argsort(values.reshape(-1))
+    assert (np.diff(image.reshape(-1)[order].astype(int)) >= 0).all(), "brighter stays brighter"
+    apart = (int(values.max()) - int(values.min())) / 255
+    assert len(np.unique(image)) >= min(len(np.unique(values // max(int(np.ceil(2.1 * apart)), 1))), 100)
+
+
+def test_spans_are_whole_bits_unless_the_values_fill_less_than_half_of_them():
+    for extent, span in (
+        ((0, 4000), (0, 4095)),
+        ((120, 65000), (0, 65535)),
+        ((0, 300), (0, 511)),
+        ((0, 200), (0, 255)),
+        ((0, 0.9), (0, 1)),
+        ((31768, 35863), (31768, 35863)),
+        ((-1000, 3000), (-1000, 3000)),
+        ((0, 5.5), (0, 5.5)),
+        ((40000, 40000), (0, 65535)),
+        ((-5, -5), (-5, 1)),
+        ((0, 1e12), (0, 1e12)),
+    ):
+        assert span_of(*extent) == span
+
+
+def _color_of_16_bits(values):
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+
+
+def test_16_bits_of_color_are_said_to_be_cut():
+    values = np.random.default_rng(0).integers(0, 2**16, (12, 12, 3))
+    image, notes = COLOR(_color_of_16_bits(values))
+    assert notes == (CUT,) and np.array_equal(image, values >> 8)
+
+
+def test_gray_is_told_from_color():
+    gray = pixels(0, 40, 40, channels=1)
+    alike = np.repeat(gray[:, :, None], 3, 2)
+    for data in (encoded(gray), encoded(alike), encoded(alike, "JPEG"), encoded(alike, "GIF"), _icon("LA", 255)):
+        assert is_gray(data)
+    spot = alike.copy()
+    spot[10:12, 10:12] = (250, 10, 10)
+    for data in (encoded(spot), encoded(pixels(0), "JPEG"), encoded(pixels(0), "GIF")):
+        assert not is_gray(data)
+        seen = Seen()
+        decode(data, channels=1, height=12, width=12, fit="crop", seen=seen)
+        assert seen.is_colored
+    with pytest.raises(BadImage, match="empty"):
+        is_gray(b"")
+
+
+LIES = {  # heads of files that state lengths of some GB
+    "x.jp2": bytes.fromhex("0000000c6a5020200d0a870a00000014667479706a703220000000006a703220ef00002d6a703268")
+    + b"x" * 99,
+    "x.tif": b"II*\0\x08\0\0\0\x02\0" + struct.pack("<HHIIHHII", 256, 7, 2**32 - 9, 8, 34675, 7, 2**32 - 9, 8),
+    "x.png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 2**32 - 9) + b"IHDR" + b"x" * 99,
+    "x.webp": b"RIFF" + struct.pack("<I", 2**32 - 9) + b"WEBPVP8X" + struct.pack("<I", 2**32 - 9) + b"x" * 99,
+    "x.bmp": b"BM" + struct.pack("<IHHI", 2**32 - 9, 0, 0, 2**32 - 9) + struct.pack("<I", 2**32 - 9) + b"x" * 99,
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", LIES)
+def test_no_more_is_read_than_a_file_has(tmp_path, name):
+    (tmp_path / name).write_bytes(LIES[name])
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadImage) as caught:
+            COLOR(tmp_path / name)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert not isinstance(caught.value, SystemFault)
+    assert peak < 2**24
+
+
+def test_a_file_that_asks_for_more_memory_than_its_size_takes_is_at_fault(monkeypatch):
+    def failing(image, *args):
+        raise MemoryError
+
+    monkeypatch.setattr(module, "_decoded", failing)
+    with pytest.raises(BadImage, match="asks for more memory than an image of its size takes") as caught:
+        COLOR(encoded(pixels(0)))
+    assert not isinstance(caught.value, SystemFault)
+    data = encoded(pixels(0))
+    monkeypatch.setattr(np, "empty", failing)
+    with pytest.raises(SystemFault, match="out of memory"):
+        COLOR(data)
 
 
 @pytest.mark.parametrize("fit", ["crop", "stretch", "pad"])

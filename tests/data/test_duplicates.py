@@ -1,7 +1,9 @@
 import numpy as np
 
 from netwright.data import duplicates
-from netwright.data.duplicates import PIECE, equal_files, mislabeled
+from netwright.data.duplicates import PIECE, equal_files, equal_pixels, mislabeled
+from netwright.data.looks import looks_of
+from tests.bad_images import pixels
 
 
 def _groups(tmp_path, files):
@@ -40,3 +42,12 @@ def test_equal_files_of_two_classes_are_mislabeled_and_of_one_are_not():
         4: "mislabeled: the same bytes as image 2",
     }
     assert mislabeled([[0, 1, 4], [2, 3]], labels, str) == {}
+
+
+def test_images_that_are_equal_when_decoded_are_grouped_and_plain_ones_by_their_files():
+    plain = np.full((12, 12, 3), 3, np.uint8)
+    looks = looks_of(np.stack([pixels(0), pixels(1), pixels(0), plain, plain, plain, pixels(1), pixels(0)]))
+    positions = np.arange(10, 18)
+    assert equal_pixels(positions, looks, []) == [[10, 12, 17], [11, 16]]
+    assert equal_pixels(positions, looks, [[10, 12], [13, 15]]) == [[10, 12, 17], [11, 16], [13, 15]]
+    assert equal_pixels(positions[:2], looks[:2], []) == equal_pixels(positions[:0], looks[:0], []) == []

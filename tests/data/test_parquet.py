@@ -97,6 +97,40 @@ def test_rows_without_image_or_label(tmp_path):
         _ = source.labels
 
 
+def test_columns_that_unpack_to_more_than_images_do_are_refused_by_their_metadata(tmp_path, monkeypatch):
+    table = pa.table({"img": pa.array([bytes(2**20)] * 40, pa.binary()), "label": [0] * 40})
+    pq.write_table(table, tmp_path / "a", use_dictionary=False, compression="zstd")
+    source = ParquetImages({"train": (tmp_path / "a",)}, "img", "label")
+    monkeypatch.setattr(parquet, "MOST", 2**24)
+    read = []
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *given, **how: read.append(given))
+    with pytest.raises(
+        NetwrightError, match=r"a unpacks from 0.1 MB to 42 MB in column 'img', which no encoded images"
+    ):
+        list(source.images(np.arange(40)))
+    assert not read
+
+
+def test_of_large_rows_fewer_are_read_at_a_time(tmp_path, monkeypatch):
+    data = np.random.default_rng(0).bytes(2**16)
+    pq.write_table(pa.table({"img": pa.array([data] * 40, pa.binary()), "label": [0] * 40}), tmp_path / "a")
+    source = ParquetImages({"train": (tmp_path / "a",)}, "img", "label")
+    monkeypatch.setattr(parquet, "MOST", 2**18)
+    sizes, whole = [], pq.ParquetFile.iter_batches
+    monkeypatch.setattr(
+        pq.ParquetFile, "iter_batches", lambda *given, **how: sizes.append(given[1]) or whole(*given, **how)
+    )
+    assert list(source.images(np.arange(40))) == [data] * 40
+    assert sizes == [3], "each may be the one value that is stored"
+
+
+def test_more_rows_than_can_be_are_refused(tmp_path, monkeypatch):
+    write(tmp_path / "a", 20)
+    monkeypatch.setattr(parquet, "MAX_ROWS", 19)
+    with pytest.raises(BadReference, match="a has 20 rows; more than 19 are not read"):
+        read_columns([tmp_path / "a"], IMAGES, LABELS)
+
+
 def test_files_that_are_no_parquet(tmp_path, source):
     (tmp_path / "x").write_bytes(b"no")
     for path in (tmp_path / "x", tmp_path / "none"):

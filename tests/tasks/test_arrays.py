@@ -1,5 +1,6 @@
 import io
 import tempfile
+import tracemalloc
 import zipfile
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import archive
+from netwright.tasks import arrays as module
 from netwright.tasks.arrays import arrays
 from netwright.testing.tasks import check_task
 
@@ -195,6 +197,79 @@ def _labels_of_shape(shape, path, count=90):
 def test_labels_whose_head_lies_are_refused_before_memory_is_taken(tmp_path, shape):
     _labels_of_shape(shape, tmp_path / "x.npz")
     with pytest.raises(BadReference, match=r"too short for its shape|labels of .* has the shape \(-90,\)"):
+        arrays(str(tmp_path / "x.npz"))
+
+
+def test_copies_between_the_parts_do_not_train_and_those_of_two_classes_are_named(task_of):
+    images, labels = IMAGES.copy(), LABELS.copy()
+    images[60:63] = images[:3]  # of the same classes
+    images[70] = images[4]  # 1 and 1
+    images[71] = images[6]  # 2 and 0
+    task = task_of(parts(images, labels))
+    told = [*task.prepare()]
+    assert "5 images left out, a copy of which validates or tests: train 0, train 1, train 2, train 4, train 6" in told
+    assert task.examples("train+valid") == 55 and task.examples("test") == 30
+    [caveat] = task.caveats()
+    assert caveat == (
+        "2 images are in one class and, with the same pixels when decoded, in another: train 6 and test 11"
+    )
+
+
+def _claiming(path, shape, dtype="|u1", fortran=False, data=b"", compress=zipfile.ZIP_STORED):
+    """A file whose images have a head of that shape, and whatever behind it."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_2_0(head, {"descr": dtype, "fortran_order": fortran, "shape": shape})
+    with zipfile.ZipFile(path, "w", compress) as file:
+        with file.open("images.npy", "w", force_zip64=True) as member:
+            member.write(head.getvalue())
+            member.write(data)
+        stream = io.BytesIO()
+        np.save(stream, np.arange(9) % 3)
+        file.writestr("labels.npy", stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ({"shape": (9, 10**5, 10**5)}, "too short for its shape"),
+        ({"shape": (1, 2**15, 2**15), "data": bytes(10)}, "too short for its shape"),
+        ({"shape": (9, 4, 4), "dtype": "|O"}, "is object; images must be uint8"),
+        ({"shape": (9, 2**20), "dtype": "<U1000000"}, "too short for its shape"),
+    ],
+)
+def test_images_whose_head_lies_are_refused_before_memory_is_taken(tmp_path, claim, message):
+    _claiming(tmp_path / "x.npz", **claim)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadReference, match=message):
+            arrays(str(tmp_path / "x.npz"))
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+
+
+def test_arrays_that_unpack_to_more_than_images_do_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "FREE_GROWTH", 2**16)
+    _claiming(tmp_path / "x.npz", (9, 512, 512), data=bytes(9 * 2**18), compress=zipfile.ZIP_DEFLATED)
+    with pytest.raises(BadReference, match=r"images.npy unpacks from 0.1 MB to 2.4 MB, which no images do"):
+        arrays(str(tmp_path / "x.npz"))
+
+
+def test_images_of_too_many_values_and_whole_arrays_that_are_too_large_are_refused(task_of, monkeypatch):
+    monkeypatch.setattr(module, "MAX_VALUES", 100)
+    with pytest.raises(BadReference, match=r"has the shape \(60, 10, 8, 3\); an image may have 100 values at most"):
+        task_of(parts())
+    monkeypatch.undo()
+    monkeypatch.setattr(archive, "MAX_WHOLE", 1000)
+    task = task_of({"images": np.asfortranarray(IMAGES), "labels": LABELS})
+    with pytest.raises(BadReference, match=r"is in Fortran order, in which 0.1 MB must be read at once; write it with"):
+        [*task.prepare()]
+
+
+def test_a_head_that_is_too_long_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("images.npy", b"\x93NUMPY\x02\x00" + (2**28).to_bytes(4, "little") + b" " * 2**20)
+    with pytest.raises(BadReference, match="a head is too long"):
         arrays(str(tmp_path / "x.npz"))
 
 

@@ -17,7 +17,7 @@ from netwright.core.records import IO
 from netwright.data import chunks, hub
 from netwright.tasks.cifar10 import CLASSES, cifar10
 from netwright.testing.tasks import check_task
-from tests.bad_images import encoded
+from tests.bad_images import encoded, pixels
 
 SPLITS = ("train", "valid", "test")
 
@@ -280,7 +280,9 @@ def test_reads_the_published_images(tmp_path):
 
 def test_copies_encoded_as_jpeg_say_so_beside_every_accuracy(tmp_path):
     for part in ("train", "test"):
-        images = [{"bytes": encoded(np.zeros((32, 32, 3), np.uint8), "JPEG"), "path": None}] * 60
+        images = [
+            {"bytes": encoded(pixels(n + 60 * (part == "test"), 32, 32), "JPEG"), "path": None} for n in range(60)
+        ]
         table = pa.table({"img": pa.array(images), "label": [n % 10 for n in range(60)]})
         pq.write_table(table, tmp_path / f"{part}.parquet")
     task = cifar10(str(tmp_path), valid=20, cache=str(tmp_path / "cache"))

@@ -35,6 +35,7 @@ class Preprocessing:
         mean: Mean of each channel, in [0, 1], which is subtracted.
         sd: Standard deviation of each channel, by which the difference is divided.
         classes: Names of the classes, in the order of the outputs.
+        span: The values that become black and white in images of 16 and 32 bits; None: 0 and what is white by the type.
     """
 
     channels: int
@@ -44,6 +45,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     sd: tuple[float, ...]
     classes: tuple[str, ...]
+    span: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,12 @@
-"""Arrays of images in a `.npz` file: heads read without the images, images a few at a time, nothing unpickled."""
+"""Arrays of images in a `.npz` file: heads read without the images, images a few at a time, nothing unpickled.
+
+What the file would take is known from its heads and its directory, and refused before memory is taken: they may state
+any size, and what is compressed may grow a thousandfold.
+"""
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import zipfile
@@ -15,9 +20,12 @@ import numpy as np
 from numpy.lib import format as npy
 
 from netwright.core.errors import BadReference
-from netwright.data.text import row_name
+from netwright.data.text import row_name, size_text
 
 BLOCK = 2**22  # bytes read at a time
+MAX_HEAD = 2**16  # bytes of a head; numpy writes some hundred
+MAX_WHOLE = 2**30  # bytes of an array that can only be read as a whole
+MAX_GROWTH, FREE_GROWTH = 500, 2**28  # how often its size a member may unpack to, once it is more than so many bytes
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,11 @@ class Head:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     is_fortran: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -87,8 +100,13 @@ def heads(path: Path) -> Mapping[str, Head]:
             if member.filename.endswith(".npy"):
                 with archive.open(member) as stream:
                     head = _head(stream)
-                if math.prod(head.shape) * head.dtype.itemsize > member.file_size and not head.dtype.hasobject:
+                if head.size > member.file_size and not head.dtype.hasobject:
                     raise ValueError(f"{member.filename} is too short for its shape {head.shape}")
+                if member.file_size > max(FREE_GROWTH, MAX_GROWTH * member.compress_size):
+                    raise ValueError(
+                        f"{member.filename} unpacks from {size_text(member.compress_size)} to "
+                        f"{size_text(member.file_size)}, which no images do"
+                    )
                 found[member.filename.removesuffix(".npy")] = head
         return found
 
@@ -101,13 +119,22 @@ def read(path: Path, member: str) -> np.ndarray:
 
 def _head(stream: Any) -> Head:
     version = npy.read_magic(stream)
+    width = 2 if version == (1, 0) else 4  # bytes that state its length
+    length = stream.read(width)
+    if int.from_bytes(length, "little") > MAX_HEAD:
+        raise ValueError("a head is too long")
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, is_fortran, dtype = reader(stream)
+    shape, is_fortran, dtype = reader(io.BytesIO(length + stream.read(int.from_bytes(length, "little"))))
     return Head(shape, dtype, is_fortran)
 
 
 def _blocks(path: Path, member: str, head: Head) -> Iterator[np.ndarray]:
     if head.is_fortran:  # the images do not lie one after the other
+        if head.size > MAX_WHOLE:
+            raise BadReference(
+                f"{member} of {path} is in Fortran order, in which {size_text(head.size)} must be read at once; "
+                f"write it with numpy.ascontiguousarray"
+            )
         yield read(path, member)
         return
     size = int(np.prod(head.shape[1:]))

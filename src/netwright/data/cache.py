@@ -2,21 +2,24 @@
 
 A cache is `<folder>/<digest>/`, where the digest is one of all that decides its content. It holds `images.raw` (uint8,
 one image after the other), `kept.npy` (the source position of every image in it), `sums.npy` (sums over each image, for
-mean and deviation of any split) and `index.json`. It is built in `<digest>.building/` under a lock and renamed when
-whole, so that a reader never meets half of one; what a killed build left is removed by the next build.
+mean and deviation of any split), `crcs.npy` (a checksum of each image), `index.json`, and `digests.json`, digests of
+all but the images. It is built in `<digest>.building/` under a lock and renamed when whole, so that a reader never
+meets half of one; what a killed build left is removed by the next build. What is not as it was written is made anew.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import time
 import warnings
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -24,14 +27,17 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from netwright.core.errors import NetwrightError
-from netwright.data.chunks import Encoded, decoded
-from netwright.data.decode import Form
-from netwright.data.duplicates import mislabeled
+from netwright.data.chunks import Chunk, Encoded, decoded
+from netwright.data.decode import Form, Seen, span_of
+from netwright.data.duplicates import equal_pixels, mislabeled
+from netwright.data.looks import LOOK, Tally, kinds_of
+from netwright.data.near_copies import near_copies
 from netwright.data.pixels import CachedPixels
 from netwright.data.text import counted, size_text
 
-VERSION = 2  # of the layout, and of what decoding makes of an image
+VERSION = 3  # of the layout, and of what decoding makes of an image
 EVERY = 10.0  # seconds between two sentences on how far decoding is
+DIGESTS = "digests.json"
 SPARE = 1.02  # disk space relative to the images: sums, index, and what a file system needs for itself
 
 Result = TypeVar("Result")
@@ -69,7 +75,11 @@ class Cache:
         kept: Their positions in the source, ascending, shape (N,).
         skipped: Positions of the others, each with a short reason.
         notes: What was converted: positions by kind of conversion.
-        copies: Groups of positions of images of one class that are equal byte by byte.
+        copies: Groups of positions of images that are equal in every pixel, or byte by byte.
+        near: Pairs of positions of images that are nearly equal: encoded anew, or of another size.
+        kinds: Images of each kind that one might not expect; see data/looks.py.
+        different: How many different images there are.
+        span: The values that became black and white in images of 16 and 32 bits; None: there are none.
         seconds: How long building it took; None: it was there already.
     """
 
@@ -78,13 +88,19 @@ class Cache:
     skipped: Mapping[int, str]
     notes: Mapping[str, tuple[int, ...]]
     copies: tuple[tuple[int, ...], ...]
+    near: tuple[tuple[int, int], ...]
+    kinds: Mapping[str, Tally]
+    different: int
+    span: tuple[float, float] | None
     seconds: float | None
 
 
 Steps = Generator[str, None, Cache]  # yields sentences on how far it is, and returns the cache
 
 
-def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool) -> Steps:
+def open_or_build(
+    source: Source, positions: np.ndarray, form: Form, folder: Path, is_streamed: bool, verifies: bool = False
+) -> Steps:
     """The decoded images, from the cache or decoded now; of several processes, one decodes and the others wait.
 
     Args:
@@ -93,6 +109,7 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
         form: Size and channels that the images are brought to.
         folder: Folder of all caches.
         is_streamed: Whether to read the file when images are taken, instead of mapping it to memory.
+        verifies: Whether to look at all images that are there already; if not, each is looked at when it is taken.
 
     Raises:
         NetwrightError: The folder cannot be written or has too little space, and the message says how to give another;
@@ -102,7 +119,7 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
     chosen = hashlib.blake2b(positions.astype("<i8").tobytes(), digest_size=16).hexdigest()
     text = json.dumps({**content, "positions": chosen}, sort_keys=True)
     place = folder / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    if cache := _opened(place, form, positions, is_streamed):
+    if cache := _opened(place, form, positions, is_streamed, verifies):
         return cache
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,8 +130,10 @@ def open_or_build(source: Source, positions: np.ndarray, form: Form, folder: Pat
             yield "another process decodes these images; waiting for it"
             lock.acquire()
         try:
-            if cache := _opened(place, form, positions, is_streamed):
+            if cache := _opened(place, form, positions, is_streamed, verifies):
                 return cache
+            if place.exists():
+                yield f"the decoded images in {place} are not what was written; they are made anew"
             _remove_leftovers(folder, _draft_of(place))
             return (yield from _built(place, content, source, positions, form, is_streamed))
         finally:
@@ -137,24 +156,61 @@ def disk_bytes(count: int, form: Form) -> int:
 
 
 def _opened(
-    place: Path, form: Form, positions: np.ndarray, is_streamed: bool, seconds: float | None = None
+    place: Path,
+    form: Form,
+    positions: np.ndarray,
+    is_streamed: bool,
+    verifies: bool = False,
+    seconds: float | None = None,
 ) -> Cache | None:
     """The cache in a folder; None: there is none, or it is damaged."""
     try:
-        index = json.loads((place / "index.json").read_text(encoding="utf-8"))
-        kept = np.load(place / "kept.npy", allow_pickle=False)
-        sums = np.load(place / "sums.npy", allow_pickle=False)
+        digests = json.loads((place / DIGESTS).read_bytes())
+        index = json.loads(_read(place, "index.json", digests))
+        kept, sums, crcs = (_read_array(place, f"{name}.npy", digests) for name in ("kept", "sums", "crcs"))
         skipped = {int(position): str(reason) for position, reason in index["skipped"].items()}
         notes = {str(note): tuple(map(int, which)) for note, which in index["notes"].items()}
         copies = tuple(tuple(map(int, group)) for group in index["copies"])
+        near = tuple((int(one), int(other)) for one, other in index["near"])
+        kinds = {
+            str(kind): Tally(int(count), tuple(map(int, first))) for kind, (count, first) in index["kinds"].items()
+        }
+        span = None if index["span"] is None else (float(index["span"][0]), float(index["span"][1]))
         expected = positions[~np.isin(positions, list(skipped))]
         if not np.array_equal(kept, expected) or len(kept) + len(skipped) != len(positions):
             return None
         shape = (len(kept), form.height, form.width, form.channels)
-        pixels = CachedPixels(place / "images.raw", shape, sums, is_streamed)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, MemoryError):
+        give_up = partial(_give_up, place)
+        pixels = CachedPixels(place / "images.raw", shape, sums, crcs, is_streamed, give_up)
+        if verifies and not pixels.is_whole():
+            return None
+        different = int(index["different"])
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, MemoryError):
         return None
-    return Cache(pixels, kept, skipped, notes, copies, seconds)
+    return Cache(pixels, kept, skipped, notes, copies, near, kinds, different, span, seconds)
+
+
+def _read(place: Path, name: str, digests: Mapping[str, str]) -> bytes:
+    """The content of a file; ValueError for one that is not what was written."""
+    data = (place / name).read_bytes()
+    if _digest(data) != digests[name]:
+        raise ValueError(f"{name} is damaged")
+    return data
+
+
+def _read_array(place: Path, name: str, digests: Mapping[str, str]) -> np.ndarray:
+    array: np.ndarray = np.load(io.BytesIO(_read(place, name, digests)), allow_pickle=False)
+    return array
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _give_up(place: Path) -> None:
+    """Have the next start make the cache anew."""
+    with suppress(OSError):
+        (place / DIGESTS).unlink()
 
 
 def _built(
@@ -172,7 +228,7 @@ def _built(
         draft.rename(place)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    cache = _opened(place, form, positions, is_streamed, time.monotonic() - start)
+    cache = _opened(place, form, positions, is_streamed, seconds=time.monotonic() - start)
     if cache is None:
         raise NetwrightError(f"{place} changed while it was written; give another folder with task.cache")
     return cache
@@ -181,17 +237,20 @@ def _built(
 def _fill(draft: Path, content: Mapping[str, Any], source: Source, positions: np.ndarray, form: Form) -> Iterator[str]:
     groups = source.copies(positions)
     skipped = mislabeled(groups, source.labels, source.name)
-    copies = [group for group in groups if group[0] not in skipped]
     good = positions[~np.isin(positions, list(skipped))]
     kept: list[int] = []
-    sums = [np.empty((0, 2, form.channels), np.int64)]
+    sums_of_chunks = [np.empty((0, 2, form.channels), np.int64)]
+    looks_of_chunks = [np.empty(0, LOOK)]
+    deep: dict[int, Seen] = {}  # by row
     notes: dict[str, list[int]] = {}
     rest = iter(good.tolist())
     told, done = time.monotonic(), 0
     with (draft / "images.raw").open("wb") as file:
         for chunk in decoded(source.images(good), form):
             _append(file, chunk.images)
-            sums.append(chunk.sums)
+            sums_of_chunks.append(chunk.sums)
+            looks_of_chunks.append(chunk.looks)
+            deep |= {len(kept) + n: seen for n, seen in enumerate(chunk.seen) if seen.extent}
             for (is_good, found), position in zip(chunk.outcomes, rest, strict=False):
                 if not is_good:
                     skipped[position] = found[0]
@@ -203,14 +262,51 @@ def _fill(draft: Path, content: Mapping[str, Any], source: Source, positions: np
             if time.monotonic() - told >= EVERY:
                 told = time.monotonic()
                 yield f"decoded {done:,} of {counted(len(good), 'image')}"
+        sums, looks, places = np.concatenate(sums_of_chunks), np.concatenate(looks_of_chunks), np.array(kept, np.int64)
+        span = _common_span(list(deep.values()))
+        again = [row for row, seen in deep.items() if seen.span != span]
+        if again:
+            yield f"decoding {counted(len(again), 'image')} of 16 or 32 bits again, by the range of all of them"
+        for row, chunk in zip(again, _one_by_one(source, places[again], form, span), strict=True):
+            file.seek(row * disk_bytes(1, form))
+            file.write(chunk.images.tobytes())
+            sums[row], looks[row] = chunk.sums[0], chunk.looks[0]
         file.flush()
         os.fsync(file.fileno())  # before the rename: a power loss must not leave a whole cache of zeros
-    np.save(draft / "kept.npy", np.array(kept, np.int64))
-    np.save(draft / "sums.npy", np.concatenate(sums))
+    shape = (len(kept), form.height, form.width, form.channels)
+    crcs = looks["crc"].copy()
+    pixels = CachedPixels(draft / "images.raw", shape, sums, crcs, is_streamed=True)
+    several = np.sort(np.unique(looks["digest"], return_index=True)[1])  # one of each
+    near = near_copies(looks["cells"][several], lambda rows: pixels.take(several[rows]), shape[1:])
+    np.save(draft / "kept.npy", places)
+    np.save(draft / "sums.npy", sums)
+    np.save(draft / "crcs.npy", crcs)
     about = {key: value for key, value in content["source"].items() if key != "images"}  # for people
-    index = {"source": about, "form": asdict(form), "images": len(kept)}
-    index |= {"skipped": skipped, "notes": notes, "copies": copies}
+    index = {"source": about, "form": asdict(form), "images": len(kept), "different": len(several), "span": span}
+    index |= {"skipped": skipped, "notes": notes, "copies": equal_pixels(places, looks, groups)}
+    index |= {"near": places[several[np.array(near, np.int64).reshape(-1, 2)]].tolist()}
+    index |= {"kinds": {name: list(asdict(kind).values()) for name, kind in kinds_of(looks, places).items()}}
     (draft / "index.json").write_text(json.dumps(index), encoding="utf-8")
+    digests = {path.name: _digest(path.read_bytes()) for path in draft.iterdir() if path.name != "images.raw"}
+    (draft / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")
+
+
+def _common_span(seen: Sequence[Seen]) -> tuple[float, float] | None:
+    """What is black and white in all images of 16 or 32 bits; None: there are none."""
+    extents = [each.extent for each in seen if each.extent]
+    return span_of(min(low for low, _ in extents), max(high for _, high in extents)) if extents else None
+
+
+def _one_by_one(source: Source, positions: np.ndarray, form: Form, span: tuple[float, float] | None) -> Iterator[Chunk]:
+    """The images decoded again, each in a chunk of its own. Raises NetwrightError for one that changed meanwhile."""
+    order = iter(positions.tolist())
+    for chunk in decoded(source.images(positions), form, span):
+        for n, (is_good, found) in enumerate(chunk.outcomes):
+            position = next(order)
+            if not is_good:
+                raise NetwrightError(f"{source.name(position)} changed while it was read: {found[0]}; start again")
+            part = slice(n, n + 1)
+            yield Chunk(chunk.images[part], chunk.sums[part], chunk.looks[part], chunk.seen[part], [(True, found)])
 
 
 def _append(file: BinaryIO, images: np.ndarray) -> None:

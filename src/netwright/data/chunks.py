@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from netwright.core.errors import NetwrightError
-from netwright.data.decode import BadImage, Form, SystemFault, decode
+from netwright.data.decode import BadImage, Form, Seen, SystemFault, decode
+from netwright.data.looks import looks_of
 from netwright.data.pixels import sums_of
 
 CHUNK = 8  # images that a thread decodes at a time, at most
@@ -30,16 +31,25 @@ class Chunk:
     Args:
         images: Those that could be decoded, uint8, shape (k, H, W, C).
         sums: Sums over each of these images, as `sums_of` gives them.
+        looks: What each of these images looks like, see data/looks.py.
+        seen: What decoding told of each of these images.
         outcomes: For every image that was given, in order: whether it could be decoded, and its notes or the reason.
     """
 
     images: np.ndarray
     sums: np.ndarray
+    looks: np.ndarray
+    seen: list[Seen]
     outcomes: list[tuple[bool, tuple[str, ...]]]
 
 
-def decoded(images: Iterator[Encoded], form: Form) -> Iterator[Chunk]:
+def decoded(images: Iterator[Encoded], form: Form, span: tuple[float, float] | None = None) -> Iterator[Chunk]:
     """The images in order, decoded by threads that are a bounded number of images ahead.
+
+    Args:
+        images: The images.
+        form: What they become.
+        span: What is black and white in those of 16 or 32 bits; see `decode`.
 
     Raises NetwrightError for an image that cannot be read now, which is no fault of its own.
     """
@@ -49,7 +59,7 @@ def decoded(images: Iterator[Encoded], form: Form) -> Iterator[Chunk]:
     pool = ThreadPoolExecutor(threads)
     try:
         while encoded := list(islice(images, size)):
-            ahead.append(pool.submit(_decode_chunk, encoded, form))
+            ahead.append(pool.submit(_decode_chunk, encoded, form, span))
             if len(ahead) == 2 * threads:
                 yield ahead.popleft().result()
         while ahead:
@@ -58,12 +68,18 @@ def decoded(images: Iterator[Encoded], form: Form) -> Iterator[Chunk]:
         pool.shutdown(cancel_futures=True)
 
 
-def _decode_chunk(encoded: list[Encoded], form: Form) -> Chunk:
+def _decode_chunk(encoded: list[Encoded], form: Form, span: tuple[float, float] | None) -> Chunk:
     images: list[np.ndarray] = []
+    seen: list[Seen] = []
     outcomes: list[tuple[bool, tuple[str, ...]]] = []
     for one in encoded:
+        met = Seen()
+        notes: tuple[str, ...] = ()
         try:
-            image, notes = (one, ()) if isinstance(one, np.ndarray) else decode(one, **asdict(form))
+            if isinstance(one, np.ndarray):
+                image = one
+            else:
+                image, notes = decode(one, **asdict(form), span=span, seen=met)
         except SystemFault as error:
             where = one if isinstance(one, Path) else "an image"
             raise NetwrightError(f"{where} cannot be read: {error}; repair that and start again") from error
@@ -71,6 +87,9 @@ def _decode_chunk(encoded: list[Encoded], form: Form) -> Chunk:
             outcomes.append((False, (str(error),)))
             continue
         images.append(image)
+        seen.append(met)
         outcomes.append((True, notes))
     block = np.stack(images) if images else np.empty((0, form.height, form.width, form.channels), np.uint8)
-    return Chunk(block, sums_of(block), outcomes)
+    looks = looks_of(block)
+    looks["is_colored"] = [each.is_colored for each in seen]
+    return Chunk(block, sums_of(block), looks, seen, outcomes)

@@ -3,6 +3,10 @@
 Pillow decodes; its pixel limit and its check for truncated files stay on. The content says what a file is, never its
 name. Sizes change by Pillow's bilinear filter, whose support grows with the reduction (antialiased). An image that has
 the wanted size is not resampled.
+
+Transparent images are put on white, unless that would hide what is in them: where white leaves less than an eighth of
+the contrast that black leaves, as of white icons, whose shape is in their transparency, the ground is black. Each image
+decides for itself, so that one that is classified alone is treated as it was in training.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ import io
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +43,11 @@ EXTENSIONS = {
 TURNED = "turned upright as EXIF says"
 CMYK = "converted from CMYK"
 DEEP = "scaled to 8 bits from 16 or 32"
+CUT = "in color with 16 bits a channel, of which the upper 8 are read"
 ANIMATED = "reduced to the first of several frames"
 CLEAR = "put on white where transparent"
+ON_BLACK = "put on black where transparent, since white would hide their shape"
+UNSEEN = "read without their transparency, which would hide all of them"
 MISNAMED = "read by content, not by extension"
 
 # faults that can be fixed without touching the image, so that it must not be taken for broken
@@ -49,6 +58,12 @@ SYSTEM_FAULTS = (
 
 ORIENTATION = 0x0112  # EXIF tag
 WHITES = (1.0, 255.0, 65535.0, 2.0**32 - 1)  # white in images of floats, which do not say theirs
+BITS = (1.0, *(2.0**bits - 1 for bits in range(8, 33)))  # white in sets of images, by the bits that are used
+GRAYS = ("1", "L", "I", "F")  # modes of images that have no color, besides those that begin with "I;"
+HIDES = 1 / 8  # share of the contrast below which a ground hides an image
+FAINT = 16  # of 255; opacity and spread of the channels below it are taken for none
+WORK, SPARE = 16, 2**25  # bytes that decoding takes for a pixel, and besides
+SAMPLE = 64  # pixels along each side that tell whether an image has color
 
 
 class BadImage(Exception):
@@ -57,6 +72,21 @@ class BadImage(Exception):
 
 class SystemFault(BadImage):
     """A fault that is not the image's and may be fixed without touching it."""
+
+
+@dataclass
+class Seen:
+    """What `decode` fills in about an image besides its pixels.
+
+    Args:
+        extent: Least and largest value of an image of 16 or 32 bits; None: it has 8.
+        span: The values that became black and white in such an image.
+        is_colored: Whether an image of which gray was wanted has color.
+    """
+
+    extent: tuple[float, float] | None = None
+    span: tuple[float, float] | None = None
+    is_colored: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,12 +108,22 @@ class Form:
 
 
 def decode(
-    source: Path | bytes, *, channels: int, height: int, width: int, fit: Fit
+    source: Path | bytes,
+    *,
+    channels: int,
+    height: int,
+    width: int,
+    fit: Fit,
+    span: tuple[float, float] | None = None,
+    seen: Seen | None = None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Read an image and bring it to a form; see `Form` for the arguments.
 
     Args:
         source: A file, or the bytes of one.
+        span: Values that become black and white in images of 16 or 32 bits, as `span_of` has them for a set; None: 0
+            and what is white by the image's type.
+        seen: Filled in with what else is known of the image.
 
     Returns:
         The image, uint8, (H, W, C), and a note for each conversion that one might want to know of.
@@ -92,13 +132,70 @@ def decode(
         BadImage: The source is no image, empty, truncated, above Pillow's pixel limit, or damaged in any other way.
         SystemFault: The source cannot be read now, or memory is short.
     """
+    with _opened(source) as image:
+        try:
+            return _decoded(image, source, Form(channels, height, width, fit), span, seen or Seen())
+        except MemoryError as error:
+            raise _fault_of_memory(image) from error
+
+
+def is_gray(source: Path | bytes) -> bool:
+    """Whether an image has no color: one channel, or three that are equal. Raises as `decode` does.
+
+    An image of one channel is not decoded for that; of others, `SAMPLE` pixels along each side are looked at.
+    """
+    with _opened(source) as image:
+        if _is_of_one_channel(image):
+            return True
+        if image.format in ("JPEG", "MPO"):
+            image.draft(None, (SAMPLE, SAMPLE))
+        return not _has_color(image)
+
+
+def span_of(low: float, high: float) -> tuple[float, float]:
+    """The values that become black and white in images of 16 or 32 bits.
+
+    They are 0 and the largest number of as many bits as are in use (255, 511, ... 4,095, ... 65,535, or 1 for numbers
+    up to 1), so that levels of all images stay comparable and another image of the same device fits. Where the images
+    fill less than half of that, or go below 0, they are the values themselves.
+
+    Args:
+        low: Least value of all images.
+        high: Largest value of all images.
+    """
+    white = next((white for white in BITS if high <= white), high)
+    if low == high or (low >= 0 and high - low >= white / 2):
+        return min(low, 0.0), white
+    return low, high
+
+
+class _Bounded(io.BufferedReader):
+    """A file that is never asked for more bytes than it has: decoders believe the lengths that damaged files state."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(str(path)))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[Any]:
+    """The image, not decoded yet; whatever fails within becomes a BadImage or a SystemFault."""
     try:
         if isinstance(source, Path):
             _check_file(source)
         elif not source:
             raise BadImage("empty")
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-            return _decoded(image, source, Form(channels, height, width, fit))
+        with (
+            io.BytesIO(source) if isinstance(source, bytes) else _Bounded(source) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # Pillow only warns, up to twice that
+                raise BadImage(_too_large())
+            yield image
     except BadImage:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -111,6 +208,15 @@ def decode(
         raise BadImage(_reason(error)) from error
 
 
+def _fault_of_memory(image: Any) -> BadImage:
+    """Whose fault it is that memory did not suffice: the file's, if there is enough for an image of that size."""
+    try:
+        np.empty(image.width * image.height * WORK + SPARE, np.uint8)
+    except MemoryError:
+        return SystemFault("out of memory")
+    return BadImage("damaged: asks for more memory than an image of its size takes")
+
+
 def _check_file(path: Path) -> None:
     state = os.stat(path)
     if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
@@ -119,9 +225,9 @@ def _check_file(path: Path) -> None:
         raise BadImage("empty")
 
 
-def _decoded(image: Any, source: Path | bytes, form: Form) -> tuple[np.ndarray, tuple[str, ...]]:
-    if image.width * image.height > (Image.MAX_IMAGE_PIXELS or math.inf):  # Pillow only warns, up to twice its limit
-        raise BadImage(_too_large())
+def _decoded(
+    image: Any, source: Path | bytes, form: Form, span: tuple[float, float] | None, seen: Seen
+) -> tuple[np.ndarray, tuple[str, ...]]:
     notes = []
     if isinstance(source, Path) and EXTENSIONS.get(source.suffix.lower(), image.format) != _family(image.format):
         notes.append(MISNAMED)
@@ -129,25 +235,31 @@ def _decoded(image: Any, source: Path | bytes, form: Form) -> tuple[np.ndarray, 
         notes.append(ANIMATED)
     if image.format in ("JPEG", "MPO"):
         _reduce_early(image, form)
+    if not _is_of_one_channel(image) and any(";16" in str(tile) for tile in image.tile):
+        notes.append(CUT)
     image.load()
     if _orientation(image) != 1:
         image = ImageOps.exif_transpose(image)
         notes.append(TURNED)
+    if form.channels == 1 and not _is_of_one_channel(image):
+        seen.is_colored = _has_color(image)
+    ground = "white"
     if image.mode == "CMYK":
         notes.append(CMYK)
     elif image.mode in ("I", "F") or image.mode.startswith("I;"):
-        image = _eight_bits(image)
+        image = _eight_bits(image, span, seen)
         notes.append(DEEP)
     elif image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image, is_clear = _with_alpha(image)
-        notes += [CLEAR] * is_clear
+        image, note = _with_alpha(image)
+        ground = "black" if note == ON_BLACK else "white"
+        notes += [note] * bool(note)
     mode = "L" if form.channels == 1 else "RGB"
     if image.mode not in (mode, "RGBA"):
         image = (image.convert("RGB") if image.mode == "CMYK" else image).convert(mode)
     if image.size != (form.width, form.height):
         image = _resized(image, form)
-    if image.mode == "RGBA":  # only now: on white it is three images of this size
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").convert(mode)
+    if image.mode == "RGBA":  # only now: on its ground it is three images of this size
+        image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB").convert(mode)
     return np.asarray(image).reshape(form.height, form.width, form.channels), tuple(notes)
 
 
@@ -185,25 +297,51 @@ def _orientation(image: Any) -> int:
     return value if value in range(1, 9) else 1
 
 
-def _eight_bits(image: Any) -> Any:
+def _eight_bits(image: Any, span: tuple[float, float] | None, seen: Seen) -> Any:
     """Scale so that white stays white: Pillow's own conversion would clip at 255."""
-    values = np.asarray(image).astype(np.float32)  # 16 bits exactly; 32 bits to more digits than are kept
+    values = np.array(image, np.float32)  # 16 bits exactly; 32 bits to more digits than are kept
     if not np.isfinite(values).all():
         raise BadImage("has pixels that are no numbers")
-    top = values.max()
+    seen.extent = float(values.min()), float(values.max())
+    low, white = seen.span = span or (0.0, _white(image, seen.extent[1]))
+    np.clip(values, low, white if span else None, out=values)
+    values -= low
+    values *= 255 / (white - low)
+    return Image.fromarray(np.rint(values, out=values).astype(np.uint8))
+
+
+def _white(image: Any, top: float) -> float:
+    """What is white by the image's type alone."""
     if image.mode == "F":
-        white = next((w for w in WHITES if top <= w), top)
-    else:  # 32 bits may hold 16
-        white = WHITES[2] if image.mode != "I" or top <= WHITES[2] else 2.0**31 - 1
-    return Image.fromarray(np.rint(np.clip(values, 0, None) * (255 / white)).astype(np.uint8))
+        return next((white for white in WHITES if top <= white), top)
+    return WHITES[2] if image.mode != "I" or top <= WHITES[2] else 2.0**31 - 1  # 32 bits may hold 16
 
 
-def _with_alpha(image: Any) -> tuple[Any, bool]:
-    """The image, with transparency as a channel if any is visible, and whether any is."""
+def _with_alpha(image: Any) -> tuple[Any, str]:
+    """The image, with transparency as a channel if it is to be put on a ground, and a note if any is to be seen."""
     image = image.convert("RGBA")
-    if image.getchannel("A").getextrema()[0] == 255:
-        return image.convert("RGB"), False
-    return image, True
+    least, most = image.getchannel("A").getextrema()
+    if least == 255:
+        return image.convert("RGB"), ""
+    if most < FAINT:
+        return image.convert("RGB"), UNSEEN
+    small = image.reduce(max(min(image.size) // SAMPLE, 1)).convert("RGBa")  # times opacity: as on black
+    on_black = np.asarray(small).reshape(-1, 4).astype(np.float32)
+    on_white = on_black[:, :3] + (255 - on_black[:, 3:])
+    white, black = (float(np.sqrt(each.var(0).sum())) for each in (on_white, on_black[:, :3]))
+    return image, ON_BLACK if white < HIDES * black else CLEAR
+
+
+def _is_of_one_channel(image: Any) -> bool:
+    return image.mode in GRAYS or image.mode.startswith("I;")
+
+
+def _has_color(image: Any) -> bool:
+    """Whether the channels of any pixel that is to be seen differ by more than compression makes them differ."""
+    size = min(image.width, SAMPLE), min(image.height, SAMPLE)
+    pixels = np.asarray(image.resize(size, Image.Resampling.NEAREST).convert("RGBA")).astype(np.int16)
+    is_seen = pixels[..., 3] >= FAINT
+    return bool((np.ptp(pixels[..., :3], axis=2)[is_seen | ~is_seen.any()] > FAINT).any())
 
 
 def _family(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are equal byte by byte: mislabeled when they stand in two classes, copies of one image when in one.
+"""Files that are equal byte by byte, mislabeled when they stand in two classes; images that are equal in every pixel.
 
 Only files whose size occurs twice are read: first a piece of each, then, where that agrees, the whole.
 """
@@ -27,6 +27,27 @@ def equal_files(paths: Sequence[Path], sizes: Sequence[int]) -> list[list[int]]:
     groups = _parted([range(len(paths))], lambda n: sizes[n] or None)
     groups = _parted(groups, lambda n: _piece(paths[n], sizes[n]))
     return sorted(_parted(groups, lambda n: _digest(paths[n])))
+
+
+def equal_pixels(positions: np.ndarray, looks: np.ndarray, equal: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Groups of positions of images that are equal when decoded, each ascending.
+
+    Images without any content, all of one color, are equal for another reason: only those of equal files are copies.
+
+    Args:
+        positions: Positions of the images, ascending.
+        looks: What each of them looks like, see data/looks.py.
+        equal: Groups of positions whose files are equal byte by byte.
+    """
+    rows = np.flatnonzero(~looks["is_constant"])
+    _, number, counts = np.unique(looks["digest"][rows], return_inverse=True, return_counts=True)
+    rows, number = rows[counts[number] > 1], number[counts[number] > 1]
+    order = np.argsort(number, kind="stable")
+    starts = np.flatnonzero(np.diff(number[order])) + 1
+    groups = [positions[rows[part]].tolist() for part in np.split(order, starts)] if len(rows) else []
+    plain = set(positions[looks["is_constant"]].tolist())
+    flat = [[position for position in group if position in plain] for group in equal]
+    return sorted(groups + [group for group in flat if len(group) > 1])
 
 
 def mislabeled(groups: Sequence[Sequence[int]], labels: np.ndarray, name: Callable[[int], str]) -> dict[int, str]:

@@ -91,6 +91,7 @@ class ImageSplits:
         sd: Standard deviation of the same, at least 1/255: a channel that hardly varies is not blown up.
         names: Function that tells where image n comes from.
         caveats: Sentences to stand beside any accuracy on this data.
+        span: The values that became black and white in images of 16 and 32 bits; None: there were none.
     """
 
     pixels: Pixels
@@ -100,6 +101,7 @@ class ImageSplits:
     sd: tuple[float, ...]
     names: Callable[[int], str]
     caveats: tuple[str, ...] = ()
+    span: tuple[float, float] | None = None
 
     @staticmethod
     def of(
@@ -111,12 +113,13 @@ class ImageSplits:
         test: np.ndarray,
         names: Callable[[int], str],
         caveats: tuple[str, ...] = (),
+        span: tuple[float, float] | None = None,
     ) -> ImageSplits:
         """Measure mean and deviation on `train`, and join train and valid for final training."""
         mean, sd = pixels.moments(train)
         positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
         means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, LEAST_SD).tolist())
-        return ImageSplits(pixels, labels, positions, means, sds, names, caveats)
+        return ImageSplits(pixels, labels, positions, means, sds, names, caveats, span)
 
     def examples(self, split: Split) -> int:
         """How many images the split has."""
@@ -261,8 +264,8 @@ class ImageClassification:
 
     def preprocessing(self) -> Preprocessing:
         """What happens to an image before the network sees it, with what was measured on the training images."""
-        io = self.io
-        return Preprocessing(io.channels, io.height, io.width, self.fit, self.data.mean, self.data.sd, self.classes)
+        io, data = self.io, self.data
+        return Preprocessing(io.channels, io.height, io.width, self.fit, data.mean, data.sd, self.classes, data.span)
 
     def pixels(self, split: Split, positions: Sequence[int]) -> np.ndarray:
         """Images of a split before normalization, without augmentation: uint8, shape (B, H, W, C)."""

@@ -15,9 +15,12 @@ import pyarrow.parquet
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.data.chunks import Encoded
-from netwright.data.text import counted, row_name, shortened
+from netwright.data.text import counted, row_name, shortened, size_text
 
 ROWS = 32  # read at a time
+MOST = 2**29  # bytes of images that rows read at a time may unpack to
+MAX_ROWS = 10**8  # of a file
+MAX_GROWTH = 50  # how often its size a column of encoded images may unpack to, once it is more than `MOST`
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class ParquetImages:
         return [file for files in self.files.values() for file in files]
 
     def _rows(self, table: Any, file: Path, group: int, wanted: np.ndarray) -> Iterator[Encoded]:
-        start = 0
+        start, rows = 0, self._rows_at_a_time(table, file, group)
         try:
-            for batch in table.iter_batches(ROWS, [group], [self.image]):
+            for batch in table.iter_batches(rows, [group], [self.image], use_threads=False):
                 inside = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(batch))] - start
                 start += len(batch)
                 column = batch.column(0)
@@ -86,9 +89,26 @@ class ParquetImages:
         except (pyarrow.ArrowException, OSError) as error:
             raise NetwrightError(f"{file} is damaged: {_reason(error)}; get it anew") from error
 
+    def _rows_at_a_time(self, table: Any, file: Path, group: int) -> int:
+        """As few as keep memory bounded, since each row may stand for all that is stored once.
+
+        Raises NetwrightError for a group that unpacks to more than images do.
+        """
+        head = table.metadata.row_group(group)
+        columns = [head.column(n) for n in range(head.num_columns)]
+        own = [column for column in columns if column.path_in_schema.split(".")[0] == self.image]
+        size = sum(max(column.total_uncompressed_size, 0) for column in own)
+        packed = sum(max(column.total_compressed_size, 0) for column in own)
+        if size > max(MOST, MAX_GROWTH * packed):
+            raise NetwrightError(
+                f"{file} unpacks from {size_text(packed)} to {size_text(size)} in column {self.image!r}, which no "
+                f"encoded images do; get it anew"
+            )
+        return max(min(ROWS, MOST // max(size, 1)), 1)
+
     def _labels_of(self, file: Path) -> np.ndarray:
         try:
-            column = pyarrow.parquet.read_table(file, columns=[self.label])[self.label]
+            column = _opened(file).read([self.label], use_threads=False)[self.label]
         except (pyarrow.ArrowException, OSError) as error:
             raise BadReference(f"{file} is damaged: {_reason(error)}; get it anew") from None
         if column.null_count:
@@ -131,7 +151,10 @@ def read_columns(
 
 def _opened(file: Path) -> Any:
     try:
-        return pyarrow.parquet.ParquetFile(file, buffer_size=2**20)
+        opened = pyarrow.parquet.ParquetFile(file, buffer_size=2**20)
+        if opened.metadata.num_rows > MAX_ROWS:
+            raise BadReference(f"{file} has {opened.metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read")
+        return opened
     except (pyarrow.ArrowException, OSError) as error:
         raise BadReference(f"{file} cannot be read as parquet: {_reason(error)}; get it anew") from None
 

@@ -1,14 +1,21 @@
-"""Images in one file: mapped to memory, so that processes share them, or read each time, so that memory stays free."""
+"""Images in one file: mapped to memory, so that processes share them, or read each time, so that memory stays free.
+
+Each image is checked against its checksum whenever it is taken: a byte that changed on the disk is never trained on.
+"""
 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from netwright.core.errors import NetwrightError
+
+BLOCK = 2**22  # bytes that are checked at a time
 
 
 class CachedPixels:
@@ -18,23 +25,35 @@ class CachedPixels:
         path: The raw file.
         shape: Shape of all images, (N, H, W, C).
         sums: Sum over the pixels of every image and sum of their squares, int64, shape (N, 2, C).
+        crcs: CRC-32 of every image, uint32, shape (N,).
         is_streamed: Whether to read images when they are taken, so that resident memory does not grow, instead of
             mapping the file to memory.
+        give_up: Called when an image is not what was written, before that is said.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: File or sums are not of this shape.
+        ValueError: File, sums or checksums are not of this shape.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int, int], sums: np.ndarray, is_streamed: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int, int],
+        sums: np.ndarray,
+        crcs: np.ndarray,
+        is_streamed: bool,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
         self.shape = shape
-        self._sums = sums
+        self._sums, self._crcs, self._give_up = sums, crcs, give_up
         self._file = path.open("rb", buffering=0)
         size = os.fstat(self._file.fileno()).st_size
         if size != np.prod(shape, dtype=np.int64):
             raise ValueError(f"{path} has {size} bytes, which are not {shape} images")
         if sums.dtype != np.int64 or sums.shape != (shape[0], 2, shape[3]):
             raise ValueError(f"{path} needs sums of shape {(shape[0], 2, shape[3])}, not {sums.dtype} {sums.shape}")
+        if crcs.dtype != np.uint32 or crcs.shape != shape[:1]:
+            raise ValueError(f"{path} needs checksums of shape {shape[:1]}, not {crcs.dtype} {crcs.shape}")
         self.is_streamed = is_streamed
 
     @cached_property
@@ -42,7 +61,37 @@ class CachedPixels:
         return np.memmap(self._file, np.uint8, "r", shape=self.shape)
 
     def take(self, positions: np.ndarray) -> np.ndarray:
-        """The images at `positions` (B,), int64, as a new array (B, H, W, C)."""
+        """The images at `positions` (B,), int64, as a new array (B, H, W, C).
+
+        Raises NetwrightError when one is not what was written.
+        """
+        images = self._taken(positions)
+        if len(changed := self._changed(images, positions)):
+            self._give_up()
+            raise NetwrightError(
+                f"{self._file.name} changed on the disk since it was written, at image {changed[0]}; start again to "
+                f"have it made anew"
+            )
+        return images
+
+    def is_whole(self) -> bool:
+        """Whether all images are what was written; reads all of them, a few at a time."""
+        size = int(np.prod(self.shape[1:]))
+        rows = max(BLOCK // size, 1)
+        for start in range(0, self.shape[0], rows):
+            positions = np.arange(start, min(start + rows, self.shape[0]))
+            images = np.empty((len(positions), *self.shape[1:]), np.uint8)
+            self._read(images, start * size)
+            if len(self._changed(images, positions)):
+                return False
+        return True
+
+    def _changed(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Which of the positions hold something else than what was written."""
+        crcs = np.fromiter(map(zlib.crc32, images), np.uint32, len(images))
+        return positions[crcs != self._crcs[positions]]
+
+    def _taken(self, positions: np.ndarray) -> np.ndarray:
         if not self.is_streamed:
             return np.take(self._map, positions, axis=0)
         result = np.empty((len(positions), *self.shape[1:]), np.uint8)

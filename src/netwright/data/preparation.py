@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,13 +13,16 @@ import psutil
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
-from netwright.data import cache
+from netwright.data import cache, decode, findings
 from netwright.data.cache import Cache, Source, Steps
+from netwright.data.chunks import Encoded
 from netwright.data.class_table import class_table
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits
 from netwright.data.splitting import SplitParts, check_classes, once
-from netwright.data.text import counted, listed, shortened, size_text
+from netwright.data.text import counted, size_text
+
+PROBED = 32  # images that are looked at to see whether all are gray
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Selection:
         classes: Names of the classes in order of the labels.
         remarks: Sentences on what was found besides images.
         caveats: Sentences to stand beside any accuracy on this data.
+        is_gray_by_default: Whether one channel was chosen since the images that were looked at are gray.
     """
 
     source: Source
@@ -71,6 +74,38 @@ class Selection:
     classes: tuple[str, ...]
     remarks: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
+    is_gray_by_default: bool = False
+
+
+def with_channels(selection: Selection) -> tuple[Selection, int]:
+    """The channels to train with unless told otherwise: 1 where `PROBED` images, spread over the data, are all gray.
+
+    The first image with color ends the search, so that this takes no time where there is color. Whether all others are
+    gray is seen when they are decoded, and said if not.
+
+    Returns:
+        The selection, which says so, and the number of channels.
+    """
+    chosen = selection.parts.chosen
+    spread = np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(np.int64))
+    grays = 0
+    for one in selection.source.images(chosen[spread]):
+        is_gray = _is_gray(one)
+        if is_gray is False:
+            return selection, 3
+        grays += bool(is_gray)
+    if not grays:
+        return selection, 3
+    remark = "the images are gray: one channel; --task.channels 3 makes it three"
+    return replace(selection, remarks=(*selection.remarks, remark), is_gray_by_default=True), 1
+
+
+def _is_gray(image: Encoded) -> bool | None:
+    """None: it cannot be read."""
+    try:
+        return None if isinstance(image, np.ndarray) else decode.is_gray(image)
+    except decode.BadImage:
+        return None
 
 
 def image_task(
@@ -110,12 +145,14 @@ class _Prepared:
         yield from self.selection.remarks
         yield from self._counts()
         yield from self.selection.caveats
-        opened = yield from self._open()
+        opened = yield from self._open(verifies=True)
         if opened.seconds is None:
             yield "found in the cache"
         else:
             yield f"decoded {counted(len(self.selection.parts.chosen), 'image')} in {opened.seconds:.1f} s"
-        yield from self._findings(opened)
+        selection = self.selection
+        yield from findings.sentences(opened, self._kept(opened), selection.source.name, self.form)
+        yield from self._caveats(opened)
         self._splits(opened)
 
     def _estimate(self) -> str:
@@ -137,39 +174,29 @@ class _Prepared:
         counts = {split: np.bincount(labels[p], minlength=len(classes)).tolist() for split, p in chosen.items()}
         yield from class_table(counts, classes)
 
-    def _open(self) -> Steps:
-        """The decoded images. Raises NetwrightError when too many are broken."""
-        chosen = self.selection.parts.chosen
+    def _open(self, verifies: bool = False) -> Steps:
+        """The decoded images. Raises NetwrightError when too many are broken, or nothing is left in them.
+
+        Args:
+            verifies: Whether to look at all that are in the cache, if they are not streamed: those are too many.
+        """
+        source, chosen = self.selection.source, self.selection.parts.chosen
         is_streamed = self.keeping.is_streamed(cache.disk_bytes(len(chosen), self.form))
-        steps = cache.open_or_build(self.selection.source, chosen, self.form, self.keeping.folder, is_streamed)
-        opened = yield from steps
+        verifies = verifies and not is_streamed
+        opened = yield from cache.open_or_build(source, chosen, self.form, self.keeping.folder, is_streamed, verifies)
         broken, most = len(opened.skipped), self.keeping.broken_share
         if broken > most * len(chosen):
             raise NetwrightError(
                 f"{broken:,} of {counted(len(chosen), 'image')} ({broken / len(chosen):.2%}) are broken: "
-                f"{self._named_faults(opened)}; repair or remove them, or raise task.broken_share, now {most:g}"
+                f"{findings.named_faults(opened, source.name)}; repair or remove them, or raise task.broken_share, "
+                f"now {most:g}"
             )
+        findings.check_content(opened, len(self.selection.classes))
         return opened
 
-    def _findings(self, opened: Cache) -> Iterator[str]:
-        name = self.selection.source.name
-        for note, positions in sorted(opened.notes.items()):
-            yield f"{counted(len(positions), 'image')} {note}: {listed([shortened(name(p)) for p in positions])}"
-        if opened.skipped:
-            yield f"{counted(len(opened.skipped), 'broken image')} skipped: {self._named_faults(opened)}"
-        kept = self._kept(opened)
-        left_out = np.setdiff1d(kept.chosen, once(kept, opened.copies).chosen).tolist()
-        if left_out:
-            named = listed([shortened(name(p)) for p in left_out])
-            yield f"{counted(len(left_out), 'image')} left out, a copy of which validates or tests: {named}"
-
-    def _named_faults(self, opened: Cache) -> str:
-        """Broken images by kind, the part of a reason before its colon; the part behind it is told of each image."""
-        name, kinds = self.selection.source.name, defaultdict[str, list[str]](list)
-        for position, reason in sorted(opened.skipped.items()):
-            kind, _, detail = reason.partition(": ")
-            kinds[kind].append(shortened(name(position)) + (f" ({shortened(detail)})" if detail else ""))
-        return "; ".join(f"{len(found):,} {kind}: {listed(found)}" for kind, found in sorted(kinds.items()))
+    def _caveats(self, opened: Cache) -> tuple[str, ...]:
+        source, is_gray = self.selection.source, self.selection.is_gray_by_default
+        return findings.caveats(opened, self._kept(opened), source.labels, source.name, is_gray)
 
     def _kept(self, opened: Cache) -> SplitParts:
         parts = self.selection.parts
@@ -177,18 +204,20 @@ class _Prepared:
 
     def _splits(self, opened: Cache) -> ImageSplits:
         selection, kept = self.selection, opened.kept
-        left = once(self._kept(opened), opened.copies)
+        parts, labels = self._kept(opened), selection.source.labels
+        left = once(parts, opened.copies)
         if opened.skipped or opened.copies:
             remedy = "its images are broken, or copies of one another: repair them or take the class out"
-            check_classes(left, selection.source.labels, selection.classes, remedy)
+            check_classes(left, labels, selection.classes, remedy)
         rows = (np.searchsorted(kept, p) for p in (left.train, left.valid, left.test))
         train, valid, test = rows
         return ImageSplits.of(
             opened.pixels,
-            selection.source.labels[kept],
+            labels[kept],
             train=train,
             valid=valid,
             test=test,
             names=lambda row: selection.source.name(int(kept[row])),
-            caveats=selection.caveats,
+            caveats=(*selection.caveats, *self._caveats(opened)),
+            span=opened.span,
         )

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,6 +29,7 @@ LAYOUTS = {
     "test": ("x_test", "y_test"),
 }
 WHOLE = ("images", "labels")
+MAX_VALUES = 2**28  # of an image
 
 
 @spread("augmentation")
@@ -129,6 +131,8 @@ def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
     if head.dtype != np.uint8:
         raise BadReference(f"{name} of {path} is {head.dtype}; images must be uint8, from 0 to 255")
     shape = head.shape
+    if len(shape) in (3, 4) and math.prod(shape[1:]) > MAX_VALUES:
+        raise BadReference(f"{name} of {path} has the shape {shape}; an image may have {MAX_VALUES:,} values at most")
     if len(shape) == 3 and min(shape) > 0:
         return shape[1], shape[2], 1, False
     is_last, is_first = (len(shape) == 4 and min(shape) > 0 and shape[axis] in (1, 3) for axis in (3, 1))
@@ -143,8 +147,8 @@ def _sides(path: Path, name: str, head: Head) -> tuple[int, int, int, bool]:
 def _labels(path: Path, name: str, head: Head, count: int) -> np.ndarray:
     if head.shape not in ((count,), (count, 1)):
         raise BadReference(f"{name} of {path} has the shape {head.shape}; it must be ({count},), one label per image")
-    values = archive.read(path, name)
-    is_number = np.issubdtype(values.dtype, np.integer) or np.issubdtype(values.dtype, np.floating)
+    is_number = np.issubdtype(head.dtype, np.integer) or np.issubdtype(head.dtype, np.floating)
+    values = archive.read(path, name) if is_number or head.dtype.hasobject else np.empty(0, head.dtype)
     if not is_number or not (np.isfinite(values) & (values == np.rint(values))).all():
         raise BadReference(f"{name} of {path} holds {values.dtype} that are no whole numbers; labels count from 0")
     values = values.reshape(-1)

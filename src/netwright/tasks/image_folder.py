@@ -19,7 +19,7 @@ from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.inventory import taken, told
 from netwright.data.layout import EVERY, arranged
 from netwright.data.options import check_least, check_limit, checked_shares, spread
-from netwright.data.preparation import Keeping, Selection, image_task
+from netwright.data.preparation import Keeping, Selection, image_task, with_channels
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import printable
 from netwright.data.tree import composed, scan
@@ -29,7 +29,7 @@ from netwright.data.tree import composed, scan
 def image_folder(
     path: str,
     size: int = 64,
-    channels: Literal[1, 3] = 3,
+    channels: Literal[1, 3] | None = None,
     fit: Literal["crop", "stretch", "pad"] = "crop",
     valid: float = 0.2,
     test: float = 0.2,
@@ -48,7 +48,7 @@ def image_folder(
         path: Folder of one folder per class, or of `train/`, `valid/` and `test/` with such folders; names that say the
             same (`Training_Set/`, `val/`) do too.
         size: Side of the images, in pixels.
-        channels: 3: color, 1: gray.
+        channels: 3: color, 1: gray; None: gray where all images are.
         fit: How other sizes become this one; "crop": scaled to cover, the middle cut out;
             "stretch": both sides scaled on their own; "pad": scaled to fit in, black around.
         valid: Share of the images that validate; of those in `train/` when there is one.
@@ -68,7 +68,8 @@ def image_folder(
     shares = checked_shares(valid, test)
     selection = _selection(Path(path).expanduser(), _listed(classes), follow_links, shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
-    return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
+    selection, chosen = with_channels(selection) if channels is None else (selection, channels)
+    return image_task(lambda: selection, Form(chosen, size, size, fit), selection.classes, augmentation, keeping)
 
 
 def _selection(

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from netwright.core import memory, refs
 from netwright.core.errors import ExportError
 from netwright.export import architecture
 from netwright.export.media import predict as predicting
-from netwright.export.media.predict import Prediction, predict
+from netwright.export.media.images import Images
+from netwright.export.media.predict import PREPROCESSING, Prediction, predict
 from netwright.plans import counting
 
 
@@ -83,6 +85,27 @@ def test_the_reader_that_is_shipped_needs_nothing_of_netwright(exported):
     assert "netwright" not in (exported.folder / "decode.py").read_text()
 
 
+def test_images_of_16_bits_are_read_by_the_range_of_the_training_images(exported, images, tmp_path):
+    """The program of the folder, netwright's own command and what the folder says are one."""
+    form = replace(refs.load("task", exported.model.run.task).preprocessing(), span=(100.0, 4095.0))
+    folder = shutil.copytree(exported.folder, tmp_path / "folder")
+    medium = Images(None, form)
+    (folder / PREPROCESSING).write_text(medium.files()[PREPROCESSING])
+    [line] = [line for line in medium.constants() if line.startswith("SPAN = ")]
+    source = (folder / "model.py").read_text()
+    assert (
+        line == "SPAN = (100.0, 4095.0)  # black and white in images of 16 or 32 bits; None: 0 and white by their type"
+    )
+    (folder / "model.py").write_text(source.replace(line.replace("(100.0, 4095.0)", "None"), line))
+    values = np.random.default_rng(1).integers(0, 5000, (8, 8)).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    [found] = predict(folder, [tmp_path / "deep.png"])
+    assert found != next(predict(exported.folder, [tmp_path / "deep.png"]))
+    command = [sys.executable, "-B", "predict.py", str(tmp_path / "deep.png")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{found.path}\t{found.name}\t{found.probability:.4f}\n"
+
+
 HOSTILE = {
     "other size": {"height": 9},
     "other classes": {"classes": ["a"]},
@@ -91,6 +114,8 @@ HOSTILE = {
     "sd of zero": {"sd": [0.0]},
     "mean that is no number": {"mean": [float("nan")]},
     "too few means": {"mean": []},
+    "a span that is none": {"span": [5.0, 5.0]},
+    "a span of no numbers": {"span": [0.0, float("inf")]},
     "text for a size": {"width": "wide"},
 }
 

@@ -63,6 +63,7 @@ class Images:
         return [
             f"SIZE = ({form.channels}, {form.height}, {form.width})  # channels, height, width",
             f"FIT = {_quoted(form.fit)}  # how other sizes become this one: crop, stretch or pad",
+            f"SPAN = {form.span!r}  # black and white in images of 16 or 32 bits; None: 0 and white by their type",
             *_constant("MEAN", [repr(value) for value in form.mean], "of each channel of the training images"),
             *_constant("SD", [repr(value) for value in form.sd]),
             *_constant("CLASSES", [_quoted(each) for each in form.classes]),
@@ -180,10 +181,15 @@ class Images:
         """How many images, and what happens to them."""
         form = self.form
         means, sds = (", ".join(f"{value:.4f}" for value in values) for values in (form.mean, form.sd))
+        low, high = form.span or (0, 0)
+        deep = f" In images of 16 or 32 bits, values from {low:,g} to {high:,g} become 0 to 255 before." * bool(
+            form.span
+        )
         return (
             f"Trained on {facts.examples['train+valid']:,} images (training and validation), tested on "
             f"{facts.examples['test']:,} others. Images of another size are {FITS[form.fit]}; pixels are divided by "
             f"255, then less the mean ({means}) and divided by the standard deviation ({sds}) of the training images."
+            + deep
         )
 
     def limits(self, facts: Facts) -> list[str]:  # noqa: ARG002

@@ -109,7 +109,8 @@ def _read(path: Path, form: Preprocessing) -> np.ndarray | str:
         if path.is_dir():
             os.scandir(path).close()
             return "holds no images"
-        return decode.decode(path, channels=form.channels, height=form.height, width=form.width, fit=form.fit)[0]
+        size = {"height": form.height, "width": form.width}
+        return decode.decode(path, channels=form.channels, **size, fit=form.fit, span=form.span)[0]
     except decode.BadImage as error:
         return str(error)
     except (OSError, ValueError) as error:  # a folder that may not be read, a name with a NUL
@@ -164,8 +165,9 @@ def _preprocessing(folder: Path, plan: Plan) -> Preprocessing:
         raise ExportError(f"{path} is damaged at {where or 'its beginning'}; export the network again") from None
     is_sound = len(form.mean) == len(form.sd) == form.channels and all(map(math.isfinite, form.mean))
     is_sound = is_sound and all(math.isfinite(sd) and sd > 0 for sd in form.sd) and all(map(_is_text, form.classes))
+    is_sound = is_sound and (form.span is None or -math.inf < form.span[0] < form.span[1] < math.inf)
     if not is_sound or max(form.height, form.width) > MAX_SIDE:
-        raise ExportError(f"{path} is damaged: its sizes, mean, sd or classes cannot be; export the network again")
+        raise ExportError(f"{path} is damaged: its sizes, mean, sd, span or classes cannot be; export the network again")
     expected = (*given, *plan[-1].shape)
     if (form.channels, form.height, form.width, len(form.classes)) != expected:
         raise ExportError(f"{path} does not belong to the network beside it; export the network again")

@@ -1,0 +1,36 @@
+import numpy as np
+
+from netwright.data.looks import Tally, cell_means, kinds_of, looks_of, luma
+from tests.bad_images import pixels
+
+
+def test_a_look_says_what_an_image_is_like():
+    color, gray = pixels(0), np.repeat(pixels(1, channels=1)[:, :, None], 3, 2)
+    plain, bits = np.full((12, 12, 3), (9, 200, 30), np.uint8), np.where(color > 128, 255, 0).astype(np.uint8)
+    looks = looks_of(np.stack((color, gray, plain, bits, color)))
+    assert looks["is_constant"].tolist() == [False, False, True, False, False]
+    assert looks["is_gray"].tolist() == [False, True, False, False, False]
+    assert looks["levels"].tolist() == [len(np.unique(each)) for each in (color, gray, plain, bits, color)]
+    assert looks["digest"][0] == looks["digest"][4] and len(set(looks["digest"].tolist())) == 4
+    assert looks["crc"][0] == looks["crc"][4] and len(set(looks["crc"].tolist())) == 4
+    kinds = kinds_of(looks, np.arange(10, 15))
+    assert kinds == {
+        "constant": Tally(1, (12,)),
+        "coarse": Tally(1, (13,)),
+        "gray": Tally(1, (11,)),
+        "colored": Tally(0, ()),
+    }
+    assert len(looks_of(np.empty((0, 4, 4, 1), np.uint8))) == 0
+
+
+def test_gray_images_of_one_channel_are_gray():
+    looks = looks_of(pixels(0, channels=1)[None, :, :, None])
+    assert looks["is_gray"].all() and not looks["is_constant"].any()
+
+
+def test_cells_are_means_of_equal_areas():
+    values = np.random.default_rng(0).random((2, 24, 16)).astype(np.float32)
+    by_hand = values.reshape(2, 8, 3, 8, 2).mean((2, 4))
+    assert np.allclose(cell_means(values), by_hand, atol=1e-5)
+    assert np.allclose(cell_means(values[:, :13, :5]).mean((1, 2)), values[:, :13, :5].mean((1, 2)), atol=1e-5)
+    assert luma(np.full((1, 2, 2, 3), 77, np.uint8)).round(3).tolist() == [[[77.0] * 2] * 2]
