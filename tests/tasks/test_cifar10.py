@@ -125,7 +125,7 @@ def test_a_broken_image_is_named(folder, task_of):
     rows[18]["img"] = None
     pq.write_table(pa.Table.from_pylist(rows), next(folder.glob("train*")))
     task = task_of()
-    assert list(task.prepare())[-1] == "2 broken images skipped: 1 empty: train 18; 1 not an image: train 17"
+    assert "2 broken images skipped: 1 empty: train 18; 1 not an image: train 17" in list(task.prepare())
     assert not {17, 18} & {*_levels(task, "train"), *_levels(task, "valid")}
     assert task.examples("train+valid") == 198
     with pytest.raises(NetwrightError, match="train 17"):

@@ -167,7 +167,9 @@ def _preprocessing(folder: Path, plan: Plan) -> Preprocessing:
     is_sound = is_sound and all(math.isfinite(sd) and sd > 0 for sd in form.sd) and all(map(_is_text, form.classes))
     is_sound = is_sound and (form.span is None or -math.inf < form.span[0] < form.span[1] < math.inf)
     if not is_sound or max(form.height, form.width) > MAX_SIDE:
-        raise ExportError(f"{path} is damaged: its sizes, mean, sd, span or classes cannot be; export the network again")
+        raise ExportError(
+            f"{path} is damaged: its sizes, mean, sd, span or classes cannot be; export the network again"
+        )
     expected = (*given, *plan[-1].shape)
     if (form.channels, form.height, form.width, len(form.classes)) != expected:
         raise ExportError(f"{path} does not belong to the network beside it; export the network again")
