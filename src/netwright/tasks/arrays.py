@@ -16,7 +16,7 @@ from netwright.data import archive
 from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import check_least, check_limit, checked_shares, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 
@@ -28,6 +28,7 @@ LAYOUTS = {
 WHOLE = ("images", "labels")
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def arrays(
     path: str,

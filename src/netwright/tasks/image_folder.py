@@ -17,7 +17,7 @@ from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import check_least, check_limit, checked_shares, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import listed, printable, shortened
@@ -25,6 +25,7 @@ from netwright.data.text import listed, printable, shortened
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}  # by folder
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def image_folder(
     path: str,
