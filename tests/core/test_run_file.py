@@ -35,7 +35,7 @@ RUNS = st.builds(
     objectives=st.lists(st.from_regex("-?[a-z_]{1,9}", fullmatch=True), min_size=1, max_size=3).map(tuple),
     constraints=st.lists(WORDS, max_size=2).map(tuple),
     reuse=st.booleans(),
-    threads_per_trial=SOME,
+    threads_per_trial=st.none() | st.integers(1, run_file.MOST_THREADS),
     keep=st.sampled_from(["none", "all"]),
     limits=st.builds(Limits, trials=SOME, hours=st.none() | st.floats(0, exclude_min=True, allow_nan=False)),
     final=st.none() | OPTIONS,

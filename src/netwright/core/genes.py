@@ -219,7 +219,7 @@ def from_json(text: str) -> Genotype:
         raise InvalidGenotype(f"the genotype is a JSON {type(values).__name__}; it must be an array of numbers")
     for position, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise InvalidGenotype(f"value {position} of the genotype is {shown(value)}; it must be a number")
+            raise InvalidGenotype(f"value {position} of the genotype is {str(value)[:40]!r}; it must be a number")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise InvalidGenotype(f"value {position} of the genotype is {shown(value)}; at most 64 bits are read")
         if isinstance(value, float) and not math.isfinite(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -11,7 +12,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import reading, refs, settings, shapes
+from netwright.core import reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import Objective
@@ -100,8 +101,11 @@ class RunFile:
         is_given = self.objectives is not None
         if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
-        if self.threads_per_trial is not None and not 1 <= self.threads_per_trial <= MOST_THREADS:
-            raise ValueError(f"threads_per_trial must be from 1 to {MOST_THREADS}, got {self.threads_per_trial}")
+        threads = 1 if self.threads_per_trial is None else self.threads_per_trial
+        if threads < 1:
+            raise ValueError(f"threads_per_trial must be at least 1, got {threads}")
+        if threads > MOST_THREADS:
+            raise ValueError(f"threads_per_trial must be at most {MOST_THREADS}, got {threads}")
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,19 @@ def load_space(reference: Reference) -> SearchSpace:
     return Tuned(space, settings.of_tables(reference.options["with"])) if "with" in reference.options else space
 
 
+def load_task(reference: Reference) -> Task:
+    """The task of a reference. Raises BadReference, which names the option to give where its data is gone."""
+    try:
+        task: Task = refs.load("task", reference)
+        return task
+    except BadReference as error:
+        for name in whereabouts.of(reference):
+            place = reference.options.get(name)
+            if isinstance(place, str) and place in str(error) and not os.path.exists(os.path.expanduser(place)):
+                raise BadReference(f"{error}; where it has moved, give its new place with --task.{name}") from None
+        raise
+
+
 def build_space(run: RunFile, task: Task) -> SearchSpace:
     """The run's space, wrapped in its constraints if there are any.
 
@@ -199,13 +216,13 @@ def build_space(run: RunFile, task: Task) -> SearchSpace:
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """The evaluator of a run: all of it that a worker needs."""
-    task: Task = refs.load("task", run.task)
+    task = load_task(run.task)
     return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
 
 def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
-    run, task = tuned(run), refs.load("task", run.task)
+    run, task = tuned(run), load_task(run.task)
     space = build_space(run, task)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
     measures = _measures(evaluator, task)
@@ -218,8 +235,7 @@ def build(run: RunFile) -> Parts:
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:
     """What a trial of the run is known to measure, the main measure first; empty where its evaluator does not say."""
-    task: Task = refs.load("task", run.task)
-    space = load_space(tuned(run).space)
+    task, space = load_task(run.task), load_space(tuned(run).space)
     return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
 
 
@@ -287,8 +303,8 @@ def read_io(text: str) -> IO:
     io = shapes.from_text(text)
     if io is None:
         raise BadRunFile(
-            f"--io is {shown(text)}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
-            f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
+            f"--io is {shown(text)}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in "
+            f"and what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
         )
     return io
 

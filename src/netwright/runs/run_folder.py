@@ -93,7 +93,7 @@ def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
     return store
 
 
-def stored_run(store: Store, folder: Path, trust: Trust) -> RunFile:
+def stored_run(store: Store, folder: Path, trust: Trust = Trust()) -> RunFile:
     """`recorded_run`, whose plug-ins may be loaded.
 
     Raises:

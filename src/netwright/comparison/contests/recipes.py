@@ -23,7 +23,7 @@ def read(
     paths: Sequence[Path],
     changes: Mapping[str, Mapping[str, Any]],
     trials: int | None,
-    trust: Trust = Trust(is_full=True),
+    trust: Trust = Trust(),
 ) -> dict[str, RunFile]:
     """Reads run files, by name, and makes their searches repeat: one worker, one thread, an end by trials alone.
 
