@@ -14,7 +14,8 @@ def report(
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
     from netwright.report import page
+    from netwright.runs import run_folder
     from netwright.runs.run import Run
 
     runs = [Run(folder, trust=trust).reported() for folder in folders]
-    typer.echo(page.write(out or folders[0] / "report", runs))
+    typer.echo(page.write(out or run_folder.report_in(folders[0]), runs))

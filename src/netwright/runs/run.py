@@ -311,7 +311,7 @@ class Run:
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report's page and figures, by default into the run's folder; returns the path of the page."""
         reported = self.reported()
-        return page.write(Path(out) if out else self.folder / "report", [reported])
+        return page.write(Path(out) if out else run_folder.report_in(self.folder), [reported])
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run, or of its last trainings where nothing was searched."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,6 +187,20 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
         yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved)
 
 
+def report_in(folder: Path) -> Path:
+    """The folder for a run's report within its own. Raises StoreError where a link would lead what is written away."""
+    place = folder / "report"
+    _refuse_links([place, *(place.iterdir() if place.is_dir() else ())])
+    return place
+
+
+def _refuse_links(paths: Iterable[Path]) -> None:
+    """Raise StoreError for a link among files that are about to be written: a stranger's folder could aim it anywhere."""
+    for path in paths:
+        if path.is_symlink():
+            raise StoreError(f"{path} is a link, and what is written there would land elsewhere; remove it")
+
+
 @contextmanager
 def controlled(folder: Path) -> Iterator[None]:
     """Makes this process the only controller of a folder, made when missing; removed again if it stays empty.
@@ -198,6 +212,7 @@ def controlled(folder: Path) -> Iterator[None]:
     if holds_comparison(folder) and not holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)
+    _refuse_links([folder / "controller.lock", folder / "controller.txt"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "controller.lock")

@@ -43,7 +43,7 @@ def read(
         tables = run_file.merged(run_file.read(path), changes)
         with naming(path.stem, len(paths) > 1):
             run = run_file.from_tables(tables)
-            trust.check(run_file.references(run), f"recipe {path}")
+            trust.check(run_file.references(run), "the recipe")
             run = run_file.tuned(run)
         budget = trials or run.limits.trials
         if budget is None:
