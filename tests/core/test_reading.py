@@ -9,13 +9,15 @@ from netwright.core.errors import NetwrightError
 from netwright.core.reading import BadText
 
 
-@given(st.text(st.sampled_from('ab.=[]{}"\'\n #01x_-+:TZ,\\')) | st.text())
+@given(st.text(st.sampled_from("ab.=[]{}\"'\n #01x_-+:TZ,\\")) | st.text())
 def test_any_text_is_read_or_refused(text):
+    said = ""
     for read in (reading.toml, reading.json_value):
         try:
             read(text)
         except BadText as error:
-            assert len(str(error)) < 300
+            said += str(error)
+    assert len(said) < 600
 
 
 @pytest.mark.parametrize(
@@ -25,7 +27,7 @@ def test_any_text_is_read_or_refused(text):
         ("a=" + "{b=" * 5000, "more than 50 lists or tables"),
         ("a=" + "[" * 60 + "]" * 60, "more than 50 lists or tables"),
         ("a" + ".a" * 60 + "=1", "a key of more than 50 parts"),
-        ("'a'" + " . \"a\"" * 200_000 + "=1", "longer than"),
+        ("'a'" + ' . "a"' * 200_000 + "=1", "longer than"),
         ("[" + "a." * 400_000 + "a]", "a key of more than 50 parts"),
         ("a=" + "9" * 5000, "a number or a date out of range"),
         ("a=" + "9" * 30, "beyond 64 bits"),
@@ -39,7 +41,9 @@ def test_toml_out_of_bounds_is_refused(text, reason):
         reading.toml(text)
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "[" * 60 + "]" * 60, "9" * 5000, "[1" + "0" * 30 + "]", "NaN", "{", b"\xff"])
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "[" * 60 + "]" * 60, "9" * 5000, "[1" + "0" * 30 + "]", "NaN", "{", b"\xff"]
+)
 def test_json_out_of_bounds_is_refused(text):
     with pytest.raises(BadText):
         reading.json_value(text)

@@ -241,7 +241,7 @@ def test_what_is_no_plug_in_is_named_and_not_called(kind, name):
 TOY_NAMES = {"space": "ToySpace", "task": "ToyTask", "evaluator": "ToyEvaluator"}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in refs.FOLDERS])
+@pytest.mark.parametrize("kind", [*refs.FOLDERS])
 @pytest.mark.parametrize("other", TOY_NAMES)
 def test_a_plug_in_of_one_kind_is_none_of_another(kind, other):
     name = f"netwright.testing.toys:{TOY_NAMES[other]}"
@@ -292,12 +292,13 @@ def test_a_plug_in_at_fault_is_said_in_one_sentence(name, options, message):
 
 
 @pytest.mark.parametrize(
-    "program", ["1 / 0", "import sys; sys.exit(3)", "def (", "raise ImportError", "from os import nothing", "x = '\x00'"]
+    "program",
+    ["1 / 0", "import sys; sys.exit(3)", "def (", "raise ImportError", "from os import nothing", "x = '\x00'"],
 )
 def test_a_module_at_fault_is_said_in_one_sentence(tmp_path, monkeypatch, program):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "at_fault.py").write_text(program)
-    with pytest.raises(BadReference, match="^space 'at_fault:X' ") as refused:
+    with pytest.raises(BadReference, match=r"^space 'at_fault:X' ") as refused:
         refs.load("space", Reference("at_fault:X"))
     assert "\n" not in str(refused.value)
 
@@ -306,15 +307,22 @@ NAMES = st.sampled_from([*refs.available("space"), f"{HERE}:Wild", f"{HERE}:make
 ODD = VALUES | st.floats() | st.integers(10**4000, 10**4001) | st.text(st.characters(), max_size=3)
 
 
-@given(NAMES | st.text(max_size=20), st.dictionaries(st.sampled_from(["channels", "nodes", "length", "x", "model_x"]), ODD))
+OPTIONS = st.dictionaries(st.sampled_from(["channels", "nodes", "length", "x", "model_x"]), ODD)
+
+
+@given(NAMES | st.text(max_size=20), OPTIONS)
 def test_any_options_are_taken_or_refused(name, options):
+    said = ""
     try:
         refs.load("space", Reference(name, options))
     except BadReference as error:
-        assert len(str(error)) < 2000
+        said = str(error)
+    assert len(said) < 2000
 
 
-@pytest.mark.parametrize("text", ["x(a=" + "[" * 90_000, "x(a=" + "-" * 90_000 + "1)", "x(a={[]: 1})", "x(a=" + "9" * 30 + ")"])
+@pytest.mark.parametrize(
+    "text", ["x(a=" + "[" * 90_000, "x(a=" + "-" * 90_000 + "1)", "x(a={[]: 1})", "x(a=" + "9" * 30 + ")"]
+)
 def test_deep_and_odd_references_are_refused(text):
     with pytest.raises(BadReference):
         refs.parse(text)

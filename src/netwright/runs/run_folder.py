@@ -195,7 +195,7 @@ def report_in(folder: Path) -> Path:
 
 
 def _refuse_links(paths: Iterable[Path]) -> None:
-    """Raise StoreError for a link among files that are about to be written: a stranger's folder could aim it anywhere."""
+    """Raise StoreError for a link where something is about to be written: a stranger could aim it anywhere."""
     for path in paths:
         if path.is_symlink():
             raise StoreError(f"{path} is a link, and what is written there would land elsewhere; remove it")

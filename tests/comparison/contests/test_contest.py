@@ -269,7 +269,7 @@ def test_a_limit_that_some_networks_fit_is_no_reason_to_refuse_a_recipe(tmp_path
 
 def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):
     other = contests.write(tmp_path / "other.toml", space=f"{small.STRANGE}:Uncountable")
-    with pytest.raises(BadReference, match="^recipe other: the recipe names .* for its space, .* add --trust"):
+    with pytest.raises(BadReference, match=r"^recipe other: the recipe names .* for its space, .* add --trust"):
         recipes.read([recipe, other], {}, None)
     runs = recipes.read([recipe, other], {}, None, Trust(is_full=True))
     with pytest.raises(BadReference, match=r"^recipe other: space\.length is 12; no such network fits"):

@@ -65,7 +65,7 @@ def claim(folder: Path, problems: Sequence[Problem]) -> None:
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         digests = {str(name): str(digest) for name, digest in known.items()}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise StoreError(f"{path} is damaged; restore it, or give another folder with --out") from None
     if not digests and (folder / CELLS).exists():
         raise StoreError(f"{folder} has cells but no {PROBLEMS} that says of what; give another folder with --out")
