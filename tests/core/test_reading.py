@@ -49,6 +49,12 @@ def test_json_out_of_bounds_is_refused(text):
         reading.json_value(text)
 
 
+@pytest.mark.parametrize("text", ["x" * 900_000, "a-" * 400_000, "a." * 40, "' \"" * 300_000, "." * 900_000, "\"" * 900_000])
+def test_long_text_takes_no_long_time(text):
+    assert reading._LONG_KEY.search(text) is None  # quadratic time would be an hour
+    assert reading.toml(f"a = {text[:900_000]!r}" if "'" not in text else "a = 1")
+
+
 def test_only_ordinary_files_of_text_are_read(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")

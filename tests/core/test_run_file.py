@@ -94,6 +94,8 @@ def test_references_are_read_in_every_form(text):
         ({"seed": "x"}, "seed is 'x': should be a valid integer"),
         ({"seed": 1.5}, "seed is 1.5: should be a valid integer"),
         ({"seed": -1}, r"seed must be a whole number from 0 to 2\*\*63 - 1, got -1"),
+        ({"limits": {"trials": 10**30}}, "limits has a whole number beyond 64 bits"),
+        ({"space": Reference("x", {"a": 10**30})}, "space has a whole number beyond 64 bits"),
         ({"seed": 2**63}, "seed must be a whole number"),
         ({"limits": {"trials": "many"}}, r"limits\.trials is 'many': should be a valid integer"),
         ({"limits": {"trials": 0}}, "trials must be greater than 0, got 0"),
@@ -236,6 +238,8 @@ def test_override_replaces_some_options_of_one_plug_in():
         ({"space": Reference("x", {"a": {1, 2}})}, "space.a' holds {1, 2}, which no run file can; give"),
         ({"space": Reference("x", {"a": {1: 2}})}, "space.a has the key 1; keys are text"),
         ({"task": {"ref": "x", "path": "\udc80"}}, "with characters that are no Unicode; leave them out"),
+        ({"limits": {"trials": 10**30}}, "limits has a whole number beyond 64 bits"),
+        ({"space": Reference("x", {"a": 10**30})}, "space has a whole number beyond 64 bits"),
         ({"seed": 2**63}, "seed must be a whole number from 0"),
         ({"threads_per_trial": 10**9}, "threads_per_trial must be at most 1024"),
         ({"a\nb" * 10**5: 1}, r"the run file has no setting 'a\\nba.* characters\); it takes space"),
@@ -250,5 +254,5 @@ def test_what_no_run_file_holds_is_refused(tables, message):
 
 @pytest.mark.parametrize("text", ["a=" + "[" * 5000, "a" + ".a" * 100 + "=1", "seed=" + "9" * 5000, "seed = [", "\x00"])
 def test_a_stored_text_at_fault_is_refused(text):
-    with pytest.raises(BadRunFile, match="^the stored run file "):
+    with pytest.raises(BadRunFile, match=r"^the stored run file "):
         run_file.from_toml(text)

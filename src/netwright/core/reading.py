@@ -20,7 +20,8 @@ MAX_BYTES: Final = 1_000_000  # of a file that a person writes
 MAX_STORED: Final = 50_000_000  # of a text that netwright wrote; lists of genotypes may be long
 MAX_DEPTH: Final = 50  # tables and lists within each other
 SHOWN: Final = 80  # characters of a value in a message
-_LONG_KEY = re.compile(r"""(?:(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){50}""")  # takes tomllib quadratic time
+# tomllib takes quadratic time for such keys; this takes linear time, as it begins at the beginnings of words alone
+_LONG_KEY = re.compile(r"""(?:(?<![\w-])|(?=["']))(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
 
 
 class BadText(NetwrightError):

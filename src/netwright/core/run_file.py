@@ -132,8 +132,13 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
     """The run file of these tables, checked. Raises BadRunFile, which names the field at fault."""
     fields = {name: _reference(name, value) if name in PARTS else value for name, value in tables.items()}
     for name, value in fields.items():
-        if isinstance(value, Reference | Mapping) and name != "limits":
-            _check_plain(name, value.options if isinstance(value, Reference) else value)
+        options = value.options if isinstance(value, Reference) else value
+        try:
+            reading.check(options)
+        except BadText as error:
+            raise BadRunFile(f"{shown(name)} {error}") from None
+        if isinstance(options, Mapping) and name != "limits":
+            _check_plain(name, options)
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:
