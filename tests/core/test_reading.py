@@ -49,7 +49,9 @@ def test_json_out_of_bounds_is_refused(text):
         reading.json_value(text)
 
 
-@pytest.mark.parametrize("text", ["x" * 900_000, "a-" * 400_000, "a." * 40, "' \"" * 300_000, "." * 900_000, "\"" * 900_000])
+@pytest.mark.parametrize(
+    "text", ["x" * 900_000, "a-" * 400_000, "a." * 40, "' \"" * 300_000, "." * 900_000, '"' * 900_000]
+)
 def test_long_text_takes_no_long_time(text):
     assert reading._LONG_KEY.search(text) is None  # quadratic time would be an hour
     assert reading.toml(f"a = {text[:900_000]!r}" if "'" not in text else "a = 1")
@@ -65,7 +67,7 @@ def test_only_ordinary_files_of_text_are_read(tmp_path):
         with pytest.raises(BadText):
             reading.file(tmp_path / name)
     (tmp_path / "link").symlink_to("fine")
-    (tmp_path / "fine").write_text("é")
+    (tmp_path / "fine").write_bytes(b"\xef\xbb\xbf" + "é".encode())
     assert reading.file(tmp_path / "link") == "é"
 
 

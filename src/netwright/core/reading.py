@@ -47,7 +47,7 @@ def file(path: Path, limit: int = MAX_BYTES) -> str:
     if len(data) > limit:
         raise BadText(f"is longer than {limit:,} bytes, which is too much to be one; give another file")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError:
         raise BadText("cannot be read: it is not UTF-8 text") from None
 
