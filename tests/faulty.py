@@ -10,6 +10,7 @@ from typing import Literal
 
 from netwright.core.protocols import SearchSpace, Task
 from netwright.core.records import Result
+from netwright.testing.toys import ToySpace
 
 
 class OutOfMemoryError(RuntimeError):
@@ -69,7 +70,7 @@ class Evaluator:
         print("x" * 5_000_000)
 
 
-class Refusing:
+class Refusing(ToySpace):
     """A plug-in that cannot be constructed."""
 
     def __init__(self):

@@ -182,7 +182,7 @@ def run(tmp_path_factory):
     words += ["--strategy", "aging(population=4,sample=2)"]
     words += ["--evaluator.steps", 60, "--evaluator.batch", 50, "--evaluator.lr", 0.05]
     assert code(["search", *words, "--out", folder]) == 0
-    return netwright.Run(folder)
+    return netwright.Run(folder, trust=True)
 
 
 def test_the_search_minimizes(run):
@@ -202,12 +202,12 @@ def test_it_is_shown_and_drawn(run, tmp_path, capsys):
 
 
 def test_it_is_trained_reported_and_exported(run, tmp_path):
-    assert code(["train", run.folder, "--epochs", 5]) == 0
+    assert code(["train", run.folder, "--epochs", 5, "--trust"]) == 0
     [final] = run.finals()
     assert final.objective == Objective("test_distance", -1)
     assert "Objective: valid_distance, minimized." in run.report().read_text()
     out = tmp_path / "out"
-    assert code(["export", run.folder, "--out", out]) == 0
+    assert code(["export", run.folder, "--out", out, "--trust"]) == 0
     inputs, targets = next(Waves().batches("test", 50, None))
     with torch.inference_mode():
         distance = float((netwright.load(out)(inputs) - targets).abs().mean())

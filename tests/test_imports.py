@@ -150,3 +150,60 @@ def test_nothing_is_unpickled():
         for module, _ in _imports(path):
             assert module.split(".")[0] not in ("pickle", "cloudpickle", "dill", "shelve", "marshal", "joblib"), path
         assert "weights_only=False" not in path.read_text(), path
+
+
+# where text or a name becomes a program, and which; anything else would let stored content do so
+RUNS_TEXT = {
+    "core/refs.py": "import_module, ast",
+    "core/members.py": "import_module",
+    "export/programs.py": "exec, compile",
+    "export/standalone.py": "ast",
+    "export/fresh.py": "module_from_spec",
+    "export/rows.py": "import_module",
+    "export/write.py": "import_module",
+    "plans/source.py": "import_module",
+    "data/hub.py": "import_module",
+    "spaces/nats.py": "import_module",
+    "spaces/nats_size.py": "import_module",
+    "plans/ops/merges.py": "import_module",
+    "plans/ops/images.py": "import_module",
+    "plans/ops/pointwise.py": "import_module",
+    "plans/ops/vectors.py": "import_module",
+    "__init__.py": "import_module",
+}
+
+
+def _running(path):
+    """What a file uses that makes programs of text or of names."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            called = node.func
+            if isinstance(called, ast.Name) and called.id in ("eval", "exec", "compile", "__import__"):
+                yield called.id
+            if isinstance(called, ast.Attribute):
+                if called.attr in ("import_module", "module_from_spec", "run_path", "run_module", "popen"):
+                    yield called.attr
+                if called.attr == "system" and getattr(called.value, "id", "") == "os":
+                    yield "os.system"
+                if getattr(called.value, "id", "") == "ast" and called.attr in ("parse", "literal_eval"):
+                    yield "ast"
+            for keyword in node.keywords:
+                is_true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+                if keyword.arg in ("shell", "allow_pickle") and is_true:
+                    yield keyword.arg
+
+
+def test_no_text_becomes_a_program_but_where_it_is_said():
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        if words := dict.fromkeys(_running(path)):
+            found[str(path.relative_to(ROOT))] = set(words)
+    said = {name: set(words.split(", ")) for name, words in RUNS_TEXT.items()}
+    assert found == said
+
+
+def test_toml_is_read_in_one_place():
+    for path in ROOT.rglob("*.py"):
+        if path != ROOT / "core" / "reading.py":
+            assert "tomllib" not in path.read_text(), f"{path.relative_to(ROOT)}: read TOML by core.reading"

@@ -119,9 +119,9 @@ def test_a_task_that_a_space_has_no_networks_for_is_refused(tmp_path, capsys):
     sentence = (
         "the space builds networks for vectors, but images of 1 x 8 x 8 go in; give a task of vectors, or a space"
     )
-    assert sentence in _refused(capsys, "search", recipe, "--out", out)
+    assert sentence in _refused(capsys, "search", recipe, "--trust", "--out", out)
     few = ["--strategies", "random", "--seeds", "1", "--workers", "1"]
-    assert sentence in _refused(capsys, "bench", recipe, *few, "--out", out)
+    assert sentence in _refused(capsys, "bench", recipe, *few, "--trust", "--out", out)
     assert not out.exists()
 
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,10 +33,16 @@ class Wild:
         if self.size < 0:
             raise BadReference(f"strategy.size is {self.size}; it must be at least 0")
 
+    def ask(self, rng, pending):
+        return None
 
-def make(length: int = 3, **_ignored):
+    def tell(self, trial, rng):
+        pass
+
+
+def make(length: int = 3, **_ignored) -> ToySpace:
     """A plug-in that is a function."""
-    return [0] * length
+    return ToySpace(length)
 
 
 @pytest.mark.parametrize("name", refs.available("zoo"))
@@ -132,7 +139,7 @@ def test_loads_a_plug_in_and_wires_objects_by_name():
 def test_loads_by_short_name_and_by_function():
     assert refs.load("strategy", Reference("tournament", {"initial": 5}), space=TOY) == Tournament(TOY, initial=5)
     assert refs.load("space", Reference("hierarchical", {"channels": 8})) == HierarchicalSpace(channels=8)
-    assert refs.load("space", Reference(f"{HERE}:make", {"length": 2})) == [0, 0]
+    assert refs.load("space", Reference(f"{HERE}:make", {"length": 2})) == ToySpace(2)
 
 
 @pytest.mark.parametrize(
@@ -214,3 +221,118 @@ def test_available_imports_nothing():
 def test_options_of_lists_parameters_in_order():
     assert list(refs.options_of(Wild, without=("space",))) == ["size", "rate", "mode", "widths"]
     assert list(refs.options_of(make)) == ["length"]
+
+
+@pytest.mark.parametrize("kind", refs.FOLDERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("builtins:int", "builtins:type", "builtins:object", "builtins:print", "builtins:None", "builtins:eval"),
+        *("os:system", "os:path", "os:environ", "subprocess:Popen", "subprocess:getoutput", "shutil:rmtree"),
+        *("collections:OrderedDict", "typing:Any", "typing:Protocol", "netwright.core.refs:load", "functools:partial"),
+        *("netwright.testing.toys:np", "netwright.core.genes:Choice", "netwright.cli.main:main", f"{HERE}:TOY"),
+    ],
+)
+def test_what_is_no_plug_in_is_named_and_not_called(kind, name):
+    with pytest.raises(BadReference, match=f"^{kind} '{name}' is "):
+        refs.load(kind, Reference(name, {"command": "false", "args": ["false"], "path": "/none", "cmd": "false"}))
+
+
+TOY_NAMES = {"space": "ToySpace", "task": "ToyTask", "evaluator": "ToyEvaluator"}
+
+
+@pytest.mark.parametrize("kind", [*refs.FOLDERS])
+@pytest.mark.parametrize("other", TOY_NAMES)
+def test_a_plug_in_of_one_kind_is_none_of_another(kind, other):
+    name = f"netwright.testing.toys:{TOY_NAMES[other]}"
+    if kind == other:
+        assert refs.locate(kind, name).__name__ == TOY_NAMES[other]
+        return
+    with pytest.raises(BadReference, match=f"{kind} '{name}' is "):
+        refs.locate(kind, name)
+
+
+def untold(length=3):
+    return ToySpace(length)
+
+
+def lying() -> ToySpace:
+    return object()
+
+
+class Strange(ToySpace):
+    def __init__(self, mood: str = "") -> None:
+        if mood == "exit":
+            sys.exit("left")
+        if mood == "deep":
+            self.__init__("deep")
+        raise {"": KeyError, "stop": StopIteration, "memory": MemoryError}.get(mood, AssertionError)("two\nlines")
+
+
+class Unreadable(ToySpace):
+    def __init__(self, size: "NobodyKnows" = 0) -> None:  # noqa: F821
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("untold", {}, "is a function that does not say that it returns a space; annotate it, as in `-> SearchSpace`"),
+        ("lying", {}, "makes no space: it has no genes, sample"),
+        ("Unreadable", {}, "the types of space .* cannot be read: NameError: name 'NobodyKnows' is not defined"),
+        *[("Strange", {"mood": mood}, "cannot be made: ") for mood in ("", "exit", "deep", "stop", "memory", "other")],
+        ("Wild.ask", {}, "names no module"),
+        ("__file__", {}, "an object of the class str"),
+    ],
+)
+def test_a_plug_in_at_fault_is_said_in_one_sentence(name, options, message):
+    with pytest.raises(BadReference, match=message) as refused:
+        refs.load("space", Reference(f"{HERE}:{name}", options))
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["1 / 0", "import sys; sys.exit(3)", "def (", "raise ImportError", "from os import nothing", "x = '\x00'"],
+)
+def test_a_module_at_fault_is_said_in_one_sentence(tmp_path, monkeypatch, program):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "at_fault.py").write_text(program)
+    with pytest.raises(BadReference, match=r"^space 'at_fault:X' ") as refused:
+        refs.load("space", Reference("at_fault:X"))
+    assert "\n" not in str(refused.value)
+
+
+NAMES = st.sampled_from([*refs.available("space"), f"{HERE}:Wild", f"{HERE}:make", "netwright.testing.toys:ToySpace"])
+ODD = VALUES | st.floats() | st.integers(10**4000, 10**4001) | st.text(st.characters(), max_size=3)
+
+
+OPTIONS = st.dictionaries(st.sampled_from(["channels", "nodes", "length", "x", "model_x"]), ODD)
+
+
+@given(NAMES | st.text(max_size=20), OPTIONS)
+def test_any_options_are_taken_or_refused(name, options):
+    said = ""
+    try:
+        refs.load("space", Reference(name, options))
+    except BadReference as error:
+        said = str(error)
+    assert len(said) < 2000
+
+
+@pytest.mark.parametrize(
+    "text", ["x(a=" + "[" * 90_000, "x(a=" + "-" * 90_000 + "1)", "x(a={[]: 1})", "x(a=" + "9" * 30 + ")"]
+)
+def test_deep_and_odd_references_are_refused(text):
+    with pytest.raises(BadReference):
+        refs.parse(text)
+
+
+def test_threads_load_side_by_side():
+    def load(number):
+        space = refs.load("space", refs.parse(f"hierarchical(channels={number + 1}, motifs=({number % 3 + 1}, 1))"))
+        assert refs.available("task")
+        return space.channels
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(load, range(400))) == list(range(1, 401))

@@ -35,7 +35,7 @@ RUNS = st.builds(
     objectives=st.lists(st.from_regex("-?[a-z_]{1,9}", fullmatch=True), min_size=1, max_size=3).map(tuple),
     constraints=st.lists(WORDS, max_size=2).map(tuple),
     reuse=st.booleans(),
-    threads_per_trial=SOME,
+    threads_per_trial=st.none() | st.integers(1, run_file.MOST_THREADS),
     keep=st.sampled_from(["none", "all"]),
     limits=st.builds(Limits, trials=SOME, hours=st.none() | st.floats(0, exclude_min=True, allow_nan=False)),
     final=st.none() | OPTIONS,
@@ -227,3 +227,30 @@ def test_override_replaces_some_options_of_one_plug_in():
     assert run_file.override(run, "space", {"length": 6}).space.options == {"length": 6, "options": 7}
     assert run.strategy is RUN.strategy
     assert RUN.space.options == {"length": 5}
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"space": {"ref": "x", "a": [None]}}, "space.a' holds None, which no run file can; give"),
+        ({"space": Reference("x", {"a": {1, 2}})}, "space.a' holds {1, 2}, which no run file can; give"),
+        ({"space": Reference("x", {"a": {1: 2}})}, "space.a has the key 1; keys are text"),
+        ({"task": {"ref": "x", "path": "\udc80"}}, "with characters that are no Unicode; leave them out"),
+        ({"limits": {"trials": 10**30}}, "limits' has a whole number beyond 64 bits"),
+        ({"space": Reference("x", {"a": 10**30})}, "space' has a whole number beyond 64 bits"),
+        ({"seed": 2**63}, "seed must be a whole number from 0"),
+        ({"threads_per_trial": 10**9}, "threads_per_trial must be at most 1024"),
+        ({"a\nb" * 10**5: 1}, r"the run file has no setting 'a\\nba.* characters\); it takes space"),
+        ({"seed": "x" * 10**6}, r"seed is 'x+'\.\.\. \(1,000,000 characters\)"),
+        ({"limits": {"trials": float("nan")}}, "limits.trials"),
+    ],
+)
+def test_what_no_run_file_holds_is_refused(tables, message):
+    with pytest.raises(BadRunFile, match=message):
+        run_file.from_tables(tables)
+
+
+@pytest.mark.parametrize("text", ["a=" + "[" * 5000, "a" + ".a" * 100 + "=1", "seed=" + "9" * 5000, "seed = [", "\x00"])
+def test_a_stored_text_at_fault_is_refused(text):
+    with pytest.raises(BadRunFile, match=r"^the stored run file "):
+        run_file.from_toml(text)

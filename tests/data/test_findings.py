@@ -166,6 +166,7 @@ def test_the_same_photo_in_training_and_test_is_named_beside_every_accuracy(tmp_
 
 def test_a_second_start_says_the_same(task_of, tmp_path):
     task = task_of(lambda label, n: encoded(pixels(n if n < 3 else 100 * label + n), compress_level=1 + label))
-    [(place, decoded)] = [(n, line) for n, line in enumerate(first := [*task.prepare()]) if line.startswith("decoded")]
+    first = [*task.prepare()]
+    [place] = [n for n, line in enumerate(first) if line.startswith("decoded")]
     again = [*image_folder(str(tmp_path / "data"), size=12, cache=str(tmp_path / "cache")).prepare()]
-    assert again == [*first[:place], "found in the cache", *first[place + 1 :]] and decoded.endswith(" s")
+    assert again == [*first[:place], "found in the cache", *first[place + 1 :]]

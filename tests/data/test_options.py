@@ -9,6 +9,7 @@ from netwright.core.errors import BadReference
 from netwright.core.refs import Reference
 from netwright.data.augment import Augmentation
 from netwright.data.options import spread
+from netwright.testing.toys import ToyTask
 
 TASKS = ("arrays", "cifar10", "cifar100", "digits", "image_folder")
 
@@ -30,8 +31,15 @@ class Noise:
     kinds: tuple[int, ...] | None = None
 
 
+@dataclass(frozen=True)
+class Made(ToyTask):
+    """What a task was made with."""
+
+    options: tuple[str, Noise, int | None]
+
+
 @spread("noise")
-def task(path: str, noise: Noise = Noise(amount=0.5), limit: int | None = None) -> tuple[str, Noise, int | None]:
+def task(path: str, noise: Noise = Noise(amount=0.5), limit: int | None = None) -> Made:
     """A task.
 
     Args:
@@ -39,13 +47,13 @@ def task(path: str, noise: Noise = Noise(amount=0.5), limit: int | None = None) 
         noise: Of training.
         limit: How many.
     """
-    return path, noise, limit
+    return Made((path, noise, limit))
 
 
 def test_fields_of_the_record_stand_where_it_stood():
     assert str(inspect.signature(task)) == (
         "(path: str, amount: float = 0.5, kinds: tuple[int, ...] | None = None, limit: int | None = None) "
-        "-> tuple[str, tests.data.test_options.Noise, int | None]"
+        "-> tests.data.test_options.Made"
     )
     assert get_type_hints(task)["kinds"] == tuple[int, ...] | None
     assert "noise" not in get_type_hints(task)
@@ -53,9 +61,9 @@ def test_fields_of_the_record_stand_where_it_stood():
 
 
 def test_it_is_called_with_the_options_one_by_one():
-    assert task("x") == ("x", Noise(0.5), None)
-    assert task("x", 1.0, limit=3) == ("x", Noise(1.0), 3)
-    assert task(path="x", kinds=(1,)) == ("x", Noise(0.5, (1,)), None)
+    assert task("x") == Made(("x", Noise(0.5), None))
+    assert task("x", 1.0, limit=3) == Made(("x", Noise(1.0), 3))
+    assert task(path="x", kinds=(1,)) == Made(("x", Noise(0.5, (1,)), None))
     with pytest.raises(TypeError, match="missing a required argument: 'path'"):
         task()
     with pytest.raises(TypeError, match="unexpected keyword argument 'noise'"):
@@ -71,7 +79,7 @@ def test_the_record_documents_its_options():
 
 def test_options_of_a_reference_are_checked_by_their_types():
     reference = Reference(f"{__name__}:task", {"path": "x", "kinds": [1, 2]})
-    assert refs.load("task", reference) == ("x", Noise(0.5, (1, 2)), None)
+    assert refs.load("task", reference) == Made(("x", Noise(0.5, (1, 2)), None))
     with pytest.raises(BadReference, match=r"task\.amount is 'much': should be a valid number"):
         refs.load("task", Reference(reference.name, {"path": "x", "amount": "much"}))
     with pytest.raises(BadReference, match=r"has no option 'noise'; .*its options: path, amount, kinds, limit"):

@@ -62,6 +62,7 @@ def bench(
         None, help="Of a recipe: time to these fractions of the best of all; by default 0.99."
     ),
     full: bool = typer.Option(False, "--full", help="Of a recipe: train each search's best in full and test it."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a recipe names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, all else on standard error."),
 ) -> None:
     """Compare strategies on tables or recipes; the same command goes on where it was stopped, more seeds add to it.
@@ -92,7 +93,7 @@ def bench(
         at_once = workers or os.cpu_count() or 1
         try:
             if recipe:
-                wanted = contests.Asked(recipe, strategies, seeds, trials, fraction, full, changes)
+                wanted = contests.Asked(recipe, strategies, seeds, trials, fraction, full, changes, trust)
                 failed, facts = contests.compared(
                     console, wanted, out, at_once, context.obj.command, _watched, lambda text: _say(console, text)
                 )

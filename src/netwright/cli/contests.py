@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from netwright.core.errors import BadRunFile
+from netwright.core.trust import of_typed
 
 SECTIONS = ("space", "task", "evaluator", "executor", "final")  # whose options may be changed
 SEEDS, FRACTIONS = "4", "0.99"  # where none are given
@@ -28,6 +29,7 @@ class Asked:
     fractions: str | None
     is_full: bool
     changes: Mapping[str, Mapping[str, Any]]
+    is_trusted: bool
 
 
 def compared(
@@ -49,8 +51,9 @@ def compared(
 
     if "final" in asked.changes and not asked.is_full:
         raise BadRunFile("--final.OPTION says how the best are trained in full; give --full too, or leave it out")
+    trust = of_typed(asked.changes, trust=asked.is_trusted)
     fractions = read_fractions(FRACTIONS if asked.fractions is None else asked.fractions)
-    runs = recipes.read(asked.recipes, asked.changes, _trials(asked.trials))
+    runs = recipes.read(asked.recipes, asked.changes, _trials(asked.trials), trust)
     typed = asked.strategies
     given = recipes.standard_strategies(runs) if typed is None else command_line.read_strategies(typed)
     seeds = command_line.read_seeds(SEEDS if asked.seeds is None else asked.seeds)

@@ -16,6 +16,7 @@ def export(
     out: Path = typer.Option(..., help="Folder to write."),
     trial: int = typer.Option(None, help="The trained network of this trial; by default the one trained last."),
     onnx: bool = typer.Option(False, help="Also as ONNX, checked against onnxruntime."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Write source, weights, program, preprocessing, metrics, model card and drawing, and check them all.
 
@@ -31,5 +32,5 @@ def export(
         raise BadRunFile(f"there is no folder {short(target)}; give the folder that a search or a training wrote to")
     folder, training = (target.parent, target.name) if finals.are_in(target) else (target, None)
     task = options.tables(context.obj.pairs, ("task",)).get("task")
-    path = Run(folder).export(out, trial=trial, training=training, onnx=onnx, task=task)
+    path = Run(folder, trust=trust).export(out, trial=trial, training=training, onnx=onnx, task=task)
     typer.echo(f"export: {short(path)}")

@@ -8,8 +8,9 @@ import typer
 
 from netwright.core import refs
 from netwright.core.errors import BadReference
+from netwright.core.kinds import FOLDERS
 
-KINDS = {folder: kind for kind, folder in refs.FOLDERS.items()}
+KINDS = {folder: kind for kind, folder in FOLDERS.items()}
 
 
 def list_plugins(

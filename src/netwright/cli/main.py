@@ -54,7 +54,8 @@ def version(
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command; a fault of the user's is one sentence on standard error and exit code 2."""
-    sys.path.insert(0, os.getcwd())  # finds the user's own plug-ins, such as `mylab.wild:WildSearch`
+    sys.path.append(os.getcwd())  # finds the user's own plug-ins, such as `mylab.wild:WildSearch`; last: it may be a
+    # stranger's folder, whose files must not stand in for installed modules
     try:
         typed = sys.argv[1:] if arguments is None else arguments
         words, pairs = options.split(typed)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from netwright.core import reading
 from netwright.core.errors import BadRunFile
+from netwright.core.reading import BadText, NoToml
 from netwright.core.run_file import PARTS
 
 SECTIONS = (*PARTS, "limits", "final")
@@ -56,13 +57,17 @@ def tables(pairs: Sequence[tuple[str, str]], sections: Sequence[str] = SECTIONS)
         if section not in sections or not option:
             listed = ", ".join(f"--{s}.OPTION" for s in sections) or "none of this kind"
             raise BadRunFile(f"unknown option --{name}; there are {listed}")
-        found.setdefault(section, {})[option] = literal(value)
+        try:
+            found.setdefault(section, {})[option] = literal(value)
+        except BadText as error:
+            raise BadRunFile(f"--{name} {error}") from None
     return found
 
 
 def literal(text: str) -> Any:
-    """A value as TOML reads it; a bare word is a string."""
+    """A value as TOML reads it; a bare word is a string. Raises BadText for a value out of bounds."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = reading.toml(f"value = {text}")
+    except NoToml:
         return text
+    return found["value"] if len(found) == 1 else text

@@ -10,12 +10,14 @@ import typer
 def report(
     folders: list[Path] = typer.Argument(..., help="Folders of runs; several are overlaid."),
     out: Path = typer.Option(None, help="Folder to write to; by default `report` in the first run's folder."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
     from netwright.report import examined, page
+    from netwright.runs import run_folder
     from netwright.runs.run import Run
 
-    runs = [Run(folder).reported() for folder in folders]
+    runs = [Run(folder, trust=trust).reported() for folder in folders]
     for fault in examined.faults([final for run in runs for final in run.finals]):
         typer.echo(f"netwright: {fault}", err=True)
-    typer.echo(page.write(out or folders[0] / "report", runs))
+    typer.echo(page.write(out or run_folder.report_in(folders[0]), runs))

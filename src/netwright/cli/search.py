@@ -32,6 +32,7 @@ def search(
     hours: float = typer.Option(None, help="Budget in hours of searching, over all restarts."),
     workers: int = typer.Option(None, help="How many worker processes."),
     constraints: list[str] = typer.Option(None, "--constraint", help="As in 'params <= 1e6'; may be given again."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
 ) -> None:
     """Search; the same command on the same folder goes on where it was stopped, however it was stopped.
@@ -57,6 +58,7 @@ def search(
         workers=workers,
         constraints=constraints,
         changes=options.tables(context.obj.pairs),
+        trust=trust,
         command=context.obj.command,
         console=console,
         attended=signals.attended,

@@ -30,6 +30,7 @@ def show(
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
     out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
     networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
@@ -39,7 +40,7 @@ def show(
     changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
     if skeleton is not None:
         changes["skeleton"] = skeleton
-    space, genotype, found_io = _find(target, trial, changes)
+    space, genotype, found_io = _find(target, trial, changes, trust)
     if genes is not None:
         from netwright.core import genes as encodings
 
@@ -78,7 +79,7 @@ def show(
         typer.echo(f"drawn: {path}")
 
 
-def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype | None, IO]:
+def _find(target: str, trial: int | None, changes: dict[str, Any], trust: bool) -> tuple[Any, Genotype | None, IO]:
     """The space, genotype and shape that a target stands for."""
     from netwright.core import refs
 
@@ -90,7 +91,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any]) -> tuple[Any,
 
     folder = Path(target)
     if run_folder.holds_run(folder):
-        return _of_run(folder, trial, changes)
+        return _of_run(folder, trial, changes, trust)
     if folder.is_dir():
         raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
     reference = refs.parse(target)
@@ -111,13 +112,13 @@ def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
     return shape
 
 
-def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
-    from netwright.core import objectives
+def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool) -> tuple[Any, Genotype, IO]:
+    from netwright.core import objectives, trust
     from netwright.core.protocols import of_seed
     from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "read")
-    run = run_folder.stored_run(store, folder)
+    run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
     finished = objectives.with_scores(store.finished(), run.objectives)
     if trial_id is None:
         found = objectives.best(finished)

@@ -19,7 +19,7 @@ def status(
 ) -> None:
     """Count the trials of a run, name its best and say what its workers do."""
     store = run_folder.open_table(folder, "read")
-    run = run_folder.stored_run(store, folder)
+    run = run_folder.recorded_run(store, folder)
     finished = objectives.with_scores(store.finished(), run.objectives)
     unfinished = store.unfinished()
     pending = sum(trial.status == "pending" for trial in unfinished)

@@ -30,6 +30,7 @@ def train(
     workers: int = typer.Option(None, help="How many trainings at a time."),
     seed: int = typer.Option(None, help="Of a zoo entry: of everything that is drawn."),
     out: Path = typer.Option(None, help="Of a zoo entry: folder to train in; by default runs/ and its name."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
 ) -> None:
     """Train in full on training and validation data, and test; the same command goes on where it was stopped.
@@ -47,7 +48,7 @@ def train(
     kind, _, name = target.partition(":")
     published = name if kind == "zoo" else None
     console = Console(stderr=as_json)
-    attended = {"command": context.obj.command, "console": console, "attended": signals.attended}
+    attended = {"command": context.obj.command, "console": console, "attended": signals.attended, "trust": trust}
     if published is None:
         given = {"RECIPE": recipe, "--task": task, "--seed": seed, "--out": out}
         for word, value in given.items():

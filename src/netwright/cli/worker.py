@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from netwright.core.trust import Trust
 from netwright.executors import supervisor
 from netwright.runs import run_folder
 
@@ -14,11 +15,12 @@ from netwright.runs import run_folder
 def worker(
     folder: Path = typer.Argument(..., help="Folder of a run that is being searched."),
     index: int = typer.Option(0, min=0, help="Picks the GPU where there are several."),
+    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C."""
     pid = run_folder.controller_pid(folder)
     store = run_folder.open_table(folder, "join")
-    run = run_folder.stored_run(store, folder)
+    run = run_folder.stored_run(store, folder, Trust(trust))
     options = run.executor.options
     post = supervisor.Post(
         address=store.address,

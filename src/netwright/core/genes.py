@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 
 from netwright.core.errors import InvalidGenotype
+from netwright.core.reading import shown
 from netwright.core.records import Genotype
 
 MAX_JSON_CHARACTERS = 1_000_000
@@ -209,13 +210,18 @@ def from_json(text: str) -> Genotype:
         raise InvalidGenotype(f"the genotype has {len(text):,} characters; at most {MAX_JSON_CHARACTERS:,} are read")
     try:
         values = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise InvalidGenotype(f"the genotype is not a JSON array of numbers: {error}") from None
+    except RecursionError:
+        raise InvalidGenotype("the genotype is not a JSON array of numbers: it holds lists within lists") from None
+    except ValueError as error:
+        reason = str(error).partition("; use sys")[0]  # advice for programmers
+        raise InvalidGenotype(f"the genotype is not a JSON array of numbers: {reason}") from None
     if not isinstance(values, list):
         raise InvalidGenotype(f"the genotype is a JSON {type(values).__name__}; it must be an array of numbers")
     for position, value in enumerate(values):
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidGenotype(f"value {position} of the genotype is {str(value)[:40]!r}; it must be a number")
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise InvalidGenotype(f"value {position} of the genotype is {shown(value)}; at most 64 bits are read")
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidGenotype(f"value {position} of the genotype is too large for a floating-point number")
     return tuple(values)

@@ -7,33 +7,31 @@ by pydantic; parameters that the caller wires (space, task, ...) are no options.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
-import importlib.util
 import inspect
+import re
+import threading
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import MappingProxyType, ModuleType
+from typing import Any, Final, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
+from netwright.core import kinds, reading
 from netwright.core.errors import BadReference, NetwrightError
-
-# what a kind of plug-in is called in a message, and the folder it stands in
-FOLDERS: Mapping[str, str] = {
-    "space": "spaces",
-    "strategy": "strategies",
-    "task": "tasks",
-    "table": "tables",
-    "evaluator": "evaluators",
-    "store": "stores",
-    "executor": "executors",
-    "zoo": "zoo",
-}
+from netwright.core.kinds import FOLDERS
+from netwright.core.reading import BadText, shown
 
 # what callers wire by parameter name; never options
 WIRED = ("space", "task", "evaluator", "objectives")
+IMPORT_PATH: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*"
+TRIES: Final = 20
+_LOCK: Final = threading.Lock()  # Python 3.11 counts the depth of all threads' syntax trees together
 
 
 @dataclass(frozen=True)
@@ -49,28 +47,47 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """Read `aging` or the short form `aging(population=10, sample=3)`."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body if "(" in text else None
-    except (SyntaxError, RecursionError, MemoryError):
-        tree = ast.Constant(None)
-    if tree is None:
+    """Read `aging` or the short form `aging(population=10, sample=3)`. Raises BadReference for anything else."""
+    if len(text) > reading.MAX_STORED:
+        raise BadReference(f"a reference has {len(text):,} characters; at most {reading.MAX_STORED:,} are read")
+    if "(" not in text:
         return Reference(text.strip())
-    call, path = tree, ""
+    try:
+        return _parsed(text)
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise BadReference(
+            f"cannot read {shown(text)}; write a name and its options, as in aging(population=10)"
+        ) from None
+
+
+def _parsed(text: str) -> Reference:
+    """Raises BadReference, or whatever Python does, for text that is no name with options."""
+    name, _, rest = text.partition("(")
+    if ":" in name:  # an import path (a.b:C) is no Python expression by itself
+        return Reference(name.strip(), _parsed(f"x({rest}").options)
+    call = _expression(text.strip())
     if not isinstance(call, ast.Call) or call.args or any(k.arg is None for k in call.keywords):
-        name, _, rest = text.partition("(")  # an import path (a.b:C) is no Python expression by itself
-        if ":" not in name:
-            raise BadReference(f"cannot read {text!r}; write a name and its options, as in aging(population=10)")
-        try:
-            inner = parse(f"x({rest}")
-        except BadReference as error:
-            raise BadReference(str(error).replace(repr(f"x({rest}"), repr(text), 1)) from None
-        return Reference(name.strip(), inner.options)
+        raise ValueError("no name with options")
     path = ast.unparse(call.func)
     names = [k.arg for k in call.keywords]
     if twice := [n for n in names if names.count(n) > 1]:
-        raise BadReference(f"{text!r} gives the option {twice[0]!r} twice; give it once")
-    return Reference(path, {str(k.arg): _literal(k.value) for k in call.keywords})
+        raise BadReference(f"{shown(text)} gives the option {twice[0]!r} twice; give it once")
+    options = {str(k.arg): _literal(k.value) for k in call.keywords}
+    try:
+        reading.check(options)
+    except BadText as error:
+        raise BadReference(f"{shown(text)} {error}") from None
+    return Reference(path, options)
+
+
+def _expression(text: str) -> ast.expr:
+    with _LOCK:
+        for _ in range(TRIES):
+            try:
+                return ast.parse(text, mode="eval").body
+            except SystemError:  # another thread, not one of ours, was at a syntax tree too
+                continue
+    raise BadReference(f"{shown(text)} could not be read while other threads read programs; try again")
 
 
 def load(kind: str, reference: Reference, /, **given: Any) -> Any:
@@ -85,11 +102,12 @@ def load(kind: str, reference: Reference, /, **given: Any) -> Any:
         BadReference: No such plug-in, an option that it does not take, or a value of the wrong type.
     """
     plugin = locate(kind, reference.name)
-    if not callable(plugin):
-        raise BadReference(f"{kind} {reference.name!r} is a {type(plugin).__name__}, which cannot be constructed")
     checked = _checked(kind, reference, plugin, tuple(given))
-    wired = {name: value for name, value in given.items() if name in inspect.signature(plugin).parameters}
-    return _constructed(kind, reference, lambda: plugin(**checked, **wired))
+    wired = {name: value for name, value in given.items() if name in options_of(plugin)}
+    made = _constructed(kind, reference, lambda: plugin(**checked, **wired))
+    if fault := kinds.lacks(kind, made):
+        raise BadReference(f"{kind} {shown(reference.name)} makes no {kind}: {fault}")
+    return made
 
 
 def revise(kind: str, instance: Any, options: Mapping[str, Any]) -> Any:
@@ -127,37 +145,55 @@ def locate(kind: str, name: str) -> Any:
         known, file_name = available(kind), name.replace("-", "_")
         if file_name not in known:
             raise BadReference(
-                f"there is no {kind} {name!r}{_hint(name, known)}; there are {', '.join(known)}, "
+                f"there is no {kind} {shown(name)}{_hint(name, known)}; there are {', '.join(known)}, "
                 f"and anything importable as package.module:Name"
             )
         module_name, attribute = f"netwright.{FOLDERS[kind]}.{file_name}", "plugin"
-    if not module_name or module_name.startswith("."):
-        raise BadReference(f"{kind} {name!r} names no module; write it as package.module:Name")
+    if not re.fullmatch(IMPORT_PATH, f"{module_name}:{attribute}"):
+        raise BadReference(f"{kind} {shown(name)} names no module; write it as package.module:Name")
+    module = _imported(kind, name, module_name)
     try:
-        module = importlib.import_module(module_name)
+        found = getattr(module, attribute)
+    except AttributeError:
+        raise BadReference(f"{kind} {name!r}: module {module_name!r} has nothing called {attribute!r}") from None
+    if fault := kinds.misfit(kind, found):
+        raise BadReference(f"{kind} {name!r} is {fault}")
+    return found
+
+
+def _imported(kind: str, name: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(error.name + ".")):
             raise BadReference(f"{kind} {name!r}: there is no module {error.name!r} on the path") from None
+        if error.name is None:
+            raise BadReference(f"{kind} {name!r} cannot be imported: {error}") from None
         raise BadReference(f"{kind} {name!r} needs the package {error.name!r}; install it") from None
-    if not hasattr(module, attribute):
-        raise BadReference(f"{kind} {name!r}: module {module_name!r} has nothing called {attribute!r}")
-    return getattr(module, attribute)
+    except NetwrightError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a module does as it is imported
+        raise BadReference(f"{kind} {name!r} cannot be imported: {_reason(error)}") from error
 
 
-def available(kind: str) -> dict[str, str]:
-    """Name and first docstring line of every plug-in file of a kind, read without importing them."""
+@functools.cache
+def available(kind: str) -> Mapping[str, str]:
+    """Name and first docstring line of every plug-in file of a kind, read without importing them, once a process."""
     found = {}
     for path in sorted((Path(__file__).parent.parent / FOLDERS[kind]).glob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        if any(isinstance(node, ast.Assign) and _names(node) == ["plugin"] for node in tree.body):
-            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
-    return found
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"^plugin(: .*)? = ", text, re.MULTILINE):
+            found[path.stem] = text.removeprefix('"""').partition("\n")[0].removesuffix('"""')
+    return MappingProxyType(found)
 
 
 def options_of(plugin: Callable[..., Any], without: tuple[str, ...] = ()) -> dict[str, inspect.Parameter]:
     """The parameters of a plug-in that are options, in order."""
-    parameters = inspect.signature(plugin).parameters.items()
-    return {name: p for name, p in parameters if name not in without and p.kind is not p.VAR_KEYWORD}
+    try:
+        parameters = inspect.signature(plugin).parameters.items()
+    except (TypeError, ValueError):
+        raise BadReference(f"{_title(plugin)} does not say which options it takes; give it typed parameters") from None
+    return {n: p for n, p in parameters if n not in without and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
 def _constructed(kind: str, reference: Reference, make: Callable[[], Any]) -> Any:
@@ -165,8 +201,21 @@ def _constructed(kind: str, reference: Reference, make: Callable[[], Any]) -> An
         return make()
     except NetwrightError:
         raise
-    except (ValueError, TypeError, OSError) as error:  # how a constructor refuses its arguments
-        raise BadReference(f"{kind} {str(reference)!r} cannot be made: {error}") from error
+    except (Exception, SystemExit) as error:  # a constructor refuses its arguments, or is at fault itself
+        refuses = isinstance(error, ValueError | TypeError | OSError)
+        reason = str(error) if refuses and str(error) else _reason(error)
+        raise BadReference(f"{kind} {shown(str(reference))} cannot be made: {reading.line(reason)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """What was raised, and where, on one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return reading.line(f"{type(error).__name__}: {error}{place}")
+
+
+def _title(plugin: Any) -> str:
+    return getattr(plugin, "__qualname__", None) or type(plugin).__name__
 
 
 def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...]) -> dict[str, Any]:
@@ -176,10 +225,16 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
         if name not in accepted:
             known = options_of(plugin, without=WIRED)
             raise BadReference(
-                f"{kind} {reference.name!r} has no option {name!r}{_hint(name, known)}; "
+                f"{kind} {reference.name!r} has no option {shown(name)}{_hint(name, known)}; "
                 f"its options: {', '.join(known) or 'none'}"
             )
-    hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+    try:
+        hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+    except Exception as error:  # names that only a type checker knows, or text that is no type
+        raise BadReference(
+            f"the types of {kind} {reference.name!r} cannot be read: {_reason(error)}; import what they name outside "
+            "TYPE_CHECKING"
+        ) from None
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
         for name, p in accepted.items()
@@ -193,7 +248,9 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "missing":
             raise BadReference(f"{kind} {reference.name!r} needs the option {where!r}") from None
-        raise BadReference(f"{kind}.{where} is {fault['input']!r}: {as_sentence(fault['msg'])}") from None
+        raise BadReference(f"{kind}.{where} is {shown(fault['input'])}: {as_sentence(fault['msg'])}") from None
+    except Exception as error:  # types that cannot be checked, or values that cannot be compared
+        raise BadReference(f"the options of {kind} {reference.name!r} cannot be read: {_reason(error)}") from None
     return {name: getattr(model, name) for name in fields}
 
 
@@ -211,12 +268,8 @@ def _as_lists(value: Any) -> Any:
     return {key: _as_lists(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-def _names(node: ast.Assign) -> list[str]:
-    return [target.id for target in node.targets if isinstance(target, ast.Name)]
-
-
 def _hint(word: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(word, list(known), n=1)
+    close = get_close_matches(word, list(known), n=1) if len(word) <= reading.SHOWN else []
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

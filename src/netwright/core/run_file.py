@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import refs, settings, shapes
+from netwright.core import reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import Objective
@@ -25,11 +26,13 @@ from netwright.core.protocols import (
     Tunes,
     check_accepts,
 )
+from netwright.core.reading import BadText, shown
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.settings import Tuned
 
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
+MOST_THREADS = 1024  # of one trial
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
 
@@ -98,8 +101,11 @@ class RunFile:
         is_given = self.objectives is not None
         if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
-        if self.threads_per_trial is not None and self.threads_per_trial < 1:
-            raise ValueError(f"threads_per_trial must be at least 1, got {self.threads_per_trial}")
+        threads = 1 if self.threads_per_trial is None else self.threads_per_trial
+        if threads < 1:
+            raise ValueError(f"threads_per_trial must be at least 1, got {threads}")
+        if threads > MOST_THREADS:
+            raise ValueError(f"threads_per_trial must be at most {MOST_THREADS}, got {threads}")
 
 
 @dataclass(frozen=True)
@@ -115,19 +121,24 @@ class Parts:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises BadRunFile for a file that is missing or not TOML."""
+    """The tables of a TOML file. Raises BadRunFile for a file that is missing, not TOML, or out of bounds."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise BadRunFile(f"run file {path} cannot be read: {reason}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise BadRunFile(f"run file {path} is not valid TOML: {error}") from None
+        return reading.toml(reading.file(path))
+    except BadText as error:
+        raise BadRunFile(f"run file {reading.line(str(path))} {error}") from None
 
 
 def from_tables(tables: Mapping[str, Any]) -> RunFile:
     """The run file of these tables, checked. Raises BadRunFile, which names the field at fault."""
     fields = {name: _reference(name, value) if name in PARTS else value for name, value in tables.items()}
+    for name, value in fields.items():
+        options = value.options if isinstance(value, Reference) else value
+        try:
+            reading.check(options)
+        except BadText as error:
+            raise BadRunFile(f"{shown(name)} {error}") from None
+        if isinstance(options, Mapping) and name != "limits":
+            _check_plain(name, options)
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:
@@ -136,9 +147,9 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
         if fault["type"] == "unexpected_keyword_argument":
             taken = Limits if where.startswith("limits.") else RunFile
             listed = ", ".join(taken.__dataclass_fields__)
-            raise BadRunFile(f"the run file has no setting {where!r}; it takes {listed}") from None
+            raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])
-        raise BadRunFile(f"{where} is {fault['input']!r}: {message}" if where else message) from None
+        raise BadRunFile(f"{where} is {shown(fault['input'])}: {message}" if where else reading.line(message)) from None
 
 
 def to_tables(run: RunFile) -> dict[str, Any]:
@@ -162,8 +173,16 @@ def to_toml(run: RunFile) -> str:
 
 
 def from_toml(text: str) -> RunFile:
-    """Inverse of `to_toml`."""
-    return from_tables(tomllib.loads(text))
+    """Inverse of `to_toml`. Raises BadRunFile for text that is not TOML, or no run file."""
+    try:
+        return from_tables(reading.toml(text, reading.MAX_STORED))
+    except BadText as error:
+        raise BadRunFile(f"the stored run file {error}") from None
+
+
+def references(run: RunFile) -> dict[str, Any]:
+    """All of a run file that may name a plug-in, by what it is for: its references, and the options of `final`."""
+    return {**{part: getattr(run, part) for part in PARTS}, "final": run.final or {}}
 
 
 def load_space(reference: Reference) -> SearchSpace:
@@ -175,6 +194,19 @@ def load_space(reference: Reference) -> SearchSpace:
     options = {name: value for name, value in reference.options.items() if name != "with"}
     space: SearchSpace = refs.load("space", Reference(reference.name, options))
     return Tuned(space, settings.of_tables(reference.options["with"])) if "with" in reference.options else space
+
+
+def load_task(reference: Reference) -> Task:
+    """The task of a reference. Raises BadReference, which names the option to give where its data is gone."""
+    try:
+        task: Task = refs.load("task", reference)
+        return task
+    except BadReference as error:
+        for name in whereabouts.of(reference):
+            place = reference.options.get(name)
+            if isinstance(place, str) and place in str(error) and not os.path.exists(os.path.expanduser(place)):
+                raise BadReference(f"{error}; where it has moved, give its new place with --task.{name}") from None
+        raise
 
 
 def build_space(run: RunFile, task: Task) -> SearchSpace:
@@ -189,13 +221,13 @@ def build_space(run: RunFile, task: Task) -> SearchSpace:
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """The evaluator of a run: all of it that a worker needs."""
-    task: Task = refs.load("task", run.task)
+    task = load_task(run.task)
     return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
 
 
 def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
-    run, task = tuned(run), refs.load("task", run.task)
+    run, task = tuned(run), load_task(run.task)
     space = build_space(run, task)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
     measures = _measures(evaluator, task)
@@ -208,8 +240,7 @@ def build(run: RunFile) -> Parts:
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:
     """What a trial of the run is known to measure, the main measure first; empty where its evaluator does not say."""
-    task: Task = refs.load("task", run.task)
-    space = load_space(tuned(run).space)
+    task, space = load_task(run.task), load_space(tuned(run).space)
     return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
 
 
@@ -277,8 +308,8 @@ def read_io(text: str) -> IO:
     io = shapes.from_text(text)
     if io is None:
         raise BadRunFile(
-            f"--io is {text!r}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in and "
-            f"what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
+            f"--io is {shown(text)}; write channels x height x width : outputs, as in 3x32x32:10, or name what goes in "
+            f"and what comes out, as in vector=16:numbers=1, sequence=8x100:10 or tokens=10000x35:tokens=10000x35"
         )
     return io
 
@@ -320,5 +351,22 @@ def _reference(name: str, value: Any) -> Reference:
     elif isinstance(value, str):
         reference = refs.parse(value)
     else:
-        raise BadReference(f'{name} is {value!r}: write a name, or a table with ref = "name" and options')
+        raise BadReference(f'{name} is {shown(value)}: write a name, or a table with ref = "name" and options')
     return Reference(reference.name, {k: v for k, v in reference.options.items() if v is not None})
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Raise BadRunFile for a value that no run file can hold: of another kind, or text that is no Unicode."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            if not isinstance(key, str):
+                raise BadRunFile(f"{name} has the key {shown(key)}; keys are text")
+            _check_plain(f"{name}.{key}", each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _check_plain(name, each)
+    elif isinstance(value, str):
+        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
+            raise BadRunFile(f"{shown(name)} is {shown(value)}, with characters that are no Unicode; leave them out")
+    elif not isinstance(value, int | float | date | datetime | time):
+        raise BadRunFile(f"{shown(name)} holds {shown(value)}, which no run file can; give a number or text")

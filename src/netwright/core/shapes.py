@@ -199,7 +199,7 @@ def _spelled(shape: Input | Output, default: type) -> str:
 
 def _read(text: str, default: type, kinds: tuple[Any, ...]) -> Any:
     """The shape that "vector=16" or, of the default kind, "16" stands for; None: none of these kinds."""
-    found = re.fullmatch(r"(?:([a-z]+)=)?([0-9]+(?:x[0-9]+)*)", text)
+    found = re.fullmatch(r"(?:([a-z]+)=)?([0-9]{1,9}(?:x[0-9]{1,9}){0,2})", text)
     if not found:
         return None
     name = found[1] or default.__name__.lower()

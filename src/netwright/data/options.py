@@ -58,6 +58,16 @@ def spread(parameter: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
     return decorate
 
 
+def located(*options: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """State which options of a task say where its data lies or how it is kept; see `protocols.StatesWhereabouts`."""
+
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        make.whereabouts = options  # type: ignore[attr-defined]
+        return make
+
+    return decorate
+
+
 def _arguments(text: str) -> list[str]:
     """The lines on arguments in a docstring, without those around and without its indentation."""
     lines = inspect.cleandoc(text).splitlines()

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
+from netwright.core.bounds import LAYERS
+from netwright.core.errors import BadReference
 from netwright.core.records import IO, Genotype
 from netwright.core.shapes import Shape
 from netwright.plans.names import Names, module_of
@@ -190,6 +192,8 @@ class PlanWriter:
             number = self._numbers[place] = self._numbers.get(place, 0) + 1
             place = f"{place}{number}"
         self._names.add(place, has_weights=op.has_weights)
+        if position >= LAYERS:
+            raise BadReference(f"the network has more than {LAYERS:,} layers; make it smaller, as by space.repeats")
         layers.append(Layer(place, op, inputs, shape))
         if op.is_function and not place.startswith(_IN_AUXILIARY):  # nothing outside may read those
             self._known[key] = position

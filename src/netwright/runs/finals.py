@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import genes, in_full, objectives
+from netwright.core import genes, in_full, objectives, whereabouts
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
@@ -81,7 +81,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 reference=candidate.is_reference,
                 folder=folder / "trials" / f"{rows[0].id:06d}",
                 command=command,
-                way=genes.digest(f"{run.task} {way}"),
+                way=genes.digest(f"{whereabouts.without(run.task)} {way}"),
                 repetitions=tuple(listed),
             )
         )

@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright.core import genes, in_full, objectives, refs, run_file
+from netwright.core import genes, in_full, objectives, refs, run_file, whereabouts
 from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.finals import BEST, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
 from netwright.core.protocols import (
+    HasFingerprint,
     HasTrivial,
     SearchSpace,
     StatesSeconds,
@@ -162,9 +163,9 @@ def train(
         Drained: The trainings were stopped before their end.
     """
     run = run_of(settings, candidates, changes, split)
-    place = folder / folder_name(run)
-    if begun := run_folder.settings_in(place):  # options that change no result stay as they were
-        run = replace(run, threads_per_trial=None, evaluator=begun.evaluator)
+    place = place_of(folder, run)
+    if (begun := run_folder.settings_in(place)) and begun.evaluator.name == run.evaluator.name:
+        run = replace(run, threads_per_trial=None, evaluator=_as_begun(run.evaluator, begun.evaluator))
     command = session.command or _command(folder, candidates, changes)
     with run_folder.opened(place, run) as opened:
         parts = run_file.build(opened.settings)
@@ -251,6 +252,36 @@ def folder_name(run: RunFile) -> str:
     evaluator = Reference(run.evaluator.name, in_full.of(run.evaluator).essential(run.evaluator.options))
     same = replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None, evaluator=evaluator)
     return run_folder.TRAININGS + genes.digest(json.dumps(run_file.to_tables(same), sort_keys=True))[:8]
+
+
+def place_of(folder: Path, run: RunFile) -> Path:
+    """The folder of these trainings within the run's, also where they began with the same data in another place."""
+    place = folder / folder_name(run)
+    if run_folder.holds_run(place) or not whereabouts.of(run.task):
+        return place
+    for other in run_folder.trainings(folder):
+        begun = run_folder.settings_in(other)
+        if begun is None or begun.evaluator.name != run.evaluator.name:
+            continue
+        is_same = folder_name(replace(begun, task=run.task)) == place.name
+        if is_same and whereabouts.differ_alone(begun.task, run.task) and _has_data_of(other, run.task):
+            return other
+    return place
+
+
+def _has_data_of(folder: Path, reference: Reference) -> bool:
+    """Whether the trainings in a folder have the data that a task has now."""
+    with closing(run_folder.open_table(folder, "read")) as store:
+        known = store.recall("data")
+    task: Task = refs.load("task", reference)
+    return isinstance(task, HasFingerprint) and task.fingerprint() == known
+
+
+def _as_begun(asked: Reference, begun: Reference) -> Reference:
+    """The evaluator with the options that change no result as they were when the trainings began."""
+    says = in_full.of(asked)
+    incidental = {name: value for name, value in begun.options.items() if name in says.incidental}
+    return Reference(asked.name, {**says.essential(asked.options), **incidental})
 
 
 def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, data_is_ready: bool = False) -> None:

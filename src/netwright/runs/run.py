@@ -23,6 +23,7 @@ from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
+from netwright.core.trust import of_typed
 from netwright.export import write as export_write
 from netwright.report import page, promotions
 from netwright.report.reported import ReportedRun
@@ -71,9 +72,11 @@ class Run:
         command: The command that the user typed, for the report; "": the report gives one that does the same.
         console: Where progress is shown; None: standard output.
         attended: Lends each controller to someone who may stop it, such as a handler of signals.
+        trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
+            nor installed (`core.trust`), nor given here.
 
     Raises:
-        BadRunFile, BadReference: The settings do not describe a run.
+        BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Run:
         command: str = "",
         console: Console | None = None,
         attended: Attended = lambda _controller, _say: nullcontext(),
+        trust: bool = False,
     ) -> None:
         self.folder = Path(folder).absolute()
         self._session = Session(console or Console(), attended, command)
@@ -107,6 +111,8 @@ class Run:
                 merged.setdefault(section, {})[option] = value
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
+        self._trust = of_typed(given, merged, trust=trust)
+        self._trust.check(run_file.references(self.settings), f"the run file {recipe or f'in {short(self.folder)}'}")
         if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
             self.settings = run_file.tuned(self.settings)
 
@@ -218,6 +224,7 @@ class Run:
         asked = {section: dict(options) for section, options in (changes or {}).items()}
         if unknown := asked.keys() - TRAINED:
             raise BadRunFile(f"a training has no part {min(unknown)!r} to change; there are {', '.join(TRAINED)}")
+        self._trust = self._trust.and_typed(asked)
         if epochs is not None:
             asked.setdefault("evaluator", {})["epochs"] = epochs
         if networks is not None:
@@ -270,7 +277,7 @@ class Run:
             if training is not None and folder.name != training:
                 continue
             with closing(run_folder.open_table(folder, "read")) as store:
-                settings = run_folder.stored_run(store, folder)
+                settings = run_folder.stored_run(store, folder, self._trust)
                 settings = run_file.override(settings, "task", run_file.with_absolute_path(task or {}))
                 rows = {row.id: row for row in store.finished()}
                 found = finals.results(store, settings, folder)
@@ -304,14 +311,14 @@ class Run:
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report's page and figures, by default into the run's folder; returns the path of the page."""
         reported = self.reported()
-        return page.write(Path(out) if out else self.folder / "report", [reported])
+        return page.write(Path(out) if out else run_folder.report_in(self.folder), [reported])
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run, or of its last trainings where nothing was searched."""
         folders = run_folder.trainings(self.folder)
         folder = self.folder if run_folder.holds_run(self.folder) or not folders else folders[-1]
         with closing(run_folder.open_table(folder, "read")) as store:
-            settings = run_folder.stored_run(store, folder)
+            settings = run_folder.stored_run(store, folder, self._trust)
             trials = objectives.with_scores(store.finished(), settings.objectives)
             hours, command = store.recall("hours"), store.recall("command")
             simulated = store.recall("simulated_hours")
@@ -338,7 +345,7 @@ class Run:
         found: list[Final] = []
         for folder in reversed(run_folder.trainings(self.folder)):
             with closing(run_folder.open_table(folder, "read")) as store:
-                found += finals.results(store, run_folder.stored_run(store, folder), folder)
+                found += finals.results(store, run_folder.stored_run(store, folder, self._trust), folder)
         return sorted(found, key=lambda final: final.reference)
 
     def _tables(self, recipe: str | Path | None) -> dict[str, Any]:

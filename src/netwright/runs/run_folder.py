@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,12 +16,13 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from netwright.core import files, objectives, refs, run_file
+from netwright.core import files, objectives, refs, run_file, whereabouts
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
+from netwright.core.trust import Trust
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
@@ -92,8 +93,20 @@ def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
     return store
 
 
-def stored_run(store: Store, folder: Path) -> RunFile:
-    """The run file of a table, with the objective that its results show where it names none.
+def stored_run(store: Store, folder: Path, trust: Trust = Trust()) -> RunFile:
+    """`recorded_run`, whose plug-ins may be loaded.
+
+    Raises:
+        StoreError: There is no run file.
+        BadReference: It names a plug-in that is not trusted.
+    """
+    run = recorded_run(store, folder)
+    trust.check(run_file.references(run), f"the run file in {folder}")
+    return run
+
+
+def recorded_run(store: Store, folder: Path) -> RunFile:
+    """The run file of a table, with the objective that its results show where it names none: data, nothing to load.
 
     Raises StoreError when there is no run file: nothing was ever asked.
     """
@@ -107,7 +120,7 @@ def stored_run(store: Store, folder: Path) -> RunFile:
 
 
 def settings_in(folder: Path) -> RunFile | None:
-    """The run file in the table of a folder; None: there is no run, or nothing was asked yet."""
+    """The run file in the table of a folder, as data; None: there is no run, or nothing was asked yet."""
     if not holds_run(folder):
         return None
     with closing(open_table(folder, "read")) as store:
@@ -132,11 +145,13 @@ class OpenRun:
         folder: The folder of the run.
         settings: The run file with which it goes on: threads as first fixed, limits and workers as now asked.
         is_complete: Whether the folder held all trials that are asked for when it was opened.
+        is_moved: Whether the data is to lie elsewhere than before, which holds if its fingerprint is the same.
     """
 
     folder: Path
     settings: RunFile
     is_complete: bool
+    is_moved: bool = False
 
     @contextmanager
     def table(self) -> Iterator[Store]:
@@ -161,14 +176,29 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
     """
     with controlled(folder):
         stored, (finished, unfinished) = settings_in(folder), _counted(folder)
+        is_moved = stored is not None and whereabouts.differ_alone(stored.task, settings.task) and _knows_data(folder)
         if stored is None and finished + unfinished:
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")
         if stored is not None:
-            _refuse_other(folder, stored, settings)
+            _refuse_other(folder, replace(stored, task=settings.task) if is_moved else stored, settings)
         threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
         limit = settings.limits.trials
         is_complete = limit is not None and not unfinished and finished >= limit
-        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete)
+        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved)
+
+
+def report_in(folder: Path) -> Path:
+    """The folder for a run's report within its own. Raises StoreError where a link would lead what is written away."""
+    place = folder / "report"
+    _refuse_links([place, *(place.iterdir() if place.is_dir() else ())])
+    return place
+
+
+def _refuse_links(paths: Iterable[Path]) -> None:
+    """Raise StoreError for a link where something is about to be written: a stranger could aim it anywhere."""
+    for path in paths:
+        if path.is_symlink():
+            raise StoreError(f"{path} is a link, and what is written there would land elsewhere; remove it")
 
 
 @contextmanager
@@ -182,6 +212,7 @@ def controlled(folder: Path) -> Iterator[None]:
     if holds_comparison(folder) and not holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)
+    _refuse_links([folder / "controller.lock", folder / "controller.txt"])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "controller.lock")
@@ -225,6 +256,12 @@ def _refuse_formats(folder: Path) -> None:
 def _holds_trials(store: Store) -> bool:
     """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
     return store.recall("run") is not None and bool(store.finished() or store.unfinished())
+
+
+def _knows_data(folder: Path) -> bool:
+    """Whether the table of a folder has the fingerprint of the run's data."""
+    with closing(open_table(folder, "read")) as store:
+        return store.recall("data") is not None
 
 
 def _counted(folder: Path) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives, run_file
+from netwright.core import objectives, reading, run_file
 from netwright.core.errors import StoreError
 from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
@@ -106,6 +106,9 @@ class Session:
                 if sentence:
                     self.say(sentence)
             refuse_other_data(run.folder, parts.task)
+        elif run.is_moved:
+            self._prepare(run.settings.task, parts.task)
+            refuse_other_data(run.folder, parts.task)
         with run.table() as store:
             if not run.is_complete:
                 _note(store, parts)
@@ -180,10 +183,11 @@ def refuse_other_data(folder: Path, task: Task) -> None:
         return
     with closing(run_folder.open_table(folder, "read")) as store:
         known, consists_of = store.recall("data"), contents(task.io)
-    if known is not None and isinstance(task, HasFingerprint) and task.fingerprint() != known:
+    if known is not None and isinstance(task, HasFingerprint) and (found := task.fingerprint()) != known:
         raise StoreError(
-            f"the {consists_of} or splits of the task have changed since this run began, so its results would not "
-            "compare; restore them, or begin another run with --out"
+            f"the {consists_of} or splits of the task have changed since this run began (their fingerprint was "
+            f"{reading.line(known)} and is {found}), so its results would not compare; restore them, give --task.path "
+            "where they have moved, or begin another run with --out"
         )
 
 

@@ -22,6 +22,7 @@ from torch import nn
 from netwright.cells import blocks, skeletons
 from netwright.cells.skeletons import Skeleton
 from netwright.core import genes
+from netwright.core.bounds import check_sizes
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
@@ -81,10 +82,8 @@ class HierarchicalSpace:
             raise BadReference(f"space.motifs is {self.motifs}; every level needs a motif, and the last exactly one")
         if min(self.nodes) < 2:
             raise BadReference(f"space.nodes is {self.nodes}; a graph has at least 2 nodes, input and output")
-        for name in ("channels", "repeats", "diversification"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+        check_sizes(channels=self.channels, repeats=self.repeats, diversification=self.diversification)
+        check_sizes(motifs=sum(self.motifs), nodes=max(self.nodes))
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:

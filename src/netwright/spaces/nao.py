@@ -26,7 +26,8 @@ from netwright.cells.nao_ops import SETS, Flavor, Kind
 from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.bounds import check_sizes
+from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
@@ -74,10 +75,7 @@ class NaoSpace:
     auxiliary: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("nodes", "channels", "repeats"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+        check_sizes(nodes=self.nodes, channels=self.channels, repeats=self.repeats)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from netwright.cells.nasnet import Cell, Combination, Outline, Skeleton
 from netwright.cells.nasnet_ops import NASNET, OPERATIONS, SP1, SP2
 from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
+from netwright.core.bounds import check_sizes
 from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
@@ -72,10 +73,7 @@ class NasnetSpace:
     auxiliary_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("combinations", "channels", "repeats", "stem"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BadReference(f"space.{name} is {value}; it must be at least 1")
+        check_sizes(combinations=self.combinations, channels=self.channels, repeats=self.repeats, stem=self.stem)
         if not 0 < self.auxiliary_scale <= 100:
             raise BadReference(f"space.auxiliary_scale is {self.auxiliary_scale}; it must be over 0 and at most 100")
         if isinstance(self.operations, str) and self.operations not in SETS:

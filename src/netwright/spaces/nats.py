@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 import numpy as np
 
 from netwright.core import genes
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.bounds import check_sizes
+from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
@@ -83,9 +84,7 @@ class NatsTopology:
     repeats: int = 5
 
     def __post_init__(self) -> None:
-        for name in ("channels", "repeats"):
-            if getattr(self, name) < 1:
-                raise BadReference(f"space.{name} is {getattr(self, name)}; it must be at least 1")
+        check_sizes(channels=self.channels, repeats=self.repeats)
 
     @property
     def genes(self) -> tuple[Choice, ...]:

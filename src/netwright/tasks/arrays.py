@@ -18,7 +18,7 @@ from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.folder_names import kind_of
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import check_least, check_limit, checked_shares, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import DOES, counted, listed, shortened
@@ -32,6 +32,7 @@ WHOLE = ("images", "labels")
 MAX_VALUES = 2**28  # of an image
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def arrays(
     path: str,

@@ -11,13 +11,14 @@ from typing import Literal
 
 from netwright.data.cifar import PublishedImages, cifar
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import spread
+from netwright.data.options import located, spread
 from netwright.data.preparation import Keeping
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PUBLISHED = PublishedImages("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def cifar10(
     path: str | None = None,

@@ -11,7 +11,7 @@ from typing import Literal
 
 from netwright.data.cifar import PublishedImages, cifar
 from netwright.data.images import Augmentation, ImageClassification
-from netwright.data.options import spread
+from netwright.data.options import located, spread
 from netwright.data.preparation import Keeping
 
 COARSE = (
@@ -38,6 +38,7 @@ PUBLISHED = {
 }
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def cifar100(
     path: str | None = None,

@@ -18,13 +18,14 @@ from netwright.data.folder import FolderImages
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.inventory import taken, told
 from netwright.data.layout import EVERY, arranged
-from netwright.data.options import check_least, check_limit, checked_shares, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, spread
 from netwright.data.preparation import Keeping, Selection, image_task, with_channels
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import printable
 from netwright.data.tree import composed, scan
 
 
+@located("path", "cache", "memory_share")
 @spread("augmentation")
 def image_folder(
     path: str,

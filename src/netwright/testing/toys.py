@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from netwright.core import genes, seeds
+from netwright.core.bounds import check_sizes
 from netwright.core.errors import MissingCapability
 from netwright.core.genes import Choice
 from netwright.core.objectives import Objective
@@ -25,6 +26,9 @@ class ToySpace:
 
     length: int = 12
     options: int = 4
+
+    def __post_init__(self) -> None:
+        check_sizes(length=self.length, options=self.options)
 
     @cached_property
     def genes(self) -> tuple[Choice, ...]:

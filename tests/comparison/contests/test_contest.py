@@ -13,6 +13,7 @@ from netwright.comparison.courses import SearchCell
 from netwright.core import seeds
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype, NetwrightError, StoreError
 from netwright.core.records import IO
+from netwright.core.trust import Trust
 from netwright.runs import run_folder
 from netwright.spaces.hnag import HnagSpace
 from tests.comparison.contests import toy_contests as contests
@@ -284,7 +285,9 @@ def test_a_limit_that_some_networks_fit_is_no_reason_to_refuse_a_recipe(tmp_path
 
 def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):
     other = contests.write(tmp_path / "other.toml", space=f"{small.STRANGE}:Uncountable")
-    runs = recipes.read([recipe, other], {}, None)
+    with pytest.raises(BadReference, match=r"^recipe other: the recipe names .* for its space, .* add --trust"):
+        recipes.read([recipe, other], {}, None)
+    runs = recipes.read([recipe, other], {}, None, Trust(is_full=True))
     with pytest.raises(BadReference, match=r"^recipe other: space\.length is 12; no such network fits"):
         prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(BadReference, match=r"^space\.length is 12"):

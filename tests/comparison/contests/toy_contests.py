@@ -11,6 +11,7 @@ from netwright.comparison.contests.contest import Contest, prepare
 from netwright.comparison.contests.outcome import carry_out
 from netwright.comparison.contests.player import ContestPlayer
 from netwright.comparison.pool import Played
+from netwright.core.trust import Trust
 
 TOYS = "netwright.testing.toys"
 
@@ -41,7 +42,7 @@ limits = {{trials = {trials}}}
 
 def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds="2", trials=None, is_full=False):
     """A contest on the recipe."""
-    runs = recipes.read([path], {}, trials)
+    runs = recipes.read([path], {}, trials, Trust(is_full=True))
     given, numbers = command_line.read_strategies(strategies), command_line.read_seeds(seeds)
     return prepare(Contest(given, runs, numbers, is_full))
 

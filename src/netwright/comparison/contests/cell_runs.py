@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.core import files, genes, objectives, refs, run_file
+from netwright.core import files, genes, objectives, refs, run_file, whereabouts
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import BEST, Candidate, Final
 from netwright.core.protocols import HasFingerprint
@@ -105,7 +105,7 @@ def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTra
     if not chosen:
         return None
     settings = retraining.run_of(run, chosen, {})
-    folder = place / retraining.folder_name(settings)
+    folder = retraining.place_of(place, settings)
     if not run_folder.holds_run(folder):
         return None
     with closing(run_folder.open_table(folder, "read")) as store:
@@ -134,6 +134,8 @@ def check(out: Path, recipes: Mapping[str, RunFile]) -> None:
         if not path.exists():
             continue
         stored, asked = run_file.from_toml(_noted(path)), as_stored(run)
+        if whereabouts.differ_alone(stored.task, asked.task) and (path.parent / DATA).exists():
+            stored = replace(stored, task=asked.task)  # whether its data is the same, `fingerprints` finds out
         settings = [(setting, getattr(stored, setting), getattr(asked, setting)) for setting in COMMON]
         # with another number, searches would not repeat as those that are there
         settings += [("executor.workers", *(each.executor.options.get("workers", 1) for each in (stored, asked)))]

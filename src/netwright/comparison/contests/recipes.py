@@ -13,18 +13,25 @@ from netwright.core import refs, run_file
 from netwright.core.errors import BadRunFile, NetwrightError
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
+from netwright.core.trust import Trust
 
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
 REPLACED = "aging"  # replaced by the strategies that the recipes name, if any
 
 
-def read(paths: Sequence[Path], changes: Mapping[str, Mapping[str, Any]], trials: int | None) -> dict[str, RunFile]:
+def read(
+    paths: Sequence[Path],
+    changes: Mapping[str, Mapping[str, Any]],
+    trials: int | None,
+    trust: Trust = Trust(),
+) -> dict[str, RunFile]:
     """Reads run files, by name, and makes their searches repeat: one worker, one thread, an end by trials alone.
 
     Args:
         paths: Paths of TOML files.
         changes: Options by part, put over all of them; workers of the executor, or threads, stay as they are given.
         trials: Number of trials of a search; None: that of the recipe.
+        trust: Which plug-ins the files may name.
 
     Raises:
         NetwrightError: A file is no run file, has no limit of trials, or has the name of another one.
@@ -35,7 +42,9 @@ def read(paths: Sequence[Path], changes: Mapping[str, Mapping[str, Any]], trials
             raise BadRunFile(f"two recipes are called {path.stem!r}; give each a name of its own")
         tables = run_file.merged(run_file.read(path), changes)
         with naming(path.stem, len(paths) > 1):
-            run = run_file.tuned(run_file.from_tables(tables))
+            run = run_file.from_tables(tables)
+            trust.check(run_file.references(run), "the recipe")
+            run = run_file.tuned(run)
         budget = trials or run.limits.trials
         if budget is None:
             raise BadRunFile(f"recipe {path} has no limits.trials, so its searches have no common end; give --trials")

@@ -49,6 +49,7 @@ from netwright.core.protocols.task import (
     ShowsExamples,
     Split,
     StatesMeasures,
+    StatesWhereabouts,
     Summarizes,
     Task,
 )
@@ -82,6 +83,7 @@ __all__ = [
     "Split",
     "StatesMeasures",
     "StatesSeconds",
+    "StatesWhereabouts",
     "Store",
     "Strategy",
     "Summarizes",

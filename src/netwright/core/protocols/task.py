@@ -99,6 +99,16 @@ class HasFingerprint(Protocol):
 
 
 @runtime_checkable
+class StatesWhereabouts(Protocol):
+    """Capability of a task, held by its plug-in: it names the options that say where its data lies or how it is kept.
+
+    They change no result: a run goes on when they differ, as long as the task's fingerprint is what it was.
+    """
+
+    whereabouts: Sequence[str]
+
+
+@runtime_checkable
 class HasCaveats(Protocol):
     """Capability of a task: every result on its data comes with a warning."""
 
