@@ -17,7 +17,7 @@ from netwright.core.records import IO
 from netwright.data import cache
 from netwright.data.cache import Cache, Source, Steps
 from netwright.data.decode import Form
-from netwright.data.images import Augmentation, ImageClassification, ImageSplits
+from netwright.data.images import Augmentation, ImageClassification, ImageSplits, Weighting
 from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted, listed, shortened, size_text
 
@@ -78,6 +78,7 @@ def image_task(
     classes: tuple[str, ...],
     augmentation: Augmentation,
     keeping: Keeping,
+    weighting: Weighting = Weighting(),
 ) -> ImageClassification:
     """The task of a selection, which is asked for when the data is first needed.
 
@@ -88,7 +89,7 @@ def image_task(
     augmentation = augmentation.fitted(form.height, form.width)
     prepared = _Prepared(selection, form, keeping)
     io = IO(form.channels, form.height, form.width, len(classes))
-    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare)
+    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
 
 
 @dataclass(frozen=True)

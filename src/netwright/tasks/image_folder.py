@@ -16,7 +16,7 @@ import numpy as np
 from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.folder import FolderImages, common_folders, find, remark, subfolders
-from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.options import check_least, check_limit, checked_shares, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
@@ -25,6 +25,7 @@ from netwright.data.text import listed, printable, shortened
 SPLITS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}  # by folder
 
 
+@spread("weighting")
 @spread("augmentation")
 def image_folder(
     path: str,
@@ -36,6 +37,7 @@ def image_folder(
     split_seed: int = 0,
     train_limit: int | None = None,
     augmentation: Augmentation = Augmentation(padding=None, flip=True),
+    weighting: Weighting = Weighting(),
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
@@ -54,6 +56,7 @@ def image_folder(
         split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
         augmentation: How training images are augmented.
+        weighting: How much the images of each class count in the training loss.
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
         broken_share: Share of the images that may be broken before the task refuses to start.
@@ -62,7 +65,8 @@ def image_folder(
     shares = checked_shares(valid, test)
     selection = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
-    return image_task(lambda: selection, Form(channels, size, size, fit), selection.classes, augmentation, keeping)
+    form = Form(channels, size, size, fit)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> Selection:

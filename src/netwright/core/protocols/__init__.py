@@ -16,6 +16,7 @@ from netwright.core.protocols.evaluator import (
     EstimatesMemory,
     Evaluator,
     LeavesState,
+    ListsMetrics,
     StatesSeconds,
     TrainsInFull,
     TrainsToBudgets,
@@ -42,8 +43,12 @@ from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
 from netwright.core.protocols.task import (
     ClassifiesImages,
+    Gathering,
+    Gathers,
+    HasBaselines,
     HasCaveats,
     HasFingerprint,
+    OffersMetrics,
     Prepares,
     Recorder,
     ShowsExamples,
@@ -51,6 +56,7 @@ from netwright.core.protocols.task import (
     StatesMeasures,
     Summarizes,
     Task,
+    WeighsExamples,
 )
 
 __all__ = [
@@ -65,7 +71,10 @@ __all__ = [
     "EstimatesMemory",
     "Evaluator",
     "Executor",
+    "Gathering",
+    "Gathers",
     "Generates",
+    "HasBaselines",
     "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
@@ -73,8 +82,10 @@ __all__ = [
     "KeepsTime",
     "LearnsAside",
     "LeavesState",
+    "ListsMetrics",
     "NamesBudgets",
     "Observer",
+    "OffersMetrics",
     "Prepares",
     "Recorder",
     "SearchSpace",
@@ -90,6 +101,7 @@ __all__ = [
     "TrainsInFull",
     "TrainsToBudgets",
     "Tunes",
+    "WeighsExamples",
     "check_accepts",
     "has_networks_for",
     "of_any_seed",
