@@ -187,7 +187,7 @@ def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemP
     from netwright.comparison.tables import page as report
 
     shown = Table(
-        title=f"{report.title(rows[0])}, {rows[0].problem.final} by {rows[0].problem.signal}", title_justify="left"
+        title=f"{report.title(rows[0])}, {rows[0].problem.reported} by {rows[0].problem.searched}", title_justify="left"
     )
     for number, name in enumerate(report.COLUMNS):
         shown.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")

@@ -17,13 +17,18 @@ def predict(
     from netwright.export.media.predict import predict as classify
 
     faults = 0
+    names: list[str] = []
     for found in classify(folder, images):
         if found.fault:
             faults += 1
             typer.echo(f"netwright: {found.path} is left out: {found.fault}", err=True)
-        elif as_json:
+            continue
+        names.append(found.name)
+        if as_json:
             facts = {"path": str(found.path), "class": found.name, "probability": found.probability}
             typer.echo(json.dumps(facts, ensure_ascii=False))
         else:
             typer.echo(f"{found.path}  {found.name}  {found.probability:.1%}")
+    if len(names) > 1 and len(set(names)) == 1:
+        typer.echo(f"all {len(names):,} images were named {names[0]}", err=as_json)
     raise typer.Exit(1 if faults else 0)

@@ -1,7 +1,7 @@
 """What a result must be compared with: how well an answer does that never looks at its input.
 
-Nine in ten are right where nine in ten images are of one class and it is named always. So this value stands beside every
-result that people see, and a result that is no better is called so.
+Nine in ten are right where nine in ten images are of one class and it is named always. So this value stands beside
+every result that people see, and a result that is no better is called so.
 """
 
 from __future__ import annotations
@@ -36,20 +36,32 @@ class Baseline:
         return replace(self, name=f"{split}_{self.name}")
 
 
+def failing(objective: Objective, value: float, baselines: Sequence[Baseline]) -> str:
+    """What a value is called that is no better than a constant answer, with what that gives; "" for any other."""
+    found = _of(objective, baselines)
+    return "" if found is None or _is_better(objective, value, found) else f"{found.verdict} ({found.words})"
+
+
 def note(objective: Objective, value: float, baselines: Sequence[Baseline]) -> str:
     """What a measured value is to be compared with, and whether it is no better; "" where that is not known."""
-    found = next((each for each in baselines if each.name == objective.name), None)
+    found = _of(objective, baselines)
     if found is None:
         return ""
-    gain = objective.score(value) - objective.score(found.value)
-    is_better = gain > ROUNDING * max(abs(found.value), ROUNDING)
-    return found.words if is_better else f"{found.words}: {found.verdict}"
+    return found.words if _is_better(objective, value, found) else f"{found.words}: {found.verdict}"
 
 
 def beside(objective: Objective, value: float, baselines: Sequence[Baseline] = ()) -> str:
     """What stands beside the best, in brackets: which way is better, and what the value is to be compared with."""
     known = note(objective, value, baselines)
     return f"({objective.direction}; {known})" if known else f"({objective.direction})"
+
+
+def _of(objective: Objective, baselines: Sequence[Baseline]) -> Baseline | None:
+    return next((each for each in baselines if each.name == objective.name), None)
+
+
+def _is_better(objective: Objective, value: float, than: Baseline) -> bool:
+    return objective.score(value) - objective.score(than.value) > ROUNDING * max(abs(than.value), ROUNDING)
 
 
 def to_json(baselines: Sequence[Baseline]) -> str:

@@ -16,13 +16,18 @@ from netwright.core.objectives import Objective
 
 # words of names, without a number behind them
 LOWER = frozenset(
-    """loss losses error errors err perplexity ppl latency time duration seconds secs millis microseconds runtime cost
-    params param parameters flops macs adds memory entropy crossentropy nll rmse mse mae mape wer cer fid regret
-    distance size energy""".split()
+    (
+        *("loss", "losses", "error", "errors", "err", "perplexity", "ppl", "entropy", "nll", "regret", "distance"),
+        *("rmse", "mse", "mae", "mape", "wer", "cer", "fid"),
+        *("latency", "time", "runtime", "duration", "seconds", "secs", "millis", "microseconds"),
+        *("params", "param", "parameters", "size", "flops", "macs", "adds", "memory", "cost", "energy"),
+    )
 )
 HIGHER = frozenset(
-    """accuracy accuracies acc f1 auc auroc auprc precision recall throughput bleu rouge iou dice psnr ssim kappa
-    correlation reward top1 top5""".split()
+    (
+        *("accuracy", "accuracies", "acc", "f1", "auc", "auroc", "precision", "recall", "top1", "top5", "kappa"),
+        *("bleu", "rouge", "iou", "dice", "psnr", "ssim", "correlation", "reward", "throughput"),
+    )
 )
 # ends of words that are written as one, as in "valloss"
 LOWER_ENDS = ("loss", "error", "perplexity", "latency", "params")
@@ -32,8 +37,8 @@ HIGHER_ENDS = ("accuracy",)
 def sign_of(name: str) -> Literal[1, -1] | None:
     """Which way a metric is better as its name tells: 1: higher, -1: lower, None: the name does not tell.
 
-    A name with words of both kinds, such as "accuracy_loss", does not tell either; of a rate, as in "seconds_per_epoch",
-    what stands before "per" counts.
+    A name with words of both kinds, such as "accuracy_loss", does not tell either; of "seconds_per_epoch", what stands
+    before "per" counts.
     """
     parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*", name)]
     words = {*parts[: parts.index("per") if "per" in parts else None]}

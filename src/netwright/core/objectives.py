@@ -19,7 +19,10 @@ from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Result, Trial
 
 Shown = Literal["number", "share"]
-SPLITS: tuple[Literal["valid"], Literal["test"]] = ("valid", "test")  # where an evaluator measures: what its metrics begin with
+SPLITS: tuple[Literal["valid"], Literal["test"]] = (
+    "valid",
+    "test",
+)  # where an evaluator measures: what its metrics begin with
 
 Value = TypeVar("Value", float, np.ndarray)
 
@@ -46,7 +49,9 @@ class Objective:
     def read(text: str) -> Objective:
         """Read the spelling of a run file; `str` writes it."""
         name, is_meant = text.removesuffix("!"), text.endswith("!")
-        return Objective(name[1:], -1, is_meant=is_meant) if name.startswith("-") else Objective(name, is_meant=is_meant)
+        return (
+            Objective(name[1:], -1, is_meant=is_meant) if name.startswith("-") else Objective(name, is_meant=is_meant)
+        )
 
     def __str__(self) -> str:
         return f"{'-' * self.is_minimized}{self.name}{'!' * self.is_meant}"
@@ -253,6 +258,6 @@ def _value(result: Result, objective: Objective) -> float:
     except KeyError:
         measured = ", ".join(sorted(result.metrics))
         raise BadRunFile(
-            f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}; name one of these with "
-            "--objectives (a folder where nothing else was measured can be started anew)"
+            f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}; give one of these by "
+            "--objectives: a folder without any result to compare can be started anew"
         ) from None

@@ -1,7 +1,7 @@
 """Metrics of a classification that are no means over examples: balanced accuracy, macro F1, area under the ROC curve.
 
-Only classes with examples in the split count. All three are those of scikit-learn (`balanced_accuracy_score`; `f1_score`
-and `roc_auc_score` averaged over these classes).
+Only classes with examples in the split count. All three are those of scikit-learn (`balanced_accuracy_score`, and
+`f1_score` and `roc_auc_score` averaged over these classes).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Scores:
         self._held.append(rows)
         self._size += len(rows)
         if sum(each.nbytes for each in self._held) > HELD:
-            self._file = self._file or tempfile.TemporaryFile()
+            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
             self._file.writelines(np.ascontiguousarray(each).data for each in self._held)
             self._held = []
 
@@ -151,7 +151,11 @@ def baselines(counts: Sequence[int], measures: Sequence[Objective]) -> tuple[Bas
     chance, that = ("chance {}", "no better than chance"), "no better than that"
     known = {
         "accuracy": (largest, *(chance if is_even else accuracy)),
-        "loss": (float(-(shares * np.log(shares)).sum()), "the shares of the classes alone give {}", "no better than these"),
+        "loss": (
+            float(-(shares * np.log(shares)).sum()),
+            "the shares of the classes alone give {}",
+            "no better than these",
+        ),
         BALANCED: (1 / present, *chance),
         F1: (2 * largest / (1 + largest) / present, "naming the largest class always gives {}", that),
         AUC: (0.5, *chance),

@@ -62,8 +62,12 @@ class Lookup:
         return self._table.measures
 
     def check_settings(
-        self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False
-    ) -> None:  # noqa: ARG002 - the table has all genotypes of its space, or says so trial by trial
+        self,
+        genotype: Genotype,  # noqa: ARG002 - one without a row says so in its trial
+        *,
+        budget: int | None = None,
+        data_is_ready: bool = False,  # noqa: ARG002
+    ) -> None:
         """Raise NetwrightError for a budget that the table does not have."""
         if budget is not None:
             self._table.check_budget(budget)

@@ -7,7 +7,6 @@ shares of the classes, or the mean of the targets, are handed to the task's own 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
