@@ -23,7 +23,7 @@ BALANCED, F1, AUC, TOP5 = "balanced_accuracy", "macro_f1", "auc", "top5"
 OFFERED: Final = tuple(Objective(name, shown="share") for name in (BALANCED, F1, AUC, TOP5))
 HELD = 2**26  # bytes of scores that are held in memory; more are written to a file
 NOISE = 3.0  # standard deviations within which counts of classes are taken for equal
-SIMILAR = 1.25  # times the mean count that a class may have then
+SIMILAR = 1.1  # times the mean count that a class may have then
 
 
 class ClassMeasures:
