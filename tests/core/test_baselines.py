@@ -22,7 +22,11 @@ KNOWN = (
             0.9,
             "(higher is better; the largest class is 90.00 % of it: no better than naming it always)",
         ),
-        (ACCURACY, 0.9 + 1e-12, "(higher is better; the largest class is 90.00 % of it: no better than naming it always)"),
+        (
+            ACCURACY,
+            0.9 + 1e-12,
+            "(higher is better; the largest class is 90.00 % of it: no better than naming it always)",
+        ),
         (ACCURACY, 0.92, "(higher is better; the largest class is 90.00 % of it)"),
         (LOSS, 0.1, "(lower is better; the shares of the classes alone give 0.3300)"),
         (LOSS, 0.4, "(lower is better; the shares of the classes alone give 0.3300: no better than that)"),

@@ -95,8 +95,10 @@ def test_a_run_is_refused_where_its_parts_are_made(evaluator, objectives, told):
 def test_columns_of_tables_are_held_to_the_same(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("g,val_loss,acc\n1,0.5,0.7\n2,0.4,0.8\n")
-    for columns, told in (({"signal": "val_loss"}, "signal of table 't' is 'val_loss': val_loss is better when lower"),
-                          ({"signal": "acc", "final": "-acc"}, "final of table 't' is '-acc': acc is better when h")):
+    for columns, told in (
+        ({"signal": "val_loss"}, "signal of table 't' is 'val_loss': val_loss is better when lower"),
+        ({"signal": "acc", "final": "-acc"}, "final of table 't' is '-acc': acc is better when h"),
+    ):
         with pytest.raises(BadReference, match=told):
             csv(str(path), genes=("g",), **columns)
     assert csv(str(path), genes=("g",), signal="-val_loss", final="acc").objective == "-signal"

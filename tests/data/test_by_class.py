@@ -108,7 +108,9 @@ def test_a_constant_answer_measures_what_is_stated():
 def test_equal_classes_are_told_in_few_words(counts, words):
     [found] = by_class.baselines(counts, MEASURES[:1])
     assert found.words == words
-    assert found.value == max(counts) / sum(counts), "what is no better than the largest class is called so all the same"
+    assert found.value == max(counts) / sum(counts), (
+        "what is no better than the largest class is called so all the same"
+    )
 
 
 def test_a_split_without_images_has_none():

@@ -338,6 +338,8 @@ def test_a_split_that_lacks_a_class_is_said():
     )
     task = ImageClassification(IO(1, 1, 1, 2), lambda: splits, ("cat", "dog"))
     assert task.caveats() == ()
-    assert task.measuring(["auc"]).caveats() == ("no test image is of class dog, which means over classes there leave out",)
+    assert task.measuring(["auc"]).caveats() == (
+        "no test image is of class dog, which means over classes there leave out",
+    )
     with pytest.raises(BadReference, match="top5 of 2 classes is always 1"):
         task.measuring(["top5"])

@@ -140,7 +140,7 @@ def test_a_folder_without_results_to_compare_begins_anew(tmp_path, results):
                 assert not store.finished()
     assert run_folder.settings_in(tmp_path).seed == 5
     assert (tmp_path / "trials-1" / "000001").is_dir()
-    with closing(SqliteStore(str(tmp_path / "trials-1.sqlite"), "read")) as kept:
+    with closing(SqliteStore(str(tmp_path / "trials-1.sqlite"), mode="read")) as kept:
         assert len(kept.finished()) == len(results)
 
 
