@@ -213,12 +213,12 @@ def build(run: RunFile) -> Parts:
     space = build_space(run, task)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
     measures = _measures(evaluator, task)
-    if run.objectives is not None:
-        reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
-        directions.check(run.objectives, measures, reported)
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
     strategy = refs.load("strategy", run.strategy, space=space, **given)
+    if run.objectives is not None:
+        reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
+        directions.check(run.objectives, measures, reported)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
     return Parts(space, strategy, task, evaluator, executor, measures)
 
