@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from netwright.core.records import Proposal, Result, Trial
 from netwright.stores.memory import MemoryStore
@@ -136,3 +137,48 @@ def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):
     [row] = store.finished()
     assert row.status == "done"
     assert (tmp_path / "000001" / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (Result({"x": None}), "metric 'x' is None (NoneType); it must be a number"),
+        (Result({"x": "0.5"}), "metric 'x' is '0.5' (str); it must be a number"),
+        (Result({"x": [1, 2]}), "metric 'x' is [1, 2] (list); it must be a number"),
+        (Result({"x": 1j}), "metric 'x' is 1j (complex); it must be a number"),
+        (Result({"x": np.zeros(2)}), "metric 'x' is array([0., 0.]) (ndarray); it must be a number"),
+        (Result({3: 0.5}), "a metric is named 3 (int); its name must be a text of printable characters"),
+        (Result({None: 0.5}), "a metric is named None (NoneType)"),
+        (Result({"a\nb": 0.5}), "a metric is named 'a\\nb' (str)"),
+        (Result({"\udcff": 0.5}), "its name must be a text of printable characters"),
+        (Result({" ": 0.5}), "its name must be a text of printable characters"),
+        (Result([("x", 1.0)]), "evaluate returned the metrics [('x', 1.0)] (list); give numbers by name"),
+        (Result(None), "evaluate returned the metrics None (NoneType)"),
+        (Result({}), "give at least one metric"),
+        (Result({"x": 1.0}, curve=((1, None),)), "it must be pairs of a step and a number"),
+        (Result({"x": 1.0}, curve=5), "it must be pairs of a step and a number"),
+        (Result({"x": 1.0}, seconds="long"), "its seconds are 'long' (str); it must be a number"),
+        (Result(failure=ValueError("x")), "it must be one of error, diverged, timeout, out_of_memory, lost"),
+        (Result(failure="odd"), "evaluate returned the failure 'odd' (str)"),
+    ],
+)
+def test_what_is_no_result_fails_its_row_with_one_sentence(tmp_path, result, told):
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    store.add(Proposal((0,)), "key", 1)
+    run_once(store, Answers(result), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+    [row] = store.finished()
+    assert row.result.failure == "error"
+    assert told in row.result.message.splitlines()[-1]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"), [(torch.tensor(0.5), 0.5), (np.array(2), 2.0), (True, 1.0), (2**53 + 1, 2**53 + 1)]
+)
+def test_arrays_of_one_number_are_numbers(value, stored):
+    assert result_of(Result({"x": value})).metrics == {"x": stored}
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), torch.tensor(math.nan), np.inf])
+def test_numbers_beyond_any_are_divergence(value):
+    assert result_of(Result({"x": value})).failure == "diverged"

@@ -12,11 +12,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, get_args
 
 from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
+SHOWN = 80  # characters of a value that is refused
+LARGE = 2**63  # beyond it, a whole number becomes a float
 
 
 @dataclass
@@ -119,10 +122,13 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         result = evaluator.evaluate(trial, context)
         if not isinstance(result, Result):
             raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
-        is_timed = math.isfinite(result.seconds) and result.seconds > 0
-        seconds = float(result.seconds) if is_timed else time.perf_counter() - start
+        stated = _number("its seconds are", result.seconds)
+        seconds = stated if math.isfinite(stated) and stated > 0 else time.perf_counter() - start
         if not result.failure:
             return _finite(result, seconds)
+        if result.failure not in get_args(Failure):
+            listed = ", ".join(filter(None, get_args(Failure)))
+            raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
         return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
     except Exception as error:  # any fault of an evaluator is a result
         text = _storable(traceback.format_exc(limit=-20))
@@ -135,13 +141,14 @@ def _storable(message: object) -> str:
 
 
 def _finite(result: Result, seconds: float) -> Result:
-    """Metrics as plain floats; one that is not finite makes the trial `diverged`."""
-    metrics = {}
+    """Metrics as plain numbers; one that is not finite makes the trial `diverged`."""
+    metrics: dict[str, float] = {}
+    if not isinstance(result.metrics, Mapping):
+        raise TypeError(f"evaluate returned the metrics {_short(result.metrics)}; give numbers by name")
     for name, value in result.metrics.items():
-        try:
-            metrics[name] = value if type(value) is int else float(value)
-        except (TypeError, ValueError):
-            raise TypeError(f"metric {name!r} is {str(value)[:80]!r}; it must be a number") from None
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise TypeError(f"a metric is named {_short(name)}; its name must be a text of printable characters")
+        metrics[name] = value if type(value) is int and abs(value) < LARGE else _number(f"metric {name!r} is", value)
         if not math.isfinite(metrics[name]):
             message = f"metric {name!r} is {metrics[name]}"
             return Result(curve=_plain(result.curve), seconds=seconds, failure="diverged", message=message)
@@ -152,10 +159,35 @@ def _finite(result: Result, seconds: float) -> Result:
 
 def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     """The curve as plain numbers, points that are not finite left out (JSON has none)."""
-    if not curve:
-        return ()
-    points = ((int(step), float(value)) for step, value in curve)
+    try:
+        if len(curve) == 0:
+            return ()
+        points = [(int(step), float(value)) for step, value in curve]
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"the curve is {_short(curve)}; it must be pairs of a step and a number") from None
     return tuple(point for point in points if math.isfinite(point[1]))
+
+
+def _number(what: str, value: Any) -> float:
+    """A number, or an array of one, as a float; `what` begins the message. Raises TypeError for anything else."""
+    try:
+        if isinstance(value, str | bytes | bytearray | complex):
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except Exception:  # whatever a strange object does when it is asked for a number
+        raise TypeError(f"{what} {_short(value)}; it must be a number") from None
+
+
+def _short(value: object) -> str:
+    """A value and its type, for a sentence."""
+    try:
+        text = repr(value)
+    except Exception:  # of a strange object
+        text = "a value that cannot be shown"
+    line = " ".join(text.split())
+    return f"{_storable(line[:SHOWN])} ({type(value).__name__})"
 
 
 def _failure_of(error: Exception) -> Failure:

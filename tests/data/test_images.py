@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.core import seeds
+from netwright.core import refs, seeds
+from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples
 from netwright.core.records import IO, Preprocessing
 from netwright.data import images as data_images
 from netwright.data import outcome
 from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, ranks, stratified_order
+from netwright.tasks.digits import digits
 from netwright.testing.tasks import check_task
 
 PLAIN = Augmentation()
@@ -314,3 +316,42 @@ def test_classes_are_counted_by_split_in_order_of_the_labels():
     assert [splits.class_counts(split) for split in parts] == [(2, 0, 1), (0, 0, 2), (2, 0, 0)]
     task = ImageClassification(IO(2, 4, 4, 4), lambda: splits, ("a", "b", "c", "d"))
     assert task.class_counts("train+valid") == (2, 0, 3, 0)
+
+
+def test_classes_can_count_alike_in_training_while_measurements_stay_as_they_are():
+    plain, weighted = digits(), digits(class_weights="balanced")
+    outputs, targets = torch.zeros(3, 10), torch.tensor([0, 1, 8])
+    counts = np.array(plain.class_counts("train"))
+    weights = counts.sum() / (10 * counts)
+    assert weighted.weights(targets).tolist() == pytest.approx(weights[[0, 1, 8]])
+    assert float(weighted.loss(outputs, targets)) == pytest.approx(np.log(10) * weights[[0, 1, 8]].mean(), rel=1e-6)
+    assert plain.weights(targets) is None
+    assert torch.equal(weighted.metrics(outputs, targets)["loss"], plain.metrics(outputs, targets)["loss"])
+    with pytest.raises(BadReference, match="class_weights"):
+        refs.load("task", refs.parse("digits(class_weights=odd)"))
+
+
+def test_more_is_measured_where_it_is_asked_for():
+    task = digits().measuring(["macro_f1", "top5"])
+    check_task(task)
+    assert [each.name for each in task.measures] == ["accuracy", "loss", "macro_f1", "top5"]
+    assert list(digits().metrics(torch.zeros(1, 10), torch.tensor([0]))) == ["accuracy", "loss"]
+    assert task.tuned({"flip": True}).more == task.more
+
+
+def test_a_split_that_lacks_a_class_is_said():
+    splits = ImageSplits.of(
+        ArrayPixels(np.zeros((6, 1, 1, 1), np.uint8)),
+        np.array([0, 1, 0, 1, 0, 0]),
+        train=np.array([0, 1]),
+        valid=np.array([2, 3]),
+        test=np.array([4, 5]),
+        names=str,
+    )
+    task = ImageClassification(IO(1, 1, 1, 2), lambda: splits, ("cat", "dog"))
+    assert task.caveats() == ()
+    assert task.measuring(["auc"]).caveats() == (
+        "no test image is of class dog, which means over classes there leave out",
+    )
+    with pytest.raises(BadReference, match="top5 of 2 classes is always 1"):
+        task.measuring(["top5"])

@@ -30,7 +30,7 @@ def test_scores_stand_with_their_budget_and_the_best_is_of_the_largest():
     assert lines[1] == "trial 2: valid_accuracy 0.8000 at budget 1, 2 finished"
     assert lines[2] == "trial 3: valid_accuracy 0.5000 at budget 4, 3 finished  best so far"
     assert lines[3] == "trial 4: valid_accuracy 0.9500 at budget 1, 4 finished"
-    assert "best         valid_accuracy 0.5000 at budget 4, trial 3" in out
+    assert "best         trial 3, valid_accuracy 0.5000 at budget 4 (higher is better)" in out
 
 
 def test_without_budgets_none_is_shown():

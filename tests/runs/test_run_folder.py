@@ -12,6 +12,7 @@ from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.runs import run_folder
+from netwright.stores.sqlite import SqliteStore
 
 RUN = RunFile(executor=Reference("inline"), limits=Limits(trials=1))
 
@@ -48,7 +49,7 @@ def test_the_table_holds_the_run_and_its_format(tmp_path):
 
 
 def test_it_goes_on_with_the_threads_it_began_with_and_the_limits_of_now(tmp_path):
-    begun(tmp_path, replace(RUN, threads_per_trial=3))
+    begun(tmp_path, replace(RUN, threads_per_trial=3), trials=1)
     with run_folder.opened(tmp_path, replace(RUN, limits=Limits(trials=9))) as opened:
         assert (opened.settings.threads_per_trial, opened.settings.limits.trials) == (3, 9)
     with pytest.raises(BadRunFile, match="its threads_per_trial is 3, not 2"):
@@ -117,3 +118,35 @@ def test_a_run_of_no_format_in_which_nothing_was_asked_can_begin(tmp_path):
 def forget_format(folder):
     with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
         db.execute("DELETE FROM facts WHERE name = 'format'")
+
+
+FAILED, OTHER = Result(failure="error", message="no"), Result({"x": 1.0})
+
+
+@pytest.mark.parametrize("results", [(), (FAILED,), (OTHER, FAILED)])
+def test_a_folder_without_results_to_compare_begins_anew(tmp_path, results):
+    asked = replace(RUN, objectives=("valid_accuracy",))
+    with run_folder.opened(tmp_path, asked) as opened, opened.table() as store:
+        for seed, result in enumerate(results):
+            store.add(Proposal((seed,)), str(seed), seed, result)
+        (tmp_path / "trials" / "000001").mkdir(parents=True)
+    with run_folder.opened(tmp_path, asked) as opened:
+        assert opened.aside is None, "the same run goes on"
+    with run_folder.opened(tmp_path, replace(RUN, objectives=("x",), seed=5)) as opened:
+        assert run_folder.settings_in(tmp_path).seed == 0, "nothing is moved before the table is asked for"
+        assert not opened.is_complete
+        for _ in range(2):
+            with opened.table() as store:
+                assert not store.finished()
+    assert run_folder.settings_in(tmp_path).seed == 5
+    assert (tmp_path / "trials-1" / "000001").is_dir()
+    with closing(SqliteStore(str(tmp_path / "trials-1.sqlite"), mode="read")) as kept:
+        assert len(kept.finished()) == len(results)
+
+
+def test_a_folder_with_one_result_does_not(tmp_path):
+    with run_folder.opened(tmp_path, replace(RUN, objectives=("x",))) as opened, opened.table() as store:
+        for seed, result in enumerate((FAILED, OTHER)):
+            store.add(Proposal((seed,)), str(seed), seed, result)
+    with pytest.raises(BadRunFile, match="holds another run: its objectives is"):
+        begun(tmp_path, replace(RUN, objectives=("y",)))

@@ -193,3 +193,26 @@ def test_an_infinite_gradient_skips_the_step_of_half_precision():
     assert all(torch.isfinite(network.get_parameter(name)).all() for name in trained)
     assert descent.facts()["scale"] < scale
     assert before.shape == _weights(network).shape
+
+
+class Weighted(Classes):
+    """Cross entropy in which the last class counts more."""
+
+    def weights(self, targets):
+        return torch.tensor([0.5, 0.5, 2.0])[targets]
+
+    def loss(self, outputs, targets):
+        return (F.cross_entropy(outputs, targets, reduction="none") * self.weights(targets)).mean()
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_weights_of_classes_hold_for_smoothed_targets_and_parts_of_a_batch(accumulate):
+    used = StepSettings(lr=0.1, weight_decay=0.0, label_smoothing=0.2, auxiliary=0.4, accumulate=accumulate)
+    network, (images, targets) = _without_norms(), _batch()
+    outputs, others = network.with_auxiliary(images)
+    expected = 0.0
+    for logits, share in ((outputs, 1.0), *((other, 0.4) for other in others)):
+        each = F.cross_entropy(logits, targets, reduction="none", label_smoothing=0.2)
+        expected += share * float((each * Weighted().weights(targets)).mean())
+    descent = Descent(network, Weighted(), step_settings.optimizer(used, network), used, steps=10)
+    assert float(descent(images, targets, 0, len(images))) == pytest.approx(expected, rel=1e-5)

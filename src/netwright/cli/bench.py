@@ -80,7 +80,7 @@ def bench(
         _refuse_beside("--table", {"--fraction": fraction, "--full": full or None})
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
     if genes is not None:
-        given["genes"] = list(_listed("--genes", genes))
+        given["genes"] = list(options.names("--genes", genes))
     changes = options.tables(context.obj.pairs, contests.SECTIONS if recipe else (SECTION,))
     given |= changes.get(SECTION, {})
     if workers is not None and workers < 1:
@@ -103,7 +103,7 @@ def bench(
 
                 asked = plan.ComparisonPlan(
                     plan.standard() if strategies is None else command_line.read_strategies(strategies),
-                    plan.read_tables(table, _listed("--dataset", dataset) if dataset is not None else (), given),
+                    plan.read_tables(table, options.names("--dataset", dataset) if dataset is not None else (), given),
                     command_line.read_seeds(SEEDS if seeds is None else seeds),
                     plan.read_trials(trials, table_seconds),
                     table_seconds,
@@ -188,7 +188,7 @@ def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemP
     from netwright.comparison.tables import page as report
 
     shown = Table(
-        title=f"{report.title(rows[0])}, {rows[0].problem.final} by {rows[0].problem.signal}", title_justify="left"
+        title=f"{report.title(rows[0])}, {rows[0].problem.reported} by {rows[0].problem.searched}", title_justify="left"
     )
     for number, name in enumerate(report.COLUMNS):
         shown.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")
@@ -242,13 +242,6 @@ def _refuse_beside(what: str, given: dict[str, Any]) -> None:
     for option, value in given.items():
         if value is not None and value != []:
             raise BadRunFile(f"{option} does not go with {what}; leave one of the two out")
-
-
-def _listed(option: str, text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(","))
-    if not all(names):
-        raise BadRunFile(f"{option} is {text!r}, which has an empty name; write names with single commas between")
-    return names
 
 
 def _say(console: Console, text: str) -> None:

@@ -78,6 +78,8 @@ def compared(
         for row in standing.rows:
             shown.add_row(*report.cells(row, standing))
         console.print(shown, highlight=False, markup=False)
+        if best := report.top(standing):
+            say(best)
         for row in standing.rows:
             for sentence in row.warnings:
                 text = f"warning: {standing.name}: {row.strategy}: {sentence}"

@@ -64,6 +64,14 @@ def tables(pairs: Sequence[tuple[str, str]], sections: Sequence[str] = SECTIONS)
     return found
 
 
+def names(option: str, text: str) -> tuple[str, ...]:
+    """Names with commas between them. Raises BadRunFile for an empty one."""
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise BadRunFile(f"{option} is {text!r}, which has an empty name; write names with single commas between")
+    return found
+
+
 def literal(text: str) -> Any:
     """A value as TOML reads it; a bare word is a string. Raises BadText for a value out of bounds."""
     try:

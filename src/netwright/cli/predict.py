@@ -17,15 +17,20 @@ def predict(
     from netwright.export.media.predict import predict as classify
 
     faults = 0
+    names: list[str] = []
     for found in classify(folder, images):
         if found.fault:
             faults += 1
             typer.echo(f"netwright: {_shown(found.path)} is left out: {found.fault}", err=True)
-        elif as_json:
+            continue
+        names.append(found.name)
+        if as_json:
             facts = {"path": _shown(found.path), "class": found.name, "probability": found.probability}
             typer.echo(json.dumps(facts, ensure_ascii=False))
         else:
             typer.echo(f"{_shown(found.path)}  {_on_one_line(found.name)}  {found.probability:.1%}")
+    if len(names) > 1 and len(set(names)) == 1:
+        typer.echo(f"all {len(names):,} images were named {_on_one_line(names[0])}", err=as_json)
     raise typer.Exit(1 if faults else 0)
 
 

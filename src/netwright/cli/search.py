@@ -32,6 +32,9 @@ def search(
     hours: float = typer.Option(None, help="Budget in hours of searching, over all restarts."),
     workers: int = typer.Option(None, help="How many worker processes."),
     constraints: list[str] = typer.Option(None, "--constraint", help="As in 'params <= 1e6'; may be given again."),
+    objectives: list[str] = typer.Option(
+        None, "--objectives", help="Metrics to search by, with commas between; a leading minus: lower is better."
+    ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
 ) -> None:
@@ -57,6 +60,7 @@ def search(
         hours=hours,
         workers=workers,
         constraints=constraints,
+        objectives=[name for text in objectives or () for name in options.names("--objectives", text)],
         changes=options.tables(context.obj.pairs),
         trust=trust,
         command=context.obj.command,

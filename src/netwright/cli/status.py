@@ -7,10 +7,10 @@ from pathlib import Path
 
 import typer
 
-from netwright.core import objectives
+from netwright.core import baselines, objectives
 from netwright.report import curves, facts, promotions
 from netwright.runs import run_folder
-from netwright.runs.display import clock
+from netwright.runs.display import best_line, clock
 
 
 def status(
@@ -36,7 +36,8 @@ def status(
     failed = sum(trial.status == "failed" for trial in finished)
     typer.echo(f"{len(finished)}{limit} trials finished, {failed} of them failed; {running} running, {pending} pending")
     if best is not None:
-        typer.echo(f"best: trial {best.id}, {objectives.result_of(best, objectives.first(run.objectives))}")
+        known = baselines.from_json(store.recall("baselines"))
+        typer.echo(f"best: {best_line(best, objectives.first(run.objectives), known)}")
     for sentence in promotions.sentences(rungs) if rungs else ():
         typer.echo(sentence)
     if learned:

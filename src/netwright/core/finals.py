@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from netwright.core.baselines import Baseline, note
 from netwright.core.objectives import Objective
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
@@ -65,6 +66,7 @@ class Final:
         command: The command that repeats the trainings.
         way: Digest of task and evaluator: equal for networks that were trained the same way.
         repetitions: What was measured in each training that succeeded.
+        baselines: What the measured value is to be compared with.
     """
 
     label: str
@@ -82,6 +84,12 @@ class Final:
     command: str = ""
     way: str = ""
     repetitions: tuple[Repetition, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What the mean is to be compared with, and whether it is no better; "" where that is not known."""
+        return note(self.objective, self.mean, self.baselines)
 
     @property
     def metric(self) -> str:

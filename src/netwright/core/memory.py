@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -42,7 +41,7 @@ def _of_group() -> list[int]:
 
 def _of_process() -> list[int]:
     try:
-        resource: Any = importlib.import_module("resource")
+        import resource
     except ImportError:  # there is none on Windows
         return []
     limits = [resource.getrlimit(getattr(resource, name))[0] for name in ("RLIMIT_AS", "RLIMIT_DATA")]

@@ -1,7 +1,8 @@
 """Objectives: what a search maximizes or minimizes, how it is written and shown, and which trial is best by it.
 
 A run file writes an objective as the name of a metric, with a leading minus where lower is better ("-valid_loss").
-Where it names none, the first metric that the evaluator measures counts.
+Where it names none, the first metric that the evaluator measures counts. An exclamation mark behind the name says that
+a direction is meant which `core.directions` would refuse.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.records import Result, Trial
 
 Shown = Literal["number", "share"]
-SPLITS = ("valid", "test")  # where an evaluator measures: what its metrics begin with
+SPLITS: tuple[Literal["valid"], Literal["test"]] = (
+    "valid",
+    "test",
+)  # where an evaluator measures: what its metrics begin with
 
 Value = TypeVar("Value", float, np.ndarray)
 
@@ -33,19 +37,29 @@ class Objective:
         name: Name of the metric, as in "valid_accuracy".
         sign: 1 where higher is better, -1 where lower is.
         shown: How sentences write a value: as a plain number, or as a share of 1 in percent.
+        is_meant: Whether the sign holds although the metric is known to be better the other way.
     """
 
     name: str
     sign: Literal[1, -1] = 1
     shown: Shown = "number"
+    is_meant: bool = False
 
     @staticmethod
     def read(text: str) -> Objective:
         """Read the spelling of a run file; `str` writes it."""
-        return Objective(text[1:], -1) if text.startswith("-") else Objective(text)
+        name, is_meant = text.removesuffix("!"), text.endswith("!")
+        return (
+            Objective(name[1:], -1, is_meant=is_meant) if name.startswith("-") else Objective(name, is_meant=is_meant)
+        )
 
     def __str__(self) -> str:
-        return f"-{self.name}" if self.is_minimized else self.name
+        return f"{'-' * self.is_minimized}{self.name}{'!' * self.is_meant}"
+
+    @property
+    def direction(self) -> str:
+        """Which way is better, in words."""
+        return "lower is better" if self.is_minimized else "higher is better"
 
     @property
     def is_minimized(self) -> bool:
@@ -68,13 +82,18 @@ class Objective:
         split, underscore, _ = self.name.partition("_")
         return split if underscore and split in SPLITS else ""
 
+    @property
+    def bare(self) -> str:
+        """The name without its split, as a task has it."""
+        return self.name.removeprefix(f"{self.split}_") if self.split else self.name
+
     def on(self, split: str) -> Objective:
         """A measure of a task as it is called where it is measured: "accuracy" becomes "valid_accuracy"."""
         return replace(self, name=f"{split}_{self.name}")
 
     def moved_to(self, split: str) -> Objective:
         """This objective measured on another split; one that belongs to no split stays as it is."""
-        return replace(self, name=self.name.removeprefix(f"{self.split}_")).on(split) if self.split else self
+        return replace(self, name=self.bare).on(split) if self.split else self
 
     def score(self, value: Value) -> Value:
         """A measured value, negated where lower is better: higher scores are always better."""
@@ -238,4 +257,7 @@ def _value(result: Result, objective: Objective) -> float:
         return objective.score(float(result.metrics[objective.name]))
     except KeyError:
         measured = ", ".join(sorted(result.metrics))
-        raise BadRunFile(f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}") from None
+        raise BadRunFile(
+            f"objective {str(objective)!r} was not measured; the evaluator measures: {measured}; give one of these by "
+            "--objectives: a folder without any result to compare can be started anew"
+        ) from None

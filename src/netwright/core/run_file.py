@@ -12,13 +12,15 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import reading, refs, settings, shapes, whereabouts
+from netwright.core import directions, reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Evaluator,
     Executor,
+    ListsMetrics,
+    OffersMetrics,
     SearchSpace,
     StatesMeasures,
     Strategy,
@@ -70,8 +72,9 @@ class RunFile:
 
     Args:
         seed: Seed of everything that is drawn.
-        objectives: Metrics to maximize; a leading minus minimizes. None: the first that the evaluator measures,
-            which is written down when the run begins (`resolved`).
+        objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
+            exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
+            the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: Answer a network that was measured before, at the same budget, from the table.
         threads_per_trial: Threads of one evaluation; None: the machine's cores divided by the workers, fixed when the
@@ -221,26 +224,41 @@ def build_space(run: RunFile, task: Task) -> SearchSpace:
 
 def build_evaluator(run: RunFile) -> Evaluator:
     """The evaluator of a run: all of it that a worker needs."""
-    task = load_task(run.task)
+    task = build_task(run)
     return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
+
+
+def build_task(run: RunFile) -> Task:
+    """The task of a run, which measures what its objectives name. Raises BadReference."""
+    task = load_task(run.task)
+    if run.objectives is None or not isinstance(task, OffersMetrics):
+        return task
+    offered = [each.name for each in task.offered]
+    named = dict.fromkeys(Objective.read(text).bare for text in run.objectives)
+    chosen = [name for name in named if name in offered]
+    return task.measuring(chosen) if chosen else task
 
 
 def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
-    run, task = tuned(run), load_task(run.task)
+    run, task = tuned(run), build_task(run)
     space = build_space(run, task)
     evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
     measures = _measures(evaluator, task)
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
     strategy = refs.load("strategy", run.strategy, space=space, **given)
+    if run.objectives is not None:
+        reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
+        directions.check(run.objectives, measures, reported)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
     return Parts(space, strategy, task, evaluator, executor, measures)
 
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:
     """What a trial of the run is known to measure, the main measure first; empty where its evaluator does not say."""
-    task, space = load_task(run.task), load_space(tuned(run).space)
+    task = build_task(run)
+    space = load_space(tuned(run).space)
     return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
 
 

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from netwright.core import directions
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
@@ -38,8 +39,9 @@ class Table:
         space: The space of the genotypes.
         rows: Position of each genotype in the columns.
         columns: Values by column name, each column of shape (N,), float64, NaN where missing.
-        signal: Column that a search sees; a leading minus: lower is better.
-        final: Column that is reported; a leading minus: lower is better.
+        signal: Column that a search sees; a leading minus: lower is better. A name that tells another direction, as
+            "loss" does, is refused unless an exclamation mark behind it says that it is meant.
+        final: Column that is reported, written in the same way.
         seconds: Column with the cost of one evaluation, in seconds.
         budgets: Signal column by budget, for strategies that ask for budgets; empty: there is one budget.
         budget_seconds: Cost column by budget; a budget without one costs what `seconds` says.
@@ -48,7 +50,7 @@ class Table:
         remarks: What was corrected while reading, in sentences.
 
     Raises:
-        BadReference: A named column is not there, or holds no number.
+        BadReference: A named column is not there, or holds no number; or its direction is known to be another one.
     """
 
     name: str
@@ -80,6 +82,9 @@ class Table:
                 raise BadReference(f"table {self.name!r} has no column {column!r}; its columns of numbers: {listed}")
             if np.isnan(self.columns[column]).all():
                 raise BadReference(f"column {column!r} of table {self.name!r} holds no number; give another column")
+        for which, name in (("signal", self.signal), ("final", self.final)):
+            if wrong := directions.fault(Objective.read(name)):
+                raise BadReference(f"{which} of table {self.name!r} is {name!r}: {wrong}")
 
     def __len__(self) -> int:
         """How many networks the table holds."""
@@ -109,6 +114,10 @@ class Table:
             "final": self.columns[column_of(self.final)].item(row),
             "seconds": self._measured(seconds, row, seed) if seconds else 0.0,
         }
+
+    def check_budget(self, budget: int) -> None:
+        """Raise NetwrightError for a budget that the table does not have."""
+        self._of_budget(budget)
 
     def scores(self, which: Which) -> np.ndarray:
         """A column with its sign applied, shape (N,): higher is better, NaN where missing."""

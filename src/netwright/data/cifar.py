@@ -13,7 +13,7 @@ import numpy as np
 from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.hub import HubImages, check_datasets, fetch
-from netwright.data.images import Augmentation, ImageClassification, stratified_order
+from netwright.data.images import Augmentation, ImageClassification, Weighting, stratified_order
 from netwright.data.options import check_least, check_limit
 from netwright.data.parquet import ParquetImages, read_columns
 from netwright.data.preparation import Keeping, Selection, image_task
@@ -53,6 +53,7 @@ def cifar(
     augmentation: Augmentation,
     keeping: Keeping,
     channels: int = 3,
+    weighting: Weighting = Weighting(),
 ) -> ImageClassification:
     """The task; see tasks/cifar10.py for the options.
 
@@ -66,9 +67,9 @@ def cifar(
     cut = partial(_selection, data, valid, split_seed, train_limit)
     if path is None:
         check_datasets(data.title)
-        return image_task(partial(_fetched, data, cut), form, data.classes, augmentation, keeping)
+        return image_task(partial(_fetched, data, cut), form, data.classes, augmentation, keeping, weighting)
     selection = _read(data, Path(path).expanduser(), path, cut)
-    return image_task(lambda: selection, form, selection.classes, augmentation, keeping)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
 
 
 def _fetched(data: PublishedImages, cut: Callable[..., Selection]) -> Selection:

@@ -19,19 +19,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core import seeds
+from netwright.core.baselines import Baseline
+from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.core.settings import Setting
-from netwright.data import augment
+from netwright.data import augment, by_class
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
+from netwright.data.by_class import ClassMeasures
 from netwright.data.class_table import class_table
 from netwright.data.draws import Draws, PartOf
 from netwright.data.outcome import OutcomeRecorder
+from netwright.data.text import listed
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level
+ALWAYS = (Objective("accuracy", shown="share"), Objective("loss", -1))  # measured unasked
 
 
 class Pixels(Protocol):
@@ -175,6 +180,18 @@ class ImageSplits:
 
 
 @dataclass(frozen=True)
+class Weighting:
+    """How much the images of each class count in the training loss; what is measured never depends on it.
+
+    Args:
+        class_weights: "none": all images count alike; "balanced": all classes do, so that an image counts the more the
+            fewer training images its class has.
+    """
+
+    class_weights: Literal["none", "balanced"] = "none"
+
+
+@dataclass(frozen=True)
 class ImageClassification:
     """A task of labeled images, whatever their source.
 
@@ -185,6 +202,8 @@ class ImageClassification:
         augmentation: How training images are augmented.
         fit: How an image of another size becomes one of this size; see `Preprocessing`.
         preparation: Makes the data ready, and tells people about it; None: loading is all there is.
+        weighting: How much the images of each class count in the training loss.
+        more: Names of the metrics of `offered` that are measured besides accuracy and loss.
     """
 
     io: IO
@@ -193,7 +212,22 @@ class ImageClassification:
     augmentation: Augmentation = Augmentation()
     fit: Literal["crop", "stretch", "pad"] = "crop"
     preparation: Callable[[], Iterator[str]] | None = None
-    measures: ClassVar[tuple[Objective, ...]] = (Objective("accuracy", shown="share"), Objective("loss", -1))
+    weighting: Weighting = Weighting()
+    more: tuple[str, ...] = ()
+    offered: ClassVar[tuple[Objective, ...]] = by_class.OFFERED
+
+    @property
+    def measures(self) -> tuple[Objective, ...]:
+        """Accuracy, loss, and what else was asked for."""
+        return (*ALWAYS, *(each for each in self.offered if each.name in self.more))
+
+    def measuring(self, names: Sequence[str]) -> ImageClassification:
+        """The same images, of which these metrics are measured too. Raises BadReference for one that is always 1."""
+        if by_class.TOP5 in names and len(self.classes) <= by_class.TOP:
+            raise BadReference(
+                f"{by_class.TOP5} of {len(self.classes)} classes is always 1; name another objective, such as accuracy"
+            )
+        return replace(self, more=tuple(names), load=lambda: self.data)
 
     @cached_property
     def data(self) -> ImageSplits:
@@ -220,15 +254,38 @@ class ImageClassification:
         return self.data.shared_batches(split, size, rng, self.augmentation, shares)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross entropy in nats."""
-        return F.cross_entropy(outputs, targets)
+        """Mean cross entropy in nats, weighted by class where the task says so.
+
+        The weighted sum is divided by the number of images, not by the sum of weights, so that the mean over the parts
+        of a batch is that of the whole.
+        """
+        weights = self.weights(targets)
+        if weights is None:
+            return F.cross_entropy(outputs, targets)
+        return (F.cross_entropy(outputs, targets, reduction="none") * weights).mean()
+
+    def weights(self, targets: Tensor) -> Tensor | None:
+        """How much each image counts in the training loss, shape (B,); None: all alike."""
+        if self.weighting.class_weights == "none":
+            return None
+        return self._class_weights.to(targets.device)[targets]
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Accuracy (0 or 1) and cross entropy (nats) of every example, each of shape (B,)."""
-        return {
+        """Accuracy (0 or 1) and cross entropy (nats) of every example, and top-5 if asked for, each of shape (B,)."""
+        found = {
             "accuracy": (outputs.argmax(1) == targets).float(),
             "loss": F.cross_entropy(outputs, targets, reduction="none"),
         }
+        return found | {by_class.TOP5: by_class.top5(outputs, targets)} if by_class.TOP5 in self.more else found
+
+    def gathering(self) -> ClassMeasures | None:
+        """What gathers the metrics that were asked for and are no means over images; None: there are none."""
+        names = [name for name in self.more if name != by_class.TOP5]
+        return ClassMeasures(len(self.classes), names) if names else None
+
+    def baselines(self, split: Split) -> tuple[Baseline, ...]:
+        """What is measured of naming the largest class of the split always."""
+        return by_class.baselines(self.class_counts(split), self.measures)
 
     def recorder(self, split: Split) -> OutcomeRecorder:
         """Keeps what became of each image of the split."""
@@ -288,7 +345,21 @@ class ImageClassification:
 
     def caveats(self) -> tuple[str, ...]:
         """Sentences to stand beside any accuracy on this data."""
-        return self.data.caveats
+        return (*self.data.caveats, *self._lacking()) if self.gathering() else self.data.caveats
+
+    def _lacking(self) -> Iterator[str]:
+        """A sentence on each split that is measured and lacks a class, which no mean over classes can count."""
+        for split in ("valid", "test"):
+            counts = self.class_counts(split)
+            lacking = [name for label, name in enumerate(self.classes) if label >= len(counts) or not counts[label]]
+            if lacking:
+                yield f"no {split} image is of class {listed(lacking)}, which means over classes there leave out"
+
+    @cached_property
+    def _class_weights(self) -> Tensor:
+        """Weights of the classes by the training images, shape (classes,)."""
+        counts = self.class_counts("train")
+        return by_class.class_weights([*counts, *[0] * (len(self.classes) - len(counts))])
 
     def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:
         return self.data.positions[split][np.asarray(positions, dtype=np.int64)]

@@ -18,7 +18,7 @@ from netwright.data.cache import Cache, Source, Steps
 from netwright.data.chunks import Encoded
 from netwright.data.class_table import class_table
 from netwright.data.decode import Form
-from netwright.data.images import Augmentation, ImageClassification, ImageSplits
+from netwright.data.images import Augmentation, ImageClassification, ImageSplits, Weighting
 from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted, size_text
 
@@ -114,6 +114,7 @@ def image_task(
     classes: tuple[str, ...],
     augmentation: Augmentation,
     keeping: Keeping,
+    weighting: Weighting = Weighting(),
 ) -> ImageClassification:
     """The task of a selection, which is asked for when the data is first needed.
 
@@ -124,7 +125,7 @@ def image_task(
     augmentation = augmentation.fitted(form.height, form.width)
     prepared = _Prepared(selection, form, keeping)
     io = IO(form.channels, form.height, form.width, len(classes))
-    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare)
+    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
 
 
 @dataclass(frozen=True)

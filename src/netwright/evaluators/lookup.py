@@ -10,7 +10,7 @@ from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Task
-from netwright.core.records import Result, Trial
+from netwright.core.records import Genotype, Result, Trial
 from netwright.core.table import Table
 
 
@@ -55,6 +55,22 @@ class Lookup:
     def measures(self) -> tuple[Objective, ...]:
         """The table's signal and final measure."""
         return self._table.measures
+
+    @property
+    def metrics(self) -> tuple[Objective, ...]:
+        """The same: a look-up gives nothing else."""
+        return self._table.measures
+
+    def check_settings(
+        self,
+        genotype: Genotype,  # noqa: ARG002 - one without a row says so in its trial
+        *,
+        budget: int | None = None,
+        data_is_ready: bool = False,  # noqa: ARG002
+    ) -> None:
+        """Raise NetwrightError for a budget that the table does not have."""
+        if budget is not None:
+            self._table.check_budget(budget)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:  # noqa: ARG002 - nothing to report
         """The trial's row at its budget, and its cost in seconds of the table (0: the table has none).

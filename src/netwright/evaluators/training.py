@@ -20,6 +20,7 @@ from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
 from netwright.core.protocols import (
     Context,
+    OffersMetrics,
     SearchSpace,
     ShowsExamples,
     Split,
@@ -46,6 +47,11 @@ from netwright.training.standing import Measurement, Standing
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
+OF_ANY_TRAINING = (
+    *(Objective(name, -1) for name in ("train_loss", "params", "multiply_adds", "seconds", "peak_memory_mb")),
+    Objective("examples_per_second"),
+    Objective("carried_steps"),
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,20 @@ class Training(StepSettings):
         """Objectives that the task measures, on the evaluator's split; empty: the task does not say."""
         stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
         return tuple(measure.on(self.split) for measure in stated)
+
+    @property
+    def metrics(self) -> tuple[Objective, ...]:
+        """What the task measures and what it offers to, on the evaluator's split, and what any training reports.
+
+        Empty where the task does not say what it measures.
+        """
+        measured = self.measures
+        if not measured:
+            return ()
+        offered = self.task.offered if isinstance(self.task, OffersMetrics) else ()
+        named = {each.name: each for each in (*measured, *(offer.on(self.split) for offer in offered))}
+        spreads = [Objective(f"{name}_sd", -1) for name in named] if self.repeats > 1 else []
+        return (*named.values(), *OF_ANY_TRAINING, *spreads)
 
     @property
     def tunable(self) -> dict[str, Setting]:

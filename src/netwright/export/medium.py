@@ -45,6 +45,7 @@ class Facts:
         examples: Number of examples that it was trained and tested on, by split.
         metrics: Metrics of the training.
         checked: What the exported files did on the test examples.
+        note: What the measured value is to be compared with, and whether it is no better; "": that is not known.
         seed: Seed of the training.
         command: Command that repeats the training.
         onnx: Whether there is an ONNX file.
@@ -59,6 +60,7 @@ class Facts:
     examples: Mapping[str, int]
     metrics: Mapping[str, float]
     checked: Checked
+    note: str
     seed: int
     command: str
     onnx: bool

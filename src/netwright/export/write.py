@@ -11,7 +11,7 @@ import inspect
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from netwright.core import refs, run_file, settings
+from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
 from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, unwrap
@@ -34,6 +35,7 @@ from netwright.export.media.plain import Plain
 from netwright.export.medium import Checked, Facts, Medium
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
+from netwright.training import constant
 
 Say = Callable[[str], None]
 SHOWN: tuple[Split, ...] = ("train+valid", "test")  # splits whose sizes the card tells
@@ -122,8 +124,13 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
             onnx=run,
         )
         say(parts.medium.verdict("source, program and ONNX file" if onnx else "source and program", checked))
+        known = [each.on("test") for each in constant.baselines(parts.task, "test")]
+        measure = parts.medium.measure
+        compared = note(measure.on("test"), checked.value, known) if measure else ""
+        if compared:
+            say(f"{parts.metric}: {compared}")
         with _writing(out):
-            _write_papers(draft, model, parts, checked, onnx)
+            _write_papers(draft, model, parts, checked, onnx, known, compared)
             _put_in_place(draft, out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -184,10 +191,20 @@ def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> 
     return program
 
 
-def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Checked, onnx: bool) -> None:
-    """Write everything else: how the network was trained, how to use it."""
+def _write_papers(
+    draft: Path,
+    model: TrainedModel,
+    parts: _Parts,
+    checked: Checked,
+    onnx: bool,
+    known: Sequence[Baseline],
+    compared: str,
+) -> None:
+    """Write everything else: how the network was trained, what it is to be compared with, how to use it."""
     about_data = inspect.getdoc(inspect.getmodule(refs.locate("task", model.run.task.name))) or ""
     metrics = {**model.metrics, **parts.medium.facts(checked), "seed": model.seed, "command": model.command}
+    if known:
+        metrics |= {"constant_answer": {each.name: each.value for each in known}, "note": compared}
     texts = {
         "metrics.json": json.dumps(metrics, indent=1, ensure_ascii=False) + "\n",
         "run.toml": run_file.to_toml(model.run),
@@ -203,6 +220,7 @@ def _write_papers(draft: Path, model: TrainedModel, parts: _Parts, checked: Chec
                 examples={split: parts.task.examples(split) for split in SHOWN},
                 metrics=model.metrics,
                 checked=checked,
+                note=compared,
                 seed=model.seed,
                 command=model.command,
                 onnx=onnx,

@@ -13,6 +13,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from netwright.core import files, objectives, run_file
+from netwright.core.baselines import beside
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import short
 from netwright.core.protocols import of_seed
@@ -159,6 +160,9 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
         if share <= 1:  # else the time is a table's, or that of workers that joined
             listed.append(("workers busy", f"{share:.0%}"))
     note = "" if line else "No trial has succeeded yet." if run.trials else "No trial has finished yet."
+    if line and (score := objectives.score_of(line[-1])) is not None:
+        value = run.objective.measured(score)
+        note = f"Best {run.objective.label}: {run.objective.text(value)} {beside(run.objective, value, run.baselines)}."
     note = " ".join([note, *(f"Note: {caveat}." for caveat in run.caveats)]).strip()
     return markup.section(f"Result{whose}", note, markup.tiles(listed))
 
@@ -194,9 +198,10 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     if not named:
         return ""
     listed = trained.table([(name, final) for name, run in named for final in run.finals])
+    compared = [f"{name}{sentence}" for name, run in named for sentence in trained.compared(run.finals)]
     told = [name + trained.verdict(run.finals) for name, run in named]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
-    return markup.section("Trained in full", listed, *told)
+    return markup.section("Trained in full", listed, *compared, *told)
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:

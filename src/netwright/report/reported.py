@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from matplotlib.figure import Figure
 
 from netwright.core import objectives
+from netwright.core.baselines import Baseline
 from netwright.core.finals import Final
 from netwright.core.members import members
 from netwright.core.objectives import Objective
@@ -39,6 +40,7 @@ class ReportedRun:
         caveats: Sentences to stand beside any result on its data.
         simulated_hours: Hours on the clock of a simulated cluster; None: the clock was a real one.
         measures: What the evaluator measures, and how that is shown; any other metric is shown as a number.
+        baselines: What results are to be compared with.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ReportedRun:
     caveats: tuple[str, ...] = ()
     simulated_hours: float | None = None
     measures: tuple[Objective, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

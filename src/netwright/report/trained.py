@@ -33,6 +33,15 @@ def table(named: Sequence[tuple[str, Final]]) -> Html:
     return markup.table(columns, rows, ("trial", "params", "mean", "sd", "trainings"))
 
 
+def compared(finals: Sequence[Final]) -> list[str]:
+    """A sentence on each network that a constant answer can be compared with: the two, and whether it is better."""
+    return [
+        f"{final.label}: {final.objective.label} {final.objective.text(final.mean)} ({final.note})."
+        for final in finals
+        if final.note
+    ]
+
+
 def verdict(finals: Sequence[Final]) -> str:
     """Whether the search paid, in a sentence or two: the first network found against a plain one trained the same way.
 

@@ -12,7 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from netwright.core.objectives import Objective, rank, result_of
+from netwright.core.baselines import Baseline, beside
+from netwright.core.objectives import Objective, rank, result_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Trial
 from netwright.report import curves
@@ -31,11 +32,21 @@ class Display:
         title: What is searched.
         trials: Limit of finished trials; None: no such limit.
         objective: The first objective, by which the best is chosen.
+        baselines: What results are to be compared with.
     """
 
-    def __init__(self, console: Console, store: Store, *, title: str, trials: int | None, objective: Objective) -> None:
+    def __init__(
+        self,
+        console: Console,
+        store: Store,
+        *,
+        title: str,
+        trials: int | None,
+        objective: Objective,
+        baselines: Sequence[Baseline] = (),
+    ) -> None:
         self._console, self._store = console, store
-        self._title, self._trials, self._objective = title, trials, objective
+        self._title, self._trials, self._objective, self._baselines = title, trials, objective, baselines
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._begun = self._shown = time.monotonic()
         self._finished = self._finished_before = self._failed = self._reused = 0
@@ -117,7 +128,7 @@ class Display:
         facts = Table.grid(padding=(0, 2))
         facts.add_row("finished", self._progress())
         if self._best is not None:
-            facts.add_row("best", f"{result_of(self._best, self._objective)}, trial {self._best.id}")
+            facts.add_row("best", best_line(self._best, self._objective, self._baselines))
         if self._failed or self._reused:
             facts.add_row("of them", f"{self._failed} failed, {self._reused} reused")
         facts.add_row("running for", clock(time.monotonic() - self._begun))
@@ -125,6 +136,13 @@ class Display:
             doing = f"trial {worker.trial_id}  {worker.activity}" if worker.trial_id else worker.activity or "idle"
             facts.add_row(worker.name, doing)
         return Group(Text(self._title, style="bold"), facts)
+
+
+def best_line(best: Trial, objective: Objective, baselines: Sequence[Baseline]) -> str:
+    """What is said of the best: "trial 3, valid_loss 0.1234 (lower is better)", and what to compare the value with."""
+    score = score_of(best)
+    known = "" if score is None else f" {beside(objective, objective.measured(score), baselines)}"
+    return f"trial {best.id}, {result_of(best, objective)}{known}"
 
 
 def clock(seconds: float) -> str:

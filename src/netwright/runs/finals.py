@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import genes, in_full, objectives, whereabouts
+from netwright.core import baselines, genes, in_full, objectives, whereabouts
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
@@ -52,6 +52,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
     measures = objectives.from_json(store.recall("measures"))
+    known = baselines.from_json(store.recall("baselines"))
     objective = objectives.first(objectives.named(run.objectives, trials), measures)
     metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
@@ -83,6 +84,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 command=command,
                 way=genes.digest(f"{whereabouts.without(run.task)} {way}"),
                 repetitions=tuple(listed),
+                baselines=known,
             )
         )
     return found
@@ -103,6 +105,12 @@ def measured(final: Final) -> str:
     mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
     spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
     return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
+
+
+def result(final: Final) -> str:
+    """What was measured of a network and what that is to be compared with, for a line of its own."""
+    beside = f" ({final.note})" if final.note else ""
+    return f"{final.metric} {measured(final)}{beside}, {size(final)}: {final.label}"
 
 
 def size(final: Final) -> str:

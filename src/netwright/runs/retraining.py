@@ -190,7 +190,7 @@ def train(
             f"{len(failed)} of {run.limits.trials} trainings failed: {reason}; remove {short(place)} to train again"
         )
     for final in found:
-        session.say(f"{final.metric} {finals.measured(final)}, {finals.size(final)}: {final.label}")
+        session.say(finals.result(final))
     return found
 
 

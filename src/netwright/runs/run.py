@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, run_file, settings
+from netwright.core import baselines, objectives, refs, run_file, settings
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
@@ -28,6 +28,7 @@ from netwright.export import write as export_write
 from netwright.report import page, promotions
 from netwright.report.reported import ReportedRun
 from netwright.runs import beforehand, finals, retraining, run_folder
+from netwright.runs.display import best_line
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Session, refuse_other_data, short
 from netwright.training import checkpoint
@@ -68,6 +69,7 @@ class Run:
         hours: Limit of hours of searching, over all restarts.
         workers: Number of worker processes.
         constraints: Conditions on networks, such as "params <= 1e6".
+        objectives: Metrics to search by, as a run file has them: "valid_accuracy", "-valid_loss".
         changes: Options by part, put over everything else: {"space": {"channels": 8}}.
         command: The command that the user typed, for the report; "": the report gives one that does the same.
         console: Where progress is shown; None: standard output.
@@ -94,6 +96,7 @@ class Run:
         hours: float | None = None,
         workers: int | None = None,
         constraints: Sequence[str] | None = None,
+        objectives: Sequence[str] | None = None,
         changes: Changes | None = None,
         command: str = "",
         console: Console | None = None,
@@ -104,6 +107,7 @@ class Run:
         self._session = Session(console or Console(), attended, command)
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
+        given |= {"objectives": tuple(objectives) if objectives else None}
         merged = {section: dict(options) for section, options in (changes or {}).items()}
         limits = (("limits", "trials", trials), ("limits", "hours", hours), ("executor", "workers", workers))
         for section, option, value in limits:
@@ -166,7 +170,7 @@ class Run:
                 return Searched(trials, None)
             names = objectives.named(self.settings.objectives, trials)
             first = objectives.first(names, parts.measures)
-            self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
+            self._session.say(f"best: {best_line(best, first, ended.baselines)}")
             if rungs := promotions.summarize(trials):
                 for sentence in promotions.sentences(rungs):
                     self._session.say(sentence)
@@ -325,6 +329,7 @@ class Run:
             versions = json.loads(store.recall("versions") or "{}")
             caveats = tuple(json.loads(store.recall("caveats") or "[]"))
             measures = objectives.from_json(store.recall("measures"))
+            known = baselines.from_json(store.recall("baselines"))
         return ReportedRun(
             self.folder.name,
             settings,
@@ -338,6 +343,7 @@ class Run:
             caveats,
             float(simulated) if simulated else None,
             measures,
+            known,
         )
 
     def finals(self) -> list[Final]:

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -146,17 +147,22 @@ class OpenRun:
         settings: The run file with which it goes on: threads as first fixed, limits and workers as now asked.
         is_complete: Whether the folder held all trials that are asked for when it was opened.
         is_moved: Whether the data is to lie elsewhere than before, which holds if its fingerprint is the same.
+        aside: Path to which the table of another run, without any result to compare, is moved when this one begins;
+            None: there is none.
     """
 
     folder: Path
     settings: RunFile
     is_complete: bool
     is_moved: bool = False
+    aside: Path | None = None
 
     @contextmanager
     def table(self) -> Iterator[Store]:
         """Opens the table, made when missing, and notes the settings in it. From here on, the folder holds the run."""
         text = run_file.to_toml(self.settings)
+        if self.aside is not None and not self.aside.exists():
+            _move_aside(self.folder, self.aside)
         with closing(open_table(self.folder, "write")) as store:
             store.remember("format", str(FORMAT))  # written first, so that a kill leaves no settings without a format
             store.remember("run", text)
@@ -171,7 +177,7 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
     Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind.
 
     Raises:
-        BadRunFile: The folder holds another run; the message names the first difference.
+        BadRunFile: The folder holds another run, with results to compare; the message names the first difference.
         StoreError: The folder cannot be had (`controlled`), or its table cannot be used.
     """
     with controlled(folder):
@@ -179,12 +185,16 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
         is_moved = stored is not None and whereabouts.differ_alone(stored.task, settings.task) and _knows_data(folder)
         if stored is None and finished + unfinished:
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")
-        if stored is not None:
-            _refuse_other(folder, replace(stored, task=settings.task) if is_moved else stored, settings)
+        aside = None
+        compared = replace(stored, task=settings.task) if stored is not None and is_moved else stored
+        if compared is not None and (difference := _difference(folder, compared, settings)):
+            if _holds_results(folder, compared):
+                raise BadRunFile(difference)
+            aside, stored, is_moved, finished, unfinished = _free(folder), None, False, 0, 0
         threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
         limit = settings.limits.trials
         is_complete = limit is not None and not unfinished and finished >= limit
-        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved)
+        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved, aside)
 
 
 def report_in(folder: Path) -> Path:
@@ -272,6 +282,27 @@ def _counted(folder: Path) -> tuple[int, int]:
         return len(store.finished()), len(store.unfinished())
 
 
+def _holds_results(folder: Path, run: RunFile) -> bool:
+    """Whether any trial measured the run's objective, so that there is something to compare others with."""
+    with closing(open_table(folder, "read")) as store:
+        done = [trial.result.metrics for trial in store.finished() if trial.result and not trial.result.failure]
+    return any(run.objectives is None or objectives.first(run.objectives).name in metrics for metrics in done)
+
+
+def _free(folder: Path) -> Path:
+    """A name for a table that is moved aside."""
+    return next(path for n in count(1) if not (path := folder / f"trials-{n}.sqlite").exists())
+
+
+def _move_aside(folder: Path, aside: Path) -> None:
+    """Move the table of a folder aside, with the folders of its trials, whose numbers those of a new run repeat."""
+    if (folder / "trials").exists():
+        (folder / "trials").rename(aside.with_suffix(""))
+    for suffix in ("-wal", "-shm", ""):
+        if (old := folder / f"{TABLE}{suffix}").exists():
+            old.rename(f"{aside}{suffix}")
+
+
 def _owner(folder: Path) -> str:
     try:
         return (folder / "controller.txt").read_text(encoding="utf-8").strip()
@@ -285,8 +316,8 @@ def _threads(run: RunFile) -> int:
     return max(1, (os.cpu_count() or 1) // max(1, int(workers)))
 
 
-def _refuse_other(folder: Path, stored: RunFile, asked: RunFile) -> None:
-    """Raise BadRunFile where a folder's run is not the one asked for, which may leave the number of threads open."""
+def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
+    """Why a folder's run is not the one asked for, which may leave the number of threads open; "" where it is."""
     asked = replace(asked, threads_per_trial=asked.threads_per_trial or stored.threads_per_trial)
     for name in IDENTITY:
         old, new = getattr(stored, name), getattr(asked, name)
@@ -295,7 +326,8 @@ def _refuse_other(folder: Path, stored: RunFile, asked: RunFile) -> None:
         if name in PARTS and old.name == new.name:
             option = next(o for o in (*new.options, *old.options) if old.options.get(o) != new.options.get(o))
             old, new, name = old.options.get(option, "default"), new.options.get(option, "default"), f"{name}.{option}"
-        raise BadRunFile(
+        return (
             f"{folder} holds another run: its {name} is {old}, not {new}; give another folder with --out, "
             f"or go on with that run by `netwright search --out {folder}`"
         )
+    return ""

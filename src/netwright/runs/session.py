@@ -14,8 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives, reading, run_file
+from netwright.core import baselines, objectives, reading, run_file
+from netwright.core.baselines import Baseline
 from netwright.core.errors import StoreError
+from netwright.core.objectives import SPLITS
 from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -25,7 +27,7 @@ from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
 from netwright.search import Ending, Search
-from netwright.training import ranks
+from netwright.training import constant, ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
 
@@ -45,11 +47,13 @@ class Ended:
         trials: Finished trials with scores, in order of finishing.
         ending: The limit that was met.
         work: A sentence on how busy the workers were; "": nothing was left for them to do.
+        baselines: What results are to be compared with.
     """
 
     trials: tuple[Trial, ...]
     ending: Ending
     work: str
+    baselines: tuple[Baseline, ...] = ()
 
 
 class Session:
@@ -105,7 +109,13 @@ class Session:
             ):
                 if sentence:
                     self.say(sentence)
-            refuse_other_data(run.folder, parts.task)
+            if run.aside is None:
+                refuse_other_data(run.folder, parts.task)
+            else:
+                self.say(
+                    f"{short(run.folder)} held no result that could be compared; it is begun anew, and what was there "
+                    f"is kept in {run.aside.name}"
+                )
         elif run.is_moved:
             self._prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
@@ -116,7 +126,8 @@ class Session:
                 store.remember(name, text)
             ending, work = self._control(run, store, parts, title)
             store.remember("ending", ending)
-            return Ended(tuple(objectives.with_scores(store.finished(), run.settings.objectives)), ending, work)
+            trials = tuple(objectives.with_scores(store.finished(), run.settings.objectives))
+            return Ended(trials, ending, work, baselines.from_json(store.recall("baselines")))
 
     def _prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
@@ -134,7 +145,10 @@ class Session:
         """
         settings, earlier, begun = run.settings, store.finished(), time.monotonic()
         objective = objectives.first(settings.objectives, parts.measures)
-        display = Display(self._console, store, title=title, trials=settings.limits.trials, objective=objective)
+        known = baselines.from_json(store.recall("baselines"))
+        display = Display(
+            self._console, store, title=title, trials=settings.limits.trials, objective=objective, baselines=known
+        )
         controller = Search(
             parts.space,
             parts.strategy,
@@ -169,12 +183,22 @@ def _note(store: Store, parts: Parts) -> None:
     task = parts.task
     store.remember("io", run_file.write_io(task.io))
     store.remember("measures", objectives.to_json(parts.measures))
+    if store.recall("baselines") is None:
+        store.remember("baselines", baselines.to_json(_baselines(parts)))
     if store.recall("versions") is None:
         store.remember("versions", json.dumps(versions()))
     if isinstance(task, HasCaveats):
         store.remember("caveats", json.dumps(task.caveats()))
     if isinstance(task, HasFingerprint) and store.recall("data") is None:
         store.remember("data", task.fingerprint())
+
+
+def _baselines(parts: Parts) -> list[Baseline]:
+    """How well constant answers do, by the names of what the run's trials measure of its task."""
+    measured = {measure.name for measure in parts.measures}
+    splits = [split for split in SPLITS if any(measure.split == split for measure in parts.measures)]
+    found = [each.on(split) for split in splits for each in constant.baselines(parts.task, split)]
+    return [each for each in found if each.name in measured]
 
 
 def refuse_other_data(folder: Path, task: Task) -> None:

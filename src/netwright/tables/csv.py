@@ -125,8 +125,8 @@ def csv(
         path: Path of a file of comma-, semicolon- or tab-separated values with a header, or of a Parquet file.
         genes: Columns that are genes. In CSV their values are texts as they are written: "00" is not "0", nor "1.0"
             "1". In Parquet they are what the column's type says, exactly.
-        signal: Column that a search sees; a leading minus: lower is better.
-        final: Column that is reported; a leading minus: lower is better; by default the signal.
+        signal: Column that a search sees; a leading minus: lower is better. See `core.table` for names that tell.
+        final: Column that is reported, written in the same way; by default the signal.
         seconds: Column with the cost of one evaluation, in seconds.
         text: Column with the architecture's text, instead of genes.
         space: Space, or the reference of one, that reads the text.

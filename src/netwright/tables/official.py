@@ -101,7 +101,7 @@ def _architectures(kind: str, path: Path) -> Iterator[tuple[str, Mapping[str, An
 
 
 def _read_bz2(path: Path) -> Any:
-    with bz2.open(path) as file, io.BufferedReader(_Bounded(file, path), io.DEFAULT_BUFFER_SIZE) as bounded:
+    with bz2.open(path) as file, io.BufferedReader(_Unpacked(file, path), io.DEFAULT_BUFFER_SIZE) as bounded:
         return pickle.load(bounded)  # noqa: S301 - what the user trusts
 
 
@@ -114,7 +114,7 @@ def _read_torch(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=False)
 
 
-class _Bounded(io.RawIOBase):
+class _Unpacked(io.RawIOBase):
     """What a compressed file holds, up to what memory holds; reading beyond that raises NetwrightError."""
 
     def __init__(self, file: bz2.BZ2File, path: Path) -> None:

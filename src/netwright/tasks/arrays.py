@@ -17,7 +17,7 @@ from netwright.data import archive
 from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.folder_names import kind_of
-from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.options import check_least, check_limit, checked_shares, located, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
@@ -33,6 +33,7 @@ MAX_VALUES = 2**28  # of an image
 
 
 @located("path", "cache", "memory_share")
+@spread("weighting")
 @spread("augmentation")
 def arrays(
     path: str,
@@ -41,6 +42,7 @@ def arrays(
     split_seed: int = 0,
     train_limit: int | None = None,
     augmentation: Augmentation = Augmentation(padding=None),
+    weighting: Weighting = Weighting(),
     cache: str | None = None,
     memory_share: float = 0.05,
 ) -> ImageClassification:
@@ -53,13 +55,15 @@ def arrays(
         split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
         augmentation: How training images are augmented.
+        weighting: How much the images of each class count in the training loss.
         cache: Folder for a copy that workers share; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
     """
     check_least(split_seed=(split_seed, 0))
     shares = checked_shares(valid, test)
     selection, form = _selection(Path(path).expanduser(), shares, split_seed, train_limit)
-    return image_task(lambda: selection, form, selection.classes, augmentation, Keeping(cache, memory_share))
+    keeping = Keeping(cache, memory_share)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
 
 
 def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | None) -> tuple[Selection, Form]:

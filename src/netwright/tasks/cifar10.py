@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from netwright.data.cifar import PublishedImages, cifar
-from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.options import located, spread
 from netwright.data.preparation import Keeping
 
@@ -19,6 +19,7 @@ PUBLISHED = PublishedImages("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
 
 
 @located("path", "cache", "memory_share")
+@spread("weighting")
 @spread("augmentation")
 def cifar10(
     path: str | None = None,
@@ -26,6 +27,7 @@ def cifar10(
     split_seed: int = 0,
     train_limit: int | None = None,
     augmentation: Augmentation = Augmentation(flip=True),
+    weighting: Weighting = Weighting(),
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
@@ -39,13 +41,14 @@ def cifar10(
         split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
         augmentation: How training images are augmented.
+        weighting: How much the images of each class count in the training loss.
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
         broken_share: Share of the images that may be broken before the task refuses to start.
         channels: 3: color, 1: gray.
     """
     keeping = Keeping(cache, memory_share, broken_share)
-    return cifar(PUBLISHED, path, valid, split_seed, train_limit, augmentation, keeping, channels)
+    return cifar(PUBLISHED, path, valid, split_seed, train_limit, augmentation, keeping, channels, weighting)
 
 
 plugin = cifar10

@@ -13,7 +13,14 @@ import numpy as np
 
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
-from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, stratified_order
+from netwright.data.images import (
+    ArrayPixels,
+    Augmentation,
+    ImageClassification,
+    ImageSplits,
+    Weighting,
+    stratified_order,
+)
 from netwright.data.options import check_least, spread
 
 SIDE = 8
@@ -21,9 +28,13 @@ TEST = VALID = 360
 CLASSES = tuple("0123456789")
 
 
+@spread("weighting")
 @spread("augmentation")
 def digits(
-    split_seed: int = 0, train_limit: int | None = None, augmentation: Augmentation = Augmentation(padding=1)
+    split_seed: int = 0,
+    train_limit: int | None = None,
+    augmentation: Augmentation = Augmentation(padding=1),
+    weighting: Weighting = Weighting(),
 ) -> ImageClassification:
     """8x8 images of ten digits.
 
@@ -31,12 +42,14 @@ def digits(
         split_seed: Seed that decides which images go into which split.
         train_limit: Use only so many training images, of each class about its share; None: all.
         augmentation: How training images are augmented.
+        weighting: How much the images of each class count in the training loss.
     """
     check_least(split_seed=(split_seed, 0))
     if train_limit is not None:
         check_least(train_limit=(train_limit, len(CLASSES)))
     load = partial(_load, split_seed, train_limit)
-    return ImageClassification(IO(1, SIDE, SIDE, 10), load, CLASSES, augmentation.fitted(SIDE, SIDE))
+    augmentation = augmentation.fitted(SIDE, SIDE)
+    return ImageClassification(IO(1, SIDE, SIDE, 10), load, CLASSES, augmentation, weighting=weighting)
 
 
 def _load(split_seed: int, train_limit: int | None) -> ImageSplits:

@@ -15,7 +15,7 @@ import numpy as np
 from netwright.core.errors import BadReference
 from netwright.data.decode import Form
 from netwright.data.folder import FolderImages
-from netwright.data.images import Augmentation, ImageClassification
+from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.inventory import taken, told
 from netwright.data.layout import EVERY, arranged
 from netwright.data.options import check_least, check_limit, checked_shares, located, spread
@@ -26,6 +26,7 @@ from netwright.data.tree import composed, scan
 
 
 @located("path", "cache", "memory_share")
+@spread("weighting")
 @spread("augmentation")
 def image_folder(
     path: str,
@@ -37,6 +38,7 @@ def image_folder(
     split_seed: int = 0,
     train_limit: int | None = None,
     augmentation: Augmentation = Augmentation(padding=None, flip=True),
+    weighting: Weighting = Weighting(),
     cache: str | None = None,
     memory_share: float = 0.05,
     broken_share: float = 0.01,
@@ -57,6 +59,7 @@ def image_folder(
         split_seed: Seed of the choice of these images.
         train_limit: Use only so many training images, and a fifth as many to validate and to test; None: all.
         augmentation: How training images are augmented.
+        weighting: How much the images of each class count in the training loss.
         cache: Folder for the decoded images; None: the user's cache folder.
         memory_share: Share of the machine's memory; data that takes more is read from the disk as it is needed.
         broken_share: Share of the images that may be broken before the task refuses to start.
@@ -70,7 +73,8 @@ def image_folder(
     selection = _selection(Path(path).expanduser(), _listed(classes), follow_links, shares, split_seed, train_limit)
     keeping = Keeping(cache, memory_share, broken_share)
     selection, chosen = with_channels(selection) if channels is None else (selection, channels)
-    return image_task(lambda: selection, Form(chosen, size, size, fit), selection.classes, augmentation, keeping)
+    form = Form(chosen, size, size, fit)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
 
 
 def _selection(

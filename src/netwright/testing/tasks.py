@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import seeds
-from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples, Split, StatesMeasures, Task
+from netwright.core.protocols import ClassifiesImages, Gathers, Prepares, ShowsExamples, Split, StatesMeasures, Task
 from netwright.core.records import IO
 from netwright.core.shapes import Image, Tokens, dimensions, output_dimensions
 from netwright.training.summing import summarized
@@ -75,6 +75,9 @@ def _check_metrics(task: Task, outputs: Tensor, targets: Tensor) -> None:
         assert values.shape in shapes, f"metric {name} is not one number per example"
     sums = {name: float(values.double().sum()) for name, values in found.items()}
     measured = summarized(task, sums, {name: values.numel() for name, values in found.items()})
+    if isinstance(task, Gathers) and (gathering := task.gathering()) is not None:
+        gathering.add(outputs, targets)
+        measured |= gathering.metrics()
     if isinstance(task, StatesMeasures):
         missing = [measure.name for measure in task.measures if measure.name not in measured]
         assert not missing, f"{missing[0]} is among the measures but not measured"

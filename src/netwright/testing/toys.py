@@ -119,6 +119,11 @@ class ToyEvaluator:
         """The score, as an accuracy."""
         return (Objective(f"{self.split}_accuracy", shown="share"),)
 
+    @property
+    def metrics(self) -> tuple[Objective, ...]:
+        """The score, and the sum of the genes as if it were a size."""
+        return (*self.measures, Objective("params", -1))
+
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Take `seconds` seconds, with reports, and score the genes."""
         until = time.monotonic() + self.seconds

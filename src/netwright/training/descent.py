@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
-from netwright.core.protocols import CarriesState, Task
+from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
 from netwright.training.averages import Averages
@@ -182,12 +182,21 @@ class Descent:
         return loss
 
     def _smoothed(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7)."""
+        """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7).
+
+        Where the task weighs examples, the spread part of each has its example's weight too.
+        """
         share = self._settings.label_smoothing
         if self._settings.precision != "float32":
             logits = logits.float()
         loss = self._task.loss(logits, targets)
-        return loss if not share else (1 - share) * loss - share * F.log_softmax(logits, -1).mean()
+        if not share:
+            return loss
+        spread = F.log_softmax(logits, -1)
+        weights = self._task.weights(targets) if isinstance(self._task, WeighsExamples) else None
+        if weights is not None:
+            spread = spread * weights.unsqueeze(-1)
+        return (1 - share) * loss - share * spread.mean()
 
 
 _NO_AUXILIARY = (

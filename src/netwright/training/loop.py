@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import seeds
-from netwright.core.protocols import Split, Task
+from netwright.core.protocols import Gathers, Split, Task
 from netwright.core.shapes import IO, positions
 from netwright.training import carrying, summing
 from netwright.training.ahead import ahead
@@ -227,14 +227,18 @@ def measure(
     network.eval()
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
+    gathering = task.gathering() if isinstance(task, Gathers) else None
     with carrying.left_as_found(network), torch.inference_mode():
         for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
             outputs, targets = network(to_device(inputs, device, memory_format)), targets.to(device)
             watch(outputs, targets)
+            if gathering is not None:
+                gathering.add(outputs, targets)
             for name, values in task.metrics(outputs, targets).items():
                 sums[name] = sums.get(name, 0.0) + float(values.double().sum())
                 counts[name] = counts.get(name, 0) + values.numel()
-    return summing.summarized(task, sums, counts)
+    found = summing.summarized(task, sums, counts)
+    return found if gathering is None else found | gathering.metrics()
 
 
 def evaluation_batch(io: IO) -> int:

@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.core import files, genes, objectives, refs, run_file, whereabouts
+from netwright.core import baselines, files, genes, objectives, refs, run_file, whereabouts
+from netwright.core.baselines import Baseline
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import BEST, Candidate, Final
 from netwright.core.protocols import HasFingerprint
@@ -38,12 +39,14 @@ class CellRun:
         ending: "trials" or "exhausted"; "": the search has not ended.
         sources: Digests (`strategy_refs.source_of`) of the programs of the strategy that took part in the search.
         data: Fingerprint of the task's data; None: not known.
+        baselines: What results are to be compared with.
     """
 
     trials: Sequence[Trial] = ()
     ending: str = ""
     sources: tuple[str, ...] = ()
     data: str | None = None
+    baselines: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def read(place: Path, run: RunFile) -> CellRun:
         is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget
         ending = "trials" if len(trials) >= limit else "exhausted" if is_exhausted else ""
         sources = tuple((store.recall("sources") or "").split())
-        return CellRun(trials, ending, sources, store.recall("data"))
+        known = baselines.from_json(store.recall("baselines"))
+        return CellRun(trials, ending, sources, store.recall("data"), known)
 
 
 def read_training(place: Path, run: RunFile, trials: Sequence[Trial]) -> FullTraining | None:

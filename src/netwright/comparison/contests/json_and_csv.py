@@ -65,6 +65,7 @@ def _row(row: RecipeRow, standing: RecipeStanding) -> dict[str, Any]:
         "hours": number(row.hours),
         "repeated": number(row.repeated),
         "best_of_all": number(standing.best),
+        "beside_best": standing.beside,
         "warnings": list(row.warnings),
     }
 

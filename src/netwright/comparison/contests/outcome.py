@@ -14,6 +14,7 @@ from netwright.comparison.contests.contest import Contest
 from netwright.comparison.contests.player import ContestOrder
 from netwright.comparison.courses import SearchCell
 from netwright.core import refs, run_file
+from netwright.core.baselines import Baseline
 from netwright.core.finals import Final
 from netwright.core.protocols import Prepares
 from netwright.core.records import Trial
@@ -32,6 +33,7 @@ class ContestOutcome:
         untrained: Why full trainings failed.
         exhausted: Cells whose strategy had nothing more to ask before the last trial.
         sources: Digests of the programs that took part in each search, as `CellRun.sources`.
+        baselines: What results are to be compared with, by name of recipe.
     """
 
     trials: Mapping[SearchCell, Sequence[Trial]]
@@ -40,6 +42,7 @@ class ContestOutcome:
     untrained: Mapping[SearchCell, str] = field(default_factory=dict)
     exhausted: frozenset[SearchCell] = frozenset()
     sources: Mapping[SearchCell, tuple[str, ...]] = field(default_factory=dict)
+    baselines: Mapping[str, tuple[Baseline, ...]] = field(default_factory=dict)
 
 
 def carry_out(
@@ -103,6 +106,7 @@ def _outcome(
         untrained={cell: each.fault for cell, each in done.items() if each.fault},
         exhausted=frozenset(cell for cell, each in ended.items() if each.ending == "exhausted"),
         sources={cell: each.sources for cell, each in ended.items()},
+        baselines={cell.problem: each.baselines for cell, each in ended.items() if each.baselines},
     )
 
 

@@ -99,6 +99,13 @@ def title(standing: RecipeStanding) -> str:
     return f"{standing.name}: {standing.run.limits.trials:,} trials, {seeds:,} seeds, {standing.run.task}"
 
 
+def top(standing: RecipeStanding) -> str:
+    """The best of all, which way is better, and what it is to be compared with; "" where nothing succeeded."""
+    if math.isnan(standing.best):
+        return ""
+    return f"The best of all: {standing.objective} {standing.best:.6g} {standing.beside}."
+
+
 def _section(folder: Path, place: int, standing: RecipeStanding, standings: Standings) -> Html:
     drawn = []
     for name, (figure, caption) in FIGURES.items():
@@ -112,8 +119,7 @@ def _section(folder: Path, place: int, standing: RecipeStanding, standings: Stan
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
     warnings = [f"{remark}." for remark in standing.remarks]
     warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
-    top = "" if math.isnan(standing.best) else f"The best of all: {standing.best:.6g}."
-    parts = [listed, *warnings, top, EXPLAINED, *numbers.parts(standing.pairs)]
+    parts = [listed, *warnings, top(standing), EXPLAINED, *numbers.parts(standing.pairs)]
     return markup.section(
         title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
     )

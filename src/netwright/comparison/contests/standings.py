@@ -22,7 +22,9 @@ from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import SearchCell
 from netwright.comparison.measures import MeanOfSeeds
-from netwright.core import objectives, refs, run_file, seeds
+from netwright.core import baselines, objectives, refs, run_file, seeds
+from netwright.core.baselines import Baseline
+from netwright.core.objectives import Objective
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
@@ -103,6 +105,7 @@ class RecipeStanding:
         fan_ins: Measured networks by their fan-in, rising.
         test_metric: What full trainings measured; "": there are none.
         remarks: Sentences on the recipe.
+        beside: What stands beside the best of all: which way is better, and what it is to be compared with.
         has_budgets: Whether some trials cost less than others because a strategy asked for it.
     """
 
@@ -119,6 +122,7 @@ class RecipeStanding:
     fan_ins: tuple[FanIn, ...]
     test_metric: str = ""
     remarks: tuple[str, ...] = ()
+    beside: str = ""
     has_budgets: bool = False
 
 
@@ -167,7 +171,8 @@ def _standing(
         }
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
-    objective = objectives.first(run.objectives)
+    known = outcome.baselines.get(name, ())
+    objective = objectives.first(run.objectives, run_file.measures_of(run))
     sign = objective.sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
@@ -204,6 +209,7 @@ def _standing(
                 warnings=(
                     *contest.warnings.get((label, name), ()),
                     *caveats.of_row(contest, outcome, searches[label], listed),
+                    *_no_better(objective, listed, known),
                 ),
             )
         )
@@ -221,8 +227,16 @@ def _standing(
         fan_ins=_by_fan_in([path for listed in paths.values() for path in listed.values()], sign) if graphs else (),
         test_metric=finals[0].metric if finals else "",
         remarks=contest.remarks.get(name, ()),
+        beside=baselines.beside(objective, sign * top, known) if found else "",
         has_budgets=any(budgets.sentence(list(found.values())) for found in searches.values()),
     )
+
+
+def _no_better(objective: Objective, listed: Sequence[SearchPath], known: Sequence[Baseline]) -> list[str]:
+    """A sentence where the best of some searches is no better than a constant answer."""
+    best = [objective.measured(path.best[-1]) for path in listed if path.incumbent >= 0]
+    fails = [text for value in best if (text := baselines.failing(objective, value, known))]
+    return [f"the best of {len(fails):,} of {len(listed):,} searches is {fails[0]}"] if fails else []
 
 
 def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:

@@ -120,7 +120,8 @@ def file_name(problem: Problem, among: Sequence[Problem]) -> str:
 
 def _problem(problem: Problem, results: Results, drawn: Sequence[Html]) -> Html:
     remarks = [f"{remark[0].upper()}{remark[1:]}." for remark in results.remarks.get(problem.name, ())]
-    parts: list[str] = [*remarks, Html(f'<div class="curves">{"".join(drawn)}</div>')]
+    which = f"A search sees {problem.searched}; reported is {problem.reported}."
+    parts: list[str] = [which, *remarks, Html(f'<div class="curves">{"".join(drawn)}</div>')]
     for rows in groups([row for row in results.rows if row.problem.name == problem.name]):
         listed = markup.table(COLUMNS, [cells(row) for row in rows], COLUMNS[1:])
         warnings = [f"{row.strategy}: {warning}." for row in rows for warning in row.warnings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -40,12 +41,22 @@ class Problem:
     dataset: str
     signal: str
     final: str
-    sign: int
-    final_sign: int
+    sign: Literal[1, -1]
+    final_sign: Literal[1, -1]
     best: float
     networks: int
     digest: str
     remarks: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> str:
+        """The signal, and which way it is better."""
+        return f"{self.signal} ({Objective(self.signal, self.sign).direction})"
+
+    @property
+    def reported(self) -> str:
+        """The final measure, and which way it is better."""
+        return f"{self.final} ({Objective(self.final, self.final_sign).direction})"
 
 
 def read(reference: Reference) -> Table:

@@ -88,7 +88,7 @@ class _Watch:
 def _signals(table: Table, trials: Sequence[Trial]) -> np.ndarray:
     """What the search saw; NaN for what was measured at another budget, whose signals do not compare."""
     signals = _metric(trials, "signal")
-    others = {budget for budget, column in table.budgets.items() if column != table.signal}
+    others = {budget for budget, column in table.budgets.items() if column_of(column) != column_of(table.signal)}
     if others:
         signals[[trial.proposal.budget in others for trial in trials]] = np.nan
     return signals

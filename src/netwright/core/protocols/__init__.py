@@ -16,6 +16,7 @@ from netwright.core.protocols.evaluator import (
     EstimatesMemory,
     Evaluator,
     LeavesState,
+    ListsMetrics,
     StatesSeconds,
     TrainsInFull,
     TrainsToBudgets,
@@ -42,8 +43,12 @@ from netwright.core.protocols.store import Store
 from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
 from netwright.core.protocols.task import (
     ClassifiesImages,
+    Gathering,
+    Gathers,
+    HasBaselines,
     HasCaveats,
     HasFingerprint,
+    OffersMetrics,
     Prepares,
     Recorder,
     ShowsExamples,
@@ -52,6 +57,7 @@ from netwright.core.protocols.task import (
     StatesWhereabouts,
     Summarizes,
     Task,
+    WeighsExamples,
 )
 
 __all__ = [
@@ -66,7 +72,10 @@ __all__ = [
     "EstimatesMemory",
     "Evaluator",
     "Executor",
+    "Gathering",
+    "Gathers",
     "Generates",
+    "HasBaselines",
     "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
@@ -74,8 +83,10 @@ __all__ = [
     "KeepsTime",
     "LearnsAside",
     "LeavesState",
+    "ListsMetrics",
     "NamesBudgets",
     "Observer",
+    "OffersMetrics",
     "Prepares",
     "Recorder",
     "SearchSpace",
@@ -92,6 +103,7 @@ __all__ = [
     "TrainsInFull",
     "TrainsToBudgets",
     "Tunes",
+    "WeighsExamples",
     "check_accepts",
     "has_networks_for",
     "of_any_seed",

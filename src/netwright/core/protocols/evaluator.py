@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
+from netwright.core.objectives import Objective
 from netwright.core.records import Genotype, Result, Trial
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ class Evaluator(Protocol):
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Build, train, measure."""
+
+
+@runtime_checkable
+class ListsMetrics(Protocol):
+    """Capability of an evaluator: it names every metric that its results may have, so that others are refused.
+
+    One without it is trusted: the first trial that lacks the objective ends the search.
+    """
+
+    @property
+    def metrics(self) -> tuple[Objective, ...]:
+        """All metrics, each with its direction; empty: not known."""
 
 
 @runtime_checkable

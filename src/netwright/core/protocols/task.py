@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from netwright.core.baselines import Baseline
 from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
@@ -77,6 +78,55 @@ class StatesMeasures(Protocol):
     @property
     def measures(self) -> tuple[Objective, ...]:
         """What is measured, which way it is better, and how it is shown; metrics that are not among them may follow."""
+
+
+@runtime_checkable
+class OffersMetrics(Protocol):
+    """Capability of a task: it can measure more than it does unasked, for runs whose objectives name it."""
+
+    @property
+    def offered(self) -> tuple[Objective, ...]:
+        """What it can measure besides; names have no split yet ("balanced_accuracy")."""
+
+    def measuring(self, names: Sequence[str]) -> Self:
+        """A copy that also measures some of what is offered. Raises BadReference for what says nothing here."""
+
+
+class Gathering(Protocol):
+    """Takes in one pass over a split, batch by batch, for metrics that are no means over examples."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in the next batch: what the network gave, and what was wanted."""
+
+    def metrics(self) -> dict[str, float]:
+        """The metrics of all that was added. Raises NetwrightError where they are not defined."""
+
+
+@runtime_checkable
+class Gathers(Protocol):
+    """Capability of a task: some of its metrics come from all outputs of a split together, as a rank statistic does."""
+
+    def gathering(self) -> Gathering | None:
+        """What takes in a pass over a split; None: there are no such metrics now."""
+
+
+@runtime_checkable
+class HasBaselines(Protocol):
+    """Capability of a task: it knows how well a constant answer does, without a pass over its examples.
+
+    Of other tasks of classes or numbers, `training.constant` finds it out by a pass over the targets.
+    """
+
+    def baselines(self, split: Split) -> tuple[Baseline, ...]:
+        """Metrics of the best constant answer on a split; names have no split yet."""
+
+
+@runtime_checkable
+class WeighsExamples(Protocol):
+    """Capability of a task: its training loss counts some examples more than others."""
+
+    def weights(self, targets: Tensor) -> Tensor | None:
+        """The factor on the loss of each example, shape (B,), with mean 1 over the training data; None: all are 1."""
 
 
 @runtime_checkable

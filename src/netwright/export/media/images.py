@@ -127,14 +127,15 @@ class Images:
         images, correct = facts.checked.examples, _correct(facts.checked)
         low, high = interval(correct, images)
         more = f" and {len(form.classes) - LISTED} more" * (len(form.classes) > LISTED)
+        compared = f"; {facts.note}" if facts.note else ""
         return [
             f"An image classifier found by netwright {__version__}, a neural architecture search. It puts images, "
             f"brought to {form.height}x{form.width} {'gray' if form.channels == 1 else 'RGB'} pixels, into "
             f"{len(form.classes)} classes: {', '.join(map(card.code, form.classes[:LISTED]))}{more}.",
             "",
             f"**{correct / images:.2%} of {images:,} test images are classified correctly** ({correct:,}; 95 % "
-            f"interval {low:.1%} to {high:.1%}), {counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds "
-            f"for one image. {card.REPEATED}",
+            f"interval {low:.1%} to {high:.1%}{compared}), {counts.params:,} parameters, {counts.multiply_adds:,} "
+            f"multiply-adds for one image. {card.REPEATED}",
         ]
 
     def use(self, facts: Facts) -> list[str]:

@@ -110,11 +110,12 @@ class Plain:
         """What goes in, what comes out, and the measured value."""
         counts, measure = counting.count(facts.plan), self.measure
         label = "measured" if measure is None else measure.on("test").label
+        compared = f" ({facts.note})" if facts.note else ""
         return [
             f"A network found by netwright {__version__}, a neural architecture search. {self.remark()}",
             "",
-            f"**{label} {facts.checked.value:.6g}** on {facts.checked.examples:,} test examples, {counts.params:,} "
-            f"parameters, {counts.multiply_adds:,} multiply-adds for one example. {card.REPEATED}",
+            f"**{label} {facts.checked.value:.6g}**{compared} on {facts.checked.examples:,} test examples, "
+            f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds for one example. {card.REPEATED}",
         ]
 
     def use(self, facts: Facts) -> list[str]:
