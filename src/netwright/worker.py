@@ -12,11 +12,15 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
+from netwright.core.errors import Terminated
 from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
+NAME_CHARACTERS = 200  # of a metric
+FAILURES = get_args(Failure)
 
 
 @dataclass
@@ -54,8 +58,8 @@ class WorkerContext:
         return self.store.recall("run")
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Report that the trial goes on; False: it is to stop now."""
-        return self.on_report(step, metrics)
+        """Report that the trial goes on; False: it is to stop now. Raises TypeError for what is no report."""
+        return self.on_report(*_reported(step, metrics))
 
     def checkpoint_of(self, trial_id: int) -> Path | None:
         """The folder that another trial left behind, or None."""
@@ -121,10 +125,14 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
             raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
         is_timed = math.isfinite(result.seconds) and result.seconds > 0
         seconds = float(result.seconds) if is_timed else time.perf_counter() - start
+        if result.failure not in FAILURES:
+            raise TypeError(f"evaluate returned the failure {str(result.failure)[:80]!r}; there are {FAILURES[1:]}")
         if not result.failure:
             return _finite(result, seconds)
         return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
-    except Exception as error:  # any fault of an evaluator is a result
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
         text = _storable(traceback.format_exc(limit=-20))
         return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
 
@@ -138,6 +146,11 @@ def _finite(result: Result, seconds: float) -> Result:
     """Metrics as plain floats; one that is not finite makes the trial `diverged`."""
     metrics = {}
     for name, value in result.metrics.items():
+        if not isinstance(name, str) or not name or len(name) > NAME_CHARACTERS or not name.isprintable():
+            raise TypeError(
+                f"a metric is called {str(name)[:80]!r}; its name must be text of one line, at most {NAME_CHARACTERS} "
+                "characters long"
+            )
         try:
             metrics[name] = value if type(value) is int else float(value)
         except (TypeError, ValueError):
@@ -158,7 +171,23 @@ def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     return tuple(point for point in points if math.isfinite(point[1]))
 
 
-def _failure_of(error: Exception) -> Failure:
+def _reported(step: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+    """A report as plain numbers by text. Raises TypeError for what is none."""
+    try:
+        found = {name: float(value) for name, value in metrics.items()}
+        step = int(step)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise TypeError(
+            f"context.report was given step {str(step)[:80]!r} and metrics {str(metrics)[:80]!r}; give a whole number "
+            "and numbers by name"
+        ) from None
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(f"context.report was given a metric called {str(name)[:80]!r}; its name must be text")
+    return step, found
+
+
+def _failure_of(error: BaseException) -> Failure:
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     # torch's CPU allocator raises a plain RuntimeError
     return "out_of_memory" if is_memory or "can't allocate memory" in str(error) else "error"

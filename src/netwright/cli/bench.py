@@ -120,11 +120,12 @@ def bench(
 def _compared(console: Console, asked: ComparisonPlan, out: Path, workers: int, command: str) -> Results:
     import numpy as np
 
-    from netwright.comparison import folder
+    from netwright.comparison import folder, pool
     from netwright.comparison.tables import cell_file, comparison, summary
     from netwright.comparison.tables import page as report
 
     prepared = comparison.prepare(asked)
+    pool.check_workers(workers, len(prepared.cells))
     with folder.taken(out):
         _announce(console, prepared)
         with _watched(console) as watch:

@@ -16,7 +16,7 @@ def worker(
     index: int = typer.Option(0, min=0, help="Picks the GPU where there are several."),
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C."""
-    pid = run_folder.controller_pid(folder)
+    controller = run_folder.controller(folder)
     store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder)
     options = run.executor.options
@@ -29,9 +29,9 @@ def worker(
         keep=run.keep == "all",
         trial_seconds=60 * options.get("trial_minutes", 0.0),
         silent_seconds=60 * options.get("silent_minutes", 30.0),
-        controller=pid,
+        controller=controller.to_json(),
     )
-    typer.echo(f"{post.name} works for the search of process {pid}; Ctrl-C leaves it")
+    typer.echo(f"{post.name} works for the search of {controller}; Ctrl-C leaves it")
     try:
         code = supervisor.supervise(store, post)
     except KeyboardInterrupt:
