@@ -27,11 +27,13 @@ UNWRITABLE: Final = (
 
 def main(arguments: list[str] | None = None) -> Any:
     """Run a command, given as words, by default those of this process; leaves with its exit code."""
-    with _signals() as received:
+    with _signals(is_program=arguments is None) as received:
         try:
             return _run(arguments)
         except SystemExit as end:
-            if received and end.code not in (0, INTERRUPTED, TERMINATED):  # what a signal broke is no fault
+            # what a signal broke is no fault, and of what typer ends so (by `raise ... from`) nobody has said a word
+            is_silent = isinstance(getattr(end.__context__, "__cause__", None), KeyboardInterrupt)
+            if received and (is_silent or end.code not in (0, INTERRUPTED, TERMINATED)):
                 _leave(received[0])
             raise
         except BrokenPipeError:
@@ -54,22 +56,35 @@ def _run(arguments: list[str] | None) -> Any:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def _signals(is_program: bool) -> Iterator[list[int]]:
     """Takes note of Ctrl-C and SIGTERM, in the order of the list that it gives.
 
     In an import, where nothing is begun that must be ended in order, they end the process at once: many libraries would
     turn the interruption into an error of theirs, or print it. Elsewhere they unwind what was begun.
+
+    Args:
+        is_program: Whether the process ends afterwards: then Ctrl-C ends it at once, also while it is tidied up.
     """
     received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None = None) -> None:
+        _say(_words(number))
+        os._exit(_code(number))
 
     def handle(number: int, frame: FrameType | None) -> None:
         received.append(number)
         if _is_importing(frame):
-            _say(_words(number))
-            os._exit(_code(number))
+            end(number)
         if number == signal.SIGTERM:
-            raise SystemExit(TERMINATED)
+            from netwright.core.errors import Terminated
+
+            raise Terminated(TERMINATED)
         raise KeyboardInterrupt
+
+    def unraisable(fault: Any) -> None:
+        if issubclass(fault.exc_type, KeyboardInterrupt):  # it came in a finalizer, and would be printed and forgotten
+            end(signal.SIGINT)
+        sys.__unraisablehook__(fault)
 
     try:
         old = [(number, signal.signal(number, handle)) for number in (signal.SIGINT, signal.SIGTERM)]
@@ -77,11 +92,13 @@ def _signals() -> Iterator[list[int]]:
         yield received
         return
     try:
+        sys.unraisablehook = unraisable
         yield received
     finally:
+        sys.unraisablehook = sys.__unraisablehook__
         for number, handler in old:
             with suppress(TypeError):  # None: it was not set from Python
-                signal.signal(number, handler)
+                signal.signal(number, end if is_program else handler)
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -129,10 +146,7 @@ def _told(error: BaseException) -> tuple[int, str]:
             f"{where} cannot be written: {error.strerror}; remedy that, or give another folder with --out"
         )
     if isinstance(error, UnicodeEncodeError) and any("\udc80" <= c <= "\udcff" for c in error.object):
-        return (
-            BAD_INPUT,
-            "a word of the command, or a name in it, is no text of this system's encoding; rename the file",
-        )
+        return BAD_INPUT, "a word of the command is no text of this system's encoding; rename what it names"
     if isinstance(error, RecursionError):
         return BAD_INPUT, "what was given is nested too deeply; give lists and references with fewer levels"
     if isinstance(error, MemoryError):

@@ -227,7 +227,7 @@ def check_workers(workers: int, cells: int) -> None:
 
 
 def _fault_in(line: str) -> str:
-    """The fault that a line of JSON tells of, or that the line itself is, as when a strategy writes among the answers."""
+    """The fault that a line of JSON tells of, or that the line is, as when a strategy writes among the answers."""
     with suppress(ValueError, RecursionError):
         found = json.loads(line)
         if isinstance(found, dict) and isinstance(found.get("fault"), str):

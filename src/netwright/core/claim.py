@@ -4,10 +4,10 @@ The file lock of a run's folder can be tidied away, or be invisible to another m
 goes. It names the process by its id and birth (`liveness`), the machine, the file that the table is (a copy of the
 folder is nobody's), and counts the owner's signs of life.
 
-A claim is broken when its owner is dead: the process is gone from this boot and container. An owner in another container,
-on another machine, or from before a restart cannot be seen: then the counter is watched, and an owner that does not
-count on for WATCH seconds is taken for dead. No clock is compared. An owner that was only asleep finds its claim
-taken when it wakes, and stops.
+A claim is broken when its owner is dead: the process is gone from this boot and container. An owner in another
+container, on another machine, or from before a restart cannot be seen: then the counter is watched, and an owner that
+does not count on for WATCH seconds is taken for dead. No clock is compared. An owner that was only asleep finds its
+claim taken when it wakes, and stops.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which process of this machine is which, and whether it is alive; no clock that can be set is asked.
 
 A process id is used again and again. On Linux a process is known by its id together with its birth: the boot that it
-belongs to (`/proc/sys/kernel/random/boot_id`), the namespace of its id (containers of one machine count from 1 each) and
-the clock ticks from that boot to its start, as the kernel counts them. No step of the clock changes any of them.
+belongs to (`/proc/sys/kernel/random/boot_id`), the namespace of its id (containers of one machine count from 1 each)
+and the clock ticks from that boot to its start, as the kernel counts them. No step of the clock changes any of them.
 
 Elsewhere the birth is the host's name and the time of creation that the system noted, as psutil reads it; macOS keeps
 that time as it was written. A restart with a clock that was set back by years could then meet an equal one.

@@ -52,7 +52,7 @@ def end_all(seconds: float = SECONDS) -> list[int]:
 
 
 def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
-    """Kill all processes but this one whose environment holds a mark that begins so; returns the ids of what is left."""
+    """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds
     while found := [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]:
         for pid in found:

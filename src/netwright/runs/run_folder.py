@@ -206,7 +206,7 @@ def controlled(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Claims the run of a folder, if it holds one, for what is no search. Raises StoreError where another process has."""
+    """Claims the run of a folder, if it holds one, for what is no search. Raises StoreError where another has it."""
     if not holds_run(folder):
         yield
         return

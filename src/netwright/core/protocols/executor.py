@@ -47,7 +47,7 @@ class Executor(Protocol):
 
 @runtime_checkable
 class IsBounded(Protocol):
-    """Capability of an executor: its workers take memory of this machine, so that there cannot be any number of them."""
+    """Capability of an executor: its workers take memory of this machine, so that their number is bounded."""
 
     @property
     def workers(self) -> int:
