@@ -164,8 +164,8 @@ class SqliteStore:
         """Put rows of dead or silent workers back to pending; fail those lost too often.
 
         A worker is dead when the process that beat for it is gone: its id and birth are in the table, so that neither
-        a reused process id, nor a restart of the machine, nor a clock that was set misleads. Of a process that cannot be
-        seen from here, as one in another container, its beats tell.
+        a reused process id, nor a restart of the machine, nor a clock that was set misleads. Of a process that cannot
+        be seen from here, as one in another container, its beats tell.
         """
         with self._lock:
             running = self._read(
