@@ -30,10 +30,10 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     path = folder / FORMAT
     if run_folder.holds_comparison(folder):
         run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
-    held = ExitStack()
+    lock = ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held.enter_context(locks.alone_in(folder, LOCK))
+        lock.enter_context(locks.alone_in(folder, LOCK))
     except locks.Held:
         raise StoreError(
             f"another command is comparing in {folder}; wait for it, or give another folder with --out"
@@ -49,4 +49,4 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
             (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
-        held.close()
+        lock.close()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 LONGEST: Final = 4096  # bytes of a line; as many are written to a pipe in one piece
+LARGEST: Final = 2**62  # of a number
 TEXT: Final = 200  # characters of a text in a message: 12 bytes each at most
 
 
@@ -58,5 +59,9 @@ class Reader:
             return None
         if not isinstance(found, dict) or not isinstance(found.get("say"), str) or found["say"] not in self._words:
             return None
-        kinds = self._words[found["say"]]
-        return found if all(type(found.get(name)) is kind for name, kind in kinds.items()) else None
+        fits = (_fits(found.get(name), kind) for name, kind in self._words[found["say"]].items())
+        return found if all(fits) else None
+
+
+def _fits(value: object, kind: type) -> bool:
+    return type(value) is kind and not (isinstance(value, int) and abs(value) > LARGEST)

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,8 +33,13 @@ CANNOT_START: Final = 3  # exit code: the worker died again and again before its
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
 CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
-DOWN: Final = {"drain": {}}
-UP: Final = {"ready": {}, "start": {"trial": int, "log": int}, "report": {"text": str}, "end": {}}
+DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}}
+UP: Final[Mapping[str, Mapping[str, type]]] = {
+    "ready": {},
+    "start": {"trial": int, "log": int},
+    "report": {"text": str},
+    "end": {},
+}
 
 
 @dataclass(frozen=True)
