@@ -29,7 +29,21 @@ class Evaluator:
     space: SearchSpace
     task: Task
     fault: Literal[
-        *("raise", "die", "die_once", "deaths", "quit", "hang", "leave", "silent", "nan", "none", "text", "memory"),
+        *(
+            "raise",
+            "die",
+            "die_once",
+            "deaths",
+            "quit",
+            "hang",
+            "leave",
+            "fork",
+            "silent",
+            "nan",
+            "none",
+            "text",
+            "memory",
+        ),
         *("print", "names", "reports", "babble"),
     ] = "raise"
     every: int = 2
@@ -67,11 +81,15 @@ class Evaluator:
 
     def _leave(self, trial, context):
         """Leaves processes behind in every way we know of, and hangs."""
-        forget = {"PATH": os.environ["PATH"]}
-        for code, env in ((SLEEP, None), (DEAF, None), (DAEMON, None), (DAEMON, forget), (FORKING, forget)):
+        for code, env in ((SLEEP, None), (DEAF, None), (DAEMON, None), (DAEMON, {"PATH": os.environ["PATH"]})):
             subprocess.Popen([sys.executable, "-c", f"{code}  # {context.folder}"], env=env, start_new_session=True)
         while context.report(1, {}):
             time.sleep(0.01)
+
+    def _fork(self, trial, context):
+        """Leaves one more that is always another process."""
+        subprocess.Popen([sys.executable, "-c", f"{FORKING}  # {context.folder}"], start_new_session=True)
+        self._leave(trial, context)
 
     def _names(self, trial, context):
         return Result({f"line\nbreak{trial.id}": 1.0})

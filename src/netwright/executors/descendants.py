@@ -51,6 +51,14 @@ def end_all(seconds: float = SECONDS) -> list[int]:
     return []
 
 
+def reap(but: int) -> None:
+    """Let go of children that have ended, all but one: of those that came to this process nobody else does."""
+    for pid in _children(os.getpid()):
+        if pid != but:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
 def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
     """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds

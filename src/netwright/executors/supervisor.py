@@ -202,6 +202,7 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
         if now - beaten >= BEAT:
             store.beat(post.name, worker.activity)
             beaten = now
+            descendants.reap(but=worker.process.pid)
             if controller and not controller.is_there():
                 return False, is_draining
         ready, _, _ = select.select(pipes, [], [], max(0.0, beaten + BEAT - now))
