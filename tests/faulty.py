@@ -44,7 +44,7 @@ class Evaluator:
             "text",
             "memory",
         ),
-        *("print", "names", "reports", "babble"),
+        *("print", "gate", "names", "reports", "babble"),
     ] = "raise"
     every: int = 2
 
@@ -90,6 +90,11 @@ class Evaluator:
         """Leaves one more that is always another process."""
         subprocess.Popen([sys.executable, "-c", f"{FORKING}  # {context.folder}"], start_new_session=True)
         self._leave(trial, context)
+
+    def _gate(self, trial, context):
+        """Waits until there is a file `open` in the folder of the run."""
+        while not (context.trials_folder.parent / "open").exists():
+            time.sleep(0.02)
 
     def _names(self, trial, context):
         return Result({f"line\nbreak{trial.id}": 1.0})

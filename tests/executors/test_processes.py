@@ -56,8 +56,8 @@ def poll_for(executor, seconds):
 
 
 def assert_nothing_left(folder):
-    until = time.monotonic() + 10
-    while left := [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]:
+    until = time.monotonic() + 60
+    while left := named(folder):
         assert time.monotonic() < until, f"still running: {left}"
 
 
@@ -118,7 +118,7 @@ def test_odd_names_in_reports_are_shown_cut_or_refused(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_what_a_trial_writes_into_the_pipe_does_not_switch_its_limit_off(tmp_path):
-    rows = search(tmp_path, "babble", trials=3, trial_minutes=0.01)
+    rows = search(tmp_path, "babble", trials=3, trial_minutes=0.04)
     assert rows[1].result.failure == "timeout"
 
 
@@ -215,13 +215,13 @@ def test_a_trial_whose_worker_died_once_is_asked_again(tmp_path):
 
 
 def test_a_trial_over_its_time_is_killed_with_its_children(tmp_path):
-    rows = search(tmp_path, "hang", trials=3, trial_minutes=0.01)
+    rows = search(tmp_path, "hang", trials=3, trial_minutes=0.04)
     assert rows[1].result.failure == "timeout"
-    assert "limit of 0.6 s" in rows[1].result.message
+    assert "limit of 2.4 s" in rows[1].result.message
 
 
 def test_a_silent_trial_is_killed(tmp_path):
-    rows = search(tmp_path, "silent", trials=3, silent_minutes=0.01)
+    rows = search(tmp_path, "silent", trials=3, silent_minutes=0.04)
     assert rows[1].result.failure == "timeout"
     assert "without a report" in rows[1].result.message
 
