@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from netwright.cli import contests, options
 from netwright.cli.signals import INTERRUPTED
+from netwright.core import room
 from netwright.core.errors import BadRunFile
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ def bench(
         console.width = WIDE
     # what plug-ins print must not stand among the JSON
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        at_once = workers or os.cpu_count() or 1
+        from netwright.comparison import pool
+
+        at_once = workers or room.per_core(pool.PROCESS_MB)
         try:
             if recipe:
                 wanted = contests.Asked(recipe, strategies, seeds, trials, fraction, full, changes)

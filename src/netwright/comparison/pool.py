@@ -24,6 +24,7 @@ from netwright.comparison import courses
 from netwright.comparison.courses import Course, SearchCell
 from netwright.core import room
 from netwright.core.errors import WorkerError
+from netwright.executors import deaths, descendants
 
 SECONDS = 1.0  # about the time that a group of cells should take
 PROCESS_MB = 300.0  # a process with what it imports, torch included, before it plays anything
@@ -131,7 +132,7 @@ class _Pool:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+                env={**os.environ, **dict.fromkeys(ONE_THREAD, "1"), descendants.MARK: self._mark(index)},
                 start_new_session=True,  # Ctrl-C reaches this process alone
             )
         self._processes[index] = _Process(process)
@@ -168,6 +169,11 @@ class _Pool:
                 with suppress(OSError):  # an order that it never read
                     one.process.stdin.close()
         self._processes = {}
+        descendants.end_marked(self._mark())
+
+    def _mark(self, index: int | None = None) -> str:
+        """What stands in the environment of whatever a process, or any of them, has started."""
+        return f"{self._logs.absolute()}|" + ("" if index is None else f"p{index}|")
 
     def _played(self, cell: SearchCell, line: str) -> Played | None:
         """What a line says of the cell that is played now; None: it answers for another one, and is dropped."""
@@ -193,13 +199,13 @@ class _Pool:
         if not one.is_ready:
             raise WorkerError(f"a process that plays searches cannot start: {said}")
         del self._processes[index]
+        descendants.end_marked(self._mark(index))
         if not one.at:
             return
         died, *left = one.at
         self._waiting.put_back(left)
         self.start(index)
-        cause = ", as when memory runs out" if code == -signal.SIGKILL else ""
-        yield Played(died, None, f"its process ended with exit code {code}{cause}: {said}")
+        yield Played(died, None, f"its process {deaths.cause(code)}: {said}")
 
     def _tell(self, index: int, order: Mapping[str, object]) -> None:
         pipe = self._processes[index].process.stdin

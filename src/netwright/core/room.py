@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,16 @@ def free_mb() -> float:
     return max(0.0, free) / 1e6
 
 
+def held(each_mb: float) -> int:
+    """How many processes of so much memory, in 10**6 bytes, can be started now; at least one."""
+    return max(1, int(free_mb() / each_mb))
+
+
+def per_core(each_mb: float) -> int:
+    """One process for each core, or fewer where memory does not hold as many: a number to start from."""
+    return min(os.cpu_count() or 1, held(each_mb))
+
+
 def refuse_crowd(option: str, asked: int, started: int, each_mb: float) -> None:
     """Raise WorkerError where memory does not hold the processes; one is always admitted.
 
@@ -36,10 +47,10 @@ def refuse_crowd(option: str, asked: int, started: int, each_mb: float) -> None:
         started: Their number as they are started: fewer where there is less to do.
         each_mb: Memory that each takes before it does anything, in 10**6 bytes.
     """
-    held = max(1, int(free_mb() / each_mb))
-    if started <= held and asked <= max(MOST, held):
+    most = held(each_mb)
+    if started <= most and asked <= max(MOST, most):
         return
     raise WorkerError(
-        f"{option} is {asked}, but the {free_mb() / 1000:,.1f} GB of memory that are free hold {held:,} processes of "
-        f"{each_mb / 1000:.2f} GB; give fewer, at most {held}"
+        f"{option} is {asked}, but the {free_mb() / 1000:,.1f} GB of memory that are free hold {most:,} processes of "
+        f"{each_mb / 1000:.2f} GB; give fewer, at most {most}"
     )

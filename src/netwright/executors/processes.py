@@ -5,7 +5,6 @@ Processes are started anew, never forked, so no live torch is inherited; they le
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
@@ -28,12 +27,13 @@ class Processes:
     """`workers` processes that evaluate side by side.
 
     Args:
-        workers: Number of worker processes; by default one per core. No more are started than there are trials left.
+        workers: Number of worker processes; by default one per core, fewer where memory does not hold as many. No more
+            are started than there are trials left.
         trial_minutes: Wall-clock limit of a trial, in minutes; 0: none.
         silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
     """
 
-    workers: int = os.cpu_count() or 1
+    workers: int = room.per_core(WORKER_MB)
     trial_minutes: float = 0.0
     silent_minutes: float = 30.0
     _job: Job | None = field(default=None, init=False, repr=False)
