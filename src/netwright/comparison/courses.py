@@ -135,7 +135,7 @@ def from_line(line: str) -> tuple[SearchCell, Course]:
         if lengths != {len(course)}:
             raise ValueError(f"its columns have {len(course)} and {max(lengths)} trials")
         return SearchCell(str(found["strategy"]), str(found["problem"]), int(found["seed"])), course
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"it is no cell of a comparison: {error!r}") from None
 
 
