@@ -17,13 +17,36 @@ class OutOfMemoryError(RuntimeError):
     """Called as torch's own is."""
 
 
+SLEEP = "import time; time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+DAEMON = "import os, time; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); time.sleep(600)"
+FORKING = "import os, time\nwhile True:\n    if os.fork():\n        os._exit(0)\n    time.sleep(0.002)"
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Goes wrong at every trial whose id is a multiple of `every`; else answers 1."""
 
     space: SearchSpace
     task: Task
-    fault: Literal["raise", "die", "die_once", "hang", "silent", "nan", "none", "text", "memory", "print"] = "raise"
+    fault: Literal[
+        *(
+            "raise",
+            "die",
+            "die_once",
+            "deaths",
+            "quit",
+            "hang",
+            "leave",
+            "fork",
+            "silent",
+            "nan",
+            "none",
+            "text",
+            "memory",
+        ),
+        *("print", "gate", "names", "reports", "babble"),
+    ] = "raise"
     every: int = 2
 
     def evaluate(self, trial, context):
@@ -43,6 +66,55 @@ class Evaluator:
         if not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def _deaths(self, trial, context):
+        """Another death at each attempt; the last one in native code."""
+        mark = context.folder / "deaths"
+        number = len(mark.read_text()) if mark.exists() else 0
+        mark.write_text("x" * (number + 1))
+        print(f"words of attempt {number}")
+        if number == 0:
+            os._exit(0)
+        os.kill(os.getpid(), (signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT)[number - 1])
+
+    def _quit(self, trial, context):
+        sys.exit("enough")
+
+    def _leave(self, trial, context):
+        """Leaves processes behind in every way we know of, and hangs."""
+        for code, env in ((SLEEP, None), (DEAF, None), (DAEMON, None), (DAEMON, {"PATH": os.environ["PATH"]})):
+            subprocess.Popen([sys.executable, "-c", f"{code}  # {context.folder}"], env=env, start_new_session=True)
+        while context.report(1, {}):
+            time.sleep(0.01)
+
+    def _fork(self, trial, context):
+        """Leaves one more that is always another process."""
+        subprocess.Popen([sys.executable, "-c", f"{FORKING}  # {context.folder}"], start_new_session=True)
+        self._leave(trial, context)
+
+    def _gate(self, trial, context):
+        """Waits until there is a file `open` in the folder of the run."""
+        while not (context.trials_folder.parent / "open").exists():
+            time.sleep(0.02)
+
+    def _names(self, trial, context):
+        return Result({f"line\nbreak{trial.id}": 1.0})
+
+    def _reports(self, trial, context):
+        context.report(1, {"a\n" + "x" * 100_000: 1.0})
+        context.report(2, {7: 1.0})
+
+    def _babble(self, trial, context):
+        """Writes to every file that is open, as careless programs do, and goes on."""
+        for number in range(3, 64):
+            try:
+                if os.isatty(number) or not os.path.realpath(f"/proc/self/fd/{number}").startswith("/proc"):
+                    continue
+                os.write(number, b'end\n{"say": "stop"}\nreport\n[1]\n')
+            except OSError:
+                continue
+        while context.report(1, {}):
+            time.sleep(0.01)
 
     def _hang(self, trial, context):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -18,6 +18,7 @@ LEVELS = (
     ("comparison",),
     ("comparison/tables", "comparison/contests"),
     ("cli",),
+    ("__main__",),
 )
 LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package in packages}
 # a package that imports another one of its level, and why

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from netwright.core import seeds
-from netwright.core.errors import InvalidGenotype, WorkerError
+from netwright.core.errors import ControlLost, InvalidGenotype, WorkerError
 from netwright.core.objectives import scorer
 from netwright.core.protocols import (
     Caches,
@@ -123,6 +123,7 @@ class Search:
 
         Raises:
             WorkerError: Too many failures in a row, or workers that cannot start.
+            ControlLost: An observer has found that another process searches now.
             KeyboardInterrupt: It was raised during the search; running trials are put back first.
         """
         self.store.requeue(LOST_FOR)
@@ -132,6 +133,7 @@ class Search:
             return "trials"
         if self._draining:
             return "drained"
+        is_ours = True
         try:
             self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
             while (ending := self._ending()) is None:
@@ -140,10 +142,14 @@ class Search:
                 self._take_finished()
                 self._keep_house()
             return ending
+        except ControlLost:
+            is_ours = False
+            raise
         finally:
             self.executor.stop()
-            self.store.put_back()
-            self._note_hours()
+            if is_ours:
+                self.store.put_back()
+                self._note_hours()
 
     def drain(self) -> None:
         """Ask nothing more and let what runs finish; `run` then returns "drained". Safe in a signal handler."""

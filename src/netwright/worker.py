@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from netwright.core.errors import Terminated
 from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
+NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 
@@ -57,8 +59,8 @@ class WorkerContext:
         return self.store.recall("run")
 
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Report that the trial goes on; False: it is to stop now."""
-        return self.on_report(step, metrics)
+        """Report that the trial goes on; False: it is to stop now. Raises TypeError for what is no report."""
+        return self.on_report(*_reported(step, metrics))
 
     def checkpoint_of(self, trial_id: int) -> Path | None:
         """The folder that another trial left behind, or None."""
@@ -130,7 +132,9 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
             listed = ", ".join(filter(None, get_args(Failure)))
             raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
         return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
-    except Exception as error:  # any fault of an evaluator is a result
+    except Terminated:
+        raise
+    except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
         text = _storable(traceback.format_exc(limit=-20))
         return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
 
@@ -146,8 +150,11 @@ def _finite(result: Result, seconds: float) -> Result:
     if not isinstance(result.metrics, Mapping):
         raise TypeError(f"evaluate returned the metrics {_short(result.metrics)}; give numbers by name")
     for name, value in result.metrics.items():
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
-            raise TypeError(f"a metric is named {_short(name)}; its name must be a text of printable characters")
+        if not isinstance(name, str) or not name.strip() or len(name) > NAME_CHARACTERS or not name.isprintable():
+            raise TypeError(
+                f"a metric is named {_short(name)}; its name must be a text of at most {NAME_CHARACTERS} printable "
+                "characters"
+            )
         metrics[name] = value if type(value) is int and abs(value) < LARGE else _number(f"metric {name!r} is", value)
         if not math.isfinite(metrics[name]):
             message = f"metric {name!r} is {metrics[name]}"
@@ -166,6 +173,22 @@ def _plain(curve: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"the curve is {_short(curve)}; it must be pairs of a step and a number") from None
     return tuple(point for point in points if math.isfinite(point[1]))
+
+
+def _reported(step: int, metrics: Mapping[str, float]) -> tuple[int, dict[str, float]]:
+    """A report as plain numbers by text. Raises TypeError for what is none."""
+    try:
+        found = {name: float(value) for name, value in metrics.items()}
+        step = int(step)
+    except (TypeError, ValueError, OverflowError, AttributeError):
+        raise TypeError(
+            f"context.report was given step {_short(step)} and metrics {_short(metrics)}; give a whole number and "
+            "numbers by name"
+        ) from None
+    for name in found:
+        if not isinstance(name, str):
+            raise TypeError(f"context.report was given a metric called {_short(name)}; its name must be text")
+    return step, found
 
 
 def _number(what: str, value: Any) -> float:
@@ -190,7 +213,7 @@ def _short(value: object) -> str:
     return f"{_storable(line[:SHOWN])} ({type(value).__name__})"
 
 
-def _failure_of(error: Exception) -> Failure:
+def _failure_of(error: BaseException) -> Failure:
     is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     # torch's CPU allocator raises a plain RuntimeError
     return "out_of_memory" if is_memory or "can't allocate memory" in str(error) else "error"

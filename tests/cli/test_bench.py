@@ -281,7 +281,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(table, tmp_path):
     process = started(table, tmp_path / "bench", "--seeds", "4000")
     wait_for_cells(process, tmp_path / "bench", 2)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate()
     assert process.returncode == 130
     assert (out.strip().endswith("stopped; the same command goes on"), err) == (True, "")
     assert not (tmp_path / "bench" / "index.html").exists()

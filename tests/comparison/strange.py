@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -38,6 +39,17 @@ class Dying(Raising):
         if self.asked == 2:
             print("last words", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
+        return Proposal(self.space.sample(rng))
+
+
+@dataclass
+class Spawning(Raising):
+    """Starts a process in a session of its own, and prints its number."""
+
+    def ask(self, rng, pending):
+        if self.asked == 0:
+            code = "import time; time.sleep(600)"
+            print(subprocess.Popen([sys.executable, "-c", code], start_new_session=True).pid, flush=True)
         return Proposal(self.space.sample(rng))
 
 

@@ -71,8 +71,36 @@ def test_a_process_that_dies_costs_the_cell_it_was_at(table, tmp_path):
     assert len(played) == 8
     faults = {each.cell: each.fault for each in played if each.course is None}
     assert set(faults) == set(cells(4, dying))
-    said = "its process ended with exit code -9, as when memory runs out: last words"
+    said = "its process was killed by SIGKILL (9), perhaps because memory ran out: last words"
     assert all(fault.startswith(said) for fault in faults.values())
+
+
+def test_what_is_no_course_is_the_fault_of_the_cell_that_was_played(table, tmp_path):
+    loaded = refs.load("table", table)
+    course = table_search.play(loaded, table_search.strategy_of(refs.parse("random"), loaded), Limits(trials=3), 0)
+    [cell, other] = cells(2, "random")
+    line = courses.to_line(cell, course)
+    own = pool._Pool({}, pool._Waiting([cell, other], 1), tmp_path, PROGRAM)
+    assert courses.to_line(cell, own._played(cell, line).course) == line
+    assert own._played(other, line) is None, "a late answer of another cell"
+    for noise in ("", "{}", "[]", "3", '{"fault": 3}', "[" * 9999, "9" * 5000, "no JSON"):
+        assert own._played(cell, noise + "\n").fault.startswith("its process answered what is no course: ")
+    assert own._played(cell, '{"fault": "too\\nlate"}\n').fault == "too\nlate"
+
+
+def test_more_processes_than_memory_holds_are_refused_before_any_is_started(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool.room, "free_mb", lambda: 1000.0)
+    monkeypatch.setattr(pool, "Popen", None)
+    with pytest.raises(WorkerError, match=r"--workers is 1000000, but .* give fewer, at most 3"):
+        list(pool.play(order(table, "random"), cells(1, "random"), 10**6, tmp_path / "logs", PROGRAM))
+    assert not (tmp_path / "logs").exists()
+
+
+def test_what_a_strategy_leaves_behind_ends_with_its_process(table, tmp_path):
+    name = f"{small.STRANGE}:Spawning"
+    list(pool.play(order(table, name), cells(1, name), 1, tmp_path, PROGRAM))
+    pid = int((tmp_path / "p0.log").read_text())
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_strategy_that_ends_its_program_or_its_process(table, tmp_path):

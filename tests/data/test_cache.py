@@ -460,6 +460,20 @@ def test_a_build_that_goes_on_is_not_cleaned_up(tmp_path, opened):
         assert draft.exists()
 
 
+def test_a_build_whose_lock_file_was_deleted_is_waited_for(source, tmp_path, monkeypatch):
+    """Its draft is locked itself: the second one neither removes it nor writes into it."""
+    monkeypatch.setattr(cache, "EVERY", 0)
+    arguments = (source, np.arange(40), FORM, tmp_path / "cache", False)
+    first = open_or_build(*arguments)
+    next(first)
+    [lock] = (tmp_path / "cache").glob("*.lock")
+    lock.unlink()
+    second = open_or_build(*arguments)
+    assert next(second) == "another process decodes these images; waiting for it"
+    assert silently(first).seconds is not None
+    assert silently(second).seconds is None, "what the first one decoded is used"
+
+
 def test_few_images_are_held_at_a_time(source, opened, monkeypatch):
     held, most, lock = set(), [], threading.Lock()
 

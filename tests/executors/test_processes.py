@@ -1,15 +1,19 @@
 """Worker processes under every fault: the row says what happened, the search goes on, nothing is left behind."""
 
+import sys
 import time
 
 import psutil
 import pytest
 
-from netwright.core import run_file
+from netwright.core import liveness, room, run_file
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
+from netwright.core.records import LOST, Proposal
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
+from netwright.executors import deaths
+from netwright.executors.descendants import MARK
 from netwright.executors.processes import Processes
 from netwright.search import Search
 from netwright.stores.memory import MemoryStore
@@ -20,8 +24,8 @@ from netwright.testing.toys import ToySpace
 TOYS = "netwright.testing.toys"
 
 
-def search(folder, fault, trials=4, evaluator="tests.faulty:Evaluator", every=2, **options):
-    """Run a search of faulty evaluations; returns its rows in order of id."""
+def begun(folder, fault, evaluator="tests.faulty:Evaluator", every=1, **options):
+    """The table of a search of faulty evaluations, and its executor."""
     run = RunFile(
         space=Reference(f"{TOYS}:ToySpace"),
         task=Reference(f"{TOYS}:ToyTask"),
@@ -29,7 +33,12 @@ def search(folder, fault, trials=4, evaluator="tests.faulty:Evaluator", every=2,
     )
     store = SqliteStore(str(folder / "trials.sqlite"))
     store.remember("run", run_file.to_toml(run))
-    executor = Processes(**{"workers": 1, **options})
+    return store, Processes(**{"workers": 1, **options})
+
+
+def search(folder, fault, trials=4, evaluator="tests.faulty:Evaluator", every=2, **options):
+    """Run a search of faulty evaluations; returns its rows in order of id."""
+    store, executor = begun(folder, fault, evaluator, every, **options)
     limits = Limits(trials=trials, failures_in_a_row=0)
     ending = Search(ToySpace(), RandomSearch(ToySpace()), store, executor, limits=limits, folder=folder).run()
     assert ending == "trials"
@@ -47,8 +56,8 @@ def poll_for(executor, seconds):
 
 
 def assert_nothing_left(folder):
-    until = time.monotonic() + 10
-    while left := [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]:
+    until = time.monotonic() + 60
+    while left := named(folder):
         assert time.monotonic() < until, f"still running: {left}"
 
 
@@ -78,6 +87,127 @@ def test_a_trial_that_kills_its_worker_is_asked_four_times_then_lost(tmp_path):
     rows = search(tmp_path, "die", trials=3)
     assert [row.status for row in rows] == ["done", "failed", "done"]
     assert rows[1].result.failure == "lost"
+    assert rows[1].result.message.endswith("its worker was killed by SIGKILL (9), perhaps because memory ran out")
+
+
+def test_the_row_says_what_its_trial_died_of_and_printed_last(tmp_path):
+    rows = search(tmp_path, "deaths", trials=3)
+    words, _, last = rows[1].result.message.rpartition("\n")
+    assert rows[1].result.failure == "lost"
+    assert last == f"{LOST}; the last time, its worker was killed by SIGABRT (6), a fault in native code"
+    assert "words of attempt 3" in words and "Fatal Python error: Aborted" in words
+    assert "attempt 2" not in words, "what earlier attempts printed is not of this one"
+
+
+def test_a_trial_that_calls_exit_has_failed(tmp_path):
+    rows = search(tmp_path, "quit", trials=2)
+    assert (rows[1].result.failure, rows[1].result.message.splitlines()[-1]) == ("error", "SystemExit: enough")
+
+
+def test_a_metric_with_an_odd_name_fails_its_trial_with_one_sentence(tmp_path):
+    rows = search(tmp_path, "names", trials=2)
+    assert rows[1].result.failure == "error"
+    assert "a metric is called 'line\\nbreak2'; its name must be text of one line" in rows[1].result.message
+
+
+def test_odd_names_in_reports_are_shown_cut_or_refused(tmp_path):
+    rows = search(tmp_path, "reports", trials=2)
+    assert rows[1].result.failure == "error"
+    assert "context.report was given a metric called '7'; its name must be text" in rows[1].result.message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_what_a_trial_writes_into_the_pipe_does_not_switch_its_limit_off(tmp_path):
+    rows = search(tmp_path, "babble", trials=3, trial_minutes=0.04)
+    assert rows[1].result.failure == "timeout"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a reaper of descendants")
+def test_whatever_a_trial_has_started_ends_with_it(tmp_path):
+    """In sessions of their own, deaf, twice forked, with another environment, and always forking anew."""
+    rows = search(tmp_path, "fork", trials=3, trial_minutes=0.03)
+    assert rows[1].result.failure == "timeout"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a reaper of descendants")
+@pytest.mark.parametrize("victim", ["parent", "worker", "both"])
+def test_whatever_a_trial_has_started_ends_with_its_worker_or_the_parent_of_it(tmp_path, victim):
+    store, executor = begun(tmp_path, "leave")
+    store.add(Proposal((0,) * 12), "k", 0)
+    executor.start(Job(store, tmp_path))
+    try:
+        [parent] = executor._parents
+        parent = psutil.Process(parent.pid)
+        while len([each for each in named(tmp_path) if "sleep(600)" in " ".join(each.info["cmdline"])]) < 4:
+            executor.poll(0.05)
+        found = named(tmp_path)
+        children = [each.pid for each in parent.children()]
+        [worker] = [
+            each for each in found if "netwright.executors.child" in each.info["cmdline"] and each.pid in children
+        ]
+        # without the reaper, the mark is all that there is to know a descendant by
+        ends = [each for each in found if each != parent and (victim == "worker" or MARK in environment(each))]
+        left = {each.pid: liveness.birth(each.pid) for each in ends}
+        for each in {"parent": [parent], "worker": [worker], "both": [parent, worker]}[victim]:
+            each.kill()
+        while any(liveness.fate(pid, born) == "alive" for pid, born in left.items()):  # or for ever
+            executor.poll(0.05)
+    finally:
+        executor.stop()
+        for each in named(tmp_path):
+            each.kill()
+
+
+def environment(process):
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def named(folder):
+    """Processes that have the folder in their command."""
+    return [p for p in psutil.process_iter(["cmdline"]) if str(folder) in " ".join(p.info["cmdline"] or [])]
+
+
+@pytest.mark.parametrize(
+    ("workers", "trials", "started"), [(16, 1, 1), (16, 16, 16), (2, None, 2), (1, 0, 1), (3, 10**9, 3)]
+)
+def test_no_more_workers_than_trials(monkeypatch, workers, trials, started):
+    monkeypatch.setattr(room, "free_mb", lambda: 1e6)
+    assert Processes(workers=workers).bounded(trials).workers == started
+
+
+def test_more_workers_than_memory_holds_are_refused_before_any_is_started(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "free_mb", lambda: 1000.0)
+    monkeypatch.setattr(Processes, "_launch", None)
+    for workers in (3, 10**6):
+        with pytest.raises(WorkerError, match=f"executor.workers is {workers}, but .* give fewer, at most 2"):
+            Processes(workers=workers).start(Job(SqliteStore(str(tmp_path / "t.sqlite")), tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "ended with exit code 0"),
+        (3, "ended with exit code 3"),
+        (-9, "was killed by SIGKILL (9), perhaps because memory ran out"),
+        (-11, "was killed by SIGSEGV (11), a fault in native code"),
+        (-15, "was killed by SIGTERM (15)"),
+        (-99, "was killed by signal 99"),
+    ],
+)
+def test_exit_codes_in_words(code, words):
+    assert deaths.cause(code) == words
+
+
+def test_last_words_are_few_and_those_of_the_trial(tmp_path):
+    log = tmp_path / "w0.log"
+    log.write_bytes(b"before\n" + b"\xff" * 5000 + b"\n" + b"\n".join(b"line %d " % n * 9 for n in range(300)))
+    words = deaths.last_words(log)
+    assert len(words.splitlines()) <= 20 and len(words) <= 2000 and words.endswith("line 299")
+    assert deaths.last_words(log, log.stat().st_size) == deaths.last_words(tmp_path / "none") == ""
+    assert max(map(len, deaths.last_words(log).splitlines())) <= 300
 
 
 def test_a_trial_whose_worker_died_once_is_asked_again(tmp_path):
@@ -85,13 +215,13 @@ def test_a_trial_whose_worker_died_once_is_asked_again(tmp_path):
 
 
 def test_a_trial_over_its_time_is_killed_with_its_children(tmp_path):
-    rows = search(tmp_path, "hang", trials=3, trial_minutes=0.01)
+    rows = search(tmp_path, "hang", trials=3, trial_minutes=0.04)
     assert rows[1].result.failure == "timeout"
-    assert "limit of 0.6 s" in rows[1].result.message
+    assert "limit of 2.4 s" in rows[1].result.message
 
 
 def test_a_silent_trial_is_killed(tmp_path):
-    rows = search(tmp_path, "silent", trials=3, silent_minutes=0.01)
+    rows = search(tmp_path, "silent", trials=3, silent_minutes=0.04)
     assert rows[1].result.failure == "timeout"
     assert "without a report" in rows[1].result.message
 

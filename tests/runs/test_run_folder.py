@@ -1,12 +1,14 @@
 """A run's folder is one process's at a time, holds one run, and is written to only once that run begins."""
 
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from netwright.core import run_file
+from netwright.core import locks, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
@@ -19,7 +21,7 @@ RUN = RunFile(executor=Reference("inline"), limits=Limits(trials=1))
 
 def begun(folder, run=RUN, trials=0):
     """A folder in which the run has begun, and finished so many trials."""
-    with run_folder.opened(folder, run) as opened, opened.table() as store:
+    with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
         for seed in range(trials):
             store.add(Proposal((seed,)), str(seed), seed, Result({"valid_accuracy": 0.5}))
     return folder
@@ -66,19 +68,48 @@ def test_whether_all_that_is_asked_for_is_there(tmp_path, trials, limit, is_comp
 
 
 def test_what_is_unfinished_is_not_complete(tmp_path):
-    with run_folder.opened(begun(tmp_path, trials=1), RUN) as opened, opened.table() as store:
+    with run_folder.opened(begun(tmp_path, trials=1), RUN) as opened, opened.table() as (store, _):
         store.add(Proposal((1,)), "another", 1)
     with run_folder.opened(tmp_path, RUN) as opened:
         assert not opened.is_complete
 
 
 def test_one_at_a_time(tmp_path):
-    with run_folder.opened(tmp_path, RUN):
+    with run_folder.opened(tmp_path, RUN) as run:
         with pytest.raises(StoreError, match="is being searched by process"), run_folder.opened(tmp_path, RUN):
             pass
-        assert run_folder.controller_pid(tmp_path)
+        with run.table():
+            assert run_folder.controller(tmp_path).pid == os.getpid()
     with pytest.raises(StoreError, match="nobody searches in"):
-        run_folder.controller_pid(tmp_path)
+        run_folder.controller(tmp_path)
+
+
+@pytest.mark.parametrize("has_folder_locks", [True, False])
+def test_tidying_the_lock_away_lets_nobody_in(tmp_path, monkeypatch, has_folder_locks):
+    """The folder itself is locked and, where it cannot be, the claim in the table stands."""
+    if not has_folder_locks:
+        monkeypatch.setattr(locks, "fcntl", None)
+    with run_folder.opened(tmp_path, RUN) as run, run.table():
+        (tmp_path / run_folder.LOCK).unlink()
+        with pytest.raises(StoreError, match="is being searched by process"), run_folder.opened(tmp_path, RUN):
+            pass
+
+
+def test_a_copy_of_a_folder_that_is_searched_is_nobodys(tmp_path):
+    with run_folder.opened(tmp_path / "run", RUN) as run, run.table():
+        shutil.copytree(tmp_path / "run", tmp_path / "copy")
+        with run_folder.opened(tmp_path / "copy", RUN) as copy, copy.table():
+            assert run_folder.controller(tmp_path / "copy").pid == os.getpid()
+
+
+def test_two_that_make_the_table_at_the_same_time_cannot_both_claim_it(tmp_path, monkeypatch):
+    """Both have passed the first look, since there was no table yet."""
+    monkeypatch.setattr(locks, "fcntl", None)
+    with run_folder.opened(tmp_path, RUN) as first:
+        (tmp_path / run_folder.LOCK).unlink()
+        raises = pytest.raises(StoreError, match="is being searched by process")
+        with run_folder.opened(tmp_path, RUN) as second, first.table(), raises, second.table():
+            pass
 
 
 def test_a_table_that_was_made_and_never_written_to_is_a_new_one(tmp_path):

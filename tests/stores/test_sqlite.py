@@ -6,13 +6,15 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from netwright.core import refs
+from netwright.core import liveness, refs
 from netwright.core.errors import StoreError
-from netwright.core.records import Proposal, Result
+from netwright.core.records import LOST, Proposal, Result
 from netwright.stores import sqlite
 from netwright.stores.sqlite import SqliteStore
 
@@ -140,9 +142,9 @@ def test_a_newer_schema_is_refused(table, tmp_path):
     path = tmp_path / "trials.sqlite"
     shutil.copy(table, path)
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(StoreError, match="has schema 2 of a newer netwright; this one reads up to 1: upgrade"):
+    with pytest.raises(StoreError, match="has schema 3 of a newer netwright; this one reads up to 2: upgrade"):
         SqliteStore(str(path))
 
 
@@ -332,6 +334,73 @@ def test_rows_of_a_process_that_is_gone_are_requeued_at_once(tmp_path):
     assert [worker.name for worker in store.workers()] == ["here"]
     assert store.requeue(3600.0) == 1
     assert [(t.id, t.status) for t in store.unfinished()] == [(1, "pending"), (2, "running")]
+    store.close()
+
+
+def test_a_clock_that_is_set_loses_nobody(tmp_path, monkeypatch):
+    """The kernel reports the time of birth from a boot time that moves with the clock."""
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    store.add(Proposal((0,)), "k", 0)
+    store.beat("w0")
+    store.claim("w0")
+    for step in (5.0, -5.0, 86400.0):
+        with monkeypatch.context() as patched:
+            real, now = psutil.Process.create_time, time.time
+            patched.setattr(psutil.Process, "create_time", lambda self, real=real, step=step: real(self) + step)
+            patched.setattr(time, "time", lambda now=now, step=step: now() + step)
+            patched.setattr(psutil, "boot_time", lambda step=step: 1e9 + step)
+            later = SqliteStore(str(tmp_path / "t.sqlite"))
+            assert later.requeue(3600.0) == 0
+            assert [worker.name for worker in later.workers()] == ["w0"]
+            later.close()
+    store.close()
+
+
+def test_a_worker_that_cannot_be_seen_is_judged_by_its_beats(tmp_path):
+    """As in another container of this machine; one from before a restart is lost, whatever its beats say."""
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    boot, _, ticks = liveness.birth().split("/")
+    for born, lost in ((f"{boot}/1/{ticks}", 0), (f"another-boot/1/{ticks}", 1), (None, 1), (1.5e9, 1)):
+        store.add(Proposal((0,)), "k", 0)
+        store.beat("w0")
+        store.claim("w0")
+        store._db.execute("UPDATE workers SET born = ?", (born,))
+        assert store.requeue(3600.0) == lost
+        assert len(store.workers()) == 1 - lost
+        store.put_back()
+    store.close()
+
+
+def test_a_table_of_the_first_schema_goes_on(table, tmp_path):
+    path = tmp_path / "trials.sqlite"
+    shutil.copy(table, path)
+    db = sqlite3.connect(path)
+    db.executescript(
+        "DROP TABLE workers; PRAGMA user_version = 1; "
+        "CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born REAL, beat REAL, activity TEXT);"
+        f"INSERT INTO workers VALUES ('w0', {os.getpid()}, 1.5e9, 1.0, 'step 3');"
+    )
+    db.close()
+    reader = SqliteStore(str(path), mode="read")
+    assert (len(reader.finished()), reader.workers()) == (ROWS, [])
+    reader.close()
+    store = SqliteStore(str(path))
+    store.beat("w1")
+    assert [worker.name for worker in store.workers()] == ["w1"]
+    assert store._db.execute("PRAGMA user_version").fetchone() == (sqlite.VERSION,)
+    store.close()
+
+
+def test_a_row_says_what_its_worker_died_of(tmp_path):
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    store.add(Proposal((0,)), "k", 0)
+    for number in range(4):
+        store.claim("w0")
+        assert store.requeue(0.0, "w0", f"last words\ndeath {number}") == 1
+        [(message,)] = store._db.execute("SELECT message FROM trials").fetchall()
+        assert message.endswith(f"death {number}") and message.startswith("last words\n"), "also while it is pending"
+    [row] = store.finished()
+    assert row.result.message == f"last words\n{LOST}; the last time, death 3"
     store.close()
 
 

@@ -51,7 +51,7 @@ def _trial(folder, options, space="Space", genotype=(0,), **scale):
         task=Reference("digits", {"train_limit": 100}),
         evaluator=Reference("training", {"split": "test", "save": True, **options}),
     )
-    with run_folder.opened(folder, run) as opened, opened.table() as store:
+    with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
         if not store.unfinished():
             store.add(Proposal(tuple(genotype)), "k", 7)
     store = run_folder.open_table(folder, "join")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from netwright.cli import contests, options
 from netwright.cli.signals import INTERRUPTED
+from netwright.core import room
 from netwright.core.errors import BadRunFile
 
 if TYPE_CHECKING:
@@ -90,7 +90,9 @@ def bench(
         console.width = WIDE
     # what plug-ins print must not stand among the JSON
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        at_once = workers or os.cpu_count() or 1
+        from netwright.comparison import pool
+
+        at_once = workers or room.per_core(pool.PROCESS_MB)
         try:
             if recipe:
                 wanted = contests.Asked(recipe, strategies, seeds, trials, fraction, full, changes, trust)
@@ -121,11 +123,12 @@ def bench(
 def _compared(console: Console, asked: ComparisonPlan, out: Path, workers: int, command: str) -> Results:
     import numpy as np
 
-    from netwright.comparison import folder
+    from netwright.comparison import folder, pool
     from netwright.comparison.tables import cell_file, comparison, summary
     from netwright.comparison.tables import page as report
 
     prepared = comparison.prepare(asked)
+    pool.check_workers(workers, len(prepared.cells))
     with folder.taken(out):
         _announce(console, prepared)
         with _watched(console) as watch:

@@ -44,7 +44,7 @@ def compared(
     """Play, report and show; returns whether anything failed, and the results as plain values."""
     import numpy as np
 
-    from netwright.comparison import caveats, command_line, folder, numbers
+    from netwright.comparison import caveats, command_line, folder, numbers, pool
     from netwright.comparison.contests import contest, json_and_csv, recipes, standings
     from netwright.comparison.contests import page as report
     from netwright.comparison.contests.outcome import carry_out
@@ -66,6 +66,7 @@ def compared(
         for sentence in sentences:
             said.add(text := f"warning: {recipe}: {strategy}: {sentence}")
             say(text)
+    pool.check_workers(workers, len(prepared.cells))
     with folder.taken(out, "recipes"):
         with watched(console) as watch:
             outcome = carry_out(prepared, out, workers, watch, say)

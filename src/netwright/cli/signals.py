@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from netwright.core.errors import Terminated
 from netwright.runs.display import clock
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
         say("stopping: running trials finish first; Ctrl-C again stops now")
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(TERMINATED)
+        raise Terminated(TERMINATED)
 
     old = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
     try:

@@ -18,7 +18,7 @@ def worker(
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C."""
-    pid = run_folder.controller_pid(folder)
+    controller = run_folder.controller(folder)
     store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder, Trust(trust))
     options = run.executor.options
@@ -31,9 +31,9 @@ def worker(
         keep=run.keep == "all",
         trial_seconds=60 * options.get("trial_minutes", 0.0),
         silent_seconds=60 * options.get("silent_minutes", 30.0),
-        controller=pid,
+        controller=controller.to_json(),
     )
-    typer.echo(f"{post.name} works for the search of process {pid}; Ctrl-C leaves it")
+    typer.echo(f"{post.name} works for the search of {controller}; Ctrl-C leaves it")
     try:
         code = supervisor.supervise(store, post)
     except KeyboardInterrupt:

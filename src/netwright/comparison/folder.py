@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from netwright.core import files
+from netwright.core import files, locks
 from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
@@ -32,11 +30,11 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     path = folder / FORMAT
     if run_folder.holds_comparison(folder):
         run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
+    lock = ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK)
-        lock.acquire(timeout=0)
-    except Timeout:
+        lock.enter_context(locks.alone_in(folder, LOCK))
+    except locks.Held:
         raise StoreError(
             f"another command is comparing in {folder}; wait for it, or give another folder with --out"
         ) from None
@@ -51,4 +49,4 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
             (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):
                 folder.rmdir()
-        lock.release()
+        lock.close()

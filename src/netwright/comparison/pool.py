@@ -22,9 +22,12 @@ from subprocess import Popen
 
 from netwright.comparison import courses
 from netwright.comparison.courses import Course, SearchCell
+from netwright.core import room
 from netwright.core.errors import WorkerError
+from netwright.executors import deaths, descendants
 
 SECONDS = 1.0  # about the time that a group of cells should take
+PROCESS_MB = 300.0  # a process with what it imports, torch included, before it plays anything
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 Group = tuple[str, str]  # strategy, problem
@@ -52,10 +55,11 @@ def play(
         program: Module that a process runs, which calls `player.main`.
 
     Raises:
-        WorkerError: A process dies before it can begin.
+        WorkerError: A process dies before it can begin, or memory does not hold so many.
     """
     if not cells:
         return
+    check_workers(workers, len(cells))
     logs.mkdir(parents=True, exist_ok=True)
     pool = _Pool(order, _Waiting(cells, workers), logs, program)
     try:
@@ -128,7 +132,7 @@ class _Pool:
                 stderr=log,
                 text=True,
                 encoding="utf-8",
-                env={**os.environ, **dict.fromkeys(ONE_THREAD, "1")},
+                env={**os.environ, **dict.fromkeys(ONE_THREAD, "1"), descendants.MARK: self._mark(index)},
                 start_new_session=True,  # Ctrl-C reaches this process alone
             )
         self._processes[index] = _Process(process)
@@ -145,9 +149,12 @@ class _Pool:
             yield from self._bury(index, one)
             return
         if not one.is_ready:
+            if line.strip() != "ready":  # whatever writes there besides
+                return
             one.is_ready = True
-        else:
-            yield self._played(one.at.pop(0), line)
+        elif one.at and (played := self._played(one.at[0], line)) is not None:
+            one.at.pop(0)
+            yield played
         if not one.at:
             self._give(index, one)
 
@@ -162,12 +169,20 @@ class _Pool:
                 with suppress(OSError):  # an order that it never read
                     one.process.stdin.close()
         self._processes = {}
+        descendants.end_marked(self._mark())
 
-    def _played(self, cell: SearchCell, line: str) -> Played:
+    def _mark(self, index: int | None = None) -> str:
+        """What stands in the environment of whatever a process, or any of them, has started."""
+        return f"{self._logs.absolute()}|" + ("" if index is None else f"p{index}|")
+
+    def _played(self, cell: SearchCell, line: str) -> Played | None:
+        """What a line says of the cell that is played now; None: it answers for another one, and is dropped."""
         try:
-            _, course = courses.from_line(line)
+            of, course = courses.from_line(line)
         except ValueError:
-            return Played(cell, None, str(json.loads(line)["fault"]))
+            return Played(cell, None, _fault_in(line))
+        if of != cell:
+            return None
         self._waiting.learn(cell, course)
         return Played(cell, course)
 
@@ -184,13 +199,13 @@ class _Pool:
         if not one.is_ready:
             raise WorkerError(f"a process that plays searches cannot start: {said}")
         del self._processes[index]
+        descendants.end_marked(self._mark(index))
         if not one.at:
             return
         died, *left = one.at
         self._waiting.put_back(left)
         self.start(index)
-        cause = ", as when memory runs out" if code == -signal.SIGKILL else ""
-        yield Played(died, None, f"its process ended with exit code {code}{cause}: {said}")
+        yield Played(died, None, f"its process {deaths.cause(code)}: {said}")
 
     def _tell(self, index: int, order: Mapping[str, object]) -> None:
         pipe = self._processes[index].process.stdin
@@ -210,6 +225,20 @@ class _Pool:
 
     def _log(self, index: int) -> Path:
         return self._logs / f"p{index}.log"
+
+
+def check_workers(workers: int, cells: int) -> None:
+    """Raise WorkerError where the machine's memory does not hold the processes that play so many cells side by side."""
+    room.refuse_crowd("--workers", workers, min(workers, cells), PROCESS_MB)
+
+
+def _fault_in(line: str) -> str:
+    """The fault that a line of JSON tells of, or that the line is, as when a strategy writes among the answers."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(line)
+        if isinstance(found, dict) and isinstance(found.get("fault"), str):
+            return str(found["fault"])
+    return f"its process answered what is no course: {line.strip()[:80]!r}"
 
 
 def _last_line(path: Path) -> str:

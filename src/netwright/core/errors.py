@@ -4,6 +4,10 @@ The command line prints the message alone and leaves with exit code 2.
 """
 
 
+class Terminated(SystemExit):
+    """SIGTERM was received: the program ends with its exit code, and nothing that a trial did ends it so."""
+
+
 class NetwrightError(Exception):
     """Any fault that the user can fix; its message needs no traceback."""
 
@@ -30,6 +34,10 @@ class MissingCapability(NetwrightError):
 
 class StoreError(NetwrightError):
     """A table that cannot be opened, read or written."""
+
+
+class ControlLost(StoreError):
+    """Another process controls the run now: this one writes nothing more to its table."""
 
 
 class WorkerError(NetwrightError):

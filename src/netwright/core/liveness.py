@@ -1,19 +1,82 @@
-"""Whether another process of this machine is alive."""
+"""Which process of this machine is which, and whether it is alive; no clock that can be set is asked.
+
+A process id is used again and again. On Linux a process is known by its id together with its birth: the boot that it
+belongs to (`/proc/sys/kernel/random/boot_id`), the namespace of its id (containers of one machine count from 1 each)
+and the clock ticks from that boot to its start, as the kernel counts them. No step of the clock changes any of them.
+
+Elsewhere the birth is the host's name and the time of creation that the system noted, as psutil reads it; macOS keeps
+that time as it was written. A restart with a clock that was set back by years could then meet an equal one.
+"""
 
 from __future__ import annotations
 
+import os
+import socket
+from functools import cache
+from pathlib import Path
+from typing import Final, Literal
+
 import psutil
 
+Fate = Literal["alive", "dead", "unseen"]
 
-def is_alive(pid: int, born: float | None = None) -> bool:
-    """Whether the process runs (a zombie does not); with `born`, whether it is the one created at that time.
+PROC: Final = Path("/proc")
+STATE, TICKS = 0, 19  # of the words behind the name in /proc/PID/stat: fields 3 and 22, see proc(5)
 
-    A process id alone can be reused, also across a restart of the machine; id and time of birth (seconds since the
-    epoch) cannot.
+
+def birth(pid: int | None = None) -> str:
+    """The birth of a process of this machine, of the caller by default; "" where it is not alive (a zombie is not)."""
+    return _birth(os.getpid() if pid is None else pid, _place())
+
+
+def fate(pid: int, born: str) -> Fate:
+    """What became of the process of an id and a birth.
+
+    Returns:
+        "unseen" where it belongs to another container or, going by the text alone, to another machine or an earlier
+        boot of this one: its signs of life decide there. A process that may not be looked at is "unseen" too.
     """
+    here = _place()
+    if not here or born.rpartition("/")[0] != here:
+        return "unseen"
+    found = _birth(pid, here)
+    if found:
+        return "alive" if found == born else "dead"
     try:
-        process = psutil.Process(pid)
-        is_same = born is None or abs(process.create_time() - born) < 1.0
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, ValueError):
-        return False
+        os.kill(pid, 0)  # hidden from this user (hidepid), or a zombie
+    except (ProcessLookupError, OverflowError, ValueError):
+        return "dead"
+    except PermissionError:
+        return "unseen"
+    return "dead"
+
+
+def is_of_this_boot(born: str) -> bool:
+    """Whether a birth belongs to this machine since it was started, whatever container it is in."""
+    return born.partition("/")[0] == _place().partition("/")[0]
+
+
+def _birth(pid: int, place: str) -> str:
+    if place.startswith("host "):
+        try:
+            process = psutil.Process(pid)
+            is_zombie = process.status() == psutil.STATUS_ZOMBIE
+            return "" if is_zombie else f"{place}/{process.create_time():.2f}"
+        except (psutil.Error, ValueError, OverflowError):
+            return ""
+    try:
+        words = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if words[STATE] in "ZX" else f"{place}/{words[TICKS]}"
+
+
+@cache
+def _place() -> str:
+    """The boot and the namespace of process ids that this process belongs to, with a slash between."""
+    try:
+        boot = (PROC / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        (PROC / "self/stat").read_bytes()
+        return f"{boot}/{os.stat(PROC / 'self/ns/pid').st_ino}"
+    except OSError:
+        return f"host {socket.gethostname().replace('/', '-')}/"

@@ -13,7 +13,6 @@ from netwright.core.shapes import IO as IO
 
 MAX_LOSSES = 3  # a trial whose worker was lost is put back in the queue up to this many times
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
-
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
 MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals
 
@@ -98,6 +97,16 @@ class Result:
     failure: Failure = ""
     message: str = ""
     reused: int | None = None
+
+
+def lost_message(reason: str) -> str:
+    """The message of a row that was lost too often.
+
+    Args:
+        reason: How it was lost the last time, in its last line; before that may stand what the worker printed last.
+    """
+    printed, _, why = reason.rpartition("\n")
+    return f"{printed}\n{LOST}; the last time, {why}".lstrip("\n") if reason else LOST
 
 
 @dataclass(frozen=True, slots=True)

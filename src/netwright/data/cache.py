@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
+from netwright.core import locks
 from netwright.core.errors import NetwrightError
 from netwright.data.chunks import Chunk, Encoded, decoded
 from netwright.data.decode import Form, Seen, span_of
@@ -130,6 +131,7 @@ def open_or_build(
             yield "another process decodes these images; waiting for it"
             lock.acquire()
         try:
+            yield from _awaited(_draft_of(place))
             if cache := _opened(place, form, positions, is_streamed, verifies):
                 return cache
             if place.exists():
@@ -221,7 +223,7 @@ def _built(
     draft = _draft_of(place)
     try:
         draft.mkdir()
-        with warnings.catch_warnings():  # entered once, before there are threads
+        with locks.alone_at(draft), warnings.catch_warnings():  # entered once, before there are threads
             warnings.filterwarnings("ignore", module="PIL")  # about metadata that nobody needs
             yield from _fill(draft, content, source, positions, form)
         shutil.rmtree(place, ignore_errors=True)  # a damaged one
@@ -330,11 +332,27 @@ def _lock_of(place: Path) -> Path:
     return place.with_suffix(".lock")
 
 
+def _awaited(draft: Path) -> Iterator[str]:
+    """Waits for another process that writes a draft, although its lock file was deleted."""
+    is_said = False
+    while draft.exists():
+        with suppress(locks.Held, FileNotFoundError), locks.alone_at(draft):
+            return  # it was killed
+        if not is_said:
+            yield "another process decodes these images; waiting for it"
+            is_said = True
+        time.sleep(0.1)
+
+
 def _remove_leftovers(folder: Path, own: Path) -> None:
     """Remove what killed builds left: unfinished folders whose lock nobody holds."""
     for draft in folder.glob("*.building"):
-        with suppress(Timeout), nullcontext() if draft == own else FileLock(_lock_of(draft), timeout=0):
-            shutil.rmtree(draft, ignore_errors=True)  # another build may be at it
+        with (
+            suppress(Timeout, locks.Held, FileNotFoundError),  # another build may be at it
+            nullcontext() if draft == own else FileLock(_lock_of(draft), timeout=0),
+            locks.alone_at(draft),
+        ):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.core import left, refs, seeds, settings
+from netwright.core import files, left, refs, room, seeds, settings
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective
@@ -335,11 +335,13 @@ class Training(StepSettings):
         Raises:
             InvalidGenotype: The genotype is no network; for a generator, the networks of the first few seeds
                 do not fit.
+            WorkerError: The machine's memory does not hold the processes.
             BadReference: The device is not there, the batch cannot be divided as asked, or the schedule does not end at
                 the largest budget.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
+        room.refuse_crowd("evaluator.processes", self.processes, self.processes, memory.PROCESS_MB)
         if budget is not None and self.horizon not in (None, budget):
             raise BadReference(
                 f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "

@@ -1,12 +1,14 @@
 """The worker process itself: builds the evaluator of the run it finds in the table, then claims trial after trial.
 
-Started by `supervisor`; it dies with its parent, and takes its process group along.
+Started by `supervisor`; it dies with its parent, and takes along what it has started.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
+import stat
 import sys
 import threading
 import time
@@ -18,7 +20,8 @@ from netwright.core import refs, run_file
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
-from netwright.executors.supervisor import Post
+from netwright.executors import descendants, lines
+from netwright.executors.supervisor import DOWN, Post
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty table
 
@@ -26,21 +29,32 @@ SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty ta
 class Line:
     """The two pipes to the parent."""
 
-    def __init__(self, down: int, up: int) -> None:
+    def __init__(self, down: int, up: int, mark: str) -> None:
         os.set_inheritable(down, False)
         os.set_inheritable(up, False)
-        self._down, self._up = down, up
+        self._down, self._up, self._mark = down, up, mark
         self.is_draining = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def say(self, text: str) -> None:
-        """One line to the parent."""
-        os.write(self._up, f"{text}\n".encode())
+    def say(self, word: str, **values: str | int) -> None:
+        """One message to the parent, without which the worker ends."""
+        try:
+            os.write(self._up, lines.encode(word, **values))
+        except OSError:
+            self._end()
 
     def _watch(self) -> None:
-        while os.read(self._down, 1024):
-            self.is_draining.set()
-        os.killpg(os.getpgrp(), signal.SIGKILL)  # the parent is gone
+        orders = lines.Reader(DOWN)
+        while piece := os.read(self._down, 1024):
+            for _ in orders.take(piece):
+                self.is_draining.set()
+        self._end()
+
+    def _end(self) -> None:
+        """The parent is gone: end what was started, in whatever session, and then the whole group."""
+        descendants.end_all()
+        descendants.end_marked(self._mark)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def work(post: Post, line: Line) -> None:
@@ -53,12 +67,12 @@ def work(post: Post, line: Line) -> None:
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
-        measured = "".join(f", {name} {value:.4g}" for name, value in list(metrics.items())[:1])
-        line.say(f"report step {step}{measured}")
+        measured = "".join(f", {name[:80]} {value:.4g}" for name, value in list(metrics.items())[:1])
+        line.say("report", text=f"step {step}{measured}")
         return True
 
     def context(trial: Trial) -> worker.WorkerContext:
-        line.say(f"start {trial.id}")
+        line.say("start", trial=trial.id, log=_log_size())
         trials = Path(post.folder) / "trials"
         return worker.WorkerContext(store, trials, trial.id, post.threads, post.index, on_report)
 
@@ -75,11 +89,22 @@ def work(post: Post, line: Line) -> None:
             return
 
 
+def _log_size() -> int:
+    """Length so far of the file that this process prints to, in bytes; -1: it prints to no file."""
+    try:
+        printed = os.fstat(sys.__stderr__.fileno()) if sys.__stderr__ else None
+    except (OSError, ValueError):
+        return -1
+    return printed.st_size if printed and stat.S_ISREG(printed.st_mode) else -1
+
+
 def main() -> None:
     """Entry point of the worker process."""
-    line = Line(int(sys.argv[2]), int(sys.argv[3]))
+    faulthandler.enable()  # a fault of native code says where
+    post = Post.from_json(sys.argv[1])
+    line = Line(int(sys.argv[2]), int(sys.argv[3]), post.mark)
     try:
-        work(Post.from_json(sys.argv[1]), line)
+        work(post, line)
     except NetwrightError as error:
         sys.exit(str(error))
 

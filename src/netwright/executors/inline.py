@@ -13,6 +13,9 @@ from netwright.core.records import Trial
 class Inline:
     """One worker, the caller itself. `poll` evaluates one trial, however long it takes.
 
+    There is nobody beside it: trials have no limits of time, a fault of native code ends the search (the same command
+    goes on), and what a trial starts is not ended with it.
+
     Args:
         evaluator: Evaluator that measures the trials.
     """

@@ -5,18 +5,21 @@ Processes are started anew, never forked, so no live torch is inherited; they le
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
+from typing import Final
 
+from netwright.core import room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
-from netwright.executors import supervisor
+from netwright.executors import deaths, descendants, lines, supervisor
 from netwright.executors.supervisor import Post
+
+WORKER_MB: Final = 350.0  # a worker with torch (300) and its parent (50), measured on Linux, before any network
 
 
 @dataclass
@@ -24,12 +27,13 @@ class Processes:
     """`workers` processes that evaluate side by side.
 
     Args:
-        workers: Number of worker processes; by default one per core.
+        workers: Number of worker processes; by default one per core, fewer where memory does not hold as many. No more
+            are started than there are trials left.
         trial_minutes: Wall-clock limit of a trial, in minutes; 0: none.
         silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
     """
 
-    workers: int = os.cpu_count() or 1
+    workers: int = room.per_core(WORKER_MB)
     trial_minutes: float = 0.0
     silent_minutes: float = 30.0
     _job: Job | None = field(default=None, init=False, repr=False)
@@ -44,10 +48,22 @@ class Processes:
             if not getattr(self, name) >= 0:
                 raise WorkerError(f"executor.{name} is {getattr(self, name)}; it must be at least 0 (0: no limit)")
 
+    def bounded(self, trials: int | None) -> Processes:
+        """This executor with no more workers than trials, at least one; None: there is no limit of trials.
+
+        Raises:
+            WorkerError: The machine's memory does not hold the workers.
+        """
+        started = self.workers if trials is None else max(1, min(self.workers, trials))
+        room.refuse_crowd("executor.workers", self.workers, started, WORKER_MB)
+        return self if started == self.workers else replace(self, workers=started)
+
     def start(self, job: Job) -> None:
-        """Start the parents; each starts its worker."""
+        """Start the parents; each starts its worker. Raises WorkerError where they cannot be."""
         if not job.store.address or job.folder is None:
             raise WorkerError("worker processes need a table in a file and a run folder; use the inline executor")
+        self.bounded(None)
+        descendants.end_marked(f"{job.store.address}|")  # of an earlier search, whose processes were all killed
         self._job, self._draining, self._faults = job, False, {}
         self._parents = [self._launch(index) for index in range(self.workers)]
 
@@ -58,6 +74,8 @@ class Processes:
             code = parent.poll()
             if code is None or self._draining:
                 continue
+            if code < 0:
+                self._bury(f"w{index}-{parent.pid}", code)
             # a parent ends on its own only over a fault of its own, say a full disk: it is not replaced for ever
             self._faults[index] = self._faults.get(index, 0) + (code > 0)
             if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
@@ -72,7 +90,7 @@ class Processes:
         for parent in self._parents:
             assert parent.stdin is not None
             try:
-                parent.stdin.write(b"drain\n")
+                parent.stdin.write(lines.encode("drain"))
                 parent.stdin.flush()
             except OSError:  # it is gone already
                 continue
@@ -97,6 +115,13 @@ class Processes:
                 parent.wait()
         self._parents = []
 
+    def _bury(self, name: str, code: int) -> None:
+        """After a parent was killed: end what its worker has started, and say in the row what happened."""
+        assert self._job is not None
+        store = self._job.store
+        descendants.end_marked(f"{store.address}|{name}|")
+        store.requeue(0.0, name, f"the process that watched over its worker {deaths.cause(code)}")
+
     def _launch(self, index: int) -> Popen[bytes]:
         job = self._job
         assert job is not None and job.folder is not None
@@ -109,6 +134,7 @@ class Processes:
             keep=job.keep,
             trial_seconds=self.trial_minutes * 60,
             silent_seconds=self.silent_minutes * 60,
+            log=str(self._log(index)),
         )
         log = self._log(index)
         log.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,10 @@
 """The parent of one worker process: beats for it, enforces its limits, replaces it when it dies.
 
 It imports no torch, so it stays small and answers while the worker is busy, and it outlives whatever the worker does.
-Parent and worker speak over two pipes. Down: "drain", and the end of the pipe, at which the worker kills its own
-process group. Up: "ready", "start <trial>", "report <step> <text>", "end".
+Parent and worker speak over two pipes, in lines of JSON (`lines`). Down: "drain", and the end of the pipe, at which the
+worker kills what it started and itself. Up: "ready", "start", "report" and "end".
+
+Whatever the worker has started ends with it, at a limit or otherwise: see `descendants`.
 """
 
 from __future__ import annotations
@@ -14,19 +16,30 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
 from netwright.core import refs
-from netwright.core.liveness import is_alive
+from netwright.core.claim import Owner, Watch
 from netwright.core.protocols import Store
 from netwright.core.records import Result
+from netwright.executors import deaths, descendants, lines
 
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
+CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
+DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}}
+UP: Final[Mapping[str, Mapping[str, type]]] = {
+    "ready": {},
+    "start": {"trial": int, "log": int},
+    "report": {"text": str},
+    "end": {},
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +55,8 @@ class Post:
         keep: Whether to leave the folders of finished trials.
         trial_seconds: Wall-clock limit of a trial, in seconds; 0: none.
         silent_seconds: Longest time without a report, in seconds; 0: no limit.
-        controller: Id of the process whose end ends the worker; None: the end of the standard input does.
+        controller: Owner of the claim whose end ends the worker, as JSON; "": the end of the standard input does.
+        log: Path of the file that the worker prints to; "": a terminal.
     """
 
     address: str
@@ -53,7 +67,8 @@ class Post:
     keep: bool = False
     trial_seconds: float = 0.0
     silent_seconds: float = 0.0
-    controller: int | None = None
+    controller: str = ""
+    log: str = ""
 
     def to_json(self) -> str:
         """The post as text for a command line."""
@@ -63,6 +78,11 @@ class Post:
     def from_json(text: str) -> Post:
         """Inverse of `to_json`."""
         return Post(**json.loads(text))
+
+    @property
+    def mark(self) -> str:
+        """What stands in the environment of whatever the worker starts."""
+        return f"{self.address}|{self.name}|"
 
 
 class Worker:
@@ -75,13 +95,15 @@ class Worker:
             [sys.executable, "-u", "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
             stdin=subprocess.DEVNULL,
             pass_fds=(down, up),
+            env={**os.environ, descendants.MARK: post.mark},
             start_new_session=True,  # a process group of its own, killed as a whole
         )
         os.close(down)
         os.close(up)
-        self._rest = b""
+        self._said = lines.Reader(UP)
         self.has_started = False
         self.trial: int | None = None
+        self.log_start = 0  # where what the trial prints begins
         self.activity = "starting"
         self.begun = self.heard = time.monotonic()
 
@@ -92,18 +114,17 @@ class Worker:
 
     def listen(self) -> bool:
         """Take in what the worker said; False at the end of the pipe."""
-        text = os.read(self._up, 65536)
-        *lines, self._rest = (self._rest + text).split(b"\n")
-        for line in lines:
-            word, _, detail = line.decode().partition(" ")
+        piece = os.read(self._up, 65536)
+        for message in self._said.take(piece):
             self.has_started, self.heard = True, time.monotonic()
-            if word == "start":
-                self.trial, self.begun, self.activity = int(detail), self.heard, ""
-            elif word == "report":
-                self.activity = detail
+            if message["say"] == "start":
+                self.trial, self.begun, self.activity = message["trial"], self.heard, ""
+                self.log_start = message["log"]
+            elif message["say"] == "report":
+                self.activity = lines.shown(message["text"])
             else:
                 self.trial, self.activity = None, ""
-        return bool(text)
+        return bool(piece)
 
     def overdue(self, post: Post) -> str:
         """Which limit the trial has passed, in words; "" when none."""
@@ -116,33 +137,48 @@ class Worker:
             return f"stopped after {post.silent_seconds:g} s without a report"
         return ""
 
-    def tell(self, word: str) -> None:
-        """Say a word to the worker."""
+    def drain(self) -> None:
+        """Tell the worker to leave after the trial it is at."""
         with suppress(BrokenPipeError):  # it has just died: that is seen elsewhere
-            os.write(self._down, f"{word}\n".encode())
+            os.write(self._down, lines.encode("drain"))
 
     def kill(self) -> None:
-        """End the whole process group and close the pipes."""
+        """End the worker and whatever it has started, and close the pipes."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if left := descendants.end_all():
+            print(f"netwright: these processes of the worker could not be ended: {left}", file=sys.stderr, flush=True)
         os.close(self._down)
         os.close(self._up)
+
+    def cause_of_death(self, log: str) -> str:
+        """What the worker died of, once it has; before that, what its trial printed last."""
+        try:
+            what = deaths.cause(self.process.wait(CLOSING))
+        except subprocess.TimeoutExpired:
+            what = "closed its line to the process that watches over it"
+        words = deaths.last_words(Path(log), self.log_start) if log and self.log_start >= 0 else ""
+        return f"{words}\nits worker {what}".lstrip("\n")
 
 
 def supervise(store: Store, post: Post) -> int:
     """Keep one worker going until the controller is gone, or drains; returns an exit code."""
+    if not descendants.adopt():
+        print("netwright: this system ends a trial's process group; what leaves its session may go on", file=sys.stderr)
     failed_starts, is_draining = 0, False
     while not is_draining:
-        worker = Worker(post)
+        worker, reason = Worker(post), ""
         try:
             is_wanted, is_draining = _accompany(store, post, worker)
+            if is_wanted and worker.trial is not None:
+                reason = worker.cause_of_death(post.log)
         finally:
             worker.kill()
         if not is_wanted:
             store.put_back(post.name)
             return 0
-        store.requeue(0.0, post.name)
+        store.requeue(0.0, post.name, reason)
         # a kill from outside says nothing about the worker itself
         is_own_fault = not worker.has_started and worker.process.returncode not in (
             -signal.SIGKILL,
@@ -157,20 +193,26 @@ def supervise(store: Store, post: Post) -> int:
 def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
     """Beat and watch until the worker ends. Returns (still wanted, asked to drain)."""
     is_draining, beaten = False, 0.0
-    lines = [worker.up] if post.controller else [worker.up, sys.stdin.fileno()]
+    first = Owner.from_json(post.controller)
+    controller = Watch(store, first) if first else None
+    orders = lines.Reader(DOWN)
+    pipes = [worker.up] if controller else [worker.up, sys.stdin.fileno()]
     while True:
         now = time.monotonic()
         if now - beaten >= BEAT:
             store.beat(post.name, worker.activity)
             beaten = now
-            if post.controller and not is_alive(post.controller):
+            descendants.reap(but=worker.process.pid)
+            if controller and not controller.is_there():
                 return False, is_draining
-        ready, _, _ = select.select(lines, [], [], max(0.0, beaten + BEAT - now))
-        if len(lines) > 1 and lines[1] in ready:
-            if not os.read(lines[1], 1024):
+        ready, _, _ = select.select(pipes, [], [], max(0.0, beaten + BEAT - now))
+        if len(pipes) > 1 and pipes[1] in ready:
+            piece = os.read(pipes[1], 1024)
+            if not piece:
                 return False, is_draining
-            is_draining = True
-            worker.tell("drain")
+            for _ in orders.take(piece):
+                is_draining = True
+                worker.drain()
         if worker.up in ready and not worker.listen():
             return True, is_draining  # the pipe ended: the worker has died or left
         if worker.process.poll() is not None:
@@ -183,6 +225,7 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
                 os.killpg(worker.process.pid, signal.SIGKILL)
             seconds = time.monotonic() - worker.begun
             store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
+            worker.trial = None
             return True, is_draining
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import psutil
-
-from netwright.core import seeds
+from netwright.core import room, seeds
 from netwright.core.errors import BadRunFile, InvalidGenotype, NetwrightError
 from netwright.core.protocols import (
     ChecksSettings,
     EstimatesMemory,
     Evaluator,
+    Executor,
+    IsBounded,
     KeepsTime,
     NamesBudgets,
     SearchSpace,
@@ -100,6 +100,26 @@ def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
     return evaluator.advice(strategy.largest_budget)
 
 
+def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:
+    """The executor with no more workers than there are trials left, and a sentence where these are fewer; else "".
+
+    Args:
+        executor: The executor; one whose workers take no memory of this machine stays as it is.
+        left: Trials that are still to finish; None: as many as the time allows.
+
+    Raises:
+        WorkerError: The machine's memory does not hold the workers.
+    """
+    if not isinstance(executor, IsBounded):
+        return executor, ""
+    fewer = executor.bounded(left)
+    if fewer.workers == executor.workers:
+        return fewer, ""
+    trials = f"{left} trial{'s' if left != 1 else ''}"
+    started = f"{fewer.workers} {'are' if fewer.workers > 1 else 'is'} started"
+    return fewer, f"{executor.workers} workers for {trials} left: {started}"
+
+
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
     """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell.
 
@@ -113,7 +133,7 @@ def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
     if not known:
         return ""
     largest, workers = max(known) / 1000, parts.executor.workers
-    free = psutil.virtual_memory().available / 1e9
+    free = room.free_mb() / 1000
     text = f"memory: up to about {largest:.1f} GB a worker, {workers} at a time; {free:.1f} GB are free"
     if largest * workers <= free:
         return text

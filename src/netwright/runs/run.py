@@ -145,6 +145,7 @@ class Run:
         parts = run_file.build(self.settings)
         settings = run_file.resolved(self.settings, parts.measures)
         beforehand.check_end(settings.limits, parts)
+        beforehand.bounded(parts.executor, settings.limits.trials)
         genotypes = beforehand.samples(parts.space, settings.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
@@ -245,7 +246,7 @@ class Run:
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # a published network, for which nothing was searched
             settings = run_file.resolved(settings, run_file.measures_of(settings))
-        with run_folder.controlled(self.folder):
+        with run_folder.controlled(self.folder), run_folder.claimed(self.folder):
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
             if reference:

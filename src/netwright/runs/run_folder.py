@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
-
-from netwright.core import files, objectives, refs, run_file, whereabouts
+from netwright.core import claim, files, liveness, locks, objectives, refs, run_file, whereabouts
+from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
@@ -27,6 +25,7 @@ from netwright.core.trust import Trust
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
+LOCK = "controller.lock"
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
 CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
@@ -149,6 +148,7 @@ class OpenRun:
         is_moved: Whether the data is to lie elsewhere than before, which holds if its fingerprint is the same.
         aside: Path to which the table of another run, without any result to compare, is moved when this one begins;
             None: there is none.
+        left: Trials that are still to finish; None: as many as the time allows.
     """
 
     folder: Path
@@ -156,18 +156,23 @@ class OpenRun:
     is_complete: bool
     is_moved: bool = False
     aside: Path | None = None
+    left: int | None = None
 
     @contextmanager
-    def table(self) -> Iterator[Store]:
-        """Opens the table, made when missing, and notes the settings in it. From here on, the folder holds the run."""
+    def table(self) -> Iterator[tuple[Store, Claim]]:
+        """Opens the table, made when missing, claims it and notes the settings in it: now the folder holds the run.
+
+        Raises:
+            StoreError: Another process controls the run.
+        """
         text = run_file.to_toml(self.settings)
         if self.aside is not None and not self.aside.exists():
             _move_aside(self.folder, self.aside)
-        with closing(open_table(self.folder, "write")) as store:
+        with closing(open_table(self.folder, "write")) as store, _claimed(self.folder, store) as own:
             store.remember("format", str(FORMAT))  # written first, so that a kill leaves no settings without a format
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
-            yield store
+            yield store, own
 
 
 @contextmanager
@@ -194,7 +199,8 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
         threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
         limit = settings.limits.trials
         is_complete = limit is not None and not unfinished and finished >= limit
-        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved, aside)
+        left = None if limit is None else max(limit - finished, unfinished)
+        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved, aside, left)
 
 
 def report_in(folder: Path) -> Path:
@@ -222,38 +228,83 @@ def controlled(folder: Path) -> Iterator[None]:
     if holds_comparison(folder) and not holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)
-    _refuse_links([folder / "controller.lock", folder / "controller.txt"])
+    _refuse_links([folder / LOCK, folder / "controller.txt"])
+    with _locked(folder):
+        if holds_run(folder):  # before anything is prepared; what is written is claimed again
+            with closing(open_table(folder, "read")) as store:
+                _refuse_owner(folder, claim.living_owner(store, _number(folder)))
+        try:
+            name = folder / "controller.txt"
+            name.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            yield
+        finally:
+            (folder / "controller.txt").unlink(missing_ok=True)
+            if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
+                (folder / LOCK).unlink(missing_ok=True)
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Claims the run of a folder, if it holds one, for what is no search. Raises StoreError where another has it."""
+    if not holds_run(folder):
+        yield
+        return
+    with closing(open_table(folder, "join")) as store, _claimed(folder, store):
+        yield
+
+
+@contextmanager
+def _claimed(folder: Path, store: Store) -> Iterator[Claim]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "controller.lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        owner = _owner(folder)
+        with claim.taken(store, _number(folder)) as own:
+            yield own
+    except claim.Taken as error:
+        _refuse_owner(folder, error.owner)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder, made when missing."""
+    with ExitStack() as held:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locks.alone_in(folder, LOCK))
+        except locks.Held:
+            _refuse_owner(folder, _owner(folder))
+        except OSError as error:
+            raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
+        yield
+
+
+def _refuse_owner(folder: Path, owner: Owner | str | None) -> None:
+    if owner is not None:
         raise StoreError(
             f"{folder} is being searched by {owner}; join it with `netwright worker {folder}`, or stop it first"
         ) from None
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
-    try:
-        (folder / "controller.txt").write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
-        yield
-    finally:
-        (folder / "controller.txt").unlink(missing_ok=True)
-        if {path.name for path in folder.iterdir()} <= {"controller.lock"}:  # refused before anything was written
-            (folder / "controller.lock").unlink(missing_ok=True)
-            with suppress(OSError):
-                folder.rmdir()
-        lock.release()
 
 
-def controller_pid(folder: Path) -> int:
-    """Process id of the folder's controller. Raises StoreError when no controller is at work."""
+def _number(folder: Path) -> int:
+    """Number of the file that the table of a folder is: a copy has another one."""
+    return (folder / TABLE).stat().st_ino
+
+
+def controller(folder: Path) -> Owner:
+    """The process that searches in a folder. Raises StoreError when no controller is at work."""
     _refuse_formats(folder)
-    words = _owner(folder).split()
-    pid = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-    if not pid or not is_alive(pid):
+    found = None
+    if holds_run(folder):
+        with closing(open_table(folder, "read")) as store:
+            found = claim.living_owner(store, _number(folder))
+    if found is None:
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
-    return pid
+    if not liveness.is_of_this_boot(found.born):
+        raise StoreError(
+            f"{folder} is being searched by {found}, and workers must be on the machine of the search: a table on a "
+            "network disk is no channel for them"
+        )
+    return found
 
 
 def _refuse_formats(folder: Path) -> None:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright.core import baselines, objectives, reading, run_file
 from netwright.core.baselines import Baseline
+from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
 from netwright.core.objectives import SPLITS
 from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
@@ -99,6 +100,10 @@ class Session:
                 failed.
         """
         ranks.check_workers(parts.executor.workers)
+        executor, sentence = beforehand.bounded(parts.executor, run.left)
+        parts = replace(parts, executor=executor)
+        if sentence and not run.is_complete:
+            self.say(sentence)
         if not run.is_complete:
             self._prepare(run.settings.task, parts.task)
             beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=True)
@@ -119,12 +124,12 @@ class Session:
         elif run.is_moved:
             self._prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
-        with run.table() as store:
+        with run.table() as (store, own):
             if not run.is_complete:
                 _note(store, parts)
             for name, text in facts.items():
                 store.remember(name, text)
-            ending, work = self._control(run, store, parts, title)
+            ending, work = self._control(run, store, parts, title, own)
             store.remember("ending", ending)
             trials = tuple(objectives.with_scores(store.finished(), run.settings.objectives))
             return Ended(trials, ending, work, baselines.from_json(store.recall("baselines")))
@@ -138,7 +143,7 @@ class Session:
             for line in task.prepare():
                 self.say(line)
 
-    def _control(self, run: OpenRun, store: Store, parts: Parts, title: str) -> tuple[Ending, str]:
+    def _control(self, run: OpenRun, store: Store, parts: Parts, title: str, own: Claim) -> tuple[Ending, str]:
         """Let a controller search, shown by a display; returns which limit was met, and how busy the workers were.
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
@@ -162,7 +167,7 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
-            observers=(display,),
+            observers=(display, own),
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):

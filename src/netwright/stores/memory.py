@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Status, Trial, WorkerState
+from netwright.core.records import MAX_LOSSES, Proposal, Result, Status, Trial, WorkerState, lost_message
 
 
 class MemoryStore:
@@ -69,7 +69,7 @@ class MemoryStore:
         with self._lock:
             return [self._rows[trial_id - 1] for trial_id in sorted((*self._pending, *self._running))]
 
-    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+    def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put rows of silent workers back to pending; fail those lost too often."""
         with self._lock:
             now = time.monotonic()
@@ -81,7 +81,7 @@ class MemoryStore:
             for trial_id in lost:
                 self._losses[trial_id] = self._losses.get(trial_id, 0) + 1
                 if self._losses[trial_id] > MAX_LOSSES:
-                    self._finish(trial_id, Result(failure="lost", message=LOST))
+                    self._finish(trial_id, Result(failure="lost", message=lost_message(reason)))
                 else:
                     self._back(trial_id)
             return len(lost)
@@ -103,6 +103,17 @@ class MemoryStore:
         """A fact that was kept before; None: there is none of this name."""
         with self._lock:
             return self._facts.get(name)
+
+    def exchange(self, name: str, old: str | None, new: str | None) -> bool:
+        """Replace a fact if it is `old`, atomically; None: there is none. Returns whether it was replaced."""
+        with self._lock:
+            if self._facts.get(name) != old:
+                return False
+            if new is None:
+                self._facts.pop(name, None)
+            else:
+                self._facts[name] = new
+            return True
 
     def workers(self) -> list[WorkerState]:
         """Workers that have beaten or claimed."""

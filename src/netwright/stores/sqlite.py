@@ -15,13 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
+from netwright.core import liveness
 from netwright.core.errors import StoreError
-from netwright.core.liveness import is_alive
-from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial, WorkerState
+from netwright.core.records import MAX_LOSSES, Proposal, Result, Trial, WorkerState, lost_message
 
-VERSION = 1
+VERSION = 2
+UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
 APPLICATION = 0x6E657477  # "netw": marks the file as ours
 
 SCHEMA = """
@@ -47,9 +46,9 @@ CREATE TABLE trials (
 );
 CREATE INDEX pending ON trials (id) WHERE status = 'pending';
 CREATE INDEX running ON trials (id) WHERE status = 'running';
-CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born REAL, beat REAL, activity TEXT);
 CREATE TABLE facts (name TEXT PRIMARY KEY, text TEXT NOT NULL);
 """
+WORKERS = "CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born TEXT, beat REAL, activity TEXT);"
 
 _COLUMNS = (
     "id, genotype, parents, budget, continues, notes, key, seed, status, "
@@ -68,6 +67,7 @@ _FINISH = (
     "finish = (SELECT COALESCE(MAX(finish), 0) + 1 FROM trials) "
     "WHERE id = ? AND status IN ('pending', 'running')"
 )
+_REMEMBER = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text"
 _BEAT = (
     "INSERT INTO workers (name, pid, born, beat, activity) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
     "SET pid = excluded.pid, born = excluded.born, beat = excluded.beat, activity = excluded.activity"
@@ -97,12 +97,14 @@ class SqliteStore:
         self.path = Path(path)
         self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
-        self._birth = 0.0
+        self._birth = ""
         try:
             if mode == "write":
                 _create(self.path)
             self._db = _connect(self.path, mode)
             self._check(is_thorough=mode == "write")
+            if mode == "write":
+                self._upgrade()
             if mode != "read":
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
         except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -141,9 +143,8 @@ class SqliteStore:
 
     def beat(self, worker: str, activity: str = "") -> None:
         """Note that the worker is alive; the calling process is the one whose death means that the worker is lost."""
-        pid = os.getpid()
-        self._birth = self._birth or psutil.Process(pid).create_time()
-        row = (worker, pid, self._birth, time.monotonic(), activity)
+        self._birth = self._birth or liveness.birth()
+        row = (worker, os.getpid(), self._birth, time.monotonic(), activity)
         self._write(lambda db: db.execute(_BEAT, row))
 
     def finish(self, trial_id: int, result: Result) -> bool:
@@ -159,11 +160,12 @@ class SqliteStore:
         rows = self._trials("status = 'pending'") + self._trials("status = 'running'")
         return sorted(rows, key=lambda trial: trial.id)
 
-    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+    def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put rows of dead or silent workers back to pending; fail those lost too often.
 
-        A worker is dead when the process that beat for it is gone: its id and time of birth are in the table, so that
-        neither a reused process id nor a restart of the machine misleads.
+        A worker is dead when the process that beat for it is gone: its id and birth are in the table, so that neither
+        a reused process id, nor a restart of the machine, nor a clock that was set misleads. Of a process that cannot
+        be seen from here, as one in another container, its beats tell.
         """
         with self._lock:
             running = self._read(
@@ -171,13 +173,13 @@ class SqliteStore:
                 "LEFT JOIN workers w ON w.name = t.worker WHERE t.status = 'running'"
             )
             now = time.monotonic()
-            lost = [
-                trial_id
+            lost = {
+                trial_id: reason or _why_lost(pid, born, now, beat)
                 for trial_id, name, pid, born, beat in running
-                if worker in (None, name) and (pid is None or not is_alive(pid, born) or now - beat >= lost_for)
-            ]
-            for trial_id in lost:
-                self._lose(trial_id)
+                if worker in (None, name) and (not _may_live(pid, born) or now - beat >= lost_for)
+            }
+            for trial_id, why in lost.items():
+                self._lose(trial_id, why)
             return len(lost)
 
     def put_back(self, worker: str | None = None) -> int:
@@ -187,8 +189,18 @@ class SqliteStore:
 
     def remember(self, name: str, text: str) -> None:
         """Keep a fact about the run."""
-        upsert = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text"
-        self._write(lambda db: db.execute(upsert, (name, text)))
+        self._write(lambda db: db.execute(_REMEMBER, (name, text)))
+
+    def exchange(self, name: str, old: str | None, new: str | None) -> bool:
+        """Replace a fact if it is `old`, atomically; None: there is none. Returns whether it was replaced."""
+
+        def exchange(db: Any) -> bool:
+            if self.recall(name) != old:
+                return False
+            db.execute(*(("DELETE FROM facts WHERE name = ?", (name,)) if new is None else (_REMEMBER, (name, new))))
+            return True
+
+        return bool(self._write(exchange, statements=2))
 
     def recall(self, name: str) -> str | None:
         """A fact that was kept before; None: there is none of this name."""
@@ -205,7 +217,7 @@ class SqliteStore:
         return [
             WorkerState(name, trial_id, activity, now - beat)
             for name, trial_id, activity, beat, pid, born in rows
-            if is_alive(pid, born)
+            if _may_live(pid, born) and (now - beat < UNSEEN_FOR or liveness.fate(pid, born) == "alive")
         ]
 
     def close(self) -> None:
@@ -213,14 +225,14 @@ class SqliteStore:
         with self._lock:
             self._db.close()
 
-    def _lose(self, trial_id: int) -> None:
-        lost = Result(failure="lost", message=LOST)
+    def _lose(self, trial_id: int, reason: str) -> None:
+        lost = Result(failure="lost", message=lost_message(reason))
 
         def lose(db: Any) -> None:
             again = db.execute(
-                "UPDATE trials SET status = 'pending', losses = losses + 1 "
+                "UPDATE trials SET status = 'pending', losses = losses + 1, message = ? "
                 "WHERE id = ? AND status = 'running' AND losses < ?",
-                (trial_id, MAX_LOSSES),
+                (reason, trial_id, MAX_LOSSES),
             )
             if not again.rowcount:
                 db.execute(_FINISH, (*_result_row(lost), trial_id))
@@ -260,6 +272,18 @@ class SqliteStore:
             except sqlite3.Error as error:
                 raise _fault(self.path, error) from None
 
+    def _upgrade(self) -> None:
+        """Bring a table of an earlier schema up to this one, all at once."""
+        if self._db.execute("PRAGMA user_version").fetchone()[0] >= VERSION:
+            return
+
+        def upgrade(db: Any) -> None:
+            db.execute("DROP TABLE IF EXISTS workers")  # signs of life, of nobody who lives
+            db.execute(WORKERS)
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
+        self._write(upgrade, statements=3)
+
     def _check(self, is_thorough: bool) -> None:
         """Refuse what is no table of a known schema or was cut and, thoroughly, one that is damaged anywhere."""
         application = self._db.execute("PRAGMA application_id").fetchone()[0]
@@ -278,6 +302,21 @@ class SqliteStore:
             raise sqlite3.DatabaseError(fault)
 
 
+def _may_live(pid: int | None, born: object) -> bool:
+    """Whether a worker's process may be alive: it has beaten since this machine was started, and is not gone."""
+    if pid is None or not isinstance(born, str):  # it never beat, or under an earlier schema
+        return False
+    return liveness.is_of_this_boot(born) and liveness.fate(pid, born) != "dead"
+
+
+def _why_lost(pid: int | None, born: object, now: float, beat: float | None) -> str:
+    if beat is None or not isinstance(born, str) or not _may_live(pid, born):
+        return (
+            f"process {pid}, which watched over its worker, is gone" if pid else "its worker never gave a sign of life"
+        )
+    return f"its worker gave no sign of life for {now - beat:.0f} s"
+
+
 def _create(path: Path) -> None:
     """Make an empty table, all at once: a kill leaves no file or a whole one."""
     if path.exists():
@@ -286,7 +325,7 @@ def _create(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     draft.unlink(missing_ok=True)
     db = sqlite3.connect(draft)
-    db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA}")
+    db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} {WORKERS}")
     db.execute("PRAGMA journal_mode = WAL")
     db.close()
     try:

@@ -66,10 +66,11 @@ def check_losses(store: Store) -> None:
         store.beat("w0")
         assert store.requeue(3600.0) == 0, "a worker that has just beaten is alive"
         assert store.requeue(0.0, "w1") == 0, "only the named worker's rows"
-        assert store.requeue(0.0, "w0") == 1
+        assert store.requeue(0.0, "w0", "it was killed") == 1
     [row] = store.finished()
     assert row.result is not None
     assert (row.status, row.result.failure) == ("failed", "lost")
+    assert row.result.message.endswith("it was killed"), "the row says what it died of"
 
 
 def check_put_back(store: Store) -> None:
@@ -113,6 +114,11 @@ def check_facts(store: Store) -> None:
     store.remember("run", "seed = 0")
     store.remember("run", "seed = 1")
     assert store.recall("run") == "seed = 1"
+    assert not store.exchange("run", "seed = 0", "seed = 2") and store.recall("run") == "seed = 1"
+    assert store.exchange("run", "seed = 1", "seed = 2") and store.recall("run") == "seed = 2"
+    assert not store.exchange("other", "a", None)
+    assert store.exchange("other", None, "a") and not store.exchange("other", None, "b")
+    assert store.exchange("other", "a", None) and store.recall("other") is None
     store.add(PROPOSAL, "key", 1)
     store.claim("w0")
     store.beat("w0", "step 3")

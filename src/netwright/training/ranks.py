@@ -34,10 +34,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 import torch.distributed as dist
 
-from netwright.core import run_file
+from netwright.core import room, run_file
 from netwright.core.errors import NetwrightError, WorkerError
 from netwright.core.protocols import Context
-from netwright.training import parallel
+from netwright.training import memory, parallel
 from netwright.training.parallel import Team
 
 MEETING = "NETWRIGHT_MEETING"  # environment variable: where, under torchrun, the other processes wait
@@ -121,6 +121,7 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
             yield team
         return
     with TemporaryDirectory(prefix="netwright-") as folder:  # which only this user may enter
+        room.refuse_crowd("evaluator.processes", processes, processes, memory.PROCESS_MB)
         meeting = Meeting(processes, processes, path=os.path.join(folder, "store"))
         store = meeting.store()
         helpers = [_start(meeting, rank) for rank in range(1, processes)]
@@ -179,14 +180,13 @@ def _launched(words: list[str]) -> int:
     names = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
     if missing := [name for name in names if name not in os.environ]:
         raise WorkerError(f"{missing[0]} is not set; start this module with torchrun, or set {', '.join(names)}")
-    rank, size, port = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    attempt = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    rank, size, port = (_number(name) for name in ("RANK", "WORLD_SIZE", "MASTER_PORT"))
+    local, attempt = _number("LOCAL_WORLD_SIZE", 1), _number("TORCHELASTIC_RESTART_COUNT", 0)
     meeting = Meeting(size, local, host=os.environ["MASTER_ADDR"], port=port, attempt=attempt)
     has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps one itself
     store = meeting.store(is_master=rank == 0 and not has_store)
     if rank > 0:
-        follow(meeting, store, rank, int(os.environ.get("LOCAL_RANK", "0")))
+        follow(meeting, store, rank, _number("LOCAL_RANK", 0))
         return 0
     command = [sys.executable, "-m", "netwright.cli.main", *words]
     run = Popen(command, env={**os.environ, MEETING: json.dumps(asdict(meeting))})
@@ -196,6 +196,14 @@ def _launched(words: list[str]) -> int:
     dismiss(store)
     time.sleep(1.0 if not has_store else 0.0)  # the others read the store, which ends with this process
     return code
+
+
+def _number(name: str, default: int = 0) -> int:
+    """The whole number in an environment variable."""
+    text = os.environ.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise WorkerError(f"{name} is {text[:80]!r}; torchrun sets it to a whole number")
+    return int(text)
 
 
 def _run_of(context: Context) -> str:

@@ -22,7 +22,7 @@ from netwright.core.protocols.evaluator import (
     TrainsToBudgets,
     Tunes,
 )
-from netwright.core.protocols.executor import Executor, Job, KeepsTime
+from netwright.core.protocols.executor import Executor, IsBounded, Job, KeepsTime
 from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
@@ -79,6 +79,7 @@ __all__ = [
     "HasCaveats",
     "HasFingerprint",
     "HasTrivial",
+    "IsBounded",
     "Job",
     "KeepsTime",
     "LearnsAside",

@@ -46,6 +46,22 @@ class Executor(Protocol):
 
 
 @runtime_checkable
+class IsBounded(Protocol):
+    """Capability of an executor: its workers take memory of this machine, so that their number is bounded."""
+
+    @property
+    def workers(self) -> int:
+        """How many trials it evaluates at a time."""
+
+    def bounded(self, trials: int | None) -> Executor:
+        """This executor with no more workers than trials, at least one; None: there is no limit of trials.
+
+        Raises:
+            WorkerError: The machine's memory does not hold the workers.
+        """
+
+
+@runtime_checkable
 class KeepsTime(Protocol):
     """Capability of an executor: its work goes by a simulated clock."""
 

@@ -35,10 +35,11 @@ class Store(Protocol):
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""
 
-    def requeue(self, lost_for: float, worker: str | None = None) -> int:
+    def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put running rows back to pending whose worker is dead or silent for `lost_for` seconds; returns how many.
 
-        With `worker`, only that worker's rows. A row lost for the fourth time fails as `lost` instead.
+        With `worker`, only that worker's rows. A row lost for the fourth time fails as `lost` instead, and its message
+        ends with `reason`: what the worker died of, where the caller knows it; else the store says what it saw.
         """
 
     def put_back(self, worker: str | None = None) -> int:
@@ -49,6 +50,9 @@ class Store(Protocol):
 
     def recall(self, name: str) -> str | None:
         """A fact that was kept before; None: there is none of that name."""
+
+    def exchange(self, name: str, old: str | None, new: str | None) -> bool:
+        """Replace a fact if it is `old`, atomically between processes; None: there is none. Whether it was replaced."""
 
     def workers(self) -> list[WorkerState]:
         """Workers that have given a sign of life, for people who watch."""
