@@ -13,7 +13,7 @@ def report(
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
     from netwright.report import page
-    from netwright.runs.run import Run
+    from netwright.runs import reporting
 
-    runs = [Run(folder).reported() for folder in folders]
+    runs = [reporting.reported(folder.absolute()) for folder in folders]
     typer.echo(page.write(out or folders[0] / "report", runs))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeVar
 
@@ -122,7 +122,7 @@ def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Ob
     return shown(names, measures)[0]
 
 
-def named(names: Sequence[str] | None, trials: Sequence[Trial]) -> tuple[str, ...] | None:
+def named(names: Sequence[str] | None, trials: Iterable[Trial]) -> tuple[str, ...] | None:
     """The objectives of a run; if it names none, the first metric of its results; None before there are any."""
     if names is not None:
         return tuple(names)

@@ -26,7 +26,7 @@ from netwright.core.settings import Setting
 from netwright.data import augment
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.draws import Draws, PartOf
-from netwright.data.outcome import OutcomeRecorder
+from netwright.data.outcome_recorder import OutcomeRecorder
 
 CHUNK = 2**22  # bytes that are measured at a time
 LEAST_SD = 1 / 255  # one level

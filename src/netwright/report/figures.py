@@ -17,8 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import UNNAMED, Objective, short
-from netwright.core.records import Trial
 from netwright.report import curves
+from netwright.report.history import History
 from netwright.report.text import printable
 
 # Okabe and Ito's scheme for color-blind readers, without yellow
@@ -37,22 +37,23 @@ SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 @dataclass(frozen=True)
 class RunData:
-    """One search as the figures see it: `trials` finished, in order of finishing, with scores."""
+    """One search as the figures see it."""
 
     label: str
-    trials: Sequence[Trial]
+    history: History
     objective: Objective = UNNAMED
 
 
 def fitness(runs: Sequence[RunData]) -> Figure:
     """The objective of every trial, its moving average, and where the start population ends (figure 3)."""
     window = average_window(runs)
-    scores = [curves.scores(run.trials) for run in runs]
+    scores = [run.history.scores for run in runs]
     has_failed = any(np.isnan(values).any() for values in scores)
     failed = "; ticks at the bottom: failed" if has_failed else ""
-    judged = [curves.is_judged(run.trials) for run in runs]
+    judged = [run.history.is_judged for run in runs]
     budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
-    figure, axes = start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
+    dots = f"dots: {_dots(runs)}{budgets}"
+    figure, axes = start(f"{dots}; line: mean of the last {window:,} trials{failed}")
     for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
         _cloud(axes, run.objective.measured(values), window, number, mask)
     if not axes.lines:
@@ -67,8 +68,8 @@ def best(runs: Sequence[RunData]) -> Figure:
     """The best objective so far after each trial (figure 4)."""
     figure, axes = start("dot: the best trial")
     for number, run in enumerate(runs):
-        values, judged = shown_scores(run), curves.is_judged(run.trials)
-        steps = curves.records(np.where(judged, curves.scores(run.trials), np.nan))
+        values, scores = shown_scores(run), np.where(run.history.is_judged, run.history.scores, np.nan)
+        steps = curves.spread(curves.records(scores), POINTS)
         if not len(steps):
             continue
         color, style = _ink(number)
@@ -77,7 +78,7 @@ def best(runs: Sequence[RunData]) -> Figure:
         axes.plot(places + 1, heights, color=color, linestyle=style, linewidth=1.6, drawstyle="steps-post")
         axes.plot(steps[-1] + 1, heights[-1], "o", color=color, markersize=5)
         if len(runs) == 1:
-            text = f"trial {run.trials[int(steps[-1])].id}: {short(heights[-1])}"
+            text = f"trial {run.history.ids[steps[-1]]}: {short(heights[-1])}"
             side = -1 if run.objective.is_minimized else 1  # where the curve never is
             axes.margins(y=0.12)
             align = "right" if steps[-1] > len(values) / 2 else "left"
@@ -88,8 +89,8 @@ def best(runs: Sequence[RunData]) -> Figure:
 def parameters(runs: Sequence[RunData]) -> Figure:
     """Parameters of every trial and their moving average (figure 5)."""
     window = average_window(runs)
-    figure, axes = start(f"dots: trials; line: mean of the last {window:,} trials")
-    counts = [curves.metric(run.trials, "params") for run in runs]
+    figure, axes = start(f"dots: {_dots(runs)}; line: mean of the last {window:,} trials")
+    counts = [run.history.params for run in runs]
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
     for number, values in enumerate(counts):
@@ -98,24 +99,26 @@ def parameters(runs: Sequence[RunData]) -> Figure:
     return _finish(figure, axes, runs, label, is_empty=not axes.lines)
 
 
-def lineage(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
+def lineage(history: History, line: np.ndarray, objective: Objective = UNNAMED) -> Figure:
     """The objective along a line of descent, oldest first (`curves.lineage`), the trial's id at each point.
 
-    The figure widens up to 60 generations; of longer lines some ids are left out, never the first or last.
+    The figure widens up to 60 generations; of longer lines some ids are left out, and of very long ones some points,
+    never the first or last.
     """
-    shown = RunData("", trials, objective)
-    values = shown_scores(shown)
-    figure, axes = start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(trials) + 1), 15.0))
-    axes.plot(values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
-    axes.margins(x=0.02 if len(trials) > 12 else 0.06, y=0.22)
-    stride = -(-len(trials) // NAMED)
-    for place in range(len(trials)):
-        is_named = place == len(trials) - 1 or (place % stride == 0 and place < len(trials) - stride)
-        if (is_named or len(trials) <= NAMED) and not np.isnan(values[place]):
-            _name_point(axes, values, place, str(trials[place].id))
+    values, ids = objective.measured(history.scores[line]), history.ids[line]
+    figure, axes = start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(line) + 1), 15.0))
+    places = curves.thin(history.scores[line], POINTS)
+    axes.plot(places, values[places], "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
+    axes.margins(x=0.02 if len(line) > 12 else 0.06, y=0.22)
+    stride = -(-len(line) // NAMED)
+    for place in range(0, len(line), max(stride, 1)) if len(line) > NAMED else range(len(line)):
+        if (place < len(line) - stride or len(line) <= NAMED) and not np.isnan(values[place]):
+            _name_point(axes, values, place, str(ids[place]))
+    if len(line) > NAMED and not np.isnan(values[-1]):
+        _name_point(axes, values, len(line) - 1, str(ids[-1]))
     axes.set_xlabel("generation (0: start population)", size=TEXT_SIZE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
+    axes.set_ylabel(objective_label([RunData("", history, objective)]), size=TEXT_SIZE, parse_math=False)
     if np.isnan(values).all():
         _say(axes, "no trial has a score yet")
         return figure
@@ -125,13 +128,13 @@ def lineage(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
 
 def average_window(runs: Sequence[RunData]) -> int:
     """How many trials the moving averages of these runs span: about a fortieth of the longest."""
-    longest = max((len(run.trials) for run in runs), default=0)
+    longest = max((len(run.history) for run in runs), default=0)
     return max((window for window in WINDOWS if window <= longest / 40), default=WINDOWS[0])
 
 
 def shown_scores(run: RunData) -> np.ndarray:
     """The first objective as measured, shape (trials,): scores with a minimized one's sign turned back."""
-    return run.objective.measured(curves.scores(run.trials))
+    return run.objective.measured(run.history.scores)
 
 
 def objective_label(runs: Sequence[RunData]) -> str:
@@ -163,7 +166,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     axes.set_ylabel(label, size=TEXT_SIZE, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    longest = max((len(run.trials) for run in runs), default=0)
+    longest = max((len(run.history) for run in runs), default=0)
     axes.set_xlim(-0.01 * longest, 1.01 * longest + 1)
     if is_empty:
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
@@ -231,6 +234,14 @@ def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarr
     axes.set_title(f"{axes.get_title(loc='left')}; triangles: beyond the axis", loc="left", size=TEXT_SIZE)
 
 
+def _dots(runs: Sequence[RunData]) -> str:
+    """What the dots are: trials, and how many of them where not all are drawn."""
+    counts = [len(run.history) for run in runs]
+    if max(counts, default=0) <= POINTS:
+        return "trials"
+    return f"about {sum(min(count, POINTS) for count in counts):,} of {sum(counts):,} trials"
+
+
 def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
     failed = np.flatnonzero(np.isnan(scores))
     failed = failed[curves.thin(failed.astype(float), 500)]
@@ -240,7 +251,7 @@ def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
 
 def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
     """Vertical lines where start populations end; one gray, named line when they agree."""
-    ends = [curves.start_population(run.trials) for run in runs]
+    ends = [curves.start_population(run.history) for run in runs]
     if len(set(ends)) > 1:
         for number, end in enumerate(ends):
             if end:
@@ -249,7 +260,7 @@ def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
     if not ends[0]:
         return
     axes.axvline(ends[0] + 0.5, color="#777777", linestyle=(0, (2, 2)), linewidth=1)
-    is_late = ends[0] > 0.6 * max(len(run.trials) for run in runs)
+    is_late = ends[0] > 0.6 * max(len(run.history) for run in runs)
     place = axes.get_xlim()[0], axes.get_ylim()[0]
     span = axes.get_ylim()[1] - place[1]
     height = place[1] + span * (0.94 if is_rising else 0.1)

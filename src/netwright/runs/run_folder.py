@@ -22,6 +22,7 @@ from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
+from netwright.report import history
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
@@ -103,7 +104,7 @@ def stored_run(store: Store, folder: Path) -> RunFile:
     run = run_file.from_toml(text)
     if run.objectives is not None:
         return run
-    return replace(run, objectives=objectives.named(None, store.finished()))
+    return replace(run, objectives=objectives.named(None, history.rows(store)))
 
 
 def settings_in(folder: Path) -> RunFile | None:
@@ -224,7 +225,7 @@ def _refuse_formats(folder: Path) -> None:
 
 def _holds_trials(store: Store) -> bool:
     """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
-    return store.recall("run") is not None and bool(store.finished() or store.unfinished())
+    return store.recall("run") is not None and bool(store.finished(most=1) or store.unfinished())
 
 
 def _counted(folder: Path) -> tuple[int, int]:
