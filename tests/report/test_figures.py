@@ -155,3 +155,17 @@ def test_no_global_setting_is_changed():
     before = dict(matplotlib.rcParams)
     figures.fitness([RunData("a", History.of(RISING))]).draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
+
+
+def test_of_a_lineage_of_thousands_some_generations_are_drawn():
+    figure = lineage_of(made(np.random.default_rng(0).random(5000).tolist()))
+    line = figure.axes[0].lines[0]
+    assert len(line.get_xdata()) <= figures.RASTER and line.get_xdata()[-1] == 4999
+    assert f"{len(line.get_xdata()):,} of 5,000 generations" in figure.axes[0].get_title(loc="left")
+
+
+def test_legends_say_how_many_dots_there_are_and_are_not_cut():
+    figure = figures.fitness([RunData("a", History.of(made([0.5, None] * 6000)))])
+    axes, text = figure.axes[0], figure.axes[0].get_title(loc="left")
+    assert f"dots: {len(axes.collections[0].get_offsets()):,} of 6,000 trials" in text
+    assert max(map(len, text.splitlines())) <= figures.LETTERS

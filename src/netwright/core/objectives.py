@@ -183,7 +183,10 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
     """The trials with `scores` filled in."""
     score = scorer(objectives)
-    return [replace(t, scores=score(t.result) if t.result else None) for t in trials]
+    return [
+        Trial(t.id, t.proposal, t.key, t.seed, t.status, t.result, score(t.result) if t.result else None, t.finish)
+        for t in trials
+    ]  # dataclasses.replace takes three times as long
 
 
 def score_of(trial: Trial) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ RASTER = 1000  # points above which they are one image within an SVG
 POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # times finer that the fitness axis must become to be cut
+LETTERS = 100  # in a line above the axes
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 
@@ -52,10 +54,12 @@ def fitness(runs: Sequence[RunData]) -> Figure:
     failed = "; ticks at the bottom: failed" if has_failed else ""
     judged = [run.history.is_judged for run in runs]
     budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
-    dots = f"dots: {_dots(runs)}{budgets}"
-    figure, axes = start(f"{dots}; line: mean of the last {window:,} trials{failed}")
-    for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
+    figure, axes = start()
+    shown = sum(
         _cloud(axes, run.objective.measured(values), window, number, mask)
+        for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True))
+    )
+    _entitle(axes, f"dots: {_dots(shown, scores)}{budgets}; line: mean of the last {window:,} trials{failed}")
     if not axes.lines:
         return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
     _cut_outliers(axes, runs, scores)
@@ -89,12 +93,12 @@ def best(runs: Sequence[RunData]) -> Figure:
 def parameters(runs: Sequence[RunData]) -> Figure:
     """Parameters of every trial and their moving average (figure 5)."""
     window = average_window(runs)
-    figure, axes = start(f"dots: {_dots(runs)}; line: mean of the last {window:,} trials")
+    figure, axes = start()
     counts = [run.history.params for run in runs]
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
-    for number, values in enumerate(counts):
-        _cloud(axes, values / factor, window, number)
+    shown = sum(_cloud(axes, values / factor, window, number) for number, values in enumerate(counts))
+    _entitle(axes, f"dots: {_dots(shown, counts)}; line: mean of the last {window:,} trials")
     label = f"parameters ({unit})" if unit else "parameters"
     return _finish(figure, axes, runs, label, is_empty=not axes.lines)
 
@@ -106,8 +110,9 @@ def lineage(history: History, line: np.ndarray, objective: Objective = UNNAMED) 
     never the first or last.
     """
     values, ids = objective.measured(history.scores[line]), history.ids[line]
-    figure, axes = start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(line) + 1), 15.0))
-    places = curves.thin(history.scores[line], POINTS)
+    places = curves.thin(history.scores[line], RASTER)
+    fewer = "" if len(places) == len(line) else f"; {len(places):,} of {len(line):,} generations"
+    figure, axes = start(f"number at each point: trial{fewer}", width=min(max(SIZE[0], 0.24 * len(line) + 1), 15.0))
     axes.plot(places, values[places], "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
     axes.margins(x=0.02 if len(line) > 12 else 0.06, y=0.22)
     stride = -(-len(line) // NAMED)
@@ -146,11 +151,11 @@ def objective_label(runs: Sequence[RunData]) -> str:
     return f"{' / '.join(names)}{unit}{hint}"
 
 
-def start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
+def start(title: str = "", width: float = SIZE[0]) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=(width, SIZE[1]), layout="constrained", facecolor="white")
     axes = figure.add_subplot(facecolor="white")
-    axes.set_title(title, loc="left", size=TEXT_SIZE, color="#555555")
+    _entitle(axes, title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#777777")
     axes.grid(True, color="#e6e6e6", linewidth=0.7)
@@ -187,16 +192,21 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     return figure
 
 
-def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> None:
-    """A dot for each value, thinned out in long runs; the moving average is over judged values alone."""
+def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> int:
+    """A dot for each value, thinned out in long runs; the moving average is over judged values alone.
+
+    Returns the number of dots.
+    """
     if np.isnan(values).all():
-        return
+        return 0
     if is_judged is None:
         is_judged = np.ones(len(values), bool)
     others = np.flatnonzero(~is_judged)
     if len(others):
         others = others[curves.thin(values[others], POINTS)]
-        axes.scatter(others + 1, values[others], s=7, color="#aaaaaa", alpha=0.7, linewidths=0)
+        others = others[~np.isnan(values[others])]
+        is_raster = len(others) > RASTER
+        axes.scatter(others + 1, values[others], s=7, color="#aaaaaa", alpha=0.7, linewidths=0, rasterized=is_raster)
     judged = np.flatnonzero(is_judged)
     values = values[judged]
     color, style = _ink(number)
@@ -212,6 +222,7 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: 
     along = judged[places] + 1
     axes.plot(along, average[places], color="white", linewidth=3.2, zorder=1.5)  # over dots, under lines
     axes.plot(along, average[places], color=color, linestyle=style, linewidth=1.6)
+    return len(dots) + len(others)
 
 
 def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarray]) -> None:
@@ -231,15 +242,18 @@ def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarr
         place = axes.get_xaxis_transform()
         marker = "v" if sign > 0 else "^"
         axes.plot(beyond + 1, height, marker, color=_ink(number)[0], markersize=4, transform=place)
-    axes.set_title(f"{axes.get_title(loc='left')}; triangles: beyond the axis", loc="left", size=TEXT_SIZE)
+    _entitle(axes, f"{axes.get_title(loc='left')}; triangles: beyond the axis")
 
 
-def _dots(runs: Sequence[RunData]) -> str:
-    """What the dots are: trials, and how many of them where not all are drawn."""
-    counts = [len(run.history) for run in runs]
-    if max(counts, default=0) <= POINTS:
-        return "trials"
-    return f"about {sum(min(count, POINTS) for count in counts):,} of {sum(counts):,} trials"
+def _dots(shown: int, values: Sequence[np.ndarray]) -> str:
+    """What the dots are: trials, and how many of those with a value where not all are drawn."""
+    measured = sum(int(np.count_nonzero(~np.isnan(each))) for each in values)
+    return "trials" if shown == measured else f"{shown:,} of {measured:,} trials"
+
+
+def _entitle(axes: Axes, text: str) -> None:
+    """Write a legend above the axes, in as many lines as it needs."""
+    axes.set_title(fill(" ".join(text.split()), LETTERS), loc="left", size=TEXT_SIZE, color="#555555")
 
 
 def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
