@@ -63,6 +63,17 @@ def test_weights_in_half_precision_are_read(folder):
     assert load(folder)(torch.zeros(1, 1, 8, 8)).dtype == torch.float32
 
 
+def test_a_changed_weight_is_noticed_by_the_library_and_without_it(exported, folder):
+    path = folder / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    _refused(folder, "damaged: they differ from the digest that stands in the file")
+    source = programs.run_source((exported.folder / "model.py").read_text(), "model")
+    with pytest.raises(ValueError, match=r"weights\.safetensors is damaged: it differs from the digest"):
+        source.load(folder)
+
+
 @pytest.mark.parametrize("name", ["architecture.json", "weights.safetensors"])
 @pytest.mark.parametrize(
     "damage",

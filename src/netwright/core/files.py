@@ -17,3 +17,13 @@ def write(path: Path, data: bytes) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def put_aside(path: Path) -> str:
+    """Rename a file or folder that cannot be used, so that it stays to be looked at; returns what to say of that."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        return f"it could not be put aside ({error.strerror})"
+    return f"it was put aside as {aside.name}"

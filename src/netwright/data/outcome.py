@@ -6,7 +6,6 @@ No torch: a report of many runs reads these files without it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from netwright.core import sealed
 
 OUTCOME = "outcome.safetensors"  # in the folder of the training
 WORST = 24  # images kept, those of the largest loss
@@ -48,14 +49,17 @@ def to_bytes(outcome: Outcome) -> bytes:
     """The outcome as a safetensors file."""
     arrays = {name: np.ascontiguousarray(getattr(outcome, name)) for name in _ARRAYS}
     texts = {name: json.dumps(getattr(outcome, name)) for name in _TEXTS}
-    return safetensors.numpy.save(arrays, metadata=texts)
+    return sealed.seal(safetensors.numpy.save(arrays, metadata={**texts, **sealed.UNSEALED}))
 
 
 def read(path: Path) -> Outcome:
-    """Read what `to_bytes` gave. Raises OSError or safetensors.SafetensorError for a file that is none."""
-    with safetensors.safe_open(path, "numpy") as file:
-        texts: Mapping[str, str] = file.metadata()
-        fields: dict[str, Any] = {name: file.get_tensor(name) for name in _ARRAYS}
+    """Read what `to_bytes` gave. Raises OSError or, for a file that is none or is damaged, SafetensorError."""
+    data = path.read_bytes()
+    if not sealed.is_whole(data):
+        raise safetensors.SafetensorError(f"{path} is damaged")
+    texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    arrays = safetensors.numpy.load(data)
+    fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fields |= {name: tuple(json.loads(texts.get(name, "[]"))) for name in _TEXTS}
     return Outcome(**fields)
 

@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from netwright.core import sealed
 from netwright.core.errors import ExportError
 from netwright.export import architecture
 from netwright.plans.network import Network
@@ -39,15 +40,22 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
         path: The safetensors file.
 
     Raises:
-        ExportError: The file cannot be read, or its weights are not those of the plan.
+        ExportError: The file cannot be read, differs from the digest that it holds, or its weights are not those of
+            the plan.
     """
     try:
-        tensors: dict[str, Any] = safetensors.torch.load_file(path)
+        data = path.read_bytes()
+        tensors: dict[str, Any] = safetensors.torch.load(data)
     except OSError as error:
         reason = error.strerror or "it is missing"
         raise ExportError(f"the weights {path} cannot be read: {reason}") from None
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise ExportError(f"the weights {path} are damaged: {error}") from None
+    if sealed.is_whole(data) is False:
+        raise ExportError(
+            f"the weights {path} are damaged: they differ from the digest that stands in the file; copy them again, or "
+            "train again"
+        )
     try:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(f"{AUXILIARY}.")}
         with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
