@@ -55,7 +55,7 @@ def to_bytes(outcome: Outcome) -> bytes:
 def read(path: Path) -> Outcome:
     """Read what `to_bytes` gave. Raises OSError or, for a file that is none or is damaged, SafetensorError."""
     data = path.read_bytes()
-    if not sealed.is_whole(data):
+    if sealed.is_whole(data) is False:
         raise safetensors.SafetensorError(f"{path} is damaged")
     texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     arrays = safetensors.numpy.load(data)
