@@ -113,11 +113,11 @@ def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
 
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any]) -> tuple[Any, Genotype, IO]:
     from netwright.core.protocols import of_seed
-    from netwright.runs import reporting, run_folder
+    from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
-    finished = reporting.history(folder, run.objectives)
+    finished = run_folder.history(folder, run.objectives)
     if trial_id is None:
         found = finished.best_trial
         if found is None:

@@ -9,7 +9,7 @@ import typer
 
 from netwright.core import objectives
 from netwright.report import curves, facts, promotions
-from netwright.runs import reporting, run_folder
+from netwright.runs import run_folder
 from netwright.runs.display import clock
 
 
@@ -20,7 +20,7 @@ def status(
     """Count the trials of a run, name its best and say what its workers do."""
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder)
-    finished = reporting.history(folder, run.objectives)
+    finished = run_folder.history(folder, run.objectives)
     unfinished = store.unfinished()
     pending = sum(trial.status == "pending" for trial in unfinished)
     running = sum(trial.status == "running" for trial in unfinished)

@@ -185,7 +185,11 @@ def _pages(store: Store) -> Iterator[list[Trial]]:
         after = page[-1].finish or 0
 
 
-def _from_pages(pages: Iterable[Sequence[Trial]], fetch: Fetch = list) -> History:
+def _nothing(_places: Sequence[int]) -> list[Trial]:
+    return []
+
+
+def _from_pages(pages: Iterable[Sequence[Trial]], fetch: Fetch = _nothing) -> History:
     kinds: dict[tuple[str, str], int] = {}
     parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype)] for name, (dtype, _) in COLUMNS.items()}
     reasons = [np.zeros(0, np.int64)]

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from netwright.core import objectives, run_file
 from netwright.core.finals import Final
-from netwright.report.history import History
 from netwright.report.reported import ReportedRun
 from netwright.runs import finals, run_folder
-
-
-def history(folder: Path, names: Sequence[str] | None) -> History:
-    """The finished trials of a run; empty where nothing was searched. `names`: objectives as the run file has them."""
-    if not run_folder.holds_run(folder):
-        return History.of([])
-    return History.read(lambda: run_folder.open_table(folder, "read"), names)
 
 
 def reported(folder: Path) -> ReportedRun:
@@ -35,7 +26,7 @@ def reported(folder: Path) -> ReportedRun:
     return ReportedRun(
         folder.name,
         settings,
-        history(place, settings.objectives),
+        run_folder.history(place, settings.objectives),
         run_file.load_space(settings.space),
         float(hours) if hours else None,
         tuple(trained(folder)),

@@ -315,7 +315,7 @@ class Run:
         return reporting.trained(self.folder)
 
     def _history(self) -> History:
-        return reporting.history(self.folder, self.settings.objectives)
+        return run_folder.history(self.folder, self.settings.objectives)
 
     def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
         """The run file to begin with: the recipe, else what the folder holds, else the defaults."""

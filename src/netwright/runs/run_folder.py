@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
-from netwright.report import history
+from netwright.report.history import History, rows
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
@@ -104,7 +104,14 @@ def stored_run(store: Store, folder: Path) -> RunFile:
     run = run_file.from_toml(text)
     if run.objectives is not None:
         return run
-    return replace(run, objectives=objectives.named(None, history.rows(store)))
+    return replace(run, objectives=objectives.named(None, rows(store)))
+
+
+def history(folder: Path, names: Sequence[str] | None) -> History:
+    """The finished trials of a run; empty where nothing was searched. `names`: objectives as the run file has them."""
+    if not holds_run(folder):
+        return History.of([])
+    return History.read(lambda: open_table(folder, "read"), names)
 
 
 def settings_in(folder: Path) -> RunFile | None:
