@@ -161,6 +161,7 @@ def test_of_a_lineage_of_thousands_some_generations_are_drawn():
     figure = lineage_of(made(np.random.default_rng(0).random(5000).tolist()))
     line = figure.axes[0].lines[0]
     assert len(line.get_xdata()) <= figures.RASTER and line.get_xdata()[-1] == 4999
+    assert {tuple(text.xy) for text in figure.axes[0].texts} <= set(map(tuple, line.get_xydata()))
     assert f"{len(line.get_xdata()):,} of 5,000 generations" in figure.axes[0].get_title(loc="left")
 
 

@@ -57,8 +57,10 @@ def read(path: Path) -> Outcome:
     data = path.read_bytes()
     if sealed.is_whole(data) is False:
         raise safetensors.SafetensorError(f"{path} is damaged")
-    texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
     arrays = safetensors.numpy.load(data)
+    texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+    if missing := set(_ARRAYS) - arrays.keys():
+        raise safetensors.SafetensorError(f"{path} has no {min(missing)}")
     fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
     fields |= {name: tuple(json.loads(texts.get(name, "[]"))) for name in _TEXTS}
     return Outcome(**fields)

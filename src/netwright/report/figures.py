@@ -109,18 +109,18 @@ def lineage(history: History, line: np.ndarray, objective: Objective = UNNAMED) 
     The figure widens up to 60 generations; of longer lines some ids are left out, and of very long ones some points,
     never the first or last.
     """
-    values, ids = objective.measured(history.scores[line]), history.ids[line]
     places = curves.thin(history.scores[line], RASTER)
+    values, ids = objective.measured(history.scores[line[places]]), history.ids[line[places]]
     fewer = "" if len(places) == len(line) else f"; {len(places):,} of {len(line):,} generations"
     figure, axes = start(f"number at each point: trial{fewer}", width=min(max(SIZE[0], 0.24 * len(line) + 1), 15.0))
-    axes.plot(places, values[places], "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
+    axes.plot(places, values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
     axes.margins(x=0.02 if len(line) > 12 else 0.06, y=0.22)
-    stride = -(-len(line) // NAMED)
-    for place in range(0, len(line), max(stride, 1)) if len(line) > NAMED else range(len(line)):
-        if (place < len(line) - stride or len(line) <= NAMED) and not np.isnan(values[place]):
-            _name_point(axes, values, place, str(ids[place]))
-    if len(line) > NAMED and not np.isnan(values[-1]):
-        _name_point(axes, values, len(line) - 1, str(ids[-1]))
+    stride = -(-len(places) // NAMED)
+    for number, place in enumerate(places.tolist()):
+        is_last = number == len(places) - 1
+        is_named = is_last or (number % stride == 0 and number < len(places) - stride)
+        if (is_named or len(places) <= NAMED) and not np.isnan(values[number]):
+            _name_point(axes, place, values, number, str(ids[number]))
     axes.set_xlabel("generation (0: start population)", size=TEXT_SIZE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_ylabel(objective_label([RunData("", history, objective)]), size=TEXT_SIZE, parse_math=False)
@@ -300,14 +300,14 @@ def note(
     )
 
 
-def _name_point(axes: Axes, values: np.ndarray, place: int, text: str) -> None:
-    """Write upright above or below a point, wherever the line to its neighbors is farther away."""
-    around = np.array([values[max(place - 1, 0)], values[min(place + 1, len(values) - 1)]]) - values[place]
+def _name_point(axes: Axes, x: int, values: np.ndarray, number: int, text: str) -> None:
+    """Write upright above or below a point of a line, wherever the line to its neighbors is farther away."""
+    around = np.array([values[max(number - 1, 0)], values[min(number + 1, len(values) - 1)]]) - values[number]
     is_above = np.nanmax(np.append(around, 0.0)) <= -np.nanmin(np.append(around, 0.0))
     is_dense = len(values) > 12
     axes.annotate(
         text,
-        (place, values[place]),
+        (x, values[number]),
         xytext=(0, 6 if is_above else -6),
         textcoords="offset points",
         ha="center",
