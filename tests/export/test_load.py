@@ -63,6 +63,40 @@ def test_weights_in_half_precision_are_read(folder):
     assert load(folder)(torch.zeros(1, 1, 8, 8)).dtype == torch.float32
 
 
+def test_a_changed_weight_is_noticed_by_the_library_and_without_it(exported, folder):
+    path = folder / "weights.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    _refused(folder, "damaged: they differ from the digest that stands in the file")
+    source = programs.run_source((exported.folder / "model.py").read_text(), "model")
+    with pytest.raises(ValueError, match=r"weights\.safetensors is damaged: it differs from the digest"):
+        source.load(folder)
+
+
+@pytest.mark.parametrize("change", ["long", "overlap", "outside", "negative", "shape"])
+def test_a_hostile_header_is_refused(folder, change):
+    """A length beyond the file, weights that share bytes or lie elsewhere, shapes that need more than there is."""
+    path = folder / "weights.safetensors"
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    del header["__metadata__"]
+    first, second = sorted(header, key=lambda name: header[name]["data_offsets"])[:2]
+    size = len(data) - end
+    changed = {
+        "overlap": {"data_offsets": [0, *header[second]["data_offsets"][1:]]},
+        "outside": {"data_offsets": [size, 2 * size]},
+        "negative": {"data_offsets": [-4, 0]},
+        "shape": {"shape": [2**62, 2**62]},
+    }
+    header[first] = {**header[first], **changed.get(change, {})}
+    text = json.dumps(header).encode()
+    length = 2**63 if change == "long" else len(text)
+    path.write_bytes(length.to_bytes(8, "little") + text + data[end:])
+    _refused(folder, "weights.*are damaged")
+
+
 @pytest.mark.parametrize("name", ["architecture.json", "weights.safetensors"])
 @pytest.mark.parametrize(
     "damage",

@@ -8,6 +8,7 @@ import pytest
 from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import curves
+from netwright.report.history import History
 
 
 def made(trial_id, score=None, parents=(), key=None, **result):
@@ -28,9 +29,8 @@ def made(trial_id, score=None, parents=(), key=None, **result):
 
 def test_failed_trials_have_no_score_and_no_params():
     trials = [made(1, 0.5), made(2), made(3, 0.7)]
-    np.testing.assert_array_equal(curves.scores(trials), [0.5, np.nan, 0.7])
-    np.testing.assert_array_equal(curves.metric(trials, "params"), [1000, np.nan, 3000])
-    assert np.isnan(curves.metric(trials, "latency")).all()
+    np.testing.assert_array_equal(History.of(trials).scores, [0.5, np.nan, 0.7])
+    np.testing.assert_array_equal(History.of(trials).params, [1000, np.nan, 3000])
 
 
 def test_best_so_far_skips_failures_and_never_falls():
@@ -69,19 +69,18 @@ def test_thin_holds_its_limit_when_every_value_is_a_record():
 
 def test_start_population_is_what_was_asked_before_the_first_child():
     trials = [made(2, 0.1), made(1, 0.2), made(4, 0.3, [1]), made(3, 0.1), made(5, 0.4)]
-    assert curves.start_population(trials) == 3
-    assert curves.start_population(trials[:2]) == curves.start_population([]) == 0
+    assert curves.start_population(History.of(trials)) == 3
+    assert curves.start_population(History.of(trials[:2])) == curves.start_population(History.of([])) == 0
 
 
 def test_lineage_leads_from_the_oldest_ancestor():
     trials = [made(1, 0.1), made(2, 0.1), made(3, 0.2, [1, 2]), made(4, 0.3, [3])]
-    assert [trial.id for trial in curves.lineage(trials, 4)] == [1, 3, 4]
-    assert curves.lineage(trials, 9) == []
+    assert curves.lineage(History.of(trials), 3).tolist() == [0, 2, 3]
 
 
 def test_lineage_ends_at_missing_parents_and_cycles():
-    assert [trial.id for trial in curves.lineage([made(5, 0.1, [3])], 5)] == [5]
-    assert [trial.id for trial in curves.lineage([made(1, 0.1, [2]), made(2, 0.1, [1])], 2)] == [1, 2]
+    assert curves.lineage(History.of([made(5, 0.1, [3])]), 0).tolist() == [0]
+    assert curves.lineage(History.of([made(1, 0.1, [2]), made(2, 0.1, [1])]), 1).tolist() == [0, 1]
 
 
 def test_rounds_hold_what_notes_say_of_the_model():
@@ -96,19 +95,22 @@ def test_rounds_hold_what_notes_say_of_the_model():
         noted(5, None, round=3.0, model_tau=1.0),
         noted(6, 0.8, round=4.0, bracket=1.0),
     ]
-    first, second, third = curves.rounds(trials)
+    first, second, third = curves.learning(History.of(trials)).rounds
     assert (first.number, first.trials, first.best, first.model) == (1, 2, 0.7, {"tau": 0.5})
     assert second.facts() == {"round": 2, "tau": 0.75, "unseen_tau": 0.5}
     assert str(second) == "model of round 2: tau 0.7500, unseen tau 0.5000"
     assert (third.trials, third.best) == (1, None)
-    assert curves.rounds([]) == curves.rounds([made(1, 0.5), noted(2, 0.5, rung=1.0)]) == []
+    without = [History.of([]), History.of([made(1, 0.5), noted(2, 0.5, rung=1.0)])]
+    assert [curves.learning(history) for history in without] == [curves.Learning()] * 2
 
 
 def test_ten_best_are_distinct_networks_the_earliest_first():
     trials = [made(1, 0.5), made(2, 0.9, key="a"), made(3), made(4, 0.9, key="b"), made(5, 0.95, key="a")]
-    assert [trial.id for trial in curves.ten_best(trials)] == [5, 4, 1]
+    assert [trial.id for trial in curves.ten_best(History.of(trials))] == [5, 4, 1]
     assert objectives.best(trials) is trials[4]
-    assert [trial.id for trial in curves.ten_best([made(i, 0.5) for i in range(1, 20)])] == list(range(1, 11))
+    assert [trial.id for trial in curves.ten_best(History.of([made(i, 0.5) for i in range(1, 20)]))] == list(
+        range(1, 11)
+    )
     assert objectives.best([made(1)]) is None
 
 
@@ -119,21 +121,22 @@ def test_each_of_the_ten_best_stands_with_its_score_at_its_largest_budget():
         replace(trial, proposal=replace(trial.proposal, budget=budget))
         for trial, (_, _, budget) in zip(trials, rows, strict=True)
     ]
-    assert [trial.id for trial in curves.ten_best(trials)] == [5, 3, 2, 6]
+    assert [trial.id for trial in curves.ten_best(History.of(trials))] == [5, 3, 2, 6]
 
 
 def test_failures_are_grouped_by_kind_and_last_line():
     trials = [made(1, message="Traceback\nat 1\nboom\n"), made(2, 0.5), made(3, message="other\nboom")]
     trials += [made(4, failure="timeout"), made(5, message="boom", failure="diverged")]
-    found = [(group.failure, group.reason, group.trial_ids) for group in curves.failures(trials)]
-    assert found == [("error", "boom", (1, 3)), ("timeout", "", (4,)), ("diverged", "boom", (5,))]
+    found = [(g.failure, g.reason, g.times, g.trial_ids) for g in curves.failures(History.of(trials))]
+    assert found == [("error", "boom", 2, (1, 3)), ("timeout", "", 1, (4,)), ("diverged", "boom", 1, (5,))]
+    assert curves.failures(History.of([made(1, 0.5)])) == []
 
 
 def test_utilization_leaves_out_what_was_not_measured_anew():
     trials = [made(1, 0.5, seconds=30.0), made(2, 0.5, seconds=99.0, reused=1), made(3, seconds=10.0)]
-    assert math.isclose(curves.utilization(trials, 2, 40.0), 0.5)
+    assert math.isclose(curves.utilization(History.of(trials), 2, 40.0), 0.5)
     with pytest.raises(ValueError, match="wall_seconds"):
-        curves.utilization(trials, 2, 0.0)
+        curves.utilization(History.of(trials), 2, 0.0)
 
 
 def test_arrays_of_a_million_trials_take_seconds_at_most():

@@ -9,6 +9,7 @@ from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import curves, figures
 from netwright.report.figures import RunData
+from netwright.report.history import History
 
 
 def made(scores, start=None, first_id=1):
@@ -28,16 +29,20 @@ def made(scores, start=None, first_id=1):
 RISING = made([0.5, None, 0.6, 0.55, 0.7, 0.8, 0.75], start=3)
 
 
+def lineage_of(trials):
+    return figures.lineage(History.of(trials), np.arange(len(trials)))
+
+
 def note_texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_fitness_shows_every_trial_its_average_and_the_start_population():
-    figure = figures.fitness([RunData("a", RISING)])
+    figure = figures.fitness([RunData("a", History.of(RISING))])
     axes = figure.axes[0]
     points = axes.collections[0].get_offsets()
     np.testing.assert_allclose(points, [(1, 0.5), (3, 0.6), (4, 0.55), (5, 0.7), (6, 0.8), (7, 0.75)])
-    average = curves.moving_average(curves.scores(RISING), 5)
+    average = curves.moving_average(History.of(RISING).scores, 5)
     assert any(np.array_equal(line.get_ydata(), average, equal_nan=True) for line in axes.lines)
     assert any(list(line.get_xdata()) == [3.5, 3.5] for line in axes.lines)
     assert note_texts(figure) == ["start population: 3"]
@@ -46,7 +51,7 @@ def test_fitness_shows_every_trial_its_average_and_the_start_population():
 
 
 def test_best_so_far_is_drawn_in_steps_and_names_the_best_trial():
-    figure = figures.best([RunData("a", RISING)])
+    figure = figures.best([RunData("a", History.of(RISING))])
     line = figure.axes[0].lines[0]
     np.testing.assert_allclose(line.get_xydata(), [(1, 0.5), (3, 0.6), (5, 0.7), (6, 0.8), (7, 0.8)])
     assert line.get_drawstyle() == "steps-post"
@@ -59,19 +64,19 @@ def test_scores_of_other_budgets_are_pale_and_neither_averaged_nor_the_best():
         replace(trial, proposal=replace(trial.proposal, budget=budget))
         for trial, budget in zip(made(scores), budgets, strict=True)
     ]
-    axes = figures.fitness([RunData("a", trials)]).axes[0]
+    axes = figures.fitness([RunData("a", History.of(trials))]).axes[0]
     pale, dots = (collection.get_offsets() for collection in axes.collections[:2])
     np.testing.assert_allclose(pale, [(1, 0.9), (4, 0.2)])
     np.testing.assert_allclose(dots, [(2, 0.3), (3, 0.5), (5, 0.6)])
     np.testing.assert_allclose(axes.lines[1].get_xydata(), [(2, 0.3), (3, 0.4), (5, 1.4 / 3)])
     assert "at the largest budget" in axes.get_title(loc="left")
-    figure = figures.best([RunData("a", trials)])
+    figure = figures.best([RunData("a", History.of(trials))])
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [(2, 0.3), (3, 0.5), (5, 0.6), (5, 0.6)])
-    assert curves.is_judged(made([0.1, 0.2])).all()
+    assert History.of(made([0.1, 0.2])).is_judged.all()
 
 
 def test_a_minimized_objective_is_shown_as_measured():
-    run = RunData("a", made([-5.0, -3.0, -4.0]), Objective("params", -1))
+    run = RunData("a", History.of(made([-5.0, -3.0, -4.0])), Objective("params", -1))
     figure = figures.best([run])
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [5, 3, 3])
     assert figure.axes[0].get_ylabel() == "params (lower is better)"
@@ -79,13 +84,13 @@ def test_a_minimized_objective_is_shown_as_measured():
 
 
 def test_parameters_are_scaled_to_their_unit():
-    figure = figures.parameters([RunData("a", made([0.1, 0.2]))])
+    figure = figures.parameters([RunData("a", History.of(made([0.1, 0.2])))])
     assert figure.axes[0].get_ylabel() == "parameters (millions)"
     np.testing.assert_allclose(figure.axes[0].collections[0].get_offsets()[:, 1], [2.0, 2.000001])
 
 
 def test_several_runs_have_colors_of_their_own_and_a_legend():
-    runs = [RunData("first", RISING), RunData("_$\\bad{$", made([0.4, 0.5], first_id=50))]
+    runs = [RunData("first", History.of(RISING)), RunData("_$\\bad{$", History.of(made([0.4, 0.5], first_id=50)))]
     for draw in (figures.fitness, figures.best, figures.parameters):
         figure = draw(runs)
         figure.draw_without_rendering()  # labels are not read as mathematics
@@ -97,7 +102,7 @@ def test_several_runs_have_colors_of_their_own_and_a_legend():
 
 def test_long_runs_are_thinned_and_keep_the_best():
     scores = np.random.default_rng(0).random(20_000)
-    figure = figures.fitness([RunData("a", made(scores.tolist()))])
+    figure = figures.fitness([RunData("a", History.of(made(scores.tolist())))])
     points = figure.axes[0].collections[0].get_offsets()
     assert len(points) <= figures.POINTS
     assert scores.max() in points[:, 1]
@@ -106,22 +111,24 @@ def test_long_runs_are_thinned_and_keep_the_best():
 
 def test_a_few_hopeless_trials_do_not_flatten_the_rest():
     scores = [0.1, *np.linspace(0.9, 0.91, 400)]
-    axes = figures.fitness([RunData("a", made(scores))]).axes[0]
+    axes = figures.fitness([RunData("a", History.of(made(scores)))]).axes[0]
     assert axes.get_ylim()[0] > 0.89
     assert "beyond the axis" in axes.get_title(loc="left")
     assert any(line.get_marker() == "v" and list(line.get_xdata()) == [1] for line in axes.lines)
-    assert figures.fitness([RunData("a", made(scores[1:]))]).axes[0].get_title(loc="left").count("axis") == 0
+    assert (
+        figures.fitness([RunData("a", History.of(made(scores[1:])))]).axes[0].get_title(loc="left").count("axis") == 0
+    )
 
 
 def test_lineage_names_the_trial_at_each_point():
-    figure = figures.lineage(made([0.1, 0.3, 0.2], first_id=40))
+    figure = lineage_of(made([0.1, 0.3, 0.2], first_id=40))
     assert note_texts(figure) == ["40", "41", "42"]
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.1, 0.3, 0.2])
 
 
 def test_names_along_forty_generations_do_not_overlap():
     scores = 0.9 - 0.5 * 0.9 ** np.arange(41)
-    figure = figures.lineage(made(scores.tolist(), first_id=6000))
+    figure = lineage_of(made(scores.tolist(), first_id=6000))
     figure.draw_without_rendering()
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     assert len(boxes) == 41
@@ -129,7 +136,7 @@ def test_names_along_forty_generations_do_not_overlap():
 
 
 def test_a_very_long_lineage_names_some_first_and_last_among_them():
-    names = note_texts(figures.lineage(made([0.5] * 500)))
+    names = note_texts(lineage_of(made([0.5] * 500)))
     assert len(names) <= figures.NAMED + 1
     assert names[0] == "1" and names[-1] == "500"
 
@@ -137,14 +144,29 @@ def test_a_very_long_lineage_names_some_first_and_last_among_them():
 @pytest.mark.parametrize("trials", [[], made([None]), made([None, None]), made([0.5])])
 def test_runs_without_much_to_show_are_drawn(trials):
     for draw in (figures.fitness, figures.best, figures.parameters):
-        figure = draw([RunData("a", trials)])
+        figure = draw([RunData("a", History.of(trials))])
         figure.draw_without_rendering()
         is_measured = any(trial.scores for trial in trials)
         assert bool(note_texts(figure)) != is_measured or draw is figures.best
-    figures.lineage(trials).draw_without_rendering()
+    lineage_of(trials).draw_without_rendering()
 
 
 def test_no_global_setting_is_changed():
     before = dict(matplotlib.rcParams)
-    figures.fitness([RunData("a", RISING)]).draw_without_rendering()
+    figures.fitness([RunData("a", History.of(RISING))]).draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
+
+
+def test_of_a_lineage_of_thousands_some_generations_are_drawn():
+    figure = lineage_of(made(np.random.default_rng(0).random(5000).tolist()))
+    line = figure.axes[0].lines[0]
+    assert len(line.get_xdata()) <= figures.RASTER and line.get_xdata()[-1] == 4999
+    assert {tuple(text.xy) for text in figure.axes[0].texts} <= set(map(tuple, line.get_xydata()))
+    assert f"{len(line.get_xdata()):,} of 5,000 generations" in figure.axes[0].get_title(loc="left")
+
+
+def test_legends_say_how_many_dots_there_are_and_are_not_cut():
+    figure = figures.fitness([RunData("a", History.of(made([0.5, None] * 6000)))])
+    axes, text = figure.axes[0], figure.axes[0].get_title(loc="left")
+    assert f"dots: {len(axes.collections[0].get_offsets()):,} of 6,000 trials" in text
+    assert max(map(len, text.splitlines())) <= figures.LETTERS

@@ -17,6 +17,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.data import outcome
 from netwright.data.outcome import Outcome
+from netwright.report.history import History
 from netwright.report.page import changes, write
 from netwright.report.reported import ReportedRun
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -82,7 +83,9 @@ def rows(count, objectives=("valid_accuracy",), has_params=True, failing=()):
 
 
 def reported(trials, name="a run", objectives=("valid_accuracy",), **settings):
-    return ReportedRun(name, RunFile(objectives=objectives), trials, SPACE, measures=(ACCURACY,), **settings)
+    return ReportedRun(
+        name, RunFile(objectives=objectives), History.of(trials), SPACE, measures=(ACCURACY,), **settings
+    )
 
 
 def trained_in_full(label="best of the search", **settings):

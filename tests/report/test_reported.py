@@ -14,7 +14,7 @@ def test_another_part_of_the_page_is_one_file(tmp_path, monkeypatch):
     assert [part.name for part in found] == ["budgets", "model"]
 
     def figure(run):
-        return Figure(figsize=(1, 1)) if len(run.trials) > 2 else None
+        return Figure(figsize=(1, 1)) if len(run.history) > 2 else None
 
     another = Part(
         "weather", "Clouds", figure, lambda run, whose, drawn: section(f"Weather of {run.name}{whose}", drawn)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import netwright
-from netwright.core import genes
+from netwright.core import genes, sealed
 from netwright.core.errors import BadReference, ExportError, StoreError
 from netwright.core.genes import Choice, Integer
 from netwright.core.objectives import Objective
@@ -237,7 +237,7 @@ def test_a_tampered_weight_is_refused(run, tmp_path):
     [final] = run[1]
     path = final.folder / "weights.safetensors"
     kept = path.read_bytes()
-    path.write_bytes(kept[:-4] + np.float32(9.0).tobytes())
+    path.write_bytes(sealed.seal(kept[:-4] + np.float32(9.0).tobytes()))
     try:
         with pytest.raises(ExportError, match=r"on 80 test examples, but training recorded .*: weights and"):
             run[0].export(tmp_path / "out")

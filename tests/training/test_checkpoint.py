@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from netwright.core.errors import NetwrightError
@@ -82,23 +84,36 @@ def test_weights_that_one_of_two_architectures_lacks_are_named(tmp_path):
             checkpoint.restore(path.read_bytes(), other, RMSProp(other.parameters(), 0.1))
 
 
-def test_one_flipped_bit_anywhere_makes_a_checkpoint_unreadable(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A checkpoint and what it is of."""
     network, optimizer, averages = _trained()
-    path = tmp_path / "c.safetensors"
+    path = tmp_path_factory.mktemp("written") / "c.safetensors"
     checkpoint.write(path, network, optimizer, {"step": 3}, averages.tensors)
-    whole = path.read_bytes()
-    header = 8 + int.from_bytes(whole[:8], "little")
-    text = whole.index(b"step")
-    for place in (0, text, header, (header + len(whole)) // 2, len(whole) - 1):
-        flipped = bytearray(whole)
-        flipped[place] ^= 1
-        path.write_bytes(flipped)
-        assert checkpoint.read_facts(path) is None
+    return path, path.read_bytes()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_a_changed_byte_anywhere_makes_a_checkpoint_unreadable(written, data):
+    path, whole = written
+    place, change = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
+    changed = bytearray(whole)
+    changed[place] ^= change
+    path.write_bytes(changed)
+    assert checkpoint.read_facts(path) is None
+    network, optimizer, averages = _trained(seed=1)
+    with pytest.raises(NetwrightError, match="has been damaged while it was read"):
+        checkpoint.restore(bytes(changed), network, optimizer, averages.tensors)
+    path.write_bytes(whole[:place])
+    assert checkpoint.read_facts(path) is None
     path.write_bytes(whole)
     assert checkpoint.read_facts(path) == {"step": 3}
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{}"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"\xff" * 8 + b"{}", b"\x02" + bytes(7) + b"[]", b"\x02" + bytes(7) + b"{}"]
+)
 def test_what_is_no_checkpoint_is_unreadable(tmp_path, data):
     path = tmp_path / "c.safetensors"
     path.write_bytes(data)

@@ -13,11 +13,11 @@ def report(
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
+    from netwright.core.trust import Trust
     from netwright.report import examined, page
-    from netwright.runs import run_folder
-    from netwright.runs.run import Run
+    from netwright.runs import reporting, run_folder
 
-    runs = [Run(folder, trust=trust).reported() for folder in folders]
+    runs = [reporting.reported(folder.absolute(), Trust(is_full=trust)) for folder in folders]
     for fault in examined.faults([final for run in runs for final in run.finals]):
         typer.echo(f"netwright: {fault}", err=True)
     typer.echo(page.write(out or run_folder.report_in(folders[0]), runs))

@@ -85,12 +85,13 @@ def search(
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; for a search that was stopped, what has finished."""
     from netwright.report import facts
+    from netwright.report.history import History
 
     trials = run.trials if found is None else found.trials
     return {
         "folder": str(run.folder),
         "trials": len(trials),
-        **facts.of_trials(trials),
+        **facts.of_history(History.of(trials)),
         "finals": [
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
             for f in (found.finals if found else ())

@@ -113,22 +113,24 @@ def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
 
 
 def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool) -> tuple[Any, Genotype, IO]:
-    from netwright.core import objectives, trust
+    from netwright.core import trust
     from netwright.core.protocols import of_seed
     from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "read")
     run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
-    finished = objectives.with_scores(store.finished(), run.objectives)
+    finished = run_folder.history(folder, run.objectives)
     if trial_id is None:
-        found = objectives.best(finished)
+        found = finished.best_trial
         if found is None:
             raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
     else:
-        rows = {row.id: row for row in (*finished, *store.unfinished())}
-        if trial_id not in rows:
-            raise BadReference(f"{folder} has no trial {trial_id}; it has trials 1 to {len(rows)}")
-        found = rows[trial_id]
+        unfinished = {row.id: row for row in store.unfinished()}
+        found = unfinished.get(trial_id) or finished.trial(trial_id)
+        if found is None:
+            raise BadReference(
+                f"{folder} has no trial {trial_id}; it has trials 1 to {len(finished) + len(unfinished)}"
+            )
     io = store.recall("io")
     store.close()
     space = run_file.load_space(run_file.override(run, "space", changes).space)

@@ -20,21 +20,21 @@ def status(
     """Count the trials of a run, name its best and say what its workers do."""
     store = run_folder.open_table(folder, "read")
     run = run_folder.recorded_run(store, folder)
-    finished = objectives.with_scores(store.finished(), run.objectives)
+    finished = run_folder.history(folder, run.objectives)
     unfinished = store.unfinished()
     pending = sum(trial.status == "pending" for trial in unfinished)
     running = sum(trial.status == "running" for trial in unfinished)
     if as_json:
         total = len(finished) + len(unfinished)
-        typer.echo(json.dumps({"trials": total, "pending": pending, "running": running, **facts.of_trials(finished)}))
+        typer.echo(json.dumps({"trials": total, "pending": pending, "running": running, **facts.of_history(finished)}))
         store.close()
         return
-    best, rungs = objectives.best(finished), promotions.summarize(finished)
-    learned = curves.rounds(finished)
+    best, rungs = finished.best_trial, promotions.summarize(finished, 0)
+    learned = curves.learning(finished).rounds
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
-    failed = sum(trial.status == "failed" for trial in finished)
-    typer.echo(f"{len(finished)}{limit} trials finished, {failed} of them failed; {running} running, {pending} pending")
+    counts = f"{len(finished)}{limit} trials finished, {finished.failed} of them failed"
+    typer.echo(f"{counts}; {running} running, {pending} pending")
     if best is not None:
         known = baselines.from_json(store.recall("baselines"))
         typer.echo(f"best: {best_line(best, objectives.first(run.objectives), known)}")

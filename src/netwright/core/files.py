@@ -40,3 +40,13 @@ def unsealed(text: str) -> str:
     if seal is None or int(seal[1]) != checksum(found):
         raise ValueError("its checksum is not that of its content")
     return found
+
+
+def put_aside(path: Path) -> str:
+    """Rename a file or folder that cannot be used, so that it stays to be looked at; returns what to say of that."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        return f"it could not be put aside ({error.strerror})"
+    return f"it was put aside as {aside.name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, TypeVar
 
@@ -141,7 +141,7 @@ def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Ob
     return shown(names, measures)[0]
 
 
-def named(names: Sequence[str] | None, trials: Sequence[Trial]) -> tuple[str, ...] | None:
+def named(names: Sequence[str] | None, trials: Iterable[Trial]) -> tuple[str, ...] | None:
     """The objectives of a run; if it names none, the first metric of its results; None before there are any."""
     if names is not None:
         return tuple(names)
@@ -202,7 +202,10 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
     """The trials with `scores` filled in."""
     score = scorer(objectives)
-    return [replace(t, scores=score(t.result) if t.result else None) for t in trials]
+    return [
+        Trial(t.id, t.proposal, t.key, t.seed, t.status, t.result, score(t.result) if t.result else None, t.finish)
+        for t in trials
+    ]  # dataclasses.replace takes three times as long
 
 
 def score_of(trial: Trial) -> float | None:

@@ -30,7 +30,7 @@ from netwright.data.augment import Augmentation as Augmentation  # tasks import 
 from netwright.data.by_class import ClassMeasures
 from netwright.data.class_table import class_table
 from netwright.data.draws import Draws, PartOf
-from netwright.data.outcome import OutcomeRecorder
+from netwright.data.outcome_recorder import OutcomeRecorder
 from netwright.data.text import listed
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")

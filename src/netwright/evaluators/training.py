@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from netwright.core import files, left, refs, room, seeds, settings
+from netwright.core import left, refs, room, seeds, settings
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective

@@ -11,7 +11,7 @@ import safetensors
 import torch
 from torch import Tensor, nn
 
-from netwright.core import memory
+from netwright.core import memory, sealed
 from netwright.core.errors import ExportError
 from netwright.export import architecture
 from netwright.plans import counting
@@ -45,7 +45,8 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
         path: The safetensors file.
 
     Raises:
-        ExportError: The file cannot be read, or its weights are not those of the plan.
+        ExportError: The file cannot be read, differs from the digest that it holds, or its weights are not those of
+            the plan.
     """
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
@@ -65,6 +66,11 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
                 raise ExportError(
                     f"the weights {path} take {memory.gigabytes(size)}, and this process may have "
                     f"{memory.gigabytes(most)}; use a machine with more memory"
+                )
+            if sealed.is_whole(path.read_bytes()) is False:
+                raise ExportError(
+                    f"the weights {path} are damaged: they differ from the digest that stands in the file; copy them "
+                    "again, or train again"
                 )
             tensors = {name: file.get_tensor(name) for name in expected}
     except OSError as error:

@@ -43,6 +43,7 @@ def model_py(plan: Plan, medium: Medium, name: str) -> str:
         "",
         "from __future__ import annotations",
         "",
+        "import hashlib",
         "import json",
         "from pathlib import Path",
         "",

@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from netwright.core import refs, run_file, settings
+from netwright.core import refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
@@ -49,7 +49,8 @@ class TrainedModel:
         name: Name of the network, for people: "best of the search, trial 21".
         run: Run file of the training: space, task and evaluator with all options.
         genotype: Genotype of the network.
-        weights: A safetensors file of the state of `Network(space.plan(genotype, task.io))`.
+        weights: A safetensors file of the state of `Network(space.plan(genotype, task.io))`; one that holds a digest
+            (`core.sealed`) is held against it.
         metrics: Metrics of the training; the one that the task measures first on the test split must be repeated.
         seed: Seed of the training.
         command: Command that repeats the training.
@@ -172,7 +173,7 @@ def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> 
     io = parts.task.io
     plan = architecture.to_json(model.run.space, parts.space, model.genotype, io, parts.plan)
     text = standalone.model_py(parts.plan, parts.medium, model.name)
-    weights = safetensors.torch.save(parts.network.state_dict())
+    weights = sealed.seal(safetensors.torch.save(parts.network.state_dict(), dict(sealed.UNSEALED)))
     with _writing(out):
         (draft / architecture.FILE).write_text(plan, encoding="utf-8")
         (draft / "model.py").write_text(text, encoding="utf-8")

@@ -1,26 +1,32 @@
-"""What a list of finished trials says, as arrays and short tuples: the numbers behind every figure and table.
+"""What the finished trials of a search say, as arrays and short lists: the numbers behind every figure and table.
 
-Numpy only. Trials are given as `Store.finished` returns them, in order of `finish`, with `scores` filled in; position
-k of an array is the trial that finished as number k + 1. Built for a million trials: one pass per function.
+Numpy only, for a million trials: no function goes through all of them one by one, and the lists are short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from netwright.core import objectives
 from netwright.core.records import MODEL, ROUND, Trial
+from netwright.report.history import History
+
+MOST_ROUNDS = 200  # of learning that are listed
+MOST_IDS = 10  # listed of one kind of failure
 
 
 @dataclass(frozen=True)
 class FailureGroup:
-    """Trials that failed for one reason: `failure` is the kind, `reason` the last line of their messages."""
+    """Trials that failed for one reason: `failure` is the kind, `reason` the last line of their messages.
+
+    Of their ids, `trial_ids` are the first ones, at most MOST_IDS of `times`.
+    """
 
     failure: str
     reason: str
+    times: int
     trial_ids: tuple[int, ...]
 
 
@@ -49,27 +55,12 @@ class LearnedRound:
         return f"model of round {self.number}: {', '.join(listed)}"
 
 
-def scores(trials: Sequence[Trial]) -> np.ndarray:
-    """First score of each trial, shape (trials,), float64, higher is better; NaN where it failed."""
-    values = (np.nan if (score := objectives.score_of(trial)) is None else score for trial in trials)
-    return np.fromiter(values, np.float64, len(trials))
+@dataclass(frozen=True)
+class Learning:
+    """What a strategy learned: rounds from the first to the last, in between `left_out` of them not listed."""
 
-
-def is_judged(trials: Sequence[Trial]) -> np.ndarray:
-    """Which trials compare with the best: those of the judged budget; shape (trials,), bool.
-
-    All trials do where no other budget has a score.
-    """
-    top = objectives.judged_budget(trials)
-    if all(trial.proposal.budget == top for trial in trials if trial.scores):
-        return np.ones(len(trials), bool)
-    return np.fromiter((trial.proposal.budget == top for trial in trials), bool, len(trials))
-
-
-def metric(trials: Sequence[Trial], name: str) -> np.ndarray:
-    """A metric of each trial, shape (trials,), float64; NaN where it failed or was not measured."""
-    values = (trial.result.metrics.get(name, np.nan) if trial.result else np.nan for trial in trials)
-    return np.fromiter(values, np.float64, len(trials))
+    rounds: tuple[LearnedRound, ...] = ()
+    left_out: int = 0
 
 
 def best_so_far(values: np.ndarray) -> np.ndarray:
@@ -122,77 +113,93 @@ def thin(values: np.ndarray, most: int = 5000) -> np.ndarray:
         raise ValueError(f"most is {most}; it must be at least 8")
     if len(values) <= most:
         return np.arange(len(values))
-    tops = _spread(records(values), most // 2)
+    tops = spread(records(values), most // 2)
     lowest = [] if np.isnan(values).all() else [int(np.nanargmin(values))]
     fixed = np.union1d(tops, [0, len(values) - 1, *lowest]).astype(np.int64)
-    return np.union1d(fixed, _spread(np.arange(len(values)), most - len(fixed)))
+    return np.union1d(fixed, spread(np.arange(len(values)), most - len(fixed)))
 
 
-def start_population(trials: Sequence[Trial]) -> int:
+def spread(positions: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the positions, evenly spread, the first and the last among them."""
+    if len(positions) <= most:
+        return positions
+    return positions[np.linspace(0, len(positions) - 1, most).astype(np.int64)]
+
+
+def start_population(history: History) -> int:
     """How many trials were asked before the first that descends from others; 0 when none does.
 
     A trial that continues another at a larger budget is the same network again and no descendant.
     """
-    with_parents = [t.id for t in trials if t.proposal.parents and t.proposal.continues is None]
-    first = min(with_parents, default=0)
-    return sum(trial.id < first for trial in trials)
+    descendants = history.ids[(history.parents > 0) & (history.continued == 0)]
+    descendants = history.ids[(history.parents > 0) & (history.continued == 0)]
+    return int(np.count_nonzero(history.ids < descendants.min())) if len(descendants) else 0
 
 
-def ten_best(trials: Sequence[Trial], most: int = 10) -> list[Trial]:
+def ten_best(history: History, most: int = 10) -> list[Trial]:
     """Best trials of different networks (`key`), best first, the earliest of equals; failed ones are left out.
 
     Larger budgets come first: each network stands with its score at the largest that it was measured at.
     """
-    seen: dict[str, Trial] = {}
-    for trial in sorted((each for each in trials if each.scores), key=objectives.rank, reverse=True):  # stable
-        if len(seen) == most:
-            break
-        seen.setdefault(trial.key, trial)
-    return list(seen.values())
+    scored = np.flatnonzero(~np.isnan(history.scores))
+    ranked = scored[np.lexsort((-history.scores[scored], -history.budgets[scored]))]  # stable
+    _, first = np.unique(history.keys[ranked], return_index=True)
+    return history.trials(ranked[np.sort(first)[:most]])
 
 
-def lineage(trials: Sequence[Trial], trial_id: int) -> list[Trial]:
-    """A trial and its ancestors by first parent, oldest first; empty when there is no such trial.
+def lineage(history: History, place: int) -> np.ndarray:
+    """Positions of a trial and its ancestors by first parent, oldest first, shape (generations,), int64.
 
-    Ends early at a parent that is not among `trials`, or that was met before.
+    Ends early at a parent that has not finished, or that was met before.
     """
-    by_id = {trial.id: trial for trial in trials}
-    line: dict[int, Trial] = {}
-    trial = by_id.get(trial_id)
-    while trial is not None and trial.id not in line:
-        line[trial.id] = trial
-        parents = trial.proposal.parents
-        trial = by_id.get(parents[0]) if parents else None
-    return list(line.values())[::-1]
+    parents = history.places(history.parents).tolist()
+    line: dict[int, None] = {}
+    while place >= 0 and place not in line:
+        line[place] = None
+        place = parents[place]
+    return np.array(list(line), np.int64)[::-1]
 
 
-def failures(trials: Sequence[Trial]) -> list[FailureGroup]:
+def failures(history: History) -> list[FailureGroup]:
     """Failed trials by kind and last line of the message, most frequent first."""
-    groups: dict[tuple[str, str], list[int]] = {}
-    for trial in trials:
-        if trial.result is not None and trial.result.failure:
-            reason = trial.result.message.strip().rpartition("\n")[2].strip()
-            groups.setdefault((trial.result.failure, reason), []).append(trial.id)
-    found = [FailureGroup(failure, reason, tuple(ids)) for (failure, reason), ids in groups.items()]
-    return sorted(found, key=lambda group: -len(group.trial_ids))
+    failed = np.flatnonzero(history.reasons >= 0)
+    order = failed[np.argsort(history.reasons[failed], kind="stable")]
+    counts = np.bincount(history.reasons[failed], minlength=len(history.kinds))
+    groups = np.split(order, np.cumsum(counts)[:-1]) if len(failed) else []
+    found = [
+        FailureGroup(failure, reason, len(group), tuple(history.ids[group[:MOST_IDS]].tolist()))
+        for (failure, reason), group in zip(history.kinds, groups, strict=True)
+    ]
+    return sorted(found, key=lambda group: -group.times)
 
 
-def rounds(trials: Sequence[Trial]) -> list[LearnedRound]:
-    """What a strategy's notes say of the model that it learns with, round by round; empty without such notes."""
-    groups: dict[int, list[Trial]] = {}
-    for trial in trials:
-        if (number := trial.proposal.notes.get(ROUND)) is not None:
-            groups.setdefault(int(number), []).append(trial)
-    found = (_learned_round(number, group) for number, group in sorted(groups.items()))
-    return [each for each in found if each.model]
+def learning(history: History) -> Learning:
+    """What a strategy's notes say of the model that it learns with, round by round; empty without such notes.
+
+    Of many rounds, MOST_ROUNDS are listed, evenly spread.
+    """
+    known = np.flatnonzero(~np.isnan(history.rounds))
+    numbers, firsts, which, counts = np.unique(
+        np.trunc(history.rounds[known]), return_index=True, return_inverse=True, return_counts=True
+    )
+    bests = np.full(len(numbers), np.nan)
+    np.fmax.at(bests, which, history.scores[known])
+    learned = np.flatnonzero(history.is_learned[known[firsts]])
+    shown = spread(learned, MOST_ROUNDS)
+    trials = history.trials(known[firsts[shown]])
+    rounds = (
+        LearnedRound(int(numbers[k]), int(counts[k]), None if np.isnan(bests[k]) else float(bests[k]), _model(trial))
+        for k, trial in zip(shown, trials, strict=True)
+    )
+    return Learning(tuple(rounds), len(learned) - len(shown))
 
 
-def evaluation_seconds(trials: Sequence[Trial]) -> float:
+def evaluation_seconds(history: History) -> float:
     """Seconds that workers spent on these trials; answers taken from the table cost none."""
-    return sum(trial.result.seconds for trial in trials if trial.result and trial.result.reused is None)
+    return float(history.seconds.sum())
 
 
-def utilization(trials: Sequence[Trial], workers: int, wall_seconds: float) -> float:
+def utilization(history: History, workers: int, wall_seconds: float) -> float:
     """Share of the workers' time that went into evaluations, about 0 to 1.
 
     Raises:
@@ -200,19 +207,9 @@ def utilization(trials: Sequence[Trial], workers: int, wall_seconds: float) -> f
     """
     if not (workers > 0 and wall_seconds > 0):
         raise ValueError(f"workers is {workers} and wall_seconds {wall_seconds}; both must be greater than 0")
-    return evaluation_seconds(trials) / (workers * wall_seconds)
+    return evaluation_seconds(history) / (workers * wall_seconds)
 
 
-def _learned_round(number: int, trials: Sequence[Trial]) -> LearnedRound:
-    notes = trials[0].proposal.notes
-    model = {name.removeprefix(MODEL): value for name, value in notes.items() if name.startswith(MODEL)}
-    values = scores(trials)
-    best = None if np.isnan(values).all() else float(np.nanmax(values))
-    return LearnedRound(number, len(trials), best, model)
-
-
-def _spread(positions: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the positions, evenly spread, the first and the last among them."""
-    if len(positions) <= most:
-        return positions
-    return positions[np.linspace(0, len(positions) - 1, most).astype(np.int64)]
+def _model(trial: Trial) -> dict[str, float]:
+    """What the notes of a trial say of a model: values by name of measure."""
+    return {name.removeprefix(MODEL): value for name, value in trial.proposal.notes.items() if name.startswith(MODEL)}

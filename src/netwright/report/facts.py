@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from netwright.core import objectives
-from netwright.core.records import Trial
 from netwright.report import curves, promotions
+from netwright.report.history import History
 
 
-def of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
-    """Plain values about finished trials with scores.
+def of_history(history: History) -> dict[str, Any]:
+    """Plain values about finished trials.
 
     `done` and `failed` are counts; `best` has `trial`, `score`, `key` and, where there is one, `budget`, and is None
     without a success; `model` is that of the last round, None without one. Of a search with promotions there are also
     `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
     """
-    rungs, learned = promotions.summarize(trials), curves.rounds(trials)
+    rungs, learned = promotions.summarize(history), curves.learning(history).rounds
     return {
-        "done": sum(trial.status == "done" for trial in trials),
-        "failed": sum(trial.status == "failed" for trial in trials),
-        "best": _best(trials),
+        "done": len(history) - history.failed,
+        "failed": history.failed,
+        "best": _best(history),
         "model": learned[-1].facts() if learned else None,
         **(promotions.facts(rungs) if rungs else {}),
     }
 
 
-def _best(trials: Sequence[Trial]) -> dict[str, Any] | None:
-    best = objectives.best(trials)
+def _best(history: History) -> dict[str, Any] | None:
+    best = history.best_trial
     if best is None:
         return None
     found = {"trial": best.id, "score": objectives.score_of(best), "key": best.key}

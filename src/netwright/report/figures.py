@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,8 +18,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import UNNAMED, Objective, short
-from netwright.core.records import Trial
 from netwright.report import curves
+from netwright.report.history import History
 from netwright.report.text import printable
 
 # Okabe and Ito's scheme for color-blind readers, without yellow
@@ -32,29 +33,33 @@ RASTER = 1000  # points above which they are one image within an SVG
 POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # times finer that the fitness axis must become to be cut
+LETTERS = 100  # in a line above the axes
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
 
 @dataclass(frozen=True)
 class RunData:
-    """One search as the figures see it: `trials` finished, in order of finishing, with scores."""
+    """One search as the figures see it."""
 
     label: str
-    trials: Sequence[Trial]
+    history: History
     objective: Objective = UNNAMED
 
 
 def fitness(runs: Sequence[RunData]) -> Figure:
     """The objective of every trial, its moving average, and where the start population ends (figure 3)."""
     window = average_window(runs)
-    scores = [curves.scores(run.trials) for run in runs]
+    scores = [run.history.scores for run in runs]
     has_failed = any(np.isnan(values).any() for values in scores)
     failed = "; ticks at the bottom: failed" if has_failed else ""
-    judged = [curves.is_judged(run.trials) for run in runs]
+    judged = [run.history.is_judged for run in runs]
     budgets = "" if all(mask.all() for mask in judged) else " at the largest budget, gray: at others"
-    figure, axes = start(f"dots: trials{budgets}; line: mean of the last {window:,} trials{failed}")
-    for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True)):
+    figure, axes = start()
+    shown = sum(
         _cloud(axes, run.objective.measured(values), window, number, mask)
+        for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True))
+    )
+    _entitle(axes, f"dots: {_dots(shown, scores)}{budgets}; line: mean of the last {window:,} trials{failed}")
     if not axes.lines:
         return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
     _cut_outliers(axes, runs, scores)
@@ -67,8 +72,8 @@ def best(runs: Sequence[RunData]) -> Figure:
     """The best objective so far after each trial (figure 4)."""
     figure, axes = start("dot: the best trial")
     for number, run in enumerate(runs):
-        values, judged = shown_scores(run), curves.is_judged(run.trials)
-        steps = curves.records(np.where(judged, curves.scores(run.trials), np.nan))
+        values, scores = shown_scores(run), np.where(run.history.is_judged, run.history.scores, np.nan)
+        steps = curves.spread(curves.records(scores), POINTS)
         if not len(steps):
             continue
         color, style = _ink(number)
@@ -77,7 +82,7 @@ def best(runs: Sequence[RunData]) -> Figure:
         axes.plot(places + 1, heights, color=color, linestyle=style, linewidth=1.6, drawstyle="steps-post")
         axes.plot(steps[-1] + 1, heights[-1], "o", color=color, markersize=5)
         if len(runs) == 1:
-            text = f"trial {run.trials[int(steps[-1])].id}: {short(heights[-1])}"
+            text = f"trial {run.history.ids[steps[-1]]}: {short(heights[-1])}"
             side = -1 if run.objective.is_minimized else 1  # where the curve never is
             axes.margins(y=0.12)
             align = "right" if steps[-1] > len(values) / 2 else "left"
@@ -88,34 +93,37 @@ def best(runs: Sequence[RunData]) -> Figure:
 def parameters(runs: Sequence[RunData]) -> Figure:
     """Parameters of every trial and their moving average (figure 5)."""
     window = average_window(runs)
-    figure, axes = start(f"dots: trials; line: mean of the last {window:,} trials")
-    counts = [curves.metric(run.trials, "params") for run in runs]
+    figure, axes = start()
+    counts = [run.history.params for run in runs]
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
-    for number, values in enumerate(counts):
-        _cloud(axes, values / factor, window, number)
+    shown = sum(_cloud(axes, values / factor, window, number) for number, values in enumerate(counts))
+    _entitle(axes, f"dots: {_dots(shown, counts)}; line: mean of the last {window:,} trials")
     label = f"parameters ({unit})" if unit else "parameters"
     return _finish(figure, axes, runs, label, is_empty=not axes.lines)
 
 
-def lineage(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
+def lineage(history: History, line: np.ndarray, objective: Objective = UNNAMED) -> Figure:
     """The objective along a line of descent, oldest first (`curves.lineage`), the trial's id at each point.
 
-    The figure widens up to 60 generations; of longer lines some ids are left out, never the first or last.
+    The figure widens up to 60 generations; of longer lines some ids are left out, and of very long ones some points,
+    never the first or last.
     """
-    shown = RunData("", trials, objective)
-    values = shown_scores(shown)
-    figure, axes = start("number at each point: trial", width=min(max(SIZE[0], 0.24 * len(trials) + 1), 15.0))
-    axes.plot(values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
-    axes.margins(x=0.02 if len(trials) > 12 else 0.06, y=0.22)
-    stride = -(-len(trials) // NAMED)
-    for place in range(len(trials)):
-        is_named = place == len(trials) - 1 or (place % stride == 0 and place < len(trials) - stride)
-        if (is_named or len(trials) <= NAMED) and not np.isnan(values[place]):
-            _name_point(axes, values, place, str(trials[place].id))
+    places = curves.thin(history.scores[line], RASTER)
+    values, ids = objective.measured(history.scores[line[places]]), history.ids[line[places]]
+    fewer = "" if len(places) == len(line) else f"; {len(places):,} of {len(line):,} generations"
+    figure, axes = start(f"number at each point: trial{fewer}", width=min(max(SIZE[0], 0.24 * len(line) + 1), 15.0))
+    axes.plot(places, values, "-o", color=PALETTE[0], markersize=4, linewidth=1.2)
+    axes.margins(x=0.02 if len(line) > 12 else 0.06, y=0.22)
+    stride = -(-len(places) // NAMED)
+    for number, place in enumerate(places.tolist()):
+        is_last = number == len(places) - 1
+        is_named = is_last or (number % stride == 0 and number < len(places) - stride)
+        if (is_named or len(places) <= NAMED) and not np.isnan(values[number]):
+            _name_point(axes, place, values, number, str(ids[number]))
     axes.set_xlabel("generation (0: start population)", size=TEXT_SIZE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.set_ylabel(objective_label([shown]), size=TEXT_SIZE, parse_math=False)
+    axes.set_ylabel(objective_label([RunData("", history, objective)]), size=TEXT_SIZE, parse_math=False)
     if np.isnan(values).all():
         _say(axes, "no trial has a score yet")
         return figure
@@ -125,13 +133,13 @@ def lineage(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
 
 def average_window(runs: Sequence[RunData]) -> int:
     """How many trials the moving averages of these runs span: about a fortieth of the longest."""
-    longest = max((len(run.trials) for run in runs), default=0)
+    longest = max((len(run.history) for run in runs), default=0)
     return max((window for window in WINDOWS if window <= longest / 40), default=WINDOWS[0])
 
 
 def shown_scores(run: RunData) -> np.ndarray:
     """The first objective as measured, shape (trials,): scores with a minimized one's sign turned back."""
-    return run.objective.measured(curves.scores(run.trials))
+    return run.objective.measured(run.history.scores)
 
 
 def objective_label(runs: Sequence[RunData]) -> str:
@@ -143,11 +151,11 @@ def objective_label(runs: Sequence[RunData]) -> str:
     return f"{' / '.join(names)}{unit}{hint}"
 
 
-def start(title: str, width: float = SIZE[0]) -> tuple[Figure, Axes]:
+def start(title: str = "", width: float = SIZE[0]) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=(width, SIZE[1]), layout="constrained", facecolor="white")
     axes = figure.add_subplot(facecolor="white")
-    axes.set_title(title, loc="left", size=TEXT_SIZE, color="#555555")
+    _entitle(axes, title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#777777")
     axes.grid(True, color="#e6e6e6", linewidth=0.7)
@@ -163,7 +171,7 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     axes.set_ylabel(label, size=TEXT_SIZE, parse_math=False)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    longest = max((len(run.trials) for run in runs), default=0)
+    longest = max((len(run.history) for run in runs), default=0)
     axes.set_xlim(-0.01 * longest, 1.01 * longest + 1)
     if is_empty:
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
@@ -184,16 +192,21 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     return figure
 
 
-def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> None:
-    """A dot for each value, thinned out in long runs; the moving average is over judged values alone."""
+def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: np.ndarray | None = None) -> int:
+    """A dot for each value, thinned out in long runs; the moving average is over judged values alone.
+
+    Returns the number of dots.
+    """
     if np.isnan(values).all():
-        return
+        return 0
     if is_judged is None:
         is_judged = np.ones(len(values), bool)
     others = np.flatnonzero(~is_judged)
     if len(others):
         others = others[curves.thin(values[others], POINTS)]
-        axes.scatter(others + 1, values[others], s=7, color="#aaaaaa", alpha=0.7, linewidths=0)
+        others = others[~np.isnan(values[others])]
+        is_raster = len(others) > RASTER
+        axes.scatter(others + 1, values[others], s=7, color="#aaaaaa", alpha=0.7, linewidths=0, rasterized=is_raster)
     judged = np.flatnonzero(is_judged)
     values = values[judged]
     color, style = _ink(number)
@@ -209,6 +222,7 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: 
     along = judged[places] + 1
     axes.plot(along, average[places], color="white", linewidth=3.2, zorder=1.5)  # over dots, under lines
     axes.plot(along, average[places], color=color, linestyle=style, linewidth=1.6)
+    return len(dots) + len(others)
 
 
 def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarray]) -> None:
@@ -228,7 +242,18 @@ def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarr
         place = axes.get_xaxis_transform()
         marker = "v" if sign > 0 else "^"
         axes.plot(beyond + 1, height, marker, color=_ink(number)[0], markersize=4, transform=place)
-    axes.set_title(f"{axes.get_title(loc='left')}; triangles: beyond the axis", loc="left", size=TEXT_SIZE)
+    _entitle(axes, f"{axes.get_title(loc='left')}; triangles: beyond the axis")
+
+
+def _dots(shown: int, values: Sequence[np.ndarray]) -> str:
+    """What the dots are: trials, and how many of those with a value where not all are drawn."""
+    measured = sum(int(np.count_nonzero(~np.isnan(each))) for each in values)
+    return "trials" if shown == measured else f"{shown:,} of {measured:,} trials"
+
+
+def _entitle(axes: Axes, text: str) -> None:
+    """Write a legend above the axes, in as many lines as it needs."""
+    axes.set_title(fill(" ".join(text.split()), LETTERS), loc="left", size=TEXT_SIZE, color="#555555")
 
 
 def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
@@ -240,7 +265,7 @@ def _failed_ticks(axes: Axes, scores: np.ndarray, number: int) -> None:
 
 def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
     """Vertical lines where start populations end; one gray, named line when they agree."""
-    ends = [curves.start_population(run.trials) for run in runs]
+    ends = [curves.start_population(run.history) for run in runs]
     if len(set(ends)) > 1:
         for number, end in enumerate(ends):
             if end:
@@ -249,7 +274,7 @@ def _mark_starts(axes: Axes, runs: Sequence[RunData], is_rising: bool) -> None:
     if not ends[0]:
         return
     axes.axvline(ends[0] + 0.5, color="#777777", linestyle=(0, (2, 2)), linewidth=1)
-    is_late = ends[0] > 0.6 * max(len(run.trials) for run in runs)
+    is_late = ends[0] > 0.6 * max(len(run.history) for run in runs)
     place = axes.get_xlim()[0], axes.get_ylim()[0]
     span = axes.get_ylim()[1] - place[1]
     height = place[1] + span * (0.94 if is_rising else 0.1)
@@ -275,14 +300,14 @@ def note(
     )
 
 
-def _name_point(axes: Axes, values: np.ndarray, place: int, text: str) -> None:
-    """Write upright above or below a point, wherever the line to its neighbors is farther away."""
-    around = np.array([values[max(place - 1, 0)], values[min(place + 1, len(values) - 1)]]) - values[place]
+def _name_point(axes: Axes, x: int, values: np.ndarray, number: int, text: str) -> None:
+    """Write upright above or below a point of a line, wherever the line to its neighbors is farther away."""
+    around = np.array([values[max(number - 1, 0)], values[min(number + 1, len(values) - 1)]]) - values[number]
     is_above = np.nanmax(np.append(around, 0.0)) <= -np.nanmin(np.append(around, 0.0))
     is_dense = len(values) > 12
     axes.annotate(
         text,
-        (place, values[place]),
+        (x, values[number]),
         xytext=(0, 6 if is_above else -6),
         textcoords="offset points",
         ha="center",

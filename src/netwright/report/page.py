@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
-from netwright.core import files, objectives, run_file
+from netwright.core import files, run_file
 from netwright.core.baselines import beside
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import short
@@ -26,7 +27,7 @@ from netwright.report.reported import ReportedRun
 
 MOST_CHANGES = 8  # spelled out of one mutation
 MOST_STEPS = 300  # in the table of a lineage
-MOST_IDS = 10  # listed of one kind of failure
+MOST_REASONS = 100  # in the table of failures
 CAPTIONS = {
     "fitness": "Objective of every trial",
     "best": "Best so far",
@@ -56,8 +57,8 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
         raise ValueError("runs is empty; a report needs at least one run")
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
-    best = objectives.best(winner.trials)
-    line = curves.lineage(winner.trials, best.id) if best else []
+    best = winner.history.best()
+    line = np.zeros(0, np.int64) if best is None else curves.lineage(winner.history, best)
     owner, seen = _examined(runs, winner)
     drawn = _figures(folder, runs, winner, line, seen)
     title = f"Search report: {', '.join(run.name for run in runs)}"
@@ -81,7 +82,7 @@ def _figures(
     folder: Path,
     runs: Sequence[ReportedRun],
     winner: ReportedRun,
-    line: Sequence[Trial],
+    line: np.ndarray,
     seen: Examined | None,
 ) -> dict[str, Html]:
     """Write the figures; returns each as part of a page."""
@@ -93,10 +94,10 @@ def _figures(
         "parameters": figures.parameters(data),
     }
     made |= {part.name: figure for part in reported.parts() if (figure := part.figure(winner))}
-    if line:
+    if len(line):
         if len(line) > 1:
-            made["lineage"] = figures.lineage(line, winner.objective)
-        best = line[-1]
+            made["lineage"] = figures.lineage(winner.history, line, winner.objective)
+        [best] = winner.history.trials(line[-1:])
         made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
     if seen:
         made |= seen.examples.figures()
@@ -116,20 +117,20 @@ def _figures(
 def _parts(
     runs: Sequence[ReportedRun],
     winner: ReportedRun,
-    line: Sequence[Trial],
+    line: np.ndarray,
     drawn: dict[str, Html],
     examples: str,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
     return [
-        _headline(winner, line, whose),
+        _headline(winner, whose),
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
         examples,
         markup.section("The search", _objectives_note(winner), three),
         *(part.section(winner, whose, drawn[part.name]) for part in reported.parts() if part.name in drawn),
-        markup.section(f"Best architecture{whose}", drawn["cell"]) if line else "",
+        markup.section(f"Best architecture{whose}", drawn["cell"]) if len(line) else "",
         _lineage(winner, line, drawn, whose),
         _ten_best(winner, whose),
         _failures(runs),
@@ -138,7 +139,7 @@ def _parts(
     ]
 
 
-def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
+def _headline(run: ReportedRun, whose: str) -> str:
     facts = _facts(run)
     listed = [
         (f"best {run.objective.label}", facts["best"]),
@@ -149,33 +150,36 @@ def _headline(run: ReportedRun, line: Sequence[Trial], whose: str) -> str:
         ("failed", facts["failed"]),
         ("answered from the table", facts["reused"]),
         ("time searched", _duration(run.hours)),
-        ("time in evaluations", _duration(curves.evaluation_seconds(run.trials) / 3600)),
+        ("time in evaluations", _duration(curves.evaluation_seconds(run.history) / 3600)),
     ]
     if run.objective.name == "params":
         del listed[2]
     if run.simulated_hours:
         listed.append(("simulated time", _duration(run.simulated_hours)))
     if run.workers and (hours := run.simulated_hours or run.hours):
-        share = curves.utilization(run.trials, run.workers, hours * 3600)
+        share = curves.utilization(run.history, run.workers, hours * 3600)
         if share <= 1:  # else the time is a table's, or that of workers that joined
             listed.append(("workers busy", f"{share:.0%}"))
-    note = "" if line else "No trial has succeeded yet." if run.trials else "No trial has finished yet."
-    if line and (score := objectives.score_of(line[-1])) is not None:
-        value = run.objective.measured(score)
-        note = f"Best {run.objective.label}: {run.objective.text(value)} {beside(run.objective, value, run.baselines)}."
-    note = " ".join([note, *(f"Note: {caveat}." for caveat in run.caveats)]).strip()
+    notes = [f"Note: {caveat}." for caveat in run.caveats]
+    if (best := run.history.best()) is None:
+        notes.insert(0, "No trial has succeeded yet." if len(run.history) else "No trial has finished yet.")
+    else:
+        value = run.objective.measured(float(run.history.scores[best]))
+        result = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
+        notes.insert(0, f"Best {run.objective.label}: {result}.")
+    if damaged := run.history.unreadable:
+        notes.append(f"{damaged:,} finished trial{'s are' if damaged > 1 else ' is'} left out: damaged in the table.")
+    note = " ".join(notes)
     return markup.section(f"Result{whose}", note, markup.tiles(listed))
 
 
 def _facts(run: ReportedRun) -> dict[str, str]:
-    best = objectives.best(run.trials)
-    failed = sum(trial.status == "failed" for trial in run.trials)
-    reused = sum(trial.result is not None and trial.result.reused is not None for trial in run.trials)
+    history, best = run.history, run.history.best_trial
     return {
-        "finished": f"{len(run.trials):,}",
-        "done": f"{len(run.trials) - failed:,}",
-        "failed": f"{failed:,}",
-        "reused": f"{reused:,}",
+        "finished": f"{len(history):,}",
+        "done": f"{len(history) - history.failed:,}",
+        "failed": f"{history.failed:,}",
+        "reused": f"{np.count_nonzero(history.is_reused):,}",
         "best": _metric(best, run.objective.name) if best else MISSING,
         "trial": str(best.id) if best else MISSING,
         "params": _metric(best, "params") if best else MISSING,
@@ -212,20 +216,21 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
     return "", None
 
 
-def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], whose: str) -> str:
+def _lineage(run: ReportedRun, line: np.ndarray, drawn: dict[str, Html], whose: str) -> str:
     """The table starts with the ancestor and says at each step what was changed."""
-    if not line:
+    if not len(line):
         return ""
-    first = line[0].proposal.parents
-    named = _budget_column(line)
+    oldest, *shown = run.history.trials([line[0], *line[-MOST_STEPS:]])
+    first = oldest.proposal.parents
+    named = ("budget",) if (run.history.budgets[line] > 0).any() else ()
 
     def row(trial: Trial, changed: str) -> tuple[str, ...]:
         return (str(trial.id), *(_budget(trial) for _ in named), _metric(trial, run.objective.name), changed)
 
-    rows = [row(line[0], f"derived from {first[0]}" if first else "start population")]
+    rows = [row(oldest, f"derived from {first[0]}" if first else "start population")]
     if len(line) > MOST_STEPS:
         rows.append(("…", *("" for _ in named), "", f"{len(line) - MOST_STEPS:,} generations left out"))
-    for parent, child in pairwise(line[-MOST_STEPS:]):
+    for parent, child in pairwise(shown):
         found = changes(run.space.genes, parent.proposal.genotype, child.proposal.genotype)
         more = [f"and {len(found) - MOST_CHANGES} more"] if len(found) > MOST_CHANGES else []
         text = "; ".join((*found[:MOST_CHANGES], *more)) or "nothing (the same genotype again)"
@@ -238,7 +243,7 @@ def _lineage(run: ReportedRun, line: Sequence[Trial], drawn: dict[str, Html], wh
 
 
 def _ten_best(run: ReportedRun, whose: str) -> str:
-    found = curves.ten_best(run.trials)
+    found = curves.ten_best(run.history)
     if not found:
         return ""
     measured = [objective.label for objective in run.objectives]
@@ -272,9 +277,13 @@ def _failures(runs: Sequence[ReportedRun]) -> str:
     columns = ("failure", "reason", "times", "trials")
     rows = []
     for run in runs:
-        for group in curves.failures(run.trials):
-            ids = ", ".join(map(str, group.trial_ids[:MOST_IDS])) + (", …" if len(group.trial_ids) > MOST_IDS else "")
-            cells = (group.failure.replace("_", " "), group.reason or MISSING, f"{len(group.trial_ids):,}", ids)
+        groups = curves.failures(run.history)
+        for group in groups[:MOST_REASONS]:
+            ids = ", ".join(map(str, group.trial_ids)) + (", …" if group.times > len(group.trial_ids) else "")
+            cells = (group.failure.replace("_", " "), group.reason or MISSING, f"{group.times:,}", ids)
+            rows.append((run.name, *cells) if len(runs) > 1 else cells)
+        if more := groups[MOST_REASONS:]:
+            cells = ("…", f"{len(more):,} other reasons", f"{sum(group.times for group in more):,}", "")
             rows.append((run.name, *cells) if len(runs) > 1 else cells)
     if not rows:
         return markup.section("Failures", "No trial failed.")
@@ -308,9 +317,8 @@ def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:
     rivals = [run for run in runs if str(run.objective) == str(runs[0].objective)]
 
     def best_score(run: ReportedRun) -> float:
-        best = objectives.best(run.trials)
-        found = objectives.score_of(best) if best else None
-        return float("-inf") if found is None else found
+        best = run.history.best()
+        return float("-inf") if best is None else float(run.history.scores[best])
 
     return max(rivals, key=best_score)
 

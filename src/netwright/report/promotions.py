@@ -8,19 +8,19 @@ budgets, and these were promoted: it says less than one over all networks would,
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from netwright.core.objectives import score_of
-from netwright.core.records import Trial
+from netwright.report import curves
+from netwright.report.history import History
 
 FEWEST = 3  # networks that have an order worth the name
 MOST = 2000  # networks in a rank agreement; where there are more, evenly spread over the search
-BRACKET = "bracket"  # the note of a proposal that numbers its bracket
+MOST_RUNGS = 20  # budgets that are looked at; where there are more, evenly spread, the largest among them
+MOST_CONTINUED = 64  # trials, one the continuation of another, that a network is followed over
 
 
 @dataclass(frozen=True)
@@ -63,36 +63,90 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Budgets:
-    """A search over budgets; rungs and agreements from the smallest budget on, brackets by number."""
+    """A search over budgets; rungs and agreements from the smallest budget on, brackets by number.
+
+    `more_brackets` and `more_budgets` are how many brackets and budgets are left out.
+    """
 
     rungs: tuple[Rung, ...]
     agreements: tuple[Agreement, ...]
     brackets: Mapping[int, tuple[Rung, ...]]
+    more_brackets: int = 0
+    more_budgets: int = 0
 
 
-def summarize(trials: Sequence[Trial]) -> Budgets | None:
-    """The summary of finished trials with scores; None where no trial carried on another at a larger budget."""
-    pairs = _pairs(trials)
-    if not pairs:
+@dataclass(frozen=True)
+class Lines:
+    """Networks that were promoted, each known by the position of its last trial, in order of finishing.
+
+    Args:
+        before: For each trial of the history, the position of the one that it continues; -1: none.
+        ends: Position of the last trial of each network, shape (networks,), int64.
+        bests: Position of the best trial of each network, shape of `ends`; -1: none has a score.
+    """
+
+    before: np.ndarray
+    ends: np.ndarray
+    bests: np.ndarray
+
+    def line(self, number: int) -> list[int]:
+        """Positions of the trials of network 0, 1, ... by rising budget."""
+        return [int(places[0]) for places, _ in _steps(self.before, self.ends[[number]])][::-1]
+
+    def members(self, numbers: np.ndarray) -> np.ndarray:
+        """Which trials belong to one of these networks; shape (trials,), bool."""
+        found = np.zeros(len(self.before), bool)
+        for places, _ in _steps(self.before, self.ends[numbers]):
+            found[places] = True
+        return found
+
+
+def summarize(history: History, most_brackets: int | None = None) -> Budgets | None:
+    """The summary of a search; None where no trial carried on another at a larger budget.
+
+    Args:
+        history: The finished trials.
+        most_brackets: Number of brackets to look at, the first ones; None: all.
+    """
+    before = _before(history)
+    after, earlier = _pairs(before)
+    is_budget = history.budgets[earlier] > 0
+    after, earlier = after[is_budget], earlier[is_budget]
+    if not len(after):
         return None
-    promoted = {trial.proposal.continues for trial in trials}
-    brackets: dict[int, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        if BRACKET in trial.proposal.notes:
-            brackets[int(trial.proposal.notes[BRACKET])].append(trial)
+    ladder = np.unique(history.budgets[history.budgets > 0])
+    shown = curves.spread(ladder, MOST_RUNGS)
+    is_promoted = np.isin(history.ids, history.continued)
+    is_bracket = ~np.isnan(history.brackets)
+    numbers = np.unique(np.trunc(history.brackets[is_bracket]))
+    listed = numbers[:most_brackets]
+    is_listed = is_bracket & (np.trunc(history.brackets) <= listed.max(initial=-np.inf))
     return Budgets(
-        _rungs(trials, promoted),
-        tuple(_agreement(low, high, pairs[low, high]) for low, high in sorted(pairs)),
-        {number: _rungs(brackets[number], promoted) for number in sorted(brackets)},
+        _rungs(history, is_promoted, np.ones(len(history), bool), shown).get(0, ()),
+        tuple(_agreements(history, after, earlier, shown)),
+        {int(listed[k]): rungs for k, rungs in _rungs(history, is_promoted, is_listed, shown, listed).items()},
+        len(numbers) - len(listed),
+        len(ladder) - len(shown),
     )
 
 
-def lines(trials: Sequence[Trial]) -> list[tuple[Trial, ...]]:
-    """The trials of each promoted network by rising budget; networks in order of their last trial's finish."""
-    by_id = {trial.id: trial for trial in trials}
-    continued = {trial.proposal.continues for trial in trials}
-    ends = [trial for trial in trials if trial.proposal.continues in by_id and trial.id not in continued]
-    return [(*list(_earlier(trial, by_id))[::-1], trial) for trial in ends]
+def lines(history: History) -> Lines:
+    """The networks that were promoted."""
+    before = _before(history)
+    is_end = before >= 0
+    is_end[before[before >= 0]] = False
+    ends = np.flatnonzero(is_end)
+    bests, rank = np.full(len(ends), -1), (np.full(len(ends), -1), np.full(len(ends), -np.inf))
+    for places, which in _steps(before, ends):
+        budgets, scores = history.budgets[places], history.scores[places]
+        is_better = (budgets > rank[0][which]) | ((budgets == rank[0][which]) & (scores > rank[1][which]))
+        better = np.flatnonzero(is_better & ~np.isnan(scores))
+        rank[0][which[better]], rank[1][which[better]], bests[which[better]] = (
+            budgets[better],
+            scores[better],
+            places[better],
+        )
+    return Lines(before, ends, bests)
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
@@ -104,9 +158,9 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
     """Kendall's tau-b of two lists of numbers, shape (n,); NaN: not defined."""
     if len(x) < FEWEST:
         return math.nan
-    signs_x, signs_y = np.sign(x[:, None] - x), np.sign(y[:, None] - y)
-    size = math.sqrt(float((signs_x**2).sum() * (signs_y**2).sum()))
-    return float((signs_x * signs_y).sum()) / size if size else math.nan
+    signs_x, signs_y = _signs(x), _signs(y)
+    size = math.sqrt(float(np.count_nonzero(signs_x) * np.count_nonzero(signs_y)))
+    return float((signs_x * signs_y).sum(dtype=np.int64)) / size if size else math.nan
 
 
 def facts(found: Budgets) -> dict[str, Any]:
@@ -141,55 +195,79 @@ def _networks(count: int) -> str:
     return f"{count:,} network{'s' if count != 1 else ''} with scores at both"
 
 
-def _earlier(trial: Trial, by_id: Mapping[int, Trial]) -> Iterator[Trial]:
-    """The trials that a trial carries on, the last one first."""
-    seen = {trial.id}
-    while (before := trial.proposal.continues) in by_id and before not in seen:
-        assert before is not None
-        trial = by_id[before]
-        seen.add(trial.id)
-        yield trial
+def _before(history: History) -> np.ndarray:
+    """For each trial, the position of the one that it carries on at a larger budget, int64; -1: none."""
+    before = history.places(history.continued)
+    is_larger = history.budgets > history.budgets[before]
+    return np.where((before >= 0) & is_larger, before, -1)
 
 
-def _pairs(trials: Sequence[Trial]) -> dict[tuple[int, int], list[tuple[float, float]]]:
-    """Scores at both of two budgets, for each pair of budgets between which a network was promoted."""
-    by_id = {trial.id: trial for trial in trials}
-    found: dict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
-    for trial in trials:
-        for earlier in _earlier(trial, by_id):
-            low, high = earlier.proposal.budget, trial.proposal.budget
-            if low is None or high is None or not low < high:
-                continue
-            both, before, after = found[low, high], score_of(earlier), score_of(trial)
-            if before is not None and after is not None:
-                both.append((before, after))
-    return dict(found)
+def _steps(before: np.ndarray, ends: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions of trials and which of the ends each belongs to: first the ends themselves, then what they continue."""
+    places, which = ends, np.arange(len(ends))
+    for _ in range(MOST_CONTINUED):
+        if not len(places):
+            return
+        yield places, which
+        is_on = before[places] >= 0
+        places, which = before[places[is_on]], which[is_on]
 
 
-def _rungs(trials: Sequence[Trial], promoted: set[int | None]) -> tuple[Rung, ...]:
-    by_budget: dict[int, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        if trial.proposal.budget is not None:
-            by_budget[trial.proposal.budget].append(trial)
-    return tuple(
-        Rung(
-            budget,
-            len(here),
-            sum(trial.scores is None for trial in here),
-            sum(trial.id in promoted for trial in here),
-            max((score for trial in here if (score := score_of(trial)) is not None), default=None),
-        )
-        for budget, here in sorted(by_budget.items())
+def _pairs(before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of trials, in rising order, and of earlier trials that they carry on, at once or by way of others."""
+    everything = np.arange(len(before))
+    found = [(everything[which], places) for places, which in _steps(before, everything)][1:]
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    after, earlier = (np.concatenate(each) for each in zip(*found, strict=True))
+    order = np.argsort(after, kind="stable")
+    return after[order], earlier[order]
+
+
+def _rungs(
+    history: History,
+    is_promoted: np.ndarray,
+    is_counted: np.ndarray,
+    ladder: np.ndarray,
+    brackets: np.ndarray | None = None,
+) -> dict[int, tuple[Rung, ...]]:
+    """Rungs of the trials that count by the position of their bracket; 0 where no brackets are given."""
+    places = np.flatnonzero(is_counted & np.isin(history.budgets, ladder))
+    bracket = np.zeros(len(places), np.int64)
+    if brackets is not None:
+        bracket = np.searchsorted(brackets, np.trunc(history.brackets[places]))
+    cells, which = np.unique(
+        bracket * len(ladder) + np.searchsorted(ladder, history.budgets[places]), return_inverse=True
     )
-
-
-def _agreement(low: int, high: int, both: Sequence[tuple[float, float]]) -> Agreement:
-    shown: list[int] = (
-        np.unique(np.linspace(0, len(both) - 1, min(len(both), MOST)).astype(int)).tolist() if both else []
+    best = np.full(len(cells), np.nan)
+    np.fmax.at(best, which, history.scores[places])
+    counts, failed, promoted = (
+        np.bincount(which, weights, len(cells)).astype(np.int64).tolist()
+        for weights in (None, np.isnan(history.scores[places]), is_promoted[places])
     )
-    scores = np.array([both[place] for place in shown], np.float64).reshape(-1, 2)
-    x, y = scores[:, 0], scores[:, 1]
-    return Agreement(low, high, len(both), spearman(x, y), kendall(x, y))
+    found: dict[int, tuple[Rung, ...]] = {}
+    for k, cell in enumerate(cells.tolist()):
+        number, step = divmod(cell, len(ladder))
+        rung = Rung(int(ladder[step]), counts[k], failed[k], promoted[k], _number(float(best[k])))
+        found[number] = (*found.get(number, ()), rung)
+    return found
+
+
+def _agreements(history: History, after: np.ndarray, earlier: np.ndarray, ladder: np.ndarray) -> Iterator[Agreement]:
+    """Agreement of each pair of budgets between which a network was promoted."""
+    low, high = history.budgets[earlier], history.budgets[after]
+    is_shown = np.isin(low, ladder) & np.isin(high, ladder)
+    after, earlier, low, high = after[is_shown], earlier[is_shown], low[is_shown], high[is_shown]
+    cells, which = np.unique(
+        np.searchsorted(ladder, low) * len(ladder) + np.searchsorted(ladder, high), return_inverse=True
+    )
+    is_scored = ~np.isnan(history.scores[after]) & ~np.isnan(history.scores[earlier])
+    for k, cell in enumerate(cells.tolist()):
+        both = np.flatnonzero(is_scored & (which == k))
+        shown = curves.spread(both, MOST)
+        x, y = history.scores[earlier[shown]], history.scores[after[shown]]
+        smaller, larger = divmod(cell, len(ladder))
+        yield Agreement(int(ladder[smaller]), int(ladder[larger]), len(both), spearman(x, y), kendall(x, y))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -198,6 +276,11 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     ends = np.cumsum(counts)
     mean: np.ndarray = (ends - (counts + 1) / 2)[places.reshape(-1)]
     return mean
+
+
+def _signs(values: np.ndarray) -> np.ndarray:
+    """For each pair of values which one is larger: 1, 0 or -1, shape (n, n), int8."""
+    return (values[:, None] > values).astype(np.int8) - (values[:, None] < values)
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

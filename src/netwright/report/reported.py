@@ -6,7 +6,7 @@ knows which parts there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -17,9 +17,9 @@ from netwright.core.finals import Final
 from netwright.core.members import members
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.report.figures import RunData
+from netwright.report.history import History
 from netwright.report.markup import Html
 
 
@@ -30,7 +30,7 @@ class ReportedRun:
     Args:
         name: What figures and tables call the run.
         run: The run file.
-        trials: Finished trials with scores (`objectives.with_scores`), in order of finishing.
+        history: The finished trials.
         space: The space that was searched.
         hours: Wall-clock hours of searching; None: not known.
         finals: Networks trained in full, in order of display.
@@ -45,7 +45,7 @@ class ReportedRun:
 
     name: str
     run: RunFile
-    trials: Sequence[Trial]
+    history: History
     space: SearchSpace
     hours: float | None = None
     finals: tuple[Final, ...] = ()
@@ -70,7 +70,7 @@ class ReportedRun:
     @property
     def data(self) -> RunData:
         """The run as the figures see it."""
-        return RunData(self.name, self.trials, self.objective)
+        return RunData(self.name, self.history, self.objective)
 
 
 @dataclass(frozen=True)

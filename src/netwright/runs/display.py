@@ -17,6 +17,7 @@ from netwright.core.objectives import Objective, rank, result_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Trial
 from netwright.report import curves
+from netwright.report.history import History
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -157,7 +158,7 @@ def clock(seconds: float) -> str:
 
 def work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
     """A sentence on how busy the workers were, or, where rows took more time than they had, how long these took."""
-    busy, workers = curves.evaluation_seconds(rows), executor.workers
+    busy, workers = curves.evaluation_seconds(History.of(rows)), executor.workers
     if isinstance(executor, KeepsTime):
         took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
         if not executor.elapsed_seconds:

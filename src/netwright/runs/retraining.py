@@ -25,12 +25,12 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
+from netwright.report.history import History
 from netwright.runs import beforehand, finals, run_folder
 from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
@@ -40,13 +40,13 @@ MOST_COSTLY = 8  # times the multiply-adds of the network found, beyond which a 
 Changes = Mapping[str, Mapping[str, Any]]
 
 
-def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
+def candidates(space: SearchSpace, history: History) -> list[Candidate]:
     """The best trial, the best of those without parents, and the trivial genotype where the space has one.
 
-    `trials` carry scores; of equal scores the first to finish counts as best.
+    Of equal scores the first to finish counts as best.
     """
-    best = objectives.best(trials)
-    first = objectives.best([trial for trial in trials if not trial.proposal.parents])
+    best, unborn = history.best_trial, history.best(among=history.parents == 0)
+    first = None if unborn is None else history.trials([unborn])[0]
     listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
     if first and best and first.proposal.genotype != best.proposal.genotype:
         listed.append(Candidate(RANDOM, first.proposal.genotype, first.id, is_reference=True))
@@ -54,12 +54,12 @@ def candidates(space: SearchSpace, trials: Sequence[Trial]) -> list[Candidate]:
     return [*listed, Candidate(TRIVIAL, with_trivial.trivial(), is_reference=True)] if with_trivial else listed
 
 
-def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | None) -> list[Candidate]:
+def chosen(folder: Path, history: History, trial: int | None, top: int | None) -> list[Candidate]:
     """Networks of a search that are to be trained in full.
 
     Args:
         folder: Folder of the search, for messages.
-        trials: Finished trials with scores.
+        history: Finished trials of the search.
         trial: Number of the trial to take; None: the best.
         top: Number of the best trials of different networks to take instead; None: one alone.
 
@@ -68,16 +68,17 @@ def chosen(folder: Path, trials: Sequence[Trial], trial: int | None, top: int | 
         StoreError: No trial has succeeded.
     """
     if top is not None:
-        found = enumerate(curves.ten_best(trials, top), 1)
+        found = enumerate(curves.ten_best(history, top), 1)
         listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
     elif trial is not None:
-        rows = {row.id: row for row in trials}
-        if trial not in rows:
-            known = f"it has finished trials {min(rows)} to {max(rows)}" if rows else "nothing was searched there"
+        row = history.trial(trial)
+        if row is None:
+            finished = f"it has finished trials {history.ids.min()} to {history.ids.max()}" if len(history) else ""
+            known = finished or "nothing was searched there"
             raise BadReference(f"{short(folder)} has no finished trial {trial}; {known}")
-        listed = [Candidate(f"trial {trial}", rows[trial].proposal.genotype, trial)]
+        listed = [Candidate(f"trial {trial}", row.proposal.genotype, trial)]
     else:
-        best = objectives.best(trials)
+        best = history.best_trial
         listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
     if not listed:
         raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")

@@ -8,7 +8,6 @@ run.export("out/flowers")
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -18,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright.core import baselines, objectives, refs, run_file, settings
+from netwright.core import objectives, refs, run_file, settings
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
@@ -26,8 +25,9 @@ from netwright.core.records import Trial
 from netwright.core.trust import of_typed
 from netwright.export import write as export_write
 from netwright.report import page, promotions
+from netwright.report.history import History
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, retraining, run_folder
+from netwright.runs import beforehand, finals, reporting, retraining, run_folder
 from netwright.runs.display import best_line
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Session, refuse_other_data, short
@@ -131,7 +131,7 @@ class Run:
     @property
     def best(self) -> Trial | None:
         """The best trial so far; None: no trial has succeeded."""
-        return objectives.best(self.trials)
+        return self._history().best_trial
 
     def search(self) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
@@ -163,21 +163,21 @@ class Run:
             )
             if ended.work:
                 self._session.say(ended.work)
-            trials = ended.trials
-            best = objectives.best(trials)
-            self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
+            history = History.of(ended.trials)
+            best = history.best_trial
+            self._session.say(f"{len(history)} trials finished, {history.failed} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
-                return Searched(trials, None)
-            names = objectives.named(self.settings.objectives, trials)
+                return Searched(ended.trials, None)
+            names = objectives.named(self.settings.objectives, ended.trials)
             first = objectives.first(names, parts.measures)
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
-            if rungs := promotions.summarize(trials):
+            if rungs := promotions.summarize(history, 0):
                 for sentence in promotions.sentences(rungs):
                     self._session.say(sentence)
             found: list[Final] = []
             if self.settings.final is not None:
-                chosen = retraining.candidates(parts.space, trials)
+                chosen = retraining.candidates(parts.space, history)
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = self.folder / "report" / "report.html"
             if not (run.is_complete and path.exists()):
@@ -187,7 +187,7 @@ class Run:
             self._session.say(
                 "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out."
             )
-        return Searched(trials, best, tuple(found), path)
+        return Searched(ended.trials, best, tuple(found), path)
 
     def train(
         self,
@@ -242,7 +242,7 @@ class Run:
         if published is not None:
             settings, chosen = retraining.published(settings, published)
         else:
-            chosen = retraining.chosen(self.folder, self.trials, trial, top)
+            chosen = retraining.chosen(self.folder, self._history(), trial, top)
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # a published network, for which nothing was searched
             settings = run_file.resolved(settings, run_file.measures_of(settings))
@@ -320,40 +320,14 @@ class Run:
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run, or of its last trainings where nothing was searched."""
-        folders = run_folder.trainings(self.folder)
-        folder = self.folder if run_folder.holds_run(self.folder) or not folders else folders[-1]
-        with closing(run_folder.open_table(folder, "read")) as store:
-            settings = run_folder.stored_run(store, folder, self._trust)
-            trials = objectives.with_scores(store.finished(), settings.objectives)
-            hours, command = store.recall("hours"), store.recall("command")
-            simulated = store.recall("simulated_hours")
-            versions = json.loads(store.recall("versions") or "{}")
-            caveats = tuple(json.loads(store.recall("caveats") or "[]"))
-            measures = objectives.from_json(store.recall("measures"))
-            known = baselines.from_json(store.recall("baselines"))
-        return ReportedRun(
-            self.folder.name,
-            settings,
-            trials,
-            run_file.load_space(settings.space),
-            float(hours) if hours else None,
-            tuple(self.finals()),
-            settings.executor.options.get("workers"),
-            command or "",
-            versions,
-            caveats,
-            float(simulated) if simulated else None,
-            measures,
-            known,
-        )
+        return reporting.reported(self.folder, self._trust)
 
     def finals(self) -> list[Final]:
         """Every network trained in full, those asked for last first, references at the end."""
-        found: list[Final] = []
-        for folder in reversed(run_folder.trainings(self.folder)):
-            with closing(run_folder.open_table(folder, "read")) as store:
-                found += finals.results(store, run_folder.stored_run(store, folder, self._trust), folder)
-        return sorted(found, key=lambda final: final.reference)
+        return reporting.trained(self.folder, self._trust)
+
+    def _history(self) -> History:
+        return run_folder.history(self.folder, self.settings.objectives)
 
     def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
         """The run file to begin with: the recipe, else what the folder holds, else the defaults."""

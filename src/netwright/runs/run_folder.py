@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -22,6 +22,7 @@ from netwright.core.protocols import Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 from netwright.core.trust import Trust
+from netwright.report.history import History, rows
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
@@ -116,7 +117,14 @@ def recorded_run(store: Store, folder: Path) -> RunFile:
     run = run_file.from_toml(text)
     if run.objectives is not None:
         return run
-    return replace(run, objectives=objectives.named(None, store.finished()))
+    return replace(run, objectives=objectives.named(None, rows(store)))
+
+
+def history(folder: Path, names: Sequence[str] | None) -> History:
+    """The finished trials of a run; empty where nothing was searched. `names`: objectives as the run file has them."""
+    if not holds_run(folder):
+        return History.of([])
+    return History.read(lambda: open_table(folder, "read"), names)
 
 
 def settings_in(folder: Path) -> RunFile | None:
@@ -316,7 +324,7 @@ def _refuse_formats(folder: Path) -> None:
 
 def _holds_trials(store: Store) -> bool:
     """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
-    return store.recall("run") is not None and bool(store.finished() or store.unfinished())
+    return store.recall("run") is not None and bool(store.finished(most=1) or store.unfinished())
 
 
 def _knows_data(folder: Path) -> bool:

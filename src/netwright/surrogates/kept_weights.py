@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -10,30 +12,37 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from netwright.core import files
-from netwright.plans.tensor_digest import digest
+from netwright.core import files, sealed
 
 SUFFIX = ".safetensors"
 
 
 def write(path: Path, weights: Mapping[str, Tensor], facts: str) -> None:
-    """Write weights and facts with their checksum, whole or not at all; makes the folder. Raises OSError."""
+    """Write weights and facts, sealed, whole or not at all; makes the folder. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = {"facts": facts, "checksum": digest(weights, facts)}
-    files.write(path, safetensors.torch.save(dict(weights), known))
+    known = {"facts": facts, "name": path.name, **sealed.UNSEALED}
+    files.write(path, sealed.seal(safetensors.torch.save(dict(weights), known)))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
-    """The weights and the facts; None: there is no such file, or it does not hold what was written."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            known = file.metadata()
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        facts = known["facts"]
-        is_whole = known["checksum"] == digest(weights, facts)
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, RuntimeError):
+    """The weights and the facts; None: there is no such file, or it does not hold what was written under this name.
+
+    A file that does not is put aside, and a message says so.
+    """
+    if not path.exists():
         return None
-    return (weights, facts) if is_whole else None
+    try:
+        data = path.read_bytes()
+        if sealed.is_whole(data):
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            known = header["__metadata__"]
+            if known["name"] == path.name:
+                return safetensors.torch.load(data), known["facts"]
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError):
+        pass
+    text = f"{path} does not hold what was learned; {files.put_aside(path)}; the strategy learns it anew"
+    print(text, file=sys.stderr, flush=True)
+    return None
 
 
 def clear(folder: Path, prefix: str) -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from netwright.core import files
+from netwright.core import files, sealed
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import CarriesState
-from netwright.plans import tensor_digest
 from netwright.training import carrying
 
 WEIGHTS = "weights.safetensors"  # in the folder of the training
@@ -25,8 +23,9 @@ _REMEDY = "give the settings it was trained with, or remove it to train anew"
 
 
 def write_weights(path: Path, network: nn.Module) -> None:
-    """Write parameters and buffers under their names."""
-    files.write(path, safetensors.torch.save(_storable(network.state_dict())))
+    """Write parameters and buffers under their names, in a file that is sealed (`core.sealed`)."""
+    data = safetensors.torch.save(_storable(network.state_dict()), dict(sealed.UNSEALED))
+    files.write(path, sealed.seal(data))
 
 
 def write(
@@ -50,20 +49,16 @@ def write(
     tensors |= {f"state.{name}": value for name, value in carrying.carried(network).items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
-    metadata, stored = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__}, _storable(tensors)
-    metadata["digest"] = _digest(stored, metadata)
-    files.write(path, safetensors.torch.save(stored, metadata))
+    metadata = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__, **sealed.UNSEALED}
+    files.write(path, sealed.seal(safetensors.torch.save(_storable(tensors), metadata)))
 
 
 def read_facts(path: Path) -> dict[str, Any] | None:
     """The facts of a checkpoint; None: there is no file, or it is not bit for bit what was written."""
     try:
         data = path.read_bytes()
-        metadata = _metadata(data)
-        if metadata.pop("digest") != _digest(safetensors.torch.load(data), metadata):
-            return None
-        facts = json.loads(metadata["facts"])
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, AttributeError, KeyError):
+        facts = json.loads(_metadata(data)["facts"]) if sealed.is_whole(data) else None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
     return facts if isinstance(facts, dict) else None
 
@@ -85,8 +80,11 @@ def restore(
         name: Name of the file, for messages.
 
     Raises:
-        NetwrightError: The checkpoint is of another network or optimizer, or has no averages. Nothing is changed then.
+        NetwrightError: The checkpoint is of another network or optimizer, or has no averages, or has been damaged since
+            its facts were read. Nothing is changed then.
     """
+    if not sealed.is_whole(data):
+        raise NetwrightError(f"{name} has been damaged while it was read; give the same command again")
     tensors = safetensors.torch.load(data)
     weights, kept = _part(tensors, "network."), _part(tensors, "average.")
     _refuse_other(weights, network.state_dict(), name)
@@ -128,11 +126,6 @@ def _metadata(data: bytes) -> dict[str, str]:
     """The metadata of a safetensors file, whose header is JSON that follows its own length in 8 bytes."""
     length = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + length]).get("__metadata__", {}))
-
-
-def _digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """The digest of everything that is written."""
-    return tensor_digest.digest(tensors, json.dumps(metadata, sort_keys=True))
 
 
 def _shape(tensor: Tensor | None) -> str:

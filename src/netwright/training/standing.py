@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from netwright.core.errors import NetwrightError
+from netwright.core import files
 from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.descent import Descent
@@ -88,24 +88,20 @@ class Standing:
     def at(path: Path | None, trial: Trial) -> Standing:
         """Where the trial stands: at the beginning, or where a worker that is gone has left it.
 
-        Where a checkpoint cannot be read, a message says so, and the training begins anew.
-
-        Raises:
-            NetwrightError: The checkpoint belongs to another trial.
+        A checkpoint that is damaged or of another trial is put aside, a message says so, and the training begins anew.
         """
         beginning = Standing(path, trial.seed, trial.key)
-        facts = checkpoint.read_facts(path) if path else None
-        if facts is None:
-            if path and path.exists():
-                print(f"{path} cannot be read; the training begins anew", file=sys.stderr, flush=True)
+        if path is None or not path.exists():
             return beginning
-        for name in ("seed", "key"):
-            found, own = facts.get(name), getattr(beginning, name)
-            if found != own:
-                raise NetwrightError(
-                    f"{path} is of another training: its {name} is {found}, not {own}; remove it to train anew"
-                )
-        return Standing.of(path, facts)
+        facts = checkpoint.read_facts(path)
+        if facts is None:
+            fault = "is damaged, or was written by another release"
+        elif (facts.get("seed"), facts.get("key")) != (trial.seed, trial.key):
+            fault = f"is of another training, of seed {facts.get('seed')} and key {facts.get('key')}"
+        else:
+            return Standing.of(path, facts)
+        print(f"{path} {fault}; {files.put_aside(path)}; the training begins anew", file=sys.stderr, flush=True)
+        return beginning
 
     def resume(self, descent: Descent, team: Team) -> Progress:
         """Bring the next training, which was just made, to where it stands; returns where that is.

@@ -93,7 +93,7 @@ def read(place: Path, run: RunFile) -> CellRun:
                 )
         limit = run.limits.trials or 0
         try:
-            trials = objectives.with_scores(store.finished()[:limit], run.objectives)
+            trials = objectives.with_scores(store.finished(most=limit), run.objectives)
         except BadRunFile:  # an objective that is never measured: the search says so when it is played
             trials = []
         is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget

@@ -20,7 +20,7 @@ from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Course, SearchCell
 from netwright.core import run_file
 from netwright.core.records import Trial
-from netwright.report import curves
+from netwright.report.history import History
 from netwright.runs import retraining, run_folder
 from netwright.runs.run_folder import OpenRun
 from netwright.runs.session import Session
@@ -73,7 +73,7 @@ def course_of(trials: Sequence[Trial], ending: str) -> Course:
     """The course that the pool is told: how many trials there were and how long they took; all else is in the run."""
     count = len(trials)
     seconds = np.array([trial.result.seconds if trial.result else 0.0 for trial in trials])
-    signals = curves.scores(trials)
+    signals = History.of(trials).scores
     elapsed = np.rint(seconds.cumsum() * 1e6).astype(np.int64)
     return Course(signals, np.full(count, np.nan), np.zeros(count, bool), ending, elapsed)
 

@@ -21,6 +21,7 @@ from netwright.core.protocols import SearchSpace
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.report import curves
+from netwright.report.history import History
 
 POPULATION = 100  # where no strategy says
 
@@ -59,8 +60,8 @@ class SearchPath:
 
 def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: Sequence[str]) -> SearchPath:
     """The path of a search whose trials have scores; `graphs` are names of those whose fan-in varies."""
-    scores = curves.scores(trials)
-    seconds = [trial.result.seconds if trial.result and trial.result.reused is None else 0.0 for trial in trials]
+    history = History.of(trials)
+    scores = history.scores
     known: dict[str, float] = {}
     if graphs:
         networks = {trial.key: trial.proposal.genotype for trial in trials}
@@ -77,11 +78,11 @@ def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: S
         scores=scores,
         best=curves.best_so_far(scores),
         population=curves.moving_average(scores, population),
-        params=curves.metric(trials, "params"),
-        hours=np.cumsum(seconds) / 3600,
+        params=history.params,
+        hours=np.cumsum(history.seconds) / 3600,
         fan_in=np.where(np.isnan(scores), np.nan, edges),
         is_repeat=is_repeat,
-        failures=sum(bool(trial.result and trial.result.failure) for trial in trials),
+        failures=history.failed,
     )
 
 

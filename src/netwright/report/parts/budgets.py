@@ -3,54 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from netwright.core import objectives
 from netwright.core.objectives import UNNAMED, Objective, short
-from netwright.core.records import Trial
-from netwright.report import figures, markup, promotions
+from netwright.report import curves, figures, markup, promotions
+from netwright.report.history import History
 from netwright.report.markup import MISSING, Html
 from netwright.report.promotions import Budgets, Rung
 from netwright.report.reported import Part, ReportedRun
 
 MOST_BRACKETS = 100  # in their table
 LINES = 500  # at most, of networks in the figure, and as many dots
+NAMED = 20  # budgets along the axis that are named
 
 
-def figure(trials: Sequence[Trial], objective: Objective = UNNAMED) -> Figure:
+def figure(history: History, objective: Objective = UNNAMED) -> Figure:
     """The objective over the budget: a line for each network that was promoted, a dot for each trial that was not.
 
     The best line is drawn over the others; of very many lines some are left out.
     """
-    shown = figures.RunData("", trials, objective)
-    made, axes = figures.start(
-        "line: a promoted network, the best of them in color; dot: a trial that was not promoted"
-    )
-    ladder = sorted({trial.proposal.budget for trial in trials if trial.proposal.budget is not None})
-    place = {budget: number for number, budget in enumerate(ladder)}
+    shown = figures.RunData("", history, objective)
+    found, values = promotions.lines(history), figures.shown_scores(shown)
+    ladder = np.unique(history.budgets[history.budgets > 0])
+    followed = np.flatnonzero(np.where(found.bests >= 0, history.budgets[found.bests], 0) > 0)
+    alone = np.flatnonzero(~found.members(followed))
+    drawn, dots = curves.spread(followed, LINES), curves.spread(alone, LINES)
+    parts = [_left_out(len(drawn), len(followed), "line: a promoted network, the best of them in color")]
+    parts.append(_left_out(len(dots), len(alone), "dot: a trial that was not promoted"))
+    made, axes = figures.start("; ".join(parts))
 
-    def path(given: Sequence[Trial]) -> tuple[list[int], list[float]]:
-        scored = [(t.proposal.budget, objectives.score_of(t)) for t in given]
-        points = [(place[b], objective.measured(score)) for b, score in scored if b and score is not None]
-        return [x for x, _ in points], [y for _, y in points]
+    def path(places: list[int]) -> tuple[list[int], list[float]]:
+        kept = [k for k in places if history.budgets[k] > 0 and not np.isnan(history.scores[k])]
+        return np.searchsorted(ladder, history.budgets[kept]).tolist(), values[kept].tolist()
 
-    ends = [(line, objectives.best(line)) for line in promotions.lines(trials)]
-    followed = [(line, end) for line, end in ends if end and end.proposal.budget]
-    promoted = {trial.id for line, _ in followed for trial in line}
-    alone = [trial for trial in trials if trial.id not in promoted]
-    axes.plot(*path([alone[n] for n in _every(len(alone))]), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
-    for number in _every(len(followed)):
-        axes.plot(*path(followed[number][0]), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
-    if followed:
-        line, end = max(followed, key=lambda found: objectives.rank(found[1]))
-        x, y = path(line)
+    axes.plot(*path(dots.tolist()), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
+    for number in drawn.tolist():
+        axes.plot(*path(found.line(number)), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
+    if len(followed):
+        ends = found.bests[followed]
+        best = np.lexsort((-history.scores[ends], -history.budgets[ends]))[0]
+        x, y = path(found.line(int(followed[best])))
         axes.plot(x, y, "-o", color=figures.PALETTE[1], markersize=5, linewidth=2)
         axes.margins(x=0.12, y=0.1)
-        figures.note(axes, f"trial {end.id}: {short(y[-1])}", (x[-1], y[-1]), (7, 0), "left", "center")
-    axes.set_xticks(range(len(ladder)), [f"{budget:,}" for budget in ladder])
+        text = f"trial {history.ids[ends[best]]}: {short(y[-1])}"
+        figures.note(axes, text, (x[-1], y[-1]), (7, 0), "left", "center")
+    ticks = curves.spread(np.arange(len(ladder)), NAMED).tolist()
+    axes.set_xticks(ticks, [f"{ladder[tick]:,}" for tick in ticks])
     axes.set_xlim(-0.3, len(ladder) - 0.4)
     axes.set_xlabel("budget", size=figures.TEXT_SIZE)
     axes.set_ylabel(figures.objective_label([shown]), size=figures.TEXT_SIZE, parse_math=False)
@@ -69,16 +69,15 @@ def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Ht
     """
     ladder = [rung.budget for rung in found.rungs]
     columns = ("", *(f"budget {budget:,}" for budget in ladder), "best")
-    numbered = list(found.brackets.items())
-    named = [("all", found.rungs), *((f"bracket {number}", rungs) for number, rungs in numbered[:MOST_BRACKETS])]
+    named = [("all", found.rungs), *((f"bracket {number}", rungs) for number, rungs in found.brackets.items())]
     rows = []
     for name, rungs in named:
         cells = {rung.budget: _rung(rung) for rung in rungs}
         best = next((rung.best for rung in reversed(rungs) if rung.best is not None), None)  # of the judged budget
         shown = MISSING if best is None else short(objective.measured(best))
         rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
-    if len(numbered) > MOST_BRACKETS:
-        rows.append((f"and {len(numbered) - MOST_BRACKETS:,} more", *([""] * len(ladder)), ""))
+    if found.more_brackets:
+        rows.append((f"and {found.more_brackets:,} more", *([""] * len(ladder)), ""))
     agreed = markup.table(
         ("budgets", "networks", "Spearman", "Kendall"),
         [
@@ -91,17 +90,23 @@ def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Ht
         "Rank agreement: whether scores at a small budget order networks as those at a larger one do, over the "
         "networks that were promoted and so have both; 1: alike, 0: not at all."
     )
-    return markup.section(f"Budgets{whose}", drawn, markup.table(columns, rows, columns[1:]), note, agreed)
+    more = f"{found.more_budgets:,} other budgets are left out here." if found.more_budgets else ""
+    return markup.section(f"Budgets{whose}", drawn, markup.table(columns, rows, columns[1:]), more, note, agreed)
 
 
 def _figure(run: ReportedRun) -> Figure | None:
-    return figure(run.trials, run.objective) if promotions.summarize(run.trials) else None
+    return figure(run.history, run.objective) if promotions.summarize(run.history, 0) else None
 
 
 def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
-    found = promotions.summarize(run.trials)
+    found = promotions.summarize(run.history, MOST_BRACKETS)
     assert found is not None  # else there is no figure
     return section(whose, found, drawn, run.objective)
+
+
+def _left_out(shown: int, count: int, text: str) -> str:
+    """The text of a legend, with how many are shown where that is not all."""
+    return text if shown == count else f"{text} ({shown:,} of {count:,})"
 
 
 def _rung(rung: Rung) -> str:
@@ -112,11 +117,6 @@ def _rung(rung: Rung) -> str:
 
 def _correlation(value: float) -> str:
     return MISSING if math.isnan(value) else f"{value:.2f}"
-
-
-def _every(count: int) -> list[int]:
-    """Positions of `count` things: all of them, or LINES that are evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, LINES)).astype(int)).tolist() if count else []
 
 
 part = Part("budgets", "The same networks at one budget after another", _figure, _section)

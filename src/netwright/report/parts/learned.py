@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import Objective, short
 from netwright.report import curves, figures, markup
-from netwright.report.curves import LearnedRound
+from netwright.report.curves import LearnedRound, Learning
 from netwright.report.markup import MISSING, Html
 from netwright.report.reported import Part, ReportedRun
 from netwright.report.text import printable
@@ -45,16 +45,16 @@ def figure(rounds: Sequence[LearnedRound]) -> Figure:
     return made
 
 
-def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: Objective) -> Html:
+def section(whose: str, learning: Learning, drawn: Html, objective: Objective) -> Html:
     """The part of a page: figure, and a table with a row for each round.
 
     Args:
         whose: Words put after the title, as in " of a run".
-        rounds: At least one round.
+        learning: At least one round.
         drawn: The figure with its caption.
         objective: The first one, whose best of each round is shown as measured.
     """
-    names = measures(rounds)
+    rounds, names = learning.rounds, measures(learning.rounds)
     columns = ("round", "trials", f"best {objective.label}", *map(_named, names))
     rows = [
         (
@@ -65,16 +65,17 @@ def section(whose: str, rounds: Sequence[LearnedRound], drawn: Html, objective: 
         )
         for each in rounds
     ]
-    return markup.section(f"What the strategy learned{whose}", drawn, markup.table(columns, rows, columns))
+    more = f"{learning.left_out:,} rounds in between are left out here." if learning.left_out else ""
+    return markup.section(f"What the strategy learned{whose}", drawn, markup.table(columns, rows, columns), more)
 
 
 def _figure(run: ReportedRun) -> Figure | None:
-    found = curves.rounds(run.trials)
+    found = curves.learning(run.history).rounds
     return figure(found) if found else None
 
 
 def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
-    return section(whose, curves.rounds(run.trials), drawn, run.objective)
+    return section(whose, curves.learning(run.history), drawn, run.objective)
 
 
 def _named(measure: str) -> str:
