@@ -109,8 +109,8 @@ def _read(path: Path, form: Preprocessing) -> np.ndarray | str:
         if path.is_dir():
             os.scandir(path).close()
             return "holds no images"
-        size = {"height": form.height, "width": form.width}
-        return decode.decode(path, channels=form.channels, **size, fit=form.fit, span=form.span)[0]
+        channels, fit, span = form.channels, form.fit, form.span
+        return decode.decode(path, channels=channels, height=form.height, width=form.width, fit=fit, span=span)[0]
     except decode.BadImage as error:
         return str(error)
     except (OSError, ValueError) as error:  # a folder that may not be read, a name with a NUL
