@@ -59,10 +59,11 @@ class MemoryStore:
         with self._lock:
             return self._finish(trial_id, result)
 
-    def finished(self, after: int = 0) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order."""
+    def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
         with self._lock:
-            return [self._rows[trial_id - 1] for trial_id in self._finished[after:]]
+            end = None if most is None else after + most
+            return [self._rows[trial_id - 1] for trial_id in self._finished[after:end]]
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""

@@ -150,9 +150,9 @@ class SqliteStore:
         """Write a result; the first finish of a row wins, later ones change nothing. Returns whether this one did."""
         return bool(self._write(lambda db: db.execute(_FINISH, (*_result_row(result), trial_id)).rowcount))
 
-    def finished(self, after: int = 0) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order."""
-        return self._trials("finish > ? ORDER BY finish", after)
+    def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
+        return self._trials("finish > ? ORDER BY finish LIMIT ?", after, -1 if most is None else most)
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""

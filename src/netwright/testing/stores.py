@@ -42,6 +42,9 @@ def check_rows(store: Store) -> None:
     born_done = store.add(PROPOSAL, "key", 1, RESULT)
     assert store.claim("w0") is None, "a row that is added with its result is never claimed"
     assert store.finished(after=2)[0].id == born_done
+    assert [t.finish for t in store.finished(most=2)] == [1, 2]
+    assert [t.finish for t in store.finished(after=1, most=1)] == [2]
+    assert store.finished(after=3, most=2) == []
 
 
 def check_first_finish_wins(store: Store) -> None:

@@ -29,8 +29,8 @@ class Store(Protocol):
     def finish(self, trial_id: int, result: Result) -> bool:
         """Write a result and say whether it counted: the first finish of a row wins, later ones change nothing."""
 
-    def finished(self, after: int = 0) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order."""
+    def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""
