@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 
@@ -17,3 +18,8 @@ def write(path: Path, data: bytes) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def checksum(text: str) -> int:
+    """A number below 2**32 that changes with any few bits of the text: CRC-32 of its UTF-8."""
+    return zlib.crc32(text.encode())
