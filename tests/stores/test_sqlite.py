@@ -31,7 +31,7 @@ def table(tmp_path_factory):
     store.beat("w0", "step 3")
     store.remember("run", "seed = 0\n" * 20)
     store.close()
-    assert sorted(os.listdir(path.parent)) == ["trials.sqlite", "trials.sqlite-count"], "the write-ahead log is folded in at the end"
+    assert sorted(os.listdir(path.parent)) == ["trials.sqlite", "trials.sqlite-count"], "no log is left"
     return path
 
 

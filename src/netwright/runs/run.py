@@ -8,7 +8,6 @@ run.export("out/flowers")
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -18,17 +17,18 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, run_file, settings
+from netwright.core import objectives, refs, remembered, run_file, settings
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
 from netwright.export import write as export_write
-from netwright.report import page, promotions
+from netwright.report import page, promotions, standing
 from netwright.report.reported import ReportedRun
+from netwright.report.standing import Standing
 from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
-from netwright.runs.session import Attended, Session, refuse_other_data, short
+from netwright.runs.session import Attended, Ended, Session, refuse_other_data, short
 from netwright.training import checkpoint
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
@@ -39,16 +39,24 @@ class Searched:
     """How a search ended.
 
     Args:
-        trials: Finished trials with scores, in order of finishing.
-        best: The best of them; None: no trial succeeded.
+        ended: What the search came to.
         finals: Networks trained in full, references last.
         report: Path of the report's page; None: no report was written.
     """
 
-    trials: tuple[Trial, ...]
-    best: Trial | None
+    ended: Ended
     finals: tuple[Final, ...] = ()
     report: Path | None = None
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Finished trials with scores, in order of finishing, read from the table of the run."""
+        return self.ended.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The best of the trials; None: no trial succeeded."""
+        return self.ended.standing.best
 
 
 class Run:
@@ -119,9 +127,17 @@ class Run:
             return objectives.with_scores(store.finished(), self.settings.objectives)
 
     @property
+    def standing(self) -> Standing:
+        """What the finished trials come to so far."""
+        if not run_folder.holds_run(self.folder):
+            return standing.of_trials([])
+        with closing(run_folder.open_table(self.folder, "read")) as store:
+            return standing.of_table(store, run_folder.named_objectives(store, self.settings))
+
+    @property
     def best(self) -> Trial | None:
         """The best trial so far; None: no trial has succeeded."""
-        return objectives.best(self.trials)
+        return self.standing.best
 
     def search(self) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
@@ -152,21 +168,18 @@ class Run:
             )
             if ended.work:
                 self._session.say(ended.work)
-            trials = ended.trials
-            best = objectives.best(trials)
-            self._session.say(f"{len(trials)} trials finished, {sum(t.scores is None for t in trials)} of them failed")
+            came, best = ended.standing, ended.standing.best
+            self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
-                return Searched(trials, None)
-            names = objectives.named(self.settings.objectives, trials)
-            first = objectives.first(names, parts.measures)
+                return Searched(ended)
+            first = objectives.first(ended.objectives, parts.measures)
             self._session.say(f"best: trial {best.id}, {objectives.result_of(best, first)}")
-            if rungs := promotions.summarize(trials):
-                for sentence in promotions.sentences(rungs):
-                    self._session.say(sentence)
+            for sentence in promotions.sentences(came.budgets) if came.budgets else ():
+                self._session.say(sentence)
             found: list[Final] = []
             if self.settings.final is not None:
-                chosen = retraining.candidates(parts.space, trials)
+                chosen = retraining.candidates(parts.space, ended.trials)
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = self.folder / "report" / "report.html"
             if not (run.is_complete and path.exists()):
@@ -176,7 +189,7 @@ class Run:
             self._session.say(
                 "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out."
             )
-        return Searched(trials, best, tuple(found), path)
+        return Searched(ended, tuple(found), path)
 
     def train(
         self,
@@ -313,23 +326,22 @@ class Run:
         with closing(run_folder.open_table(folder, "read")) as store:
             settings = run_folder.stored_run(store, folder)
             trials = objectives.with_scores(store.finished(), settings.objectives)
-            hours, command = store.recall("hours"), store.recall("command")
-            simulated = store.recall("simulated_hours")
-            versions = json.loads(store.recall("versions") or "{}")
-            caveats = tuple(json.loads(store.recall("caveats") or "[]"))
-            measures = objectives.from_json(store.recall("measures"))
+            hours, command = remembered.number(store, "hours"), store.recall("command")
+            simulated = remembered.number(store, "simulated_hours")
+            versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
+            measures = remembered.measures(store)
         return ReportedRun(
             self.folder.name,
             settings,
             trials,
             run_file.load_space(settings.space),
-            float(hours) if hours else None,
+            hours or None,
             tuple(self.finals()),
             settings.executor.options.get("workers"),
             command or "",
             versions,
             caveats,
-            float(simulated) if simulated else None,
+            simulated or None,
             measures,
         )
 

@@ -16,15 +16,17 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from netwright.core import files, objectives, refs, run_file
+from netwright.core import files, objectives, refs, remembered, run_file
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.liveness import is_alive
 from netwright.core.protocols import Store
+from netwright.core.records import Tally, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
+PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
 CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
@@ -38,6 +40,11 @@ IDENTITY = (
 def holds_run(folder: Path) -> bool:
     """Whether there is a table in the folder."""
     return (folder / TABLE).exists()
+
+
+def had_run(folder: Path) -> bool:
+    """Whether there was a table in the folder, as the number of its rows says, which lies beside it."""
+    return (folder / f"{TABLE}-count").exists()
 
 
 def holds_comparison(folder: Path) -> bool:
@@ -77,9 +84,15 @@ def refuse_format(folder: Path, number: str | None) -> None:
         )
 
 
-def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
-    """Opens the table of a folder. Raises StoreError when there is no table, or it cannot be used."""
-    if mode != "write" and not holds_run(folder):
+def open_table(folder: Path, mode: Literal["write", "join", "read", "inspect"]) -> Store:
+    """Opens the table of a folder. Raises StoreError when there is no table, or it cannot be used.
+
+    Args:
+        folder: Folder of a run.
+        mode: "write" makes the table when missing and sets aside what is damaged; "join" goes on with one that is
+            there; "read" only looks; so does "inspect", which leaves out what is damaged (`Store.faults` names it).
+    """
+    if mode != "write" and not holds_run(folder) and not had_run(folder):
         raise StoreError(f"{folder} holds no run ({TABLE} is missing); give the folder that a search wrote to")
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
     try:
@@ -101,9 +114,23 @@ def stored_run(store: Store, folder: Path) -> RunFile:
     if text is None:
         raise StoreError(f"the table of {folder} holds no run file: its search never started; start it again")
     run = run_file.from_toml(text)
+    return replace(run, objectives=named_objectives(store, run))
+
+
+def named_objectives(store: Store, run: RunFile) -> tuple[str, ...] | None:
+    """The objectives of a run; if it names none, the metric that its results show first; None before there are any."""
     if run.objectives is not None:
-        return run
-    return replace(run, objectives=objectives.named(None, store.finished()))
+        return run.objectives
+    named = (objectives.named(None, page) for page in pages(store))
+    return next((names for names in named if names is not None), None)
+
+
+def pages(store: Store) -> Iterator[list[Trial]]:
+    """The finished rows of a table, a few at a time."""
+    after = 0
+    while rows := store.finished(after, PAGE):
+        yield rows
+        after = rows[-1].finish or after
 
 
 def settings_in(folder: Path) -> RunFile | None:
@@ -120,7 +147,7 @@ def trainings(folder: Path) -> list[Path]:
     found = []
     for place in filter(holds_run, folder.glob(f"{TRAININGS}*/")):
         with closing(open_table(place, "read")) as store:
-            found.append((float(store.recall("asked") or 0.0), place))
+            found.append((remembered.number(store, "asked") or 0.0, place))
     return [place for _, place in sorted(found)]
 
 
@@ -132,17 +159,20 @@ class OpenRun:
         folder: The folder of the run.
         settings: The run file with which it goes on: threads as first fixed, limits and workers as now asked.
         is_complete: Whether the folder held all trials that are asked for when it was opened.
+        set_aside: What of its table was damaged or missing, to be asked again; a sentence each.
     """
 
     folder: Path
     settings: RunFile
     is_complete: bool
+    set_aside: tuple[str, ...] = ()
 
     @contextmanager
     def table(self) -> Iterator[Store]:
         """Opens the table, made when missing, and notes the settings in it. From here on, the folder holds the run."""
         text = run_file.to_toml(self.settings)
-        with closing(open_table(self.folder, "write")) as store:
+        mode: Literal["join", "write"] = "join" if holds_run(self.folder) else "write"  # `opened` has checked it
+        with closing(open_table(self.folder, mode)) as store:
             store.remember("format", str(FORMAT))  # written first, so that a kill leaves no settings without a format
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
@@ -153,22 +183,27 @@ class OpenRun:
 def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
     """Makes this process the only one that plays a run in a folder: a new run, or the one that the folder holds.
 
-    Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind.
+    Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind. What is
+    damaged in the table of a run that goes on is set aside at once.
 
     Raises:
         BadRunFile: The folder holds another run; the message names the first difference.
         StoreError: The folder cannot be had (`controlled`), or its table cannot be used.
     """
     with controlled(folder):
-        stored, (finished, unfinished) = settings_in(folder), _counted(folder)
-        if stored is None and finished + unfinished:
+        stored, tally = settings_in(folder), _tallied(folder)
+        if stored is None and tally.finished + tally.unfinished:
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")
         if stored is not None:
             _refuse_other(folder, stored, settings)
         threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
-        limit = settings.limits.trials
-        is_complete = limit is not None and not unfinished and finished >= limit
-        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete)
+        limit, is_whole = settings.limits.trials, True
+        set_aside: tuple[str, ...] = ()
+        if holds_run(folder):
+            with closing(open_table(folder, "write")) as store:
+                set_aside, tally, is_whole = tuple(store.faults()), store.tally(), not store.missing()
+        is_complete = limit is not None and is_whole and not tally.unfinished and tally.finished >= limit
+        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, set_aside)
 
 
 @contextmanager
@@ -217,22 +252,23 @@ def controller_pid(folder: Path) -> int:
 
 def _refuse_formats(folder: Path) -> None:
     """Raise StoreError where the run of a folder, or trainings within it, have a format that is not read."""
-    if holds_run(folder):
+    if holds_run(folder) or had_run(folder):
         open_table(folder, "read").close()
     trainings(folder)
 
 
 def _holds_trials(store: Store) -> bool:
     """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
-    return store.recall("run") is not None and bool(store.finished() or store.unfinished())
+    tally = store.tally()
+    return store.recall("run") is not None and tally.finished + tally.unfinished > 0
 
 
-def _counted(folder: Path) -> tuple[int, int]:
-    """Finished and unfinished trials in a folder."""
+def _tallied(folder: Path) -> Tally:
+    """What the rows in a folder come to."""
     if not holds_run(folder):
-        return 0, 0
+        return Tally()
     with closing(open_table(folder, "read")) as store:
-        return len(store.finished()), len(store.unfinished())
+        return store.tally()
 
 
 def _owner(folder: Path) -> str:

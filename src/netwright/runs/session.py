@@ -14,13 +14,15 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import objectives, run_file
+from netwright.core import objectives, remembered, run_file
 from netwright.core.errors import StoreError
 from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.core.shapes import contents
+from netwright.report import standing
+from netwright.report.standing import Standing
 from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
@@ -42,14 +44,24 @@ class Ended:
     """How a run ended.
 
     Args:
-        trials: Finished trials with scores, in order of finishing.
+        folder: Folder of the run.
+        objectives: Objectives of the run, those that it ended up with; None: nothing was measured.
+        standing: What its finished trials come to.
         ending: The limit that was met.
         work: A sentence on how busy the workers were; "": nothing was left for them to do.
     """
 
-    trials: tuple[Trial, ...]
+    folder: Path
+    objectives: tuple[str, ...] | None
+    standing: Standing
     ending: Ending
     work: str
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Finished trials with scores, in order of finishing, read from the table."""
+        with closing(run_folder.open_table(self.folder, "read")) as store:
+            return tuple(objectives.with_scores(store.finished(), self.objectives))
 
 
 class Session:
@@ -95,6 +107,8 @@ class Session:
                 failed.
         """
         ranks.check_workers(parts.executor.workers)
+        for sentence in run.set_aside:
+            self.say(f"set aside, and asked again: {sentence}")
         if not run.is_complete:
             self._prepare(run.settings.task, parts.task)
             beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=True)
@@ -113,7 +127,8 @@ class Session:
                 store.remember(name, text)
             ending, work = self._control(run, store, parts, title)
             store.remember("ending", ending)
-            return Ended(tuple(objectives.with_scores(store.finished(), run.settings.objectives)), ending, work)
+            names = run_folder.named_objectives(store, run.settings)
+            return Ended(run.folder, names, standing.of_table(store, names), ending, work)
 
     def _prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
@@ -129,8 +144,9 @@ class Session:
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
-        settings, earlier, begun = run.settings, store.finished(), time.monotonic()
-        objective = objectives.first(settings.objectives, parts.measures)
+        settings, before, begun = run.settings, store.tally(), time.monotonic()
+        names = run_folder.named_objectives(store, settings)
+        objective = objectives.first(names, parts.measures)
         display = Display(self._console, store, title=title, trials=settings.limits.trials, objective=objective)
         controller = Search(
             parts.space,
@@ -149,16 +165,18 @@ class Session:
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
-                display.replayed(objectives.with_scores(earlier, settings.objectives))
+                display.replayed(before, standing.best_of(store, names))
                 ending = controller.run()
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
-                before = float(store.recall("simulated_hours") or 0.0)
-                store.remember("simulated_hours", repr(before + parts.executor.elapsed_seconds / 3600))
+                earlier = remembered.number(store, "simulated_hours") or 0.0
+                store.remember("simulated_hours", repr(earlier + parts.executor.elapsed_seconds / 3600))
         if ending == "drained":
             raise Drained(short(run.folder))
-        rows = store.finished(len(earlier))
-        return ending, work_done(rows, parts.executor, time.monotonic() - begun) if rows else ""
+        wall_seconds, after = time.monotonic() - begun, store.tally()
+        if after.finished == before.finished:
+            return ending, ""
+        return ending, work_done(after.seconds - before.seconds, parts.executor, wall_seconds)
 
 
 def _note(store: Store, parts: Parts) -> None:

@@ -1,4 +1,4 @@
-"""How many rows a table is known to have had, kept beside it: a log that was cut leaves a table that is whole but shorter.
+"""How many rows a table is known to have had, kept beside it: a log that was cut leaves a whole but shorter table.
 
 Two cells of 16 bytes, each a number with a checksum of its own, are written in place after the table was: the highest
 row that was asked, by the controller, and the highest place among the finished ones, by whoever finished it. They are

@@ -3,8 +3,8 @@
 Write-ahead log with synchronous=NORMAL: every kill of a process is survived; after a power loss the last rows may be
 asked again. Every call is one short transaction. A SQLite file is never shared over a network disk.
 
-Every row and fact has a checksum; how many rows there were stands in a file beside the table. What is damaged or missing
-is found when the table is opened for writing, set aside and asked again (`sqlite_damage`).
+Every row and fact has a checksum; how many rows there were stands in a file beside the table. What is damaged or
+missing is found when the table is opened for writing, set aside and asked again (`sqlite_damage`).
 """
 
 from __future__ import annotations
@@ -328,8 +328,8 @@ class SqliteStore:
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(
-            f"{self.path} is damaged ({what}); `netwright search --out {self.path.parent}` keeps that aside and asks it "
-            "again, or restore a copy"
+            f"{self.path} is damaged ({what}); `netwright search --out {self.path.parent}` keeps that aside and asks "
+            "it again, or restore a copy"
         )
 
     def _refuse_missing(self) -> None:
@@ -389,7 +389,8 @@ class SqliteStore:
                 try:
                     answer = work(self._db)
                 except BaseException:
-                    self._db.execute("ROLLBACK")
+                    if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
+                        self._db.execute("ROLLBACK")
                     raise
                 self._db.execute("COMMIT")
                 return answer

@@ -1,9 +1,9 @@
 """What is damaged in a SQLite table: found, set aside, and made ready to be asked again.
 
-A row whose result is damaged goes back to pending with its seed and keeps its place among the finished ones, so that the
-controller waits for it where it stood and tells the strategy the same history again. A row of which not even the asked
-part is whole leaves a hole: the controller asks the trial of that number anew, and it too takes the place it had. What
-was read stands in the table `damaged`, for people.
+A row whose result is damaged goes back to pending with its seed and keeps its place among the finished ones, so that
+the controller waits for it where it stood and tells the strategy the same history again. A row of which not even the
+asked part is whole leaves a hole: the controller asks the trial of that number anew, and it too takes the place it had.
+What was read stands in the table `damaged`, for people.
 """
 
 from __future__ import annotations
@@ -122,11 +122,11 @@ def repair(
     said = missing(found, known, len(holes_of(db)))
     lost_facts = damaged_facts(db, version)
     is_sound = check == ["ok"] and version == sqlite_file.VERSION and not lost_facts
-    if is_sound and found.last == found.rows + len(holes_of(db)) and found.end == found.finished + found.kept:
-        if not _damaged_rows(db, version):
-            if said or known != (found.last, found.end):
-                write_count(found.last, found.end)
-            return said
+    is_whole = found.last == found.rows + len(holes_of(db)) and found.end == found.finished + found.kept
+    if is_sound and is_whole and not _damaged_rows(db, version):
+        if known != (found.last, found.end):
+            write_count(found.last, found.end)
+        return said
     db.execute("BEGIN IMMEDIATE")
     try:
         said += _rebuild(db, version)
@@ -149,7 +149,8 @@ def _rebuild(db: sqlite3.Connection, version: int) -> list[str]:
     if version == 1:
         _run(db, sqlite_file.SUMS)
     _run(db, sqlite_file.TRIALS.format(name="whole"))
-    reset, aside = [], []
+    reset: list[tuple[int, int | None, str]] = []
+    aside: list[tuple[int, int | None, str]] = []
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for row in _raw(db, version):
@@ -181,7 +182,8 @@ def _keep_places(db: sqlite3.Connection, reset: Sequence[tuple[int, int | None, 
     """Give the places that are free among the finished rows to rows that were reset and to holes; returns the holes."""
     numbers = db.execute("SELECT id FROM trials ORDER BY id")
     holes = _gaps((number for (number,) in numbers), "trials")
-    places = _gaps((place for (place,) in db.execute("SELECT finish FROM trials WHERE finish > 0 ORDER BY finish")), "results")
+    finishes = db.execute("SELECT finish FROM trials WHERE finish > 0 ORDER BY finish")
+    places = _gaps((place for (place,) in finishes), "results")
     hints = dict(db.execute("SELECT id, MAX(place) FROM damaged WHERE what = 'trial' GROUP BY id").fetchall())
     waiting = {number for (number,) in db.execute("SELECT id FROM trials WHERE finish IS NULL AND place IS NOT NULL")}
     waiting |= {number for number, _, _ in reset}
@@ -302,7 +304,8 @@ def _integrity(db: sqlite3.Connection) -> list[str]:
 
 def _is_rebuilt(message: str) -> bool:
     """Whether writing the rows anew sets it right: an index that does not fit, or cells of rows."""
-    return any(part in message for part in ("missing from index", "entries in index", "entry in index", "NULL value in"))
+    set_right = ("missing from index", "entries in index", "entry in index", "NULL value in")
+    return any(part in message for part in set_right)
 
 
 def _is_fact(name: Any, text: Any, sums: dict[Any, Any]) -> bool:

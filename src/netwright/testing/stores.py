@@ -54,7 +54,8 @@ def check_sums(store: Store) -> None:
     assert (store.tally(), store.best("valid_accuracy")) == (Tally(), None)
     for number, (budget, value) in enumerate(((None, 0.9), (2, 0.25), (2, 0.75), (2, 0.75), (1, 0.8)), 1):
         proposal = Proposal((number,), budget=budget, continues=1 if number == 3 else None, notes={"n": 1.0})
-        store.add(proposal, str(number), number, Result({"x": 7.0, "valid_accuracy": value, "loss": value - 1}, (), 2.0))
+        metrics = {"x": 7.0, "valid_accuracy": value, "loss": value - 1}
+        store.add(proposal, str(number), number, Result(metrics, seconds=2.0))
     store.add(Proposal((6,)), "6", 6, Result({"x": 8.0, "valid_accuracy": 0.9}, reused=1))
     store.add(Proposal((7,)), "7", 7, Result(failure="error", message="fault", seconds=0.5))
     store.add(Proposal((8,)), "8", 8)
