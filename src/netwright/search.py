@@ -171,12 +171,12 @@ class Search:
             )
         if self._is_complete():
             return "trials"
-        if not self._pending and self._exhausted:
-            if self._is_behind:
-                raise StoreError(
-                    f"the trial that finished as number {self._told + 1} was damaged, and the strategy does not ask "
-                    "for it again, so that later ones cannot be told; restore a copy, or begin in another folder"
-                )
+        if self._exhausted and self._is_behind:
+            raise StoreError(
+                f"the trial that finished as number {self._told + 1} was damaged, and the strategy does not ask "
+                "for it again, so that later ones cannot be told; restore a copy, or begin in another folder"
+            )
+        if self._exhausted and not self._pending:
             return "exhausted"
         used_up = self._used_up()
         if not (used_up or self._draining):
@@ -203,10 +203,10 @@ class Search:
         workers = max(self.executor.workers, self._present)
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
+        if self._is_behind:  # what comes next depends on what is measured again
+            self._ask_missing()
+            return
         while len(self._pending) < workers + ahead and (self._missing or last is None or self._asked < last):
-            if self._is_behind and (self._pending or not self._missing):
-                self._exhausted = not self._pending
-                return  # what comes next depends on what is measured again
             if self._draining or self._used_up():  # checked each time: reused rows could go on for ever
                 return
             if not self._is_strategy_ready():
@@ -216,6 +216,17 @@ class Search:
                 self._exhausted = not self._pending
                 return
             self._add(*asked)
+
+    def _ask_missing(self) -> None:
+        """Ask for the first of the missing trials anew, once all else that is to be measured again has been."""
+        if self._draining or self._used_up() or not self._is_strategy_ready() or self.store.unfinished():
+            return
+        asked = self._ask() if self._missing else None
+        if asked is None:
+            self._take_finished()  # it may have finished since the last look
+            self._exhausted = self._is_behind
+            return
+        self._add(*asked)
 
     def _ask(self) -> tuple[Proposal, str, int] | None:
         """What the strategy proposes, its key and its seed; a proposal that the space refuses costs an attempt."""
@@ -241,7 +252,8 @@ class Search:
         """Trials asked before a missing one that have finished, and of which the strategy has not heard yet."""
         found, after = [], self._told
         while rows := self.store.finished(after, PAGE):
-            found += [replace(row, status="running", result=None, finish=None) for row in rows if row.id < before]
+            earlier = (row for row in rows if row.id < before and row.id not in self._pending)
+            found += [replace(row, status="running", result=None, finish=None) for row in earlier]
             after = rows[-1].finish or after
         return found
 

@@ -76,44 +76,6 @@ def test_a_file_that_was_cut_within_its_last_page_is_refused(table, tmp_path):
         _assert_refused(_damaged(tmp_path, data[:length]))
 
 
-def _with_flips(data, seeds):
-    for seed in seeds:
-        rng = random.Random(seed)
-        flipped = bytearray(data)
-        place = rng.randrange(len(data)) if seed % 3 else rng.randrange(8192)  # header and schema more often
-        flipped[place] ^= 1 << rng.randrange(8)
-        yield flipped
-
-
-def test_a_flipped_bit_never_shows_as_anything_but_a_store_error(table, tmp_path):
-    for flipped in _with_flips(table.read_bytes(), range(400)):
-        try:
-            finished = _contents(_damaged(tmp_path, flipped))[0]
-        except StoreError:
-            continue
-        assert len(finished) == ROWS
-
-
-def test_a_flipped_bit_never_drops_a_row(table, tmp_path):
-    for flipped in _with_flips(table.read_bytes(), range(1000, 1300)):
-        try:
-            finished = _contents(_damaged(tmp_path, flipped))[0]
-        except (StoreError, ValueError, TypeError):
-            continue
-        assert len(finished) == ROWS
-
-
-def test_damage_is_reported_in_one_line(table, tmp_path):
-    messages = []
-    for flipped in _with_flips(table.read_bytes(), range(2000, 2200)):
-        try:
-            _contents(_damaged(tmp_path, flipped))
-        except (StoreError, ValueError, TypeError) as error:
-            messages.append(str(error))
-    assert messages
-    assert not [message for message in messages if "\n" in message]
-
-
 @pytest.mark.parametrize("content", [b"", b"seed = 0\n" * 500, bytes(8192)])
 def test_what_is_no_table_is_refused_and_left_as_it_is(tmp_path, content):
     path = tmp_path / "trials.sqlite"
