@@ -9,7 +9,6 @@ is all that `netwright search` does but for its report.
 from __future__ import annotations
 
 import argparse
-import os
 import sqlite3
 import subprocess
 import sys
@@ -39,6 +38,21 @@ MOST = 1_000_000
 TARGETS = {"status": (2.0, 200.0), "random": (40.0, 1500.0), "aging": (40.0, 1500.0)}
 SPACE = ToySpace(6, 5)
 TOYS = "netwright.testing.toys"
+# runs the command, then says the processor's seconds and the peak size of this process alone: the system's own count
+# begins with the size of the process that started it
+PROGRAM = """
+import atexit, re, runpy, sys, time
+def say():
+    peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
+    print(time.process_time(), peak, file=sys.stderr)
+atexit.register(say)
+if sys.argv[1] == "status":
+    from netwright.cli.main import main
+    main(sys.argv[1:])
+else:
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 COLUMNS = ("id", *sqlite_rows.ASKED, "asked_sum", *sqlite_rows.CAME, "result_sum", "worker")
 
 
@@ -96,12 +110,11 @@ def go_on(folder: Path, strategy: str, trials: int) -> None:
 
 def measured(arguments: list[str]) -> tuple[float, float]:
     """Seconds of CPU and peak megabytes of a process."""
-    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = status
-    if status:
-        raise SystemExit(f"{' '.join(arguments)} ended with {os.waitstatus_to_exitcode(status)}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}: {done.stderr}")
+    seconds, kilobytes = done.stderr.split()[-2:]
+    return float(seconds), float(kilobytes) / 1024
 
 
 def main() -> None:
@@ -122,7 +135,7 @@ def main() -> None:
             for command, (seconds, megabytes) in TARGETS.items():
                 folder = Path(name) / f"{command}-{rows}"
                 filled(folder, "random" if command == "status" else command, rows)
-                program = ["-c", f"from netwright.cli.main import main; main(['status', {str(folder)!r}])"]
+                program = ["status", str(folder)]
                 if command != "status":
                     program = [__file__, "--go-on", str(folder), command, str(rows + 1)]
                 spent, peak = measured(program)

@@ -100,6 +100,8 @@ class Search:
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
             self.strategy.cache_in(self.folder / "strategy")
+        # asked here once, as it takes longer than all else that is done for a row
+        self._learner = self.strategy if isinstance(self.strategy, LearnsAside) else None
         self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
         self._generates = unwrap(self.space, Generates) is not None
@@ -341,12 +343,12 @@ class Search:
 
     def _is_strategy_ready(self) -> bool:
         """Wait for a strategy that still learns; False: it is not ready, and the search is about to end."""
-        if not isinstance(self.strategy, LearnsAside):
+        if self._learner is None:
             return True
         # polling replaces workers that die meanwhile. Not polled are a simulated clock, which stands still while the
         # strategy learns, and a lone worker: where it is the caller itself, what it did would depend on that time
         keeps_on = self.executor.workers > 1 and not isinstance(self.executor, KeepsTime)
-        while not self.strategy.is_ready():
+        while not self._learner.is_ready():
             if self._draining or self._used_up():
                 return False
             time.sleep(LOOK_EVERY)
