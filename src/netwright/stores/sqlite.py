@@ -86,6 +86,7 @@ class SqliteStore:
         self._lock = threading.RLock()
         self._birth = 0.0
         self._mode = mode
+        self._is_idle = True  # nothing was pending at the last look
         self._found: list[str] = []  # damage, in sentences
         self._holes: list[tuple[int, int | None]] | None = None  # trials to be asked again, and places kept for them
         self._extent: sqlite_damage.Extent | None = None
@@ -146,9 +147,10 @@ class SqliteStore:
 
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, atomically."""
-        if not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
+        if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
+        self._is_idle = row is None
         return self._trials([row])[0] if row else None
 
     def beat(self, worker: str, activity: str = "") -> None:

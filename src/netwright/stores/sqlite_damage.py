@@ -121,7 +121,8 @@ def repair(
     found = extent(db, version)
     said = missing(found, known, len(holes_of(db)))
     lost_facts = damaged_facts(db, version)
-    is_sound = check == ["ok"] and version == sqlite_file.VERSION and not lost_facts
+    said += [_fact(name) for name in lost_facts if name in _NEEDED]  # these stay: who reads them is refused
+    is_sound = check == ["ok"] and version == sqlite_file.VERSION and not set(lost_facts).difference(_NEEDED)
     is_whole = found.last == found.rows + len(holes_of(db)) and found.end == found.finished + found.kept
     if is_sound and is_whole and not _damaged_rows(db, version):
         if known != (found.last, found.end):

@@ -123,10 +123,23 @@ def check_header(db: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} has schema {version} of a newer netwright; this one reads up to {VERSION}: upgrade")
     if version < 1:
         raise sqlite3.DatabaseError(f"schema {version}")
+    if version == VERSION:
+        found = {_plain(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
+        if lacks := [sql for sql in _plain_statements() if sql not in found]:
+            raise sqlite3.DatabaseError(f"its schema is not what was written: {lacks[0].partition('(')[0].strip()}")
     page_size = db.execute("PRAGMA page_size").fetchone()[0]
     if is_settled(path) and path.stat().st_size % page_size:  # SQLite would fill up the last page
         raise sqlite3.DatabaseError("its last page was cut")
     return version
+
+
+def _plain_statements() -> list[str]:
+    return [sql for statement in _plain(SCHEMA).split(";") if (sql := statement.strip())]
+
+
+def _plain(sql: str) -> str:
+    """Statements without comments, and with the spaces that they need."""
+    return " ".join(" ".join(line.partition("--")[0] for line in sql.splitlines()).replace('"', "").split())
 
 
 def is_settled(path: Path) -> bool:
