@@ -329,6 +329,7 @@ class Search:
 
     def _tell(self, row: Trial, finish: int, is_replay: bool) -> None:
         if row.id not in self._pending:  # finished before this controller started
+            is_replay = True
             self._note_asked(row)
         assert row.result is not None
         scores = self._score(row.result)

@@ -94,7 +94,7 @@ def test_a_table_that_was_made_and_never_written_to_is_a_new_one(tmp_path):
 def test_a_table_that_lost_its_run_file_is_refused(tmp_path):
     begun(tmp_path, trials=1)
     with closing(sqlite3.connect(tmp_path / run_folder.TABLE)) as db, db:
-        db.execute("DELETE FROM facts")
+        db.executescript("DELETE FROM facts; DELETE FROM fact_sums")
     with pytest.raises(StoreError, match="has lost its run file; restore a copy or start in another folder"):
         begun(tmp_path)
 
@@ -116,4 +116,4 @@ def test_a_run_of_no_format_in_which_nothing_was_asked_can_begin(tmp_path):
 
 def forget_format(folder):
     with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
-        db.execute("DELETE FROM facts WHERE name = 'format'")
+        db.executescript("DELETE FROM facts WHERE name = 'format'; DELETE FROM fact_sums WHERE name = 'format'")

@@ -23,6 +23,7 @@ from netwright.core.protocols import Store
 from netwright.core.records import Tally, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
+from netwright.stores import row_count
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
@@ -44,7 +45,7 @@ def holds_run(folder: Path) -> bool:
 
 def had_run(folder: Path) -> bool:
     """Whether there was a table in the folder, as the number of its rows says, which lies beside it."""
-    return (folder / f"{TABLE}-count").exists()
+    return row_count.RowCount(folder / TABLE).read() != (0, 0)
 
 
 def holds_comparison(folder: Path) -> bool:
@@ -135,7 +136,7 @@ def pages(store: Store) -> Iterator[list[Trial]]:
 
 def settings_in(folder: Path) -> RunFile | None:
     """The run file in the table of a folder; None: there is no run, or nothing was asked yet."""
-    if not holds_run(folder):
+    if not (holds_run(folder) or had_run(folder)):
         return None
     with closing(open_table(folder, "read")) as store:
         text = store.recall("run")

@@ -61,7 +61,8 @@ class Ended:
     def trials(self) -> tuple[Trial, ...]:
         """Finished trials with scores, in order of finishing, read from the table."""
         with closing(run_folder.open_table(self.folder, "read")) as store:
-            return tuple(objectives.with_scores(store.finished(), self.objectives))
+            rows = store.finished(most=self.standing.finished)  # the run may have gone on since
+            return tuple(objectives.with_scores(rows, self.objectives))
 
 
 class Session:

@@ -47,7 +47,8 @@ class Extent:
 def extent(db: sqlite3.Connection, version: int) -> Extent:
     """The extent of a table, counted in its rows and not in an index."""
     kept = "COUNT(CASE WHEN finish IS NULL THEN place END)" if version > 1 else "0"
-    query = f"SELECT COUNT(*), COALESCE(MAX(id), 0), COUNT(finish), COALESCE(MAX(finish), 0), {kept} FROM trials"
+    place = "CASE typeof(finish) WHEN 'integer' THEN finish END"
+    query = f"SELECT COUNT(*), COALESCE(MAX(id), 0), COUNT(finish), COALESCE(MAX({place}), 0), {kept} FROM trials"
     counted = Extent(*db.execute(f"{query} NOT INDEXED").fetchone())
     if version == 1:
         return counted
@@ -66,15 +67,16 @@ def holes_of(db: sqlite3.Connection) -> list[tuple[int, int | None]]:
 
 def missing(found: Extent, known: tuple[int, int], holes: int = 0) -> list[str]:
     """What the extent of a table says of rows that are gone, given the numbers that are known of it."""
-    rows = max(found.last, known[0]) - found.rows - holes
-    results = max(found.end, known[1]) - found.finished - found.kept
+    last = max(found.last, known[0])
+    end = max(found.end if found.end <= last else found.finished, known[1])  # no more can have finished than were asked
+    rows, results = last - found.rows - holes, end - found.finished - found.kept
     said = []
     if rows > 0:
-        said.append(f"{_trials(rows)} missing: {max(found.last, known[0]):,} were asked, {found.rows:,} are there")
+        said.append(f"{_trials(rows)} missing: {last:,} were asked, {found.rows:,} are there")
     if results > 0:
-        known_results = max(found.end, known[1])
-        said.append(f"{_results(results)} missing: {known_results:,} were finished, {found.finished:,} are there")
-    cause = "; the log of the table was cut" if found.last < known[0] or found.end < known[1] else ""
+        said.append(f"{_results(results)} missing: {end:,} were finished, {found.finished:,} are there")
+    is_shorter = found.last < known[0] or found.end < known[1]
+    cause = "; the log of the table was cut, or an older copy was put back" if is_shorter else ""
     return [f"{sentence}{cause}" for sentence in said]
 
 
