@@ -105,7 +105,7 @@ def go_on(folder: Path, strategy: str, trials: int) -> None:
     with run_folder.opened(folder, settings) as run:
         session = Session(Console(), lambda _controller, _say: nullcontext(), "")
         ended = session.play(run, run_file.build(replace(settings)), title="going on", facts={})
-    assert ended.standing.finished == trials
+    assert ended.progress.finished == trials
 
 
 def measured(arguments: list[str]) -> tuple[float, float]:

@@ -85,7 +85,8 @@ def test_trainings_of_another_format_within_a_run_are_refused(trained, tmp_path,
 def test_nothing_is_trained_beside_trainings_of_another_format(trained, tmp_path, capsys):
     """The folder of a published network has no table of its own."""
     folder = shutil.copytree(trained, tmp_path / "run")
-    (folder / "trials.sqlite").unlink()
+    for name in ("trials.sqlite", "trials.sqlite-count"):
+        (folder / name).unlink()
     [training] = folder.glob("train-*")
     as_written_by(training, None)
     before = content(folder)

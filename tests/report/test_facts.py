@@ -1,11 +1,11 @@
 """What `--json` says of finished trials."""
 
-from netwright.report import facts, standing
+from netwright.report import facts, progress
 from tests.report.test_promotions import SEARCH, SMALL_IS_HIGHER, trial
 
 
 def _facts_of(trials):
-    return facts.of_standing(standing.of_trials(trials))
+    return facts.of_progress(progress.of_trials(trials))
 
 
 def test_the_best_has_its_budget_where_there_are_any():

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from netwright.cli.main import app
 from netwright.core.errors import StoreError
 from netwright.core.run_file import Limits
-from netwright.report import standing
+from netwright.report import progress
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 
@@ -43,7 +43,7 @@ def test_it_goes_on_to_the_same_rows(run, capsys):
     with pytest.raises(StoreError, match=r"is damaged \(trial 2: .*`netwright search --out .*/run` keeps that aside"):
         run.trials  # noqa: B018
     capsys.readouterr()
-    assert run_in(run.folder).search().ended.standing.finished == 8
+    assert run_in(run.folder).search().ended.progress.finished == 8
     said = capsys.readouterr().out
     assert [f"set aside, and asked again: trial {number} is damaged" in said for number in (2, 5, 8)] == [True] * 3
     assert "8/8 finished" in said
@@ -95,8 +95,8 @@ def test_facts_are_what_they_must_be(run, fact):
 def test_sums_of_a_large_table_are_those_of_its_rows(run, monkeypatch):
     with closing(run_folder.open_table(run.folder, "read")) as store:
         names = run_folder.named_objectives(store, run.settings)
-        whole = standing.of_table(store, names)
-        monkeypatch.setattr(standing, "IN_FULL", 0)
-        assert standing.of_table(store, names) == whole
+        whole = progress.of_table(store, names)
+        monkeypatch.setattr(progress, "IN_FULL", 0)
+        assert progress.of_table(store, names) == whole
     assert whole.best == max(run.trials, key=lambda row: row.scores)
     assert Limits(trials=8) == run.settings.limits

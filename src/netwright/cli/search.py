@@ -80,11 +80,11 @@ def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; for a search that was stopped, what has finished."""
     from netwright.report import facts
 
-    came = run.standing if found is None else found.ended.standing
+    came = run.progress if found is None else found.ended.progress
     return {
         "folder": str(run.folder),
         "trials": came.finished,
-        **facts.of_standing(came),
+        **facts.of_progress(came),
         "finals": [
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
             for f in (found.finals if found else ())

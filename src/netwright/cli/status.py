@@ -12,8 +12,8 @@ import typer
 from netwright.core import objectives, remembered
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
-from netwright.report import facts, promotions, standing
-from netwright.report.standing import Standing
+from netwright.report import facts, progress, promotions
+from netwright.report.progress import RunProgress
 from netwright.runs import run_folder
 from netwright.runs.display import clock
 
@@ -28,7 +28,7 @@ def status(
     """
     with closing(run_folder.open_table(folder, "inspect")) as store:
         run = run_folder.stored_run(store, folder)
-        found, faults = standing.of_table(store, run.objectives), store.faults()
+        found, faults = progress.of_table(store, run.objectives), store.faults()
         if as_json:
             _print_json(store, found, faults)
         else:
@@ -40,15 +40,15 @@ def status(
         raise typer.Exit(2)
 
 
-def _print_json(store: Store, found: Standing, faults: Sequence[str]) -> None:
+def _print_json(store: Store, found: RunProgress, faults: Sequence[str]) -> None:
     tally = store.tally()
     total = found.finished + tally.unfinished
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
-    typer.echo(json.dumps({**counts, **facts.of_standing(found), **damaged}))
+    typer.echo(json.dumps({**counts, **facts.of_progress(found), **damaged}))
 
 
-def _print(store: Store, run: RunFile, found: Standing, folder: Path) -> None:
+def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None:
     tally = store.tally()
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""

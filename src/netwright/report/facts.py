@@ -7,10 +7,10 @@ from typing import Any
 from netwright.core import objectives
 from netwright.core.records import Trial
 from netwright.report import promotions
-from netwright.report.standing import Standing
+from netwright.report.progress import RunProgress
 
 
-def of_standing(standing: Standing) -> dict[str, Any]:
+def of_progress(progress: RunProgress) -> dict[str, Any]:
     """Plain values about finished trials.
 
     `done` and `failed` are counts; `best` has `trial`, `score`, `key` and, where there is one, `budget`, and is None
@@ -18,11 +18,11 @@ def of_standing(standing: Standing) -> dict[str, Any]:
     `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
     """
     return {
-        "done": standing.done,
-        "failed": standing.failed,
-        "best": _best(standing.best),
-        "model": standing.model.facts() if standing.model else None,
-        **(promotions.facts(standing.budgets) if standing.budgets else {}),
+        "done": progress.done,
+        "failed": progress.failed,
+        "best": _best(progress.best),
+        "model": progress.model.facts() if progress.model else None,
+        **(promotions.facts(progress.budgets) if progress.budgets else {}),
     }
 
 

@@ -23,9 +23,9 @@ from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
 from netwright.export import write as export_write
-from netwright.report import page, promotions, standing
+from netwright.report import page, progress, promotions
+from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.report.standing import Standing
 from netwright.runs import beforehand, finals, retraining, run_folder
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Ended, Session, refuse_other_data, short
@@ -56,7 +56,7 @@ class Searched:
     @property
     def best(self) -> Trial | None:
         """The best of the trials; None: no trial succeeded."""
-        return self.ended.standing.best
+        return self.ended.progress.best
 
 
 class Run:
@@ -127,17 +127,17 @@ class Run:
             return objectives.with_scores(store.finished(), self.settings.objectives)
 
     @property
-    def standing(self) -> Standing:
+    def progress(self) -> RunProgress:
         """What the finished trials come to so far."""
         if not run_folder.holds_run(self.folder):
-            return standing.of_trials([])
+            return progress.of_trials([])
         with closing(run_folder.open_table(self.folder, "read")) as store:
-            return standing.of_table(store, run_folder.named_objectives(store, self.settings))
+            return progress.of_table(store, run_folder.named_objectives(store, self.settings))
 
     @property
     def best(self) -> Trial | None:
         """The best trial so far; None: no trial has succeeded."""
-        return self.standing.best
+        return self.progress.best
 
     def search(self) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
@@ -168,7 +168,7 @@ class Run:
             )
             if ended.work:
                 self._session.say(ended.work)
-            came, best = ended.standing, ended.standing.best
+            came, best = ended.progress, ended.progress.best
             self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")

@@ -21,8 +21,8 @@ from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.core.shapes import contents
-from netwright.report import standing
-from netwright.report.standing import Standing
+from netwright.report import progress
+from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
@@ -46,14 +46,14 @@ class Ended:
     Args:
         folder: Folder of the run.
         objectives: Objectives of the run, those that it ended up with; None: nothing was measured.
-        standing: What its finished trials come to.
+        progress: What its finished trials come to.
         ending: The limit that was met.
         work: A sentence on how busy the workers were; "": nothing was left for them to do.
     """
 
     folder: Path
     objectives: tuple[str, ...] | None
-    standing: Standing
+    progress: RunProgress
     ending: Ending
     work: str
 
@@ -61,7 +61,7 @@ class Ended:
     def trials(self) -> tuple[Trial, ...]:
         """Finished trials with scores, in order of finishing, read from the table."""
         with closing(run_folder.open_table(self.folder, "read")) as store:
-            rows = store.finished(most=self.standing.finished)  # the run may have gone on since
+            rows = store.finished(most=self.progress.finished)  # the run may have gone on since
             return tuple(objectives.with_scores(rows, self.objectives))
 
 
@@ -129,7 +129,7 @@ class Session:
             ending, work = self._control(run, store, parts, title)
             store.remember("ending", ending)
             names = run_folder.named_objectives(store, run.settings)
-            return Ended(run.folder, names, standing.of_table(store, names), ending, work)
+            return Ended(run.folder, names, progress.of_table(store, names), ending, work)
 
     def _prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
@@ -166,7 +166,7 @@ class Session:
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
-                display.replayed(before, standing.best_of(store, names))
+                display.replayed(before, progress.best_of(store, names))
                 ending = controller.run()
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command

@@ -135,6 +135,8 @@ def repair(
         said += _rebuild(db, version)
         said += [_fact(name) for name in _set_facts_aside(db, version)]
         db.execute(f"PRAGMA user_version = {sqlite_file.VERSION}")
+        if check != ["ok"]:
+            db.execute("REINDEX")
         now = extent(db, sqlite_file.VERSION)
         write_count(now.last, now.end)
     except BaseException:

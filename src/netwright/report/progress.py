@@ -17,7 +17,7 @@ PAGE = 10_000
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunProgress:
     """What the finished trials of a run come to.
 
     Args:
@@ -42,11 +42,11 @@ class Standing:
         return self.done + self.failed
 
 
-def of_trials(trials: Sequence[Trial]) -> Standing:
-    """The standing of finished trials with scores."""
+def of_trials(trials: Sequence[Trial]) -> RunProgress:
+    """The progress of finished trials with scores."""
     failed = sum(trial.status == "failed" for trial in trials)
     learned = curves.rounds(trials)
-    return Standing(
+    return RunProgress(
         len(trials) - failed,
         failed,
         curves.evaluation_seconds(trials),
@@ -56,8 +56,8 @@ def of_trials(trials: Sequence[Trial]) -> Standing:
     )
 
 
-def of_table(store: Store, names: Sequence[str] | None) -> Standing:
-    """The standing of a table.
+def of_table(store: Store, names: Sequence[str] | None) -> RunProgress:
+    """The progress of a table.
 
     Args:
         store: The table.
@@ -68,7 +68,7 @@ def of_table(store: Store, names: Sequence[str] | None) -> Standing:
         return of_trials(objectives.with_scores(store.finished(), names))
     noted = _noted(store, names) if tally.continued or tally.noted else []
     learned = curves.rounds(noted)
-    return Standing(
+    return RunProgress(
         tally.done,
         tally.failed,
         tally.seconds,
