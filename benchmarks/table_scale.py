@@ -130,7 +130,7 @@ def main() -> None:
     found = []
     print(f"{results.hardware()}; commit {results.commit()}\n")
     print(f"{'rows':>9} {'command':<9} {'CPU s':>8} {'peak MB':>8}")
-    with tempfile.TemporaryDirectory(prefix=".table-scale-", dir=Path.cwd()) as name:
+    with tempfile.TemporaryDirectory(prefix="table-scale-") as name:
         for rows in arguments.rows:
             for command, (seconds, megabytes) in TARGETS.items():
                 folder = Path(name) / f"{command}-{rows}"
