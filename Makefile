@@ -19,6 +19,7 @@ verify: $(READY) lint
 bench: $(READY)
 	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-bench.lock
 	$(BIN)/python benchmarks/trial_overhead.py
+	$(BIN)/python benchmarks/table_scale.py
 	$(BIN)/python benchmarks/bench_throughput.py
 	$(BIN)/python benchmarks/strategy_scaling.py
 	$(BIN)/python benchmarks/training_step.py

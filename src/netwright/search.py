@@ -6,13 +6,14 @@ Everything it knows is in the table; a new controller that replays the table is 
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import seeds
-from netwright.core.errors import ControlLost, InvalidGenotype, WorkerError
+from netwright.core import remembered, seeds
+from netwright.core.errors import ControlLost, InvalidGenotype, StoreError, WorkerError
 from netwright.core.objectives import scorer
 from netwright.core.protocols import (
     Caches,
@@ -37,6 +38,7 @@ ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker counts as lost
 PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as waiting for rows
 LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
+PAGE = 10_000  # rows read from the table at once
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
 
@@ -98,6 +100,8 @@ class Search:
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
             self.strategy.cache_in(self.folder / "strategy")
+        # asked here once, as it takes longer than all else that is done for a row
+        self._learner = self.strategy if isinstance(self.strategy, LearnsAside) else None
         self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
         self._generates = unwrap(self.space, Generates) is not None
@@ -106,8 +110,10 @@ class Search:
         self._waiting: tuple[Trial, ...] | None = ()  # the same as a sequence; None: to be made anew
         self._asked = 0
         self._told = 0
+        self._missing: list[int] = []  # trials that were asked and are gone from the table: asked again by their number
+        self._is_behind = False  # a trial that finished before others must be measured again before these are told
         self._times: dict[str, int] = {}  # how often each key was asked
-        self._seed_of: dict[int, int] = {}  # of each trial, for those that continue it
+        self._seed_of = array("Q")  # of the trial with each number, for those that continue it
         self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
         self._seconds = 0.0  # what all finished rows took together
         self._failures = 0  # in a row, in this session
@@ -157,9 +163,9 @@ class Search:
 
     def replay(self) -> None:
         """Tell the strategy every finished trial of the table, in order, and take up the unfinished ones."""
-        self._earlier_hours = float(self.store.recall("hours") or 0.0)
-        unfinished = self.store.unfinished()
-        for trial in unfinished:
+        self._earlier_hours = remembered.number(self.store, "hours") or 0.0
+        self._missing = self.store.missing()
+        for trial in self.store.unfinished():
             self._note_asked(trial)
         self._take_finished(is_replay=True)
         self._failures = 0
@@ -173,7 +179,12 @@ class Search:
             )
         if self._is_complete():
             return "trials"
-        if not self._pending and self._exhausted:
+        if self._exhausted and self._is_behind:
+            raise StoreError(
+                f"the trial that finished as number {self._told + 1} was damaged, and the strategy does not ask "
+                "for it again, so that later ones cannot be told; restore a copy, or begin in another folder"
+            )
+        if self._exhausted and not self._pending:
             return "exhausted"
         used_up = self._used_up()
         if not (used_up or self._draining):
@@ -200,7 +211,10 @@ class Search:
         workers = max(self.executor.workers, self._present)
         ahead = (workers > 1) if self.prefetch is None else self.prefetch
         last = self.limits.trials
-        while len(self._pending) < workers + ahead and (last is None or self._asked < last):
+        if self._is_behind:  # what comes next depends on what is measured again
+            self._ask_missing()
+            return
+        while len(self._pending) < workers + ahead and (self._missing or last is None or self._asked < last):
             if self._draining or self._used_up():  # checked each time: reused rows could go on for ever
                 return
             if not self._is_strategy_ready():
@@ -211,14 +225,27 @@ class Search:
                 return
             self._add(*asked)
 
+    def _ask_missing(self) -> None:
+        """Ask for the first of the missing trials anew, once all else that is to be measured again has been."""
+        if self._draining or self._used_up() or not self._is_strategy_ready() or self.store.unfinished():
+            return
+        asked = self._ask() if self._missing else None
+        if asked is None:
+            self._take_finished()  # it may have finished since the last look
+            self._exhausted = self._is_behind
+            return
+        self._add(*asked)
+
     def _ask(self) -> tuple[Proposal, str, int] | None:
         """What the strategy proposes, its key and its seed; a proposal that the space refuses costs an attempt."""
         if self._waiting is None:
             self._waiting = tuple(self._pending.values())
+        number = self._missing[0] if self._missing else self._asked + 1
+        waiting = self._waiting if not self._is_behind else (*self._waiting, *self._untold(number))
         fault = ""
         for attempt in range(ATTEMPTS):
-            rng = self._streams.rng(seeds.ASK, self._asked + 1, attempt)
-            proposal = self.strategy.ask(rng, self._waiting)
+            rng = self._streams.rng(seeds.ASK, number, attempt)
+            proposal = self.strategy.ask(rng, waiting)
             if proposal is None:
                 return None
             try:
@@ -228,6 +255,15 @@ class Search:
         raise InvalidGenotype(
             f"the strategy proposed {ATTEMPTS} genotypes that do not fit the space; the last: {fault}"
         )
+
+    def _untold(self, before: int) -> list[Trial]:
+        """Trials asked before a missing one that have finished, and of which the strategy has not heard yet."""
+        found, after = [], self._told
+        while rows := self.store.finished(after, PAGE):
+            earlier = (row for row in rows if row.id < before and row.id not in self._pending)
+            found += [replace(row, status="running", result=None, finish=None) for row in earlier]
+            after = rows[-1].finish or after
+        return found
 
     def _checked(self, proposal: Proposal, attempt: int) -> tuple[Proposal, str, int]:
         """A proposal with its key and seed. Raises InvalidGenotype when the network of that seed does not fit.
@@ -262,6 +298,7 @@ class Search:
 
     def _add(self, proposal: Proposal, key: str, seed: int) -> None:
         known = self._known(proposal, key)
+        del self._missing[:1]
         if known is None or known.result is None:
             trial_id = self.store.add(proposal, key, seed)
             self._note_asked(Trial(trial_id, proposal, key, seed, "pending"))
@@ -275,36 +312,50 @@ class Search:
     def _note_asked(self, trial: Trial) -> None:
         self._asked += 1
         self._times[trial.key] = self._times.get(trial.key, 0) + 1
+        if len(self._seed_of) <= trial.id:
+            self._seed_of.extend([0] * (trial.id + 1 - len(self._seed_of)))
         self._seed_of[trial.id] = trial.seed
         self._pending[trial.id] = trial
         self._waiting = None
         self._watchers.asked(trial)
 
     def _take_finished(self, is_replay: bool = False) -> None:
-        for row in self.store.finished(self._told):
-            if not self._is_strategy_ready():
-                return  # the row is in the table: the controller that resumes the run tells it
-            if row.id not in self._pending:  # finished before this controller started
-                self._note_asked(row)
-            assert row.result is not None and row.finish is not None
-            scores = self._score(row.result)
-            trial = Trial(row.id, row.proposal, row.key, row.seed, row.status, row.result, scores, row.finish)
-            self.strategy.tell(trial, self._streams.rng(seeds.TELL, row.finish))
-            self._told = row.finish
-            del self._pending[trial.id]
-            self._waiting = None
-            self._learn(trial)
-            if not is_replay:
-                self._watchers.told(trial)
+        """Tell the strategy what has finished, in order, up to the first place that is not there (`Store.missing`)."""
+        is_more = True
+        while is_more:
+            most = 1 if self._is_behind else PAGE
+            rows = self.store.finished(self._told, most)
+            is_more = len(rows) == most
+            for row in rows:
+                assert row.finish is not None
+                self._is_behind = row.finish > self._told + 1
+                if self._is_behind or not self._is_strategy_ready():
+                    return  # the row is in the table: the controller that resumes the run tells it
+                self._tell(row, row.finish, is_replay)
+
+    def _tell(self, row: Trial, finish: int, is_replay: bool) -> None:
+        if row.id not in self._pending:  # finished before this controller started
+            is_replay = True
+            self._note_asked(row)
+        assert row.result is not None
+        scores = self._score(row.result)
+        trial = Trial(row.id, row.proposal, row.key, row.seed, row.status, row.result, scores, finish)
+        self.strategy.tell(trial, self._streams.rng(seeds.TELL, finish))
+        self._told = finish
+        del self._pending[trial.id]
+        self._waiting = None
+        self._learn(trial)
+        if not is_replay:
+            self._watchers.told(trial)
 
     def _is_strategy_ready(self) -> bool:
         """Wait for a strategy that still learns; False: it is not ready, and the search is about to end."""
-        if not isinstance(self.strategy, LearnsAside):
+        if self._learner is None:
             return True
         # polling replaces workers that die meanwhile. Not polled are a simulated clock, which stands still while the
         # strategy learns, and a lone worker: where it is the caller itself, what it did would depend on that time
         keeps_on = self.executor.workers > 1 and not isinstance(self.executor, KeepsTime)
-        while not self.strategy.is_ready():
+        while not self._learner.is_ready():
             if self._draining or self._used_up():
                 return False
             time.sleep(LOOK_EVERY)

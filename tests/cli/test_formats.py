@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from netwright.cli.main import main
+from netwright.stores import sqlite_rows
 from tests.cli.test_bad_input import TOY, refused, run
 from tests.comparison.contests import toy_contests
 
@@ -28,9 +29,11 @@ COMMANDS = [
 def as_written_by(folder: Path, number: str | None):
     """Make the run of a folder one of another release: of an earlier one, which gave no number, or of a later one."""
     with sqlite3.connect(folder / "trials.sqlite") as db:
-        db.execute("DELETE FROM facts WHERE name = 'format'")
+        for table in ("facts", "fact_sums"):
+            db.execute(f"DELETE FROM {table} WHERE name = 'format'")
         if number is not None:
             db.execute("INSERT INTO facts VALUES ('format', ?)", (number,))
+            db.execute("INSERT INTO fact_sums VALUES ('format', ?)", (sqlite_rows.fact_sum("format", number),))
     db.close()
 
 
@@ -82,7 +85,8 @@ def test_trainings_of_another_format_within_a_run_are_refused(trained, tmp_path,
 def test_nothing_is_trained_beside_trainings_of_another_format(trained, tmp_path, capsys):
     """The folder of a published network has no table of its own."""
     folder = shutil.copytree(trained, tmp_path / "run")
-    (folder / "trials.sqlite").unlink()
+    for name in ("trials.sqlite", "trials.sqlite-count"):
+        (folder / name).unlink()
     [training] = folder.glob("train-*")
     as_written_by(training, None)
     before = content(folder)

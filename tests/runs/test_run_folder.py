@@ -126,7 +126,7 @@ def test_a_table_that_was_made_and_never_written_to_is_a_new_one(tmp_path):
 def test_a_table_that_lost_its_run_file_is_refused(tmp_path):
     begun(tmp_path, trials=1)
     with closing(sqlite3.connect(tmp_path / run_folder.TABLE)) as db, db:
-        db.execute("DELETE FROM facts")
+        db.executescript("DELETE FROM facts; DELETE FROM fact_sums")
     with pytest.raises(StoreError, match="has lost its run file; restore a copy or start in another folder"):
         begun(tmp_path)
 
@@ -148,7 +148,7 @@ def test_a_run_of_no_format_in_which_nothing_was_asked_can_begin(tmp_path):
 
 def forget_format(folder):
     with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
-        db.execute("DELETE FROM facts WHERE name = 'format'")
+        db.executescript("DELETE FROM facts WHERE name = 'format'; DELETE FROM fact_sums WHERE name = 'format'")
 
 
 FAILED, OTHER = Result(failure="error", message="no"), Result({"x": 1.0})
@@ -157,7 +157,7 @@ FAILED, OTHER = Result(failure="error", message="no"), Result({"x": 1.0})
 @pytest.mark.parametrize("results", [(), (FAILED,), (OTHER, FAILED)])
 def test_a_folder_without_results_to_compare_begins_anew(tmp_path, results):
     asked = replace(RUN, objectives=("valid_accuracy",))
-    with run_folder.opened(tmp_path, asked) as opened, opened.table() as store:
+    with run_folder.opened(tmp_path, asked) as opened, opened.table() as (store, _):
         for seed, result in enumerate(results):
             store.add(Proposal((seed,)), str(seed), seed, result)
         (tmp_path / "trials" / "000001").mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_a_folder_without_results_to_compare_begins_anew(tmp_path, results):
         assert run_folder.settings_in(tmp_path).seed == 0, "nothing is moved before the table is asked for"
         assert not opened.is_complete
         for _ in range(2):
-            with opened.table() as store:
+            with opened.table() as (store, _):
                 assert not store.finished()
     assert run_folder.settings_in(tmp_path).seed == 5
     assert (tmp_path / "trials-1" / "000001").is_dir()
@@ -176,7 +176,7 @@ def test_a_folder_without_results_to_compare_begins_anew(tmp_path, results):
 
 
 def test_a_folder_with_one_result_does_not(tmp_path):
-    with run_folder.opened(tmp_path, replace(RUN, objectives=("x",))) as opened, opened.table() as store:
+    with run_folder.opened(tmp_path, replace(RUN, objectives=("x",))) as opened, opened.table() as (store, _):
         for seed, result in enumerate((FAILED, OTHER)):
             store.add(Proposal((seed,)), str(seed), seed, result)
     with pytest.raises(BadRunFile, match="holds another run: its objectives is"):

@@ -85,13 +85,12 @@ def search(
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; for a search that was stopped, what has finished."""
     from netwright.report import facts
-    from netwright.report.history import History
 
-    trials = run.trials if found is None else found.trials
+    came = run.progress if found is None else found.ended.progress
     return {
         "folder": str(run.folder),
-        "trials": len(trials),
-        **facts.of_history(History.of(trials)),
+        "trials": came.finished,
+        **facts.of_progress(came),
         "finals": [
             {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
             for f in (found.finals if found else ())

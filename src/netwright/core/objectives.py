@@ -154,11 +154,6 @@ def to_json(measures: Sequence[Objective]) -> str:
     return json.dumps([asdict(measure) for measure in measures])
 
 
-def from_json(text: str | None) -> tuple[Objective, ...]:
-    """Inverse of `to_json`; empty where nothing was remembered."""
-    return tuple(Objective(**fields) for fields in json.loads(text or "[]"))
-
-
 def scorer(objectives: Sequence[str] | None) -> Callable[[Result], tuple[float, ...] | None]:
     """A function from a result to its scores, one per objective, each to be maximized; None for a failed trial.
 

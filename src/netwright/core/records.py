@@ -135,6 +135,41 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """What the rows of a table come to.
+
+    Args:
+        pending: Number of pending rows.
+        running: Number of running rows.
+        done: Number of rows that succeeded.
+        failed: Number of rows that failed.
+        reused: Number of finished rows that repeat another one's measurement.
+        seconds: What the evaluations of the other finished rows took together.
+        continued: Number of finished rows that carry on another one's training.
+        noted: Number of finished rows with notes of the strategy.
+    """
+
+    pending: int = 0
+    running: int = 0
+    done: int = 0
+    failed: int = 0
+    reused: int = 0
+    seconds: float = 0.0
+    continued: int = 0
+    noted: int = 0
+
+    @property
+    def finished(self) -> int:
+        """Number of finished rows."""
+        return self.done + self.failed
+
+    @property
+    def unfinished(self) -> int:
+        """Number of rows that are not finished."""
+        return self.pending + self.running
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerState:
     """What a worker is doing, for people who watch; `silent_seconds` is the time since its last sign of life."""
 

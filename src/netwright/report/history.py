@@ -103,16 +103,21 @@ class History:
             BadRunFile: An objective was not measured.
         """
         with closing(opened()) as store:
-            pages = (objectives.with_scores(page, names) for page in _pages(store))
-            history = _from_pages(pages)
+            history = History.of_store(store, names)
 
         def fetch(places: Sequence[int]) -> list[Trial]:
-            numbers = [int(history.finishes[place]) for place in places]
             with closing(opened()) as store:
-                found = [trial for number in numbers for trial in store.finished(number - 1, 1)]
-            if [trial.finish for trial in found] != numbers:
-                raise StoreError("rows of the table have changed while it was read; give the same command again")
-            return objectives.with_scores(found, names)
+                return _fetched(store, history.finishes[list(places)].tolist(), names)
+
+        return replace(history, _fetch=fetch)
+
+    @staticmethod
+    def of_store(store: Store, names: Sequence[str] | None) -> History:
+        """The history of a table that stays open as long as the history is used; see `read`."""
+        history = _from_pages(objectives.with_scores(page, names) for page in _pages(store))
+
+        def fetch(places: Sequence[int]) -> list[Trial]:
+            return _fetched(store, history.finishes[list(places)].tolist(), names)
 
         missing = int(history.finishes[-1]) - len(history) if len(history) else 0
         return replace(history, _fetch=fetch, unreadable=missing)
@@ -176,6 +181,14 @@ class History:
 def rows(store: Store) -> Iterator[Trial]:
     """The finished rows of a table in order of finishing, of which few are in memory at a time."""
     return chain.from_iterable(_pages(store))
+
+
+def _fetched(store: Store, numbers: Sequence[int], names: Sequence[str] | None) -> list[Trial]:
+    """The trials that finished as those numbers, with scores."""
+    found = [trial for number in numbers for trial in store.finished(number - 1, 1)]
+    if [trial.finish for trial in found] != list(numbers):
+        raise StoreError("rows of the table have changed while it was read; give the same command again")
+    return objectives.with_scores(found, names)
 
 
 def _pages(store: Store) -> Iterator[list[Trial]]:

@@ -15,9 +15,7 @@ from rich.text import Text
 from netwright.core.baselines import Baseline, beside
 from netwright.core.objectives import Objective, rank, result_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
-from netwright.core.records import Trial
-from netwright.report import curves
-from netwright.report.history import History
+from netwright.core.records import Tally, Trial
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -64,13 +62,12 @@ class Display:
     def asked(self, trial: Trial) -> None:
         """Nothing to show: what matters is what finishes."""
 
-    def replayed(self, trials: list[Trial]) -> None:
+    def replayed(self, tally: Tally, best: Trial | None) -> None:
         """Take in what earlier sessions finished; call once, before the search goes on."""
-        for trial in trials:
-            self._take(trial)
-        self._finished_before = self._finished
-        if trials and self._finished != self._trials:
-            self.say(f"going on after {self._finished} finished trials")
+        self._finished = self._finished_before = tally.finished
+        self._failed, self._reused, self._best = tally.failed, tally.reused, best
+        if tally.finished and tally.finished != self._trials:
+            self.say(f"going on after {tally.finished} finished trials")
 
     def told(self, trial: Trial) -> None:
         """Take in a finished trial; on a terminal the next picture shows it, elsewhere a line does."""
@@ -156,9 +153,15 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def work_done(rows: Sequence[Trial], executor: Executor, wall_seconds: float) -> str:
-    """A sentence on how busy the workers were, or, where rows took more time than they had, how long these took."""
-    busy, workers = curves.evaluation_seconds(History.of(rows)), executor.workers
+def work_done(busy: float, executor: Executor, wall_seconds: float) -> str:
+    """A sentence on how busy the workers were, or, where rows took more time than they had, how long these took.
+
+    Args:
+        busy: Seconds that evaluations took.
+        executor: The workers.
+        wall_seconds: Seconds that passed.
+    """
+    workers = executor.workers
     if isinstance(executor, KeepsTime):
         took = f"simulated: {clock(executor.elapsed_seconds)} on {workers} workers"
         if not executor.elapsed_seconds:

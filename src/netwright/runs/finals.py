@@ -13,7 +13,8 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import baselines, genes, in_full, objectives, whereabouts
+from netwright.core import baselines, genes, in_full, objectives, remembered, whereabouts
+from netwright.core.errors import StoreError
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
@@ -37,8 +38,11 @@ def are_in(folder: Path) -> bool:
 
 def recall(store: Store) -> list[Candidate]:
     """The candidates that the table of trainings notes."""
-    listed = json.loads(store.recall("candidates") or "[]")
-    return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
+    listed = remembered.records(store, "candidates")
+    try:
+        return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
+    except (TypeError, KeyError):
+        raise StoreError("the fact 'candidates' in the table of the trainings is damaged; train them anew") from None
 
 
 def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
@@ -51,7 +55,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     """
     found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
-    measures = objectives.from_json(store.recall("measures"))
+    measures = remembered.measures(store)
     known = baselines.from_json(store.recall("baselines"))
     objective = objectives.first(objectives.named(run.objectives, trials), measures)
     metric = objective.name

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from pathlib import Path
 
-from netwright.core import baselines, objectives, run_file
+from netwright.core import baselines, remembered, run_file
 from netwright.core.finals import Final
 from netwright.core.trust import Trust
 from netwright.report.reported import ReportedRun
@@ -23,24 +22,23 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
     place = folder if run_folder.holds_run(folder) or not folders else folders[-1]
     with closing(run_folder.open_table(place, "read")) as store:
         settings = run_folder.stored_run(store, place, trust)
-        hours, command = store.recall("hours"), store.recall("command")
-        simulated = store.recall("simulated_hours")
-        versions = json.loads(store.recall("versions") or "{}")
-        caveats = tuple(json.loads(store.recall("caveats") or "[]"))
-        measures = objectives.from_json(store.recall("measures"))
+        hours, command = remembered.number(store, "hours"), store.recall("command")
+        simulated = remembered.number(store, "simulated_hours")
+        versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
+        measures = remembered.measures(store)
         known = baselines.from_json(store.recall("baselines"))
     return ReportedRun(
         folder.name,
         settings,
         run_folder.history(place, settings.objectives),
         run_file.load_space(settings.space),
-        float(hours) if hours else None,
+        hours or None,
         tuple(trained(folder, trust)),
         settings.executor.options.get("workers"),
         command or "",
         versions,
         caveats,
-        float(simulated) if simulated else None,
+        simulated or None,
         measures,
         known,
     )

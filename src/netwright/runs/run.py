@@ -24,13 +24,14 @@ from netwright.core.protocols import Generates, unwrap
 from netwright.core.records import Trial
 from netwright.core.trust import of_typed
 from netwright.export import write as export_write
-from netwright.report import page, promotions
+from netwright.report import page, progress, promotions
 from netwright.report.history import History
+from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
 from netwright.runs import beforehand, finals, reporting, retraining, run_folder
 from netwright.runs.display import best_line
 from netwright.runs.retraining import Changes
-from netwright.runs.session import Attended, Session, refuse_other_data, short
+from netwright.runs.session import Attended, Ended, Session, refuse_other_data, short
 from netwright.training import checkpoint
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
@@ -41,16 +42,24 @@ class Searched:
     """How a search ended.
 
     Args:
-        trials: Finished trials with scores, in order of finishing.
-        best: The best of them; None: no trial succeeded.
+        ended: What the search came to.
         finals: Networks trained in full, references last.
         report: Path of the report's page; None: no report was written.
     """
 
-    trials: tuple[Trial, ...]
-    best: Trial | None
+    ended: Ended
     finals: tuple[Final, ...] = ()
     report: Path | None = None
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Finished trials with scores, in order of finishing, read from the table of the run."""
+        return self.ended.trials
+
+    @property
+    def best(self) -> Trial | None:
+        """The best of the trials; None: no trial succeeded."""
+        return self.ended.progress.best
 
 
 class Run:
@@ -129,9 +138,17 @@ class Run:
             return objectives.with_scores(store.finished(), self.settings.objectives)
 
     @property
+    def progress(self) -> RunProgress:
+        """What the finished trials come to so far."""
+        if not run_folder.holds_run(self.folder):
+            return progress.of_trials([])
+        with closing(run_folder.open_table(self.folder, "read")) as store:
+            return progress.of_table(store, run_folder.named_objectives(store, self.settings))
+
+    @property
     def best(self) -> Trial | None:
         """The best trial so far; None: no trial has succeeded."""
-        return self._history().best_trial
+        return self.progress.best
 
     def search(self) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
@@ -163,21 +180,18 @@ class Run:
             )
             if ended.work:
                 self._session.say(ended.work)
-            history = History.of(ended.trials)
-            best = history.best_trial
-            self._session.say(f"{len(history)} trials finished, {history.failed} of them failed")
+            came, best = ended.progress, ended.progress.best
+            self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
-                return Searched(ended.trials, None)
-            names = objectives.named(self.settings.objectives, ended.trials)
-            first = objectives.first(names, parts.measures)
+                return Searched(ended)
+            first = objectives.first(ended.objectives, parts.measures)
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
-            if rungs := promotions.summarize(history, 0):
-                for sentence in promotions.sentences(rungs):
-                    self._session.say(sentence)
+            for sentence in promotions.sentences(came.budgets) if came.budgets else ():
+                self._session.say(sentence)
             found: list[Final] = []
             if self.settings.final is not None:
-                chosen = retraining.candidates(parts.space, history)
+                chosen = retraining.candidates(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = self.folder / "report" / "report.html"
             if not (run.is_complete and path.exists()):
@@ -187,7 +201,7 @@ class Run:
             self._session.say(
                 "This run was done before. More of it: --trials and a larger number. Another one: --seed and --out."
             )
-        return Searched(ended.trials, best, tuple(found), path)
+        return Searched(ended, tuple(found), path)
 
     def train(
         self,

@@ -15,18 +15,21 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import claim, files, liveness, locks, objectives, refs, run_file, whereabouts
+from netwright.core import claim, files, liveness, locks, objectives, refs, remembered, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Store
+from netwright.core.records import Tally, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
 from netwright.core.trust import Trust
-from netwright.report.history import History, rows
+from netwright.report.history import History
+from netwright.stores import row_count
 
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
 LOCK = "controller.lock"
+PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
 CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
@@ -40,6 +43,11 @@ IDENTITY = (
 def holds_run(folder: Path) -> bool:
     """Whether there is a table in the folder."""
     return (folder / TABLE).exists()
+
+
+def had_run(folder: Path) -> bool:
+    """Whether there was a table in the folder, as the number of its rows says, which lies beside it."""
+    return row_count.RowCount(folder / TABLE).read() != (0, 0)
 
 
 def holds_comparison(folder: Path) -> bool:
@@ -79,9 +87,15 @@ def refuse_format(folder: Path, number: str | None) -> None:
         )
 
 
-def open_table(folder: Path, mode: Literal["write", "join", "read"]) -> Store:
-    """Opens the table of a folder. Raises StoreError when there is no table, or it cannot be used."""
-    if mode != "write" and not holds_run(folder):
+def open_table(folder: Path, mode: Literal["write", "join", "read", "inspect"]) -> Store:
+    """Opens the table of a folder. Raises StoreError when there is no table, or it cannot be used.
+
+    Args:
+        folder: Folder of a run.
+        mode: "write" makes the table when missing and sets aside what is damaged; "join" goes on with one that is
+            there; "read" only looks; so does "inspect", which leaves out what is damaged (`Store.faults` names it).
+    """
+    if mode != "write" and not holds_run(folder) and not had_run(folder):
         raise StoreError(f"{folder} holds no run ({TABLE} is missing); give the folder that a search wrote to")
     store: Store = refs.load("store", Reference("sqlite", {"path": str(folder / TABLE), "mode": mode}))
     try:
@@ -115,9 +129,23 @@ def recorded_run(store: Store, folder: Path) -> RunFile:
     if text is None:
         raise StoreError(f"the table of {folder} holds no run file: its search never started; start it again")
     run = run_file.from_toml(text)
+    return replace(run, objectives=named_objectives(store, run))
+
+
+def named_objectives(store: Store, run: RunFile) -> tuple[str, ...] | None:
+    """The objectives of a run; if it names none, the metric that its results show first; None before there are any."""
     if run.objectives is not None:
-        return run
-    return replace(run, objectives=objectives.named(None, rows(store)))
+        return run.objectives
+    named = (objectives.named(None, page) for page in pages(store))
+    return next((names for names in named if names is not None), None)
+
+
+def pages(store: Store) -> Iterator[list[Trial]]:
+    """The finished rows of a table, a few at a time."""
+    after = 0
+    while rows := store.finished(after, PAGE):
+        yield rows
+        after = rows[-1].finish or after
 
 
 def history(folder: Path, names: Sequence[str] | None) -> History:
@@ -129,7 +157,7 @@ def history(folder: Path, names: Sequence[str] | None) -> History:
 
 def settings_in(folder: Path) -> RunFile | None:
     """The run file in the table of a folder, as data; None: there is no run, or nothing was asked yet."""
-    if not holds_run(folder):
+    if not (holds_run(folder) or had_run(folder)):
         return None
     with closing(open_table(folder, "read")) as store:
         text = store.recall("run")
@@ -141,7 +169,7 @@ def trainings(folder: Path) -> list[Path]:
     found = []
     for place in filter(holds_run, folder.glob(f"{TRAININGS}*/")):
         with closing(open_table(place, "read")) as store:
-            found.append((float(store.recall("asked") or 0.0), place))
+            found.append((remembered.number(store, "asked") or 0.0, place))
     return [place for _, place in sorted(found)]
 
 
@@ -157,6 +185,7 @@ class OpenRun:
         aside: Path to which the table of another run, without any result to compare, is moved when this one begins;
             None: there is none.
         left: Trials that are still to finish; None: as many as the time allows.
+        set_aside: What of its table was damaged or missing, to be asked again; a sentence each.
     """
 
     folder: Path
@@ -165,6 +194,7 @@ class OpenRun:
     is_moved: bool = False
     aside: Path | None = None
     left: int | None = None
+    set_aside: tuple[str, ...] = ()
 
     @contextmanager
     def table(self) -> Iterator[tuple[Store, Claim]]:
@@ -176,7 +206,8 @@ class OpenRun:
         text = run_file.to_toml(self.settings)
         if self.aside is not None and not self.aside.exists():
             _move_aside(self.folder, self.aside)
-        with closing(open_table(self.folder, "write")) as store, _claimed(self.folder, store) as own:
+        mode: Literal["join", "write"] = "join" if holds_run(self.folder) else "write"  # `opened` has checked it
+        with closing(open_table(self.folder, mode)) as store, _claimed(self.folder, store) as own:
             store.remember("format", str(FORMAT))  # written first, so that a kill leaves no settings without a format
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
@@ -187,28 +218,34 @@ class OpenRun:
 def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
     """Makes this process the only one that plays a run in a folder: a new run, or the one that the folder holds.
 
-    Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind.
+    Nothing of the run is written before its table is opened: a run refused until then leaves no folder behind. What is
+    damaged in the table of a run that goes on is set aside at once.
 
     Raises:
         BadRunFile: The folder holds another run, with results to compare; the message names the first difference.
         StoreError: The folder cannot be had (`controlled`), or its table cannot be used.
     """
     with controlled(folder):
-        stored, (finished, unfinished) = settings_in(folder), _counted(folder)
+        stored, tally = settings_in(folder), _tallied(folder)
         is_moved = stored is not None and whereabouts.differ_alone(stored.task, settings.task) and _knows_data(folder)
-        if stored is None and finished + unfinished:
+        if stored is None and tally.finished + tally.unfinished:
             raise StoreError(f"the table of {folder} has lost its run file; restore a copy or start in another folder")
         aside = None
         compared = replace(stored, task=settings.task) if stored is not None and is_moved else stored
         if compared is not None and (difference := _difference(folder, compared, settings)):
             if _holds_results(folder, compared):
                 raise BadRunFile(difference)
-            aside, stored, is_moved, finished, unfinished = _free(folder), None, False, 0, 0
+            aside, stored, is_moved, tally = _free(folder), None, False, Tally()
         threads = stored.threads_per_trial if stored else settings.threads_per_trial or _threads(settings)
-        limit = settings.limits.trials
-        is_complete = limit is not None and not unfinished and finished >= limit
-        left = None if limit is None else max(limit - finished, unfinished)
-        yield OpenRun(folder, replace(settings, threads_per_trial=threads), is_complete, is_moved, aside, left)
+        limit, is_whole = settings.limits.trials, True
+        set_aside: tuple[str, ...] = ()
+        if aside is None and holds_run(folder):
+            with closing(open_table(folder, "write")) as store:
+                set_aside, tally, is_whole = tuple(store.faults()), store.tally(), not store.missing()
+        is_complete = limit is not None and is_whole and not tally.unfinished and tally.finished >= limit
+        left = None if limit is None else max(limit - tally.finished, tally.unfinished)
+        settings = replace(settings, threads_per_trial=threads)
+        yield OpenRun(folder, settings, is_complete, is_moved, aside, left, set_aside)
 
 
 def report_in(folder: Path) -> Path:
@@ -317,14 +354,15 @@ def controller(folder: Path) -> Owner:
 
 def _refuse_formats(folder: Path) -> None:
     """Raise StoreError where the run of a folder, or trainings within it, have a format that is not read."""
-    if holds_run(folder):
+    if holds_run(folder) or had_run(folder):
         open_table(folder, "read").close()
     trainings(folder)
 
 
 def _holds_trials(store: Store) -> bool:
     """Whether anything was asked in a run; else there is nothing that another format could make us misread."""
-    return store.recall("run") is not None and bool(store.finished(most=1) or store.unfinished())
+    tally = store.tally()
+    return store.recall("run") is not None and tally.finished + tally.unfinished > 0
 
 
 def _knows_data(folder: Path) -> bool:
@@ -333,19 +371,20 @@ def _knows_data(folder: Path) -> bool:
         return store.recall("data") is not None
 
 
-def _counted(folder: Path) -> tuple[int, int]:
-    """Finished and unfinished trials in a folder."""
+def _tallied(folder: Path) -> Tally:
+    """What the rows in a folder come to."""
     if not holds_run(folder):
-        return 0, 0
+        return Tally()
     with closing(open_table(folder, "read")) as store:
-        return len(store.finished()), len(store.unfinished())
+        return store.tally()
 
 
 def _holds_results(folder: Path, run: RunFile) -> bool:
     """Whether any trial measured the run's objective, so that there is something to compare others with."""
     with closing(open_table(folder, "read")) as store:
-        done = [trial.result.metrics for trial in store.finished() if trial.result and not trial.result.failure]
-    return any(run.objectives is None or objectives.first(run.objectives).name in metrics for metrics in done)
+        if run.objectives is None:
+            return store.tally().done > 0
+        return store.best(objectives.first(run.objectives).name) is not None
 
 
 def _free(folder: Path) -> Path:
@@ -357,7 +396,7 @@ def _move_aside(folder: Path, aside: Path) -> None:
     """Move the table of a folder aside, with the folders of its trials, whose numbers those of a new run repeat."""
     if (folder / "trials").exists():
         (folder / "trials").rename(aside.with_suffix(""))
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in ("-wal", "-shm", "-count", ""):
         if (old := folder / f"{TABLE}{suffix}").exists():
             old.rename(f"{aside}{suffix}")
 

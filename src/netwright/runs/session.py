@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from netwright.core import baselines, objectives, reading, run_file
+from netwright.core import baselines, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
@@ -24,6 +24,8 @@ from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
 from netwright.core.shapes import contents
+from netwright.report import progress
+from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
@@ -45,16 +47,27 @@ class Ended:
     """How a run ended.
 
     Args:
-        trials: Finished trials with scores, in order of finishing.
+        folder: Folder of the run.
+        objectives: Objectives of the run, those that it ended up with; None: nothing was measured.
+        progress: What its finished trials come to.
         ending: The limit that was met.
         work: A sentence on how busy the workers were; "": nothing was left for them to do.
         baselines: What results are to be compared with.
     """
 
-    trials: tuple[Trial, ...]
+    folder: Path
+    objectives: tuple[str, ...] | None
+    progress: RunProgress
     ending: Ending
     work: str
     baselines: tuple[Baseline, ...] = ()
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Finished trials with scores, in order of finishing, read from the table."""
+        with closing(run_folder.open_table(self.folder, "read")) as store:
+            rows = store.finished(most=self.progress.finished)  # the run may have gone on since
+            return tuple(objectives.with_scores(rows, self.objectives))
 
 
 class Session:
@@ -100,6 +113,8 @@ class Session:
                 failed.
         """
         ranks.check_workers(parts.executor.workers)
+        for sentence in run.set_aside:
+            self.say(f"set aside, and asked again: {sentence}")
         executor, sentence = beforehand.bounded(parts.executor, run.left)
         parts = replace(parts, executor=executor)
         if sentence and not run.is_complete:
@@ -131,8 +146,9 @@ class Session:
                 store.remember(name, text)
             ending, work = self._control(run, store, parts, title, own)
             store.remember("ending", ending)
-            trials = tuple(objectives.with_scores(store.finished(), run.settings.objectives))
-            return Ended(trials, ending, work, baselines.from_json(store.recall("baselines")))
+            names = run_folder.named_objectives(store, run.settings)
+            known = baselines.from_json(store.recall("baselines"))
+            return Ended(run.folder, names, progress.of_table(store, names), ending, work, known)
 
     def _prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
@@ -148,8 +164,9 @@ class Session:
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
         """
-        settings, earlier, begun = run.settings, store.finished(), time.monotonic()
-        objective = objectives.first(settings.objectives, parts.measures)
+        settings, before, begun = run.settings, store.tally(), time.monotonic()
+        names = run_folder.named_objectives(store, settings)
+        objective = objectives.first(names, parts.measures)
         known = baselines.from_json(store.recall("baselines"))
         display = Display(
             self._console, store, title=title, trials=settings.limits.trials, objective=objective, baselines=known
@@ -171,16 +188,18 @@ class Session:
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
-                display.replayed(objectives.with_scores(earlier, settings.objectives))
+                display.replayed(before, progress.best_of(store, names))
                 ending = controller.run()
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
-                before = float(store.recall("simulated_hours") or 0.0)
-                store.remember("simulated_hours", repr(before + parts.executor.elapsed_seconds / 3600))
+                earlier = remembered.number(store, "simulated_hours") or 0.0
+                store.remember("simulated_hours", repr(earlier + parts.executor.elapsed_seconds / 3600))
         if ending == "drained":
             raise Drained(short(run.folder))
-        rows = store.finished(len(earlier))
-        return ending, work_done(rows, parts.executor, time.monotonic() - begun) if rows else ""
+        wall_seconds, after = time.monotonic() - begun, store.tally()
+        if after.finished == before.finished:
+            return ending, ""
+        return ending, work_done(after.seconds - before.seconds, parts.executor, wall_seconds)
 
 
 def _note(store: Store, parts: Parts) -> None:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import replace
 
-from netwright.core.records import MAX_LOSSES, Proposal, Result, Status, Trial, WorkerState, lost_message
+from netwright.core.records import MAX_LOSSES, Proposal, Result, Status, Tally, Trial, WorkerState, lost_message
 
 
 class MemoryStore:
@@ -60,15 +60,51 @@ class MemoryStore:
             return self._finish(trial_id, result)
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order; at most the first `most` of them (None: all)."""
-        end = None if most is None else after + most
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
         with self._lock:
+            end = None if most is None else after + most
             return [self._rows[trial_id - 1] for trial_id in self._finished[after:end]]
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""
         with self._lock:
             return [self._rows[trial_id - 1] for trial_id in sorted((*self._pending, *self._running))]
+
+    def missing(self) -> list[int]:
+        """None: memory is not damaged."""
+        return []
+
+    def faults(self) -> list[str]:
+        """None: memory is not damaged."""
+        return []
+
+    def tally(self) -> Tally:
+        """What all rows come to."""
+        with self._lock:
+            rows = [self._rows[trial_id - 1] for trial_id in self._finished]
+            results = [row.result for row in rows if row.result is not None]
+            failed = sum(row.status == "failed" for row in rows)
+            return Tally(
+                len(self._pending),
+                len(self._running),
+                len(rows) - failed,
+                failed,
+                sum(result.reused is not None for result in results),
+                sum(result.seconds for result in results if result.reused is None),
+                sum(row.proposal.continues is not None for row in rows),
+                sum(bool(row.proposal.notes) for row in rows),
+            )
+
+    def best(self, metric: str, *, is_minimized: bool = False) -> Trial | None:
+        """The trial with the best value of a metric at the largest budget that has one, the earliest of equals."""
+        best, most = None, (-1, 0.0)
+        for row in self.finished():
+            if row.status == "done" and row.result is not None and metric in row.result.metrics:
+                value = row.result.metrics[metric]
+                rank = (row.proposal.budget or 0, -value if is_minimized else value)
+                if best is None or rank > most:
+                    best, most = row, rank
+        return best
 
     def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put rows of silent workers back to pending; fail those lost too often."""

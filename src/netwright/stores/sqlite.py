@@ -2,11 +2,13 @@
 
 Write-ahead log with synchronous=NORMAL: every kill of a process is survived; after a power loss the last rows may be
 asked again. Every call is one short transaction. A SQLite file is never shared over a network disk.
+
+Every row and fact has a checksum; how many rows there were stands in a file beside the table. What is damaged or
+missing is found when the table is opened for writing, set aside and asked again (`sqlite_damage`).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import threading
@@ -17,61 +19,44 @@ from typing import Any, Literal
 
 from netwright.core import liveness
 from netwright.core.errors import StoreError
-from netwright.core.records import MAX_LOSSES, Proposal, Result, Trial, WorkerState, lost_message
+from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
+from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
+from netwright.stores.row_count import RowCount
+from netwright.stores.sqlite_rows import MIX, DamagedRow
 
-VERSION = 2
 UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
-APPLICATION = 0x6E657477  # "netw": marks the file as ours
-
-SCHEMA = """
-CREATE TABLE trials (
-    id        INTEGER PRIMARY KEY,          -- 1, 2, 3, ... in order of asking
-    status    TEXT NOT NULL,                -- pending, running, done, failed
-    genotype  TEXT NOT NULL,                -- JSON array, one number per gene
-    key       TEXT NOT NULL,                -- equal keys: the same network
-    seed      INTEGER NOT NULL,
-    parents   TEXT NOT NULL DEFAULT '[]',   -- JSON array of trial ids
-    budget    INTEGER,                      -- epochs or steps; NULL: the evaluator's default
-    continues INTEGER,                      -- trial whose checkpoint is carried on
-    notes     TEXT NOT NULL DEFAULT '{}',   -- JSON object, the strategy's own
-    worker    TEXT,                         -- who runs or ran it
-    losses    INTEGER NOT NULL DEFAULT 0,   -- how often its worker was lost
-    finish    INTEGER UNIQUE,               -- 1, 2, 3, ... in order of finishing
-    metrics   TEXT,                         -- JSON object
-    curve     TEXT,                         -- JSON array of [step, main metric]
-    seconds   REAL,
-    failure   TEXT,                         -- '', error, diverged, timeout, out_of_memory, lost
-    message   TEXT,
-    reused    INTEGER                       -- trial whose measurement this row repeats
-);
-CREATE INDEX pending ON trials (id) WHERE status = 'pending';
-CREATE INDEX running ON trials (id) WHERE status = 'running';
-CREATE TABLE facts (name TEXT PRIMARY KEY, text TEXT NOT NULL);
-"""
-WORKERS = "CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born TEXT, beat REAL, activity TEXT);"
-
-_COLUMNS = (
-    "id, genotype, parents, budget, continues, notes, key, seed, status, "
-    "finish, metrics, curve, seconds, failure, message, reused"
-)
+_COLUMNS = ", ".join(sqlite_rows.COLUMNS)
+_COLUMNS_1 = _COLUMNS.replace("asked_sum, result_sum", "NULL, NULL")  # of schema 1, which is read as it is
+_ASKED = "genotype, parents, budget, continues, notes, key, seed, status, id, place, asked_sum"
 _ADD = (
-    "INSERT INTO trials (genotype, parents, budget, continues, notes, key, seed, status) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, 'pending')"
+    f"INSERT INTO trials ({_ASKED}) SELECT ?, ?, ?, ?, ?, ?, ?, 'pending', n.next, NULL, ? + n.next * {MIX} "
+    "FROM (SELECT COALESCE(MAX(id), 0) + 1 AS next FROM trials) AS n"
 )
+_ADD_AT = f"INSERT INTO trials ({_ASKED}) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)"
 _CLAIM = (
     "UPDATE trials SET status = 'running', worker = ? "
     f"WHERE id = (SELECT id FROM trials WHERE status = 'pending' ORDER BY id LIMIT 1) RETURNING {_COLUMNS}"
 )
+_NEXT = "COALESCE(place, (SELECT MAX(finish) FROM trials WHERE finish IS NOT NULL) + 1, 1)"
 _FINISH = (
     "UPDATE trials SET status = ?, metrics = ?, curve = ?, seconds = ?, failure = ?, message = ?, reused = ?, "
-    "finish = (SELECT COALESCE(MAX(finish), 0) + 1 FROM trials) "
-    "WHERE id = ? AND status IN ('pending', 'running')"
+    f"result_sum = ? + {_NEXT} * {MIX}, finish = {_NEXT} "
+    "WHERE id = ? AND status IN ('pending', 'running') RETURNING finish"
 )
-_REMEMBER = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text"
 _BEAT = (
     "INSERT INTO workers (name, pid, born, beat, activity) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
     "SET pid = excluded.pid, born = excluded.born, beat = excluded.beat, activity = excluded.activity"
 )
+_FACT = "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET text = excluded.text"
+_FACT_SUM = "INSERT INTO fact_sums VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET sum = excluded.sum"
+_TALLY = (
+    "SELECT COUNT(CASE status WHEN 'pending' THEN 1 END), COUNT(CASE status WHEN 'running' THEN 1 END), "
+    "COUNT(CASE status WHEN 'done' THEN 1 END), COUNT(CASE status WHEN 'failed' THEN 1 END), COUNT(reused), "
+    "TOTAL(CASE WHEN reused IS NULL THEN seconds END), COUNT(CASE WHEN finish IS NOT NULL THEN continues END), "
+    "COUNT(CASE WHEN notes <> '{}' AND finish IS NOT NULL THEN 1 END) FROM trials NOT INDEXED"
+)
+_AFTER = "substr(metrics, instr(metrics, :name) + length(:name), 400)"  # a metric's value, and what follows it
+_VALUE = f"CASE WHEN instr(metrics, :name) THEN CAST({_AFTER} AS REAL) END"
 
 
 class SqliteStore:
@@ -79,8 +64,9 @@ class SqliteStore:
 
     Args:
         path: The file; made, with its folder, when missing.
-        mode: "write" makes the file when missing and checks all of it; "join", for workers, does neither; "read" is for
-            a look that never changes the file.
+        mode: "write" makes the file when missing, checks all of it and sets aside what is damaged; "join", for workers
+            and whoever has checked it, does neither; "read" is for a look that never changes the file; so is "inspect",
+            which leaves out rows that are damaged where the others raise StoreError.
         synchronous: SQLite's durability; FULL also survives a power loss, at the price of a disk flush per write.
 
     Raises:
@@ -91,55 +77,80 @@ class SqliteStore:
         self,
         path: str,
         *,
-        mode: Literal["write", "join", "read"] = "write",
+        mode: Literal["write", "join", "read", "inspect"] = "write",
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
     ) -> None:
         self.path = Path(path)
         self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
         self._birth = ""
+        self._mode = mode
+        self._is_idle = True  # nothing was pending at the last look
+        self._found: list[str] = []  # damage, in sentences
+        self._holes: list[tuple[int, int | None]] | None = None  # trials to be asked again, and places kept for them
+        self._extent: sqlite_damage.Extent | None = None
+        self._count = RowCount(self.path)
         try:
             if mode == "write":
-                _create(self.path)
-            self._db = _connect(self.path, mode)
-            self._check(is_thorough=mode == "write")
-            if mode == "write":
-                self._upgrade()
-            if mode != "read":
+                sqlite_file.create(self.path)
+            self._known = self._count.read()  # before the table, which may grow meanwhile
+            self._db = sqlite_file.connect(self.path, is_writer=mode in ("write", "join"))
+            self._version = sqlite_file.check_header(self._db, self.path)
+            self._columns = _COLUMNS if self._version > 1 else _COLUMNS_1
+            if mode in ("write", "join"):
                 self._db.execute(f"PRAGMA synchronous = {synchronous}")
+            if mode == "write":
+                arguments = (self._db, self.path, self._version, self._known, self._count.write)
+                self._found = sqlite_damage.repair(*arguments)
+                self._version, self._columns = sqlite_file.VERSION, _COLUMNS
+                if not self._count.path.exists():
+                    found = sqlite_damage.extent(self._db, self._version)
+                    self._count.write(found.last, found.end)
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise _fault(self.path, error) from None
+            raise sqlite_file.fault(self.path, error) from None
         except OSError as error:
             raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
+        if mode == "join" and self._version < sqlite_file.VERSION:
+            raise StoreError(
+                f"{self.path} has schema {self._version} of an earlier netwright; start its search again first, which "
+                "brings it up to date"
+            )
 
     def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
-        """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
-        row = (
-            _dump(proposal.genotype),
-            _dump(proposal.parents) if proposal.parents else "[]",
-            proposal.budget,
-            proposal.continues,
-            _dump(dict(proposal.notes)) if proposal.notes else "{}",
-            key,
-            seed,
-        )
-        if result is None:
-            return self._write(lambda db: int(db.execute(_ADD, row).lastrowid))
-        finished = result
+        """Write a pending row, or, with `result`, one that is finished at once; returns its id.
 
-        def add_finished(db: Any) -> int:
-            trial_id = int(db.execute(_ADD, row).lastrowid)
-            db.execute(_FINISH, (*_result_row(finished), trial_id))
+        The id is the lowest of `missing`, else the next one.
+        """
+        row = sqlite_rows.asked_row(proposal, key, seed)
+        with self._lock:
+            hole = self._missing()[0] if self._missing() else None
+
+            def write(db: Any) -> tuple[int, int]:
+                if hole is None:
+                    trial_id = int(db.execute(_ADD, row).lastrowid)
+                else:
+                    trial_id, place = hole
+                    db.execute(_ADD_AT, (*row[:-1], trial_id, place, row[-1] + trial_id * MIX))
+                if result is None:
+                    return trial_id, 0
+                cells = (*sqlite_rows.result_row(trial_id, result), trial_id)
+                return trial_id, int(db.execute(_FINISH, cells).fetchall()[0][0])
+
+            trial_id, place = self._write(write, statements=1 if result is None else 2)
+            if hole is not None:
+                self._missing().pop(0)
+            self._note(self._count.asked, trial_id)
+            if place:
+                self._note(self._count.finished, place)
             return trial_id
-
-        return self._write(add_finished, statements=2)
 
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, atomically."""
-        if not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
+        if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
-        return self._trial(row) if row else None
+        self._is_idle = row is None
+        return self._trials([row])[0] if row else None
 
     def beat(self, worker: str, activity: str = "") -> None:
         """Note that the worker is alive; the calling process is the one whose death means that the worker is lost."""
@@ -149,16 +160,71 @@ class SqliteStore:
 
     def finish(self, trial_id: int, result: Result) -> bool:
         """Write a result; the first finish of a row wins, later ones change nothing. Returns whether this one did."""
-        return bool(self._write(lambda db: db.execute(_FINISH, (*_result_row(result), trial_id)).rowcount))
+        cells = (*sqlite_rows.result_row(trial_id, result), trial_id)
+        with self._lock:
+            places = self._write(lambda db: db.execute(_FINISH, cells).fetchall())
+            if places:
+                self._note(self._count.finished, places[0][0])
+            return bool(places)
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order; at most the first `most` of them (None: all)."""
-        return self._trials("finish > ? ORDER BY finish LIMIT ?", after, -1 if most is None else most)
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
+        self._refuse_missing()
+        while True:
+            rows = self._rows("finish > ? ORDER BY finish LIMIT ?", after, -1 if most is None else most)
+            trials = self._trials(rows)
+            if self._mode == "read":
+                self._refuse_gaps(after, most, rows)
+            if trials or not rows:
+                return trials
+            after = rows[-1][9]  # all of them are damaged
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""
-        rows = self._trials("status = 'pending'") + self._trials("status = 'running'")
-        return sorted(rows, key=lambda trial: trial.id)
+        self._refuse_missing()
+        rows = self._rows("status = 'pending'") + self._rows("status = 'running'")
+        return sorted(self._trials(rows), key=lambda trial: trial.id)
+
+    def missing(self) -> list[int]:
+        """Numbers of the trials that were set aside as damaged and are to be asked again, in order."""
+        with self._lock:
+            return [number for number, _ in self._missing()]
+
+    def faults(self) -> list[str]:
+        """What is damaged or missing, or was when the table was opened for writing; one sentence each."""
+        if self._mode in ("write", "join"):
+            return list(self._found)
+        with self._lock:
+            try:
+                found = sqlite_damage.faults(self._db, self._version, self._known)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                raise sqlite_file.fault(self.path, error) from None
+            return found + [each for each in self._found if each not in found]
+
+    def tally(self) -> Tally:
+        """What all rows come to."""
+        return Tally(*self._read(_TALLY)[0])
+
+    def best(self, metric: str, *, is_minimized: bool = False) -> Trial | None:
+        """The trial with the best value of a metric at the largest budget that has one, the earliest of equals."""
+        named = {"name": sqlite_rows.dump(metric) + ":"}
+        done = "status = 'done' AND instr(metrics, :name)"
+        top = self._read(f"SELECT MAX(budget) FROM trials NOT INDEXED WHERE {done}", named)[0][0]
+        named["top"] = top
+        at_top = f"{done} AND COALESCE(budget, 0) = COALESCE(:top, 0)"
+        extreme = f"{'MIN' if is_minimized else 'MAX'}({_VALUE})"
+        about = self._read(f"SELECT {extreme} FROM trials NOT INDEXED WHERE {at_top}", named)[0][0]
+        if about is None:
+            return None
+        # SQLite reads numbers to about their last digit: those near the best one are read again
+        named["edge"] = about + (1 if is_minimized else -1) * abs(about) * 1e-12
+        near = f"{_VALUE} {'<=' if is_minimized else '>='} :edge"
+        found = self._read(f"SELECT finish, {_AFTER} FROM trials NOT INDEXED WHERE {at_top} AND {near}", named)
+        sign = 1 if is_minimized else -1
+        for _, finish in sorted((sign * sqlite_rows.leading_number(text), finish) for finish, text in found):
+            if trials := self._trials(self._rows("finish = ?", finish)):
+                return trials[0]
+        return None
 
     def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put rows of dead or silent workers back to pending; fail those lost too often.
@@ -189,7 +255,7 @@ class SqliteStore:
 
     def remember(self, name: str, text: str) -> None:
         """Keep a fact about the run."""
-        self._write(lambda db: db.execute(_REMEMBER, (name, text)))
+        self._write(lambda db: _set_fact(db, name, text), statements=2)
 
     def exchange(self, name: str, old: str | None, new: str | None) -> bool:
         """Replace a fact if it is `old`, atomically; None: there is none. Returns whether it was replaced."""
@@ -197,18 +263,33 @@ class SqliteStore:
         def exchange(db: Any) -> bool:
             if self.recall(name) != old:
                 return False
-            db.execute(*(("DELETE FROM facts WHERE name = ?", (name,)) if new is None else (_REMEMBER, (name, new))))
+            if new is None:
+                db.execute("DELETE FROM facts WHERE name = ?", (name,))
+                db.execute("DELETE FROM fact_sums WHERE name = ?", (name,))
+            else:
+                _set_fact(db, name, new)
             return True
 
         return bool(self._write(exchange, statements=2))
 
     def recall(self, name: str) -> str | None:
-        """A fact that was kept before; None: there is none of this name."""
-        rows = self._read("SELECT text FROM facts WHERE name = ?", name)
-        return str(rows[0][0]) if rows else None
+        """A fact that was kept before; None: there is none of this name. Raises StoreError for one that is damaged."""
+        if self._version == 1:
+            rows = self._read("SELECT text FROM facts WHERE name = ?", name)
+            return str(rows[0][0]) if rows else None
+        texts = self._read("SELECT text FROM facts WHERE name = ?", name)
+        sums = self._read("SELECT sum FROM fact_sums WHERE name = ?", name)
+        if not texts and not sums:
+            return None
+        if not texts or not sums or sums[0][0] != sqlite_rows.fact_sum(name, texts[0][0]):
+            raise StoreError(
+                f"{self.path} is damaged (the fact {name!r} is not what was written); keep it aside, and restore a "
+                "copy or start in another folder"
+            )
+        return str(texts[0][0])
 
     def workers(self) -> list[WorkerState]:
-        """Living workers that have beaten, in order of name."""
+        """Living workers that have beaten or claimed, in order of name."""
         rows = self._read(
             "SELECT w.name, t.id, w.activity, w.beat, w.pid, w.born FROM workers w "
             "LEFT JOIN trials t ON t.worker = w.name AND t.status = 'running' ORDER BY length(w.name), w.name"
@@ -223,37 +304,92 @@ class SqliteStore:
     def close(self) -> None:
         """Close the file; the last one to close folds the write-ahead log into it."""
         with self._lock:
+            self._count.close()
             self._db.close()
 
     def _lose(self, trial_id: int, reason: str) -> None:
-        lost = Result(failure="lost", message=lost_message(reason))
+        failed = Result(failure="lost", message=lost_message(reason))
+        lost = (*sqlite_rows.result_row(trial_id, failed), trial_id)
 
-        def lose(db: Any) -> None:
+        def lose(db: Any) -> int:
             again = db.execute(
                 "UPDATE trials SET status = 'pending', losses = losses + 1, message = ? "
                 "WHERE id = ? AND status = 'running' AND losses < ?",
                 (reason, trial_id, MAX_LOSSES),
             )
-            if not again.rowcount:
-                db.execute(_FINISH, (*_result_row(lost), trial_id))
+            places = [] if again.rowcount else db.execute(_FINISH, lost).fetchall()
+            return int(places[0][0]) if places else 0
 
-        self._write(lose, statements=2)
+        if place := self._write(lose, statements=2):
+            self._note(self._count.finished, place)
 
-    def _trials(self, where: str, *values: Any) -> list[Trial]:
-        return [self._trial(row) for row in self._read(f"SELECT {_COLUMNS} FROM trials WHERE {where}", *values)]
+    def _rows(self, where: str, *values: Any) -> list[tuple[Any, ...]]:
+        return self._read(f"SELECT {self._columns} FROM trials WHERE {where}", *values)
 
-    def _trial(self, row: tuple[Any, ...]) -> Trial:
-        try:
-            return _trial(row)
-        except (ValueError, TypeError) as error:
-            raise _fault(self.path, sqlite3.DatabaseError(f"a row cannot be read: {error}")) from None
+    def _trials(self, rows: list[tuple[Any, ...]]) -> list[Trial]:
+        """The trials of these rows; those that are damaged are left out by a look that takes what it can."""
+        has_sums, found = self._version > 1, []
+        for row in rows:
+            try:
+                found.append(sqlite_rows.read(row, has_sums=has_sums))
+            except DamagedRow as error:
+                if self._mode != "inspect":
+                    raise self._damaged(f"trial {row[0]}: {error}") from None
+                self._found.append(f"trial {row[0]} is damaged: {error}")
+        return found
 
-    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+    def _damaged(self, what: str) -> StoreError:
+        return StoreError(
+            f"{self.path} is damaged ({what}); `netwright search --out {self.path.parent}` keeps that aside and asks "
+            "it again, or restore a copy"
+        )
+
+    def _refuse_missing(self) -> None:
+        """Raise StoreError, before a look at rows, where some are known to be missing."""
+        if self._mode != "read" or self._extent is not None:
+            return
         with self._lock:
             try:
-                return list(self._db.execute(query, values))
+                found = sqlite_damage.extent(self._db, self._version)
+                said = sqlite_damage.missing(found, self._known, len(sqlite_damage.holes_of(self._db)))
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise _fault(self.path, error) from None
+                raise sqlite_file.fault(self.path, error) from None
+            if said:
+                raise self._damaged("; ".join(said))
+            self._extent = found
+
+    def _refuse_gaps(self, after: int, most: int | None, rows: list[tuple[Any, ...]]) -> None:
+        """Raise StoreError where rows did not come that the table is known to hold, as with a damaged index."""
+        assert self._extent is not None
+        places, expected = [row[9] for row in rows], max(0, self._extent.finished - after)
+        is_whole = self._extent.kept or places == list(range(after + 1, after + 1 + len(rows)))
+        if not is_whole or len(rows) < (expected if most is None else min(expected, most)) - self._extent.kept:
+            raise self._damaged("the order in which its trials finished has gaps")
+
+    def _missing(self) -> list[tuple[int, int | None]]:
+        if self._holes is None:
+            self._holes = sqlite_damage.holes_of(self._db) if self._version > 1 else []
+        return self._holes
+
+    def _note(self, note: Callable[[int], None], number: int) -> None:
+        try:
+            note(number)
+        except OSError as error:
+            raise StoreError(f"{self._count.path} cannot be written: {error.strerror}; check the disk") from None
+
+    def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        given = values[0] if values and isinstance(values[0], dict) else values
+        with self._lock:
+            try:
+                return list(self._db.execute(query, given))
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                if "decode" not in str(error):
+                    raise sqlite_file.fault(self.path, error) from None
+            try:  # text that is no UTF-8: the row that it stands in is damaged, not the others
+                with sqlite_damage.tolerant(self._db):
+                    return list(self._db.execute(query, given))
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                raise sqlite_file.fault(self.path, error) from None
 
     def _write(self, work: Callable[[Any], Any], statements: int = 1) -> Any:
         """Run `work` as one transaction; a single statement is one by itself."""
@@ -265,41 +401,18 @@ class SqliteStore:
                 try:
                     answer = work(self._db)
                 except BaseException:
-                    self._db.execute("ROLLBACK")
+                    if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
+                        self._db.execute("ROLLBACK")
                     raise
                 self._db.execute("COMMIT")
                 return answer
             except sqlite3.Error as error:
-                raise _fault(self.path, error) from None
+                raise sqlite_file.fault(self.path, error) from None
 
-    def _upgrade(self) -> None:
-        """Bring a table of an earlier schema up to this one, all at once."""
-        if self._db.execute("PRAGMA user_version").fetchone()[0] >= VERSION:
-            return
 
-        def upgrade(db: Any) -> None:
-            db.execute("DROP TABLE IF EXISTS workers")  # signs of life, of nobody who lives
-            db.execute(WORKERS)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-
-        self._write(upgrade, statements=3)
-
-    def _check(self, is_thorough: bool) -> None:
-        """Refuse what is no table of a known schema or was cut and, thoroughly, one that is damaged anywhere."""
-        application = self._db.execute("PRAGMA application_id").fetchone()[0]
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if application != APPLICATION:
-            raise StoreError(f"{self.path} is an SQLite file of another program; give another folder")
-        if version > VERSION:
-            raise StoreError(
-                f"{self.path} has schema {version} of a newer netwright; this one reads up to {VERSION}: upgrade"
-            )
-        page_size = self._db.execute("PRAGMA page_size").fetchone()[0]
-        if _is_settled(self.path) and self.path.stat().st_size % page_size:  # SQLite would fill up the last page
-            raise sqlite3.DatabaseError("its last page was cut")
-        fault = self._db.execute("PRAGMA quick_check(1)").fetchone()[0] if is_thorough else "ok"
-        if fault != "ok":
-            raise sqlite3.DatabaseError(fault)
+def _set_fact(db: Any, name: str, text: str) -> None:
+    db.execute(_FACT, (name, text))
+    db.execute(_FACT_SUM, (name, sqlite_rows.fact_sum(name, text)))
 
 
 def _may_live(pid: int | None, born: object) -> bool:
@@ -315,107 +428,6 @@ def _why_lost(pid: int | None, born: object, now: float, beat: float | None) -> 
             f"process {pid}, which watched over its worker, is gone" if pid else "its worker never gave a sign of life"
         )
     return f"its worker gave no sign of life for {now - beat:.0f} s"
-
-
-def _create(path: Path) -> None:
-    """Make an empty table, all at once: a kill leaves no file or a whole one."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
-    draft.unlink(missing_ok=True)
-    db = sqlite3.connect(draft)
-    db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} {WORKERS}")
-    db.execute("PRAGMA journal_mode = WAL")
-    db.close()
-    try:
-        os.link(draft, path)  # unlike a rename, never replaces a table that another process made first
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
-
-
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    if not path.exists():
-        raise StoreError(f"there is no table {path}; give the folder of a run")
-    if path.stat().st_size == 0:
-        raise StoreError(f"{path} is empty: it was cut; restore it from a copy, or delete it and start anew")
-    options = "mode=rw"
-    if mode == "read":
-        # without a log beside it and in a folder that cannot be written, SQLite reads only what it may call immutable
-        options = "mode=ro" + ("&immutable=1" if _is_settled(path) and not os.access(path.parent, os.W_OK) else "")
-    return sqlite3.connect(
-        f"{path.absolute().as_uri()}?{options}",
-        uri=True,
-        timeout=60,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-
-
-def _is_settled(path: Path) -> bool:
-    """Whether the file is all there is: no log beside it holds later pages."""
-    log = path.with_name(path.name + "-wal")
-    return not log.exists() or log.stat().st_size == 0
-
-
-def _fault(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
-    """What to raise for an error of SQLite's: a sentence or, for a fault of this program, the error itself."""
-    text = " ".join(str(error).split())
-    if isinstance(error, sqlite3.ProgrammingError):
-        return error
-    if "full" in text:
-        return StoreError(f"{path} cannot be written: the disk is full; make room and give the same command again")
-    if "readonly" in text or "unable to open" in text:
-        return StoreError(
-            f"{path} cannot be written; check the permissions of its folder "
-            "(the table of a run that was killed needs them to be read, too: copy the folder)"
-        )
-    if "disk I/O error" in text:
-        return StoreError(
-            f"{path} could not be read or written; check the disk, its room and size limits, then try again"
-        )
-    if "locked" in text:
-        return StoreError(f"{path} stayed locked for a minute; close the program that holds it, then try again")
-    return StoreError(f"{path} is damaged ({text}); keep it aside, and restore a copy or start in another folder")
-
-
-_DECODER = json.JSONDecoder()
-_dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode  # dumps would make an encoder for each call
-
-
-def _load(text: str) -> Any:
-    return _DECODER.raw_decode(text)[0]  # loads would look for white space that is not there
-
-
-def _result_row(result: Result) -> tuple[Any, ...]:
-    return (
-        "failed" if result.failure else "done",
-        _dump(dict(result.metrics)),
-        _dump(result.curve) if result.curve else "[]",
-        result.seconds,
-        result.failure,
-        result.message,
-        result.reused,
-    )
-
-
-def _trial(row: tuple[Any, ...]) -> Trial:
-    trial_id, genotype, parents, budget, continues, notes, key, seed, status, finish, *rest = row
-    proposal = Proposal(
-        tuple(_load(genotype)),
-        () if parents == "[]" else tuple(_load(parents)),
-        budget,
-        continues,
-        {} if notes == "{}" else _load(notes),
-    )
-    result = None
-    if finish is not None:
-        metrics, curve, seconds, failure, message, reused = rest
-        points = () if curve == "[]" else tuple((step, value) for step, value in _load(curve))
-        result = Result(_load(metrics), points, seconds, failure, message, reused)
-    return Trial(trial_id, proposal, key, seed, status, result, None, finish)
 
 
 plugin = SqliteStore

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from netwright.core.protocols import Store
-from netwright.core.records import Proposal, Result
+from netwright.core.records import Proposal, Result, Tally
 
 PROPOSAL = Proposal((1, 2, 0.5), (1, 2), 7, 3, {"bracket": 2.0})
 RESULT = Result({"valid_accuracy": 0.9, "params": 12.0}, ((1, 0.5), (2, 0.9)), 1.5, message="fine", reused=2)
@@ -14,7 +14,8 @@ RESULT = Result({"valid_accuracy": 0.9, "params": 12.0}, ((1, 0.5), (2, 0.9)), 1
 
 def check_store(make: Callable[[], Store]) -> None:
     """Assert the contract on fresh stores from `make`."""
-    for check in (check_rows, check_first_finish_wins, check_losses, check_put_back, check_threads, check_facts):
+    checks = (check_rows, check_sums, check_first_finish_wins, check_losses, check_put_back, check_threads, check_facts)
+    for check in checks:
         store = make()
         check(store)
         store.close()
@@ -42,6 +43,32 @@ def check_rows(store: Store) -> None:
     born_done = store.add(PROPOSAL, "key", 1, RESULT)
     assert store.claim("w0") is None, "a row that is added with its result is never claimed"
     assert store.finished(after=2)[0].id == born_done
+    assert [t.finish for t in store.finished(most=2)] == [1, 2]
+    assert [t.finish for t in store.finished(after=1, most=1)] == [2]
+    assert store.finished(after=3, most=2) == []
+    assert (store.missing(), store.faults()) == ([], []), "nothing is damaged"
+
+
+def check_sums(store: Store) -> None:
+    """The tally counts every row, and the best trial is the earliest of equals at the largest budget."""
+    assert (store.tally(), store.best("valid_accuracy")) == (Tally(), None)
+    for number, (budget, value) in enumerate(((None, 0.9), (2, 0.25), (2, 0.75), (2, 0.75), (1, 0.8)), 1):
+        proposal = Proposal((number,), budget=budget, continues=1 if number == 3 else None, notes={"n": 1.0})
+        metrics = {"x": 7.0, "valid_accuracy": value, "loss": value - 1}
+        store.add(proposal, str(number), number, Result(metrics, seconds=2.0))
+    store.add(Proposal((6,)), "6", 6, Result({"x": 8.0, "valid_accuracy": 0.9}, reused=1))
+    store.add(Proposal((7,)), "7", 7, Result(failure="error", message="fault", seconds=0.5))
+    store.add(Proposal((8,)), "8", 8)
+    store.add(Proposal((9,)), "9", 9)
+    store.claim("w0")
+    tally = Tally(pending=1, running=1, done=6, failed=1, reused=1, seconds=10.5, continued=1, noted=5)
+    assert store.tally() == tally
+    assert (tally.finished, tally.unfinished) == (7, 2)
+    named = {"valid_accuracy": 3, "loss": 3, "x": 2}
+    assert {name: best.id for name in named if (best := store.best(name)) is not None} == named
+    lowest = store.best("loss", is_minimized=True)
+    assert lowest is not None
+    assert (lowest.id, store.best("unknown")) == (2, None)
 
 
 def check_first_finish_wins(store: Store) -> None:

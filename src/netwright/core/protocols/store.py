@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from netwright.core.records import Proposal, Result, Trial, WorkerState
+from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 
 
 class Store(Protocol):
@@ -15,7 +15,10 @@ class Store(Protocol):
         """A reference by which another process opens the same table; "" when no other process can."""
 
     def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
-        """Write a pending row, or, with `result`, one that is finished at once; returns its id."""
+        """Write a pending row, or, with `result`, one that is finished at once; returns its id.
+
+        The id is the lowest of `missing`, else the next one.
+        """
 
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, atomically; None: no row is pending."""
@@ -30,10 +33,29 @@ class Store(Protocol):
         """Write a result and say whether it counted: the first finish of a row wins, later ones change nothing."""
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
-        """Rows whose `finish` is greater than `after`, in that order; at most the first `most` of them (None: all)."""
+        """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
 
     def unfinished(self) -> list[Trial]:
         """Pending and running rows in order of id."""
+
+    def missing(self) -> list[int]:
+        """Ids, in order, of trials that were asked and of which no row is left that could be read: to be asked again.
+
+        The place that such a trial had among the finished ones is kept for it, as is that of a row which went back to
+        pending because its result could not be read: until it has finished, `finish` has a gap there.
+        """
+
+    def faults(self) -> list[str]:
+        """What is damaged or missing, one sentence each; of a table opened for writing, what was and is asked again."""
+
+    def tally(self) -> Tally:
+        """What all rows come to, in time and memory that a million rows leave small."""
+
+    def best(self, metric: str, *, is_minimized: bool = False) -> Trial | None:
+        """The successful trial with the highest value of a metric, or the lowest; the earliest finished of equals.
+
+        Only trials at the largest budget count at which the metric was measured. None: it never was.
+        """
 
     def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put running rows back to pending whose worker is dead or silent for `lost_for` seconds; returns how many.
@@ -55,7 +77,7 @@ class Store(Protocol):
         """Replace a fact if it is `old`, atomically between processes; None: there is none. Whether it was replaced."""
 
     def workers(self) -> list[WorkerState]:
-        """Workers that have given a sign of life, for people who watch."""
+        """Workers that have given a sign of life and are not known to be dead, in any order, for people who watch."""
 
     def close(self) -> None:
         """Release files; the store is not used afterwards."""

@@ -1,0 +1,79 @@
+"""How far a run has come: counts, the best trial, budgets and models, of a table of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netwright.core import objectives
+from netwright.core.protocols import Store
+from netwright.core.records import Trial
+from netwright.report import curves, promotions
+from netwright.report.curves import LearnedRound
+from netwright.report.history import History
+from netwright.report.promotions import Budgets
+
+IN_FULL = 20_000  # finished trials up to which every one is read and verified; beyond, what SQL counts is believed
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """What the finished trials of a run come to.
+
+    Args:
+        done: Number of trials that succeeded.
+        failed: Number of trials that failed.
+        seconds: What the evaluations took together; answers from the table cost none.
+        best: The best trial, with scores; None: none succeeded.
+        budgets: The summary of a search with promotions; None: it had none.
+        model: The last round of a strategy that learns with a model; None: there was none.
+    """
+
+    done: int
+    failed: int
+    seconds: float
+    best: Trial | None
+    budgets: Budgets | None
+    model: LearnedRound | None
+
+    @property
+    def finished(self) -> int:
+        """Number of finished trials."""
+        return self.done + self.failed
+
+
+def of_history(history: History) -> RunProgress:
+    """The progress of finished trials."""
+    learned = curves.learning(history).rounds
+    return RunProgress(
+        len(history) - history.failed,
+        history.failed,
+        curves.evaluation_seconds(history),
+        history.best_trial,
+        promotions.summarize(history),
+        learned[-1] if learned else None,
+    )
+
+
+def of_table(store: Store, names: Sequence[str] | None) -> RunProgress:
+    """The progress of a table.
+
+    Args:
+        store: The table.
+        names: Objectives of the run, as a run file has them; None: it has none yet.
+    """
+    tally = store.tally()
+    if names is None or tally.finished <= IN_FULL:
+        return of_history(History.of(objectives.with_scores(store.finished(), names)))
+    noted = History.of_store(store, names) if tally.continued or tally.noted else History.of([])
+    best, learned = best_of(store, names), curves.learning(noted).rounds
+    return RunProgress(
+        tally.done, tally.failed, tally.seconds, best, promotions.summarize(noted), learned[-1] if learned else None
+    )
+
+
+def best_of(store: Store, names: Sequence[str] | None) -> Trial | None:
+    """The best trial of a table, with scores, found without reading every row; None: no trial has succeeded."""
+    objective = objectives.first(names)
+    best = store.best(objective.name, is_minimized=objective.is_minimized)
+    return None if best is None else objectives.with_scores([best], names)[0]

@@ -1,0 +1,102 @@
+"""A run whose table was damaged goes on to what it would have found, and says what it set aside."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from typer.testing import CliRunner
+
+from netwright.cli.main import app
+from netwright.core.errors import StoreError
+from netwright.core.run_file import Limits
+from netwright.report import progress
+from netwright.runs import run_folder
+from netwright.runs.run import Run
+
+TOYS = "netwright.testing.toys"
+PARTS = {"space": f"{TOYS}:ToySpace", "task": f"{TOYS}:ToyTask", "evaluator": f"{TOYS}:ToyEvaluator"}
+
+
+def run_in(folder, trials=8):
+    return Run(folder, **PARTS, strategy="aging(population=4,sample=2)", executor="inline", trials=trials)
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = run_in(tmp_path / "run")
+    run.search()
+    return run
+
+
+def rows(run):
+    return [(row.id, row.proposal, row.seed, row.finish, row.result.metrics) for row in run.trials]
+
+
+def change(run, statements):
+    with closing(sqlite3.connect(run.folder / run_folder.TABLE)) as db:
+        db.executescript(statements)
+
+
+def test_it_goes_on_to_the_same_rows(run, capsys):
+    before = rows(run)
+    change(run, "UPDATE trials SET metrics = '{}' WHERE id = 5; UPDATE trials SET genotype = '[1]' WHERE id IN (2, 8)")
+    with pytest.raises(StoreError, match=r"is damaged \(trial 2: .*`netwright search --out .*/run` keeps that aside"):
+        run.trials  # noqa: B018
+    capsys.readouterr()
+    assert run_in(run.folder).search().ended.progress.finished == 8
+    said = capsys.readouterr().out
+    assert [f"set aside, and asked again: trial {number} is damaged" in said for number in (2, 5, 8)] == [True] * 3
+    assert "8/8 finished" in said
+    assert "9/8 finished" not in said
+    assert rows(run) == before
+    assert run_in(run.folder).search().ended.work == "", "it was done"
+
+
+def test_status_names_what_is_damaged_shows_the_rest_and_fails(run):
+    change(run, "UPDATE trials SET metrics = '{\"valid_accuracy\":0.999}' WHERE id = 5")
+    for more in ([], ["--json"]):
+        done = CliRunner().invoke(app, ["status", str(run.folder), *more])
+        assert done.exit_code == 2
+        assert "trial 5 is damaged" in done.output
+        assert "0.999" not in done.output
+    assert "7 of 8 trials finished" in CliRunner().invoke(app, ["status", str(run.folder)]).output
+
+
+def test_rows_that_are_missing_are_said(run):
+    table = run.folder / run_folder.TABLE
+    before, older = rows(run), table.read_bytes()
+    run_in(run.folder, 10).search()
+    table.write_bytes(older)
+    done = CliRunner().invoke(app, ["status", str(run.folder)])
+    assert (done.exit_code, "2 trials are missing: 10 were asked, 8 are there" in done.output) == (2, True)
+    with pytest.raises(StoreError, match="2 results are missing"):
+        run.trials  # noqa: B018
+    run_in(run.folder, 10).search()
+    assert rows(run)[:8] == before
+    assert len(rows(run)) == 10
+
+
+def test_a_table_that_is_gone_is_not_begun_anew(run):
+    (run.folder / run_folder.TABLE).unlink()
+    for begin in (lambda: Run(run.folder), lambda: run.search(), lambda: run_folder.open_table(run.folder, "read")):
+        with pytest.raises(StoreError, match="is missing, though a table with 8 trials was there"):
+            begin()
+
+
+@pytest.mark.parametrize("fact", ["hours: nan", "versions: [1]", "caveats: inf", "measures: {}"])
+def test_facts_are_what_they_must_be(run, fact):
+    name, _, text = fact.partition(": ")
+    with closing(run_folder.open_table(run.folder, "join")) as store:
+        store.remember(name, text)
+    with pytest.raises(StoreError, match=f"its fact '{name}' is"):
+        run.reported()
+
+
+def test_sums_of_a_large_table_are_those_of_its_rows(run, monkeypatch):
+    with closing(run_folder.open_table(run.folder, "read")) as store:
+        names = run_folder.named_objectives(store, run.settings)
+        whole = progress.of_table(store, names)
+        monkeypatch.setattr(progress, "IN_FULL", 0)
+        assert progress.of_table(store, names) == whole
+    assert whole.best == max(run.trials, key=lambda row: row.scores)
+    assert Limits(trials=8) == run.settings.limits
