@@ -17,3 +17,12 @@ def pytest_collection_finish():
     """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What became of malformed input, where it was more than a few (`make fuzz`)."""
+    if "NETWRIGHT_FUZZ" not in os.environ:
+        return
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    noted = [pair for report in reports if report.when == "call" for pair in report.user_properties]
+    terminalreporter.write_line("\n".join(sorted(text for name, text in noted if name == "fuzzed")))
