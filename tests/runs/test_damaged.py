@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from netwright.cli.main import app
+from netwright.cli.app import app
 from netwright.core.errors import StoreError
 from netwright.core.run_file import Limits
 from netwright.report import progress

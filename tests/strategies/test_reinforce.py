@@ -76,6 +76,12 @@ def _tell(strategy, n, score, genotype=(1,) * 20, log_probability=UNIFORM):
     strategy.tell(_row(n, proposal, score), seeds.rng_for(0, seeds.TELL, n))
 
 
+class NoGenes(ToySpace):
+    """One genotype, which is empty."""
+
+    genes = ()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -87,7 +93,7 @@ def _tell(strategy, n, score, genotype=(1,) * 20, log_probability=UNIFORM):
         ({"clip": math.nan}, "strategy.clip is nan; it must be above 0 and below 1"),
         ({"decay": 1.0}, "strategy.decay is 1.0; it must be at least 0 and below 1"),
         ({"entropy": -1.0}, "strategy.entropy is -1.0; it must be at least 0, and finite"),
-        ({"space": ToySpace(length=0)}, "this space has none; give a space to search in"),
+        ({"space": NoGenes()}, "this space has none; give a space to search in"),
         ({"algorithm": "a2c"}, "strategy.algorithm is 'a2c'; it must be 'ppo' or 'reinforce'"),
     ],
 )

@@ -141,7 +141,7 @@ class Run:
     def progress(self) -> RunProgress:
         """What the finished trials come to so far."""
         if not run_folder.holds_run(self.folder):
-            return progress.of_trials([])
+            return progress.of_history(History.of([]))
         with closing(run_folder.open_table(self.folder, "read")) as store:
             return progress.of_table(store, run_folder.named_objectives(store, self.settings))
 
