@@ -94,7 +94,9 @@ def test_a_copy_of_the_table_is_nobodys(store):
         pass
 
 
-@pytest.mark.parametrize("born", [elsewhere(), "another-boot/1/99", "host far//12.00"])
+@pytest.mark.parametrize(
+    "born", [elsewhere(), "another-boot/1/99", "host far//12.00"], ids=["container", "boot", "host"]
+)
 def test_an_owner_that_cannot_be_seen_is_watched(store, born):
     """One that counts on is alive, one that does not is dead."""
     owner = left_behind(store, born=born)
