@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from unicodedata import normalize
 
@@ -47,6 +48,12 @@ SAYING_NOTHING = frozenset(
             "new",
         ),
         *("old", "clean", "cleaned", "small", "with", "and", "of", "the"),
+    )
+)
+PARTS = frozenset(  # with a number behind them: parts of a set, as an archive that was too large is cut
+    (
+        *("set", "subset", "data", "dataset", "folder", "dir", "image", "images", "img", "imgs", "photos", "pics"),
+        *("pictures", "files", "part", "fold", "batch", "shard", "chunk", "archive", "volume", "vol", "zip", "tar"),
     )
 )
 SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", "files", "folder", "split", "pics")
@@ -93,6 +100,24 @@ def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
     if any(map(is_container, listed)):
         found.update((name, "labels") for name in listed if _words(name) == ["mask"])
     return {name: kind for name, kind in found.items() if kind}
+
+
+def splits_of_one(names: Iterable[str]) -> list[str]:
+    """Those of the names that say of one thing that it is in several splits: "cats_train" and "cats_test"."""
+    found: Mapping[str, dict[str, Kind]] = defaultdict(dict)
+    for name in names:
+        words = [_stem(word) for word in _words(name)]
+        telling = [word for word in words if WORDS.get(word) in DOES]
+        if len(telling) == 1 and len(words) > 1:
+            words.remove(telling[0])
+            found[" ".join(words)][name] = WORDS[telling[0]]
+    return [name for same in found.values() if len({*same.values()}) > 1 for name in same]
+
+
+def are_parts(names: Sequence[str]) -> bool:
+    """Whether names differ in their numbers only and call what is in them a part of a set: "images_001", "fold2"."""
+    words = {tuple(_words(name)) for name in names}
+    return len(names) > 1 and len(words) == 1 and bool(PARTS.issuperset(said := words.pop()) and said)
 
 
 def alike(name: str) -> str:
