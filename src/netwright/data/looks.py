@@ -14,6 +14,7 @@ from netwright.data.text import NAMED
 
 GRID = 8  # cells along each side of the small copy of an image
 FEW = 8  # levels; an image that has fewer is coarse
+FEW_DEEP = 32  # the same of one whose file has 16 or 32 bits: one outlier in a set takes the levels of all others
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow has it
 NEUTRAL = (
     16  # of 255; channels that differ by no more in any pixel are taken for gray: compression makes such a difference
@@ -59,16 +60,17 @@ class Tally:
     first: tuple[int, ...] = ()
 
 
-def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Tally]:
+def kinds_of(looks: np.ndarray, positions: np.ndarray, is_deep: np.ndarray | bool = False) -> Mapping[str, Tally]:
     """The images of each kind that one might not expect: "constant", "coarse", "gray" and "colored".
 
     Args:
         looks: What the images look like, (N,).
         positions: Their positions in the source, (N,).
+        is_deep: Which were scaled to 8 bits from 16 or 32, (N,), or whether all were.
     """
     are = {
         "constant": looks["is_constant"],
-        "coarse": (looks["levels"] < FEW) & ~looks["is_constant"],
+        "coarse": (looks["levels"] < np.where(is_deep, FEW_DEEP, FEW)) & ~looks["is_constant"],
         "gray": looks["is_gray"],
         "colored": looks["is_colored"],
     }

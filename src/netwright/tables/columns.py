@@ -79,8 +79,12 @@ def opened(path: Path) -> TableFile:
 
 def in_no_header(names: Sequence[str]) -> str:
     """What may be wrong with a header that lacks a column, as the end of a sentence; "" where nothing strikes."""
+    if names[0].startswith("sep="):
+        return "; its first line is a note for Excel: remove it"
     if len(names) == 1 and (mark := next((mark for mark in "|: " if mark in names[0].strip()), "")):
         return f"; the header is a single cell, with {mark!r} between words: save the file with commas between cells"
+    if padded := [name for name in names if name != name.strip()]:
+        return f"; spaces around a name count, as in {padded[0]!r}: remove them"
     if any(NUMBER.fullmatch(name.strip()) for name in names):
         return "; its first line looks like data: put the names of the columns above it"
     return ""
