@@ -101,7 +101,7 @@ def test_references_are_read_in_every_form(text):
         ({"limits": {"hours": math.nan}}, "hours must be greater than 0, got nan"),
         ({"limits": {"failures_in_a_row": -1}}, "failures_in_a_row must be at least 0, got -1"),
         ({"limits": 3}, "limits is 3: should be a dictionary"),
-        ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a valid tuple"),
+        ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a list"),
         ({"objectives": []}, "objectives must name at least one metric"),
         ({"objectives": ["params", "-"]}, "objectives must name at least one metric"),
         ({"constraints": ["params < 1", 2]}, r"constraints\.1 is 2: should be a valid string"),

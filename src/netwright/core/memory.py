@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import psutil
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # there is none on Windows
+    resource = None
 
 SHARE: Final = 0.5  # of what a process may have that one file or one batch may take
 
@@ -40,9 +47,7 @@ def _of_group() -> list[int]:
 
 
 def _of_process() -> list[int]:
-    try:
-        import resource
-    except ImportError:  # there is none on Windows
+    if resource is None:
         return []
     limits = [resource.getrlimit(getattr(resource, name))[0] for name in ("RLIMIT_AS", "RLIMIT_DATA")]
     return [limit for limit in limits if limit != resource.RLIM_INFINITY]
