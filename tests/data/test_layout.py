@@ -74,6 +74,15 @@ REFUSED = {
         {**{f"images_{n:03}/images": 3 for n in range(12)}, "Data_Entry.csv": "x"},
         r"images_000/, .* and 7 more in .* parts of a set, not like classes \(perhaps their labels are in Data_E",
     ),
+    "a set again within the set": (
+        {**within("", classes=("cat", "dog", "cow")), **within("flowers", classes=("cat", "dog", "ox"))},
+        r"root/flowers holds folders that have the names of classes beside it, cat/, dog/; take it out",
+    ),
+    "other folders beside splits": (
+        {**within("Training", "Test"), "papers": 3, "Test-many": 2},
+        r"beside Test-many/, papers/; .* give .*/Training as task.path; --task.classes 'cat,dog' takes these folders "
+        r"as classes and leaves the rest out, '\*' takes them all$",
+    ),
     "folds": ({f"fold{n}": 3 for n in range(1, 6)}, r"fold1/, .*fold5/ in .* look like parts of a set"),
     "one folder too high": (within("photos"), r"only photos/ holds images: .* give .*root/photos as task.path"),
     "folders around folders": ({**within("a/b/c"), "a/x.txt": ""}, r"give .*root/a/b/c as task.path"),
@@ -316,6 +325,12 @@ NAMED = {
         TWO,
         {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
         "2 folders left out, neither a class nor a split: test/cow/ (1 image), train/unlabeled/ (4 images)",
+    ),
+    "those of splits beside others": (
+        {**within("Training", "Test"), "papers": 3},
+        TWO,
+        {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
+        "1 folder left out, neither a class nor a split: papers/ (3 images)",
     ),
     "splits as classes": (
         within("train", "test"),

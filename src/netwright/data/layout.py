@@ -154,9 +154,12 @@ class _Arranging:
         meant = next((e for e in seeming if kinds[e.name] == "train" and _opened(e).holding), None)
         instead = f", or give {self.where(_opened(meant))} as task.path" if meant else ""
         if plain:
+            inside = [each.name for each in _opened(meant).holding] if meant and not folder.path else []
+            if {each.name for each in folder.folders}.issuperset(inside):
+                inside = []
             raise BadReference(
                 f"{names} in {self.where(folder)} {looks}, not like classes, beside {_slashed(plain)}; take out what "
-                f"does not belong{instead}; {_choice(folder, plain)}"
+                f"does not belong{instead}; {_choice(folder, inside or ([] if folder.path else plain))}"
             )
         flat = [each for each in seeming if not _opened(each).holding]
         if flat:
@@ -219,8 +222,15 @@ class _Arranging:
         return self._grouped([each for each in folder.visible if each.count or each.name not in kinds])
 
     def _refuse_other_ways(self, folder: Folder) -> None:
-        """Raise BadReference for names that tell a split and a class in one, or parts of a set that is in no order."""
+        """Raise BadReference for names that tell both a split and a class, parts of a set, and a set within itself."""
         names = [each.name for each in folder.holding]
+        for each in map(_unwrapped, folder.holding):
+            again = [below.name for below in each.holding if below.name in names]
+            if len(again) >= max(2, len(each.holding) / 2) and not each.images:
+                raise BadReference(
+                    f"{self.where(each)} holds folders that have the names of classes beside it, {_slashed(again)}; "
+                    f"take it out, or put their images into those; {_anyway(folder)}"
+                )
         if mixed := splits_of_one(names):
             raise BadReference(
                 f"the names of {_slashed(mixed)} in {self.where(folder)} tell a split and a class; put the folders of "
