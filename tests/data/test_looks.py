@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netwright.data.looks import Found, cell_means, kinds_of, looks_of, luma
+from netwright.data.looks import Instances, cell_means, kinds_of, looks_of, luma
 from tests.bad_images import pixels
 
 
@@ -17,10 +17,10 @@ def test_a_look_says_what_an_image_is_like():
     assert looks["crc"][0] == looks["crc"][4] and len(set(looks["crc"].tolist())) == 4
     kinds = kinds_of(looks, np.arange(10, 15))
     assert kinds == {
-        "constant": Found(1, (12,)),
-        "coarse": Found(1, (13,)),
-        "gray": Found(1, (11,)),
-        "colored": Found(0, ()),
+        "constant": Instances(1, (12,)),
+        "coarse": Instances(1, (13,)),
+        "gray": Instances(1, (11,)),
+        "colored": Instances(0, ()),
     }
     assert len(looks_of(np.empty((0, 4, 4, 1), np.uint8))) == 0
 

@@ -13,7 +13,7 @@ import numpy as np
 from netwright.core.errors import NetwrightError
 from netwright.data.cache import Cache
 from netwright.data.decode import DEEP, Form
-from netwright.data.looks import FEW, FEW_DEEP, Found
+from netwright.data.looks import FEW, FEW_DEEP, Instances
 from netwright.data.splitting import SplitParts, once
 from netwright.data.text import NAMED, counted, listed, shortened
 
@@ -147,7 +147,7 @@ def _holding(count: int) -> str:
     return "1 image that validates or tests is" if count == 1 else f"{count:,} images that validate or test are"
 
 
-def _of_kind(kind: Found, name: Name) -> str:
+def _of_kind(kind: Instances, name: Name) -> str:
     return _listed([shortened(name(position)) for position in kind.first], kind.count)
 
 

@@ -74,14 +74,14 @@ def _are_gray(images: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Found:
+class Instances:
     """How many images are of a kind, and positions of the first of them."""
 
     count: int
     first: tuple[int, ...] = ()
 
 
-def kinds_of(looks: np.ndarray, positions: np.ndarray, is_deep: np.ndarray | bool = False) -> Mapping[str, Found]:
+def kinds_of(looks: np.ndarray, positions: np.ndarray, is_deep: np.ndarray | bool = False) -> Mapping[str, Instances]:
     """The images of each kind that one might not expect: "constant", "coarse", "gray" and "colored".
 
     Args:
@@ -95,7 +95,7 @@ def kinds_of(looks: np.ndarray, positions: np.ndarray, is_deep: np.ndarray | boo
         "gray": looks["is_gray"],
         "colored": looks["is_colored"],
     }
-    return {kind: Found(int(those.sum()), tuple(positions[those][:NAMED].tolist())) for kind, those in are.items()}
+    return {kind: Instances(int(those.sum()), tuple(positions[those][:NAMED].tolist())) for kind, those in are.items()}
 
 
 def luma(images: np.ndarray) -> np.ndarray:
