@@ -289,6 +289,16 @@ TAKEN = {
         {"train": ["New York 2", "new_york 2", "tea 2"]},
         "'New York' and 'new_york' are classes of their own, though their names differ in case or separators only",
     ),
+    "opposites": (
+        {"valid": 2, "invalid": 3, "not valid": 1},
+        {"train": ["invalid 3", "not valid 1", "valid 2"]},
+        "classes: 3 folders in ",
+    ),
+    "numbered labels": (
+        {"label_0": 2, "label_1": 3},
+        {"train": ["label_0 2", "label_1 3"]},
+        "classes: 2 folders in ",
+    ),
     "faces with masks": ({"mask": 2, "no_mask": 2}, {"train": ["mask 2", "no_mask 2"]}, "classes: 2 folders in "),
 }
 

@@ -56,6 +56,7 @@ PARTS = frozenset(  # with a number behind them: parts of a set, as an archive t
         *("pictures", "files", "part", "fold", "batch", "shard", "chunk", "archive", "volume", "vol", "zip", "tar"),
     )
 )
+OPPOSITES = ("in", "no", "non", "not", "un", "without")  # before a name
 SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", "files", "folder", "split", "pics")
 
 
@@ -89,10 +90,15 @@ def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
     """What those of the names seem to hold that are not like those of classes.
 
     Words that all names have in common do not count where the others tell splits from one another ("seg_train",
-    "seg_test", "seg_pred"). "mask" may be a class of faces, but is none beside "images".
+    "seg_test", "seg_pred"). "mask" may be a class of faces, but is none beside "images". Names beside what they are
+    the opposite of ("valid" and "invalid"), and "label 0", "label 1" and so on, are those of classes.
     """
     listed = list(names)
     found = {name: kind_of(name) for name in listed}
+    if len(listed) > 1 and all(_words(name) == ["label"] for name in listed):
+        return {}
+    classes = {alike(name) for name, kind in found.items() if not kind}
+    found |= {name: None for name in listed if not classes.isdisjoint(no + alike(name) for no in OPPOSITES)}
     if common := set.intersection(*(set(_words(name)) for name in listed)) if len(listed) > 1 else set():
         rests = {name: kind_of(" ".join(word for word in _words(name) if word not in common)) for name in listed}
         if len({kind for kind in rests.values() if kind in DOES}) > 1:
