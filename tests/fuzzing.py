@@ -75,7 +75,7 @@ class Tally:
 
 
 def parts(targets: Sequence[Target], total: int, most: int) -> list[tuple[Target, int]]:
-    """Targets with how many of `total` inputs they get, in parts of `most`, the costliest kinds first."""
+    """Targets with how many of `total` inputs they get, in parts of `most`."""
     found = []
     for target in targets:
         count = max(1, total * target.share // 1000)

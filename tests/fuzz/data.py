@@ -69,7 +69,7 @@ def take_parquet_table(data, folder):
     take_table(path)
 
 
-IMAGES = np.arange(12 * 8 * 8, dtype=np.uint8).reshape(12, 8, 8)
+IMAGES = np.random.default_rng(0).integers(0, 256, (30, 8, 8), np.uint8)  # no two alike
 
 
 @kept
@@ -77,10 +77,10 @@ def archives():
     found = []
     for write in (np.savez, np.savez_compressed):
         stream = io.BytesIO()
-        write(stream, images=IMAGES, labels=np.arange(12) % 2)
+        write(stream, images=IMAGES, labels=np.arange(30) % 2)
         found.append(stream.getvalue())
     stream = io.BytesIO()
-    np.savez(stream, x_train=IMAGES, y_train=np.arange(12) % 2, x_test=IMAGES[:4], y_test=np.arange(4) % 2)
+    np.savez(stream, x_train=IMAGES, y_train=np.arange(30) % 2, x_test=IMAGES[::-1] ^ 255, y_test=np.arange(30) % 2)
     return (*found, stream.getvalue())
 
 
