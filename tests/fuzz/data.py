@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from netwright.core import seeds
+from netwright.core.errors import NetwrightError
 from netwright.data import decode, parquet
 from netwright.tables.csv import csv
 from netwright.tasks.arrays import arrays
@@ -128,14 +129,15 @@ def image_files():
 def take_image(data, folder):
     path = folder / "x.png"
     path.write_bytes(data)
+    said = []
     for channels in (1, 3):
         try:
             decode.decode(path, channels=channels, height=4, width=8, fit="crop")
         except decode.BadImage as error:
-            said = str(error)
-        else:
-            said = "decoded"
-        assert fuzzing.is_sentence(said)
+            said.append(str(error))
+    assert all(map(fuzzing.is_sentence, said)), f"no sentence: {said!r}"
+    if said:
+        raise NetwrightError(said[0])
 
 
 @kept

@@ -67,6 +67,8 @@ def take_checkpoint(data, folder):
     path.write_bytes(data)
     facts = checkpoint.read_facts(path)
     assert facts is None or data == checkpoint_bytes(), "a changed checkpoint is taken for what was written"
+    if facts is None:
+        raise NetwrightError("it is no checkpoint")
 
 
 @kept
@@ -288,7 +290,7 @@ def take_outcome(data, folder):
     (folder / outcome.OUTCOME).write_bytes(data)
     found = images.read(folder)
     if found is None:
-        return
+        raise NetwrightError("it is no outcome that can be shown")
     assert found.count == len(found.outcome.targets)
     final = Final("BEST", 1, CELL, GENOTYPE, "", Objective("test_accuracy"), 1, 0.5, None, 1)
     found.section(final, "", {"confusion": "", "worst": ""})
