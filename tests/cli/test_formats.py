@@ -107,10 +107,12 @@ def contest(tmp_path, capsys):
 def test_a_contest_of_another_format_is_refused(contest, capsys):
     words, folder = contest
     assert run(capsys, *words)[0] == 0, "what was written just now is gone on with"
-    (folder / "format.txt").write_text("2\n")
+    (folder / "format.txt").write_text("3\n")
     before = content(folder)
-    assert f"{folder} {NEW}" in refused(capsys, *words)
+    assert f"{folder} has format 3, of a newer netwright; this one reads format 2: upgrade" in refused(capsys, *words)
     assert content(folder) == before
+    (folder / "format.txt").write_text("1\n")
+    assert f"{folder} {OLD}" in refused(capsys, *words)
     (folder / "format.txt").unlink()
     assert f"{folder} {OLD}" in refused(capsys, *words)
     assert content(folder) == {path: data for path, data in before.items() if path.name != "format.txt"}

@@ -11,7 +11,8 @@ from netwright.core import files, locks
 from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
-LOCK, FORMAT = "bench.lock", "format.txt"
+LOCK, NOTE = "bench.lock", "format.txt"
+FORMAT = 2  # of the folders that this release writes: their files have checksums
 
 
 @contextmanager
@@ -27,9 +28,10 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     if run_folder.holds_contest(folder) if of == "tables" else run_folder.holds_tables(folder):
         held = "recipes" if of == "tables" else "tables"
         raise StoreError(f"{folder} holds a comparison on {held}; give another folder for one on {of} with --out")
-    path = folder / FORMAT
+    path = folder / NOTE
     if run_folder.holds_comparison(folder):
-        run_folder.refuse_format(folder, path.read_text(encoding="utf-8").strip() if path.exists() else None)
+        number = path.read_text(encoding="utf-8", errors="replace").strip()[:20] if path.exists() else None
+        run_folder.refuse_format(folder, number, FORMAT)
     lock = ExitStack()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,10 +43,10 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
     except OSError as error:
         raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
     try:
-        files.write(path, f"{run_folder.FORMAT}\n".encode())
+        files.write(path, f"{FORMAT}\n".encode())
         yield
     finally:
-        if {each.name for each in folder.iterdir()} <= {LOCK, FORMAT}:  # refused before anything was written
+        if {each.name for each in folder.iterdir()} <= {LOCK, NOTE}:  # refused before anything was written
             path.unlink(missing_ok=True)
             (folder / LOCK).unlink(missing_ok=True)
             with suppress(OSError):

@@ -65,7 +65,7 @@ def holds_contest(folder: Path) -> bool:
     return any(folder.glob(CONTEST))
 
 
-def refuse_format(folder: Path, number: str | None) -> None:
+def refuse_format(folder: Path, number: str | None, known: int = FORMAT) -> None:
     """Raise StoreError for a folder that another release wrote in a way that this one does not read.
 
     This one place decides it for runs, for trainings within them and for comparisons. A format that this release still
@@ -74,17 +74,20 @@ def refuse_format(folder: Path, number: str | None) -> None:
     Args:
         folder: The folder that was written.
         number: Format that stands in the folder; None: no format stands there.
+        known: Format that this release reads: that of runs, or that of comparisons.
     """
-    if number is None:
+    if number == str(known):
+        return
+    is_earlier = number is None or (number.isdecimal() and int(number) < known)
+    if is_earlier:
         raise StoreError(
             f"{folder} was written by an earlier netwright, in a format that this one does not read; use the release "
             "that wrote it, or begin in another folder with --out"
         )
-    if number != str(FORMAT):
-        raise StoreError(
-            f"{folder} has format {number}, of a newer netwright; this one reads format {FORMAT}: upgrade, or begin in "
-            "another folder with --out"
-        )
+    raise StoreError(
+        f"{folder} has format {number}, of a newer netwright; this one reads format {known}: upgrade, or begin in "
+        "another folder with --out"
+    )
 
 
 def open_table(folder: Path, mode: Literal["write", "join", "read", "inspect"]) -> Store:
