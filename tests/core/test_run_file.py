@@ -254,3 +254,10 @@ def test_what_no_run_file_holds_is_refused(tables, message):
 def test_a_stored_text_at_fault_is_refused(text):
     with pytest.raises(BadRunFile, match=r"^the stored run file "):
         run_file.from_toml(text)
+
+
+@pytest.mark.parametrize("part", run_file.PARTS)
+@pytest.mark.parametrize("value", [True, False, 0, 3, 1.5, [], [[]], ["digits"]])
+def test_a_part_that_is_no_reference_is_refused_where_options_are_put_over_it(part, value):
+    with pytest.raises(BadReference, match=f"{part} is .*: write a name"):
+        run_file.from_tables(run_file.merged({part: value}, {part: {"steps": 1}}))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from netwright.core import baselines, objectives, remembered
+from netwright.core import objectives, remembered
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
 from netwright.report import facts, progress, promotions
@@ -59,7 +59,7 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
         f"{tally.running} running, {tally.pending} pending"
     )
     if found.best is not None:
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
         typer.echo(f"best: {best_line(found.best, objectives.first(run.objectives), known)}")
     for sentence in promotions.sentences(found.budgets) if found.budgets else ():
         typer.echo(sentence)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from netwright.core import baselines, remembered, run_file
+from netwright.core import remembered, run_file
 from netwright.core.finals import Final
 from netwright.core.trust import Trust
 from netwright.report.reported import ReportedRun
@@ -26,7 +26,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         simulated = remembered.number(store, "simulated_hours")
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
     return ReportedRun(
         folder.name,
         settings,
