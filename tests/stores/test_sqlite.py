@@ -338,7 +338,7 @@ def test_a_table_of_the_first_schema_goes_on(table, tmp_path):
     shutil.copy(table, path)
     db = sqlite3.connect(path)
     db.executescript(
-        "DROP TABLE workers; PRAGMA user_version = 1; "
+        "DROP TABLE workers; DROP TABLE damaged; DROP TABLE fact_sums; PRAGMA user_version = 1; "
         "CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born REAL, beat REAL, activity TEXT);"
         f"INSERT INTO workers VALUES ('w0', {os.getpid()}, 1.5e9, 1.0, 'step 3');"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from netwright.cli import damage
 from netwright.core import baselines, objectives, remembered
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
@@ -33,11 +34,7 @@ def status(
             _print_json(store, found, faults)
         else:
             _print(store, run, found, folder)
-    for fault in faults:
-        typer.echo(f"damaged: {fault}", err=True)
-    if faults:
-        typer.echo(f"`netwright search --out {folder}` keeps it aside and asks it again, or restore a copy", err=True)
-        raise typer.Exit(2)
+    damage.leave({folder: faults})
 
 
 def _print_json(store: Store, found: RunProgress, faults: Sequence[str]) -> None:

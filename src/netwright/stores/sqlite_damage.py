@@ -85,11 +85,10 @@ def missing(found: Extent, known: tuple[int, int], holes: int = 0) -> list[str]:
 def faults(db: sqlite3.Connection, version: int, known: tuple[int, int]) -> list[str]:
     """What is damaged or missing, one sentence each, without a change; rows are verified up to VERIFIED of them."""
     found = extent(db, version)
-    said = missing(found, known, len(holes_of(db)))
+    said = missing(found, known, len(holes_of(db))) + [of_fact(name) for name in damaged_facts(db, version)]
     if found.rows > VERIFIED:
         return said
     said += _listed(_damaged_rows(db, version))
-    said += [of_fact(name) for name in damaged_facts(db, version)]
     check = _integrity(db)
     return said if said or check == ["ok"] else [f"the table is damaged: {check[0]}"]
 
