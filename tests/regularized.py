@@ -22,6 +22,12 @@ class Space:
 
     genes = (Choice("none", ("a", "b")),)
 
+    def sample(self, rng):
+        return (0,)
+
+    def mutate(self, genotype, rng):
+        return genotype
+
     def check(self, genotype):
         assert genotype == (0,)
 

@@ -168,7 +168,7 @@ def test_a_second_controller_is_refused_and_a_second_worker_joins(tmp_path):
     _, errors = second.communicate()
     assert second.returncode == 2
     assert f"is being searched by process {first.pid}".encode() in errors
-    command = [sys.executable, "-m", "netwright", "worker", str(tmp_path)]
+    command = [sys.executable, "-m", "netwright", "worker", str(tmp_path), "--trust"]
     joined = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     while workers_at_rows(tmp_path) != {"w0", "joined"}:
         assert first.poll() is None and joined.poll() is None

@@ -64,7 +64,7 @@ def test_the_table_on_a_terminal(table, tmp_path, capsys):
     )
     assert code == 0 and not err
     for text in (
-        "my, 10 trials, test by val",
+        "my, 10 trials, test (higher is better) by val",
         "aging(population=10,sample=3)",
         "local_search",
         "found best",
@@ -96,9 +96,10 @@ def test_trials_and_seconds_together(table, tmp_path, capsys):
     words = ("--table", table, *FILE, "--seconds", "cost", "--table-seconds", "60", "--strategies", "random,tournament")
     code, out, err = run(capsys, "bench", *words, "--trials", "2,20", "--seeds", "3", "--out", tmp_path / "bench")
     assert (code, err) == (0, "")
-    assert "my, 60 s, at most 2 trials, test by val" in out and "my, 60 s, at most 20 trials, test by val" in out
+    for trials in (2, 20):
+        assert f"my, 60 s, at most {trials} trials, test (higher is better) by val" in out
     code, out, err = run(capsys, "bench", *words, "--seeds", "3", "--out", tmp_path / "bench")
-    assert "my, 60 s, test by val" in out
+    assert "my, 60 s, test (higher is better) by val" in out
     assert re.search(r"warning: tournament: initial = 200 is not less than the \d( to \d)? trials that were made", out)
 
 

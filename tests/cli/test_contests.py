@@ -102,7 +102,7 @@ def test_bad_recipes(recipe, tmp_path, capsys, change, sentence):
 
 def test_what_was_wrong_is_said_and_is_exit_code_1(tmp_path, capsys, in_process):
     recipe = contests.write(tmp_path / "toy.toml", trials=6, kind=f"{small.STRANGE}:Untrainable", fails_at=0)
-    words = ("bench", recipe, "--strategies", "random", "--seeds", "1", "--out", tmp_path / "b")
+    words = ("bench", recipe, "--strategies", "random", "--seeds", "1", "--out", tmp_path / "b", "--trust")
     code, out, _ = run(capsys, *words)
     assert code == 0 and "warning: toy: random: " in out and "of 6 trials failed" in out
     assert "nan" not in out

@@ -12,6 +12,7 @@ import tomli_w
 from netwright.cli.main import main
 from netwright.export import architecture
 from netwright.report import page
+from netwright.stores import sqlite_rows
 
 TOYS = "netwright.testing.toys"
 TOY = [*("--space", f"{TOYS}:ToySpace", "--task", f"{TOYS}:ToyTask", "--evaluator", f"{TOYS}:ToyEvaluator")]
@@ -56,7 +57,9 @@ def rewritten(folder, **changes):
     with closing(sqlite3.connect(folder / "trials.sqlite")) as table, table:
         [[text]] = table.execute("select text from facts where name = 'run'")
         tables = tomllib.loads(text) | changes
-        table.execute("update facts set text = ? where name = 'run'", (tomli_w.dumps(tables),))
+        stored = tomli_w.dumps(tables)
+        table.execute("update facts set text = ? where name = 'run'", (stored,))
+        table.execute("update fact_sums set sum = ? where name = 'run'", (sqlite_rows.fact_sum("run", stored),))
 
 
 @pytest.mark.parametrize(

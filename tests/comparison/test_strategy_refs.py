@@ -17,7 +17,10 @@ from tests.comparison.tables import small
     st.dictionaries(
         st.sampled_from(["population", "sample", "x"]),
         st.one_of(
-            st.integers(), st.text(st.characters(codec="ascii"), max_size=5), st.booleans(), st.lists(st.integers())
+            st.integers(-(2**63), 2**63 - 1),
+            st.text(st.characters(codec="ascii"), max_size=5),
+            st.booleans(),
+            st.lists(st.integers(0, 9)),
         ),
     )
 )

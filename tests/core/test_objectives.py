@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.core import objectives
+from netwright.core import objectives, remembered
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import (
     UNNAMED,
@@ -19,6 +19,7 @@ from netwright.core.objectives import (
     with_scores,
 )
 from netwright.core.records import Proposal, Result, Trial
+from netwright.stores.memory import MemoryStore
 
 RESULT = Result({"valid_accuracy": 0.9, "params": 12})
 ACCURACY, LOSS = Objective("accuracy", shown="share"), Objective("valid_loss", -1)
@@ -71,8 +72,10 @@ def test_values_are_shares_in_percent_or_numbers(objective, value, text, amount)
 
 def test_how_it_is_shown_comes_from_what_is_measured_and_survives_a_table():
     measures = (ACCURACY.on("valid"), LOSS)
-    assert objectives.from_json(objectives.to_json(measures)) == measures
-    assert objectives.from_json(None) == ()
+    store = MemoryStore()
+    assert remembered.measures(store) == ()
+    store.remember("measures", objectives.to_json(measures))
+    assert remembered.measures(store) == measures
     asked = ("-valid_loss", "-valid_accuracy", "params")
     assert objectives.shown(asked, measures) == (LOSS, Objective("valid_accuracy", -1, "share"), Objective("params"))
     assert objectives.first(asked) == LOSS

@@ -1,6 +1,6 @@
 import numpy as np
 
-from netwright.data.looks import Tally, cell_means, kinds_of, looks_of, luma
+from netwright.data.looks import Instances, cell_means, kinds_of, looks_of, luma
 from tests.bad_images import pixels
 
 
@@ -15,10 +15,10 @@ def test_a_look_says_what_an_image_is_like():
     assert looks["crc"][0] == looks["crc"][4] and len(set(looks["crc"].tolist())) == 4
     kinds = kinds_of(looks, np.arange(10, 15))
     assert kinds == {
-        "constant": Tally(1, (12,)),
-        "coarse": Tally(1, (13,)),
-        "gray": Tally(1, (11,)),
-        "colored": Tally(0, ()),
+        "constant": Instances(1, (12,)),
+        "coarse": Instances(1, (13,)),
+        "gray": Instances(1, (11,)),
+        "colored": Instances(0, ()),
     }
     assert len(looks_of(np.empty((0, 4, 4, 1), np.uint8))) == 0
 

@@ -66,7 +66,7 @@ def assert_nothing_left(folder):
     [
         ("raise", "error", "ValueError: no good: 2"),
         ("nan", "diverged", "metric 'valid_accuracy' is nan"),
-        ("none", "error", "metric 'valid_accuracy' is 'None'; it must be a number"),
+        ("none", "error", "metric 'valid_accuracy' is None (NoneType); it must be a number"),
         ("text", "error", "it must return a Result"),
         ("memory", "out_of_memory", "80 GiB"),
     ],
@@ -107,13 +107,16 @@ def test_a_trial_that_calls_exit_has_failed(tmp_path):
 def test_a_metric_with_an_odd_name_fails_its_trial_with_one_sentence(tmp_path):
     rows = search(tmp_path, "names", trials=2)
     assert rows[1].result.failure == "error"
-    assert "a metric is called 'line\\nbreak2'; its name must be text of one line" in rows[1].result.message
+    assert (
+        "a metric is named 'line\\nbreak2' (str); its name must be a text of at most 200 printable"
+        in rows[1].result.message
+    )
 
 
 def test_odd_names_in_reports_are_shown_cut_or_refused(tmp_path):
     rows = search(tmp_path, "reports", trials=2)
     assert rows[1].result.failure == "error"
-    assert "context.report was given a metric called '7'; its name must be text" in rows[1].result.message
+    assert "context.report was given a metric called 7 (int); its name must be text" in rows[1].result.message
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")

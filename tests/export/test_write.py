@@ -64,7 +64,7 @@ def test_all_files_are_there_and_nothing_else(exported):
 
 def test_the_check_is_said_with_its_numbers(exported):
     correct = round(exported.model.metrics["test_accuracy"] * 360)
-    assert exported.said[-1] == (
+    assert exported.said[-2] == (
         f"source and program classify 360 test images as training did, {correct} of them correctly"
     )
     found = json.loads((exported.folder / "metrics.json").read_text())
@@ -322,7 +322,7 @@ def test_what_cannot_be_exported_is_said_at_once(exported, tmp_path):
 def test_onnx_gives_the_same_predictions(exported, tmp_path):
     said = []
     out = write(tmp_path / "out", exported.model, onnx=True, say=said.append)
-    assert said[-1].startswith("source, program and ONNX file classify 360 test images as training did")
+    assert said[-2].startswith("source, program and ONNX file classify 360 test images as training did")
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(str(out / "model.onnx"))
     assert session.get_modelmeta().description.startswith(

@@ -63,7 +63,7 @@ def test_the_export_says_so_and_its_predictions_are_all_alike(run, tmp_path, cap
     for chosen, is_told in ((images, True), (images[:1], False)):
         with pytest.raises(SystemExit):
             main(["predict", str(out), *map(str, chosen)])
-        assert ("all 2 images were named 0" in capsys.readouterr().out) == is_told
+        assert ("all 2 images were named 0" in capsys.readouterr().err) == is_told
 
 
 def test_it_is_remembered_with_the_run(run):

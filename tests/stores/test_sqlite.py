@@ -333,26 +333,6 @@ def test_a_worker_that_cannot_be_seen_is_judged_by_its_beats(tmp_path):
     store.close()
 
 
-def test_a_table_of_the_first_schema_goes_on(table, tmp_path):
-    path = tmp_path / "trials.sqlite"
-    shutil.copy(table, path)
-    db = sqlite3.connect(path)
-    db.executescript(
-        "DROP TABLE workers; DROP TABLE damaged; DROP TABLE fact_sums; PRAGMA user_version = 1; "
-        "CREATE TABLE workers (name TEXT PRIMARY KEY, pid INTEGER, born REAL, beat REAL, activity TEXT);"
-        f"INSERT INTO workers VALUES ('w0', {os.getpid()}, 1.5e9, 1.0, 'step 3');"
-    )
-    db.close()
-    reader = SqliteStore(str(path), mode="read")
-    assert (len(reader.finished()), reader.workers()) == (ROWS, [])
-    reader.close()
-    store = SqliteStore(str(path))
-    store.beat("w1")
-    assert [worker.name for worker in store.workers()] == ["w1"]
-    assert store._db.execute("PRAGMA user_version").fetchone() == (sqlite.VERSION,)
-    store.close()
-
-
 def test_a_row_says_what_its_worker_died_of(tmp_path):
     store = SqliteStore(str(tmp_path / "t.sqlite"))
     store.add(Proposal((0,)), "k", 0)

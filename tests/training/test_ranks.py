@@ -208,7 +208,7 @@ def test_processes_of_other_machines_join_a_run(tmp_path, capsys):
     store.finish(trial.id, Result({"valid_accuracy": 0.5}))
     store.close()
     shutil.copytree(tmp_path / "run", tmp_path / "alone")
-    words = ["--workers", "1", "--no-reference", "--evaluator.steps", "20", "--json"]
+    words = ["--trust", "--workers", "1", "--no-reference", "--evaluator.steps", "20", "--json"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

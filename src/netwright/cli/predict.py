@@ -30,7 +30,7 @@ def predict(
         else:
             typer.echo(f"{_shown(found.path)}  {_on_one_line(found.name)}  {found.probability:.1%}")
     if len(names) > 1 and len(set(names)) == 1:
-        typer.echo(f"all {len(names):,} images were named {_on_one_line(names[0])}", err=as_json)
+        typer.echo(f"all {len(names):,} images were named {_on_one_line(names[0])}", err=True)
     raise typer.Exit(1 if faults else 0)
 
 

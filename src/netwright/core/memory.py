@@ -40,9 +40,8 @@ def _of_group() -> list[int]:
 
 
 def _of_process() -> list[int]:
-    try:
-        import resource
-    except ImportError:  # there is none on Windows
+    process = psutil.Process()
+    if not hasattr(process, "rlimit"):  # neither macOS nor Windows has it
         return []
-    limits = [resource.getrlimit(getattr(resource, name))[0] for name in ("RLIMIT_AS", "RLIMIT_DATA")]
-    return [limit for limit in limits if limit != resource.RLIM_INFINITY]
+    limits = [process.rlimit(kind)[0] for kind in (psutil.RLIMIT_AS, psutil.RLIMIT_DATA)]
+    return [limit for limit in limits if limit != psutil.RLIM_INFINITY]

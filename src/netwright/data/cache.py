@@ -31,7 +31,7 @@ from netwright.core.errors import NetwrightError
 from netwright.data.chunks import Chunk, Encoded, decoded
 from netwright.data.decode import Form, Seen, span_of
 from netwright.data.duplicates import equal_pixels, mislabeled
-from netwright.data.looks import LOOK, Tally, kinds_of
+from netwright.data.looks import LOOK, Instances, kinds_of
 from netwright.data.near_copies import near_copies
 from netwright.data.pixels import CachedPixels
 from netwright.data.text import counted, size_text
@@ -90,7 +90,7 @@ class Cache:
     notes: Mapping[str, tuple[int, ...]]
     copies: tuple[tuple[int, ...], ...]
     near: tuple[tuple[int, int], ...]
-    kinds: Mapping[str, Tally]
+    kinds: Mapping[str, Instances]
     different: int
     span: tuple[float, float] | None
     seconds: float | None
@@ -175,7 +175,7 @@ def _opened(
         copies = tuple(tuple(map(int, group)) for group in index["copies"])
         near = tuple((int(one), int(other)) for one, other in index["near"])
         kinds = {
-            str(kind): Tally(int(count), tuple(map(int, first))) for kind, (count, first) in index["kinds"].items()
+            str(kind): Instances(int(count), tuple(map(int, first))) for kind, (count, first) in index["kinds"].items()
         }
         span = None if index["span"] is None else (float(index["span"][0]), float(index["span"][1]))
         expected = positions[~np.isin(positions, list(skipped))]

@@ -13,7 +13,7 @@ import numpy as np
 from netwright.core.errors import NetwrightError
 from netwright.data.cache import Cache
 from netwright.data.decode import DEEP, Form
-from netwright.data.looks import FEW, Tally
+from netwright.data.looks import FEW, Instances
 from netwright.data.splitting import SplitParts, once
 from netwright.data.text import NAMED, counted, listed, shortened
 
@@ -143,7 +143,7 @@ def _leaks(opened: Cache, parts: SplitParts, name: Name) -> Iterator[str]:
         )
 
 
-def _of_kind(kind: Tally, name: Name) -> str:
+def _of_kind(kind: Instances, name: Name) -> str:
     return _listed([shortened(name(position)) for position in kind.first], kind.count)
 
 

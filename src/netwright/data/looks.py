@@ -52,14 +52,14 @@ def looks_of(images: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Tally:
+class Instances:
     """How many images are of a kind, and positions of the first of them."""
 
     count: int
     first: tuple[int, ...] = ()
 
 
-def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Tally]:
+def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Instances]:
     """The images of each kind that one might not expect: "constant", "coarse", "gray" and "colored".
 
     Args:
@@ -72,7 +72,7 @@ def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Tally]:
         "gray": looks["is_gray"],
         "colored": looks["is_colored"],
     }
-    return {kind: Tally(int(those.sum()), tuple(positions[those][:NAMED].tolist())) for kind, those in are.items()}
+    return {kind: Instances(int(those.sum()), tuple(positions[those][:NAMED].tolist())) for kind, those in are.items()}
 
 
 def luma(images: np.ndarray) -> np.ndarray:

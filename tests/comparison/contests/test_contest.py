@@ -92,7 +92,7 @@ def test_a_strategy_that_fails_leaves_the_others_whole(recipe, tmp_path):
     contest = contests.prepared(recipe, f"{small.STRANGE}:Dying,random,{small.STRANGE}:Raising", "1")
     outcome = contests.carried_out(contest, tmp_path / "out", 1)
     assert set(outcome.trials) == {SearchCell("random", "toy", 0)}
-    assert "its process ended with exit code -9" in outcome.faults[SearchCell(f"{small.STRANGE}:Dying", "toy", 0)]
+    assert "its process was killed by SIGKILL (9)" in outcome.faults[SearchCell(f"{small.STRANGE}:Dying", "toy", 0)]
     assert outcome.faults[SearchCell(f"{small.STRANGE}:Raising", "toy", 0)].startswith("KeyError: 'two\\nlines'")
 
 
@@ -193,7 +193,7 @@ def test_a_kill_during_a_full_training_costs_that_training_alone(tmp_path):
     contest, out = contests.prepared(recipe, "random", "1", is_full=True), tmp_path / "out"
     outcome = contests.carried_out(contest, out, 1)
     [cell] = contest.cells
-    assert "exit code -9" in outcome.faults[cell] and not outcome.finals
+    assert "killed by SIGKILL (9)" in outcome.faults[cell] and not outcome.finals
     assert len(outcome.trials[cell]) == 3, "the search was whole before"
     again = contests.carried_out(contest, out)
     assert not again.faults and again.finals[cell].metric == "test_accuracy"

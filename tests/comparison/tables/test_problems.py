@@ -99,5 +99,5 @@ def test_what_nobody_reads_makes_no_other_digest():
 
 
 def test_what_is_no_table_is_refused():
-    with pytest.raises(BadReference, match="is a str; it must be a Table"):
+    with pytest.raises(BadReference, match="does not say that it returns a table; annotate it"):
         problems.read(refs.parse(f"{small.STRANGE}:not_a_table(path='x')"))
