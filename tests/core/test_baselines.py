@@ -2,9 +2,10 @@
 
 import pytest
 
-from netwright.core import baselines
+from netwright.core import baselines, remembered
 from netwright.core.baselines import Baseline
 from netwright.core.objectives import Objective
+from netwright.stores.memory import MemoryStore
 
 ACCURACY = Objective("valid_accuracy", shown="share")
 LOSS = Objective("valid_loss", -1)
@@ -38,6 +39,8 @@ def test_what_stands_beside_the_best(objective, value, text):
 
 
 def test_they_are_remembered():
-    assert baselines.from_json(baselines.to_json(KNOWN)) == KNOWN
-    assert baselines.from_json(None) == ()
+    store = MemoryStore()
+    assert remembered.baselines(store) == ()
+    store.remember("baselines", baselines.to_json(KNOWN))
+    assert remembered.baselines(store) == KNOWN
     assert KNOWN[0].on("x").name == "x_valid_accuracy"

@@ -254,3 +254,9 @@ def test_what_no_run_file_holds_is_refused(tables, message):
 def test_a_stored_text_at_fault_is_refused(text):
     with pytest.raises(BadRunFile, match=r"^the stored run file "):
         run_file.from_toml(text)
+
+
+@pytest.mark.parametrize(("asked", "number"), [(3, 3), (0, None), ("3", None), (True, None), ([1], None), (2.0, None)])
+def test_the_number_of_workers_is_one_that_an_executor_would_take(asked, number):
+    assert RunFile(executor=Reference("processes", {"workers": asked})).workers == number
+    assert RunFile().workers is None

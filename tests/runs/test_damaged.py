@@ -84,7 +84,19 @@ def test_a_table_that_is_gone_is_not_begun_anew(run):
             begin()
 
 
-@pytest.mark.parametrize("fact", ["hours: nan", "versions: [1]", "caveats: inf", "measures: {}"])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        *("hours: nan", "versions: [1]", "caveats: inf", "measures: {}", "measures: [{}]", "baselines: {}"),
+        *(
+            'baselines: ["x"]',
+            "baselines: [{}]",
+            'baselines: [{"name": "a", "value": "b", "words": ""}]',
+            "baselines: [",
+        ),
+        'baselines: [{"name": "a", "value": NaN, "words": "c"}]',
+    ],
+)
 def test_facts_are_what_they_must_be(run, fact):
     name, _, text = fact.partition(": ")
     with closing(run_folder.open_table(run.folder, "join")) as store:

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 
 from netwright.cli import damage
-from netwright.core import baselines, objectives, remembered
+from netwright.core import objectives, remembered
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
 from netwright.report import facts, progress, promotions
@@ -54,7 +54,7 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
         f"{tally.running} running, {tally.pending} pending"
     )
     if found.best is not None:
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
         typer.echo(f"best: {best_line(found.best, objectives.first(run.objectives), known)}")
     for sentence in promotions.sentences(found.budgets) if found.budgets else ():
         typer.echo(sentence)
@@ -64,7 +64,7 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
     if limit_seconds is not None:
         typer.echo(f"evaluations took {found.seconds:,.0f} of {limit_seconds:,.0f} seconds of the table")
     if simulated := remembered.number(store, "simulated_hours"):
-        workers = int(run.executor.options.get("workers", 1))
+        workers = run.workers or 1
         share = found.seconds / (workers * simulated * 3600)
         typer.echo(f"simulated: {clock(simulated * 3600)} on {workers} workers, busy {share:.1%} of it")
     for worker in store.workers():

@@ -65,10 +65,5 @@ def _is_better(objective: Objective, value: float, than: Baseline) -> bool:
 
 
 def to_json(baselines: Sequence[Baseline]) -> str:
-    """Baselines as text, for a table to remember."""
+    """Baselines as text, for a table to remember; `remembered.baselines` reads it."""
     return json.dumps([asdict(each) for each in baselines])
-
-
-def from_json(text: str | None) -> tuple[Baseline, ...]:
-    """Inverse of `to_json`; empty where nothing was remembered."""
-    return tuple(Baseline(**fields) for fields in json.loads(text or "[]"))

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any, get_args
 
+from netwright.core.baselines import Baseline
 from netwright.core.errors import StoreError
 from netwright.core.objectives import Objective, Shown
 from netwright.core.protocols import Store
@@ -60,6 +61,20 @@ def measures(store: Store) -> tuple[Objective, ...]:
         raise _no("measures", str(listed), "a list of measures") from None
     if not all(isinstance(each.name, str) and each.sign in (1, -1) and each.shown in SHOWN for each in found):
         raise _no("measures", str(listed), "a list of measures")
+    return found
+
+
+def baselines(store: Store) -> tuple[Baseline, ...]:
+    """What results are to be compared with; empty where nothing was noted. Raises StoreError for anything else."""
+    listed = records(store, "baselines")
+    try:
+        found = tuple(Baseline(**fields) for fields in listed)
+    except TypeError:
+        raise _no("baselines", str(listed), "a list of baselines") from None
+    for each in found:
+        is_text = all(isinstance(text, str) for text in (each.name, each.words, each.verdict))
+        if not (is_text and type(each.value) in (int, float) and math.isfinite(each.value)):
+            raise _no("baselines", str(listed), "a list of baselines")
     return found
 
 

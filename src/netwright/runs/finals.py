@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
-from netwright.core import baselines, genes, in_full, objectives, remembered, whereabouts
+from netwright.core import genes, in_full, objectives, remembered, whereabouts
 from netwright.core.errors import StoreError
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
@@ -56,7 +56,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     found: list[Final] = []
     trials, command = store.finished(), store.recall("command") or ""
     measures = remembered.measures(store)
-    known = baselines.from_json(store.recall("baselines"))
+    known = remembered.baselines(store)
     objective = objectives.first(objectives.named(run.objectives, trials), measures)
     metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import baselines, remembered, run_file
+from netwright.core import remembered, run_file
 from netwright.core.finals import Final
 from netwright.core.trust import Trust
 from netwright.report.reported import ReportedRun
@@ -28,7 +28,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         simulated = remembered.number(store, "simulated_hours")
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
     history = run_folder.history(place, settings.objectives)
     found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
@@ -38,7 +38,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         run_file.load_space(settings.space),
         hours or None,
         tuple(found),
-        settings.executor.options.get("workers"),
+        settings.workers,
         command or "",
         versions,
         caveats,

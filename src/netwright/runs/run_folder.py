@@ -421,8 +421,8 @@ def _owner(folder: Path) -> str:
 
 def _threads(run: RunFile) -> int:
     """Threads of each worker: the machine's cores divided by the workers."""
-    workers = run.executor.options.get("workers", os.cpu_count() if run.executor.name == "processes" else 1)
-    return max(1, (os.cpu_count() or 1) // max(1, int(workers)))
+    cores = os.cpu_count() or 1
+    return max(1, cores // (run.workers or (cores if run.executor.name == "processes" else 1)))
 
 
 def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:

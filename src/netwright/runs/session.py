@@ -147,7 +147,7 @@ class Session:
             ending, work = self._control(run, store, parts, title, own)
             store.remember("ending", ending)
             names = run_folder.named_objectives(store, run.settings)
-            known = baselines.from_json(store.recall("baselines"))
+            known = remembered.baselines(store)
             return Ended(run.folder, names, progress.of_table(store, names), ending, work, known)
 
     def _prepare(self, reference: Reference, task: Task) -> None:
@@ -167,7 +167,7 @@ class Session:
         settings, before, begun = run.settings, store.tally(), time.monotonic()
         names = run_folder.named_objectives(store, settings)
         objective = objectives.first(names, parts.measures)
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
         display = Display(
             self._console, store, title=title, trials=settings.limits.trials, objective=objective, baselines=known
         )

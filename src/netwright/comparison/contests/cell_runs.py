@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.core import baselines, files, genes, objectives, refs, run_file, whereabouts
+from netwright.core import files, genes, objectives, refs, remembered, run_file, whereabouts
 from netwright.core.baselines import Baseline
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import BEST, Candidate, Final
@@ -99,7 +99,7 @@ def read(place: Path, run: RunFile) -> CellRun:
         is_exhausted = store.recall("ending") == "exhausted"  # "trials" may be of a smaller budget
         ending = "trials" if len(trials) >= limit else "exhausted" if is_exhausted else ""
         sources = tuple((store.recall("sources") or "").split())
-        known = baselines.from_json(store.recall("baselines"))
+        known = remembered.baselines(store)
         return CellRun(trials, ending, sources, store.recall("data"), known)
 
 
