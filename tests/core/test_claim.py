@@ -24,6 +24,10 @@ def store():
     return MemoryStore()
 
 
+def the_table():
+    return TABLE
+
+
 def left_behind(store, **changes):
     """A claim that an owner left without giving it back."""
     owner = replace(Owner(os.getpid(), liveness.birth(), "here", TABLE, 3), **changes)
@@ -41,9 +45,9 @@ def never(_seconds):
 
 
 def test_one_at_a_time_and_given_back(store):
-    with taken(store, TABLE, never):
+    with taken(store, the_table, never):
         assert living_owner(store, TABLE).pid == os.getpid()
-        with pytest.raises(claim.Taken, match=f"process {os.getpid()} on "), taken(store, TABLE, never):
+        with pytest.raises(claim.Taken, match=f"process {os.getpid()} on "), taken(store, the_table, never):
             pass
     assert store.recall(FACT) is None and living_owner(store, TABLE) is None
 
@@ -54,7 +58,7 @@ def test_of_many_at_once_one_gets_it(store):
     def take():
         barrier.wait()
         try:
-            with taken(store, TABLE, never):
+            with taken(store, the_table, never):
                 got.append(1)
                 done.wait(30)
         except claim.Taken:
@@ -76,21 +80,21 @@ def test_of_many_at_once_one_gets_it(store):
 def test_the_claim_of_a_dead_process_is_broken_at_once(store):
     place = liveness.birth().rpartition("/")[0]
     left_behind(store, born=f"{place}/1")
-    with taken(store, TABLE, never) as own:
+    with taken(store, the_table, never) as own:
         own.check()
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", '{"pid": "x"}', '{"pid": 1, "born": 2, "host": 3}', "[" * 9999])
 def test_what_names_no_process_is_no_claim(store, text):
     store.remember(FACT, text)
-    with taken(store, TABLE, never):
+    with taken(store, the_table, never):
         pass
 
 
 def test_a_copy_of_the_table_is_nobodys(store):
     left_behind(store)
     assert living_owner(store, TABLE + 1, never) is None
-    with taken(store, TABLE + 1, never):
+    with taken(store, lambda: TABLE + 1, never):
         pass
 
 
@@ -104,17 +108,17 @@ def test_an_owner_that_cannot_be_seen_is_watched(store, born):
     def counting(_seconds):
         store.remember(FACT, replace(owner, beats=owner.beats + 1).to_json())
 
-    with pytest.raises(claim.Taken), taken(store, TABLE, counting):
+    with pytest.raises(claim.Taken), taken(store, the_table, counting):
         pass
     waits = []
-    with taken(store, TABLE, waits.append):
+    with taken(store, the_table, waits.append):
         assert sum(waits) == claim.WATCH
 
 
 def test_who_wakes_up_and_finds_its_claim_taken_stops(store):
     """Its rows are another controller's by now: it puts none of them back."""
     space = ToySpace()
-    with taken(store, TABLE) as own:
+    with taken(store, the_table) as own:
         other = Owner(1, "another-boot/1/99", "there", TABLE)
 
         class Thief:
@@ -142,6 +146,17 @@ def test_who_wakes_up_and_finds_its_claim_taken_stops(store):
             search.run()
     assert [trial.status for trial in store.unfinished()] == ["running"]
     assert Owner.from_json(store.recall(FACT)) == other, "it gives back what is its own alone"
+
+
+@pytest.mark.parametrize("later", [0, TABLE + 1])
+def test_a_table_that_is_no_more_where_it_was_is_controlled_by_nobody(store, later):
+    numbers = iter([TABLE, TABLE, later])
+    with taken(store, lambda: next(numbers, later)) as own:
+        own.count()
+        own.check()
+        own.count()
+        with pytest.raises(ControlLost, match="was removed or replaced while it was searched"):
+            own.check()
 
 
 def test_a_worker_leaves_with_the_controller_it_came_for(store, monkeypatch):

@@ -261,3 +261,9 @@ def test_a_stored_text_at_fault_is_refused(text):
 def test_a_part_that_is_no_reference_is_refused_where_options_are_put_over_it(part, value):
     with pytest.raises(BadReference, match=f"{part} is .*: write a name"):
         run_file.from_tables(run_file.merged({part: value}, {part: {"steps": 1}}))
+
+
+@pytest.mark.parametrize(("asked", "number"), [(3, 3), (0, None), ("3", None), (True, None), ([1], None), (2.0, None)])
+def test_the_number_of_workers_is_one_that_an_executor_would_take(asked, number):
+    assert RunFile(executor=Reference("processes", {"workers": asked})).workers == number
+    assert RunFile().workers is None

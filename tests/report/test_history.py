@@ -1,5 +1,6 @@
 """Columns say what the trials do, of however many pages, and no command reads a whole table at once."""
 
+import sqlite3
 from contextlib import closing
 
 import numpy as np
@@ -11,7 +12,7 @@ from netwright.core import objectives, run_file
 from netwright.core.errors import StoreError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.run_file import RunFile
-from netwright.report import curves, history, page, promotions
+from netwright.report import curves, history, page, progress, promotions
 from netwright.report.history import History
 from netwright.runs import reporting, run_folder
 from netwright.runs.run import Run
@@ -123,6 +124,7 @@ def test_a_table_is_read_in_pages(tmp_path, monkeypatch):
     folder = searched(tmp_path / "a")
     whole = Run(folder).trials
     monkeypatch.setattr(history, "PAGE", 4)
+    monkeypatch.setattr(progress, "IN_FULL", 0)
     asked, finished = [], SqliteStore.finished
 
     def noted(self, after=0, most=None):
@@ -140,16 +142,16 @@ def test_a_table_is_read_in_pages(tmp_path, monkeypatch):
     assert run.history.trials([3, 0, 24]) == [whole[3], whole[0], whole[24]]
 
 
-def test_rows_that_the_table_does_not_give_are_told(tmp_path, monkeypatch):
-    folder, finished = searched(tmp_path / "a"), SqliteStore.finished
+def test_damaged_rows_are_named_and_left_out(tmp_path):
+    folder = searched(tmp_path / "a")
     run = reporting.reported(folder)
-    monkeypatch.setattr(
-        SqliteStore, "finished", lambda self, *asked: [t for t in finished(self, *asked) if t.id not in (3, 7)]
-    )
+    with closing(sqlite3.connect(folder / "trials.sqlite")) as db, db:
+        db.execute("UPDATE trials SET metrics = replace(metrics, '0', '1') WHERE id IN (3, 7)")
     damaged = reporting.reported(folder)
-    assert (len(damaged.history), damaged.history.unreadable, run.history.unreadable) == (23, 2, 0)
+    assert (len(damaged.history), len(damaged.faults), run.faults) == (23, 2, ())
     text = page.write(tmp_path / "out", [damaged]).read_text(encoding="utf-8")
-    assert "2 finished trials are left out: damaged in the table." in text
+    assert "trial 3 is damaged" in text
+    assert "trial 7 is damaged" in text
     with pytest.raises(StoreError, match="have changed while it was read"):
         run.history.trials([2])
 

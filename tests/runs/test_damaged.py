@@ -6,11 +6,12 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
+from netwright.cli import options
 from netwright.cli.app import app
-from netwright.core.errors import StoreError
+from netwright.core.errors import BadReference, StoreError
 from netwright.core.run_file import Limits
 from netwright.report import progress
-from netwright.runs import run_folder
+from netwright.runs import retraining, run_folder
 from netwright.runs.run import Run
 
 TOYS = "netwright.testing.toys"
@@ -83,7 +84,19 @@ def test_a_table_that_is_gone_is_not_begun_anew(run):
             begin()
 
 
-@pytest.mark.parametrize("fact", ["hours: nan", "versions: [1]", "caveats: inf", "measures: {}"])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        *("hours: nan", "versions: [1]", "caveats: inf", "measures: {}", "measures: [{}]", "baselines: {}"),
+        *(
+            'baselines: ["x"]',
+            "baselines: [{}]",
+            'baselines: [{"name": "a", "value": "b", "words": ""}]',
+            "baselines: [",
+        ),
+        'baselines: [{"name": "a", "value": NaN, "words": "c"}]',
+    ],
+)
 def test_facts_are_what_they_must_be(run, fact):
     name, _, text = fact.partition(": ")
     with closing(run_folder.open_table(run.folder, "join")) as store:
@@ -100,3 +113,29 @@ def test_sums_of_a_large_table_are_those_of_its_rows(run, monkeypatch):
         assert progress.of_table(store, names) == whole
     assert whole.best == max(run.trials, key=lambda row: row.scores)
     assert Limits(trials=8) == run.settings.limits
+
+
+@pytest.mark.parametrize("command", [["report"], ["show"], ["show", "--json"]])
+def test_report_and_show_leave_out_what_is_damaged_and_fail(run, command):
+    best = max(run.trials, key=lambda row: row.scores)
+    change(run, f"UPDATE trials SET seconds = 9 WHERE id = {best.id}; UPDATE facts SET text = 'x' WHERE name = 'hours'")
+    words = [command[0], str(run.folder), "--trust", *command[1:]]
+    done = CliRunner().invoke(app, words, obj=options.Typed((), ""))
+    assert done.exit_code == 2
+    assert f"damaged: trial {best.id} is damaged" in done.output
+    assert "damaged: the fact 'hours' is damaged" in done.output
+    assert done.stdout.strip(), "the rest is shown"
+    if command == ["report"]:
+        page = (run.folder / "report" / "report.html").read_text(encoding="utf-8")
+        assert f"trial {best.id} is damaged" in page
+
+
+def test_the_best_of_a_damaged_table_is_not_trained_but_any_whole_trial_may_be(run):
+    change(run, "UPDATE trials SET seconds = 9 WHERE id = 3")
+    history = run_folder.history(run.folder, None)
+    for asked in ({"trial": None, "top": None}, {"trial": None, "top": 2}):
+        with pytest.raises(StoreError, match=r"trial 3 is damaged.*may be the best; .*--trial"):
+            retraining.chosen(run.folder, history, **asked)
+    assert retraining.chosen(run.folder, history, trial=4, top=None)[0].trial_id == 4
+    with pytest.raises(BadReference, match="no finished trial 3"):
+        retraining.chosen(run.folder, history, trial=3, top=None)

@@ -16,7 +16,7 @@ from netwright.core.records import Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.search import Search
-from netwright.stores import sqlite_rows
+from netwright.stores import sqlite_damage, sqlite_rows
 from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.aging import AgingEvolution
@@ -165,6 +165,7 @@ CHANGES = {
     "a finished row made pending": "UPDATE trials SET status = 'pending' WHERE id = 12",
     "rows deleted": "DELETE FROM trials WHERE id IN (11, 12, 25)",
     "text that is none": "UPDATE trials SET message = CAST(x'c3' AS TEXT), key = CAST(x'ff' AS TEXT) WHERE id = 2",
+    "a number below all": "UPDATE trials SET id = -3 WHERE id = 12",
     "no text at all": "UPDATE trials SET metrics = x'00', notes = 5 WHERE id = 2",
 }
 
@@ -207,6 +208,54 @@ def test_a_fact_that_the_run_needs_is_refused_where_it_is_read(whole, tmp_path):
             pytest.raises(StoreError, match="fact 'run' is not"),
         ):
             store.recall("run")
+
+
+@pytest.mark.parametrize("cell", ["text = CAST(x'41ff' AS TEXT)", "name = CAST(x'41ff' AS TEXT)", "text = x'41ff'"])
+def test_a_fact_that_is_no_text_is_left_out_and_set_aside(whole, tmp_path, cell):
+    path = damaged(whole, tmp_path / "copy", whole[0].read_bytes())
+    with closing(SqliteStore(str(path))) as store:
+        store.remember("command", "what was typed")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE facts SET {cell} WHERE name = 'command'")
+    with closing(SqliteStore(str(path), mode="inspect")) as store:
+        assert store.recall("command") is None
+        assert any("the fact 'command' is damaged" in fault for fault in store.faults())
+    with (
+        closing(SqliteStore(str(path), mode="read")) as store,
+        pytest.raises(StoreError, match="'command' is not"),
+    ):
+        store.recall("command")
+    with closing(SqliteStore(str(path))) as store:
+        assert any("the fact 'command' is damaged" in fault for fault in store.faults())
+        assert store.recall("command") is None
+    assert seen(path) == (whole[1], [])
+
+
+def test_what_others_added_to_the_schema_never_runs(whole, tmp_path):
+    path = damaged(whole, tmp_path / "copy", whole[0].read_bytes())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TRIGGER more AFTER INSERT ON facts BEGIN DELETE FROM trials; END")
+    for mode in ("write", "join", "read", "inspect"):
+        with pytest.raises(StoreError, match="'trigger more', which netwright did not write"):
+            SqliteStore(str(path), mode=mode)
+
+
+def test_a_table_with_checksums_never_passes_for_one_without(whole, tmp_path):
+    path = damaged(whole, tmp_path / "copy", whole[0].read_bytes())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(StoreError, match="has checksums, which schema 1 has not"):
+        SqliteStore(str(path), mode="inspect")
+
+
+def test_of_many_damaged_rows_the_first_are_named(whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_damage, "MOST_SAID", 3)
+    path = damaged(whole, tmp_path / "copy", whole[0].read_bytes())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE trials SET seconds = 77 WHERE id > 5")
+    assert len(seen(path)[1]) == 4
+    assert seen(path)[1][-1] == f"{ROWS - 8} more trials are damaged"
+    assert check(whole, path)
 
 
 def test_a_table_that_is_gone_is_missed(whole, tmp_path):

@@ -6,13 +6,18 @@ from pathlib import Path
 
 import typer
 
+from netwright.cli import damage
+
 
 def report(
     folders: list[Path] = typer.Argument(..., help="Folders of runs; several are overlaid."),
     out: Path = typer.Option(None, help="Folder to write to; by default `report` in the first run's folder."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
-    """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile."""
+    """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile.
+
+    Damaged or missing trials are named and left out, and the command then exits with 2.
+    """
     from netwright.core.trust import Trust
     from netwright.report import examined, page
     from netwright.runs import reporting, run_folder
@@ -21,3 +26,4 @@ def report(
     for fault in examined.faults([final for run in runs for final in run.finals]):
         typer.echo(f"netwright: {fault}", err=True)
     typer.echo(page.write(out or run_folder.report_in(folders[0]), runs))
+    damage.leave({folder: run.faults for folder, run in zip(folders, runs, strict=True)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import typer
 
-from netwright.cli import options
+from netwright.cli import damage, options
 from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.protocols import check_accepts
@@ -33,14 +34,17 @@ def show(
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
-    """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2."""
+    """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2.
+
+    Damaged or missing trials of a run are named and left out, and the command then exits with 2.
+    """
     if (target is None) == (named is None):
         raise BadRunFile("give either TARGET or --space: zoo:NAME, the folder of a run, or a space such as hnag")
     target = target or named
     changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
     if skeleton is not None:
         changes["skeleton"] = skeleton
-    space, genotype, found_io = _find(target, trial, changes, trust)
+    space, genotype, found_io, faults = _find(target, trial, changes, trust)
     if genes is not None:
         from netwright.core import genes as encodings
 
@@ -65,6 +69,7 @@ def show(
             **({"settings": tuned} if tuned else {}),
         }
         typer.echo(json.dumps(facts))
+        damage.leave({Path(target): faults})
         return
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
@@ -77,16 +82,19 @@ def show(
         typer.echo(line)
     for path in drawn:
         typer.echo(f"drawn: {path}")
+    damage.leave({Path(target): faults})
 
 
-def _find(target: str, trial: int | None, changes: dict[str, Any], trust: bool) -> tuple[Any, Genotype | None, IO]:
-    """The space, genotype and shape that a target stands for."""
+def _find(
+    target: str, trial: int | None, changes: dict[str, Any], trust: bool
+) -> tuple[Any, Genotype | None, IO, Sequence[str]]:
+    """The space, genotype and shape that a target stands for, and what of it is damaged."""
     from netwright.core import refs
 
     kind, _, name = target.partition(":")
     if kind == "zoo":
         published = refs.locate("zoo", name)
-        return refs.revise("space", published.space, changes), published.genotype, published.io
+        return refs.revise("space", published.space, changes), published.genotype, published.io, ()
     from netwright.runs import run_folder
 
     folder = Path(target)
@@ -96,7 +104,7 @@ def _find(target: str, trial: int | None, changes: dict[str, Any], trust: bool) 
         raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
     reference = refs.parse(target)
     space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
-    return space, None, DEFAULT_IO
+    return space, None, DEFAULT_IO, ()
 
 
 def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
@@ -112,12 +120,14 @@ def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
     return shape
 
 
-def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool) -> tuple[Any, Genotype, IO]:
+def _of_run(
+    folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool
+) -> tuple[Any, Genotype, IO, Sequence[str]]:
     from netwright.core import trust
     from netwright.core.protocols import of_seed
     from netwright.runs import run_folder
 
-    store = run_folder.open_table(folder, "read")
+    store = run_folder.open_table(folder, "inspect")
     run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
     finished = run_folder.history(folder, run.objectives)
     if trial_id is None:
@@ -135,7 +145,7 @@ def _of_run(folder: Path, trial_id: int | None, changes: dict[str, Any], trusted
     store.close()
     space = run_file.load_space(run_file.override(run, "space", changes).space)
     space = space if "seed" in changes else of_seed(space, found.seed)
-    return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO
+    return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO, finished.faults
 
 
 def _params_with_auxiliary(space: Any, genotype: Genotype, io: IO) -> int | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from netwright.cli import damage
 from netwright.core import objectives, remembered
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
@@ -33,11 +34,7 @@ def status(
             _print_json(store, run, found, faults)
         else:
             _print(store, run, found, folder)
-    for fault in faults:
-        typer.echo(f"damaged: {fault}", err=True)
-    if faults:
-        typer.echo(f"`netwright search --out {folder}` keeps it aside and asks it again, or restore a copy", err=True)
-        raise typer.Exit(2)
+    damage.leave({folder: faults})
 
 
 def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence[str]) -> None:
@@ -69,7 +66,7 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
     if limit_seconds is not None:
         typer.echo(f"evaluations took {found.seconds:,.0f} of {limit_seconds:,.0f} seconds of the table")
     if simulated := remembered.number(store, "simulated_hours"):
-        workers = int(run.executor.options.get("workers", 1))
+        workers = run.workers or 1
         share = found.seconds / (workers * simulated * 3600)
         typer.echo(f"simulated: {clock(simulated * 3600)} on {workers} workers, busy {share:.1%} of it")
     for worker in store.workers():

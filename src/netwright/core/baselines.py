@@ -65,5 +65,5 @@ def _is_better(objective: Objective, value: float, than: Baseline) -> bool:
 
 
 def to_json(baselines: Sequence[Baseline]) -> str:
-    """Baselines as text, for a table to remember."""
+    """Baselines as text, for a table to remember; `remembered.baselines` reads it."""
     return json.dumps([asdict(each) for each in baselines])

@@ -134,8 +134,8 @@ class Taken(Exception):
 class Claim:
     """The claim of this process on a run; as an observer of a search it raises ControlLost once it is lost."""
 
-    def __init__(self, store: Store, own: Owner) -> None:
-        self._store, self._own = store, own
+    def __init__(self, store: Store, own: Owner, number: Callable[[], int]) -> None:
+        self._store, self._own, self._number = store, own, number
         self._given_back, self._lock = threading.Event(), threading.Lock()
         self._fault: Exception | None = None
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -157,7 +157,12 @@ class Claim:
         self.check()
 
     def count(self) -> None:
-        """Give one sign of life, or find that the claim is lost."""
+        """Give one sign of life, or find that the claim is lost, or that the table is no more where it was."""
+        if self._number() != self._own.table:
+            self._fault = ControlLost(
+                "the table of the run was removed or replaced while it was searched; nothing more is written there"
+            )
+            return
         after = replace(self._own, beats=self._own.beats + 1)
         if self._store.exchange(FACT, self._own.to_json(), after.to_json()):
             self._own = after
@@ -185,17 +190,18 @@ class Claim:
 
 
 @contextmanager
-def taken(store: Store, table: int, sleep: Callable[[float], None] = time.sleep) -> Iterator[Claim]:
+def taken(store: Store, number: Callable[[], int], sleep: Callable[[float], None] = time.sleep) -> Iterator[Claim]:
     """Makes this process the one that controls a run, until the end of the block.
 
     Args:
         store: The run's table, which stays open meanwhile.
-        table: Number of the file that it is.
+        number: Gives the number of the file that lies at the table's place now; 0: there is none.
         sleep: Waits some seconds.
 
     Raises:
         Taken: Another living process controls it.
     """
+    table = number()
     own = Owner(os.getpid(), liveness.birth(), socket.gethostname(), table)
     while True:
         before = store.recall(FACT)
@@ -203,7 +209,7 @@ def taken(store: Store, table: int, sleep: Callable[[float], None] = time.sleep)
             raise Taken(other)
         if store.exchange(FACT, before, own.to_json()):
             break
-    claim = Claim(store, own)
+    claim = Claim(store, own, number)
     try:
         yield claim
     finally:

@@ -110,6 +110,12 @@ class RunFile:
         if threads > MOST_THREADS:
             raise ValueError(f"threads_per_trial must be at most {MOST_THREADS}, got {threads}")
 
+    @property
+    def workers(self) -> int | None:
+        """The number of workers that is asked for; None: the executor's own, or what no executor would take."""
+        asked = self.executor.options.get("workers")
+        return asked if type(asked) is int and asked > 0 else None
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -51,7 +51,7 @@ class History:
 
     Args:
         ids: Ids, int64.
-        finishes: Numbers in order of finishing, int64; without gaps unless rows of the table could not be read.
+        finishes: Numbers in order of finishing, int64; with gaps where rows of the table were left out.
         scores: First scores, float64, higher is better; NaN where the trial failed.
         budgets: Budgets, int64; 0: none.
         params: Parameters as measured, float64; NaN: not measured.
@@ -65,7 +65,7 @@ class History:
         keys: A hash of the key, int64: equal for equal networks.
         reasons: Position in `kinds` of why the trial failed, int64; -1: it did not.
         kinds: Why trials failed: the kind of failure and the last line of the message, in order of appearance.
-        unreadable: How many finished rows the table did not give, as they are damaged.
+        faults: What is damaged or missing in the table and was left out, a sentence each.
     """
 
     ids: np.ndarray
@@ -84,7 +84,7 @@ class History:
     reasons: np.ndarray
     kinds: tuple[tuple[str, str], ...]
     _fetch: Fetch
-    unreadable: int = 0
+    faults: tuple[str, ...] = ()
 
     @staticmethod
     def of(trials: Sequence[Trial]) -> History:
@@ -103,7 +103,7 @@ class History:
             BadRunFile: An objective was not measured.
         """
         with closing(opened()) as store:
-            history = History.of_store(store, names)
+            history = replace(History.of_store(store, names), faults=tuple(store.faults()))
 
         def fetch(places: Sequence[int]) -> list[Trial]:
             with closing(opened()) as store:
@@ -119,8 +119,7 @@ class History:
         def fetch(places: Sequence[int]) -> list[Trial]:
             return _fetched(store, history.finishes[list(places)].tolist(), names)
 
-        missing = int(history.finishes[-1]) - len(history) if len(history) else 0
-        return replace(history, _fetch=fetch, unreadable=missing)
+        return replace(history, _fetch=fetch)
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -125,6 +125,7 @@ def _parts(
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
     return [
         _headline(winner, whose),
+        _damage(runs),
         _runs(runs) if len(runs) > 1 else "",
         _finals(runs),
         examples,
@@ -167,10 +168,15 @@ def _headline(run: ReportedRun, whose: str) -> str:
         value = run.objective.measured(float(run.history.scores[best]))
         result = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
         notes.insert(0, f"Best {run.objective.label}: {result}.")
-    if damaged := run.history.unreadable:
-        notes.append(f"{damaged:,} finished trial{'s are' if damaged > 1 else ' is'} left out: damaged in the table.")
     note = " ".join(notes)
     return markup.section(f"Result{whose}", note, markup.tiles(listed))
+
+
+def _damage(runs: Sequence[ReportedRun]) -> str:
+    """What of the runs is left out, as their tables are damaged there."""
+    rows = [(run.name, fault) for run in runs for fault in run.faults]
+    told = "All that stands here leaves this out; it is asked again when the search goes on."
+    return markup.section("Damaged", told, markup.table(("run", "damage"), rows)) if rows else ""
 
 
 def _facts(run: ReportedRun) -> dict[str, str]:

@@ -41,6 +41,7 @@ class ReportedRun:
         simulated_hours: Hours on the clock of a simulated cluster; None: the clock was a real one.
         measures: What the evaluator measures, and how that is shown; any other metric is shown as a number.
         baselines: What results are to be compared with.
+        faults: What of its tables is damaged or missing and was left out, a sentence each.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ReportedRun:
     simulated_hours: float | None = None
     measures: tuple[Objective, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

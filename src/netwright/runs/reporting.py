@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 from netwright.core import remembered, run_file
 from netwright.core.finals import Final
@@ -13,41 +15,55 @@ from netwright.runs import finals, run_folder
 
 
 def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
-    """What a report shows of a run, or of its last trainings where nothing was searched.
+    """What a report shows of a run, or of its last trainings where nothing was searched; what is damaged is left out.
 
     Raises:
         BadReference: The run names a plug-in that is not trusted.
     """
-    folders = run_folder.trainings(folder)
+    folders = run_folder.trainings(folder, "inspect")
     place = folder if run_folder.holds_run(folder) or not folders else folders[-1]
-    with closing(run_folder.open_table(place, "read")) as store:
+    with closing(run_folder.open_table(place, "inspect")) as store:
         settings = run_folder.stored_run(store, place, trust)
         hours, command = remembered.number(store, "hours"), store.recall("command")
         simulated = remembered.number(store, "simulated_hours")
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
         known = remembered.baselines(store)
+    history = run_folder.history(place, settings.objectives)
+    found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
         folder.name,
         settings,
-        run_folder.history(place, settings.objectives),
+        history,
         run_file.load_space(settings.space),
         hours or None,
-        tuple(trained(folder, trust)),
-        settings.executor.options.get("workers"),
+        tuple(found),
+        settings.workers,
         command or "",
         versions,
         caveats,
         simulated or None,
         measures,
         known,
+        (*history.faults, *(fault for fault in faults if place == folder)),
     )
 
 
 def trained(folder: Path, trust: Trust = Trust()) -> list[Final]:
-    """Every network of a run that was trained in full, those asked for last first, references at the end."""
+    """Every network of a run that was trained in full, those asked for last first, references at the end.
+
+    Raises:
+        StoreError: The table of trainings is damaged.
+    """
+    return _trained(run_folder.trainings(folder), trust, "read")[0]
+
+
+def _trained(folders: Sequence[Path], trust: Trust, mode: Literal["read", "inspect"]) -> tuple[list[Final], list[str]]:
+    """The networks of trainings, in order of their folders, and what of them is damaged."""
     found: list[Final] = []
-    for place in reversed(run_folder.trainings(folder)):
-        with closing(run_folder.open_table(place, "read")) as store:
+    faults: list[str] = []
+    for place in reversed(folders):
+        with closing(run_folder.open_table(place, mode)) as store:
             found += finals.results(store, run_folder.stored_run(store, place, trust), place)
-    return sorted(found, key=lambda final: final.reference)
+            faults += [f"{place.name}: {fault}" for fault in (store.faults() if mode == "inspect" else ())]
+    return sorted(found, key=lambda final: final.reference), faults

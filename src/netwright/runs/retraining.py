@@ -65,8 +65,13 @@ def chosen(folder: Path, history: History, trial: int | None, top: int | None) -
 
     Raises:
         BadReference: No trial with that number has finished.
-        StoreError: No trial has succeeded.
+        StoreError: No trial has succeeded; or the best is asked for, and some are damaged, which may be the best.
     """
+    if history.faults and (top is not None or trial is None):
+        raise StoreError(
+            f"{short(folder)} holds trials that are damaged or missing ({history.faults[0]}), one of which may be the "
+            f"best; `netwright search --out {short(folder)}` asks them again, or name a trial with --trial"
+        )
     if top is not None:
         found = enumerate(curves.ten_best(history, top), 1)
         listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]

@@ -152,10 +152,15 @@ def pages(store: Store) -> Iterator[list[Trial]]:
 
 
 def history(folder: Path, names: Sequence[str] | None) -> History:
-    """The finished trials of a run; empty where nothing was searched. `names`: objectives as the run file has them."""
+    """The finished trials of a run, less those that are damaged, which its `faults` name; empty: nothing was searched.
+
+    Args:
+        folder: Folder of the run.
+        names: Objectives as the run file has them.
+    """
     if not holds_run(folder):
         return History.of([])
-    return History.read(lambda: open_table(folder, "read"), names)
+    return History.read(lambda: open_table(folder, "inspect"), names)
 
 
 def settings_in(folder: Path) -> RunFile | None:
@@ -167,11 +172,11 @@ def settings_in(folder: Path) -> RunFile | None:
         return run_file.from_toml(text) if text else None
 
 
-def trainings(folder: Path) -> list[Path]:
-    """Folders of full trainings within the folder of a run, those asked for last at the end."""
+def trainings(folder: Path, mode: Literal["read", "inspect"] = "read") -> list[Path]:
+    """Folders of full trainings within the folder of a run, those asked for last at the end; see `open_table`."""
     found = []
     for place in filter(holds_run, folder.glob(f"{TRAININGS}*/")):
-        with closing(open_table(place, "read")) as store:
+        with closing(open_table(place, mode)) as store:
             found.append((remembered.number(store, "asked") or 0.0, place))
     return [place for _, place in sorted(found)]
 
@@ -286,10 +291,10 @@ def controlled(folder: Path) -> Iterator[None]:
             name.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
             yield
         finally:
-            (folder / "controller.txt").unlink(missing_ok=True)
-            if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
-                (folder / LOCK).unlink(missing_ok=True)
-                with suppress(OSError):
+            with suppress(OSError):  # as where the folder was removed meanwhile
+                (folder / "controller.txt").unlink(missing_ok=True)
+                if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
+                    (folder / LOCK).unlink(missing_ok=True)
                     folder.rmdir()
 
 
@@ -306,7 +311,7 @@ def claimed(folder: Path) -> Iterator[None]:
 @contextmanager
 def _claimed(folder: Path, store: Store) -> Iterator[Claim]:
     try:
-        with claim.taken(store, _number(folder)) as own:
+        with claim.taken(store, lambda: _number(folder)) as own:
             yield own
     except claim.Taken as error:
         _refuse_owner(folder, error.owner)
@@ -334,8 +339,11 @@ def _refuse_owner(folder: Path, owner: Owner | str | None) -> None:
 
 
 def _number(folder: Path) -> int:
-    """Number of the file that the table of a folder is: a copy has another one."""
-    return (folder / TABLE).stat().st_ino
+    """Number of the file that the table of a folder is, of which a copy has another one; 0: there is none."""
+    try:
+        return (folder / TABLE).stat().st_ino
+    except OSError:
+        return 0
 
 
 def controller(folder: Path) -> Owner:
@@ -413,8 +421,8 @@ def _owner(folder: Path) -> str:
 
 def _threads(run: RunFile) -> int:
     """Threads of each worker: the machine's cores divided by the workers."""
-    workers = run.executor.options.get("workers", os.cpu_count() if run.executor.name == "processes" else 1)
-    return max(1, (os.cpu_count() or 1) // max(1, int(workers)))
+    cores = os.cpu_count() or 1
+    return max(1, cores // (run.workers or (cores if run.executor.name == "processes" else 1)))
 
 
 def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:

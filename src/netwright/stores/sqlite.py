@@ -25,6 +25,7 @@ from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
 UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
+GAPS = "the order in which its trials finished has gaps"
 _COLUMNS = ", ".join(sqlite_rows.COLUMNS)
 _COLUMNS_1 = _COLUMNS.replace("asked_sum, result_sum", "NULL, NULL")  # of schema 1, which is read as it is
 _ASKED = "genotype, parents, budget, continues, notes, key, seed, status, id, place, asked_sum"
@@ -173,8 +174,10 @@ class SqliteStore:
         while True:
             rows = self._rows("finish > ? ORDER BY finish LIMIT ?", after, -1 if most is None else most)
             trials = self._trials(rows)
-            if self._mode == "read":
-                self._refuse_gaps(after, most, rows)
+            if self._has_gaps(after, most, rows):
+                if self._mode == "read":
+                    raise self._damaged(GAPS)
+                self._leave_out(GAPS)
             if trials or not rows:
                 return trials
             after = rows[-1][9]  # all of them are damaged
@@ -199,7 +202,8 @@ class SqliteStore:
                 found = sqlite_damage.faults(self._db, self._version, self._known)
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise sqlite_file.fault(self.path, error) from None
-            return found + [each for each in self._found if each not in found]
+            said = found + [each for each in self._found if each not in found]
+            return said if said == [GAPS] else [each for each in said if each != GAPS]  # what else is said explains it
 
     def tally(self) -> Tally:
         """What all rows come to."""
@@ -273,20 +277,27 @@ class SqliteStore:
         return bool(self._write(exchange, statements=2))
 
     def recall(self, name: str) -> str | None:
-        """A fact that was kept before; None: there is none of this name. Raises StoreError for one that is damaged."""
-        if self._version == 1:
-            rows = self._read("SELECT text FROM facts WHERE name = ?", name)
-            return str(rows[0][0]) if rows else None
+        """A fact that was kept before; None: there is none of this name.
+
+        Raises:
+            StoreError: It is damaged. A look that takes what it can only goes without, and `faults` names it, unless
+                the rest says nothing without that fact.
+        """
         texts = self._read("SELECT text FROM facts WHERE name = ?", name)
+        if self._version == 1:
+            return str(texts[0][0]) if texts else None
         sums = self._read("SELECT sum FROM fact_sums WHERE name = ?", name)
         if not texts and not sums:
             return None
-        if not texts or not sums or sums[0][0] != sqlite_rows.fact_sum(name, texts[0][0]):
-            raise StoreError(
-                f"{self.path} is damaged (the fact {name!r} is not what was written); keep it aside, and restore a "
-                "copy or start in another folder"
-            )
-        return str(texts[0][0])
+        if texts and sums and sqlite_damage.is_fact(name, texts[0][0], sums[0][0]):
+            return str(texts[0][0])
+        if self._mode == "inspect" and name not in sqlite_damage.NEEDED:
+            self._leave_out(sqlite_damage.of_fact(name))
+            return None
+        raise StoreError(
+            f"{self.path} is damaged (the fact {name!r} is not what was written); keep it aside, and restore a "
+            "copy or start in another folder"
+        )
 
     def workers(self) -> list[WorkerState]:
         """Living workers that have beaten or claimed, in order of name."""
@@ -335,8 +346,12 @@ class SqliteStore:
             except DamagedRow as error:
                 if self._mode != "inspect":
                     raise self._damaged(f"trial {row[0]}: {error}") from None
-                self._found.append(f"trial {row[0]} is damaged: {error}")
+                self._leave_out(sqlite_damage.of_trial(row[0], error))
         return found
+
+    def _leave_out(self, sentence: str) -> None:
+        if sentence not in self._found and len(self._found) < sqlite_damage.MOST_SAID:
+            self._found.append(sentence)
 
     def _damaged(self, what: str) -> StoreError:
         return StoreError(
@@ -345,8 +360,11 @@ class SqliteStore:
         )
 
     def _refuse_missing(self) -> None:
-        """Raise StoreError, before a look at rows, where some are known to be missing."""
-        if self._mode != "read" or self._extent is not None:
+        """Count how many rows there are, before a look at them; raise StoreError where some are known to be missing.
+
+        A look that takes what it can refuses nothing: `faults` says what is missing.
+        """
+        if self._mode not in ("read", "inspect") or self._extent is not None:
             return
         with self._lock:
             try:
@@ -354,17 +372,17 @@ class SqliteStore:
                 said = sqlite_damage.missing(found, self._known, len(sqlite_damage.holes_of(self._db)))
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise sqlite_file.fault(self.path, error) from None
-            if said:
+            if said and self._mode == "read":
                 raise self._damaged("; ".join(said))
             self._extent = found
 
-    def _refuse_gaps(self, after: int, most: int | None, rows: list[tuple[Any, ...]]) -> None:
-        """Raise StoreError where rows did not come that the table is known to hold, as with a damaged index."""
-        assert self._extent is not None
+    def _has_gaps(self, after: int, most: int | None, rows: list[tuple[Any, ...]]) -> bool:
+        """Whether a look did not get rows that the table is known to hold, as with a damaged index."""
+        if self._extent is None:
+            return False
         places, expected = [row[9] for row in rows], max(0, self._extent.finished - after)
         is_whole = self._extent.kept or places == list(range(after + 1, after + 1 + len(rows)))
-        if not is_whole or len(rows) < (expected if most is None else min(expected, most)) - self._extent.kept:
-            raise self._damaged("the order in which its trials finished has gaps")
+        return not is_whole or len(rows) < (expected if most is None else min(expected, most)) - self._extent.kept
 
     def _missing(self) -> list[tuple[int, int | None]]:
         if self._holes is None:

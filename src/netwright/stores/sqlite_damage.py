@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netwright.core import reading
 from netwright.stores import sqlite_file, sqlite_rows
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
 VERIFIED = 20_000  # rows up to which a look verifies all of them
 MOST_HOLES = 100_000
+MOST_SAID = 100  # sentences on one kind of damage
 _KEPT = ("worker", "losses", "place")
-_NEEDED = ("run", "format")  # facts without which the rest says nothing
+NEEDED = ("run", "format")  # facts without which the rest says nothing
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def extent(db: sqlite3.Connection, version: int) -> Extent:
 def holes_of(db: sqlite3.Connection) -> list[tuple[int, int | None]]:
     """Numbers of the trials that were set aside and not yet asked again, and the places kept for them."""
     query = (
-        "SELECT id, MAX(place) FROM damaged WHERE what = 'trial' AND id < (SELECT MAX(id) FROM trials) "
+        "SELECT id, MAX(place) FROM damaged WHERE what = 'trial' AND id BETWEEN 1 AND (SELECT MAX(id) FROM trials) "
         "AND id NOT IN (SELECT id FROM trials) GROUP BY id ORDER BY id"
     )
     return [(int(number), place) for number, place in db.execute(query)] if _has(db, "damaged") else []
@@ -83,13 +85,30 @@ def missing(found: Extent, known: tuple[int, int], holes: int = 0) -> list[str]:
 def faults(db: sqlite3.Connection, version: int, known: tuple[int, int]) -> list[str]:
     """What is damaged or missing, one sentence each, without a change; rows are verified up to VERIFIED of them."""
     found = extent(db, version)
-    said = missing(found, known, len(holes_of(db)))
+    said = missing(found, known, len(holes_of(db))) + [of_fact(name) for name in damaged_facts(db, version)]
     if found.rows > VERIFIED:
         return said
-    said += [f"trial {number} is damaged: {why}" for number, why in sorted(_damaged_rows(db, version).items())]
-    said += [_fact(name) for name in damaged_facts(db, version)]
+    said += _listed(_damaged_rows(db, version))
     check = _integrity(db)
     return said if said or check == ["ok"] else [f"the table is damaged: {check[0]}"]
+
+
+def is_fact(name: object, text: object, known: object) -> bool:
+    """Whether a fact has the checksum that it was written with."""
+    try:
+        return type(name) is str and type(text) is str and known == sqlite_rows.fact_sum(name, text)
+    except ValueError:  # text that is no UTF-8
+        return False
+
+
+def of_fact(name: str) -> str:
+    """A sentence on a damaged fact."""
+    return f"the fact {reading.shown(name)} is damaged: it has another checksum than when it was written"
+
+
+def of_trial(number: int, why: DamagedRow) -> str:
+    """A sentence on a damaged row."""
+    return f"trial {number} is damaged: {why}"
 
 
 def damaged_facts(db: sqlite3.Connection, version: int) -> list[str]:
@@ -99,7 +118,8 @@ def damaged_facts(db: sqlite3.Connection, version: int) -> list[str]:
     with tolerant(db):
         sums = dict(db.execute("SELECT name, sum FROM fact_sums").fetchall())
         facts = db.execute("SELECT name, text FROM facts").fetchall()
-    return sorted({str(name) for name, text in facts if not _is_fact(name, text, sums)} | (sums.keys() - dict(facts)))
+    damaged = {name for name, text in facts if not is_fact(name, text, sums.get(name))}
+    return sorted(map(str, damaged | (sums.keys() - dict(facts))))
 
 
 def repair(
@@ -123,8 +143,8 @@ def repair(
     found = extent(db, version)
     said = missing(found, known, len(holes_of(db)))
     lost_facts = damaged_facts(db, version)
-    said += [_fact(name) for name in lost_facts if name in _NEEDED]  # these stay: who reads them is refused
-    is_sound = check == ["ok"] and version == sqlite_file.VERSION and not set(lost_facts).difference(_NEEDED)
+    said += [of_fact(name) for name in lost_facts if name in NEEDED]  # these stay: who reads them is refused
+    is_sound = check == ["ok"] and version == sqlite_file.VERSION and not set(lost_facts).difference(NEEDED)
     is_whole = found.last == found.rows + len(holes_of(db)) and found.end == found.finished + found.kept
     if is_sound and is_whole and not _damaged_rows(db, version):
         if known != (found.last, found.end):
@@ -133,7 +153,7 @@ def repair(
     db.execute("BEGIN IMMEDIATE")
     try:
         said += _rebuild(db, version)
-        said += [_fact(name) for name in _set_facts_aside(db, version)]
+        said += [of_fact(name) for name in _set_facts_aside(db, version)]
         db.execute(f"PRAGMA user_version = {sqlite_file.VERSION}")
         if check != ["ok"]:
             db.execute("REINDEX")
@@ -179,8 +199,14 @@ def _rebuild(db: sqlite3.Connection, version: int) -> list[str]:
     for number, hint, content in (*reset, *aside):
         db.execute("INSERT INTO damaged VALUES ('trial', ?, ?, ?)", (number, hint, content))
     gone = _keep_places(db, reset)
-    said = [f"trial {number} is damaged: {why}" for number, why in sorted(bad.items())]
-    return said + [f"trial {number} is gone" for number in gone if number not in bad]
+    lost = [number for number in gone if number not in bad]
+    said = [f"trial {number} is gone" for number in lost[:MOST_SAID]]
+    return _listed(bad) + said + ([f"{len(lost) - MOST_SAID:,} more trials are gone"] if lost[MOST_SAID:] else [])
+
+
+def _listed(bad: Mapping[int, DamagedRow]) -> list[str]:
+    said = [of_trial(number, bad[number]) for number in sorted(bad)[:MOST_SAID]]
+    return said + ([f"{len(bad) - MOST_SAID:,} more trials are damaged"] if len(bad) > MOST_SAID else [])
 
 
 def _keep_places(db: sqlite3.Connection, reset: Sequence[tuple[int, int | None, str]]) -> list[int]:
@@ -241,13 +267,16 @@ def _set_facts_aside(db: sqlite3.Connection, version: int) -> list[str]:
             "INSERT INTO fact_sums VALUES (?, ?)", [(name, sqlite_rows.fact_sum(name, text)) for name, text in facts]
         )
         return []
-    lost = [name for name in damaged_facts(db, version) if name not in _NEEDED]
+    lost = [name for name in damaged_facts(db, version) if name not in NEEDED]
     with tolerant(db):
-        for name in lost:
-            row = db.execute("SELECT name, text FROM facts WHERE name = ?", (name,)).fetchone()
-            db.execute("INSERT INTO damaged VALUES ('fact', NULL, NULL, ?)", (json.dumps(row, default=repr),))
-            db.execute("DELETE FROM facts WHERE name = ?", (name,))
-            db.execute("DELETE FROM fact_sums WHERE name = ?", (name,))
+        for number, name, text in db.execute("SELECT rowid, name, text FROM facts").fetchall():
+            if str(name) in lost:  # by its number: a name that is no UTF-8 cannot be asked for
+                content = json.dumps((name, text), default=repr)
+                db.execute("INSERT INTO damaged VALUES ('fact', NULL, NULL, ?)", (content,))
+                db.execute("DELETE FROM facts WHERE rowid = ?", (number,))
+        for number, name in db.execute("SELECT rowid, name FROM fact_sums").fetchall():
+            if str(name) in lost:
+                db.execute("DELETE FROM fact_sums WHERE rowid = ?", (number,))
     return lost
 
 
@@ -313,13 +342,6 @@ def _is_rebuilt(message: str) -> bool:
     return any(part in message for part in set_right)
 
 
-def _is_fact(name: Any, text: Any, sums: dict[Any, Any]) -> bool:
-    try:
-        return bool(sums.get(name) == sqlite_rows.fact_sum(name, text))
-    except ValueError:
-        return False
-
-
 def _has(db: sqlite3.Connection, table: str) -> bool:
     return bool(db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (table,)).fetchone())
 
@@ -344,10 +366,6 @@ def tolerant(db: sqlite3.Connection) -> Iterator[None]:
 @contextmanager
 def _as_it_is() -> Iterator[None]:
     yield
-
-
-def _fact(name: str) -> str:
-    return f"the fact {name!r} is damaged: it has another checksum than when it was written"
 
 
 def _trials(count: int) -> str:

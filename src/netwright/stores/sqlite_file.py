@@ -117,6 +117,10 @@ def check_header(db: sqlite3.Connection, path: Path) -> int:
         raise StoreError(f"{path} has schema {version} of a newer netwright; this one reads up to {VERSION}: upgrade")
     if version < 1:
         raise sqlite3.DatabaseError(f"schema {version}")
+    if added := db.execute("SELECT type, name FROM sqlite_schema WHERE type IN ('trigger', 'view')").fetchall():
+        raise sqlite3.DatabaseError(f"it has the {' '.join(added[0])!r}, which netwright did not write")
+    if version < VERSION and db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'fact_sums'").fetchone():
+        raise sqlite3.DatabaseError(f"it has checksums, which schema {version} has not")
     if version == VERSION:
         found = {_plain(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")}
         if lacks := [sql for sql in _plain_statements() if sql not in found]:
