@@ -7,6 +7,7 @@ every result that people see, and a result that is no better is called so.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -30,6 +31,10 @@ class Baseline:
     value: float
     words: str
     verdict: str = "no better than that"
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError(f"the value of a baseline must be finite, got {self.value}")
 
     def on(self, split: str) -> Baseline:
         """The same as the metric is called on a split: "accuracy" becomes "valid_accuracy"."""
