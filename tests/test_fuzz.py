@@ -14,6 +14,7 @@ def test_the_shares_of_all_targets_are_a_whole():
 
 
 @pytest.mark.timeout(0)
+@pytest.mark.filterwarnings("ignore")  # of libraries about damaged images
 @pytest.mark.parametrize(("target", "count"), PARTS, ids=[f"{n}-{each.name}" for n, (each, _) in enumerate(PARTS)])
 def test_malformed_input_is_taken_or_refused_in_a_sentence(target, count, tmp_path, record_property):
     tally = fuzzing.play(target, tmp_path, count)
