@@ -4,13 +4,17 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test verify bench lint clean
+.PHONY: search test fuzz verify bench lint clean
 
 search: $(READY)
 	$(BIN)/netwright search recipes/hierarchical-digits.toml --out runs/digits
 
 test: $(READY) lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not download"
+
+# malformed input: 100,000 to functions, 500 to the command; 20 minutes at most, and a table of them at the end
+fuzz: $(READY)
+	NETWRIGHT_FUZZ=100000 $(BIN)/pytest -n 2 --dist worksteal tests/test_fuzz.py tests/test_fuzz_commands.py
 
 # full counts: hours
 verify: $(READY) lint

@@ -25,4 +25,13 @@ def pytest_terminal_summary(terminalreporter):
         return
     reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
     noted = [pair for report in reports if report.when == "call" for pair in report.user_properties]
-    terminalreporter.write_line("\n".join(sorted(text for name, text in noted if name == "fuzzed")))
+    found = {}
+    for what, (target, inputs, refused, slowest) in noted:
+        if what == "fuzzed":
+            earlier = found.get(target, (0, 0, 0.0))
+            found[target] = (earlier[0] + inputs, earlier[1] + refused, max(earlier[2], slowest))
+    for target, (inputs, refused, slowest) in sorted(found.items()):
+        terminalreporter.write_line(
+            f"{target:24} {inputs:7,} inputs {refused:7,} refused, slowest {slowest:5.2f} s of CPU"
+        )
+    terminalreporter.write_line(f"{sum(each[0] for each in found.values()):,} inputs")

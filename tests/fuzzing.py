@@ -4,15 +4,18 @@
 taken or refused with one sentence: no other exception, no hang, no more than the memory stated here.
 """
 
+import io
 import json
 import math
 import os
 import resource
 import signal
 import struct
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,10 +25,12 @@ import psutil
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from netwright.cli.main import BAD_INPUT, TRACEBACK, main
 from netwright.core.errors import NetwrightError
 
 INPUTS = int(os.environ.get("NETWRIGHT_FUZZ", "1000"))  # inputs to functions
 COMMANDS = INPUTS // 200  # inputs to the command
+PART = 500  # inputs to a function that one test gives: more of them are shared out among tests, and so among processes
 CPU_SECONDS = 10  # of one input
 WALL_SECONDS = 300  # of one input: only what waits for nothing takes so long, on however busy a machine
 BYTES = 2 * 2**30  # that one input may take beside what the process has
@@ -69,12 +74,22 @@ class Tally:
     slowest: float = 0.0
 
 
-def play(target: Target, folder: Path, total: int) -> Tally:
-    """Give a target its share of `total` inputs. Raises AssertionError for one answered otherwise."""
+def parts(targets: Sequence[Target], total: int, most: int) -> list[tuple[Target, int]]:
+    """Targets with how many of `total` inputs they get, in parts of `most`."""
+    found = []
+    for target in targets:
+        count = max(1, total * target.share // 1000)
+        sizes = [most] * (count // most) + [count % most] * bool(count % most)
+        found += [(target, size) for size in sizes]
+    return found
+
+
+def play(target: Target, folder: Path, count: int) -> Tally:
+    """Give a target so many inputs. Raises AssertionError for one answered otherwise."""
     tally, places = Tally(), iter(range(10**9))
 
     @settings(
-        max_examples=max(1, total * target.share // 1000),
+        max_examples=count,
         deadline=None,
         derandomize=INPUTS <= 1000,
         database=None,
@@ -124,6 +139,43 @@ def within_bounds() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         for number, handler in old:
             signal.signal(number, handler)
+
+
+def told(*words: str) -> str:
+    """What a command prints that runs in this process. Raises NetwrightError where it refuses, and what it meets."""
+    out, err = io.StringIO(), io.StringIO()
+    os.environ[TRACEBACK] = "1"  # a fault of netwright's own is raised as it is
+    path = [*sys.path]
+    code: object = 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main(list(words))
+    except SystemExit as end:
+        code = end.code
+    finally:
+        del os.environ[TRACEBACK]
+        sys.path[:] = path
+    ended(code, err.getvalue())
+    return out.getvalue()
+
+
+def ended(code: object, said: str) -> None:
+    """Raise NetwrightError for a command that refused its input, AssertionError for one that ended otherwise."""
+    assert code in (None, 0, 1, BAD_INPUT), f"exit code {code}: {said[-2000:]}"
+    assert "Traceback" not in said, said[-2000:]
+    assert "memory ran out" not in said, said[-2000:]
+    if code == BAD_INPUT:
+        lines = said.strip().splitlines()
+        raise NetwrightError(lines[-1] if lines else "help was printed")
+
+
+def refusal(take: Callable[[], object]) -> str:
+    """What a function says where it refuses; "" where it does not."""
+    try:
+        take()
+    except NetwrightError as error:
+        return str(error)
+    return ""
 
 
 def is_sentence(text: str) -> bool:
@@ -178,11 +230,11 @@ def changed_tree(draw: st.DrawFn, originals: st.SearchStrategy[Any]) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(tree))
         if not places:
-            return draw(st.sampled_from(ODD_VALUES))
+            return deepcopy(draw(st.sampled_from(ODD_VALUES)))
         holder, key = places[draw(st.integers(0, len(places) - 1))]
         match draw(st.integers(0, 5)):
             case 0 | 1 | 2:
-                holder[key] = draw(st.sampled_from(ODD_VALUES))
+                holder[key] = deepcopy(draw(st.sampled_from(ODD_VALUES)))  # which are changed in turn
             case 3:
                 del holder[key]
             case 4:

@@ -1,25 +1,18 @@
 """Malformed input to the command itself, each in a process of its own, which has bounds that the system enforces."""
 
+import os
 import resource
-import shutil
 import subprocess
 import sys
 
 import pytest
 from hypothesis import strategies as st
 
-from netwright.core.errors import NetwrightError
-from tests import fuzzing, test_fuzz
-from tests.fuzzing import Target, changed, play
+from tests import fuzzing
+from tests.fuzz import data, left, texts
+from tests.fuzzing import Target, changed
 
-TOYS = "netwright.testing.toys"
-TOY = [
-    f"--space={TOYS}:ToySpace",
-    f"--task={TOYS}:ToyTask",
-    f"--evaluator={TOYS}:ToyEvaluator",
-    "--executor=inline",
-    "--strategy=random",
-]
+PART = 20  # inputs that one test gives
 TINY = [
     "--space=nats(channels=2)",
     "--strategy=random",
@@ -34,34 +27,20 @@ def command(folder, *words):
     """Run netwright in a folder. Raises NetwrightError where it refuses, AssertionError for any other end."""
 
     def bound():
-        resource.setrlimit(
-            resource.RLIMIT_CPU, (4 * fuzzing.CPU_SECONDS, 4 * fuzzing.CPU_SECONDS)
-        )  # imports take their part
+        seconds = 4 * fuzzing.CPU_SECONDS  # imports take their part
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         resource.setrlimit(resource.RLIMIT_DATA, (fuzzing.BYTES, fuzzing.BYTES))
 
-    ended = subprocess.run(
-        [sys.executable, "-m", "netwright.cli.main", *words],
+    done = subprocess.run(
+        [sys.executable, "-m", "netwright", *words],
         cwd=folder,
+        env={**os.environ, "TMPDIR": str(folder)},  # where the traceback of a fault is written
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=fuzzing.WALL_SECONDS,
         preexec_fn=bound,
     )
-    said = ended.stderr.decode(errors="replace")
-    assert "Traceback" not in said and ended.returncode in (0, 1, 2), (
-        f"{words} ended with {ended.returncode}: {said[-2000:]}"
-    )
-    if ended.returncode == 2:
-        lines = said.strip().splitlines()
-        raise NetwrightError(lines[-1] if lines else "help was printed")
-
-
-def searched(folder):
-    """The folder of a finished run of toys."""
-    place = folder.parent / "searched"
-    if not place.exists():
-        command(folder.parent, "search", "--out", "searched", *TOY, "--trials", "6")
-    return place
+    fuzzing.ended(done.returncode, done.stderr.decode(errors="replace"))
 
 
 WORDS = st.one_of(
@@ -98,8 +77,8 @@ def take_run_file(text, folder):
     )
 
 
-def take_table(data, folder):
-    (folder / "t.csv").write_bytes(data)
+def take_table(rows, folder):
+    (folder / "t.csv").write_bytes(rows)
     command(
         folder,
         "bench",
@@ -120,26 +99,28 @@ def take_table(data, folder):
     )
 
 
-def take_arrays(data, folder):
-    (folder / "a.npz").write_bytes(data)
+def take_arrays(archive, folder):
+    (folder / "a.npz").write_bytes(archive)
     command(folder, "search", *TINY, "--task=arrays(path='a.npz',cache='cache')", "--out=run")
 
 
 def take_folder(files, folder):
-    for number, data in enumerate(files):
+    for number, picture in enumerate(files):
         place = folder / "photos" / ("a", "b")[number % 2]
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number}.png").write_bytes(data)
+        (place / f"{number}.png").write_bytes(picture)
     command(folder, "search", *TINY, "--task=image_folder(path='photos',size=8,cache='cache')", "--out=run")
 
 
 def take_stored(pair, folder):
-    words, data = pair
-    shutil.copytree(searched(folder), folder / "run")
+    words, cut = pair
+    (folder / "run").mkdir()
+    for name, content in left.searched()[0].items():
+        (folder / "run" / name).write_bytes(content)
     path = folder / "run" / "trials.sqlite"
-    place = int.from_bytes(data[:4], "little") % path.stat().st_size
+    place = int.from_bytes(cut[:4], "little") % path.stat().st_size
     old = bytearray(path.read_bytes())
-    old[place : place + len(data) - 4] = data[4:]
+    old[place : place + len(cut) - 4] = cut[4:]
     path.write_bytes(old)
     command(folder, *words)
 
@@ -157,23 +138,33 @@ LOOKS = [
     ["status", "run", "--json"],
 ]
 TARGETS = (
-    Target("words", 300, st.lists(WORDS, max_size=5), take_words),
-    Target("run files", 200, test_fuzz.RUN_FILES, take_run_file),
-    Target("tables", 120, test_fuzz.CSV, take_table),
-    Target("arrays", 100, test_fuzz.archive_bytes(), take_arrays),
+    Target("command: words", 300, st.lists(WORDS, max_size=5), take_words),
+    Target("command: run files", 200, texts.RUN_FILES, take_run_file),
+    Target("command: tables", 120, data.CSV, take_table),
+    Target("command: arrays", 100, data.archive_bytes(), take_arrays),
     Target(
-        "photos",
+        "command: photos",
         80,
-        st.lists(st.deferred(lambda: changed(st.sampled_from(test_fuzz.image_files()))), min_size=8, max_size=8),
+        st.lists(st.deferred(lambda: changed(st.sampled_from(data.image_files()))), min_size=8, max_size=8),
         take_folder,
     ),
-    Target("run folders", 120, st.tuples(st.sampled_from(LOOKS), st.binary(min_size=5, max_size=12)), take_stored),
-    Target("genotypes", 80, test_fuzz.genotype_texts(), take_show),
+    Target(
+        "command: run folders", 120, st.tuples(st.sampled_from(LOOKS), st.binary(min_size=5, max_size=12)), take_stored
+    ),
+    Target("command: genotypes", 80, texts.genotype_texts(), take_show),
 )
+ANY = Target(
+    "command",
+    1000,
+    st.one_of([st.tuples(st.just(target), target.inputs) for target in TARGETS]),
+    lambda pair, folder: pair[0].take(pair[1], folder),
+)
+FEW = 20 * len(TARGETS)  # fewer inputs are drawn from all kinds together
+PARTS = fuzzing.parts(TARGETS if fuzzing.COMMANDS >= FEW else (ANY,), fuzzing.COMMANDS, PART)
 
 
 @pytest.mark.timeout(0)
-@pytest.mark.parametrize("target", TARGETS, ids=[target.name for target in TARGETS])
-def test_malformed_input_to_the_command_is_taken_or_refused_in_a_sentence(target, tmp_path, record_property):
-    tally = play(target, tmp_path, fuzzing.COMMANDS)
-    record_property("fuzzed", f"command, {target.name}: {tally.inputs:,} inputs, {tally.refused:,} refused")
+@pytest.mark.parametrize(("target", "count"), PARTS, ids=[f"{n}-{each.name}" for n, (each, _) in enumerate(PARTS)])
+def test_malformed_input_to_the_command_is_taken_or_refused_in_a_sentence(target, count, tmp_path, record_property):
+    tally = fuzzing.play(target, tmp_path, count)
+    record_property("fuzzed", (target.name, tally.inputs, tally.refused, tally.slowest))

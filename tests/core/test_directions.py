@@ -35,6 +35,11 @@ LOSS = Objective("valid_loss", -1)
         ("signal", None),
         ("glossary", None),
         ("accuracy_loss", None),
+        ("neg_log_loss", None),  # as scikit-learn has it
+        ("neg_mean_squared_error", None),
+        ("time_saved", None),
+        ("loss_reduction", None),
+        ("free_memory", None),
         ("examples_per_second", None),
         ("", None),
     ],

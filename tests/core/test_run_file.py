@@ -101,7 +101,7 @@ def test_references_are_read_in_every_form(text):
         ({"limits": {"hours": math.nan}}, "hours must be greater than 0, got nan"),
         ({"limits": {"failures_in_a_row": -1}}, "failures_in_a_row must be at least 0, got -1"),
         ({"limits": 3}, "limits is 3: should be a dictionary"),
-        ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a valid tuple"),
+        ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a list"),
         ({"objectives": []}, "objectives must name at least one metric"),
         ({"objectives": ["params", "-"]}, "objectives must name at least one metric"),
         ({"constraints": ["params < 1", 2]}, r"constraints\.1 is 2: should be a valid string"),
@@ -254,6 +254,13 @@ def test_what_no_run_file_holds_is_refused(tables, message):
 def test_a_stored_text_at_fault_is_refused(text):
     with pytest.raises(BadRunFile, match=r"^the stored run file "):
         run_file.from_toml(text)
+
+
+@pytest.mark.parametrize("part", run_file.PARTS)
+@pytest.mark.parametrize("value", [True, False, 0, 3, 1.5, [], [[]], ["digits"]])
+def test_a_part_that_is_no_reference_is_refused_where_options_are_put_over_it(part, value):
+    with pytest.raises(BadReference, match=f"{part} is .*: write a name"):
+        run_file.from_tables(run_file.merged({part: value}, {part: {"steps": 1}}))
 
 
 @pytest.mark.parametrize(("asked", "number"), [(3, 3), (0, None), ("3", None), (True, None), ([1], None), (2.0, None)])

@@ -139,3 +139,9 @@ def test_names_are_resolved_to_tables_that_stand_alone():
 def test_what_is_no_setting_is_refused_in_a_sentence(asked, message):
     with pytest.raises(BadReference, match=message):
         resolved(asked, KNOWN)
+
+
+@pytest.mark.parametrize("default", ["", "none", 3, None])
+def test_a_setting_without_options_is_refused(default):
+    with pytest.raises(BadReference, match="no options to choose from"):
+        of_tables([{"name": "augment", "options": [], "default": default}])

@@ -497,3 +497,18 @@ def test_few_images_are_held_at_a_time(source, opened, monkeypatch):
     monkeypatch.setattr(chunks, "THREADS", 2)
     opened()
     assert max(most) <= 2 * 2 * 2 + 2
+
+
+def test_a_mapped_image_is_checked_once_unless_the_file_is_written_to(opened, tmp_path, monkeypatch):
+    opened()
+    found = opened().pixels
+    checked = []
+    monkeypatch.setattr(
+        found, "_changed", lambda images, positions: checked.append(positions.tolist()) or positions[:0]
+    )
+    for positions in ([3, 4], [3, 4, 4], [4, 5], [5, 3]):
+        found.take(np.array(positions))
+    assert checked == [[3, 4], [5]]
+    _flip(_place(tmp_path) / "images.raw", 0)
+    found.take(np.array([5, 3]))
+    assert checked == [[3, 4], [5], [5, 3]]

@@ -78,7 +78,7 @@ def test_images_of_few_levels_are_said_with_the_reason(task_of):
     rng = np.random.default_rng(0)
 
     def make(label, n):
-        values = rng.integers(0, 900, (12, 12)).astype(np.uint16)
+        values = rng.integers(0, 4096, (12, 12)).astype(np.uint16)
         if (label, n) == (0, 0):
             values[3, 3] = 65535  # one pixel that is burnt in
         return encoded(values)
@@ -86,7 +86,7 @@ def test_images_of_few_levels_are_said_with_the_reason(task_of):
     task = task_of(make)
     [caveat] = task.caveats()
     assert caveat.startswith(
-        "20 of 20 images have fewer than 8 levels of brightness when decoded, by how their values were scaled to "
+        "20 of 20 images have fewer than 32 levels of brightness when decoded, by how their values were scaled to "
         "8 bits: class 0/0.png, class 0/1.png, class 0/2.png, class 0/3.png, class 0/4.png and 15 more"
     )
     assert caveat in [*task.prepare()]

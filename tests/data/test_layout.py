@@ -58,6 +58,32 @@ REFUSED = {
     ),
     "images straight in train": ({"Training": 6}, r"Training/ in .* looks like a split, and there are no folders of"),
     "images straight in test": ({**within("train"), "test1": 3}, r"no folders of classes in test1/ \(3 images\)"),
+    "a test set without labels": (
+        {**within("train"), "test": 3},
+        r"test/ \(3 images\); put the images .* after the class, or give .*root/train as task.path$",
+    ),
+    "splits and classes in one name": (
+        dict.fromkeys((f"{a}_{b}" for a in ("Train", "val") for b in TWO), 3),
+        r"the names of Train_cat/, val_cat/, Train_dog/, val_dog/ in .* tell a split and a class; put",
+    ),
+    "classes and splits in one name": (
+        dict.fromkeys((f"{b}-{a}" for a in ("training", "testing") for b in TWO), 3),
+        r"the names of cat-testing/, cat-training/, dog-testing/, dog-training/ in",
+    ),
+    "an archive in parts": (
+        {**{f"images_{n:03}/images": 3 for n in range(12)}, "Data_Entry.csv": "x"},
+        r"images_000/, .* and 7 more in .* parts of a set, not like classes \(perhaps their labels are in Data_E",
+    ),
+    "a set again within the set": (
+        {**within("", classes=("cat", "dog", "cow")), **within("flowers", classes=("cat", "dog", "ox"))},
+        r"root/flowers holds folders that have the names of classes beside it, cat/, dog/; take it out",
+    ),
+    "other folders beside splits": (
+        {**within("Training", "Test"), "papers": 3, "Test-many": 2},
+        r"beside Test-many/, papers/; .* give .*/Training as task.path; --task.classes 'cat,dog' takes these folders "
+        r"as classes and leaves the rest out, '\*' takes them all$",
+    ),
+    "folds": ({f"fold{n}": 3 for n in range(1, 6)}, r"fold1/, .*fold5/ in .* look like parts of a set"),
     "one folder too high": (within("photos"), r"only photos/ holds images: .* give .*root/photos as task.path"),
     "folders around folders": ({**within("a/b/c"), "a/x.txt": ""}, r"give .*root/a/b/c as task.path"),
     "splits one folder deeper": (within("archive/Train", "archive/Test"), r"give .*root/archive as task.path"),
@@ -122,6 +148,10 @@ REFUSED = {
     "masks inside a class": (
         {"cat/img": 3, "cat/masks": 3, "dog": 3},
         r"masks/ in the class folder .*cat looks like la",
+    ),
+    "images and labels in each class": (
+        {f"{c}/{s}": 3 for c in TWO for s in ("images", "labels")},
+        r"labels/ in the class folder .*cat looks like labels",
     ),
     "other case in a split": (
         {**within("train"), "val/Cat": 2, "val/dog": 2},
@@ -223,6 +253,22 @@ TAKEN = {
         "1 hidden folder with images left out: cat/.thumbs/ (2 images); if one is a class, name all classes as "
         "task.classes\n1 hidden folder left out: __MACOSX/ (1 other file)\n1 hidden file left out: dog/.x.png",
     ),
+    "thumbnails that a system made": (
+        {**within(""), "@eaDir": 4, "lost+found/x": ""},
+        {"train": ["cat 3", "dog 3"]},
+        "1 hidden folder with images left out: @eaDir/ (4 images); if one is a class, name all classes as "
+        "task.classes\n1 hidden folder left out: lost+found/ (1 other file)",
+    ),
+    "classes whose names begin or end like splits": (
+        dict.fromkeys(("test tubes", "training shoes", "bullet train", "train station", "validators"), 2),
+        {"train": [f"{n} 2" for n in ("bullet train", "test tubes", "train station", "training shoes", "validators")]},
+        "classes: 5 folders in ",
+    ),
+    "numbered classes": (
+        dict.fromkeys(("class 1", "class 2", "class 10"), 2),
+        {"train": ["class 1 2", "class 10 2", "class 2 2"]},
+        "classes: 3 folders in ",
+    ),
     "folders in classes": (
         {"animals/cat": 3, "animals/dog": 3, "animals": 1, "cars/vw": 2, "cars/fiat/old": 2},
         {"train": ["animals 7", "cars 4"]},
@@ -242,6 +288,16 @@ TAKEN = {
         {"New York": 2, "new_york": 2, "tea": 2},
         {"train": ["New York 2", "new_york 2", "tea 2"]},
         "'New York' and 'new_york' are classes of their own, though their names differ in case or separators only",
+    ),
+    "opposites": (
+        {"valid": 2, "invalid": 3, "not valid": 1},
+        {"train": ["invalid 3", "not valid 1", "valid 2"]},
+        "classes: 3 folders in ",
+    ),
+    "numbered labels": (
+        {"label_0": 2, "label_1": 3},
+        {"train": ["label_0 2", "label_1 3"]},
+        "classes: 2 folders in ",
     ),
     "faces with masks": ({"mask": 2, "no_mask": 2}, {"train": ["mask 2", "no_mask 2"]}, "classes: 2 folders in "),
 }
@@ -279,6 +335,12 @@ NAMED = {
         TWO,
         {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
         "2 folders left out, neither a class nor a split: test/cow/ (1 image), train/unlabeled/ (4 images)",
+    ),
+    "those of splits beside others": (
+        {**within("Training", "Test"), "papers": 3},
+        TWO,
+        {"train": ["cat 3", "dog 3"], "test": ["cat 3", "dog 3"]},
+        "1 folder left out, neither a class nor a split: papers/ (3 images)",
     ),
     "splits as classes": (
         within("train", "test"),

@@ -1,4 +1,6 @@
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from netwright.data.looks import Instances, cell_means, kinds_of, looks_of, luma
 from tests.bad_images import pixels
@@ -26,6 +28,23 @@ def test_a_look_says_what_an_image_is_like():
 def test_gray_images_of_one_channel_are_gray():
     looks = looks_of(pixels(0, channels=1)[None, :, :, None])
     assert looks["is_gray"].all() and not looks["is_constant"].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 90), st.integers(1, 90), st.sampled_from([1, 3]))
+def test_looks_are_those_of_all_pixels_however_large_the_image(seed, height, width, channels):
+    rng = np.random.default_rng(seed)
+    plain = np.full((4, height, width, channels), rng.integers(256), np.uint8)
+    plain[1:] = rng.integers(0, 256, (3, height, width, 1))  # gray
+    plain[2] &= 0xE0
+    plain[0, rng.integers(height), rng.integers(width), 0] ^= rng.integers(2) << 7  # one pixel, or none
+    plain[3, rng.integers(height), rng.integers(width), 0] ^= 128
+    looks = looks_of(plain)
+    values = plain.astype(int)
+    assert looks["is_constant"].tolist() == [len(np.unique(each.reshape(-1, channels), axis=0)) == 1 for each in plain]
+    assert looks["is_gray"].tolist() == [bool(np.ptp(each, axis=2).max() <= 16) for each in values]
+    counts = [len(np.unique(each)) for each in plain]
+    assert [min(n, 32) for n in looks["levels"].tolist()] == [min(n, 32) for n in counts]
 
 
 def test_cells_are_means_of_equal_areas():

@@ -1,17 +1,27 @@
 """What `--json` says of finished trials."""
 
+from netwright.core.baselines import Baseline
+from netwright.core.objectives import Objective
 from netwright.report import facts, progress
 from netwright.report.history import History
 from tests.report.test_promotions import SEARCH, SMALL_IS_HIGHER, trial
 
 
 def _facts_of(trials):
-    return facts.of_progress(progress.of_history(History.of(trials)))
+    return facts.of_progress(progress.of_history(History.of(trials)), Objective("valid_accuracy"))
 
 
 def test_the_best_has_its_budget_where_there_are_any():
-    assert _facts_of(SMALL_IS_HIGHER)["best"] == {"trial": 5, "score": 0.5, "key": "5", "budget": 4}
-    assert _facts_of([trial(1, 0.5, None)])["best"] == {"trial": 1, "score": 0.5, "key": "1"}
+    plain = {"score": 0.5, "metric": "valid_accuracy", "value": 0.5, "note": "higher is better"}
+    assert _facts_of(SMALL_IS_HIGHER)["best"] == {"trial": 5, "key": "5", "budget": 4, **plain}
+    assert _facts_of([trial(1, 0.5, None)])["best"] == {"trial": 1, "key": "1", **plain}
+
+
+def test_the_best_says_what_it_is_to_be_compared_with():
+    known = [Baseline("loss", 0.3, "the shares alone give 0.3", "no better than these")]
+    found = facts.of_progress(progress.of_history(History.of([trial(1, -0.5, None)])), Objective("loss", -1), known)
+    note = "lower is better; the shares alone give 0.3: no better than these"
+    assert found["best"] == {"trial": 1, "score": -0.5, "key": "1", "metric": "loss", "value": 0.5, "note": note}
 
 
 def test_budgets_are_told_of_searches_with_promotions_alone():

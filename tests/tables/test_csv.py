@@ -284,6 +284,8 @@ def test_columns_that_are_no_choices_are_refused(tmp_path, values):
         (b'g,v\n"a,1\nc,2\n', "is no CSV: line 3 has 1 cell and the header 2"),
         (b'"g,v\na,1\n', "a quote in its header is not closed"),
         (b"a,1\nb,2\n", "no column 'g'; its columns: a, 1; its first line looks like data: put the names"),
+        (b"sep=;\ng;v\na;1\n", "its first line is a note for Excel: remove it"),
+        (b"x, g\na,1\n", "no column 'g'; its columns: x,  g; spaces around a name count, as in ' g': remove them"),
         (b"g|v\na|1\n", "the header is a single cell, with '|' between words: save the file with commas"),
         (b"\x1f\x8b\x08\x00", "it is compressed; unpack it first"),
         (b"PK\x03\x04\x00", "it is a workbook or an archive; save the sheet as CSV"),

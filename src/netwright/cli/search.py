@@ -84,15 +84,25 @@ def search(
 
 def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     """What --json prints; for a search that was stopped, what has finished."""
+    from netwright.core import objectives
     from netwright.report import facts
 
+    named, known = (found.ended.objectives, found.ended.baselines) if found else (run.settings.objectives, ())
     came = run.progress if found is None else found.ended.progress
     return {
         "folder": str(run.folder),
         "trials": came.finished,
-        **facts.of_progress(came),
+        **facts.of_progress(came, objectives.first(named), known),
         "finals": [
-            {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
+            {
+                "label": f.label,
+                "metric": f.metric,
+                "mean": f.mean,
+                "sd": f.sd,
+                "n": f.n,
+                "params": f.params,
+                "note": f.note,
+            }
             for f in (found.finals if found else ())
         ],
     }

@@ -31,18 +31,20 @@ def status(
         run = run_folder.recorded_run(store, folder)
         found, faults = progress.of_table(store, run.objectives), store.faults()
         if as_json:
-            _print_json(store, found, faults)
+            _print_json(store, run, found, faults)
         else:
             _print(store, run, found, folder)
     damage.leave({folder: faults})
 
 
-def _print_json(store: Store, found: RunProgress, faults: Sequence[str]) -> None:
+def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence[str]) -> None:
     tally = store.tally()
     total = found.finished + tally.unfinished
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
-    typer.echo(json.dumps({**counts, **facts.of_progress(found), **damaged}))
+    known = baselines.from_json(store.recall("baselines"))
+    about = facts.of_progress(found, objectives.first(run.objectives), known)
+    typer.echo(json.dumps({**counts, **about, **damaged}))
 
 
 def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None:

@@ -29,6 +29,13 @@ HIGHER = frozenset(
         *("bleu", "rouge", "iou", "dice", "psnr", "ssim", "correlation", "reward", "throughput"),
     )
 )
+# words that turn what the others say around, or may
+TURNING = frozenset(
+    (
+        *("neg", "negative", "minus", "inv", "inverse", "inverted", "reciprocal"),
+        *("saved", "saving", "savings", "reduction", "reduced", "decrease", "gain", "improvement", "free", "margin"),
+    )
+)
 # ends of words that are written as one, as in "valloss"
 LOWER_ENDS = ("loss", "error", "perplexity", "latency", "params")
 HIGHER_ENDS = ("accuracy",)
@@ -37,15 +44,15 @@ HIGHER_ENDS = ("accuracy",)
 def sign_of(name: str) -> Literal[1, -1] | None:
     """Which way a metric is better as its name tells: 1: higher, -1: lower, None: the name does not tell.
 
-    A name with words of both kinds, such as "accuracy_loss", does not tell either; of "seconds_per_epoch", what stands
-    before "per" counts.
+    A name with words of both kinds, such as "accuracy_loss", does not tell either, nor does "neg_log_loss"; of
+    "seconds_per_epoch", what stands before "per" counts.
     """
     parts = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*", name)]
     words = {*parts[: parts.index("per") if "per" in parts else None]}
     words |= {word.rstrip("0123456789") for word in words}
     is_lower = any(word in LOWER or word.endswith(LOWER_ENDS) for word in words)
     is_higher = any(word in HIGHER or word.endswith(HIGHER_ENDS) for word in words)
-    if is_lower == is_higher:
+    if is_lower == is_higher or words & TURNING:
         return None
     return -1 if is_lower else 1
 

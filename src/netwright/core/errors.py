@@ -3,13 +3,29 @@
 The command line prints the message alone and leaves with exit code 2.
 """
 
+from typing import Final
+
+MOST: Final = 1500  # characters of a message
+
 
 class Terminated(SystemExit):
     """SIGTERM was received: the program ends with its exit code, and nothing that a trial did ends it so."""
 
 
 class NetwrightError(Exception):
-    """Any fault that the user can fix; its message needs no traceback."""
+    """Any fault that the user can fix; its message needs no traceback.
+
+    As text it is one line that can be written anywhere, of at most MOST characters, whatever values stand in it.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if not text.isprintable():
+            lines = " ".join(line.strip() for line in text.splitlines())
+            text = "".join(each if each.isprintable() else _escaped(each) for each in lines).strip()
+        return (
+            text if len(text) <= MOST else f"{text[: MOST * 2 // 3]} [...] {text[-MOST // 4 :]}"
+        )  # ends say the remedy
 
 
 class InvalidGenotype(NetwrightError):
@@ -46,3 +62,7 @@ class WorkerError(NetwrightError):
 
 class ExportError(NetwrightError):
     """A trained network that cannot be exported, or an exported folder that is damaged or not one: says which file."""
+
+
+def _escaped(letter: str) -> str:
+    return " " if letter.isspace() else letter.encode("unicode_escape").decode()

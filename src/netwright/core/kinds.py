@@ -52,7 +52,7 @@ def misfit(kind: str, found: Any) -> str:
     except Exception as error:  # names that are known to a type checker alone, or text that is no type
         return f"a function with an annotation that cannot be read ({error})"
     if not isinstance(made, type):
-        return f"a function that does not say that it returns a {kind}; annotate it, as in `-> {_example(kind)}`"
+        return f"a function that does not say that it returns {_an(kind)}; annotate it, as in `-> {_example(kind)}`"
     return _lacking(kind, made, f"a function that returns {made.__name__}")
 
 
@@ -72,8 +72,12 @@ def _lacking(kind: str, found: type, called: str) -> str:
     if _delegates(found) or found is _PROTOCOLS[kind]:
         return ""
     missing = [name for name in _methods(kind) if not callable(getattr(found, name, None))]
-    article = "an" if kind[0] in "aeiou" else "a"
-    return f"{called}, not {article} {kind}: it has no {', '.join(missing)}" if missing else ""
+    return f"{called}, not {_an(kind)}: it has no {', '.join(missing)}" if missing else ""
+
+
+def _an(kind: str) -> str:
+    """The kind with its article."""
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _members(kind: str) -> list[str]:

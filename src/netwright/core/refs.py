@@ -274,5 +274,5 @@ def _hint(word: str, known: Mapping[str, Any]) -> str:
 
 
 def as_sentence(message: str) -> str:
-    """Strip pydantic's preamble from a message."""
-    return message.removeprefix("Input ").removeprefix("Value error, ")
+    """Strip pydantic's preamble from a message, and call a list what files call so."""
+    return message.removeprefix("Input ").removeprefix("Value error, ").replace("a valid tuple", "a list")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, get_args
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter, ValidationError
+
+from netwright.core import reading
 from netwright.core.baselines import Baseline
 from netwright.core.errors import StoreError
-from netwright.core.objectives import Objective, Shown
+from netwright.core.finals import Candidate
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
+from netwright.core.reading import BadText
 
-SHOWN = get_args(Shown)
+Record = TypeVar("Record", Objective, Baseline, Candidate)
 
 
 def number(store: Store, name: str) -> float | None:
@@ -44,38 +48,29 @@ def table(store: Store, name: str) -> dict[str, str]:
     return found
 
 
-def records(store: Store, name: str) -> list[dict[str, Any]]:
-    """A fact that is a list of records; empty where there is none. Raises StoreError for anything else."""
-    found = _json(store, name, "a list of records", [])
-    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise _no(name, str(found), "a list of records")
-    return found
-
-
 def measures(store: Store) -> tuple[Objective, ...]:
     """What the evaluator of the run measures; empty where nothing was noted. Raises StoreError for anything else."""
-    listed = records(store, "measures")
-    try:
-        found = tuple(Objective(**fields) for fields in listed)
-    except TypeError:
-        raise _no("measures", str(listed), "a list of measures") from None
-    if not all(isinstance(each.name, str) and each.sign in (1, -1) and each.shown in SHOWN for each in found):
-        raise _no("measures", str(listed), "a list of measures")
-    return found
+    return _records(store, "measures", Objective)
 
 
 def baselines(store: Store) -> tuple[Baseline, ...]:
     """What results are to be compared with; empty where nothing was noted. Raises StoreError for anything else."""
-    listed = records(store, "baselines")
+    return _records(store, "baselines", Baseline)
+
+
+def candidates(store: Store) -> tuple[Candidate, ...]:
+    """The networks that are trained in full; empty where nothing was noted. Raises StoreError for anything else."""
+    return _records(store, "candidates", Candidate)
+
+
+def _records(store: Store, name: str, kind: type[Record]) -> tuple[Record, ...]:
+    text = store.recall(name)
+    if text is None:
+        return ()
     try:
-        found = tuple(Baseline(**fields) for fields in listed)
-    except TypeError:
-        raise _no("baselines", str(listed), "a list of baselines") from None
-    for each in found:
-        is_text = all(isinstance(text, str) for text in (each.name, each.words, each.verdict))
-        if not (is_text and type(each.value) in (int, float) and math.isfinite(each.value)):
-            raise _no("baselines", str(listed), "a list of baselines")
-    return found
+        return TypeAdapter(tuple[kind, ...]).validate_json(text, strict=True)  # type: ignore[valid-type]
+    except ValidationError:
+        raise _no(name, text, f"list of {name}") from None
 
 
 def _json(store: Store, name: str, what: str, default: object) -> Any:
@@ -83,14 +78,13 @@ def _json(store: Store, name: str, what: str, default: object) -> Any:
     if text is None:
         return default
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return reading.json_value(text, reading.MAX_STORED)
+    except BadText:
         raise _no(name, text, what) from None
 
 
 def _no(name: str, text: str, what: str) -> StoreError:
-    shown = text if len(text) <= 40 else f"{text[:40]}..."
     return StoreError(
-        f"the table of the run is damaged: its fact {name!r} is {shown!r}, which is no {what.removeprefix('a ')}; "
-        "restore a copy or start in another folder"
+        f"the table of the run is damaged: its fact {name!r} is {reading.shown(text, 40)}, which is no "
+        f"{what.removeprefix('a ')}; restore a copy or start in another folder"
     )

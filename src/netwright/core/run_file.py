@@ -360,8 +360,7 @@ def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:
 def _as_table(section: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
-    default: Reference = getattr(RunFile, section)
-    reference = value if isinstance(value, Reference) else refs.parse(value) if value else default
+    reference: Reference = getattr(RunFile, section) if value in (None, "") else _reference(section, value)
     return {"ref": reference.name, **reference.options}
 
 

@@ -173,6 +173,8 @@ def _of_table(table: Mapping[str, Any]) -> Setting:
     if not isinstance(name, str) or not name:
         raise BadReference(f"a setting of space.with has the name {name!r}; give the name of an option")
     if table.keys() == {"name", "options", "default"} and isinstance(table["options"], list | tuple):
+        if not table["options"]:
+            raise BadReference(f"the setting {name!r} has no options to choose from; give at least two")
         return Setting(name, table["default"], tuple(table["options"]))
     if table.keys() != {"name", "low", "high", "default", "log"} or type(table["log"]) is not bool:
         raise BadReference(f"the setting {name!r} is {dict(table)}; give options, or low, high, default and log")

@@ -22,8 +22,6 @@ TOP: Final = 5
 BALANCED, F1, AUC, TOP5 = "balanced_accuracy", "macro_f1", "auc", "top5"
 OFFERED: Final = tuple(Objective(name, shown="share") for name in (BALANCED, F1, AUC, TOP5))
 HELD = 2**26  # bytes of scores that are held in memory; more are written to a file
-NOISE = 3.0  # standard deviations within which counts of classes are taken for equal
-SIMILAR = 1.1  # times the mean count that a class may have then
 
 
 class ClassMeasures:
@@ -145,8 +143,7 @@ def baselines(counts: Sequence[int], measures: Sequence[Objective]) -> tuple[Bas
     if not total:
         return ()
     shares = np.sort(found[found > 0])[::-1] / total
-    largest, mean = float(shares[0]), total / present
-    is_even = found.max() <= min(mean + NOISE * np.sqrt(mean), SIMILAR * mean)
+    largest, is_even = float(shares[0]), shares[0] == shares[-1]
     accuracy = ("the largest class is {} of it", "no better than naming it always")
     chance, that = ("chance {}", "no better than chance"), "no better than that"
     known = {
@@ -161,9 +158,8 @@ def baselines(counts: Sequence[int], measures: Sequence[Objective]) -> tuple[Bas
         AUC: (0.5, *chance),
         TOP5: (float(shares[:TOP].sum()), "naming the five largest classes always gives {}", that),
     }
-    said = {"accuracy": 1 / present if is_even else largest}
     return tuple(
-        Baseline(measure.name, value, words.format(measure.text(said.get(measure.name, value))), verdict)
+        Baseline(measure.name, value, words.format(measure.text(value)), verdict)
         for measure in measures
         if measure.name in known
         for value, words, verdict in [known[measure.name]]

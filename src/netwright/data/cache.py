@@ -278,6 +278,7 @@ def _fill(draft: Path, content: Mapping[str, Any], source: Source, positions: np
     shape = (len(kept), form.height, form.width, form.channels)
     crcs = looks["crc"].copy()
     pixels = CachedPixels(draft / "images.raw", shape, sums, crcs, is_streamed=True)
+    is_deep = np.isin(np.arange(len(kept)), list(deep))
     several = np.sort(np.unique(looks["digest"], return_index=True)[1])  # one of each
     near = near_copies(looks["cells"][several], lambda rows: pixels.take(several[rows]), shape[1:])
     np.save(draft / "kept.npy", places)
@@ -287,7 +288,7 @@ def _fill(draft: Path, content: Mapping[str, Any], source: Source, positions: np
     index = {"source": about, "form": asdict(form), "images": len(kept), "different": len(several), "span": span}
     index |= {"skipped": skipped, "notes": notes, "copies": equal_pixels(places, looks, groups)}
     index |= {"near": places[several[np.array(near, np.int64).reshape(-1, 2)]].tolist()}
-    index |= {"kinds": {name: list(asdict(kind).values()) for name, kind in kinds_of(looks, places).items()}}
+    index |= {"kinds": {name: list(asdict(kind).values()) for name, kind in kinds_of(looks, places, is_deep).items()}}
     (draft / "index.json").write_text(json.dumps(index), encoding="utf-8")
     digests = {path.name: _digest(path.read_bytes()) for path in draft.iterdir() if path.name != "images.raw"}
     (draft / DIGESTS).write_text(json.dumps(digests), encoding="utf-8")

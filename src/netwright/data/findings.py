@@ -13,7 +13,7 @@ import numpy as np
 from netwright.core.errors import NetwrightError
 from netwright.data.cache import Cache
 from netwright.data.decode import DEEP, Form
-from netwright.data.looks import FEW, Instances
+from netwright.data.looks import FEW, FEW_DEEP, Instances
 from netwright.data.splitting import SplitParts, once
 from netwright.data.text import NAMED, counted, listed, shortened
 
@@ -101,9 +101,9 @@ def _destroyed(opened: Cache, name: Name) -> Iterator[str]:
             f"{_of_kind(constant, name)}"
         )
     if coarse.count > MOST * count:
-        how = ", by how their values were scaled to 8 bits" if opened.notes.get(DEEP) else ""
+        few, how = (FEW_DEEP, ", by how their values were scaled to 8 bits") if opened.notes.get(DEEP) else (FEW, "")
         yield (
-            f"{coarse.count:,} of {counted(count, 'image')} have fewer than {FEW} levels of brightness when "
+            f"{coarse.count:,} of {counted(count, 'image')} have fewer than {few} levels of brightness when "
             f"decoded{how}: {_of_kind(coarse, name)}"
         )
 
@@ -138,9 +138,13 @@ def _leaks(opened: Cache, parts: SplitParts, name: Name) -> Iterator[str]:
     if held:
         named = [f"{shortened(name(one))} and {shortened(name(other))}" for one, other in pairs[: NAMED + 1]]
         yield (
-            f"{counted(len(held), 'image')} that validate or test are nearly equal to images of another split, which "
+            f"{_holding(len(held))} nearly equal to images of another split, which "
             f"may make accuracies too high: {_listed(named, len(pairs))}"
         )
+
+
+def _holding(count: int) -> str:
+    return "1 image that validates or tests is" if count == 1 else f"{count:,} images that validate or test are"
 
 
 def _of_kind(kind: Instances, name: Name) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from unicodedata import normalize
 
@@ -49,6 +50,13 @@ SAYING_NOTHING = frozenset(
         *("old", "clean", "cleaned", "small", "with", "and", "of", "the"),
     )
 )
+PARTS = frozenset(  # with a number behind them: parts of a set, as an archive that was too large is cut
+    (
+        *("set", "subset", "data", "dataset", "folder", "dir", "image", "images", "img", "imgs", "photos", "pics"),
+        *("pictures", "files", "part", "fold", "batch", "shard", "chunk", "archive", "volume", "vol", "zip", "tar"),
+    )
+)
+OPPOSITES = ("in", "no", "non", "not", "un", "without")  # before a name
 SUFFIXES = ("images", "image", "imgs", "img", "dataset", "data", "sets", "set", "files", "folder", "split", "pics")
 
 
@@ -82,10 +90,15 @@ def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
     """What those of the names seem to hold that are not like those of classes.
 
     Words that all names have in common do not count where the others tell splits from one another ("seg_train",
-    "seg_test", "seg_pred"). "mask" may be a class of faces, but is none beside "images".
+    "seg_test", "seg_pred"). "mask" may be a class of faces, but is none beside "images". Names beside what they are
+    the opposite of ("valid" and "invalid"), and "label 0", "label 1" and so on, are those of classes.
     """
     listed = list(names)
     found = {name: kind_of(name) for name in listed}
+    if len(listed) > 1 and all(_words(name) == ["label"] for name in listed):
+        return {}
+    classes = {alike(name) for name, kind in found.items() if not kind}
+    found |= {name: None for name in listed if not classes.isdisjoint(no + alike(name) for no in OPPOSITES)}
     if common := set.intersection(*(set(_words(name)) for name in listed)) if len(listed) > 1 else set():
         rests = {name: kind_of(" ".join(word for word in _words(name) if word not in common)) for name in listed}
         if len({kind for kind in rests.values() if kind in DOES}) > 1:
@@ -93,6 +106,24 @@ def kinds_of(names: Iterable[str]) -> dict[str, Kind]:
     if any(map(is_container, listed)):
         found.update((name, "labels") for name in listed if _words(name) == ["mask"])
     return {name: kind for name, kind in found.items() if kind}
+
+
+def splits_of_one(names: Iterable[str]) -> list[str]:
+    """Those of the names that say of one thing that it is in several splits: "cats_train" and "cats_test"."""
+    found: Mapping[str, dict[str, Kind]] = defaultdict(dict)
+    for name in names:
+        words = [_stem(word) for word in _words(name)]
+        telling = [word for word in words if WORDS.get(word) in DOES]
+        if len(telling) == 1 and len(words) > 1:
+            words.remove(telling[0])
+            found[" ".join(words)][name] = WORDS[telling[0]]
+    return [name for same in found.values() if len({*same.values()}) > 1 for name in same]
+
+
+def are_parts(names: Sequence[str]) -> bool:
+    """Whether names differ in their numbers only and call what is in them a part of a set: "images_001", "fold2"."""
+    words = {tuple(_words(name)) for name in names}
+    return len(names) > 1 and len(words) == 1 and bool(PARTS.issuperset(said := words.pop()) and said)
 
 
 def alike(name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.core.errors import BadReference
-from netwright.data.folder_names import Kind, alike, is_container, kind_of, kinds_of
+from netwright.data.folder_names import Kind, alike, are_parts, is_container, kind_of, kinds_of, splits_of_one
 from netwright.data.text import DOES, counted, listed, printable, shortened
 from netwright.data.tree import Folder, Tree, composed, is_hidden
 
@@ -151,12 +151,15 @@ class _Arranging:
         seeming = [each for each in folder.holding if kinds.get(each.name) in (*DOES, "split")]
         names = _slashed(each.name for each in seeming)
         looks = "looks like a split" if len(seeming) == 1 else "look like splits"
+        meant = next((e for e in seeming if kinds[e.name] == "train" and _opened(e).holding), None)
+        instead = f", or give {self.where(_opened(meant))} as task.path" if meant else ""
         if plain:
-            meant = next((e for e in seeming if kinds[e.name] == "train" and _opened(e).holding), None)
-            instead = f", or give {self.where(_opened(meant))} as task.path" if meant else ""
+            inside = [each.name for each in _opened(meant).holding] if meant and not folder.path else []
+            if {each.name for each in folder.folders}.issuperset(inside):
+                inside = []
             raise BadReference(
                 f"{names} in {self.where(folder)} {looks}, not like classes, beside {_slashed(plain)}; take out what "
-                f"does not belong{instead}; {_choice(folder, plain)}"
+                f"does not belong{instead}; {_choice(folder, inside or ([] if folder.path else plain))}"
             )
         flat = [each for each in seeming if not _opened(each).holding]
         if flat:
@@ -164,7 +167,7 @@ class _Arranging:
             raise BadReference(
                 f"{names} in {self.where(folder)} {looks}, and there are no folders of classes in {listed(many)}"
                 f"{_labels_in(folder, *flat)}; put the images of each class in a folder named after the class"
-                + (f"; {_anyway(folder)}" if len(folder.holding) > 1 else "")
+                f"{instead}" + (f"; {_anyway(folder)}" if len(folder.holding) > 1 and not meant else "")
             )
         splits = self._splits(folder, kinds)
         if "train" not in splits:
@@ -205,6 +208,7 @@ class _Arranging:
             )
         if not folder.holding:
             raise self._without_classes(folder)
+        self._refuse_other_ways(folder)
         self._refuse_the_same_inside(folder)
         for each in folder.holding:
             for below in each.within:
@@ -216,6 +220,28 @@ class _Arranging:
                         f"no image of the class; to use all that is in class folders, {_asking(folder)}"
                     )
         return self._grouped([each for each in folder.visible if each.count or each.name not in kinds])
+
+    def _refuse_other_ways(self, folder: Folder) -> None:
+        """Raise BadReference for names that tell both a split and a class, parts of a set, and a set within itself."""
+        names = [each.name for each in folder.holding]
+        for each in map(_unwrapped, folder.holding):
+            again = [below.name for below in each.holding if below.name in names]
+            if len(again) >= max(2, len(each.holding) / 2) and not each.images:
+                raise BadReference(
+                    f"{self.where(each)} holds folders that have the names of classes beside it, {_slashed(again)}; "
+                    f"take it out, or put their images into those; {_anyway(folder)}"
+                )
+        if mixed := splits_of_one(names):
+            raise BadReference(
+                f"the names of {_slashed(mixed)} in {self.where(folder)} tell a split and a class; put the folders of "
+                f"classes into train/, valid/ and test/; {_anyway(folder)}"
+            )
+        if are_parts(names):
+            raise BadReference(
+                f"{_slashed(names)} in {self.where(folder)} look like parts of a set, not like classes"
+                f"{_labels_in(folder, *folder.holding)}; put the images of each class in a folder named after the "
+                f"class; {_anyway(folder)}"
+            )
 
     def _refuse_the_same_inside(self, folder: Folder) -> None:
         """Raise BadReference for class folders that hold the same folders: the classes may be those, or they splits."""
@@ -309,8 +335,9 @@ def _around(place: Path) -> str:
 
 
 def _repeated(folder: Folder, times: Mapping[str, int]) -> list[str]:
-    """Names of the folders in it that other folders hold too."""
-    return [below.name for below in folder.holding if times[below.name] > 1]
+    """Names of the folders in it that other folders hold too, those of labels left out."""
+    names = [below.name for below in folder.holding if times[below.name] > 1]
+    return [name for name in names if kind_of(name) not in ("labels", "unlabeled")]
 
 
 def _opened(split: Folder) -> Folder:

@@ -14,6 +14,8 @@ from netwright.data.text import NAMED
 
 GRID = 8  # cells along each side of the small copy of an image
 FEW = 8  # levels; an image that has fewer is coarse
+FEW_DEEP = 32  # the same of one whose file has 16 or 32 bits: one outlier in a set takes the levels of all others
+SAMPLE = 1024  # pixels of an image, at least, that tell whether to look at all of them
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow has it
 NEUTRAL = (
     16  # of 255; channels that differ by no more in any pixel are taken for gray: compression makes such a difference
@@ -23,7 +25,7 @@ LOOK = np.dtype(
     [
         ("digest", "<u8"),  # of the pixels: equal for equal images
         ("crc", "<u4"),  # of the pixels, quick to compute when they are read
-        ("levels", "<u2"),  # how many of the 256 values occur in any channel
+        ("levels", "<u2"),  # how many of the 256 values occur in any channel; of FEW_DEEP or more, those of a sample
         ("is_constant", "?"),
         ("is_gray", "?"),  # one channel, or three that agree
         ("is_colored", "?"),  # of which gray was made though there was color
@@ -41,14 +43,34 @@ def looks_of(images: np.ndarray) -> np.ndarray:
     flat = images.reshape(len(images), -1, images.shape[3])
     found["digest"] = [int.from_bytes(hashlib.blake2b(each, digest_size=8).digest(), "little") for each in images]
     found["crc"] = [zlib.crc32(each) for each in images]
-    found["levels"] = [np.count_nonzero(np.bincount(each.reshape(-1))) for each in flat]
-    found["is_constant"] = (flat == flat[:, :1]).all((1, 2))
-    least, most = images[..., 0], images[..., 0]
-    for channel in range(1, images.shape[3]):
-        least, most = np.minimum(least, images[..., channel]), np.maximum(most, images[..., channel])
-    found["is_gray"] = (most - least).max((1, 2)) <= NEUTRAL
+    some = flat[:, :: max(flat.shape[1] // SAMPLE, 1)]  # seldom is more to be looked at
+    found["levels"] = [
+        count if (count := _levels(few)) >= FEW_DEEP else _levels(each) for few, each in zip(some, flat, strict=True)
+    ]
+    for name, holds in (("is_constant", _are_constant), ("is_gray", _are_gray)):
+        may_be = np.flatnonzero(holds(some))
+        found[name][may_be] = holds(flat[may_be])
     found["cells"] = np.rint(cell_means(luma(images))).reshape(len(images), -1)
     return found
+
+
+def _levels(image: np.ndarray) -> int:
+    return int(np.count_nonzero(np.bincount(image.reshape(-1))))
+
+
+def _are_constant(images: np.ndarray) -> np.ndarray:
+    """Which of the images (N, pixels, C) are of one color, (N,)."""
+    result: np.ndarray = (images == images[:, :1]).all((1, 2))
+    return result
+
+
+def _are_gray(images: np.ndarray) -> np.ndarray:
+    """Which of the images (N, pixels, C) have channels that agree in every pixel, (N,)."""
+    least, most = images[..., 0], images[..., 0]
+    for channel in range(1, images.shape[2]):
+        least, most = np.minimum(least, images[..., channel]), np.maximum(most, images[..., channel])
+    result: np.ndarray = (most - least).max(1) <= NEUTRAL
+    return result
 
 
 @dataclass(frozen=True)
@@ -59,16 +81,17 @@ class Instances:
     first: tuple[int, ...] = ()
 
 
-def kinds_of(looks: np.ndarray, positions: np.ndarray) -> Mapping[str, Instances]:
+def kinds_of(looks: np.ndarray, positions: np.ndarray, is_deep: np.ndarray | bool = False) -> Mapping[str, Instances]:
     """The images of each kind that one might not expect: "constant", "coarse", "gray" and "colored".
 
     Args:
         looks: What the images look like, (N,).
         positions: Their positions in the source, (N,).
+        is_deep: Which were scaled to 8 bits from 16 or 32, (N,), or whether all were.
     """
     are = {
         "constant": looks["is_constant"],
-        "coarse": (looks["levels"] < FEW) & ~looks["is_constant"],
+        "coarse": (looks["levels"] < np.where(is_deep, FEW_DEEP, FEW)) & ~looks["is_constant"],
         "gray": looks["is_gray"],
         "colored": looks["is_colored"],
     }

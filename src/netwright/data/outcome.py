@@ -14,7 +14,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from netwright.core import sealed
+from netwright.core import reading, sealed
+from netwright.core.reading import BadText
 
 OUTCOME = "outcome.safetensors"  # in the folder of the training
 WORST = 24  # images kept, those of the largest loss
@@ -58,12 +59,41 @@ def read(path: Path) -> Outcome:
     if sealed.is_whole(data) is False:
         raise safetensors.SafetensorError(f"{path} is damaged")
     arrays = safetensors.numpy.load(data)
-    texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
-    if missing := set(_ARRAYS) - arrays.keys():
-        raise safetensors.SafetensorError(f"{path} has no {min(missing)}")
-    fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
-    fields |= {name: tuple(json.loads(texts.get(name, "[]"))) for name in _TEXTS}
-    return Outcome(**fields)
+    try:
+        texts = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")]).get("__metadata__", {})
+        fields: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
+        fields |= {n: tuple(reading.json_value(texts.get(n, "[]"), reading.MAX_STORED)) for n in _TEXTS}
+        found = Outcome(**fields)
+    except (BadText, KeyError, TypeError, ValueError):
+        raise safetensors.SafetensorError(f"{path} is no outcome") from None
+    if wrong := _fault(found):
+        raise safetensors.SafetensorError(f"{path} is no outcome: {wrong}")
+    return found
+
+
+def _fault(found: Outcome) -> str:
+    """What in an outcome cannot be shown; "" where nothing is."""
+    images, worst, classes = len(np.atleast_1d(found.targets)), len(found.worst_names), len(found.classes)
+    kinds = {"targets": np.int64, "predictions": np.int64, "losses": np.float32}
+    kinds |= {"worst": np.uint8, "worst_positions": np.int64}
+    for name, kind in kinds.items():
+        if getattr(found, name).dtype != kind:
+            return f"{name} are no {np.dtype(kind)}"
+    shapes = {"targets": (images,), "predictions": (images,), "losses": (images,), "worst_positions": (worst,)}
+    for name, shape in shapes.items():
+        if getattr(found, name).shape != shape:
+            return f"the shape of {name}"
+    pixels = found.worst.shape
+    if len(pixels) != 4 or pixels[0] != worst or pixels[3] not in (1, 3) or 0 in pixels[1:]:
+        return "the shape of worst"
+    if not all(isinstance(text, str) for name in _TEXTS for text in getattr(found, name)):
+        return "its texts"
+    limits = {"targets": classes, "predictions": classes, "worst_positions": images}
+    if not images or any(
+        ((values := getattr(found, name)) < 0).any() or (values >= limit).any() for name, limit in limits.items()
+    ):
+        return "a class or a position that is not there"
+    return ""
 
 
 _ARRAYS = ("targets", "predictions", "losses", "worst", "worst_positions")

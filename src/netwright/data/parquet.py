@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
+from netwright.core import parquet_footer
 from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.parquet_footer import BadFooter, ColumnChunk
 from netwright.data.chunks import Encoded
 from netwright.data.text import counted, row_name, shortened, size_text
 
@@ -64,20 +66,21 @@ class ParquetImages:
         """The encoded images, read a few rows at a time. Raises NetwrightError for a damaged file."""
         start = 0
         for file in self._all:
-            table = _opened(file)
+            table, chunks = _opened(file), _chunks(file)
             for group in range(table.num_row_groups):
                 stop = start + table.metadata.row_group(group).num_rows
                 inside = positions[np.searchsorted(positions, start) : np.searchsorted(positions, stop)]
                 if len(inside):
-                    yield from self._rows(table, file, group, inside - start)
+                    rows = self._rows_at_a_time(file, chunks[group])
+                    yield from self._rows(table, file, group, rows, inside - start)
                 start = stop
 
     @property
     def _all(self) -> list[Path]:
         return [file for files in self.files.values() for file in files]
 
-    def _rows(self, table: Any, file: Path, group: int, wanted: np.ndarray) -> Iterator[Encoded]:
-        start, rows = 0, self._rows_at_a_time(table, file, group)
+    def _rows(self, table: Any, file: Path, group: int, rows: int, wanted: np.ndarray) -> Iterator[Encoded]:
+        start = 0
         try:
             for batch in table.iter_batches(rows, [group], [self.image], use_threads=False):
                 inside = wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, start + len(batch))] - start
@@ -89,16 +92,13 @@ class ParquetImages:
         except (pyarrow.ArrowException, OSError) as error:
             raise NetwrightError(f"{file} is damaged: {_reason(error)}; get it anew") from error
 
-    def _rows_at_a_time(self, table: Any, file: Path, group: int) -> int:
+    def _rows_at_a_time(self, file: Path, group: Sequence[ColumnChunk]) -> int:
         """As few as keep memory bounded, since each row may stand for all that is stored once.
 
         Raises NetwrightError for a group that unpacks to more than images do.
         """
-        head = table.metadata.row_group(group)
-        columns = [head.column(n) for n in range(head.num_columns)]
-        own = [column for column in columns if column.path_in_schema.split(".")[0] == self.image]
-        size = sum(max(column.total_uncompressed_size, 0) for column in own)
-        packed = sum(max(column.total_compressed_size, 0) for column in own)
+        own = [chunk for chunk in group if chunk.column == self.image]
+        size, packed = sum(chunk.unpacked for chunk in own), sum(chunk.packed for chunk in own)
         if size > max(MOST, MAX_GROWTH * packed):
             raise NetwrightError(
                 f"{file} unpacks from {size_text(packed)} to {size_text(size)} in column {self.image!r}, which no "
@@ -156,6 +156,13 @@ def _opened(file: Path) -> Any:
             raise BadReference(f"{file} has {opened.metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read")
         return opened
     except (pyarrow.ArrowException, OSError) as error:
+        raise BadReference(f"{file} cannot be read as parquet: {_reason(error)}; get it anew") from None
+
+
+def _chunks(file: Path) -> list[list[ColumnChunk]]:
+    try:
+        return parquet_footer.read(file)
+    except (BadFooter, OSError) as error:
         raise BadReference(f"{file} cannot be read as parquet: {_reason(error)}; get it anew") from None
 
 

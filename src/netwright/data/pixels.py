@@ -1,6 +1,7 @@
 """Images in one file: mapped to memory, so that processes share them, or read each time, so that memory stays free.
 
-Each image is checked against its checksum whenever it is taken: a byte that changed on the disk is never trained on.
+Each image is checked against its checksum when it is read: a byte that changed on the disk is never trained on. One
+that is mapped is checked when it is first taken, and again where the file was written to since.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class CachedPixels:
         if crcs.dtype != np.uint32 or crcs.shape != shape[:1]:
             raise ValueError(f"{path} needs checksums of shape {shape[:1]}, not {crcs.dtype} {crcs.shape}")
         self.is_streamed = is_streamed
+        self._is_known = np.zeros(shape[0], bool)  # images that were checked, and are mapped
+        self._written = (0, 0)  # when the file had been changed last by then
 
     @cached_property
     def _map(self) -> np.ndarray:
@@ -66,7 +69,7 @@ class CachedPixels:
         Raises NetwrightError when one is not what was written.
         """
         images = self._taken(positions)
-        if len(changed := self._changed(images, positions)):
+        if len(changed := self._changed_since(images, positions)):
             self._give_up()
             raise NetwrightError(
                 f"{self._file.name} changed on the disk since it was written, at image {changed[0]}; start again to "
@@ -85,6 +88,22 @@ class CachedPixels:
             if len(self._changed(images, positions)):
                 return False
         return True
+
+    def _changed_since(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Which of the positions hold something else than what was written, as far as that is not known yet."""
+        if self.is_streamed:
+            return self._changed(images, positions)
+        state = os.fstat(self._file.fileno())
+        written = state.st_mtime_ns, state.st_ctime_ns  # the second one cannot be set back
+        if written != self._written:
+            self._is_known[:], self._written = False, written
+        unknown = np.flatnonzero(~self._is_known[positions])
+        if not len(unknown):
+            return unknown
+        changed = self._changed(images[unknown], positions[unknown])
+        if not len(changed):
+            self._is_known[positions] = True
+        return changed
 
     def _changed(self, images: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Which of the positions hold something else than what was written."""

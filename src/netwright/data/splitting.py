@@ -84,7 +84,8 @@ def check_classes(parts: SplitParts, labels: np.ndarray, classes: Sequence[str],
     for name, positions in (("train", parts.train), ("validate", parts.valid), ("test", parts.test)):
         missing = np.flatnonzero(np.bincount(labels[positions], minlength=len(classes)) == 0)
         if len(missing):
-            more = f" (nor have {len(missing) - 1} other classes)" if len(missing) > 1 else ""
+            others = len(missing) - 1
+            more = f" ({'nor has' if others == 1 else 'nor have'} {counted(others, 'other class')})" if others else ""
             raise BadReference(f"class {shortened(classes[missing[0]])!r} has no image to {name}{more}; {remedy}")
 
 

@@ -13,6 +13,9 @@ from netwright.core.errors import BadReference
 from netwright.data.decode import EXTENSIONS
 from netwright.data.text import shortened
 
+OF_SYSTEMS = frozenset(  # folders and files that systems make by themselves, thumbnails among them
+    ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
 DEEPEST = 100  # folders within folders; nobody sorts images deeper
 
 
@@ -147,7 +150,7 @@ def composed(name: str) -> str:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is not meant for people."""
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in OF_SYSTEMS
 
 
 def is_image(name: str) -> bool:

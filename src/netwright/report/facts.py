@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netwright.core import objectives
+from netwright.core.baselines import Baseline, beside
+from netwright.core.objectives import Objective
 from netwright.core.records import Trial
 from netwright.report import promotions
 from netwright.report.progress import RunProgress
 
 
-def of_progress(progress: RunProgress) -> dict[str, Any]:
+def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Baseline] = ()) -> dict[str, Any]:
     """Plain values about finished trials.
 
-    `done` and `failed` are counts; `best` has `trial`, `score`, `key` and, where there is one, `budget`, and is None
-    without a success; `model` is that of the last round, None without one. Of a search with promotions there are also
-    `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
+    `done` and `failed` are counts; `best` has `trial`, `score` (higher is better), `key`, `metric`, `value` as it was
+    measured, `note`, which says which way is better and what to compare the value with, and, where there is one,
+    `budget`, and is None without a success; `model` is that of the last round, None without one. Of a search with
+    promotions there are also `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
     """
     return {
         "done": progress.done,
         "failed": progress.failed,
-        "best": _best(progress.best),
+        "best": _best(progress.best, objective, known),
         "model": progress.model.facts() if progress.model else None,
         **(promotions.facts(progress.budgets) if progress.budgets else {}),
     }
 
 
-def _best(best: Trial | None) -> dict[str, Any] | None:
+def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -> dict[str, Any] | None:
     if best is None:
         return None
-    found = {"trial": best.id, "score": objectives.score_of(best), "key": best.key}
+    score = objectives.score_of(best)
+    found = {"trial": best.id, "score": score, "key": best.key, "metric": objective.name}
+    if score is not None:
+        value = objective.measured(score)
+        found |= {"value": value, "note": beside(objective, value, known)[1:-1]}
     return found if best.proposal.budget is None else {**found, "budget": best.proposal.budget}

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
-from netwright.core.errors import StoreError
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
@@ -36,15 +35,6 @@ def are_in(folder: Path) -> bool:
         return store.recall("candidates") is not None
 
 
-def recall(store: Store) -> list[Candidate]:
-    """The candidates that the table of trainings notes."""
-    listed = remembered.records(store, "candidates")
-    try:
-        return [Candidate(**{**fields, "genotype": tuple(fields["genotype"])}) for fields in listed]
-    except (TypeError, KeyError):
-        raise StoreError("the fact 'candidates' in the table of the trainings is damaged; train them anew") from None
-
-
 def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     """What was measured of each candidate; those whose trainings all failed are left out.
 
@@ -60,7 +50,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     objective = objectives.first(objectives.named(run.objectives, trials), measures)
     metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
-    for candidate in recall(store):
+    for candidate in remembered.candidates(store):
         rows = [
             trial
             for trial in sorted(trials, key=lambda trial: trial.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
-from netwright.core import memory
+from netwright.core import memory, parquet_footer, reading
 from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.parquet_footer import BadFooter
 
 SEPARATORS: Final = ",;\t"
 HEADER_BYTES: Final = 2**20  # of a header, at most
@@ -79,8 +81,12 @@ def opened(path: Path) -> TableFile:
 
 def in_no_header(names: Sequence[str]) -> str:
     """What may be wrong with a header that lacks a column, as the end of a sentence; "" where nothing strikes."""
+    if names[0].startswith("sep="):
+        return "; its first line is a note for Excel: remove it"
     if len(names) == 1 and (mark := next((mark for mark in "|: " if mark in names[0].strip()), "")):
         return f"; the header is a single cell, with {mark!r} between words: save the file with commas between cells"
+    if padded := [name for name in names if name != name.strip()]:
+        return f"; spaces around a name count, as in {padded[0]!r}: remove them"
     if any(NUMBER.fullmatch(name.strip()) for name in names):
         return "; its first line looks like data: put the names of the columns above it"
     return ""
@@ -179,14 +185,12 @@ class _Parquet:
         rows = self.metadata.num_rows
         widths = {field.name: _width(field.type) for field in self.schema}
         total = rows * (ROW_BYTES + sum(widths[name] for name in wanted))
-        for group in range(self.metadata.num_row_groups):
-            chunks = self.metadata.row_group(group)
-            for place in range(chunks.num_columns):
-                chunk = chunks.column(place)
-                if chunk.path_in_schema.partition(".")[0] in wanted or chunk.path_in_schema in wanted:
-                    held = chunk.total_uncompressed_size
-                    # each text is written as the end of the one before, which may be as long as the whole
-                    total += held * (max(1, chunk.num_values) if "DELTA_BYTE_ARRAY" in chunk.encodings else 1)
+        with _damaged(self.path):
+            groups = parquet_footer.read(self.path)
+        for chunk in itertools.chain.from_iterable(groups):
+            if chunk.column in wanted or chunk.path in wanted:
+                # each text is written as the end of the one before, which may be as long as the whole
+                total += chunk.unpacked * (max(1, chunk.values) if chunk.is_delta else 1)
         return total
 
 
@@ -267,8 +271,8 @@ def _damaged(path: Path) -> Iterator[None]:
     """Put into a sentence what is found while a file is read."""
     try:
         yield
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
-        said = str(error).partition("\n")[0][: 3 * SHOWN]
+    except (pyarrow.ArrowException, BadFooter, OSError, UnicodeDecodeError, OverflowError) as error:
+        said = reading.line(str(error), 3 * SHOWN)
         raise NetwrightError(f"table {path} is neither CSV nor Parquet: {said}; save it anew") from None
     except MemoryError:
         raise NetwrightError(f"table {path} does not fit into memory; leave rows or columns out") from None
