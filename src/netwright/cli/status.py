@@ -42,7 +42,7 @@ def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence
     total = found.finished + tally.unfinished
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
-    known = baselines.from_json(store.recall("baselines"))
+    known = remembered.baselines(store)
     about = facts.of_progress(found, objectives.first(run.objectives), known)
     typer.echo(json.dumps({**counts, **about, **damaged}))
 
