@@ -53,5 +53,5 @@ def test_files_of_another_training_are_named(folder, tmp_path_factory):
 )
 def test_a_strangers_list_leads_nowhere(folder, listed):
     os.mkfifo(folder / "pipe")
-    (folder / left.LIST).write_text(files.sealed(listed + "\n"))
+    (folder / left.LIST).write_text(files.with_checksum(listed + "\n"))
     assert "cannot be read" in (said := left.fault(folder, 7)) or said == f"{folder / left.LIST} is damaged"

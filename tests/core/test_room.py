@@ -1,7 +1,7 @@
 import psutil
 import pytest
 
-from netwright.core import room
+from netwright.core import memory, room
 from netwright.core.errors import WorkerError
 from netwright.core.room import refuse_crowd
 
@@ -9,7 +9,7 @@ from netwright.core.room import refuse_crowd
 @pytest.fixture
 def free(monkeypatch, tmp_path):
     """Sets the memory that is free, in 10**6 bytes, outside of any container."""
-    monkeypatch.setattr(room, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "GROUP", tmp_path)
 
     def to(megabytes):
         memory = type("Memory", (), {"available": megabytes * 1e6})
@@ -35,7 +35,7 @@ def test_absurd_numbers_are_refused_even_where_few_would_start(free, asked):
         refuse_crowd("w", asked, 1, 350)
 
 
-@pytest.mark.parametrize("names", room.CGROUPS)
+@pytest.mark.parametrize("names", memory.GROUP_FILES)
 def test_the_limit_of_a_container_counts(free, tmp_path, names):
     free(8000)
     for name, text in zip(names, (str(2_000 * 10**6), str(500 * 10**6)), strict=True):

@@ -7,7 +7,7 @@ import re
 import zlib
 from pathlib import Path
 
-_SEAL = re.compile(r"# checksum ([0-9]{1,10})\n")
+_CHECKSUM = re.compile(r"# checksum ([0-9]{1,10})\n")
 
 
 def write(path: Path, data: bytes) -> None:
@@ -28,16 +28,16 @@ def checksum(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def sealed(text: str) -> str:
+def with_checksum(text: str) -> str:
     """The text, which ends with a line end, and a last line that says its checksum: in TOML, a comment."""
     return f"{text}# checksum {checksum(text)}\n"
 
 
-def unsealed(text: str) -> str:
-    """Inverse of `sealed`. Raises ValueError where the text was changed or cut since."""
+def without_checksum(text: str) -> str:
+    """Inverse of `with_checksum`. Raises ValueError where the text was changed or cut since."""
     found, line = text[: text.rfind("\n", 0, -1) + 1], text[text.rfind("\n", 0, -1) + 1 :]
-    seal = _SEAL.fullmatch(line)
-    if seal is None or int(seal[1]) != checksum(found):
+    known = _CHECKSUM.fullmatch(line)
+    if known is None or int(known[1]) != checksum(found):
         raise ValueError("its checksum is not that of its content")
     return found
 

@@ -26,7 +26,7 @@ def write(folder: Path, contents: Mapping[str, bytes], seed: int) -> None:
     for name, content in contents.items():
         files.write(folder / name, content)
     listed = {"seed": seed, "files": {name: _mark(content) for name, content in contents.items()}}
-    files.write(folder / LIST, files.sealed(json.dumps(listed) + "\n").encode())
+    files.write(folder / LIST, files.with_checksum(json.dumps(listed) + "\n").encode())
 
 
 def fault(folder: Path, seed: int | None) -> str:
@@ -40,7 +40,7 @@ def fault(folder: Path, seed: int | None) -> str:
     if not path.exists():
         return ""
     try:
-        listed = json.loads(files.unsealed(path.read_text(encoding="utf-8")))
+        listed = json.loads(files.without_checksum(path.read_text(encoding="utf-8")))
         if seed not in (None, listed["seed"]):
             return f"{path} and the files that it lists are those of another training"
         for name, mark in listed["files"].items():

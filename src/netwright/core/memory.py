@@ -9,12 +9,22 @@ import psutil
 
 SHARE: Final = 0.5  # of what a process may have that one file or one batch may take
 
-_GROUPS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
+GROUP: Final = Path("/sys/fs/cgroup")
+GROUP_FILES: Final = (  # with the limit of a control group, as a container has, and what it uses; of versions 2 and 1
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
 
 
 def most() -> int:
     """Bytes that this process may have at most: the least of the machine's, its control group's and its own limits."""
-    return min([psutil.virtual_memory().total, *_of_group(), *_of_process()])
+    return min([psutil.virtual_memory().total, *(limit for limit, _ in _of_group()), *_of_process()])
+
+
+def free() -> int:
+    """Bytes that are free for more processes: those of the machine, or of this process's control group if fewer."""
+    left = [limit - used for limit, used in _of_group()]
+    return max(0, min([psutil.virtual_memory().available, *left]))
 
 
 def share() -> int:
@@ -27,15 +37,16 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
-def _of_group() -> list[int]:
+def _of_group() -> list[tuple[int, int]]:
+    """Limit and use of the control group, for each version that has a limit."""
     found = []
-    for path in _GROUPS:
+    for names in GROUP_FILES:
         try:
-            text = Path(path).read_text(encoding="ascii").strip()
+            limit, used = [(GROUP / name).read_text(encoding="ascii").strip() for name in names]
         except (OSError, ValueError):
             continue
-        if text.isdigit():  # else "max"
-            found.append(int(text))
+        if limit.isdigit() and used.isdigit():  # else "max"
+            found.append((int(limit), int(used)))
     return found
 
 

@@ -68,8 +68,9 @@ def _records(store: Store, name: str, kind: type[Record]) -> tuple[Record, ...]:
     if text is None:
         return ()
     try:
+        reading.json_value(text, reading.MAX_STORED)  # pydantic takes NaN for a number
         return TypeAdapter(tuple[kind, ...]).validate_json(text, strict=True)  # type: ignore[valid-type]
-    except ValidationError:
+    except (ValidationError, BadText):
         raise _no(name, text, f"list of {name}") from None
 
 

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
-import psutil
-
+from netwright.core import memory
 from netwright.core.errors import WorkerError
 
 MOST: Final = 1024  # processes that may be asked for on any machine, where fewer are started in the end
-CGROUP: Final = Path("/sys/fs/cgroup")
-CGROUPS: Final = (  # files with the limit of a container and what it uses, of versions 2 and 1
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-)
 
 
 def free_mb() -> float:
-    """Memory that is free, in 10**6 bytes: the system's, or less where this process is in a container with a limit."""
-    free = float(psutil.virtual_memory().available)
-    for limit, used in CGROUPS:
-        with suppress(OSError, ValueError):  # no container, or none with a limit
-            free = min(free, int((CGROUP / limit).read_text()) - int((CGROUP / used).read_text()))
-    return max(0.0, free) / 1e6
+    """Memory that is free, in 10**6 bytes; see `memory.free`."""
+    return memory.free() / 1e6
 
 
 def held(each_mb: float) -> int:

@@ -185,15 +185,15 @@ def note(out: Path, recipes: Mapping[str, RunFile], data: Mapping[str, str]) -> 
     for name, run in recipes.items():
         place = out / RUNS / name
         place.mkdir(parents=True, exist_ok=True)
-        files.write(place / RECIPE, files.sealed(run_file.to_toml(run)).encode())
+        files.write(place / RECIPE, files.with_checksum(run_file.to_toml(run)).encode())
         if name in data:
-            files.write(place / DATA, files.sealed(f"{data[name]}\n").encode())
+            files.write(place / DATA, files.with_checksum(f"{data[name]}\n").encode())
 
 
 def _noted(path: Path) -> str:
     """What `note` wrote into a file. Raises StoreError where it was damaged or changed since."""
     try:
-        return files.unsealed(path.read_text(encoding="utf-8"))
+        return files.without_checksum(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise StoreError(f"{path} is damaged or was changed; restore it, or give another folder with --out") from None
 
