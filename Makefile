@@ -35,6 +35,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/image_data.py
+	$(BIN)/python benchmarks/table_scale.py
+	$(BIN)/python benchmarks/report_scale.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
