@@ -56,6 +56,13 @@ def test_columns_and_class_names(tmp_path):
     assert list(source.images(np.array([2, 3]))) == [b"2", b"0"]
 
 
+def test_a_column_whose_name_is_no_text_is_a_damaged_file(tmp_path):
+    path = write(tmp_path / "a", 3, label="labels of it")
+    path.write_bytes(path.read_bytes().replace(b"labels of it", b"labels\xe2of it"))
+    with pytest.raises(BadReference, match="cannot be read as parquet"):
+        read_columns([path], IMAGES, LABELS)
+
+
 @pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": 3}', b'{"info": {"features": {"label": {"names": 5}}}}'])
 def test_odd_class_names_are_passed_over(tmp_path, metadata):
     table = pq.read_table(write(tmp_path / "a", 3)).replace_schema_metadata({b"huggingface": metadata})

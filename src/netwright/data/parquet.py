@@ -21,6 +21,7 @@ from netwright.data.text import counted, row_name, shortened, size_text
 
 ROWS = 32  # read at a time
 MOST = 2**29  # bytes of images that rows read at a time may unpack to
+DAMAGE = (pyarrow.ArrowException, OSError, UnicodeDecodeError, OverflowError)  # raised for damaged files
 MAX_ROWS = 10**8  # of a file
 MAX_GROWTH = 50  # how often its size a column of encoded images may unpack to, once it is more than `MOST`
 
@@ -89,7 +90,7 @@ class ParquetImages:
                 if pyarrow.types.is_struct(column.type):
                     column = column.field("bytes")
                 yield from (value or b"" for value in column.take(pyarrow.array(inside)).to_pylist())
-        except (pyarrow.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise NetwrightError(f"{file} is damaged: {_reason(error)}; get it anew") from error
 
     def _rows_at_a_time(self, file: Path, group: Sequence[ColumnChunk]) -> int:
@@ -109,7 +110,7 @@ class ParquetImages:
     def _labels_of(self, file: Path) -> np.ndarray:
         try:
             column = _opened(file).read([self.label], use_threads=False)[self.label]
-        except (pyarrow.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise BadReference(f"{file} is damaged: {_reason(error)}; get it anew") from None
         if column.null_count:
             raise BadReference(f"{file} has {counted(column.null_count, 'row')} without a {self.label}; remove them")
@@ -155,7 +156,7 @@ def _opened(file: Path) -> Any:
         if opened.metadata.num_rows > MAX_ROWS:
             raise BadReference(f"{file} has {opened.metadata.num_rows:,} rows; more than {MAX_ROWS:,} are not read")
         return opened
-    except (pyarrow.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise BadReference(f"{file} cannot be read as parquet: {_reason(error)}; get it anew") from None
 
 

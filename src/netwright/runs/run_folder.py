@@ -78,14 +78,14 @@ def refuse_format(folder: Path, number: str | None, known: int = FORMAT) -> None
     """
     if number == str(known):
         return
-    is_earlier = number is None or (number.isdecimal() and int(number) < known)
+    is_earlier = number is None or number in map(str, range(known))
     if is_earlier:
         raise StoreError(
             f"{folder} was written by an earlier netwright, in a format that this one does not read; use the release "
             "that wrote it, or begin in another folder with --out"
         )
     raise StoreError(
-        f"{folder} has format {number}, of a newer netwright; this one reads format {known}: upgrade, or begin in "
+        f"{folder} has format {number[:20]}, of a newer netwright; this one reads format {known}: upgrade, or begin in "
         "another folder with --out"
     )
 
