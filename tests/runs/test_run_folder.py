@@ -135,7 +135,7 @@ def test_a_table_that_lost_its_run_file_is_refused(tmp_path):
 def test_any_other_number_is_another_format(tmp_path, number):
     with pytest.raises(StoreError, match=f"has format {number}, of a newer netwright"):
         run_folder.refuse_format(tmp_path, number)
-    with pytest.raises(StoreError, match="has format 9{20}, of a newer netwright"):
+    with pytest.raises(StoreError, match=r"has format 9{20}, of a newer netwright"):
         run_folder.refuse_format(tmp_path, "9" * 5000)
     for earlier in ("0", None):
         with pytest.raises(StoreError, match="written by an earlier netwright"):

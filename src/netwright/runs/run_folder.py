@@ -78,8 +78,7 @@ def refuse_format(folder: Path, number: str | None, known: int = FORMAT) -> None
     """
     if number == str(known):
         return
-    is_earlier = number is None or number in map(str, range(known))
-    if is_earlier:
+    if number is None or number in map(str, range(known)):
         raise StoreError(
             f"{folder} was written by an earlier netwright, in a format that this one does not read; use the release "
             "that wrote it, or begin in another folder with --out"
