@@ -55,3 +55,11 @@ def test_facts_are_read_as_what_they_are():
 def test_candidates_that_are_none_are_refused(text):
     with pytest.raises(StoreError, match="candidates"):
         _read("candidates", text)
+
+
+@pytest.mark.parametrize("text", ["1e308", "1e12", "inf", "nan", "-1", "x"])
+def test_hours_that_no_clock_can_have_counted_are_damage(text):
+    store = MemoryStore()
+    store.remember("simulated_hours", text)
+    with pytest.raises(StoreError, match="which is no number"):
+        remembered.number(store, "simulated_hours")

@@ -15,6 +15,7 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
 from netwright.core.reading import BadText
 
+MOST = 1e12  # of hours, and of seconds since 1970: beyond, no clock can have said so
 Record = TypeVar("Record", Objective, Baseline, Candidate)
 
 
@@ -27,7 +28,7 @@ def number(store: Store, name: str) -> float | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value < math.inf:
+    if not 0 <= value < MOST:
         raise _no(name, text, "a number")
     return value
 
