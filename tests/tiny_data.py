@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from netwright.data.outcome import Outcome
+
 
 def png(pixels: np.ndarray) -> bytes:
     stream = io.BytesIO()
@@ -38,3 +40,17 @@ def photos(folder: Path, classes: tuple[str, ...] = ("dark", "light"), images: i
             pixels = rng.integers(low, low + 256 // len(classes), (side, side, 3), dtype=np.uint8)
             (folder / name / f"{n:03d}.png").write_bytes(png(pixels))
     return folder
+
+
+def outcome() -> Outcome:
+    """What became of six images of two classes, two of which are kept."""
+    return Outcome(
+        np.arange(6) % 2,
+        np.arange(6) % 3 % 2,
+        np.ones(6, np.float32),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.arange(2),
+        ("a/1.png", "b/2.png"),
+        ("a", "b"),
+        ("a caveat",),
+    )

@@ -7,18 +7,9 @@ import pytest
 from safetensors import SafetensorError
 
 from netwright.data import outcome
-from netwright.data.outcome import Outcome
+from tests import tiny_data
 
-GOOD = Outcome(
-    np.arange(6) % 2,
-    np.arange(6) % 2,
-    np.ones(6, np.float32),
-    np.zeros((2, 8, 8, 3), np.uint8),
-    np.arange(2),
-    ("a/1.png", "b/2.png"),
-    ("a", "b"),
-    ("a caveat",),
-)
+GOOD = tiny_data.outcome()
 
 
 def _read(found, folder):

@@ -1,6 +1,6 @@
 import pytest
 
-from netwright.data.text import counted, listed, printable, row_name, shortened, size_text
+from netwright.data.text import counted, listed, printable, row_name, shortened
 
 
 def test_names_fit_a_line_and_a_terminal():
@@ -15,7 +15,6 @@ def test_numbers():
     assert [counted(n, "image") for n in (1, 2, 12000)] == ["1 image", "2 images", "12,000 images"]
     assert listed(list("abcde")) == "a, b, c, d, e"
     assert listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
-    assert [size_text(n) for n in (1, 1.47e6, 147e6, 3.01e9)] == ["0.1 MB", "1.5 MB", "147 MB", "3.0 GB"]
 
 
 def test_rows_are_counted_within_their_split():

@@ -22,7 +22,6 @@ from netwright.core.objectives import Objective
 from netwright.core.records import IO, Proposal, Result
 from netwright.core.refs import Reference
 from netwright.data import outcome
-from netwright.data.outcome import Outcome
 from netwright.export import architecture, load
 from netwright.plans import network
 from netwright.report.examples import images
@@ -253,27 +252,15 @@ def _trained(place):
 # What a network made of each example
 
 
-def _outcome():
-    return Outcome(
-        np.arange(6) % 2,
-        np.arange(6) % 3 % 2,
-        np.ones(6, np.float32),
-        np.zeros((2, 8, 8, 3), np.uint8),
-        np.arange(2),
-        ("a/1.png", "b/2.png"),
-        ("a", "b"),
-        ("a caveat",),
-    )
-
-
 @st.composite
 def outcomes(draw):
     """Outcomes with changed bytes, or with arrays and texts of other kinds and shapes, all sealed."""
-    data = outcome.to_bytes(_outcome())
+    valid = tiny_data.outcome()
+    data = outcome.to_bytes(valid)
     if draw(st.booleans()):
         return draw(changed(st.just(data)))
-    arrays = {name: np.asarray(value) for name, value in vars(_outcome()).items() if isinstance(value, np.ndarray)}
-    texts = {name: json.dumps(value) for name, value in vars(_outcome()).items() if isinstance(value, tuple)}
+    arrays = {name: np.asarray(value) for name, value in vars(valid).items() if isinstance(value, np.ndarray)}
+    texts = {name: json.dumps(value) for name, value in vars(valid).items() if isinstance(value, tuple)}
     if draw(st.booleans()):
         name = draw(st.sampled_from(sorted(arrays)))
         kind = draw(st.sampled_from((np.int64, np.uint8, np.float32, np.float64, np.bool_)))

@@ -32,9 +32,11 @@ def share() -> int:
     return int(SHARE * most())
 
 
-def gigabytes(size: float) -> str:
-    """A number of bytes for people: "3.2 GB"."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
+def size_text(count: float) -> str:
+    """A number of bytes for people: 147 MB, 1.5 GB."""
+    if count >= 1e9:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{max(count / 1e6, 0.1):.1f} MB"
 
 
 def _of_group() -> list[tuple[int, int]]:

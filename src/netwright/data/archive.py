@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.lib import format as npy
 
+from netwright.core import memory
 from netwright.core.errors import BadReference
-from netwright.data.text import row_name, size_text
+from netwright.data.text import row_name
 
 BLOCK = 2**22  # bytes read at a time
 MAX_HEAD = 2**16  # bytes of a head; numpy writes some hundred
@@ -104,8 +105,8 @@ def heads(path: Path) -> Mapping[str, Head]:
                     raise ValueError(f"{member.filename} is too short for its shape {head.shape}")
                 if member.file_size > max(FREE_GROWTH, MAX_GROWTH * member.compress_size):
                     raise ValueError(
-                        f"{member.filename} unpacks from {size_text(member.compress_size)} to "
-                        f"{size_text(member.file_size)}, which no images do"
+                        f"{member.filename} unpacks from {memory.size_text(member.compress_size)} to "
+                        f"{memory.size_text(member.file_size)}, which no images do"
                     )
                 found[member.filename.removesuffix(".npy")] = head
         return found
@@ -132,7 +133,7 @@ def _blocks(path: Path, member: str, head: Head) -> Iterator[np.ndarray]:
     if head.is_fortran:  # the images do not lie one after the other
         if head.size > MAX_WHOLE:
             raise BadReference(
-                f"{member} of {path} is in Fortran order, in which {size_text(head.size)} must be read at once; "
+                f"{member} of {path} is in Fortran order, in which {memory.size_text(head.size)} must be read at once; "
                 f"write it with numpy.ascontiguousarray"
             )
         yield read(path, member)

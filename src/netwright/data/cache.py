@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from netwright.core import locks
+from netwright.core import locks, memory
 from netwright.core.errors import NetwrightError
 from netwright.data.chunks import Chunk, Encoded, decoded
 from netwright.data.decode import Form, Seen, span_of
@@ -34,7 +34,7 @@ from netwright.data.duplicates import equal_pixels, mislabeled
 from netwright.data.looks import LOOK, Instances, kinds_of
 from netwright.data.near_copies import near_copies
 from netwright.data.pixels import CachedPixels
-from netwright.data.text import counted, size_text
+from netwright.data.text import counted
 
 VERSION = 3  # of the layout, and of what decoding makes of an image
 EVERY = 10.0  # seconds between two sentences on how far decoding is
@@ -320,8 +320,8 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed * SPARE > free:
         raise NetwrightError(
-            f"the decoded images take {size_text(needed)}, but only {size_text(free)} are free in {folder}; "
-            f"free some, or give another folder with task.cache"
+            f"the decoded images take {memory.size_text(needed)}, but only {memory.size_text(free)} are free in "
+            f"{folder}; free some, or give another folder with task.cache"
         )
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from netwright.core import parquet_footer
+from netwright.core import memory, parquet_footer
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.parquet_footer import BadFooter, ColumnChunk
 from netwright.data.chunks import Encoded
-from netwright.data.text import counted, row_name, shortened, size_text
+from netwright.data.text import counted, row_name, shortened
 
 ROWS = 32  # read at a time
 MOST = 2**29  # bytes of images that rows read at a time may unpack to
@@ -102,8 +102,8 @@ class ParquetImages:
         size, packed = sum(chunk.unpacked for chunk in own), sum(chunk.packed for chunk in own)
         if size > max(MOST, MAX_GROWTH * packed):
             raise NetwrightError(
-                f"{file} unpacks from {size_text(packed)} to {size_text(size)} in column {self.image!r}, which no "
-                f"encoded images do; get it anew"
+                f"{file} unpacks from {memory.size_text(packed)} to {memory.size_text(size)} in column "
+                f"{self.image!r}, which no encoded images do; get it anew"
             )
         return max(min(ROWS, MOST // max(size, 1)), 1)
 

@@ -11,6 +11,7 @@ import numpy as np
 import platformdirs
 import psutil
 
+from netwright.core import memory
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import IO
 from netwright.data import cache, decode, findings
@@ -20,7 +21,7 @@ from netwright.data.class_table import class_table
 from netwright.data.decode import Form
 from netwright.data.images import Augmentation, ImageClassification, ImageSplits, Weighting
 from netwright.data.splitting import SplitParts, check_classes, once
-from netwright.data.text import counted, size_text
+from netwright.data.text import counted
 
 PROBED = 32  # images that are looked at to see whether all are gray
 
@@ -162,7 +163,7 @@ class _Prepared:
         share = f"more than {self.keeping.memory_share:.0%} of this machine's memory"
         way = f"streamed: {share}" if self.keeping.is_streamed(size) else "memory-mapped"
         return (
-            f"{counted(count, 'image')} of {self.form.width}x{self.form.height}: {size_text(size)} on disk in "
+            f"{counted(count, 'image')} of {self.form.width}x{self.form.height}: {memory.size_text(size)} on disk in "
             f"{self.keeping.folder}, shared by all workers, {way}"
         )
 

@@ -64,8 +64,8 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
                 raise ExportError(f"the weights {path} do not fit the architecture: {name[:SHOWN]} {fault}")
             if size > (most := memory.most()):
                 raise ExportError(
-                    f"the weights {path} take {memory.gigabytes(size)}, and this process may have "
-                    f"{memory.gigabytes(most)}; use a machine with more memory"
+                    f"the weights {path} take {memory.size_text(size)}, and this process may have "
+                    f"{memory.size_text(most)}; use a machine with more memory"
                 )
             if sealed.is_whole(path.read_bytes()) is False:
                 raise ExportError(

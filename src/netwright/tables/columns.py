@@ -256,8 +256,8 @@ def _lines(path: Path) -> int:
 def _refuse_too_large(path: Path, rows: int, size: int) -> None:
     if size > (most := memory.share()):
         raise NetwrightError(
-            f"table {path} has {rows:,} rows, which take about {memory.gigabytes(size)} of memory, and a table may "
-            f"take {memory.gigabytes(most)}, half of what this process may have; leave rows or columns out"
+            f"table {path} has {rows:,} rows, which take about {memory.size_text(size)} of memory, and a table may "
+            f"take {memory.size_text(most)}, half of what this process may have; leave rows or columns out"
         )
 
 

@@ -136,7 +136,7 @@ class _Unpacked(io.RawIOBase):
 def _refuse_too_large(path: Path, size: int) -> None:
     if size > (most := memory.most()):
         raise NetwrightError(
-            f"{path} holds more than the {memory.gigabytes(most)} of memory that this process may have; give the "
+            f"{path} holds more than the {memory.size_text(most)} of memory that this process may have; give the "
             "folder with a file for each architecture, or import it on a machine with more"
         )
 

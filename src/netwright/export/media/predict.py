@@ -70,8 +70,8 @@ def _most_images(plan: Plan, form: Preprocessing) -> int:
     size = counting.inference_bytes(plan) + COPIES * pixels
     if size > (most := memory.share()):
         raise ExportError(
-            f"the network takes about {memory.gigabytes(size)} for one image of {form.height}x{form.width}, "
-            f"and a batch may take {memory.gigabytes(most)}, half of what this process may have; use a machine with "
+            f"the network takes about {memory.size_text(size)} for one image of {form.height}x{form.width}, "
+            f"and a batch may take {memory.size_text(most)}, half of what this process may have; use a machine with "
             "more memory"
         )
     return most // size
