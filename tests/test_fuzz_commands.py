@@ -32,7 +32,7 @@ def command(folder, *words):
         resource.setrlimit(resource.RLIMIT_DATA, (fuzzing.BYTES, fuzzing.BYTES))
 
     done = subprocess.run(
-        [sys.executable, "-m", "netwright", *words],
+        [sys.executable, "-m", "netwright", *(word.replace("\0", "") for word in words)],  # no system takes NUL
         cwd=folder,
         env={**os.environ, "TMPDIR": str(folder)},  # where the traceback of a fault is written
         stdin=subprocess.DEVNULL,
