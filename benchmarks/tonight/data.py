@@ -1,9 +1,9 @@
 """The data sets: five that are reported and two that defaults may be chosen on, the same images for every column.
 
-Each is written twice: as `NAME.npz` with images (N, H, W, C) uint8, labels (N,) and split (N,) (0 train, 1 valid, 2 test)
-for the plain baseline, and as what a user of netwright has: a folder `NAME/train/CLASS/*.png`, an array file
-`NAME-arrays.npz`, or the name of a task. The images that defaults were chosen on (CIFAR-10's classes 0 to 3) share none with
-those that are reported.
+Each is written twice: as `NAME.npz` with images (N, H, W, C) uint8, labels (N,) and split (N,) (0 train, 1 valid,
+2 test) for the plain baseline, and as what a user of netwright has: a folder `NAME/train/CLASS/*.png`, an array file
+`NAME-arrays.npz`, or the name of a task. The images of CIFAR-10 that defaults were chosen on (classes 0 to 3) are in
+none of the sets that are reported.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def arrays(made: Images) -> dict[str, np.ndarray]:
 
 
 def write_folder(made: Images, folder: Path) -> None:
-    """`train/` (with what validates in `NAME.npz`: netwright holds its own out) and `test/`, a folder for each class, PNG."""
+    """`train/` and `test/`, a folder of PNG files for each class; netwright chooses what validates from `train/`."""
     from PIL import Image
 
     shutil.rmtree(folder, ignore_errors=True)
@@ -185,7 +185,7 @@ def write_folder(made: Images, folder: Path) -> None:
 
 
 def _held_out(labels: np.ndarray) -> np.ndarray:
-    """The split of images that are no test images: a fifth of each class, rounded, evenly over their order, validates."""
+    """The split of images that are no test images: every fifth of each class validates."""
     split = np.full(len(labels), TRAIN, np.uint8)
     for kind in np.unique(labels):
         split[np.flatnonzero(labels == kind)[4::5]] = VALID
