@@ -64,7 +64,8 @@ def append(path: Path, rows: Sequence[Row]) -> None:
 
 def commit() -> str:
     """The commit that is measured, "+dirty" when the code differs from it."""
-    changed = _git("status", "--porcelain", "--", ":/src", ":/benchmarks", ":(exclude,top)benchmarks/*.csv")
+    measured = (":(exclude,top)benchmarks/*.csv", ":(exclude,top)benchmarks/*.jsonl")
+    changed = _git("status", "--porcelain", "--", ":/src", ":/benchmarks", *measured)
     return _git("rev-parse", "--short", "HEAD") + ("+dirty" if changed else "")
 
 

@@ -1,8 +1,8 @@
 """62 characters drawn from the fonts that Matplotlib ships, distorted and noisy, 28 x 28 gray.
 
 A character is drawn at four times the size with its baseline where a line of text would have it, so that most capitals
-can be told from small letters; bent by an affine map and a smooth random displacement (Simard et al. 2003), scaled down,
-and given a random ground, contrast, blur, lines across and noise. The images to test on are of other fonts.
+can be told from small letters; bent by an affine map and a smooth random displacement (Simard et al. 2003), scaled
+down, and given a random ground, contrast, blur, lines across and noise. The images to test on are of other fonts.
 """
 
 from __future__ import annotations

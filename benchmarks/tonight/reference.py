@@ -1,0 +1,181 @@
+"""Plays P1: the plain residual network of the default space, with our own final settings, for all the time.
+
+    python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
+
+`choose` finds, on the validation images of seed 0, how many times the rate and the width of `final.toml` are best: as
+they are, half and twice the rate, 0.7 and 1.4 times the width, and the better rate with the better width, a third of
+the time each. It is done once for a data set and off the clock, which favors P1. `train` trains with that choice on
+training and validation images, with as many steps as fit, and tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import data
+
+FINAL = Path(__file__).parent / "final.toml"
+RATES, WIDTHS = (0.5, 2.0), (0.7, 1.4)
+TRAININGS = 6  # of `choose`
+PROBE, RESERVE = 30, 0.04  # steps that are timed; share of the time for what is no step
+Choice = dict[str, float]  # "rate" and "width", as factors
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A context of an evaluation that belongs to no search."""
+
+    folder: Path
+    threads: int = 1
+    worker_index: int = 0
+    run: str | None = None
+
+    def report(self, _step: int, _metrics: Mapping[str, float]) -> bool:
+        return True
+
+    def should_stop(self) -> bool:
+        return False
+
+    def checkpoint_of(self, _trial: int) -> Path | None:
+        return None
+
+    def pool(self) -> Sequence[Any]:
+        return ()
+
+
+def choose(measured: Callable[[Choice], float]) -> tuple[Choice, list[tuple[Choice, float]]]:
+    """The choice that does best by `measured`, the first of equals, and what all did."""
+    found: list[tuple[Choice, float]] = []
+
+    def add(rate: float, width: float) -> float:
+        found.append(({"rate": rate, "width": width}, measured({"rate": rate, "width": width})))
+        return found[-1][1]
+
+    fixed = add(1.0, 1.0)
+    rates = {1.0: fixed} | {rate: add(rate, 1.0) for rate in RATES}
+    widths = {1.0: fixed} | {width: add(1.0, width) for width in WIDTHS}
+    both = max(rates, key=lambda rate: rates[rate]), max(widths, key=lambda width: widths[width])
+    if 1.0 not in both:
+        add(*both)
+    return max(found, key=lambda each: each[1])[0], found
+
+
+def scaled(genes: Sequence[Any], genotype: Sequence[Any], factor: float) -> tuple[Any, ...]:
+    """The genotype with its genes whose names have "width" in them at about `factor` times their value."""
+    values = list(genotype)
+    for place, gene in enumerate(genes):
+        if "width" not in gene.name:
+            continue
+        if hasattr(gene, "options"):
+            numbers = [float(option) for option in gene.options]
+            wanted = factor * numbers[values[place]]
+            values[place] = min(range(len(numbers)), key=lambda index: abs(numbers[index] - wanted))
+        else:
+            values[place] = min(max(round(factor * values[place]), gene.low), gene.high)
+    return tuple(values)
+
+
+def play(
+    final: Mapping[str, Any], name: str, folder: Path, split: str, choice: Choice, seconds: float, seed: int, out: Path
+) -> dict[str, Any]:
+    """Train for the time there is and measure on `split`: accuracies, size, steps, and which images were right."""
+    from netwright.core import refs, seeds
+    from netwright.core.records import Proposal, Trial
+    from netwright.core.refs import Reference
+    from netwright.data import outcome
+
+    start = time.perf_counter()
+    given = data.SETS[name]
+    path = {} if given.given == "digits" else {"path": given.argument(name, folder)}
+    if given.given == "folder":
+        path |= {"size": data.read(name, folder).images.shape[1]}
+    kind = {"digits": "digits", "arrays": "arrays", "folder": "image_folder"}[given.given]
+    task = refs.load("task", Reference(kind, path | final.get("task", {})))
+    space = refs.load("space", _reference(final["space"]))
+    genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[0]
+    genotype = scaled(space.genes, genotype, choice["width"])
+    settings = dict(final["evaluator"])
+    settings["lr"] = choice["rate"] * settings["lr"]
+
+    def trained(steps: int, on: str, into: Path) -> Any:
+        options = settings | {"steps": steps, "split": on, "save": into == out}
+        evaluator = refs.load("evaluator", Reference("training", options), space=space, task=task)
+        own = seeds.trial_seed(seed, space.key(genotype), 0)
+        into.mkdir(parents=True, exist_ok=True)
+        result = evaluator.evaluate(Trial(1, Proposal(genotype), space.key(genotype), own, "running"), Alone(into))
+        if result.failure:
+            raise SystemExit(f"P1 on {name}: {result.failure} {result.message}")
+        return result
+
+    each = _seconds_of_step(lambda steps: trained(steps, "valid", out / "probe"))
+    left = (1 - RESERVE) * seconds - (time.perf_counter() - start)
+    steps = max(60, int(left / each))
+    result = trained(steps, split, out)
+    found = outcome.read(out / outcome.OUTCOME)
+    right = found.predictions == found.targets
+    kinds = [right[found.targets == kind].mean() for kind in np.unique(found.targets)]
+    return {
+        "accuracy": float(right.mean()),
+        "balanced_accuracy": float(np.mean(kinds)),
+        "params": int(result.metrics["params"]),
+        "steps": steps,
+        "seconds": time.perf_counter() - start,
+        "right": right,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=("choose", "train"))
+    parser.add_argument("name", choices=tuple(data.SETS))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
+    parser.add_argument("--final", type=Path, default=FINAL)
+    given = parser.parse_args()
+    final = tomllib.loads(given.final.read_text(encoding="utf-8"))
+    metric = {"accuracy": "accuracy", "balanced": "balanced_accuracy"}[data.SETS[given.name].metric]
+    if given.what == "train":
+        facts = play(final, given.name, given.data, "test", given.choice, given.seconds, given.seed, given.out)
+        np.save(given.out / "right.npy", facts.pop("right"))
+        print(json.dumps({"test_accuracy": facts.pop("accuracy"), **facts}))
+        return
+
+    def measured(choice: Choice) -> float:
+        place = given.out / f"rate{choice['rate']:g}-width{choice['width']:g}"
+        part = given.seconds * 2 / TRAININGS
+        return play(final, given.name, given.data, "valid", choice, part, given.seed, place)[metric]
+
+    best, found = choose(measured)
+    print(json.dumps({"choice": best, "tried": [{**choice, "valid": value} for choice, value in found]}))
+
+
+def _reference(options: Mapping[str, Any]) -> Any:
+    from netwright.core.refs import Reference
+
+    return Reference(options["ref"], {name: value for name, value in options.items() if name != "ref"})
+
+
+def _seconds_of_step(probe: Callable[[int], Any]) -> float:
+    """Seconds of a training step: those that a longer training takes beyond a short one."""
+    times = []
+    for steps in (2, 2, PROBE + 2):  # the first also warms up
+        begun = time.perf_counter()
+        probe(steps)
+        times.append(time.perf_counter() - begun)
+    return max(times[2] - times[1], 1e-4) / PROBE
+
+
+if __name__ == "__main__":
+    main()
