@@ -53,16 +53,20 @@ def drawn(fonts: Sequence[Path], count: int, seed: int) -> tuple[np.ndarray, np.
 
 def one(character: str, font: Path, rng: np.random.Generator) -> np.ndarray:
     """One image, (28, 28) uint8."""
+    ink = _bent(inked(character, font, rng.uniform(0.72, 0.88)), rng)
+    return _soiled(ink.reshape(SIDE, SCALE, SIDE, SCALE).mean((1, 3)), rng)
+
+
+def inked(character: str, font: Path, height: float) -> np.ndarray:
+    """The character as its font has it, (112, 112) from 0 to 1; `height` is the font's, as a share of the side."""
     from PIL import Image, ImageDraw, ImageFont
 
     side = SIDE * SCALE
     canvas = Image.new("L", (side, side))
-    size = int(rng.uniform(0.72, 0.88) * side)
+    size = int(height * side)
     face = ImageFont.truetype(str(font), size, layout_engine=ImageFont.Layout.BASIC)
     ImageDraw.Draw(canvas).text((side / 2, 0.74 * side), character, fill=255, font=face, anchor="ms")
-    ink = _bent(np.asarray(canvas, np.float32) / 255, rng)
-    ink = ink.reshape(SIDE, SCALE, SIDE, SCALE).mean((1, 3))
-    return _soiled(ink, rng)
+    return np.asarray(canvas, np.float32) / 255
 
 
 def _bent(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:

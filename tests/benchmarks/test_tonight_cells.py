@@ -1,0 +1,161 @@
+"""Cells of `benchmarks/tonight.py`: which come, what they run, what is kept of them."""
+
+import json
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.tonight import cells, data, plain, reference
+from benchmarks.tonight.cells import COLUMNS, Cell, Line, Playing
+from netwright.core.genes import Choice, Integer
+from netwright.data import outcome
+
+CELLS = cells.listed(COLUMNS, COLUMNS, data.REPORTED, 3)
+
+
+@given(st.lists(st.booleans(), max_size=70))
+def test_which_images_are_right_is_kept(right):
+    assert cells.unpacked(cells.packed(np.array(right, bool))).tolist() == right
+
+
+def test_what_the_criteria_need_most_comes_first_and_seeds_side_by_side():
+    assert [cell.column for cell in CELLS[:3]] == ["P0", "netwright", "P1-choice"]
+    assert {cell.data for cell in CELLS[:5]} == {"digits", "characters"}
+    groups = [COLUMNS[cell.column].group for cell in CELLS]
+    assert groups == sorted(groups) and len(set(CELLS)) == len(CELLS)
+    assert sum(cell.column == "P1-choice" for cell in CELLS) == len(data.REPORTED)
+    assert not [cell for cell in CELLS if COLUMNS[cell.column].arguments is None]
+
+
+@given(st.sets(st.sampled_from(CELLS)), st.floats(0, 3000))
+def test_a_cell_fits_the_time_and_has_what_it_needs(done, left):
+    waiting = [cell for cell in CELLS if cell not in done]
+    found = cells.upcoming(waiting, done, COLUMNS, 600, left)
+    if found is None:
+        assert left < 680 or all(cell.column == "P1" for cell in waiting)
+    else:
+        assert cells.expected(COLUMNS[found.column], 600) <= left
+        assert found.column != "P1" or Cell(found.data, "P1-choice", 0) in done
+
+
+def test_results_are_gone_on_with_behind_a_line_that_was_cut(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    first = Line("digits", "P0", 0, 600, 601, 0.5, 0.5, 10, cells.packed(np.ones(3, bool)), {"steps": 3})
+    cells.append(path, first)
+    path.write_text(path.read_text() + '{"data": "dig')
+    cells.append(path, replace(first, accuracy=0.75))
+    cells.append(path, replace(first, seed=1, failed="exit code 1"))
+    cells.append(path, replace(first, seed=2, seconds=5))
+    assert len(cells.read(path)) == 4
+    assert cells.latest(cells.read(path), 600) == {Cell("digits", "P0", 0): replace(first, accuracy=0.75)}
+
+
+@pytest.mark.parametrize(
+    ("column", "name", "words"),
+    [
+        ("P0", "digits", "--no-flip"),
+        ("P0-50k", "cifar4to7", "--params 50000"),
+        ("netwright", "digits", "search digits --hours 0.166667 --workers 1 --seed 7 --json"),
+        ("netwright", "gray90", "search {folder}/gray90 --hours"),
+        ("netwright", "characters", "search {folder}/characters-arrays.npz --hours"),
+        ("netwright-50k", "cifar4to7", "--constraint params <= 50000"),
+        ("P1", "gray90", '--choice {{"rate": 2.0}}'),
+    ],
+)
+def test_what_a_cell_runs(tmp_path, column, name, words):
+    cell = Cell(name, column, 7)
+    line = cells.command(cell, COLUMNS[column], tmp_path, tmp_path / "out", 600, {"rate": 2.0}, "netwright")
+    assert words.format(folder=tmp_path) in " ".join(line)
+    assert ("--no-flip" in line) == (column == "P0" and name in ("digits", "characters"))
+
+
+def _played(cell, words, out, limit=60.0):
+    out.mkdir()
+    playing = Playing(cell, words, out, None)
+    while not playing.ended(limit):
+        pass
+    return playing
+
+
+def test_what_failed_says_why(tmp_path):
+    cell = Cell("digits", "P0", 0)
+    bad = _played(cell, [sys.executable, "-S", "-c", "raise SystemExit('no such thing')"], tmp_path / "a")
+    assert bad.line(600, tmp_path, {}).failed == "exit code 1: no such thing"
+    slow = _played(cell, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], tmp_path / "b", limit=0.1)
+    assert slow.line(600, tmp_path, {}).failed.startswith("took too long")
+
+
+def test_a_search_is_known_by_what_it_prints_and_leaves(tmp_path, monkeypatch):
+    labels = np.array([0, 0, 0, 1] * 2)
+    split = np.array([0] * 4 + [2] * 4, np.uint8)
+    np.savez(tmp_path / "gray90.npz", images=np.zeros((8, 2, 2, 1), np.uint8), labels=labels, split=split)
+    for folder, predictions in (("reference", [0, 0, 0, 0]), ("winner", [0, 0, 1, 1]), ("other", [0, 1])):
+        place = tmp_path / "out" / "run" / folder
+        place.mkdir(parents=True)
+        found = np.array(predictions)
+        none, empty = np.zeros((0, 2, 2, 1), np.uint8), np.zeros(0, np.int64)
+        told = outcome.Outcome(
+            labels[: len(found)], found, np.zeros(len(found), np.float32), none, empty, (), ("a", "b")
+        )
+        (place / outcome.OUTCOME).write_bytes(outcome.to_bytes(told))
+    facts = {"test_accuracy": 0.8333333, "shipped": "searched", "params": 5}
+    found = cells.outcome(Cell("gray90", "netwright", 0), facts, tmp_path / "out", tmp_path)
+    assert cells.unpacked(found["right"]).tolist() == [True, True, False, True]
+    assert found["accuracy"] == 0.75 and found["balanced"] == pytest.approx(5 / 6) and found["params"] == 5
+    facts["test_accuracy"] = 0.9  # of a network that left no outcome
+    found = cells.outcome(Cell("gray90", "netwright", 0), facts, tmp_path / "out", tmp_path)
+    assert "right" not in found and "accuracy" not in found and found["balanced"] == 0.9
+
+
+def test_the_plain_baseline_keeps_which_images_are_right(tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    images = (labels[:, None, None, None] * 80 + rng.integers(0, 20, (90, 8, 8, 1))).astype(np.uint8)
+    np.savez(tmp_path / "tiny.npz", images=images, labels=labels, split=np.repeat([0, 2], [70, 20]).astype(np.uint8))
+    words = ["plain", str(tmp_path / "right.npy"), str(tmp_path / "tiny.npz"), "--seconds", "0", "--width", "2"]
+    monkeypatch.setattr(sys, "argv", words)
+    plain.main()
+    facts, right = json.loads(capsys.readouterr().out), np.load(tmp_path / "right.npy")
+    assert right.shape == (20,) and right.mean() == pytest.approx(facts["test_accuracy"])
+
+
+@given(st.lists(st.integers(0, 5), min_size=6, max_size=6))
+def test_p1_chooses_the_best_of_what_it_tries_and_tries_the_fixed_settings(values):
+    left = list(values)
+    best, found = reference.choose(lambda choice: left.pop(0))
+    assert found[0][0] == {"rate": 1.0, "width": 1.0} and len(found) <= reference.TRAININGS
+    assert max(value for _, value in found) == {json.dumps(c): v for c, v in found}[json.dumps(best)]
+    assert len({json.dumps(choice) for choice, _ in found}) == len(found)
+
+
+def test_p1_is_scaled_by_its_genes_of_width():
+    genes = (Integer("width / 4", 1, 16), Choice("width", ("8", "16", "24")), Integer("depth", 1, 4))
+    assert reference.scaled(genes, (4, 1, 2), 1.4) == (6, 2, 2)
+    assert reference.scaled(genes, (4, 1, 2), 0.7) == (3, 0, 2)
+    assert reference.scaled(genes, (16, 2, 2), 2) == (16, 2, 2)
+
+
+def test_p1_trains_and_tests(tmp_path, monkeypatch):
+    labels = np.arange(90) % 3
+    images = (labels[:, None, None, None] * 80 + np.arange(90)[:, None, None, None] % 20).astype(np.uint8)
+    images = np.broadcast_to(images, (90, 8, 8, 1)).copy()
+    images[:, 0, 0, 0] = np.arange(90)
+    made = data.Images(images, labels, np.repeat([0, 1, 2], [50, 20, 20]).astype(np.uint8), ("a", "b", "c"))
+    monkeypatch.setattr(data, "SETS", {"tiny": data.DataSet(lambda: made, "arrays")})
+    monkeypatch.setattr(reference, "PROBE", 2)
+    data.write("tiny", tmp_path)
+    final = {"space": {"ref": "residual"}, "genotype": [4, 1], "evaluator": {"lr": 0.1, "batch": 10}}
+    choice = {"rate": 2.0, "width": 1.5}
+    facts = reference.play(final, "tiny", tmp_path, "test", choice, 0.0, 0, tmp_path / "p1")
+    assert facts["steps"] == 60 and facts["right"].shape == (20,)
+    assert facts["accuracy"] == pytest.approx(facts["right"].mean())
+
+
+def test_a_context_of_no_search_has_all_that_an_evaluator_asks():
+    alone = reference.Alone(SimpleNamespace())
+    assert alone.report(1, {}) and not alone.should_stop() and alone.checkpoint_of(1) is None and not alone.pool()
