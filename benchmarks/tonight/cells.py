@@ -6,16 +6,17 @@ import base64
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 
 from . import data
 
@@ -245,10 +246,11 @@ class Playing:
 
     def stop(self) -> None:
         """End it and all its processes, at once: a cell that was cut is played again from the start."""
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            return
+        with suppress(psutil.NoSuchProcess):
+            first = psutil.Process(self._process.pid)
+            for process in (*first.children(recursive=True), first):  # workers may be in groups of their own
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
         self._process.wait()
 
     def line(self, seconds: float, folder: Path, about: Mapping[str, str]) -> Line:

@@ -1,11 +1,16 @@
 """Cells of `benchmarks/tonight.py`: which come, what they run, what is kept of them."""
 
 import json
+import os
+import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,3 +164,56 @@ def test_p1_trains_and_tests(tmp_path, monkeypatch):
 def test_a_context_of_no_search_has_all_that_an_evaluator_asks():
     alone = reference.Alone(SimpleNamespace())
     assert alone.report(1, {}) and not alone.should_stop() and alone.checkpoint_of(1) is None and not alone.pool()
+
+
+def _script(tmp_path, *words):
+    script = Path(cells.HERE).with_name("tonight.py")
+    given = ["--data", str(tmp_path), "--folder", str(tmp_path / "cells"), "--lines", str(tmp_path / "lines.jsonl")]
+    return [sys.executable, str(script), *given, *words]
+
+
+@pytest.fixture
+def fake(tmp_path):
+    """A command that prints what a search prints, after the seconds that SLEEP says; and digits to search on."""
+    labels, split = np.array([0, 1, 0, 1]), np.array([0, 0, 2, 2], np.uint8)
+    np.savez(tmp_path / "digits.npz", images=np.zeros((4, 2, 2, 1), np.uint8), labels=labels, split=split)
+    command = tmp_path / "netwright"
+    facts = json.dumps({"test_accuracy": 0.5, "params": 7, "shipped": "searched", "reference_test_accuracy": 0.25})
+    command.write_text(f"#!/bin/sh\necho planning\nsleep ${{SLEEP:-0}}\necho '{facts}'\n")
+    command.chmod(0o755)
+    return [
+        "--netwright",
+        str(command),
+        "--columns",
+        "netwright",
+        "--only",
+        "digits",
+        "--seconds",
+        "2",
+        "--at-once",
+        "1",
+    ]
+
+
+def test_cells_are_played_once_and_shown(tmp_path, fake):
+    for again in (False, True):
+        done = subprocess.run(_script(tmp_path, *fake, "--seeds", "2"), capture_output=True, text=True, check=True)
+        assert "| digits | - | - | 50.00 ± 0.00 (2) |" in done.stdout and "51 cells are left" in done.stdout
+        assert "In 2 of 2 runs a searched network was shipped" in done.stdout
+        assert done.stderr.startswith("0 cells" if again else "2 cells")
+    assert [line.cell.seed for line in cells.read(tmp_path / "lines.jsonl")] == [0, 1]
+
+
+def test_a_cell_that_was_cut_leaves_no_line_and_no_process(tmp_path, fake):
+    """SIGTERM, as at the end of a piece of time."""
+    words = _script(tmp_path, *fake, "--seeds", "1")
+    with subprocess.Popen(words, env=os.environ | {"SLEEP": "77.125"}, stderr=subprocess.DEVNULL) as playing:
+        told = tmp_path / "cells" / "digits-netwright-0" / "out.txt"
+        while not (told.exists() and told.read_text()):
+            assert playing.poll() is None
+            time.sleep(0.05)
+        playing.terminate()
+        assert playing.wait() == 143
+    assert not cells.read(tmp_path / "lines.jsonl")
+    left = [each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [])[-1:] == ["77.125"]]
+    assert not psutil.wait_procs(left, timeout=10)[1]
