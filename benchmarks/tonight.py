@@ -97,9 +97,8 @@ def _begun(
     out = options.folder / cell.name
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    choice = done.get(Cell(cell.data, "P1-choice", 0))
-    chosen = choice.facts["choice"] if choice else {}
-    words = cells.command(cell, column, options.data, out, options.seconds, chosen, options.netwright)
+    before = done.get(needed) if (needed := column.needed(cell)) else None
+    words = cells.command(cell, column, options.data, out, options.seconds, before, options.netwright)
     return Playing(cell, words, out, core)
 
 

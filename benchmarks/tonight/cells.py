@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import psutil
+import tomli_w
 
 from . import data
 
@@ -33,22 +35,31 @@ class Column:
         kind: "plain": the plain baseline; "search": `netwright search`; "choose": what P1 chooses; "reference": P1.
         group: 0: what the issue's criteria need most; cells of lower groups come first.
         sets: Data sets that it is played on.
-        arguments: What its command gets beside the usual; None: there is no such option yet.
+        arguments: What its command gets beside the usual.
         share: Its time, in times that of a search.
+        needs: Column whose cell of the same data set must have been played: that of P1's choice, of seed 0; that whose
+            timetable is changed, of the same seed.
     """
 
     kind: Literal["plain", "search", "choose", "reference"]
     group: int = 0
     sets: tuple[str, ...] = data.REPORTED
-    arguments: tuple[str, ...] | None = ()
+    arguments: tuple[str, ...] = ()
     share: float = 1.0
+    needs: str = ""
+
+    def needed(self, cell: Cell) -> Cell | None:
+        """The cell that must have been played before; None: there is none."""
+        if not self.needs:
+            return None
+        return Cell(cell.data, self.needs, 0 if COLUMNS[self.needs].kind == "choose" else cell.seed)
 
 
 COLUMNS: Mapping[str, Column] = {
     "P0": Column("plain"),
     "netwright": Column("search"),
     "P1-choice": Column("choose", share=2.0),
-    "P1": Column("reference"),
+    "P1": Column("reference", needs="P1-choice"),
     "P0-50k": Column("plain", 1, ON_TWO, ("--params", str(SMALL))),
     "netwright-50k": Column("search", 1, ON_TWO, ("--constraint", f"params <= {SMALL}")),
     "random": Column("search", 2, ON_ONE, ("--strategy", "random")),
@@ -56,8 +67,8 @@ COLUMNS: Mapping[str, Column] = {
     "bohb": Column("search", 2, ON_ONE, ("--strategy", "bohb")),
     "hierarchical": Column("search", 2, ON_ONE, ("--space", "hierarchical")),
     "nasnet": Column("search", 2, ON_ONE, ("--space", "nasnet")),
-    "no-contest": Column("search", 2, ON_ONE, None),
-    "no-genes": Column("search", 2, ON_ONE, None),
+    "no-contest": Column("search", 2, ON_ONE, needs="netwright"),
+    "no-genes": Column("search", 2, ON_ONE, ("--space.with", "")),
 }
 
 
@@ -163,7 +174,7 @@ def listed(columns: Mapping[str, Column], names: Collection[str], sets: Collecti
     order = [
         (column.group, seed, place, number, Cell(name, key, seed))
         for number, (key, column) in enumerate(columns.items())
-        if key in names and column.arguments is not None
+        if key in names
         for place, name in enumerate(column.sets)
         if name in sets
         for seed in range(1 if column.kind == "choose" else seeds)
@@ -181,8 +192,8 @@ def upcoming(
     """The first cell that fits the `left` seconds and for which what it needs is there; None: there is none."""
     for cell in waiting:
         column = columns[cell.column]
-        is_ready = column.kind != "reference" or Cell(cell.data, "P1-choice", 0) in done
-        if is_ready and expected(column, seconds) <= left:
+        needed = column.needed(cell)
+        if (needed is None or needed in done) and expected(column, seconds) <= left:
             return cell
     return None
 
@@ -193,9 +204,9 @@ def expected(column: Column, seconds: float) -> float:
 
 
 def command(
-    cell: Cell, column: Column, folder: Path, out: Path, seconds: float, choice: Mapping[str, float], netwright: str
+    cell: Cell, column: Column, folder: Path, out: Path, seconds: float, before: Line | None, netwright: str
 ) -> list[str]:
-    """What a cell runs.
+    """What a cell runs; a timetable that it is given is written into its folder.
 
     Args:
         cell: The cell.
@@ -203,10 +214,10 @@ def command(
         folder: Folder of the data sets.
         out: Folder of the cell.
         seconds: Time that it has.
-        choice: What P1 chose on the data set.
+        before: What came of the cell that the column needs.
         netwright: The command of that name.
     """
-    given, more = data.SETS[cell.data], list(column.arguments or ())
+    given, more = data.SETS[cell.data], list(column.arguments)
     usual = ["--seconds", f"{seconds:g}", "--seed", str(cell.seed)]
     if column.kind == "plain":
         unflipped = [] if given.flip else ["--no-flip"]
@@ -215,11 +226,30 @@ def command(
     if column.kind == "search":
         hours = ["--hours", f"{seconds / 3600:.6g}", "--workers", "1", "--seed", str(cell.seed)]
         argument = given.argument(cell.data, folder)
+        if before is not None:
+            changed = without_contest(before.facts["timetable"])
+            (out / "timetable.toml").write_text(tomli_w.dumps(changed), encoding="utf-8")
+            more += ["--timetable", str(out / "timetable.toml")]
         return [netwright, "search", argument, *hours, "--json", "--out", str(out / "run"), *more]
     what = ["choose"] if column.kind == "choose" else ["train"]
-    chosen = ["--choice", json.dumps(dict(choice))] if column.kind == "reference" else []
+    chosen = ["--choice", json.dumps(before.facts["choice"])] if before is not None else []
     place = ["--data", str(folder), "--out", str(out / "p1")]
     return [sys.executable, "-m", "tonight.reference", *what, cell.data, *usual, *place, *chosen, *more]
+
+
+def without_contest(timetable: Mapping[str, Any]) -> dict[str, Any]:
+    """The timetable with its time in the search, which alone decides, and a few seconds in which what it found decays.
+
+    Higher rungs are added, as far as three trials would reach the highest one.
+    """
+    changed = {name: value for name, value in timetable.items() if name != "played"}
+    together = changed["search_seconds"] + changed["contest_seconds"]
+    contest = min(max(15.0, 0.05 * 3600 * changed["hours"]), together / 2)
+    search, rungs = together - contest, list(changed["rungs"])
+    while 3 * rungs[-1] * changed["splits"] <= search * changed["workers"] / 3:
+        rungs.append(3 * rungs[-1])
+    changed |= {"search_seconds": search, "contest_seconds": contest, "rungs": rungs, "finalists": 1}
+    return changed | {"rank_seconds": 0.1, "final_seconds": 0.45 * contest}
 
 
 class Playing:
@@ -277,6 +307,8 @@ def outcome(cell: Cell, facts: dict[str, Any], out: Path, folder: Path) -> dict[
         return found
     if COLUMNS[cell.column].kind == "search":
         told = facts["test_accuracy"]
+        plan = out / "run" / "timetable.toml"
+        found["facts"] = facts | ({"timetable": tomllib.loads(plan.read_text("utf-8"))} if plan.exists() else {})
         found["balanced" if data.SETS[cell.data].metric == "balanced" else "accuracy"] = told
         right = right_of_run(out / "run", targets, data.SETS[cell.data].metric, told)
     else:

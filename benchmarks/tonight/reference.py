@@ -2,10 +2,11 @@
 
     python -m tonight.reference choose|train NAME --data FOLDER --seconds 600 --seed 0 --out FOLDER [--choice JSON]
 
-`choose` finds, on the validation images of seed 0, how many times the rate and the width of `final.toml` are best: as
-they are, half and twice the rate, 0.7 and 1.4 times the width, and the better rate with the better width, a third of
-the time each. It is done once for a data set and off the clock, which favors P1. `train` trains with that choice on
-training and validation images, with as many steps as fit, and tests.
+The settings are those of timed runs (`runs/timed/defaults.py`) and their contests, with the faster of both precisions;
+`--final FILE.toml` gives others. `choose` finds, on the validation images of seed 0, how many times their rate and the
+width of the network are best: as they are, half and twice the rate, 0.7 and 1.4 times the width, and the better rate
+with the better width, a third of the time each. It is done once for a data set and off the clock, which favors P1.
+`train` trains with that choice on training and validation images, with as many steps as fit, and tests.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 
 from . import data
 
-FINAL = Path(__file__).parent / "final.toml"
+PRECISIONS = ("float32", "bfloat16")
 RATES, WIDTHS = (0.5, 2.0), (0.7, 1.4)
 TRAININGS = 6  # of `choose`
 PROBE, RESERVE = 30, 0.04  # steps that are timed; share of the time for what is no step
@@ -50,6 +51,14 @@ class Alone:
 
     def pool(self) -> Sequence[Any]:
         return ()
+
+
+def of_timed_runs(images: int) -> dict[str, Any]:
+    """Space and settings with which a timed run trains its reference on so many images, as tables of a run file."""
+    from netwright.runs.timed import defaults, heats, timetable
+
+    training = {"cooldown": heats.COOLDOWN, "batch": timetable.batch_for(images), **defaults.TRAINING}
+    return {"space": {"ref": defaults.SPACE}, "evaluator": training}
 
 
 def choose(measured: Callable[[Choice], float]) -> tuple[Choice, list[tuple[Choice, float]]]:
@@ -103,12 +112,13 @@ def play(
     space = refs.load("space", _reference(final["space"]))
     genotype = tuple(final["genotype"]) if "genotype" in final else space.starts()[0]
     genotype = scaled(space.genes, genotype, choice["width"])
+    takes = refs.options_of(refs.locate("evaluator", "training"))
     settings = dict(final["evaluator"])
-    settings["lr"] = choice["rate"] * settings["lr"]
+    settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
-    def trained(steps: int, on: str, into: Path) -> Any:
-        options = settings | {"steps": steps, "split": on, "save": into == out}
-        evaluator = refs.load("evaluator", Reference("training", options), space=space, task=task)
+    def trained(options: Mapping[str, Any], into: Path) -> Any:
+        listed = Reference("training", settings | options)
+        evaluator = refs.load("evaluator", listed, space=space, task=task)
         own = seeds.trial_seed(seed, space.key(genotype), 0)
         into.mkdir(parents=True, exist_ok=True)
         result = evaluator.evaluate(Trial(1, Proposal(genotype), space.key(genotype), own, "running"), Alone(into))
@@ -116,10 +126,15 @@ def play(
             raise SystemExit(f"P1 on {name}: {result.failure} {result.message}")
         return result
 
-    each = _seconds_of_step(lambda steps: trained(steps, "valid", out / "probe"))
+    def probed(precision: str) -> float:
+        return _seconds_of_step(lambda steps: trained({"steps": steps, "precision": precision}, out / "probe"))
+
+    speeds = {each: probed(each) for each in ([settings["precision"]] if "precision" in settings else PRECISIONS)}
+    precision = min(speeds, key=lambda each: speeds[each])
     left = (1 - RESERVE) * seconds - (time.perf_counter() - start)
-    steps = max(60, int(left / each))
-    result = trained(steps, split, out)
+    steps = max(60, int(left / speeds[precision]))
+    deadline = {"deadline": left} if "deadline" in takes and left > 0 else {}
+    result = trained({"steps": steps, "precision": precision, "split": split, "save": True, **deadline}, out)
     found = outcome.read(out / outcome.OUTCOME)
     right = found.predictions == found.targets
     kinds = [right[found.targets == kind].mean() for kind in np.unique(found.targets)]
@@ -127,7 +142,8 @@ def play(
         "accuracy": float(right.mean()),
         "balanced_accuracy": float(np.mean(kinds)),
         "params": int(result.metrics["params"]),
-        "steps": steps,
+        "steps": int(result.metrics.get("steps", steps)),
+        "precision": precision,
         "seconds": time.perf_counter() - start,
         "right": right,
     }
@@ -142,9 +158,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--choice", type=json.loads, default={"rate": 1.0, "width": 1.0})
-    parser.add_argument("--final", type=Path, default=FINAL)
+    parser.add_argument("--final", type=Path)
     given = parser.parse_args()
-    final = tomllib.loads(given.final.read_text(encoding="utf-8"))
+    count = int((data.read(given.name, given.data).split != data.TEST).sum())
+    final = tomllib.loads(given.final.read_text(encoding="utf-8")) if given.final else of_timed_runs(count)
     metric = {"accuracy": "accuracy", "balanced": "balanced_accuracy"}[data.SETS[given.name].metric]
     if given.what == "train":
         facts = play(final, given.name, given.data, "test", given.choice, given.seconds, given.seed, given.out)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,7 +35,6 @@ def test_what_the_criteria_need_most_comes_first_and_seeds_side_by_side():
     groups = [COLUMNS[cell.column].group for cell in CELLS]
     assert groups == sorted(groups) and len(set(CELLS)) == len(CELLS)
     assert sum(cell.column == "P1-choice" for cell in CELLS) == len(data.REPORTED)
-    assert not [cell for cell in CELLS if COLUMNS[cell.column].arguments is None]
 
 
 @given(st.sets(st.sampled_from(CELLS)), st.floats(0, 3000))
@@ -42,10 +42,11 @@ def test_a_cell_fits_the_time_and_has_what_it_needs(done, left):
     waiting = [cell for cell in CELLS if cell not in done]
     found = cells.upcoming(waiting, done, COLUMNS, 600, left)
     if found is None:
-        assert left < 680 or all(cell.column == "P1" for cell in waiting)
+        assert left < 680 or all(COLUMNS[cell.column].needs for cell in waiting)
     else:
         assert cells.expected(COLUMNS[found.column], 600) <= left
         assert found.column != "P1" or Cell(found.data, "P1-choice", 0) in done
+        assert found.column != "no-contest" or Cell(found.data, "netwright", found.seed) in done
 
 
 def test_results_are_gone_on_with_behind_a_line_that_was_cut(tmp_path):
@@ -68,15 +69,42 @@ def test_results_are_gone_on_with_behind_a_line_that_was_cut(tmp_path):
         ("netwright", "digits", "search digits --hours 0.166667 --workers 1 --seed 7 --json"),
         ("netwright", "gray90", "search {folder}/gray90 --hours"),
         ("netwright", "characters", "search {folder}/characters-arrays.npz --hours"),
+        ("no-genes", "cifar4to7", "--space.with "),
         ("netwright-50k", "cifar4to7", "--constraint params <= 50000"),
         ("P1", "gray90", '--choice {{"rate": 2.0}}'),
     ],
 )
 def test_what_a_cell_runs(tmp_path, column, name, words):
     cell = Cell(name, column, 7)
-    line = cells.command(cell, COLUMNS[column], tmp_path, tmp_path / "out", 600, {"rate": 2.0}, "netwright")
+    before = Line(name, "P1-choice", 0, 600, 600, facts={"choice": {"rate": 2.0}}) if column == "P1" else None
+    line = cells.command(cell, COLUMNS[column], tmp_path, tmp_path / "out", 600, before, "netwright")
     assert words.format(folder=tmp_path) in " ".join(line)
     assert ("--no-flip" in line) == (column == "P0" and name in ("digits", "characters"))
+
+
+TIMETABLE = {
+    "hours": 1 / 6,
+    "workers": 1,
+    "splits": 3,
+    "finalists": 2,
+    "rungs": [4, 12],
+    "search_seconds": 140.0,
+    "contest_seconds": 400.0,
+    "rank_seconds": 46.0,
+    "final_seconds": 130.0,
+    "played": {"trials": 5},
+}
+
+
+def test_without_a_contest_the_search_has_its_time_and_decides(tmp_path):
+    before = Line("cifar4to7", "netwright", 1, 600, 600, facts={"timetable": TIMETABLE})
+    cell = Cell("cifar4to7", "no-contest", 1)
+    assert COLUMNS["no-contest"].needed(cell) == before.cell
+    words = cells.command(cell, COLUMNS["no-contest"], tmp_path, tmp_path, 600, before, "netwright")
+    assert words[-2:] == ["--timetable", str(tmp_path / "timetable.toml")]
+    changed = tomllib.loads((tmp_path / "timetable.toml").read_text())
+    assert changed["search_seconds"] == 510 and changed["contest_seconds"] == 30 and "played" not in changed
+    assert changed["rungs"] == [4, 12, 36] and changed["finalists"] == 1 and changed["rank_seconds"] < 1
 
 
 def _played(cell, words, out, limit=60.0):
@@ -198,7 +226,7 @@ def fake(tmp_path):
 def test_cells_are_played_once_and_shown(tmp_path, fake):
     for again in (False, True):
         done = subprocess.run(_script(tmp_path, *fake, "--seeds", "2"), capture_output=True, text=True, check=True)
-        assert "| digits | - | - | 50.00 ± 0.00 (2) |" in done.stdout and "51 cells are left" in done.stdout
+        assert "| digits | - | - | 50.00 ± 0.00 (2) |" in done.stdout and "55 cells are left" in done.stdout
         assert "In 2 of 2 runs a searched network was shipped" in done.stdout
         assert done.stderr.startswith("0 cells" if again else "2 cells")
     assert [line.cell.seed for line in cells.read(tmp_path / "lines.jsonl")] == [0, 1]
