@@ -261,7 +261,7 @@ class Playing:
         paths = (str(HERE.parent), environment.get("PYTHONPATH", ""))
         environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         held = ["taskset", "-c", str(core)] if core is not None and shutil.which("taskset") else []
-        self.begun, self._overran = time.monotonic(), False
+        self.begun, self._wall, self._overran = time.monotonic(), 0.0, False
         with (out / "out.txt").open("wb") as told, (out / "err.txt").open("wb") as said:
             self._process = subprocess.Popen(
                 [*held, *words], stdout=told, stderr=said, env=environment, start_new_session=True
@@ -269,7 +269,8 @@ class Playing:
 
     def ended(self, limit: float) -> bool:
         """Whether it has ended; beyond `limit` seconds it is ended."""
-        if self._process.poll() is None and time.monotonic() - self.begun > limit:
+        self._wall = time.monotonic() - self.begun
+        if self._process.poll() is None and self._wall > limit:
             self._overran = True
             self.stop()
         return self._process.poll() is not None
@@ -284,9 +285,8 @@ class Playing:
         self._process.wait()
 
     def line(self, seconds: float, folder: Path, about: Mapping[str, str]) -> Line:
-        """What came of it."""
-        wall = time.monotonic() - self.begun
-        place = asdict(self.cell) | {"seconds": seconds, "wall": round(wall, 2)} | dict(about)
+        """What came of it, once it has ended."""
+        place = asdict(self.cell) | {"seconds": seconds, "wall": round(self._wall, 2)} | dict(about)
         try:
             facts = json.loads((self.out / "out.txt").read_text(encoding="utf-8").strip().splitlines()[-1])
             if self._process.returncode:

@@ -28,6 +28,7 @@ PRECISIONS = ("float32", "bfloat16")
 RATES, WIDTHS = (0.5, 2.0), (0.7, 1.4)
 TRAININGS = 6  # of `choose`
 PROBE, RESERVE = 30, 0.04  # steps that are timed; share of the time for what is no step
+ROOM = 1.2  # times as many steps as should fit, where a deadline ends the training: no time is left over
 Choice = dict[str, float]  # "rate" and "width", as factors
 
 
@@ -132,8 +133,8 @@ def play(
     speeds = {each: probed(each) for each in ([settings["precision"]] if "precision" in settings else PRECISIONS)}
     precision = min(speeds, key=lambda each: speeds[each])
     left = (1 - RESERVE) * seconds - (time.perf_counter() - start)
-    steps = max(60, int(left / speeds[precision]))
     deadline = {"deadline": left} if "deadline" in takes and left > 0 else {}
+    steps = max(60, int((ROOM if deadline else 1) * left / speeds[precision]))
     result = trained({"steps": steps, "precision": precision, "split": split, "save": True, **deadline}, out)
     found = outcome.read(out / outcome.OUTCOME)
     right = found.predictions == found.targets
