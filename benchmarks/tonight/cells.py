@@ -24,6 +24,7 @@ from . import data
 
 HERE = Path(__file__).parent
 SMALL = 50_000  # parameters
+PLACES = ("folder", "export", "report")  # facts that say where things were, which no line needs
 ON_TWO, ON_ONE = ("cifar4to7", "cifar5000"), ("cifar4to7",)
 
 
@@ -292,7 +293,8 @@ class Playing:
             if self._process.returncode:
                 raise ValueError
         except (ValueError, IndexError):
-            said = (self.out / "err.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            text = (self.out / "err.txt").read_text(encoding="utf-8", errors="replace")
+            said = text.replace(str(self.out), "CELL").replace(str(folder), "DATA").strip().splitlines()
             why = "took too long" if self._overran else f"exit code {self._process.returncode}"
             return Line(**place, failed=f"{why}: {' '.join(said[-3:])[-400:]}")
         return Line(**place, **outcome(self.cell, facts, self.out, folder))
@@ -306,11 +308,12 @@ def outcome(cell: Cell, facts: dict[str, Any], out: Path, folder: Path) -> dict[
     if "choice" in facts:
         return found
     if COLUMNS[cell.column].kind == "search":
-        told = facts["test_accuracy"]
-        plan = out / "run" / "timetable.toml"
-        found["facts"] = facts | ({"timetable": tomllib.loads(plan.read_text("utf-8"))} if plan.exists() else {})
-        found["balanced" if data.SETS[cell.data].metric == "balanced" else "accuracy"] = told
-        right = right_of_run(out / "run", targets, data.SETS[cell.data].metric, told)
+        told, plan = facts["test_accuracy"], out / "run" / "timetable.toml"
+        kept = {name: value for name, value in facts.items() if name not in PLACES}
+        found["facts"] = kept | ({"timetable": tomllib.loads(plan.read_text("utf-8"))} if plan.exists() else {})
+        metric = "balanced" if "balanced" in facts["metric"] else "accuracy"
+        found[metric] = told
+        right = right_of_run(out / "run", targets, metric, told)
     else:
         found |= {"accuracy": facts["test_accuracy"], "balanced": facts["balanced_accuracy"]}
         kept = out / ("right.npy" if COLUMNS[cell.column].kind == "plain" else "p1/right.npy")

@@ -117,8 +117,9 @@ def _played(cell, words, out, limit=60.0):
 
 def test_what_failed_says_why(tmp_path):
     cell = Cell("digits", "P0", 0)
-    bad = _played(cell, [sys.executable, "-S", "-c", "raise SystemExit('no such thing')"], tmp_path / "a")
-    assert bad.line(600, tmp_path, {}).failed == "exit code 1: no such thing"
+    where = tmp_path / "a"
+    bad = _played(cell, [sys.executable, "-S", "-c", f"raise SystemExit('no such thing in {where}')"], where)
+    assert bad.line(600, tmp_path, {}).failed == "exit code 1: no such thing in CELL"
     slow = _played(cell, [sys.executable, "-S", "-c", "import time; time.sleep(60)"], tmp_path / "b", limit=0.1)
     assert slow.line(600, tmp_path, {}).failed.startswith("took too long")
 
@@ -136,10 +137,14 @@ def test_a_search_is_known_by_what_it_prints_and_leaves(tmp_path, monkeypatch):
             labels[: len(found)], found, np.zeros(len(found), np.float32), none, empty, (), ("a", "b")
         )
         (place / outcome.OUTCOME).write_bytes(outcome.to_bytes(told))
-    facts = {"test_accuracy": 0.8333333, "shipped": "searched", "params": 5}
+    facts = {"test_accuracy": 0.8333333, "metric": "test_balanced_accuracy", "params": 5, "export": "/home"}
+    (tmp_path / "out" / "run" / "timetable.toml").write_text("hours = 0.5\n")
     found = cells.outcome(Cell("gray90", "netwright", 0), facts, tmp_path / "out", tmp_path)
     assert cells.unpacked(found["right"]).tolist() == [True, True, False, True]
     assert found["accuracy"] == 0.75 and found["balanced"] == pytest.approx(5 / 6) and found["params"] == 5
+    assert found["facts"] == {name: facts[name] for name in ("test_accuracy", "metric", "params")} | {
+        "timetable": {"hours": 0.5}
+    }
     facts["test_accuracy"] = 0.9  # of a network that left no outcome
     found = cells.outcome(Cell("gray90", "netwright", 0), facts, tmp_path / "out", tmp_path)
     assert "right" not in found and "accuracy" not in found and found["balanced"] == 0.9
@@ -206,7 +211,8 @@ def fake(tmp_path):
     labels, split = np.array([0, 1, 0, 1]), np.array([0, 0, 2, 2], np.uint8)
     np.savez(tmp_path / "digits.npz", images=np.zeros((4, 2, 2, 1), np.uint8), labels=labels, split=split)
     command = tmp_path / "netwright"
-    facts = json.dumps({"test_accuracy": 0.5, "params": 7, "shipped": "searched", "reference_test_accuracy": 0.25})
+    facts = {"test_accuracy": 0.5, "metric": "test_accuracy", "params": 7, "shipped": "searched"}
+    facts = json.dumps(facts | {"reference_test_accuracy": 0.25})
     command.write_text(f"#!/bin/sh\necho planning\nsleep ${{SLEEP:-0}}\necho '{facts}'\n")
     command.chmod(0o755)
     return [
