@@ -93,7 +93,7 @@ def test_an_interval_over_seeds_and_images_covers_a_true_difference():
     """Networks of other seeds on other images: the truth lies within about 95 of 100 intervals, where both vary."""
     rng, within = np.random.default_rng(0), 0
     for _ in range(300):
-        effects = rng.normal(0, 3.0, (3, 1)) + rng.normal(0, 8.0, (1, 60)) + rng.normal(0, 8.0, (3, 60))
+        effects = rng.normal(0, 2.0, (3, 1)) + rng.normal(0, 8.0, (1, 60)) + rng.normal(0, 8.0, (3, 60))
         half, _ = table._half_crossed(effects)
         within += abs(effects.mean()) <= half
     assert 0.92 <= within / 300 <= 0.995
