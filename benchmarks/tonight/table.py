@@ -57,7 +57,7 @@ def difference(lines: Lines, name: str, ours: str, other: str, targets: np.ndarr
     """Column `ours` minus column `other` on a data set, over the seeds that both have; None: there is no such seed.
 
     Where it is known which test images were right, the interval is over seeds and test images as crossed random effects
-    (both variances add up, degrees of freedom after Satterthwaite 1946: of 100 such intervals 90 to 97 held the truth in
+    (both variances add up, degrees of freedom after Satterthwaite 1946; 90 to 97 of 100 held the truth in
     simulations with three seeds); else over seeds alone, Student's.
     """
     pairs = [
