@@ -1,7 +1,7 @@
 """Networks of a stem and of stages of equal blocks: the frame of residual, VGG, MobileNet and ConvNeXt networks.
 
-After the stem maps have at most `LARGEST` pixels to a side, whatever the images have, and each later stage halves them
-while `SMALLEST` are left, the second always. Stages that would not fit are left out: images of 8 x 8 pixels have two.
+After the stem maps have at most `LARGEST` pixels to a side, whatever the images have, and each later stage halves them.
+Where they have fewer than `ROOMY` there are only two stages, as for images of 8 x 8 pixels, which no stem halves.
 
 Blocks: "residual" (He et al. 2016, section 4.2), "pre-activation" (Zagoruyko and Komodakis 2016, without dropout),
 "plain" (Simonyan and Zisserman 2015, two convolutions, normalized), "inverted" (Sandler et al. 2018), "depthwise" (as
@@ -25,8 +25,7 @@ from netwright.plans.ops.pointwise import Gelu, Silu
 from netwright.plans.plan import Plan, PlanWriter
 
 LARGEST: Final = 32  # pixels to a side of maps after the stem
-SMALLEST: Final = 4  # pixels to a side of the maps of the last stage, from the third on
-STEM_SMALLEST: Final = 8  # pixels to a side that a stem leaves where it is free to
+ROOMY: Final = 16  # pixels to a side from which a stem may halve images, and from which there may be a third stage
 SQUEEZED: Final = 4  # channels for each number in the middle of squeeze-and-excitation, and the least of these numbers
 GROUP: Final = 4  # least number of channels that group normalization normalizes together
 GROUPS: Final = 8  # most groups of it
@@ -91,21 +90,15 @@ class Staged:
 
 def reduction(stem: str, io: IO) -> int:
     """By how much a stem divides the sides of images, a power of two."""
-    needed = 1
-    while needed * LARGEST < max(io.height, io.width):
+    side, needed = max(io.height, io.width), 1
+    while needed * LARGEST < side:
         needed *= 2
-    wanted = needed if stem == "3x3" else 2 * needed
-    while wanted > needed and min(io.height, io.width) // wanted < STEM_SMALLEST:
-        wanted //= 2
-    return wanted
+    return needed if stem == "3x3" or side < ROOMY else 2 * needed
 
 
 def fitting(count: int, stem: str, io: IO) -> int:
     """How many of `count` stages there are for images of this size."""
-    side, found = min(io.height, io.width) // reduction(stem, io), 2
-    while side // 2**found >= SMALLEST:
-        found += 1
-    return min(count, found)
+    return count if min(io.height, io.width) // reduction(stem, io) >= ROOMY else min(count, 2)
 
 
 def plan(staged: Staged, io: IO) -> Plan:

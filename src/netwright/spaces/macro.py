@@ -82,7 +82,7 @@ _ALWAYS: Final = (_STAGES, _WIDTH, _GROWTH, _NORM, _SQUEEZE, _STEM, _POOLING, _A
 
 # what a training step may take at `LARGEST_INPUT`, by `counting.training_bytes`; with a process of 250 MB and a
 # margin for what torch's convolutions take beside it, less than 10**9
-MOST_BYTES: Final = 650_000_000
+MOST_BYTES: Final = 600_000_000
 LARGEST_INPUT: Final = IO(3, 64, 64, 10)
 BATCH: Final = 64
 
@@ -142,8 +142,9 @@ class MacroSpace:
     def key(self, genotype: Genotype) -> str:
         """Digest of the genes that matter; of width and growth, the widths that follow.
 
-        For images of fewer than 16 pixels to a side, or of fewer than 32 with four stages, it tells networks apart
-        that are equal there, since stages that would not fit are left out.
+        Networks that differ in their third and fourth stages only have different keys, though on images of fewer than
+        16 pixels to a side, where those stages are left out, they are equal; so have stems that would halve less than
+        16 pixels.
         """
         return genes.digest(f"macro {_identity(genotype)}")
 
