@@ -42,7 +42,7 @@ EXPANSIONS: Final = (2, 3, 4)
 
 # each gene with the chance of each of its values in a sample, in order; width: see `_width_chances`
 _DEPTHS: Final = (0.25, 0.45, 0.2, 0.1)
-_BLOCKS: Final = (0.35, 0.2, 0.1, 0.15, 0.1, 0.1)
+_BLOCKS: Final = (0.4, 0.2, 0.1, 0.08, 0.12, 0.1)  # inverted blocks are slow on processors: see docs/spaces.md
 _SPREAD: Final = 0.7  # standard deviation of the width in a sample, in octaves around 16
 MIXED: Final = 0.3  # chance that the kinds of blocks of a sample are drawn for each stage instead of once for all
 WIDEST_STEP: Final = 3  # most steps of the width in one mutation
@@ -60,7 +60,7 @@ _TABLE: Final[tuple[tuple[Gene, tuple[float, ...]], ...]] = (
     (Choice("growth", tuple(f"{growth:g}" for growth in GROWTHS)), (0.1, 0.3, 0.6)),
     (Choice("kernel", tuple(map(str, KERNELS))), (0.85, 0.15)),
     (Choice("expansion", tuple(map(str, EXPANSIONS))), (0.3, 0.3, 0.4)),
-    (Choice("normalization", ("batch", "group")), (0.9, 0.1)),
+    (Choice("normalization", ("batch", "group")), (0.93, 0.07)),
     (Choice("squeeze-and-excitation", ("off", "on")), (0.7, 0.3)),
     (Choice("stem", ("3x3", "3x3 / 2", "patch")), (0.75, 0.15, 0.1)),
     (Choice("pooling", ("stride", "max")), (0.7, 0.3)),
@@ -274,28 +274,34 @@ def _other(place: int, value: int | float, rng: np.random.Generator) -> int | fl
     return value + step if gene.low <= value + step <= gene.high else value - step
 
 
-def _plain(width: int, block: str = "residual", *, depth: int = 2, is_squeezed: bool = False) -> Genotype:
-    """A genotype of three stages alike, of which each is twice as wide as the one before; else as usual."""
+def _plain(
+    width: int, block: str = "residual", *, depth: int = 2, is_squeezed: bool = False, is_halved: bool = False
+) -> Genotype:
+    """A genotype of three stages alike, of which each is twice as wide as the one before; else as usual.
+
+    `is_halved` says whether the stem halves the images, which makes a network about four times as fast.
+    """
     kind = BLOCKS.index(block)
     depths, kinds = (depth,) * MOST_STAGES, (kind,) * MOST_STAGES
     shape = (width // UNIT, GROWTHS.index(2.0), KERNELS.index(3), EXPANSIONS.index(2))
-    return (3, *depths, *kinds, *shape, 0, int(is_squeezed), 0, 0, 0, 0, SECOND.index("identity"), 1)
+    return (3, *depths, *kinds, *shape, 0, int(is_squeezed), int(is_halved), 0, 0, 0, SECOND.index("identity"), 1)
 
 
 REFERENCE: Final = _plain(16)  # the plain residual network, as everybody would write it
-STARTS: Final = (
+STARTS: Final = (  # the quickest of their size on a processor: see docs/spaces.md
     REFERENCE,
-    _plain(12),
-    _plain(24),
     _plain(16, is_squeezed=True),
+    _plain(24),
+    _plain(12),
     _plain(32, "pre-activation", depth=1),
+    _plain(32, is_halved=True),
+    _plain(32, "depthwise", is_halved=True),
     _plain(8),
-    _plain(32),
     _plain(16, "pre-activation"),
-    _plain(24, "inverted", depth=1),
     _plain(16, "depthwise"),
+    _plain(32),
+    _plain(12, "depthwise"),
     _plain(8, is_squeezed=True),
-    _plain(12, "inverted"),
 )
 
 
