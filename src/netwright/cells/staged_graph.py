@@ -54,7 +54,7 @@ def _inside(staged: Staged, block: str, half: str, past: str, *, is_changing: bo
     conv, mixing = f"conv {staged.kernel}x{staged.kernel}", f"depthwise {staged.kernel}x{staged.kernel}"
     excited = ", excitation" if staged.is_squeezed else ""
     if block == "inverted":
-        nodes = ("input", f"{staged.expansion} times as wide", "mixed", "output")
+        nodes: tuple[str, ...] = ("input", f"{staged.expansion} times as wide", "mixed", "output")
         edges: Edges = ((0, 1, "conv 1x1"), (1, 2, f"{mixing}{half}{excited}"), (2, 3, "conv 1x1"))
         return nodes, edges if is_changing else (*edges, (0, 3, past))
     if block in ("residual", "pre-activation", "plain"):

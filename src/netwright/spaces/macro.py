@@ -192,7 +192,7 @@ def settled(genotype: Genotype) -> Genotype:
     for first in (_DEPTH, _BLOCK):
         found[first + count : first + MOST_STAGES] = [found[first + count - 1]] * (MOST_STAGES - count)
     matter = {*_mattering(genotype), *range(_DEPTH, _BLOCK + MOST_STAGES)}
-    found = [value if place in matter else REFERENCE[place] for place, value in enumerate(found)]
+    found = [value if place in matter else int(REFERENCE[place]) for place, value in enumerate(found)]
     first, second, is_chain = found[_CELL:]
     if not is_chain and second < len(FIRST):
         found[_CELL : _CELL + 2] = sorted((first, second))
