@@ -122,7 +122,7 @@ def take_objective(texts, _folder):
     assert [str(each) for each in found] == list(texts)
 
 
-SPACES = ("nats", "hierarchical", "nasnet", "nao", "hnag", "rnag", "residual", "nats_size", "flat")
+SPACES = ("nats", "hierarchical", "nasnet", "nao", "hnag", "rnag", "residual", "nats_size", "flat", "macro")
 
 
 @kept

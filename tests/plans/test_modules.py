@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from netwright.plans.ops.modules import Gate, LeanWeightedSum, average, total
+from netwright.plans.ops.modules import Gate, LeanWeightedSum, average, scale_channels, total
 
 
 def images(number, *shape, layout=torch.channels_last):
@@ -56,3 +56,15 @@ def test_sums_and_means_keep_the_memory_format():
     for made, expected in ((total(*inputs), sum(inputs)), (average(*inputs), sum(inputs) / 3)):
         torch.testing.assert_close(made, expected)
         assert made.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_channels_are_scaled_in_the_type_and_memory_format_of_the_image(kind):
+    [x] = images(1, 2, 3, 4, 5)
+    factors = torch.randn(2, 3, generator=torch.Generator().manual_seed(2))
+    found = scale_channels(x.to(kind), factors)
+    assert found.dtype == kind
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for image, channel in ((0, 1), (1, 2)):
+        expected = x[image, channel].to(kind) * torch.sigmoid(factors[image, channel]).to(kind)
+        torch.testing.assert_close(found[image, channel], expected)

@@ -361,7 +361,7 @@ def test_whatever_modules_have_is_taken():
 
 
 @pytest.mark.parametrize(
-    "space", ["flat", "hierarchical", "hnag", "nao", "nasnet", "nats", "nats_size", "residual", "rnag"]
+    "space", ["flat", "hierarchical", "hnag", "macro", "nao", "nasnet", "nats", "nats_size", "residual", "rnag"]
 )
 def test_the_names_of_all_spaces_can_be_written(space):
     made = refs.load("space", refs.parse(space))

@@ -2,8 +2,11 @@ import pytest
 
 from netwright.core.records import IO
 from netwright.core.shapes import Image
-from netwright.plans.ops.images import Conv
+from netwright.plans import counting
+from netwright.plans.ops.images import Conv, GroupNorm
 from netwright.plans.ops.inputs import Input
+from netwright.plans.ops.merges import ScaleChannels
+from netwright.plans.ops.pointwise import Gelu, Silu
 from netwright.plans.plan import AUXILIARY, Layer, PlanWriter, deployed
 
 
@@ -180,3 +183,19 @@ def test_the_output_of_a_deployed_plan_is_what_the_last_layer_read_where_that_dr
     assert names[2] not in [layer.name for layer in plan], "it cannot stand before what it reads"
     assert [layer.inputs for layer in plan] == [(), (0,), (1,), (1,)]
     assert deployed(plan) is plan
+
+
+def test_operations_of_channels_say_what_they_take(writer):
+    image = writer.conv(0, 6)
+    with pytest.raises(ValueError, match=r"group_norm of 6 channels cannot have 4 groups"):
+        writer.write(GroupNorm(4), image)
+    with pytest.raises(ValueError, match=r"group_norm of 6 channels cannot have 0 groups"):
+        writer.write(GroupNorm(0), image)
+    vector = writer.linear(writer.mean(image), 5)
+    with pytest.raises(ValueError, match=r"takes a vector of 6 numbers, one for each channel, not"):
+        writer.write(ScaleChannels(), image, vector)
+    scaled = writer.write(ScaleChannels(), writer.write(GroupNorm(3), image), writer.linear(vector, 6))
+    assert (
+        writer.shape(writer.write(Silu(), scaled)) == writer.shape(writer.write(Gelu(), scaled)) == writer.shape(image)
+    )
+    assert counting.count(writer.plan()).params == 6 * writer.channels(0) + (6 + 1) * 5 + 2 * 6 + (5 + 1) * 6

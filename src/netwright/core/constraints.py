@@ -11,13 +11,14 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from netwright.core.errors import BadRunFile, InfeasibleConstraint, InvalidGenotype
 from netwright.core.genes import Gene
-from netwright.core.protocols import SearchSpace
+from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 
 if TYPE_CHECKING:
@@ -81,6 +82,21 @@ class Constrained:
             if not constraint.holds(counts):
                 found = getattr(counts, constraint.metric)
                 raise InvalidGenotype(f"the network has {found:,} {constraint.metric}; the run asks {constraint}")
+
+    def starts(self) -> tuple[Genotype, ...]:
+        """The starts of the space within that fit, in their order; () where it has none."""
+        return self._fitting
+
+    @cached_property
+    def _fitting(self) -> tuple[Genotype, ...]:  # asked for with each proposal, counted once
+        return tuple(genotype for genotype in starts_of(self.space) if self._fits(genotype))
+
+    def _fits(self, genotype: Genotype) -> bool:
+        try:
+            counts = self.space.count(genotype, self.io)
+        except InvalidGenotype:  # no such network for these inputs
+            return False
+        return all(constraint.holds(counts) for constraint in self.constraints)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The space's own network."""

@@ -275,6 +275,10 @@ class Adapted:
         """The simplest network, trained as usual."""
         return self.tuned.with_defaults(self.found.trivial())
 
+    def starts(self) -> tuple[Genotype, ...]:
+        """The networks that are known to work, trained as usual."""
+        return tuple(self.tuned.with_defaults(network) for network in self.found.starts())
+
     def equivalents(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """Another genotype of the same network, trained the same way."""
         network = self.tuned.network(genotype)

@@ -21,6 +21,7 @@ from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
 from netwright.strategies.members import Member, by_score, check_options, tournament
+from netwright.strategies.novelty import nth_sample
 
 
 @dataclass
@@ -50,7 +51,7 @@ class AgingEvolution:
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
         """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
         if not self._members or self._told + len(pending) < self.population:
-            return Proposal(self.space.sample(rng))
+            return Proposal(nth_sample(self.space, self._told + len(pending), rng))
         parent = max(tournament(self._members, self.sample, self.replacement, rng), key=by_score)
         return Proposal(self.space.mutate(parent.genotype, rng), (parent.trial_id,))
 

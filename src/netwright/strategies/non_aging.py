@@ -18,6 +18,7 @@ from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
 from netwright.strategies.members import Member, by_score, check_options, tournament
+from netwright.strategies.novelty import nth_sample
 
 WORST = "worst"  # the note of a proposal: id of the trial whose place the child takes
 
@@ -49,7 +50,7 @@ class NonAgingEvolution:
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
         """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
         if not self._members or self._told + len(pending) < self.population:
-            return Proposal(self.space.sample(rng))
+            return Proposal(nth_sample(self.space, self._told + len(pending), rng))
         drawn = tournament(self._members, self.sample, self.replacement, rng)
         parent, worst = max(drawn, key=by_score), min(drawn, key=by_score)
         child = self.space.mutate(parent.genotype, rng)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
+from netwright.strategies.novelty import nth_sample
 
 
 @dataclass
@@ -16,13 +17,15 @@ class RandomSearch:
     """Samples independently; learns nothing, so any number of workers loses nothing."""
 
     space: SearchSpace
+    _told: int = field(default=0, init=False, repr=False, compare=False)
 
-    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:  # noqa: ARG002
-        """A sample of the space."""
-        return Proposal(self.space.sample(rng))
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
+        """A sample of the space, after its starts if it has any."""
+        return Proposal(nth_sample(self.space, self._told + len(pending), rng))
 
-    def tell(self, trial: Trial, rng: np.random.Generator) -> None:
-        """Learn nothing."""
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Learn nothing but that there was a trial."""
+        self._told += 1
 
 
 plugin = RandomSearch

@@ -17,6 +17,7 @@ from netwright.core.errors import BadReference
 from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.strategies.novelty import nth_sample
 
 
 @dataclass
@@ -53,7 +54,7 @@ class Tournament:
         """A fresh sample while the start population is incomplete, then a mutant of a tournament's winner."""
         asked = self._told + len(pending)
         if asked < self.initial or not (self._ranking or pending):
-            return Proposal(self.space.sample(rng))
+            return Proposal(nth_sample(self.space, asked, rng))
         if not self._ranking:
             return None  # the whole start population is still in flight
         population = len(self._ranking)

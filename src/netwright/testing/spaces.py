@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from netwright.core import genes, seeds
 from netwright.core.genes import Real
-from netwright.core.protocols import SearchSpace
+from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import IO, Genotype, LabeledGraph
 from netwright.core.shapes import Tokens, dimensions, output_dimensions
 
@@ -21,7 +21,12 @@ def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
     built network, in which every parameter has a gradient; equal generators build equal weights; drawings are acyclic.
+    Starts, where the space has some, are valid and different networks.
     """
+    starts = starts_of(space)
+    assert len({space.key(genotype) for genotype in starts}) == len(starts), "two starts are the same network"
+    for genotype in starts:
+        space.check(genotype)
     for n in range(samples):
         genotype = space.sample(seeds.rng_for(1, seeds.ASK, n))
         assert genotype == space.sample(seeds.rng_for(1, seeds.ASK, n)), "a sample depends on more than its generator"

@@ -30,6 +30,7 @@ from netwright.core.protocols.space import (
     Accepts,
     Adapts,
     Generates,
+    HasStarts,
     HasTrivial,
     SearchSpace,
     Symmetric,
@@ -37,6 +38,7 @@ from netwright.core.protocols.space import (
     has_networks_for,
     of_any_seed,
     of_seed,
+    starts_of,
     unwrap,
 )
 from netwright.core.protocols.store import Store
@@ -78,6 +80,7 @@ __all__ = [
     "HasBaselines",
     "HasCaveats",
     "HasFingerprint",
+    "HasStarts",
     "HasTrivial",
     "IsBounded",
     "Job",
@@ -109,5 +112,6 @@ __all__ = [
     "has_networks_for",
     "of_any_seed",
     "of_seed",
+    "starts_of",
     "unwrap",
 ]

@@ -130,6 +130,44 @@ class Norm(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupNorm(Operation):
+    """Normalization of each image within groups of channels (Wu and He 2018), with scale and shift.
+
+    Args:
+        groups: Number of groups, each of equally many channels.
+    """
+
+    groups: int
+
+    name: ClassVar[str] = "group_norm"
+    has_weights: ClassVar[bool] = True
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Image:
+        """The shape of the input."""
+        entering = image(self, x)
+        if self.groups < 1 or entering.channels % self.groups:
+            raise ValueError(f"group_norm of {entering.channels} channels cannot have {self.groups} groups")
+        return entering
+
+    def params(self, x: Image) -> int:
+        """A scale and a shift for each channel."""
+        return 2 * x.channels
+
+    def needs_two(self, x: Image) -> bool:
+        """Whether torch refuses a single example, because a group of it is one number."""
+        return positions(x) == 1 and x.channels == self.groups
+
+    def module(self, x: Image) -> Callable[..., Tensor]:
+        """Torch's group normalization."""
+        return importlib.import_module("torch.nn").GroupNorm(self.groups, x.channels)
+
+    def constructor(self, numerals: Numerals, x: Image) -> str:
+        """The call of torch's group normalization."""
+        return f"nn.GroupNorm({numerals.channels(self.groups)}, {numerals.channels(x.channels)})"
+
+
+@dataclass(frozen=True, slots=True)
 class MaxPool(Operation):
     """Maximum over a padded window.
 

@@ -141,3 +141,31 @@ class Gate(Operation):
     def constructor(self, *_: Any) -> str:
         """The call of the module's class."""
         return "Gate()"
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleChannels(Operation):
+    """An image times the logistic of a vector, channel by channel: how squeeze-and-excitation ends (Hu et al. 2018)."""
+
+    name: ClassVar[str] = "scale_channels"
+    fewest: ClassVar[int] = 2
+    most: ClassVar[int | None] = 2
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape, factors: Shape) -> Shape:
+        """The shape of the image."""
+        entering = image(self, x)
+        if type(factors) is not Vector or factors.features != entering.channels:
+            raise ValueError(
+                f"scale_channels takes a vector of {entering.channels} numbers, one for each channel, not "
+                f"{describe(factors)}"
+            )
+        return entering
+
+    def module(self, *_: Shape) -> Callable[..., Tensor]:
+        """A product that keeps type and memory format of the image."""
+        return importlib.import_module(MODULES).scale_channels
+
+    def expression(self, *inputs: str) -> str:
+        """A product with the logistic of the vector, spread over the image."""
+        return f"{inputs[0]} * torch.sigmoid({inputs[1]})[:, :, None, None]"

@@ -87,6 +87,11 @@ def average(*inputs: Tensor) -> Tensor:
     return total(*inputs) / len(inputs)
 
 
+def scale_channels(x: Tensor, factors: Tensor) -> Tensor:
+    """Images (B, C, H, W) times the logistic of `factors` (B, C); under autocast in the images' type."""
+    return x * torch.sigmoid(factors).to(x.dtype)[:, :, None, None]
+
+
 def global_mean(x: Tensor) -> Tensor:
     """Means over height and width; where channels are last in the input, they are in its gradient too."""
     is_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()

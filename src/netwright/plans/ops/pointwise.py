@@ -47,6 +47,46 @@ class Relu(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class Silu(Operation):
+    """A number times its logistic: the sigmoid-weighted linear unit (Elfwing et al. 2018), also called swish."""
+
+    name: ClassVar[str] = "silu"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Shape:
+        """The shape of the input."""
+        return x
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """Torch's function."""
+        return importlib.import_module("torch.nn.functional").silu
+
+    def expression(self, *inputs: str) -> str:
+        """A call of torch's function."""
+        return f"F.silu({inputs[0]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gelu(Operation):
+    """A number times the normal distribution function of it, exactly (Hendrycks and Gimpel 2016)."""
+
+    name: ClassVar[str] = "gelu"
+    is_overwritable: ClassVar[bool] = True
+
+    def shape(self, x: Shape) -> Shape:
+        """The shape of the input."""
+        return x
+
+    def module(self, *_: Any) -> Callable[..., Tensor]:
+        """Torch's function."""
+        return importlib.import_module("torch.nn.functional").gelu
+
+    def expression(self, *inputs: str) -> str:
+        """A call of torch's function."""
+        return f"F.gelu({inputs[0]})"
+
+
+@dataclass(frozen=True, slots=True)
 class Zero(Operation):
     """Zeros of the input's shape. Layers before it still get a gradient: zero."""
 

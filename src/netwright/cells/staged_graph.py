@@ -1,0 +1,89 @@
+"""Drawings of networks of stages: the chain of stages, below it each stage, below these the blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from netwright.cells.stages import Stage, Staged
+from netwright.core.records import LabeledGraph
+
+Edges = tuple[tuple[int, int, str], ...]
+
+
+def of_network(staged: Staged) -> LabeledGraph:
+    """The drawing of a network, for images that are large enough for all of its stages."""
+    parts = tuple(_of_stage(staged, number, stage) for number, stage in enumerate(staged.stages, start=1))
+    first = staged.stages[0].width
+    stem = "windows of 2x2" if staged.stem == "patch" else f"conv {staged.stem}"
+    nodes = ("image", f"{first} channels", *(f"{stage.width} channels" for stage in staged.stages), "logits")
+    return _chain(_title(staged), nodes, (stem, *(part.name for part in parts), "mean, linear"), parts)
+
+
+def _title(staged: Staged) -> str:
+    extra = ", squeeze-and-excitation" if staged.is_squeezed else ""
+    return f"network: {staged.norm} normalization, {staged.activation}{extra}"
+
+
+def _of_stage(staged: Staged, number: int, stage: Stage) -> LabeledGraph:
+    before = staged.stages[number - 2].width if number > 1 else stage.width
+    first, rest = _of_block(staged, stage, is_halving=number > 1, is_wider=before != stage.width), None
+    if stage.depth > 1:
+        rest = _of_block(staged, stage, is_halving=False, is_wider=False)
+    labels = [first.name, *([rest.name] * (stage.depth - 1) if rest else ())]
+    nodes = ("input", *(str(block) for block in range(1, stage.depth)), "output")
+    parts = tuple(dict.fromkeys(part for part in (first, rest) if part))
+    return _chain(f"stage {number}", nodes, labels, parts)
+
+
+def _of_block(staged: Staged, stage: Stage, *, is_halving: bool, is_wider: bool) -> LabeledGraph:
+    """A block; in front of it the pooling of a network that pools, and its shortcut where it changes the shape."""
+    is_strided = is_halving and staged.pooling == "stride"
+    half = " / 2" if is_strided else ""
+    is_changing = is_strided or is_wider
+    past = f"conv 1x1{half}" if is_changing else "identity"
+    nodes, edges = _inside(staged, stage.block, half, past, is_changing=is_changing)
+    if is_halving and not is_strided:
+        edges = ((0, 1, "max pool 2x2 / 2"), *((source + 1, target + 1, label) for source, target, label in edges))
+        nodes = ("input", "half", *nodes[1:])
+    name = f"{'halving ' if is_halving else 'wider ' if is_wider else ''}{stage.block}"
+    return LabeledGraph(name, nodes, edges)
+
+
+def _inside(staged: Staged, block: str, half: str, past: str, *, is_changing: bool) -> tuple[tuple[str, ...], Edges]:
+    """Nodes and edges of a block of one kind."""
+    conv, mixing = f"conv {staged.kernel}x{staged.kernel}", f"depthwise {staged.kernel}x{staged.kernel}"
+    excited = ", excitation" if staged.is_squeezed else ""
+    if block == "inverted":
+        nodes: tuple[str, ...] = ("input", f"{staged.expansion} times as wide", "mixed", "output")
+        edges: Edges = ((0, 1, "conv 1x1"), (1, 2, f"{mixing}{half}{excited}"), (2, 3, "conv 1x1"))
+        return nodes, edges if is_changing else (*edges, (0, 3, past))
+    if block in ("residual", "pre-activation", "plain"):
+        nodes = ("input", "inner", "output" if block == "plain" else "sum")
+        edges = ((0, 1, f"{conv}{half}"), (1, 2, f"{conv}{excited}"))
+        return nodes, edges if block == "plain" else (*edges, (0, 2, past))
+    inner, branch = _of_cell(staged) if block == "cell" else _of_depthwise(staged, mixing, excited)
+    if not is_changing:
+        return ("input", *inner), branch
+    return ("input", "entering", *inner), ((0, 1, past), *((a + 1, b + 1, label) for a, b, label in branch))
+
+
+def _of_depthwise(staged: Staged, mixing: str, excited: str) -> tuple[tuple[str, ...], Edges]:
+    nodes = ("mixed", f"{staged.expansion} times as wide", "sum")
+    return nodes, ((0, 1, mixing), (1, 2, "conv 1x1"), (2, 3, f"conv 1x1{excited}"), (0, 3, "identity"))
+
+
+def _of_cell(staged: Staged) -> tuple[tuple[str, ...], Edges]:
+    cell, end = staged.cell, "sum, excitation" if staged.is_squeezed else "sum"
+    if cell.is_chain:
+        return ("first", end), ((0, 1, cell.first), (1, 2, cell.second), (0, 2, "identity"))
+    return ("first", "second", end), (
+        (0, 1, cell.first),
+        (0, 2, cell.second),
+        (1, 3, "identity"),
+        (2, 3, "identity"),
+        (0, 3, "identity"),
+    )
+
+
+def _chain(name: str, nodes: tuple[str, ...], labels: Sequence[str], parts: tuple[LabeledGraph, ...]) -> LabeledGraph:
+    return LabeledGraph(name, nodes, tuple((n, n + 1, label) for n, label in enumerate(labels)), parts)

@@ -1,0 +1,244 @@
+"""The default space for images: its starts, its genes, its networks."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from netwright.cells import stages
+from netwright.core import genes, seeds
+from netwright.core.constraints import constrain
+from netwright.core.errors import InvalidGenotype
+from netwright.core.protocols import starts_of
+from netwright.core.records import IO
+from netwright.core.settings import Setting, Tuned
+from netwright.plans import counting, source
+from netwright.spaces import macro
+from netwright.spaces.macro import BLOCKS, GENES, REFERENCE, STARTS, MacroSpace, settled, staged
+from netwright.testing.spaces import check_graph
+from netwright.training.memory import PROCESS_MB
+
+SPACE = MacroSpace()
+CIFAR = IO(3, 32, 32, 10)
+PLACES = {gene.name: place for place, gene in enumerate(GENES)}
+
+genotypes = st.tuples(
+    *(st.integers(getattr(gene, "low", 0), getattr(gene, "low", 0) + genes.size(gene) - 1) for gene in GENES)
+)
+numbers = st.integers(0, 2**32)
+
+
+def changed(genotype=REFERENCE, **values):
+    """A genotype with other values of some genes; `_` stands for what a name of Python cannot have."""
+    found = list(genotype)
+    for name, value in values.items():
+        found[PLACES[name.replace("_", " ").replace("width", "width / 4")]] = value
+    return tuple(found)
+
+
+def narrow(genotype):
+    """The same at 4 or 8 channels, which trains fast."""
+    return settled(changed(genotype, width=1 + genotype[PLACES["width / 4"]] % 2))
+
+
+def made_of(genotype, block):
+    """The genotype with one kind of block."""
+    return changed(genotype, **{f"block_{n}": BLOCKS.index(block) for n in range(1, 5)})
+
+
+class Block(nn.Module):
+    """Of the textbook's residual network, written here a second time."""
+
+    def __init__(self, entering, width, stride):
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(entering, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width)
+        self.conv2, self.norm2 = nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        is_same = stride == 1 and entering == width
+        self.skip = nn.Identity() if is_same else nn.Conv2d(entering, width, 1, stride, bias=False)
+
+    def forward(self, x):
+        inner = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
+        return F.relu(inner + self.skip(x))
+
+
+def textbook(io, width):
+    layers, entering = [nn.Conv2d(io.channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
+    for stage in range(2 if io.height < 16 else 3):
+        for block in range(2):
+            leaving = width * 2**stage
+            layers.append(Block(entering, leaving, 2 if stage and not block else 1))
+            entering = leaving
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(entering, io.outputs))
+
+
+@pytest.mark.parametrize("side", [8, 15, 16, 28, 32])
+def test_the_first_start_is_the_textbook_residual_network(side):
+    io = IO(1, side, side, 10)
+    ours, theirs = SPACE.build(STARTS[0], io, np.random.default_rng(0)), textbook(io, 16)
+    with torch.no_grad():
+        for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.copy_(own)
+    images = torch.randn(2, 1, side, side, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_starts_are_plain_networks_of_several_widths():
+    assert STARTS[0] == REFERENCE
+    assert {macro.widths(start)[0] for start in STARTS} >= {8, 12, 16, 24, 32}
+    assert {staged(start).stages[0].block for start in STARTS} >= {"residual", "pre-activation", "depthwise"}
+    assert any(staged(start).is_squeezed for start in STARTS)
+    assert all(settled(start) == start for start in STARTS)
+
+
+def test_constraints_and_settings_keep_the_starts_that_fit():
+    bounded = starts_of(constrain(SPACE, CIFAR, ("params <= 50000",)))
+    assert len(bounded) >= 3
+    assert bounded == tuple(start for start in STARTS if SPACE.count(start, CIFAR).params <= 50_000)
+    assert starts_of(constrain(SPACE, CIFAR, ("params <= 10",))) == ()
+    tuned = Tuned(SPACE, (Setting("lr", 0.1, low=0.01, high=1.0, log=True),))
+    assert starts_of(tuned) == tuple((*start, -1.0) for start in STARTS)
+    assert len(starts_of(constrain(tuned, CIFAR, ("params <= 50000",)))) == len(bounded)
+
+
+@given(genotypes)
+@settings(max_examples=60, deadline=None)
+def test_genes_that_do_nothing_change_no_key(genotype):
+    same = settled(genotype)
+    assert settled(same) == same
+    assert SPACE.key(same) == SPACE.key(genotype)
+    ours, theirs = (SPACE.plan(each, macro.LARGEST_INPUT) for each in (same, genotype))
+    assert sorted((repr(layer.op), *layer.shape) for layer in ours) == sorted(
+        (repr(layer.op), *layer.shape) for layer in theirs
+    )
+    check_graph(SPACE.graph(genotype))
+
+
+@given(genotypes, numbers)
+@settings(max_examples=60, deadline=None)
+def test_a_mutant_differs_in_one_gene_that_matters(genotype, seed):
+    assume(macro._training_bytes(settled(genotype)) <= macro.MOST_BYTES)
+    mutant = SPACE.mutate(genotype, np.random.default_rng(seed))
+    SPACE.check(mutant)
+    assert settled(mutant) == mutant
+    assert SPACE.key(mutant) != SPACE.key(genotype)
+    assert describing(mutant) != describing(genotype), "other keys, other networks"
+    before, common = settled(genotype), {*macro._mattering(genotype)} & {*macro._mattering(mutant)}
+    differing = [place for place in common if before[place] != mutant[place]]
+    is_cell = len(differing) == 2 and min(differing) >= PLACES["cell's first"]  # one changed, and both are in order
+    assert len(differing) == 1 or is_cell
+
+
+def describing(genotype):
+    return [(layer.name, layer.op, layer.inputs) for layer in SPACE.plan(genotype, macro.LARGEST_INPUT)]
+
+
+def test_mutants_reach_every_value_of_every_gene():
+    rng, genotype = np.random.default_rng(0), REFERENCE
+    seen = [set() for _ in GENES]
+    for n in range(1000):
+        genotype = SPACE.mutate(genotype if n % 100 else REFERENCE, rng)
+        for values, value in zip(seen, genotype, strict=True):
+            values.add(value)
+    missing = {gene.name: genes.size(gene) - len(values) for gene, values in zip(GENES, seen, strict=True)}
+    missing.pop("width / 4")  # far widths take many steps
+    assert not any(missing.values())
+
+
+def test_samples_are_near_what_works():
+    drawn = [SPACE.sample(seeds.rng_for(0, seeds.ASK, n)) for n in range(200)]
+    assert all(settled(each) == each for each in drawn)
+    of_one_kind = [len({stage.block for stage in staged(each).stages}) == 1 for each in drawn]
+    assert 0.6 < np.mean(of_one_kind) < 0.9
+    assert 8 <= np.median([macro.widths(each)[0] for each in drawn]) <= 24
+    assert {stage.block for each in drawn for stage in staged(each).stages} == set(BLOCKS)
+
+
+@given(genotypes, st.integers(1, 64), st.integers(1, 64), st.sampled_from([1, 3]))
+@settings(max_examples=60, deadline=None)
+def test_no_network_takes_a_gigabyte(genotype, height, width, channels):
+    """As counted, with the process around it: what is larger is refused, and smaller images take no more."""
+    most = counting.training_bytes(SPACE.plan(genotype, macro.LARGEST_INPUT), macro.BATCH)
+    if most > macro.MOST_BYTES:
+        with pytest.raises(InvalidGenotype, match=r"a training step of the network would take .* fewer blocks"):
+            SPACE.check(genotype)
+    else:
+        SPACE.check(genotype)
+        assert counting.training_bytes(SPACE.plan(genotype, IO(channels, height, width, 10)), macro.BATCH) <= most
+    assert macro.MOST_BYTES + PROCESS_MB * 1e6 < 1e9
+
+
+@given(genotypes, st.sampled_from([8, 28, 32, 64]), st.sampled_from([1, 3]), numbers)
+@settings(max_examples=15, deadline=None)
+def test_any_network_is_built_as_counted_and_every_weight_learns(genotype, side, channels, seed):
+    genotype, io = narrow(genotype), IO(channels, side, side, 5)
+    network = SPACE.build(genotype, io, np.random.default_rng(seed)).to(memory_format=torch.channels_last)
+    assert SPACE.count(genotype, io).params == sum(weights.numel() for weights in network.parameters())
+    plan = SPACE.plan(genotype, io)
+    assert len({layer.name for layer in plan}) == len(plan)
+    images = torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(seed))
+    with torch.autocast("cpu", torch.bfloat16, enabled=seed % 2 == 0):
+        logits = network(images.contiguous(memory_format=torch.channels_last))
+    assert logits.shape == (2, 5)
+    logits.float().square().sum().backward()
+    for name, weights in network.named_parameters():
+        assert weights.grad is not None and torch.isfinite(weights.grad).all(), name
+
+
+@pytest.mark.parametrize(
+    ("side", "sides"),
+    [
+        (8, [8, 4]),
+        (15, [15, 8]),
+        (16, [16, 8, 4, 2]),
+        (32, [32, 16, 8, 4]),
+        (64, [32, 16, 8, 4]),
+        (128, [32, 16, 8, 4]),
+        (5, [5, 3]),
+    ],
+)
+def test_networks_fit_themselves_to_the_images(side, sides):
+    plan = SPACE.plan(changed(stages=4), IO(3, side, side, 10))
+    found = [layer.shape.height for layer in plan if layer.op.name == "add"]
+    assert list(dict.fromkeys(found)) == sides
+
+
+@pytest.mark.parametrize(("stem", "side", "reduction"), [(1, 32, 2), (2, 32, 2), (2, 64, 4), (1, 8, 1), (2, 9, 1)])
+def test_stems_reduce_what_is_large_enough(stem, side, reduction):
+    plan = SPACE.plan(changed(stem=stem), IO(3, side, side, 10))
+    assert next(layer for layer in plan if layer.name.startswith("stage1")).shape.height == side // reduction
+    assert SPACE.plan(changed(stem=2), IO(1, 8, 2000, 2)), "windows larger than the image are none"
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+@given(genotype=genotypes)
+@settings(max_examples=2, deadline=None)
+def test_source_code_computes_what_the_network_does(block, genotype):
+    genotype, io = narrow(made_of(genotype, block)), IO(2, 16, 16, 3)
+    network = SPACE.build(genotype, io, np.random.default_rng(0)).eval()
+    names = {"torch": torch, "nn": nn, "F": F, "Tensor": torch.Tensor}
+    exec(compile(source.classes(SPACE.plan(genotype, io)), "model", "exec"), names)
+    exported = names["Model"]().eval()
+    exported.load_state_dict(network.state_dict())
+    images = torch.randn(2, 2, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(exported(images), network(images))
+
+
+def test_the_drawing_shows_stages_and_their_blocks():
+    graph = SPACE.graph(REFERENCE)
+    assert graph.nodes == ("image", "16 channels", "16 channels", "32 channels", "64 channels", "logits")
+    assert [label for _, _, label in graph.edges] == ["conv 3x3", "stage 1", "stage 2", "stage 3", "mean, linear"]
+    assert [label for _, _, label in graph.parts[1].edges] == ["halving residual", "residual"]
+    first, rest = graph.parts[1].parts
+    assert first.edges == ((0, 1, "conv 3x3 / 2"), (1, 2, "conv 3x3"), (0, 2, "conv 1x1 / 2"))
+    assert rest.edges == ((0, 1, "conv 3x3"), (1, 2, "conv 3x3"), (0, 2, "identity"))
+    for block in BLOCKS:
+        drawn = SPACE.graph(made_of(changed(pooling=1, stages=2), block))
+        assert "max pool 2x2 / 2" in [label for _, _, label in drawn.parts[1].parts[0].edges]
+
+
+def test_widths_are_whole_multiples():
+    assert [stages.rounded(width) for width in (0.1, 5.9, 6, 10, 15)] == [4, 4, 8, 12, 16]
+    assert SPACE.key(changed(stages=2, width=1, growth=1)) == SPACE.key(changed(stages=2, width=1, growth=2))
