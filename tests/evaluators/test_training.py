@@ -232,7 +232,7 @@ def test_reports_every_pass_of_every_repeat():
     said = []
     context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or True)
     _evaluate(epochs=2, repeats=2, context=context)
-    assert said == [(step, {"train_loss"}) for step in (4, 8, 12, 16)]
+    assert said == [(step, {"train_loss", "steps"}) for step in (4, 8, 12, 16)]
 
 
 def test_a_report_that_answers_stop_stops_the_training():
@@ -248,7 +248,7 @@ def test_a_long_pass_is_reported_within_and_can_be_stopped(monkeypatch):
     context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or step < 40)
     result = _evaluate(epochs=1, batch=2, context=context)
     assert (result.failure, result.message) == ("error", "stopped at step 40")
-    assert said == [(20, {"train_loss"}), (40, {"train_loss"})]
+    assert said == [(20, {"train_loss", "steps"}), (40, {"train_loss", "steps"})]
 
 
 def test_a_budget_below_one_is_an_error():
