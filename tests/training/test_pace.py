@@ -14,7 +14,7 @@ from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.tasks.digits import digits
 from netwright.training import pace
-from netwright.training.pace import Measurement, Pace
+from netwright.training.pace import Timing, Pace
 from netwright.training.settings import StepSettings
 
 IMAGES = IO(3, 8, 8, 10)
@@ -55,7 +55,7 @@ def test_channels_count_in_whole_eights():
 def test_a_fit_says_again_what_was_measured(scale, noise):
     rng = np.random.default_rng(noise)
     measured = [
-        Measurement(found, scale * TRUE.seconds(found) * rng.uniform(0.97, 1.03))
+        Timing(found, scale * TRUE.seconds(found) * rng.uniform(0.97, 1.03))
         for found in (pace.costs(plan, batch) for plan in PLANS for batch in (16, 64))
     ]
     fitted = pace.fit(measured)
@@ -66,9 +66,9 @@ def test_a_fit_says_again_what_was_measured(scale, noise):
 
 def test_one_measurement_is_enough_for_the_usual_proportions():
     costs = pace.costs(PLANS[0], 16)
-    fitted = pace.fit([Measurement(costs, 3 * pace.USUAL.seconds(costs))])
+    fitted = pace.fit([Timing(costs, 3 * pace.USUAL.seconds(costs))])
     assert fitted.numbers == pytest.approx([3 * number for number in pace.USUAL.numbers])
-    for measured in ([], [Measurement(costs, 0.0)], [Measurement(costs, float("nan"))]):
+    for measured in ([], [Timing(costs, 0.0)], [Timing(costs, float("nan"))]):
         with pytest.raises(ValueError, match="a pace is fitted to measurements of more than 0 seconds"):
             pace.fit(measured)
 
@@ -84,7 +84,7 @@ def test_numbers_that_are_no_pace_are_refused(numbers):
 def test_a_measurement_is_the_median_of_real_steps(task, settings):
     plan = ResidualSpace().plan((4, 1), task.io)
     found = pace.measure(plan, task, StepSettings(batch=20, **settings), steps=3, clock=_ticking())
-    assert found == Measurement(pace.costs(plan, 20), 1.0)
+    assert found == Timing(pace.costs(plan, 20), 1.0)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import checkpoint, device, loop, memory, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
-from netwright.training.course import Course, Deadline
+from netwright.training.course import FlexibleSchedule, Deadline
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths
@@ -207,7 +207,7 @@ class Training(Options):
             team,
             self.accumulate,
         )
-        course = Course(
+        course = FlexibleSchedule(
             length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
         )
         descent = self._descent(trial, repeat, length.span, team)

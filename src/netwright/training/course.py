@@ -52,7 +52,7 @@ class Stall(NamedTuple):
         return Stall(at.loss, 0, at.step) if is_gain else Stall(self.least, self.passes + 1, at.step)
 
 
-class Course:
+class FlexibleSchedule:
     """Length and rates of a training, as `loop.steps` asks for them; both change where it is shortened.
 
     Args:

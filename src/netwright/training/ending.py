@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwright.training.course import Course, Deadline
+from netwright.training.course import FlexibleSchedule, Deadline
 from netwright.training.loop import At
 from netwright.training.parallel import Team
 from netwright.training.standing import Standing
@@ -20,7 +20,7 @@ class Ending:
     """
 
     def __init__(
-        self, course: Course, state: Standing, team: Team, deadline: Deadline | None = None, plateau: int = 0
+        self, course: FlexibleSchedule, state: Standing, team: Team, deadline: Deadline | None = None, plateau: int = 0
     ) -> None:
         self._course, self._state, self._team = course, state, team
         self._deadline, self._plateau = deadline, plateau

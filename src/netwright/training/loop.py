@@ -93,8 +93,8 @@ class Schedule:
     factor: Callable[[int], float] = lambda _step: 1.0
 
 
-class Course(Protocol):
-    """What `steps` asks before each step: a `Schedule`, or one that changes on the way."""
+class Rates(Protocol):
+    """What `steps` asks before each step: as a `Schedule` says it, or one that changes on the way."""
 
     @property
     def steps(self) -> int:
@@ -139,7 +139,7 @@ class At(NamedTuple):  # made at every step, and faster than a frozen dataclass
         return Progress(self.step, self.epoch, self.batches, float(self.total), self.examples, self.seconds)
 
 
-def steps(passes: Passes, descent: Descent, schedule: Course, start: Progress = Progress()) -> Iterator[At]:
+def steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress = Progress()) -> Iterator[At]:
     """Train, one optimizer step for each moment that is asked for, up to the end of the schedule.
 
     The end of a pass is a moment of its own, so that a training that is resumed after the last step of a pass meets it

@@ -127,14 +127,14 @@ def seconds_per_step(plan: Plan, batch: int, pace: Pace) -> float:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Timing:
     """Seconds that a step took which cost so much."""
 
     costs: Costs
     seconds: float
 
 
-def fit(measurements: Sequence[Measurement], *, trust: float = 0.03) -> Pace:
+def fit(measurements: Sequence[Timing], *, trust: float = 0.03) -> Pace:
     """The pace whose relative errors over the measurements are least, in squares; no number is below 0.
 
     Args:
@@ -205,7 +205,7 @@ def measure(
     threads: int = 1,
     steps: int = MEASURED,
     clock: Callable[[], float] = time.perf_counter,
-) -> Measurement:
+) -> Timing:
     """Take a few real steps of a plan's network on this machine: data, forward, backward and optimizer; their median.
 
     Args:
@@ -226,7 +226,7 @@ def measure(
         batches = (each for epoch in count() for each in task.batches("train", settings.batch, _rng(epoch)))
         taken = [_seconds(descent, batches, step, clock) for step in range(DISCARDED + steps)]
     seconds = median(taken[DISCARDED:])
-    return Measurement(costs(plan, settings.batch, auxiliary=settings.auxiliary > 0), seconds)
+    return Timing(costs(plan, settings.batch, auxiliary=settings.auxiliary > 0), seconds)
 
 
 def _seconds(
