@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.training import schedules
-from netwright.training.course import FlexibleSchedule, Cut, Deadline, Stall
+from netwright.training.course import Cut, Deadline, FlexibleSchedule, Stall
 from netwright.training.lengths import Length
 from netwright.training.loop import At
 

@@ -14,7 +14,7 @@ from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.tasks.digits import digits
 from netwright.training import pace
-from netwright.training.pace import Timing, Pace
+from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
 IMAGES = IO(3, 8, 8, 10)

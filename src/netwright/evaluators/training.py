@@ -36,7 +36,7 @@ from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import checkpoint, device, loop, memory, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
-from netwright.training.course import FlexibleSchedule, Deadline
+from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths

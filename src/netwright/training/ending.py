@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netwright.training.course import FlexibleSchedule, Deadline
+from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.loop import At
 from netwright.training.parallel import Team
 from netwright.training.standing import Standing
