@@ -21,7 +21,7 @@ from netwright.worker import WorkerContext
 
 SPACE, GENOTYPE, TASK = ResidualSpace(), (4, 1), digits(train_limit=100)
 CONSTANT = {"schedule": "constant", "cooldown": 0.4, "averaging": 0.3, "lr": 0.02}
-HALF_A_SECOND = (0.0, 0.0, 0.0, 0.0, 0.0, 0.5)
+HALF_A_SECOND = (*[0.0] * 6, 0.5)
 IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb", "carried_steps", "steps", "stopped_early")
 
 
@@ -216,7 +216,7 @@ def test_each_training_has_a_division_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"pace": (1.0,)}, r"evaluator.pace is \[1.0\]; it has 6 numbers"),
+        ({"pace": (1.0,)}, r"evaluator.pace is \[1.0\]; it has 7 numbers"),
         ({"seconds": 9}, "evaluator.seconds is 9, but without evaluator.pace nothing tells how many steps these are"),
         ({"seconds": 9, "epochs": 2, "pace": HALF_A_SECOND}, "evaluator.epochs and evaluator.seconds are both given"),
         ({"deadline": float("inf")}, "evaluator.deadline is inf; it must be at least 0, and finite"),

@@ -22,7 +22,7 @@ PLANS = [ResidualSpace().plan(genotype, IMAGES) for genotype in ((4, 1), (16, 1)
 PLANS += [
     NasnetSpace(channels=4, repeats=1).plan(NasnetSpace().sample(np.random.default_rng(n)), IMAGES) for n in (0, 1)
 ]
-TRUE = Pace(2e-11, 4e-10, 1e-10, 3e-10, 5e-5, 2e-3)
+TRUE = Pace(2e-11, 4e-10, 1e-10, 3e-10, 5e-9, 5e-5, 2e-3)
 
 
 def _ticking():
@@ -34,13 +34,16 @@ def _ticking():
 def test_a_larger_batch_and_more_layers_never_cost_less(places, batch, factor):
     for plan in (PLANS[place] for place in places):
         one, more = (pace.costs(plan, each) for each in (batch, factor * batch))
-        assert more._replace(layers=0, steps=0) == pytest.approx([factor * c for c in one._replace(layers=0, steps=0)])
+        assert more._replace(weights=0, layers=0, steps=0) == pytest.approx(
+            [factor * c for c in one._replace(weights=0, layers=0, steps=0)]
+        )
         assert pace.seconds_per_step(plan, factor * batch, TRUE) >= pace.seconds_per_step(plan, batch, TRUE) > 0
 
 
 def test_multiply_adds_are_those_of_the_count_and_groups_are_told_apart():
     space = ResidualSpace()
-    assert pace.costs(PLANS[0], 1).dense == space.count((4, 1), IMAGES).multiply_adds
+    found, counts = pace.costs(PLANS[0], 1), space.count((4, 1), IMAGES)
+    assert (found.dense, found.weights) == (counts.multiply_adds, counts.params)
     assert [pace.costs(plan, 1).grouped > 0 for plan in (PLANS[0], PLANS[-1])] == [False, True]
 
 
@@ -73,9 +76,9 @@ def test_one_measurement_is_enough_for_the_usual_proportions():
             pace.fit(measured)
 
 
-@pytest.mark.parametrize("numbers", [(1.0,), (0.0,) * 6, (1.0,) * 5 + (-1.0,), (float("inf"),) * 6])
+@pytest.mark.parametrize("numbers", [(1.0,), (0.0,) * 7, (1.0,) * 6 + (-1.0,), (float("inf"),) * 7])
 def test_numbers_that_are_no_pace_are_refused(numbers):
-    with pytest.raises(BadReference, match=r"evaluator.pace is \[.*\]; it has 6 numbers of at least 0"):
+    with pytest.raises(BadReference, match=r"evaluator.pace is \[.*\]; it has 7 numbers of at least 0"):
         Pace.of(numbers)
 
 

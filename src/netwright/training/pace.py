@@ -45,6 +45,7 @@ class Costs(NamedTuple):
         bytes: Bytes that layers read and write, weights aside, in single precision. Channels count in whole eights, as
             a core takes them: 6 cost as much as 8.
         inputs: Bytes of the examples, which have to be fetched and augmented.
+        weights: Trainable parameters, each of which has a gradient and is moved, whatever the batch.
         layers: Number of layers.
         steps: 1.
     """
@@ -53,6 +54,7 @@ class Costs(NamedTuple):
     grouped: float = 0.0
     bytes: float = 0.0
     inputs: float = 0.0
+    weights: float = 0.0
     layers: float = 0.0
     steps: float = 1.0
 
@@ -65,6 +67,7 @@ class Pace:
     grouped: float
     bytes: float
     inputs: float
+    weights: float
     layers: float
     steps: float
 
@@ -90,12 +93,12 @@ class Pace:
 
 
 # a core in single precision; where measurements are few, a pace is in such proportions
-USUAL = Pace(2.5e-11, 1.5e-10, 2e-10, 5e-10, 1e-4, 1e-3)
+USUAL = Pace(2.5e-11, 1.5e-10, 2e-10, 5e-10, 8e-9, 1e-4, 1e-3)
 
 
 def costs(plan: Plan, batch: int, *, auxiliary: bool = False) -> Costs:
     """What a step of a plan's network costs at a number of examples per step, with or without its auxiliary head."""
-    dense = grouped = moved = layers = 0
+    dense = grouped = moved = weights = layers = 0
     for layer in plan[1:]:
         if is_auxiliary(layer) and not auxiliary:
             continue
@@ -106,9 +109,10 @@ def costs(plan: Plan, batch: int, *, auxiliary: bool = False) -> Costs:
         else:
             dense += multiply_adds
         moved += FLOAT * sum(map(_padded, (layer.shape, *entering)))
+        weights += layer.op.params(*entering)
         layers += 1
     inputs = FLOAT * size(plan[0].shape)
-    return Costs(batch * dense, batch * grouped, batch * moved, batch * inputs, layers)
+    return Costs(batch * dense, batch * grouped, batch * moved, batch * inputs, weights, layers)
 
 
 def _padded(shape: Shape) -> int:
@@ -118,7 +122,7 @@ def _padded(shape: Shape) -> int:
 
 def costs_of_counts(counts: Counts, io: IO, batch: int) -> Costs:
     """What is known of the costs of a step where a space writes no plans."""
-    return Costs(dense=batch * counts.multiply_adds, inputs=batch * FLOAT * size(io.input))
+    return Costs(dense=batch * counts.multiply_adds, inputs=batch * FLOAT * size(io.input), weights=counts.params)
 
 
 def seconds_per_step(plan: Plan, batch: int, pace: Pace) -> float:
