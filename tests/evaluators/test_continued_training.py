@@ -53,6 +53,7 @@ def _exact(result):
         {"steps": 1, "horizon": 7},  # budgets in steps, that end within a pass
         {"checkpoint_minutes": 1e-9},
         {"ema": 0.9, "curve_every": 1},
+        {"schedule": "constant", "cooldown": 0.5, "averaging": 0.5, "nesterov": True, "decay_on": "weights"},
         {"optimizer": "rmsprop", "lr": 0.01, "schedule": "exponential", "warmup": 0.5, "clip": 1.0},
         {"space": REGULARIZED, "genotype": (0,), "drop_path_keep": 0.6, "dropout": 0.3, "auxiliary": 0.4, "ema": 0.9},
         {"space": GENERATORS, "genotype": GENERATOR, "dropout": 0.2},

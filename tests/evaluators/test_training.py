@@ -232,7 +232,7 @@ def test_reports_every_pass_of_every_repeat():
     said = []
     context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or True)
     _evaluate(epochs=2, repeats=2, context=context)
-    assert said == [(step, {"train_loss"}) for step in (4, 8, 12, 16)]
+    assert said == [(step, {"train_loss", "steps"}) for step in (4, 8, 12, 16)]
 
 
 def test_a_report_that_answers_stop_stops_the_training():
@@ -248,7 +248,7 @@ def test_a_long_pass_is_reported_within_and_can_be_stopped(monkeypatch):
     context = _context(on_report=lambda step, metrics: said.append((step, set(metrics))) or step < 40)
     result = _evaluate(epochs=1, batch=2, context=context)
     assert (result.failure, result.message) == ("error", "stopped at step 40")
-    assert said == [(20, {"train_loss"}), (40, {"train_loss"})]
+    assert said == [(20, {"train_loss", "steps"}), (40, {"train_loss", "steps"})]
 
 
 def test_a_budget_below_one_is_an_error():
@@ -350,6 +350,12 @@ def test_an_average_is_what_is_measured_and_saved(tmp_path):
     assert loop.measure(network, TASK, "valid", torch.channels_last)["loss"] == result.metrics["valid_loss"]
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_constant_rate_and_averages_train(precision):
+    result = _evaluate(steps=40, batch=25, precision=precision, warmup=1.0, lr=0.05, **RECIPE)
+    assert result.metrics["valid_accuracy"] > 0.25, "of ten classes"
+
+
 def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
     settings = {"steps": 8, "checkpoint_minutes": 1e-9}
 
@@ -373,10 +379,16 @@ def _folder_context(folder, on_report=lambda step, metrics: True):
     return WorkerContext(MemoryStore(), folder, 1, on_report=on_report)
 
 
-@pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 8, 9])
-def test_a_killed_training_goes_on_from_its_very_step(tmp_path, kill_at):
+RECIPE = {"schedule": "constant", "cooldown": 0.4, "averaging": 0.3, "nesterov": True, "decay_on": "weights"}
+
+
+@pytest.mark.parametrize(
+    ("kill_at", "more"),
+    [*((at, {}) for at in (1, 3, 4, 5, 8, 9)), (4, {**RECIPE, "precision": "bfloat16"}), (8, RECIPE)],
+)
+def test_a_killed_training_goes_on_from_its_very_step(tmp_path, kill_at, more):
     """Nine checkpoints: one after each of 4 and 4 steps of two repeats, with 4 steps a pass of which 5 are trained."""
-    settings = {"steps": 5, "repeats": 2, "curve_every": 1, "checkpoint_minutes": 1e-9, "save": True}
+    settings = {"steps": 5, "repeats": 2, "curve_every": 1, "checkpoint_minutes": 1e-9, "save": True, **more}
     undisturbed = _evaluate(context=_folder_context(tmp_path / "whole"), **settings)
     seen = []
 
@@ -459,7 +471,7 @@ def test_a_checkpoint_of_another_trial_is_put_aside(tmp_path, capsys, other, mes
     ("other", "message"),
     [
         ({"optimizer": "rmsprop"}, "has the state of the optimizer SGD, not of RMSProp; give the settings"),
-        ({"ema": 0.9}, "has no averages of the weights, so that its training had evaluator.ema 0; give the settings"),
+        ({"ema": 0.9}, "has no averages of the weights, so that .* nor evaluator.averaging; give the settings"),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_one_clear_sentence(tmp_path, other, message):

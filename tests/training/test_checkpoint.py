@@ -9,7 +9,7 @@ from torch import nn
 from netwright.core.errors import NetwrightError
 from netwright.plans.network import initialize
 from netwright.training import checkpoint
-from netwright.training.averages import Averages
+from netwright.training.averages import Averages, exponential
 from netwright.training.rmsprop import RMSProp
 
 
@@ -20,7 +20,7 @@ def _trained(width=3, seed=0):
     optimizer = RMSProp(network.parameters(), 0.1)
     network(torch.randn(2, 1, 5, 5, generator=generator)).square().sum().backward()
     optimizer.step()
-    return network, optimizer, Averages(network, 0.9)
+    return network, optimizer, Averages(network, exponential(0.9))
 
 
 def test_weights_optimizer_averages_and_facts_come_back(tmp_path):

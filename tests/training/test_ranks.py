@@ -26,6 +26,7 @@ from netwright.worker import WorkerContext
 
 VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 PLAIN = {"steps": 50, "batch": 24, "lr": 0.02}
+CONSTANT = {**PLAIN, "schedule": "constant", "cooldown": 0.2, "averaging": 0.3, "nesterov": True, "decay_on": "weights"}
 FANCY = {
     "steps": 50,
     "batch": 24,
@@ -88,6 +89,7 @@ def _assert_close(folders, limit):
         pytest.param(PLAIN, False, id="plain"),
         pytest.param(FANCY, True, id="fancy, double"),
         pytest.param(FANCY, False, id="fancy", marks=VERIFIED),
+        pytest.param(CONSTANT, False, id="constant", marks=VERIFIED),
         pytest.param(PLAIN, True, id="plain, double", marks=VERIFIED),
     ],
 )
@@ -120,6 +122,24 @@ def test_two_processes_go_on_from_the_trial_that_is_continued(tmp_path):
         (tmp_path / name / "trials" / "000002" / checkpoint.WEIGHTS).read_bytes() for name in ("parts", "whole")
     )
     assert one == other
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param({"lr": 1e-9, "plateau": 2}, marks=VERIFIED),
+        pytest.param({"deadline": 3.0, "steps": 10**6}, marks=VERIFIED),
+    ],
+    ids=str,
+)
+def test_two_processes_end_early_together(tmp_path, ending):
+    """And what they did is repeated by two that were told the number of steps."""
+    options = {**CONSTANT, "steps": 1000, **ending, "processes": 2}
+    steps = _evaluated(tmp_path / "cut", options).metrics["steps"]
+    assert 0 < steps < options["steps"]
+    _evaluated(tmp_path / "told", {**options, "plateau": 0, "deadline": 0.0, "steps": steps})
+    files = [tmp_path / name / "trials" / "000001" / checkpoint.WEIGHTS for name in ("cut", "told")]
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_two_processes_do_what_one_does_with_an_amoebanet(tmp_path):

@@ -41,23 +41,23 @@ def test_an_alarm_rings_once_each_time_that_so_many_seconds_have_passed(clock):
 
 def test_every_pass_is_reported_with_its_mean_loss_and_looks_now_and_then(clock):
     context = Told()
-    told = Reports(context, 0)
+    told = Reports(context, 0, lambda: 400)
     assert told.of(_at(20))
     assert told.of(_at(24, ends_pass=True))
     clock[0] += reports.WITHIN_PASS
     assert told.of(_at(40))
     assert told.of(_at(60))
-    assert context.said == [(24, {"train_loss": 2.0}), (40, {"train_loss": 2.0})]
+    assert context.said == [(24, {"train_loss": 2.0, "steps": 400}), (40, {"train_loss": 2.0, "steps": 400})]
 
 
 def test_later_trainings_of_a_trial_go_on_counting_and_may_be_stopped(clock):
     context = Told()
-    assert Reports(context, 100).of(_at(10, ends_pass=True)) is False, "as the context says"
-    assert Reports(context, 50).say(10)
-    assert context.said == [(110, {"train_loss": 2.0}), (60, {})]
+    assert Reports(context, 100, lambda: 400).of(_at(10, ends_pass=True)) is False, "as the context says"
+    assert Reports(context, 50, lambda: 400).say(10)
+    assert context.said == [(110, {"train_loss": 2.0, "steps": 400}), (60, {"steps": 400})]
 
 
 def test_who_is_not_first_of_its_team_says_nothing_and_never_waits_for_the_device():
     unread = At(20, 0, 4, None, 10, 1.0, is_look=True, ends_pass=True)
-    assert Reports(None, 0).of(unread)
-    assert Reports(None, 0).say(20)
+    assert Reports(None, 0, lambda: 400).of(unread)
+    assert Reports(None, 0, lambda: 400).say(20)

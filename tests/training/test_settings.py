@@ -34,6 +34,30 @@ def test_exponential_falls_after_every_so_many_epochs():
     assert rates == pytest.approx([1.0] * 10 + [0.97] * 10 + [0.97**2] * 5)
 
 
+def test_a_constant_rate_falls_over_its_cooldown_alone():
+    rates = _rates(10, 1, schedule="constant", cooldown=0.4, warmup=2.0)
+    assert rates == pytest.approx([0.5, 1, 1, 1, 1, 1, 1, 0.75, 0.5, 0.25])
+    assert _rates(4, 1, schedule="constant") == [1.0] * 4
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+def test_weight_decay_can_spare_normalizations_and_biases(optimizer):
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(2, 1))
+    before = [value.detach().clone() for value in network.parameters()]
+    settings = StepSettings(optimizer=optimizer, weight_decay=0.1, decay_on="weights", lr=0.5)
+    made = step_settings.optimizer(settings, network)
+    for value in network.parameters():
+        value.grad = torch.zeros_like(value)
+    made.step()
+    changed = [not torch.equal(old, new) for old, new in zip(before, network.parameters(), strict=True)]
+    assert changed == [value.dim() > 1 for value in network.parameters()]
+
+
+def test_averages_are_searched_where_there_is_no_other_average():
+    assert step_settings.tunable(StepSettings())["averaging"].default == 0.0
+    assert "averaging" not in step_settings.tunable(StepSettings(ema=0.9))
+
+
 def test_a_floor_holds_the_rate():
     rates = _rates(30, 1, schedule="exponential", factor=0.1, every=2.0, floor=1e-4)
     assert min(rates) == rates[-1] == 1e-4
@@ -62,6 +86,12 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
         ({"ema": 1.0}, "evaluator.ema is 1.0; it must be below 1"),
         ({"drop_path_keep": 0.0}, "evaluator.drop_path_keep is 0.0; it must be above 0, at most 1"),
         ({"drop_path_keep": 1.1}, "evaluator.drop_path_keep is 1.1; it must be above 0, at most 1"),
+        ({"cooldown": 1.0}, "evaluator.cooldown is 1.0; it must be below 1"),
+        ({"cooldown": 0.2}, "evaluator.cooldown is 0.2, but the schedule is 'cosine', which falls by itself; give"),
+        ({"averaging": 1.1}, "evaluator.averaging is 1.1; it is a share of the steps"),
+        ({"averaging": 0.1, "ema": 0.9}, "evaluator.ema and evaluator.averaging both average the weights; set one"),
+        ({"nesterov": True, "momentum": 0.0}, "evaluator.nesterov is true, which is for the optimizer sgd with a"),
+        ({"nesterov": True, "optimizer": "rmsprop"}, "evaluator.nesterov is true, which is for the optimizer sgd"),
         ({"momentum": math.nan}, "evaluator.momentum is nan; it must be at least 0"),
     ],
 )

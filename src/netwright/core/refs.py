@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import re
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
@@ -229,7 +230,7 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
                 f"its options: {', '.join(known) or 'none'}"
             )
     try:
-        hints = get_type_hints(plugin.__init__ if inspect.isclass(plugin) else plugin)
+        hints = _hints(plugin)
     except Exception as error:  # names that only a type checker knows, or text that is no type
         raise BadReference(
             f"the types of {kind} {reference.name!r} cannot be read: {_reason(error)}; import what they name outside "
@@ -252,6 +253,16 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
     except Exception as error:  # types that cannot be checked, or values that cannot be compared
         raise BadReference(f"the options of {kind} {reference.name!r} cannot be read: {_reason(error)}") from None
     return {name: getattr(model, name) for name in fields}
+
+
+def _hints(plugin: Any) -> dict[str, Any]:
+    """Types of what the plug-in takes; those of options that a class has from another one, by the names known there."""
+    if not inspect.isclass(plugin):
+        return get_type_hints(plugin)
+    known: dict[str, Any] = {}
+    for each in reversed(plugin.__mro__):
+        known |= vars(sys.modules[each.__module__]) if each.__module__ in sys.modules else {}
+    return get_type_hints(plugin.__init__, known | getattr(plugin.__init__, "__globals__", {}))
 
 
 def _literal(node: ast.expr) -> Any:

@@ -7,20 +7,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
-from netwright.core.errors import BadReference, InvalidGenotype
-from netwright.core.in_full import InFull
+from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability
 from netwright.core.objectives import Objective
-from netwright.core.places import PLACES
 from netwright.core.protocols import (
     Context,
     OffersMetrics,
+    Resplits,
     SearchSpace,
     ShowsExamples,
     Split,
@@ -31,90 +29,54 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import Counts, Failure, Genotype, Proposal, Result, Trial
+from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
 from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, loop, memory, parallel, promotion, ranks
+from netwright.training import checkpoint, device, loop, memory, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
+from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
-from netwright.training.loop import Diverged, Passes, Schedule, Stopped
+from netwright.training.ending import Ending
+from netwright.training.lengths import Length, Lengths
+from netwright.training.loop import Diverged, Passes, Stopped
+from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
-from netwright.training.settings import StepSettings
-from netwright.training.standing import Measurement, Standing
+from netwright.training.standing import Measurement, Standing, averaged, why_inexact
 
 CHECKPOINT = "checkpoint.safetensors"
-DEFAULT_STEPS = 100
 OF_ANY_TRAINING = (
     *(Objective(name, -1) for name in ("train_loss", "params", "multiply_adds", "seconds", "peak_memory_mb")),
     Objective("examples_per_second"),
     Objective("carried_steps"),
 )
+OF_LENGTH, OF_PLATEAU = (Objective("steps", -1),), (Objective("stopped_early"),)
 
 
 @dataclass(frozen=True)
-class Training(StepSettings):
-    """Trains on one device, or on one for each of several processes. Takes the options of `StepSettings` as its own.
+class Training(Options):
+    """Trains on one device, or on one for each of several processes. Takes the options of `Options` as its own.
 
     Args:
         space: Builds and counts the networks.
         task: Data, loss and metrics.
-        epochs: Passes over the training data, where a proposal names no budget.
-        steps: Optimizer steps instead; give one of the two, or neither: 100 steps, whatever the size of the data.
-        repeats: Number of trainings from different seeds, whose metrics are averaged.
-        split: Split to measure on; for "test", training and validation data are both trained on.
-        curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
-        device: Name of the device; "auto": the worker's own GPU, else the CPU.
-        channels_last: Memory format of weights, and of inputs that are images.
-        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: none
-            are written.
-        save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
-        processes: Processes of this machine that share each batch; `training.ranks` says how more machines do.
-        horizon: Largest budget that proposals name, in their unit. The schedule of every trial with a budget spans it,
-            and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
-            ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
-            and a promotion trains anew.
     """
 
     space: SearchSpace
     task: Task
-    epochs: int | None = None
-    steps: int | None = None
-    repeats: int = 1
-    split: Literal["valid", "test"] = "valid"
-    curve_every: int = 0
-    device: str = "auto"
-    channels_last: bool = True
-    checkpoint_minutes: float = 0.0
-    save: bool = False
-    processes: int = 1
-    horizon: int | None = None
-    in_full: ClassVar[InFull] = InFull(
-        lengths=("epochs", "steps"),
-        length={"epochs": 30},
-        usual={"checkpoint_minutes": 5.0, "save": True},
-        searched=("repeats",),
-        incidental=("checkpoint_minutes", "save", "device", "processes"),
-        places={option: place.off for option, place in PLACES.items()},
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.epochs is not None and self.steps is not None:
-            raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "repeats", "processes", "horizon"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
-        for name in ("curve_every", "checkpoint_minutes"):
-            if not getattr(self, name) >= 0:
-                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0")
         parallel.check_divides(self.batch, self.processes, self.accumulate, called=self._called)
         if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
-        device.check_name(self.device, self.processes)
+        if self.splits > 1 and not isinstance(self.task, Resplits):
+            raise MissingCapability(
+                f"evaluator.splits is {self.splits}, but the task cannot divide its examples in other ways; set it to "
+                "1, and give evaluator.repeats for trainings from several seeds"
+            )
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -133,8 +95,9 @@ class Training(StepSettings):
             return ()
         offered = self.task.offered if isinstance(self.task, OffersMetrics) else ()
         named = {each.name: each for each in (*measured, *(offer.on(self.split) for offer in offered))}
-        spreads = [Objective(f"{name}_sd", -1) for name in named] if self.repeats > 1 else []
-        return (*named.values(), *OF_ANY_TRAINING, *spreads)
+        spreads = [Objective(f"{name}_sd", -1) for name in named] if self.trainings > 1 else []
+        courses = (*(OF_LENGTH if self._states_length else ()), *(OF_PLATEAU if self.plateau else ()))
+        return (*named.values(), *OF_ANY_TRAINING, *courses, *spreads)
 
     @property
     def tunable(self) -> dict[str, Setting]:
@@ -170,7 +133,7 @@ class Training(StepSettings):
             raise InvalidGenotype(str(error)) from None
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
-        """Train `repeats` networks; metrics of the split, size, cost, speed and memory.
+        """Train as many networks as asked; metrics of the split, size, cost, speed and memory.
 
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
         """
@@ -197,11 +160,15 @@ class Training(StepSettings):
         if state.path:
             state.path.unlink(missing_ok=True)
         seconds = state.seconds + time.perf_counter() - start
-        metrics = _averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
-        if not state.ends:
-            return Result(metrics, tuple(state.curve), seconds)
-        metrics["carried_steps"] = min(state.carried)
-        return Result(metrics, tuple(state.curve), seconds, message=self._why_anew(trial, state, context))
+        metrics = averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
+        if self._states_length:
+            metrics["steps"] = min(found.steps for found in state.done)
+        if self.plateau:
+            metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
+        if state.ends:
+            metrics["carried_steps"] = min(state.carried)
+        message = "; ".join(filter(None, (self._why_anew(trial, state, context), why_inexact(state.done))))
+        return Result(metrics, tuple(state.curve), seconds, message=message)
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
         """Do the part of a process that is not the first of its team: its share of every batch, and no measurements."""
@@ -216,8 +183,14 @@ class Training(StepSettings):
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
         """Do all trainings that are left; `state` takes in what they measure."""
         with device.repeatable(max(1, threads // team.local)):
-            while len(state.done) < self.repeats:
-                state.finish(self._train_once(trial, state, team, context))
+            while len(state.done) < self.trainings:
+                state.finish(self._on_division(len(state.done))._train_once(trial, state, team, context))
+
+    def _on_division(self, index: int) -> Training:
+        """The evaluator with another division of the examples, where there are several."""
+        if self.splits == 1 or index == 0 or not isinstance(self.task, Resplits):
+            return self
+        return replace(self, task=self.task.resplit(index, self.splits))
 
     def _train_once(self, trial: Trial, state: Standing, team: Team, context: Context | None) -> Measurement:
         """Do the next training; the first one adds points to the curve.
@@ -225,7 +198,7 @@ class Training(StepSettings):
         Without a context, this is not the first process of its team; it measures, reports and writes nothing.
         """
         repeat, per_epoch = len(state.done), self._steps_of_epoch()
-        steps, span = self._lengths(trial.proposal.budget)
+        length = self._length(trial)
         passes = Passes(
             self.task,
             self._trained_on,
@@ -234,31 +207,47 @@ class Training(StepSettings):
             team,
             self.accumulate,
         )
-        schedule = Schedule(steps, lambda step: step_settings.rate_factor(self, step, span, per_epoch))
-        descent = self._descent(trial, repeat, span, team)
+        course = FlexibleSchedule(
+            length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
+        )
+        descent = self._descent(trial, repeat, length.span, team)
         start = state.resume(descent, team)
-        reports, time_to_write = Reports(context, repeat * steps), Alarm(60 * self.checkpoint_minutes)
+        ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
+        before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
+        reports = Reports(context, before, lambda: before + course.steps + after)
+        time_to_write = Alarm(60 * self.checkpoint_minutes)
         has_curve = bool(self.curve_every) and context is not None and repeat == 0
 
-        for at in loop.steps(passes, descent, schedule, start):
-            if at.ends_pass and at.step < steps and has_curve and at.step // per_epoch % self.curve_every == 0:
+        for at in loop.steps(passes, descent, course, start):
+            ending.look(at)
+            if at.ends_pass and at.step < course.steps and has_curve and at.step // per_epoch % self.curve_every == 0:
                 state.curve.append((at.step, _main(self._measured(descent))))
             if at.is_look and not team.agree(reports.of(at)):
                 raise Stopped(f"stopped at step {at.step}")
             if at.ends_pass:
                 continue  # what is written stands between two steps
-            if context and at.step == steps < span:  # for a trial that continues this one
-                state.write(promotion.end_of(context.folder, repeat), descent, at)
             if state.path and time_to_write.rings():  # to go on from after a kill
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
+        course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "")
         if context is None:
-            return Measurement({}, at.loss, at.examples, at.seconds)
+            return Measurement({}, *course_of)
+        if length.steps < length.span:  # for a trial that continues this one
+            state.write(promotion.end_of(context.folder, repeat), descent, at)
         found = self._measured(descent, context.folder if self.save and repeat == 0 else None, trial.seed)
         if repeat == 0:
-            state.curve.append((steps, _main(found)))
-        return Measurement(found, at.loss, at.examples, at.seconds)
+            state.curve.append((at.step, _main(found)))
+        return Measurement(found, *course_of)
+
+    def _deadline(self, state: Standing, start: int) -> Deadline | None:
+        """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
+        if not self.deadline:
+            return None
+        share = (len(state.done) + 1) / self.trainings
+        forward = 1 / 3  # of a step
+        measuring = forward * self.task.examples(self.split) / self.batch
+        return Deadline(share * self.deadline, state.elapsed, measuring, start)
 
     def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
@@ -288,15 +277,23 @@ class Training(StepSettings):
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
         state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
-        steps, state.span = self._lengths(trial.proposal.budget)
+        steps, state.span = self._length(trial)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
-            state.ends = promotion.ends(trial, folder, self.repeats, steps, state.span)
+            state.ends = promotion.ends(trial, folder, self.trainings, steps, state.span)
+        elif self.begin:
+            state.ends = promotion.begun(trial, self._begins_in(context), self.trainings, steps)
         return state
 
+    def _begins_in(self, context: Context) -> Path:
+        """The folder of states to begin from."""
+        folder = Path(self.begin).expanduser()
+        return folder if folder.is_absolute() else context.folder.parent.parent / folder
+
     def _why_anew(self, trial: Trial, state: Standing, context: Context) -> str:
-        """Why a promotion had nothing to go on from; "" where it had something."""
-        assert trial.proposal.continues is not None
+        """Why a training had nothing to go on from; "" where it had something, or was not to."""
+        if trial.proposal.continues is None:
+            return promotion.why_begun_anew(trial, self._begins_in(context), state.carried) if self.begin else ""
         found = promotion.why_anew(trial, context.checkpoint_of(trial.proposal.continues), state.carried)
         remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
         return found + remedy if found and self.horizon is None else found
@@ -312,22 +309,28 @@ class Training(StepSettings):
     def _steps_of_epoch(self) -> int:
         return max(1, self.task.examples(self._trained_on) // self.batch)
 
-    def _lengths(self, budget: int | None) -> tuple[int, int]:
-        """Steps to train, and steps that the schedule spans."""
-        if budget is not None and budget < 1:
-            raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
-        unit = 1 if self.steps else self._steps_of_epoch()
-        if budget is None:
-            steps = self.steps or (self.epochs * unit if self.epochs else DEFAULT_STEPS)
-            return steps, steps
-        if self.horizon is None:
-            return budget * unit, budget * unit
-        if budget > self.horizon:
-            raise BadReference(
-                f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
-                "the strategy"
-            )
-        return budget * unit, self.horizon * unit
+    def _length(self, trial: Trial) -> Length:
+        """Length of each training of a trial."""
+        seconds = self._seconds_per_step(trial) if self.pace else 0.0
+        lengths = Lengths(
+            self._steps_of_epoch(), self.steps, self.epochs, self.seconds, self.horizon, seconds, self.trainings
+        )
+        return lengths.of(trial.proposal.budget)
+
+    def _seconds_per_step(self, trial: Trial) -> float:
+        """What a step of the trial's network takes, by the pace."""
+        space, genotype = of_seed(self.space, trial.seed), trial.proposal.genotype
+        plan = self._plan(space, genotype)
+        if plan is None:
+            costs = pace.costs_of_counts(space.count(genotype, self.task.io), self.task.io, self.batch)
+        else:
+            costs = pace.costs(plan, self.batch, auxiliary=self.auxiliary > 0)
+        return pace.Pace.of(self.pace).seconds(costs)
+
+    @property
+    def _states_length(self) -> bool:
+        """Whether the number of steps does not follow from the options and the budget alone, so that it is a metric."""
+        return bool(self.pace or self.deadline or self.plateau)
 
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
         """Refuse, before anything is started, what would fail every trial of this genotype.
@@ -398,13 +401,13 @@ class Training(StepSettings):
 
     @property
     def budget_unit(self) -> str:
-        """Unit of budgets: steps where the evaluator counts its own trainings in steps, else epochs."""
-        return "steps" if self.steps else "epochs"
+        """Unit of budgets: seconds with a pace, else steps where the evaluator was given steps, else epochs."""
+        return "seconds" if self.pace else "steps" if self.steps else "epochs"
 
     @property
     def own_budget(self) -> int | None:
-        """The steps or epochs that were given; None: neither, as the default of 100 steps is no budget."""
-        return self.steps or self.epochs
+        """What was given in the unit of budgets; None: nothing, as the default of 100 steps is no budget."""
+        return self.seconds if self.pace else self.steps or self.epochs
 
     def advice(self, largest_budget: int) -> str:
         """What to give for promotions to go on where trials stopped; "" where they do.
@@ -420,22 +423,6 @@ class Training(StepSettings):
         """Whether the trial's training stops before its schedule does."""
         budget = trial.proposal.budget
         return self.horizon is not None and budget is not None and budget < self.horizon
-
-
-def _averaged(done: list[Measurement], counts: Counts, seconds: float) -> dict[str, float]:
-    """Metrics of all trainings of a trial: means, deviations where there are several, size, cost and speed."""
-    metrics = {name: float(np.mean([found.metrics[name] for found in done])) for name in done[0].metrics}
-    if len(done) > 1:
-        metrics |= {
-            f"{name}_sd": float(np.std([found.metrics[name] for found in done], ddof=1)) for name in done[0].metrics
-        }
-    return metrics | {
-        "train_loss": float(np.mean([found.train_loss for found in done])),
-        "params": counts.params,
-        "multiply_adds": counts.multiply_adds,
-        "seconds": seconds,
-        "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
-    }
 
 
 def _main(metrics: Mapping[str, float]) -> float:

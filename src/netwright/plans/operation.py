@@ -80,6 +80,11 @@ class Operation:
         """Multiply-adds for one example, as papers count them: only those of convolutions and linear layers."""
         return 0
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether its multiply-adds are of channels in groups: slower ones, as each number is used less often."""
+        return False
+
     def saved_bytes(self, *inputs: Any, **_: Any) -> int:
         """Bytes kept of one example for the backward pass, in single precision: by default those of the output."""
         return FLOAT * size(self.shape(*inputs))

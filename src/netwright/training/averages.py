@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -10,25 +10,21 @@ from torch import Tensor, nn
 
 
 class Averages:
-    """Exponential moving average of all parameters and of the running statistics of normalizations.
+    """A running average of all parameters and of the running statistics of normalizations.
 
     Args:
         network: The network to average, on its device; its present weights are the first average.
-        decay: Share of the old average that an update keeps, in (0, 1). The first updates keep less, (1 + n) / (10 + n)
-            after n updates, so that the first weights soon fade.
-
-    Source: Real et al. 2018 and its TPU code, 0.9999; the beginning is TensorFlow's ExponentialMovingAverage.
+        kept: Gives the share of the old average that an update keeps, in [0, 1), after a number of earlier updates.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self._decay = decay
+    def __init__(self, network: nn.Module, kept: Callable[[int], float]) -> None:
+        self._kept = kept
         self._live = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
         self.tensors = {name: value.clone() for name, value in self._live.items()}
 
     def update(self, updates: int) -> None:
         """Take in the network's present weights, after `updates` earlier updates."""
-        decay = min(self._decay, (1 + updates) / (10 + updates))
-        torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), 1 - decay)
+        torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), 1 - self._kept(updates))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -39,6 +35,27 @@ class Averages:
             yield
         finally:
             _copy(own, self._live)
+
+
+def exponential(decay: float) -> Callable[[int], float]:
+    """What an exponential moving average keeps: `decay`, in (0, 1); at first less, (1 + n) / (10 + n) after n updates.
+
+    Source: Real et al. 2018 and its TPU code, 0.9999; the beginning is TensorFlow's ExponentialMovingAverage.
+    """
+    return lambda updates: min(decay, (1 + updates) / (10 + updates))
+
+
+def polynomial(share: float) -> Callable[[int], float]:
+    """What a polynomial-decay average keeps, which always looks back over the last `share`, in (0, 1], of all updates.
+
+    Update n takes in (eta + 1) / (n + eta + 1) of the present weights. Eta is 2 / share - 2, so that weights are
+    on average as old as if the last `share` of the updates so far counted alike, and the others not. It suits a rate
+    that stays constant: no length of the training is in it, so that a training can always go on.
+
+    Source: Shamir and Zhang 2013, section 4.
+    """
+    eta = 2 / share - 2
+    return lambda updates: updates / (updates + eta + 1)
 
 
 def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:

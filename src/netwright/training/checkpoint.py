@@ -47,8 +47,9 @@ def write(
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in averages.items()}
     tensors |= {f"state.{name}": value for name, value in carrying.carried(network).items()}
+    places = _places(network, optimizer)
     for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()}
+        tensors |= {f"optimizer.{places[index]}.{name}": torch.as_tensor(value) for name, value in state.items()}
     metadata = {"facts": json.dumps(facts), "optimizer": type(optimizer).__name__, **sealed.UNSEALED}
     files.write(path, sealed.seal(safetensors.torch.save(_storable(tensors), metadata)))
 
@@ -90,7 +91,8 @@ def restore(
     _refuse_other(weights, network.state_dict(), name)
     if not averages.keys() <= kept.keys():
         raise NetwrightError(
-            f"{name} has no averages of the weights, so that its training had evaluator.ema 0; {_REMEDY}"
+            f"{name} has no averages of the weights, so that its training had neither evaluator.ema nor "
+            f"evaluator.averaging; {_REMEDY}"
         )
     written, wanted = _metadata(data).get("optimizer"), type(optimizer).__name__
     if written not in (wanted, None):  # None: written before this was noted
@@ -98,18 +100,25 @@ def restore(
     network.load_state_dict(weights)
     for entry, value in averages.items():
         value.copy_(kept[entry])
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    parameters = list(network.parameters())
+    indices = {place: index for index, place in enumerate(_places(network, optimizer))}
     state: dict[int, dict[str, Tensor]] = {}
     for path, value in _part(tensors, "optimizer.").items():
-        index, _, entry = path.partition(".")
-        parameter = parameters[int(index)]
+        place, _, entry = path.partition(".")
+        parameter = parameters[int(place)]
         if value.shape == parameter.shape:  # fused optimizers read both in the order in which they lie in memory
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-        state.setdefault(int(index), {})[entry] = value
+        state.setdefault(indices[int(place)], {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     if isinstance(network, CarriesState):
         device = parameters[0].device
         network.carry({entry: value.to(device) for entry, value in _part(tensors, "state.").items()} or None)
+
+
+def _places(network: nn.Module, optimizer: torch.optim.Optimizer) -> list[int]:
+    """Places of the optimizer's parameters among the network's, so that files do not depend on its groups."""
+    places = {id(parameter): place for place, parameter in enumerate(network.parameters())}
+    return [places[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def _refuse_other(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], name: str) -> None:

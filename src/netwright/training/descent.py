@@ -95,7 +95,8 @@ class Descent:
             )
         self._outputs: nn.Module | None = None
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
-        self.averages = Averages(network, settings.ema) if settings.ema and team.is_first else None
+        kept = settings.average
+        self.averages = Averages(network, kept) if kept and team.is_first else None
 
     def __call__(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Tensor:
         """Take one step.

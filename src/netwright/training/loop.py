@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count, islice
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -93,6 +93,17 @@ class Schedule:
     factor: Callable[[int], float] = lambda _step: 1.0
 
 
+class Rates(Protocol):
+    """What `steps` asks before each step: as a `Schedule` says it, or one that changes on the way."""
+
+    @property
+    def steps(self) -> int:
+        """Number of optimizer steps."""
+
+    def factor(self, step: int, /) -> float:
+        """The factor on the initial learning rate at a step, from 0."""
+
+
 class At(NamedTuple):  # made at every step, and faster than a frozen dataclass
     """A moment of a training: after a step, and once more where a pass ends.
 
@@ -128,7 +139,7 @@ class At(NamedTuple):  # made at every step, and faster than a frozen dataclass
         return Progress(self.step, self.epoch, self.batches, float(self.total), self.examples, self.seconds)
 
 
-def steps(passes: Passes, descent: Descent, schedule: Schedule, start: Progress = Progress()) -> Iterator[At]:
+def steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress = Progress()) -> Iterator[At]:
     """Train, one optimizer step for each moment that is asked for, up to the end of the schedule.
 
     The end of a pass is a moment of its own, so that a training that is resumed after the last step of a pass meets it

@@ -2,16 +2,20 @@
 
 A training whose budget ends before its schedule leaves, in the trial's folder, the checkpoint that an interruption
 there would have left. A training that goes on from it ends with the weights of one uninterrupted training.
+
+A training may also begin from such a state of another run, under other settings and with other data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from netwright.core.errors import NetwrightError
 from netwright.core.records import Trial
 from netwright.training import checkpoint
+from netwright.training.course import Stall
 from netwright.training.standing import Standing
 
 
@@ -52,6 +56,54 @@ def why_anew(trial: Trial, folder: Path | None, carried: Sequence[int]) -> str:
     if folder and any(end_of(folder, repeat).exists() for repeat in anew):
         return f"trained anew: {which}a checkpoint of trial {trial.proposal.continues} cannot be read"
     return f"trained anew: {which}trial {trial.proposal.continues} left no checkpoint"
+
+
+def begun_of(folder: Path, key: str, repeat: int) -> Path:
+    """Path of the state that training 0, 1, ... of the network with that key begins from."""
+    return folder / f"{key}-{repeat}.safetensors"
+
+
+def begun(trial: Trial, folder: Path, repeats: int, steps: int) -> tuple[Standing | None, ...]:
+    """The states that the trainings of a trial begin from; None for one that is missing or cannot be read.
+
+    Each begins with a new pass over its data, which may be other data, and counts its steps on.
+
+    Args:
+        trial: The trial.
+        folder: Folder of the states.
+        repeats: Number of trainings of a trial.
+        steps: Step at which this trial's trainings end.
+
+    Raises:
+        NetwrightError: A state is of another network, or of a training that went as far as this one is to go.
+    """
+    return tuple(_begun(trial, begun_of(folder, trial.key, repeat), steps) for repeat in range(repeats))
+
+
+def why_begun_anew(trial: Trial, folder: Path, carried: Sequence[int]) -> str:
+    """Which states trainings should have begun from and did not; "" where there are none."""
+    missing = [begun_of(folder, trial.key, repeat).name for repeat, steps in enumerate(carried) if not steps]
+    return f"begun anew: no state that can be read is called {', '.join(missing)} in {folder}" if missing else ""
+
+
+def _begun(trial: Trial, path: Path, steps: int) -> Standing | None:
+    facts = checkpoint.read_facts(path)
+    if facts is None:
+        return None
+    found = Standing.of(path, facts)
+    if found.key != trial.key:
+        raise NetwrightError(
+            f"{path} is of the network {found.key}, not of {trial.key}, which is to begin from it; copy the state of "
+            "that network there, or remove the file to begin anew"
+        )
+    past = found.progress
+    if past.step >= steps:
+        raise NetwrightError(
+            f"{path} is of a training of {past.step} steps, which are to go on to step {steps}; give a larger budget, "
+            "or remove the file to begin anew"
+        )
+    progress = replace(past, epoch=past.epoch + (past.batches > 0), batches=0, total=0.0)
+    return replace(found, progress=progress, curve=[], stall=Stall())
 
 
 def _end(trial: Trial, path: Path, steps: int, span: int) -> Standing | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from netwright.core.protocols import Context
 from netwright.training.loop import At
 
 WITHIN_PASS = 5.0  # seconds between reports within a pass, which may take hours
+
+STEPS = "steps"  # metric of reports: how many steps the trial is planned to take in all
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -34,10 +36,11 @@ class Reports:
     Args:
         context: Context of the trial, which is told; None: this is not the first process of its team and says nothing.
         before: Number of steps of earlier trainings of the same trial.
+        planned: Gives the number of steps that all trainings of the trial are to come to, as far as is known now.
     """
 
-    def __init__(self, context: Context | None, before: int) -> None:
-        self._context, self._before, self._alarm = context, before, Alarm(WITHIN_PASS)
+    def __init__(self, context: Context | None, before: int, planned: Callable[[], int]) -> None:
+        self._context, self._before, self._planned, self._alarm = context, before, planned, Alarm(WITHIN_PASS)
 
     def of(self, at: At) -> bool:
         """Report the loss after each pass, and every few seconds within one; returns whether to go on."""
@@ -46,5 +49,7 @@ class Reports:
         return self.say(at.step, {"train_loss": at.loss})
 
     def say(self, step: int, metrics: Mapping[str, float] = _NOTHING) -> bool:
-        """Report a step; returns whether to go on."""
-        return self._context is None or self._context.report(self._before + step, metrics)
+        """Report a step, and how many there will be, as STEPS; returns whether to go on."""
+        if self._context is None:
+            return True
+        return self._context.report(self._before + step, {**metrics, STEPS: self._planned()})

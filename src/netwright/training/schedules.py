@@ -21,6 +21,16 @@ def exponential(step: int, every: float, factor: float) -> float:
     return factor ** math.floor(step / every)
 
 
+def constant(step: int, steps: int, cooldown: float) -> float:
+    """The rate stays, and over the last `cooldown` share of `steps` falls in a straight line towards 0 at `steps`.
+
+    What comes before the fall does not depend on `steps`, so that a training of unknown length can begin with it
+    (Haegele et al. 2024, section 3).
+    """
+    falling = cooldown * steps
+    return min(1.0, (steps - step) / falling) if falling else 1.0
+
+
 def warm_up(step: int, steps: float) -> float:
     """A straight line that rises to 1 at the last of the first `steps` steps (Goyal et al. 2017, section 2.2).
 

@@ -7,8 +7,9 @@ of the evaluator, as in `--evaluator.optimizer rmsprop`.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -18,7 +19,7 @@ from netwright.core.places import PLACES
 from netwright.core.settings import Setting
 from netwright.plans.plan import Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
-from netwright.training import schedules
+from netwright.training import averages, schedules
 from netwright.training.rmsprop import RMSProp
 
 BATCHES = (32, 64, 128)  # that a search may choose from
@@ -34,8 +35,10 @@ _AT_LEAST_0 = (
     "label_smoothing",
     "auxiliary",
     "ema",
+    "averaging",
+    "cooldown",
 )
-_BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor")
+_BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor", "cooldown")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +50,16 @@ class StepSettings:
         optimizer: "sgd", or "rmsprop" in TensorFlow's form; see `training.rmsprop`.
         lr: Initial learning rate.
         momentum: Momentum of either optimizer, in [0, 1).
-        weight_decay: Factor of the L2 penalty, on all parameters.
+        nesterov: Whether SGD's momentum is Nesterov's, in the form of Sutskever et al. 2013.
+        weight_decay: Factor of the L2 penalty.
+        decay_on: What it acts on: "all" parameters; "weights": those of convolutions and linear layers, and neither
+            biases nor the scales and shifts of normalizations (He et al. 2019, section 3.1).
         decay: Decay of RMSProp's mean of squared gradients, in [0, 1).
         epsilon: Number that RMSProp adds to that mean, within the root.
         schedule: "cosine" down to 0; "step": times `factor` at each of `milestones`, fractions of the training;
-            "exponential": times `factor` every `every` epochs.
+            "exponential": times `factor` every `every` epochs; "constant": it stays until the cooldown.
+        cooldown: Share of the training, at its end, over which "constant" falls to 0 in a straight line, in [0, 1).
+            With a `horizon`, trainings of smaller budgets end before it.
         period: Epochs in which "cosine" falls to 0, at least those of the training; 0: as long as the training.
         milestones: Shares of the training after which "step" lowers the rate, ascending, in (0, 1).
         factor: Factor on the rate each time that "step" or "exponential" lowers it, at most 1.
@@ -65,6 +73,8 @@ class StepSettings:
         drop_path_version: How that probability falls from 1: linearly in time ("v1"), in depth ("v2"), in both ("v3").
         dropout: Share of the last features that is dropped, in [0, 1).
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
+        averaging: Share of the steps so far over which the weights are averaged instead, at most 1; see
+            `averages.polynomial`; 0: none.
         precision: Number format of the forward pass where torch holds it safe; weights and measurements stay "float32".
         accumulate: Number of parts in which a batch is worked through, to save memory. Their gradients add up; batch
             normalization sees one part at a time.
@@ -77,10 +87,13 @@ class StepSettings:
     optimizer: Literal["sgd", "rmsprop"] = "sgd"
     lr: float = 0.1
     momentum: float = 0.9
+    nesterov: bool = False
     weight_decay: float = 3e-4
+    decay_on: Literal["all", "weights"] = "all"
     decay: float = 0.9
     epsilon: float = 0.1
-    schedule: Literal["cosine", "step", "exponential"] = "cosine"
+    schedule: Literal["cosine", "step", "exponential", "constant"] = "cosine"
+    cooldown: float = 0.0
     period: float = 0.0
     milestones: tuple[float, ...] = (0.8, 0.9)
     factor: float = 0.1
@@ -94,6 +107,7 @@ class StepSettings:
     drop_path_version: Literal["v1", "v2", "v3"] = "v3"
     dropout: float = 0.0
     ema: float = 0.0
+    averaging: float = 0.0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     accumulate: int = 1
 
@@ -109,6 +123,19 @@ class StepSettings:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be below 1")
         if not 0 < self.drop_path_keep <= 1:
             raise BadReference(f"evaluator.drop_path_keep is {self.drop_path_keep}; it must be above 0, at most 1")
+        if self.averaging > 1:
+            raise BadReference(f"evaluator.averaging is {self.averaging}; it is a share of the steps, so at most 1")
+        if self.averaging and self.ema:
+            raise BadReference("evaluator.ema and evaluator.averaging both average the weights; set one of them to 0")
+        if self.cooldown and self.schedule != "constant":
+            raise BadReference(
+                f"evaluator.cooldown is {self.cooldown}, but the schedule is {self.schedule!r}, which falls by itself; "
+                'give evaluator.schedule "constant", or leave cooldown out'
+            )
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise BadReference(
+                "evaluator.nesterov is true, which is for the optimizer sgd with a momentum above 0; leave it out"
+            )
         if self.factor > 1:
             raise BadReference(f"evaluator.factor is {self.factor}; it must be at most 1: rates fall")
         if any(not 0 < milestone < 1 for milestone in self.milestones) or sorted(self.milestones) != [*self.milestones]:
@@ -128,7 +155,14 @@ class StepSettings:
     def copies(self) -> int:
         """How many times the size of the weights training holds: weights, gradients, momenta, averages."""
         states = 2 if self.optimizer == "rmsprop" else int(self.momentum > 0)
-        return 2 + states + (self.ema > 0)
+        return 2 + states + (self.average is not None)
+
+    @property
+    def average(self) -> Callable[[int], float] | None:
+        """What a running average of the weights keeps at an update, see `Averages`; None: there is none."""
+        if self.averaging:
+            return averages.polynomial(self.averaging)
+        return averages.exponential(self.ema) if self.ema else None
 
 
 def tunable(settings: StepSettings, parts: int = 1) -> dict[str, Setting]:
@@ -145,6 +179,8 @@ def tunable(settings: StepSettings, parts: int = 1) -> dict[str, Setting]:
         _widened("momentum", settings.momentum, 0.5, 0.98),
         _widened("label_smoothing", settings.label_smoothing, 0.0, 0.2),
     ]
+    if not settings.ema:
+        found.append(_widened("averaging", settings.averaging, 0.0, 0.5))
     if len(batches) > 1:
         found.append(Setting("batch", settings.batch, batches))
     return {setting.name: setting for setting in found}
@@ -181,8 +217,25 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
     momentum, weight_decay = settings.momentum, settings.weight_decay
     if settings.optimizer == "rmsprop":
         options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
-        return RMSProp(network.parameters(), settings.lr, weight_decay=weight_decay, **options)
-    return torch.optim.SGD(network.parameters(), settings.lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+        return RMSProp(_groups(settings, network), settings.lr, weight_decay=weight_decay, **options)
+    return torch.optim.SGD(
+        _groups(settings, network),
+        settings.lr,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        nesterov=settings.nesterov,
+        fused=True,
+    )
+
+
+def _groups(settings: StepSettings, network: nn.Module) -> list[dict[str, Any]]:
+    """The network's parameters, those without weight decay in a group of their own: they are lists of numbers."""
+    parameters = list(network.parameters())
+    if settings.decay_on == "all":
+        return [{"params": parameters}]
+    weights = [each for each in parameters if each.dim() > 1]
+    others = [each for each in parameters if each.dim() <= 1]
+    return [{"params": weights}, {"params": others, "weight_decay": 0.0}]
 
 
 def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -> float:
@@ -191,6 +244,8 @@ def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -
         return schedules.warm_up(step, settings.warmup * per_epoch)
     if settings.schedule == "cosine":
         factor = schedules.cosine(step, max(steps, round(settings.period * per_epoch)))
+    elif settings.schedule == "constant":
+        factor = schedules.constant(step, steps, settings.cooldown)
     elif settings.schedule == "step":
         factor = schedules.stepwise(step, steps, settings.milestones, settings.factor)
     else:

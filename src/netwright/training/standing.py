@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from netwright.core import files
-from netwright.core.records import Trial
+from netwright.core.records import Counts, Trial
 from netwright.training import checkpoint
+from netwright.training.course import Cut, Stall
 from netwright.training.descent import Descent
 from netwright.training.loop import At, Progress
 from netwright.training.parallel import Team
 
-KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried")  # kept as they are in a checkpoint
+KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried", "cut", "stall")  # as they are in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,16 @@ class Measurement:
         train_loss: Mean loss of the last pass.
         examples: Number of examples seen in training.
         seconds: Wall-clock seconds of the training, without what was done between passes.
+        steps: Number of steps that it did, those that it went on from among them.
+        why: Why it was shortened, as of `course.Cut`; "": it was not.
     """
 
     metrics: dict[str, float]
     train_loss: float
     examples: int
     seconds: float
+    steps: int = 0
+    why: str = ""
 
 
 @dataclass
@@ -51,7 +58,9 @@ class Standing:
         descent: Facts that a `Descent` is restored from.
         span: Number of steps of the schedule.
         carried: For each training that has begun, the step of another trial that it went on from; 0: it began anew.
-        ends: Where the trainings of the trial that this one continues stopped; None: unknown, this one begins anew.
+        cut: How the present training was shortened; None: it was not.
+        stall: How long the present training has learned nothing.
+        ends: Where the trainings that those of this trial go on from stopped; None: unknown, this one begins anew.
     """
 
     path: Path | None
@@ -64,12 +73,14 @@ class Standing:
     descent: dict[str, Any] = field(default_factory=dict)
     span: int = 0
     carried: list[int] = field(default_factory=list)
+    cut: Cut | None = None
+    stall: Stall = Stall()
     ends: tuple[Standing | None, ...] = ()
     _began: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """Everything but path and ends, as JSON."""
-        done = [(found.metrics, (found.train_loss, found.examples, found.seconds)) for found in self.done]
+        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why)) for m in self.done]
         progress = asdict(self.progress)
         progress["images"] = progress.pop("examples")  # as checkpoints have always had it
         return {**{name: getattr(self, name) for name in KEPT}, "progress": progress, "done": done}
@@ -81,7 +92,8 @@ class Standing:
         curve = [(step, value) for step, value in facts["curve"]]
         progress = {name: value for name, value in facts["progress"].items() if name != "images"}
         made = Progress(**progress, examples=facts["progress"]["images"])
-        kept = {name: facts[name] for name in KEPT}
+        kept = {name: facts[name] for name in KEPT if name in facts}  # the last two are younger than some files
+        kept |= {"cut": Cut(*kept["cut"]) if kept.get("cut") else None, "stall": Stall(*kept.get("stall", ()))}
         return Standing(path, **{**kept, "progress": made, "done": done, "curve": curve})
 
     @staticmethod
@@ -122,14 +134,14 @@ class Standing:
         averages = descent.averages.tensors if descent.averages else {}
         checkpoint.restore(data, descent.network, descent.optimizer, averages, str(before.path))
         descent.restore(before.descent)
+        self.stall = before.stall
         if repeat == 0:
             self.curve = before.curve
         return before.progress
 
     def write(self, path: Path, descent: Descent, at: At) -> None:
         """Write a checkpoint; where that fails, the training goes on and the checkpoint before stays valid."""
-        seconds = self.seconds + time.monotonic() - self._began
-        now = replace(self, progress=at.progress, seconds=seconds, descent=descent.facts())
+        now = replace(self, progress=at.progress, seconds=self.elapsed(), descent=descent.facts())
         averages = descent.averages.tensors if descent.averages else {}
         try:
             checkpoint.write(path, descent.network, descent.optimizer, now.facts(), averages)
@@ -139,4 +151,42 @@ class Standing:
     def finish(self, found: Measurement) -> None:
         """Note that the present training is done; the next one begins."""
         self.done.append(found)
-        self.progress = Progress()
+        self.progress, self.cut, self.stall = Progress(), None, Stall()
+
+    def elapsed(self) -> float:
+        """Wall-clock seconds of this evaluation, those of earlier workers among them."""
+        return self.seconds + time.monotonic() - self._began
+
+
+def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dict[str, float]:
+    """Metrics of all trainings of a trial: means, deviations where there are several, size, cost and speed.
+
+    Args:
+        done: What the trainings measured.
+        counts: Size and cost of the network.
+        seconds: Wall-clock seconds of the evaluation.
+    """
+    metrics = {name: float(np.mean([found.metrics[name] for found in done])) for name in done[0].metrics}
+    if len(done) > 1:
+        metrics |= {
+            f"{name}_sd": float(np.std([found.metrics[name] for found in done], ddof=1)) for name in done[0].metrics
+        }
+    return metrics | {
+        "train_loss": float(np.mean([found.train_loss for found in done])),
+        "params": counts.params,
+        "multiply_adds": counts.multiply_adds,
+        "seconds": seconds,
+        "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
+    }
+
+
+def why_inexact(done: Sequence[Measurement]) -> str:
+    """Why the metric `steps`, given as the number of steps, does not repeat these trainings; "" where it does."""
+    if late := [str(found.steps) for found in done if found.why == "late"]:
+        return (
+            f"the deadline broke off the cooldown at step {', '.join(late)}, as the machine became slower; that number "
+            "of steps does not repeat it exactly"
+        )
+    if len({found.steps for found in done}) > 1:
+        return f"the trainings took {', '.join(str(found.steps) for found in done)} steps"
+    return ""

@@ -111,6 +111,17 @@ class Gathers(Protocol):
 
 
 @runtime_checkable
+class Resplits(Protocol):
+    """Capability of a task: its training and validation examples can be divided in other ways, known by numbers."""
+
+    def resplit(self, index: int, count: int) -> Self:
+        """The task with another division, `index` of `count`: 0 is the task as it is. The test part is the same in all.
+
+        Each division has as many training and as many validation examples as any other.
+        """
+
+
+@runtime_checkable
 class HasBaselines(Protocol):
     """Capability of a task: it knows how well a constant answer does, without a pass over its examples.
 

@@ -65,6 +65,11 @@ class Conv(Operation):
         """One multiply-add for each weight at each place of the window."""
         return self._weights(x) * positions(self.shape(x))
 
+    @property
+    def is_grouped(self) -> bool:
+        """Whether there are groups."""
+        return self.groups > 1
+
     def module(self, x: Image) -> Callable[..., Tensor]:
         """A convolution whose weights are drawn elsewhere."""
         return importlib.import_module(MODULES).Conv(

@@ -1,0 +1,77 @@
+"""How many steps a training takes: from steps, epochs, or seconds of a pace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from netwright.core.errors import BadReference
+
+DEFAULT_STEPS = 100
+
+
+class Length(NamedTuple):
+    """Length of a training.
+
+    Args:
+        steps: Steps to train.
+        span: Steps that the schedule spans; more than `steps` where the training stops on its way.
+    """
+
+    steps: int
+    span: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What decides the length of a network's trainings.
+
+    Args:
+        per_epoch: Steps in an epoch.
+        steps: Steps of a training without a budget; None: not given. Where they are given, budgets are steps.
+        epochs: Epochs of a training without a budget; None: not given.
+        seconds: Seconds of a trial without a budget; None: not given.
+        horizon: Largest budget, which all schedules span; None: each training has a schedule of its own length.
+        pace: Seconds of a step; 0: unknown. Where it is known, budgets are seconds of the whole trial.
+        trainings: Trainings of a trial, which share its seconds.
+    """
+
+    per_epoch: int
+    steps: int | None = None
+    epochs: int | None = None
+    seconds: int | None = None
+    horizon: int | None = None
+    pace: float = 0.0
+    trainings: int = 1
+
+    def of(self, budget: int | None) -> Length:
+        """The length of each training of a trial with that budget; None: it names none.
+
+        Raises:
+            ValueError: The budget is below 1.
+            BadReference: The budget is beyond the horizon.
+        """
+        if budget is None:
+            steps = self._own()
+            return Length(steps, steps)
+        if budget < 1:
+            raise ValueError(f"the proposal's budget is {budget}; it must be at least 1")
+        steps = self._of_budget(budget)
+        if self.horizon is None:
+            return Length(steps, steps)
+        if budget > self.horizon:
+            raise BadReference(
+                f"the budget {budget} is beyond evaluator.horizon, {self.horizon}; give horizon the largest budget of "
+                "the strategy"
+            )
+        return Length(steps, self._of_budget(self.horizon))
+
+    def _own(self) -> int:
+        if self.seconds:
+            return self._of_budget(self.seconds)
+        return self.steps or (self.epochs * self.per_epoch if self.epochs else DEFAULT_STEPS)
+
+    def _of_budget(self, budget: int) -> int:
+        if self.pace:
+            return max(1, round(budget / self.pace / self.trainings))
+        return budget if self.steps else budget * self.per_epoch

@@ -1,0 +1,135 @@
+"""The options of the evaluator `training` besides its space and task, and what does not go together."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from netwright.core.errors import BadReference
+from netwright.core.in_full import InFull
+from netwright.core.places import PLACES
+from netwright.training import device
+from netwright.training.pace import Pace
+from netwright.training.settings import StepSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(StepSettings):
+    """How long trainings take, how often, on what, and what is kept of them. Takes the options of `StepSettings` too.
+
+    Args:
+        epochs: Passes over the training data, where a proposal names no budget.
+        steps: Optimizer steps instead.
+        seconds: Seconds of a trial by its `pace` instead; give one of the three, or none: 100 steps, whatever the size
+            of the data.
+        repeats: Number of trainings from different seeds, whose metrics are averaged.
+        splits: Number of divisions of the training and validation examples; each of as many trainings has its own. 1:
+            the task's own alone.
+        split: Split to measure on; for "test", training and validation data are both trained on.
+        curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
+        device: Name of the device; "auto": the worker's own GPU, else the CPU.
+        channels_last: Memory format of weights, and of inputs that are images.
+        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: none
+            are written.
+        save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
+        processes: Processes of this machine that share each batch; `training.ranks` says how more machines do.
+        horizon: Largest budget that proposals name, in their unit. The schedule of every trial with a budget spans it,
+            and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
+            ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
+            and a promotion trains anew.
+        pace: Numbers of a `training.pace.Pace`, fitted to steps that were measured on this kind of worker. With them,
+            budgets and `horizon` are seconds of all trainings of a trial together, from which the number of steps
+            follows by what the network costs: no clock decides, and the same numbers give the same result again.
+        begin: Folder of states that trainings begin from, absolute or relative to the folder of the run: the files
+            `end-0.safetensors` that other trials left, named after network and training, as in `KEY-0.safetensors`.
+            Steps are counted on from there. A network without such a file begins anew.
+        deadline: Seconds of wall clock within which a trial is to be trained and measured; 0: no limit. A training that
+            would take longer begins its cooldown early. The metric `steps` says how many it did: given as `steps`, they
+            repeat it exactly, without a clock.
+        plateau: Passes in a row over the training data, without an average loss that is a hundredth below the least so
+            far, after which a training ends, by way of its cooldown where it was to have one; 0: it goes on.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    seconds: int | None = None
+    repeats: int = 1
+    splits: int = 1
+    split: Literal["valid", "test"] = "valid"
+    curve_every: int = 0
+    device: str = "auto"
+    channels_last: bool = True
+    checkpoint_minutes: float = 0.0
+    save: bool = False
+    processes: int = 1
+    horizon: int | None = None
+    pace: tuple[float, ...] = ()
+    begin: str = ""
+    deadline: float = 0.0
+    plateau: int = 0
+    in_full: ClassVar[InFull] = InFull(
+        lengths=("epochs", "steps", "seconds"),
+        length={"epochs": 30},
+        usual={"checkpoint_minutes": 5.0, "save": True},
+        searched=("repeats", "splits", "begin", "deadline", "plateau"),
+        incidental=("checkpoint_minutes", "save", "device", "processes"),
+        places={option: place.off for option, place in PLACES.items()},
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        given = [name for name in self.in_full.lengths if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise BadReference(f"evaluator.{given[0]} and evaluator.{given[1]} are both given; give one of them")
+        for name in (*self.in_full.lengths, "repeats", "splits", "processes", "horizon"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
+        for name in ("curve_every", "checkpoint_minutes", "plateau", "deadline"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0, and finite")
+        device.check_name(self.device, self.processes)
+        if self.pace:
+            Pace.of(self.pace)
+        elif self.seconds:
+            raise BadReference(
+                f"evaluator.seconds is {self.seconds}, but without evaluator.pace nothing tells how many steps these "
+                "are; give both, or evaluator.steps"
+            )
+        self._check_splits()
+        for name in ("deadline", "plateau"):
+            if getattr(self, name):
+                self._check_can_shorten(name)
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings of a trial."""
+        return max(self.repeats, self.splits)
+
+    def _check_splits(self) -> None:
+        if self.splits == 1:
+            return
+        if self.repeats not in (1, self.splits):
+            raise BadReference(
+                f"evaluator.splits is {self.splits} and evaluator.repeats {self.repeats}, but each division has one "
+                "training; give the same number, or leave repeats out"
+            )
+        if self.split == "test":
+            raise BadReference(
+                f"evaluator.splits is {self.splits}, but before the test all divisions train on the same examples; "
+                "give evaluator.repeats instead"
+            )
+
+    def _check_can_shorten(self, name: str) -> None:
+        value = getattr(self, name)
+        if self.schedule != "constant":
+            raise BadReference(
+                f"evaluator.{name} is {value}, but a training with the schedule {self.schedule!r} cannot end early: "
+                'its rates are laid out to its last step; give evaluator.schedule "constant", with a cooldown'
+            )
+        if self.drop_path_keep < 1 and self.drop_path_version != "v2":
+            raise BadReference(
+                f"evaluator.{name} is {value}, but drop path {self.drop_path_version!r} grows until the last step, "
+                'which must be known; give evaluator.drop_path_version "v2", or set drop_path_keep to 1'
+            )
