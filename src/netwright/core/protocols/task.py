@@ -130,6 +130,17 @@ class WeighsExamples(Protocol):
 
 
 @runtime_checkable
+class Resplits(Protocol):
+    """Capability of a task: its training and validation examples can be divided anew, several times."""
+
+    def resplit(self, index: int, count: int) -> Self:
+        """The task with division `index` of `count`, from 0; the first is the task as it is, what tests always stays.
+
+        Each division validates on as many examples, and on others than the divisions before as far as there are such.
+        """
+
+
+@runtime_checkable
 class Prepares(Protocol):
     """Capability of a task: its data can be made ready before any worker starts."""
 
