@@ -25,7 +25,7 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.core.settings import Setting
-from netwright.data import augment, by_class
+from netwright.data import augment, by_class, strength
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.by_class import ClassMeasures
 from netwright.data.class_table import class_table
@@ -293,9 +293,10 @@ class ImageClassification:
 
     @property
     def tunable(self) -> dict[str, Setting]:
-        """Settings of how training images are augmented, in steps or in detail."""
+        """Settings of how training images are augmented: as one number, in steps, or in detail."""
         most = min(self.io.height, self.io.width) // 2
         found = [
+            Setting("strength", strength.OWN, low=0.0, high=1.0),
             Setting("augment", "as given", ("as given", *augment.PRESETS)),
             Setting("flip", self.augmentation.flip, (False, True)),
             Setting("cutout", self.augmentation.cutout, low=0, high=max(most, self.augmentation.cutout, 1)),
@@ -305,11 +306,16 @@ class ImageClassification:
         return {setting.name: setting for setting in found}
 
     def tuned(self, values: Mapping[str, Any]) -> ImageClassification:
-        """The same images, augmented in this way. Raises BadReference for values that do not go together."""
+        """The same images, augmented in this way; what is named in detail overrides what strength and steps say.
+
+        Raises:
+            BadReference: Values that do not go together.
+        """
         named = values.get("augment", "as given")
         size = self.io.height, self.io.width
         begun = self.augmentation if named == "as given" else augment.preset(named, *size)
-        options = {name: value for name, value in values.items() if name != "augment"}
+        begun = strength.scaled(begun, values.get("strength", strength.OWN), *size)
+        options = {name: value for name, value in values.items() if name not in ("augment", "strength")}
         return replace(self, augmentation=replace(begun, **options), load=lambda: self.data)
 
     def prepare(self) -> Iterator[str]:
