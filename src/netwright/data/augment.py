@@ -33,8 +33,8 @@ class Augmentation:
         area: Least and greatest share of a training image, in (0, 1], that a window cut out of it covers; the window is
             scaled to the image's size, or to that of `crop`; takes the place of `padding`; None: no scaling.
         rotation: Training images are turned by a random angle of up to so many degrees either way; 0: none.
-        zoom: Width and height of a training image are multiplied by a random factor each, of 1 plus or minus this, around
-            its middle; 0: none.
+        zoom: Width and height of a training image are each multiplied by a random factor of 1 plus or minus this,
+            around its middle; 0: none.
         brightness: Pixels of a training image are multiplied by a random factor of 1 plus or minus this; 0: none.
         contrast: Differences of pixels from the mean of their image are multiplied by a random factor of 1 plus or
             minus this; 0: none.

@@ -13,11 +13,11 @@ ROTATION, ZOOM, LIGHT = 15.0, 0.15, 0.4  # at full strength: degrees, and shares
 def scaled(own: Augmentation, strength: float, height: int, width: int) -> Augmentation:
     """An augmentation made weaker or stronger.
 
-    From 0 to OWN, all that it does falls to nothing in a straight line; from OWN to 1, it rises to what is strong for any
-    images, or stays where it is stronger already: shifts of 3/16 of the side, a square of half the side cut out,
-    brightness and contrast by 0.4, turns of 15 degrees and a zoom of 0.15. Windows (`area`) may then be half as large as
-    they may be now, and take the place of shifts. Mirroring and the side of a crop stay as they are: what an image may
-    be mirrored to is not a matter of degree.
+    From 0 to OWN, all that it does falls to nothing in a straight line. From OWN to 1, it rises to what is strong for
+    any images, or stays where it is stronger already: shifts of 3/16 of the side, a square of half the side cut out,
+    brightness and contrast by 0.4, turns of 15 degrees and a zoom of 0.15. Windows (`area`) take the place of shifts
+    and may in the end be half as large. Mirroring and the side of a crop stay as they are, as neither is a matter of
+    degree.
 
     Args:
         own: The augmentation, `fitted` to this size.
