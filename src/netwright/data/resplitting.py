@@ -73,7 +73,8 @@ def _taken(positions: np.ndarray, group: np.ndarray, count: int, index: int) -> 
     waiting = deque(units.values())
     taken: list[list[int]] = []
     for _ in range(index):
-        taken, passed, left = [], [], count
+        taken, left = [], count
+        passed: list[list[int]] = []
         while waiting and left:
             unit = waiting.popleft()
             fits = len(unit) <= left
