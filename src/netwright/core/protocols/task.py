@@ -111,6 +111,17 @@ class Gathers(Protocol):
 
 
 @runtime_checkable
+class Resplits(Protocol):
+    """Capability of a task: its training and validation examples can be divided in other ways, known by numbers."""
+
+    def resplit(self, index: int, count: int) -> Self:
+        """The task with another division, `index` of `count`: 0 is the task as it is. The test part is the same in all.
+
+        Each division has as many training and as many validation examples as any other.
+        """
+
+
+@runtime_checkable
 class HasBaselines(Protocol):
     """Capability of a task: it knows how well a constant answer does, without a pass over its examples.
 
@@ -127,17 +138,6 @@ class WeighsExamples(Protocol):
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """The factor on the loss of each example, shape (B,), with mean 1 over the training data; None: all are 1."""
-
-
-@runtime_checkable
-class Resplits(Protocol):
-    """Capability of a task: its training and validation examples can be divided anew, several times."""
-
-    def resplit(self, index: int, count: int) -> Self:
-        """The task with division `index` of `count`, from 0; the first is the task as it is, what tests always stays.
-
-        Each division validates on as many examples, and on others than the divisions before as far as there are such.
-        """
 
 
 @runtime_checkable
