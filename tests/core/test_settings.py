@@ -1,3 +1,6 @@
+from dataclasses import replace
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,11 +10,11 @@ from netwright.core import genes, run_file
 from netwright.core.constraints import Constrained, parse
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
-from netwright.core.protocols import Generates, HasTrivial, Symmetric, check_accepts, of_seed, unwrap
+from netwright.core.protocols import Generates, HasStarts, HasTrivial, Symmetric, check_accepts, of_seed, unwrap
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.core.settings import Setting, Tuned, of_tables, resolved
+from netwright.core.settings import KEPT, WIDTH, Setting, Tuned, is_resolved, of_tables, resolved
 from netwright.core.shapes import Numbers, Vector
 from netwright.plans.plan import HasPlan
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -48,6 +51,78 @@ def test_logarithmic_values_stay_in_their_range(low, factor, unit):
 def test_a_default_is_itself_to_the_last_digit(default):
     setting = Setting("lr", default, low=0.001, high=1.0, log=True)
     assert setting.value(setting.usual) == default
+
+
+def centered(setting):
+    return replace(setting, centered=True)
+
+
+def test_a_uniform_setting_is_drawn_as_genes_are():
+    for setting in KNOWN.values():
+        one, other = np.random.default_rng(3), np.random.default_rng(3)
+        assert [setting.draw(one) for _ in range(50)] == [genes.draw(setting.gene, other) for _ in range(50)]
+
+
+def test_a_centered_choice_is_its_default_three_times_in_four():
+    setting, rng = centered(Setting("augment", "b", ("a", "b", "c", "d"))), np.random.default_rng(0)
+    drawn = [setting.value(setting.draw(rng)) for _ in range(6000)]
+    assert drawn.count("b") / 6000 == pytest.approx(KEPT, abs=0.02)
+    assert [drawn.count(each) / 6000 for each in "acd"] == pytest.approx([(1 - KEPT) / 3] * 3, abs=0.02)
+
+
+def test_a_centered_number_is_normal_around_its_default_in_the_logarithm():
+    rng = np.random.default_rng(0)
+    drawn = np.array([centered(LR).draw(rng) for _ in range(6000)])
+    assert np.median(drawn) == pytest.approx(-1.0, abs=0.03)
+    low, high = -1 - 3 * WIDTH, 0.0  # one deviation below; two above is the end
+    expected = NormalDist(0, 1).cdf(2)
+    assert np.mean(drawn < low) == pytest.approx(NormalDist(0, 1).cdf(-1) / expected, abs=0.02)
+    assert drawn.max() <= high
+
+
+@given(
+    st.integers(-5, 5),
+    st.integers(1, 40),
+    st.floats(0, 1),
+    st.sampled_from(["whole", "real", "log"]),
+    st.integers(0, 2**32),
+)
+def test_centered_values_are_values_of_the_gene(low, length, place, kind, seed):
+    if kind == "whole":
+        setting = Setting("x", low + round(place * length), low=low, high=low + length, centered=True)
+    elif kind == "real":
+        setting = Setting("x", low + place * length, low=float(low), high=float(low + length), centered=True)
+    else:
+        low, high = 10.0**low, 10.0 ** (low + length / 4)
+        setting = Setting("x", min(max(low * (high / low) ** place, low), high), low=low, high=high, log=True)
+        setting = centered(setting)
+    rng = np.random.default_rng(seed)
+    for _ in range(5):
+        drawn = setting.draw(rng)
+        genes.check([setting.gene], (drawn,))
+        assert setting.low <= setting.value(drawn) <= setting.high
+
+
+def test_samples_and_mutants_are_drawn_around_defaults_that_are_centered():
+    space, rng = Tuned(ToySpace(length=1, options=2), (centered(LR), SMOOTHING)), np.random.default_rng(0)
+    far = (0, -3.0, 0.0)
+    mutants = [space.mutate(far, rng)[1] for _ in range(3000)]
+    moved = [value for value in mutants if value != -3.0]
+    assert np.mean(np.abs(np.array(moved) + 1) < 1) > 0.9
+    samples = np.array([space.sample(rng)[1:] for _ in range(2000)])
+    assert np.mean(np.abs(samples[:, 0] + 1) < 1) > 0.9
+    assert np.mean(samples[:, 1] < 0.1) == pytest.approx(0.5, abs=0.05)
+
+
+def test_networks_that_are_known_to_work_are_trained_as_usual():
+    class Known(ToySpace):
+        def starts(self):
+            return ((1, 1), (2, 0))
+
+    tuned = Tuned(Known(length=2), (centered(LR), FLIP))
+    assert unwrap(tuned, HasStarts).starts() == ((1, 1, -1.0, 0), (2, 0, -1.0, 0))
+    assert unwrap(Constrained(tuned, IMAGES, ()), HasStarts).starts() == ((1, 1, -1.0, 0), (2, 0, -1.0, 0))
+    assert unwrap(Tuned(ToySpace(length=2), (LR,)), HasStarts) is None
 
 
 def test_a_genotype_holds_network_and_settings():
@@ -116,6 +191,12 @@ def test_names_are_resolved_to_tables_that_stand_alone():
     assert of_tables(tables) == (LR, FLIP)
     assert resolved(tables, KNOWN) == tables
     assert resolved([{"name": "lr", "high": 0.5}], KNOWN)[0]["high"] == 0.5
+    assert resolved("lr:centered, flip", KNOWN) == [{**tables[0], "centered": True}, tables[1]]
+    asked = ["flip:centered", {"name": "lr", "default": 0.02, "centered": True}]
+    assert resolved(asked, KNOWN) == [{**tables[1], "centered": True}, {**tables[0], "default": 0.02, "centered": True}]
+    assert of_tables(resolved(asked, KNOWN)) == (centered(FLIP), replace(LR, default=0.02, centered=True))
+    assert is_resolved(resolved(asked, KNOWN))
+    assert not is_resolved(asked)
     run = RunFile(space=Reference("hierarchical", {"channels": 4, "with": tables}))
     again = run_file.from_toml(run_file.to_toml(run))
     assert again == run
@@ -126,6 +207,8 @@ def test_names_are_resolved_to_tables_that_stand_alone():
     ("asked", "message"),
     [
         ("speed", "space.with names 'speed', which cannot be searched here; there are lr, cutout"),
+        ("lr:wide", "space.with has 'lr:wide'; behind a name may stand :centered only, as in lr:centered"),
+        ([{"name": "lr", "centered": 1}], "the setting 'lr' has centered = 1; give true or false"),
         (7, "space.with is 7; name settings of training, as in lr,cutout,flip"),
         ([], r"space.with is \[\]"),
         (["lr", "lr"], "names the setting 'lr' twice"),

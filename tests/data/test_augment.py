@@ -251,3 +251,44 @@ def test_no_augmentation_is_normalization():
 def test_settings_out_of_range_are_refused(options, message):
     with pytest.raises(BadReference, match=re.escape(message)):
         Augmentation(**options)
+
+
+def _blob(rows=9, columns=9, at=(2, 6)):
+    image = np.zeros((1, rows, columns, 1), np.uint8)
+    image[0, at[0], at[1]] = 200
+    return image
+
+
+def test_no_turn_and_no_zoom_leave_an_image_as_it_is():
+    images = _numbered(3, 5, 8, 2).astype(np.float32)
+    assert augment.distort(images, 0.0, 0.0, _rng()) == pytest.approx(images, rel=1e-4)
+
+
+def test_turns_keep_the_middle_and_go_both_ways_however_wide_an_image_is():
+    class Known:
+        def __init__(self, angle):
+            self.angle = angle
+
+        def uniform(self, low, high, size):
+            return np.full(size, self.angle if size == 1 else 1.0)
+
+    for columns in (9, 15):
+        middle = columns // 2
+        image = _blob(9, columns, (4, middle + 3))
+        up, down = (augment.distort(image, 90.0, 0.0, Known(angle))[0, :, :, 0] for angle in (90.0, -90.0))
+        assert {np.unravel_index(each.argmax(), each.shape) for each in (up, down)} == {(1, middle), (7, middle)}
+        assert up.max() == pytest.approx(200, rel=1e-4)
+
+
+def test_zooms_keep_the_middle_and_move_what_lies_out():
+    images = _blob(9, 9, (4, 7)).repeat(500, 0)
+    moved = augment.distort(images, 0.0, 0.3, _rng())[..., 0]
+    assert np.abs(moved.sum(1).argmax(1) - 4.0).mean() == pytest.approx(3, abs=0.15)
+    assert set(moved.sum(1).argmax(1)) == {6, 7, 8}
+    assert (moved.sum(2).argmax(1) == 4).all()
+
+
+@pytest.mark.parametrize(("name", "value"), [("rotation", -1.0), ("rotation", 181.0), ("zoom", 0.6), ("zoom", -0.1)])
+def test_turns_and_zooms_out_of_range_are_refused(name, value):
+    with pytest.raises(BadReference, match=rf"task\.{name} is {value}; it must be from 0 to "):
+        Augmentation(**{name: value})

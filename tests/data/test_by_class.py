@@ -113,3 +113,12 @@ def test_equal_classes_are_told_in_few_words(counts, words):
 
 def test_a_split_without_images_has_none():
     assert by_class.baselines((0, 0), MEASURES) == ()
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_even"), [([5, 5], True), ([10, 5], True), ([11, 5], False), ([90, 10], False), ([3, 0], False)]
+)
+def test_classes_are_balanced_up_to_twice_the_images_of_the_smallest(counts, is_even):
+    assert by_class.is_balanced(counts) is is_even
+    assert by_class.default_objective(counts) == ("valid_accuracy" if is_even else "valid_balanced_accuracy")
+    assert by_class.default_objective(counts, "test") == ("test_accuracy" if is_even else "test_balanced_accuracy")

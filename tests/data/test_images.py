@@ -10,8 +10,7 @@ from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.protocols import ClassifiesImages, Prepares, ShowsExamples
 from netwright.core.records import IO, Preprocessing
-from netwright.data import images as data_images
-from netwright.data import outcome
+from netwright.data import image_splits, outcome
 from netwright.data.images import ArrayPixels, Augmentation, ImageClassification, ImageSplits, ranks, stratified_order
 from netwright.tasks.digits import digits
 from netwright.testing.tasks import check_task
@@ -73,7 +72,7 @@ def test_moments_by_hand():
 
 @pytest.mark.parametrize("shape", [(1000, 9, 11, 3), (70_000, 1, 1, 1)])
 def test_moments_of_many_images_are_those_of_one_sum(monkeypatch, shape):
-    monkeypatch.setattr(data_images, "CHUNK", 100_000)
+    monkeypatch.setattr(image_splits, "CHUNK", 100_000)
     array = np.random.default_rng(0).integers(150, 256, shape, dtype=np.uint8)
     array[: len(array) // 2] = 255
     positions = np.random.default_rng(1).permutation(len(array))[: len(array) - 7]

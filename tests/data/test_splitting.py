@@ -46,6 +46,13 @@ def test_too_few_to_split():
         completed({"train": np.arange(112)}, LABELS, CLASSES, SHARES, 0)
     with pytest.raises(BadReference, match="class 'c' has 1 training image; it needs at least 2"):
         completed({"train": np.arange(111), "test": np.arange(112, 113)}, LABELS, CLASSES, SHARES, 0)
+    each, names = np.arange(30), tuple(map(str, range(30)))
+    with pytest.raises(BadReference) as refused:
+        completed({"train": each}, each, names, SHARES, 0)
+    assert str(refused.value) == (
+        "class '0' has 1 training image; it needs at least 3, one for each split that is cut from them, as do 29 other "
+        "classes that have fewer; add some or remove these classes"
+    )
 
 
 @pytest.mark.parametrize("limit", [15, 30, 100])

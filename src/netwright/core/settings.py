@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,11 @@ from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 if TYPE_CHECKING:
     from torch import nn
 
+CENTERED = "centered"  # as in "lr:centered"
+KEPT = 0.75  # probability that a centered choice is its default
+WIDTH = 1 / 6  # standard deviation of a centered number, as a share of its range (in the logarithm, if it is such)
+_CHOICE, _RANGE = frozenset(("name", "options", "default")), frozenset(("name", "low", "high", "default", "log"))
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -36,7 +42,10 @@ class Setting:
         options: The values to choose from, at least two; empty: the setting is a number.
         low: The least number.
         high: The largest number.
-        log: Whether the number is drawn uniformly in its logarithm; the gene is then the power of ten.
+        log: Whether the number is drawn in its logarithm; the gene is then the power of ten.
+        centered: Whether values are drawn around the default instead of uniformly: one of several values is the default
+            with probability KEPT, and the others are equally likely; a number is normally distributed around it (in its
+            logarithm with `log`), with a standard deviation of WIDTH of the range, cut off at the ends.
 
     Raises:
         BadReference: Options that are not different, a range that is none, or a default that lies outside.
@@ -48,6 +57,7 @@ class Setting:
     low: float = 0.0
     high: float = 0.0
     log: bool = False
+    centered: bool = False
 
     def __post_init__(self) -> None:
         if self.options:
@@ -95,12 +105,38 @@ class Setting:
             return self.default
         return min(max(10.0**number, self.low), self.high) if self.log else number
 
+    def draw(self, rng: np.random.Generator) -> int | float:
+        """A value of the gene: uniform over its domain, or around the default; one number is drawn from `rng`."""
+        if not self.centered:
+            return genes.draw(self.gene, rng)
+        if self.options:
+            return self._choice(float(rng.random()))
+        gene = self.gene
+        assert not isinstance(gene, Choice)
+        rounds = 0.5 if isinstance(gene, Integer) else 0.0  # the ends of a whole number's range are as wide as others
+        low, high = gene.low - rounds, gene.high + rounds
+        around = NormalDist(self.usual, WIDTH * (high - low))
+        below, above = around.cdf(low), around.cdf(high)
+        share = below + (above - below) * float(rng.random())
+        found = min(max(around.inv_cdf(share), gene.low), gene.high)
+        return round(found) if rounds else found
+
     def table(self) -> dict[str, Any]:
         """The setting as a run file has it."""
+        about: dict[str, Any] = {"name": self.name}
         if self.options:
-            return {"name": self.name, "options": [*self.options], "default": self.default}
-        numbers = {"low": self.low, "high": self.high, "default": self.default, "log": self.log}
-        return {"name": self.name, **numbers}
+            about |= {"options": [*self.options], "default": self.default}
+        else:
+            about |= {"low": self.low, "high": self.high, "default": self.default, "log": self.log}
+        return about | ({CENTERED: True} if self.centered else {})
+
+    def _choice(self, share: float) -> int:
+        """The option at a share of the probability: the default first, then the others in order."""
+        usual, others = int(self.usual), len(self.options) - 1
+        if share < KEPT:
+            return usual
+        place = min(int((share - KEPT) / (1 - KEPT) * others), others - 1)
+        return place + (place >= usual)
 
     @property
     def _texts(self) -> tuple[str, ...]:
@@ -111,7 +147,8 @@ def resolved(given: Any, known: Mapping[str, Setting]) -> list[dict[str, Any]]:
     """The settings that a run file names, as tables that say all there is to know, for `of_tables` to read.
 
     Args:
-        given: "lr,weight_decay", or a list of names and of tables with a range or options of their own.
+        given: "lr,weight_decay", or a list of names and of tables with a range or options of their own; a name may end
+            in ":centered", as a table may say `centered = true`, for draws around the default.
         known: The settings that the evaluator and its task offer, by name.
 
     Raises:
@@ -127,9 +164,8 @@ def resolved(given: Any, known: Mapping[str, Setting]) -> list[dict[str, Any]]:
 
 def is_resolved(given: Any) -> bool:
     """Whether these settings are tables that say all there is to know."""
-    wanted = ({"name", "options", "default"}, {"name", "low", "high", "default", "log"})
     return isinstance(given, list | tuple) and all(
-        isinstance(each, Mapping) and each.keys() in wanted for each in given
+        isinstance(each, Mapping) and each.keys() - {CENTERED} in (_CHOICE, _RANGE) for each in given
     )
 
 
@@ -149,16 +185,26 @@ def of_tables(tables: Any) -> tuple[Setting, ...]:
 
 def _completed(entry: Any, known: Mapping[str, Setting]) -> dict[str, Any]:
     """A name, or a table that says some of a setting, as a table that says all of it."""
-    name = entry.get("name") if isinstance(entry, Mapping) else entry
+    given = entry if isinstance(entry, Mapping) else _named(entry)
+    name = given.get("name")
     if not isinstance(name, str) or name not in known:
         raise BadReference(
             f"space.with names {name!r}, which cannot be searched here; there are {', '.join(known) or 'no settings'}"
         )
-    usual = known[name].table()
-    given = entry if isinstance(entry, Mapping) else {}
+    usual = known[name].table() | {CENTERED: known[name].centered}
     if unknown := given.keys() - usual.keys():
-        raise BadReference(f"the setting {name!r} has no {min(unknown)!r}; it has {', '.join(usual)}")
+        raise BadReference(f"the setting {name!r} has no {min(map(str, unknown))!r}; it has {', '.join(usual)}")
     return {**usual, **{part: _of_kind(name, usual[part], value) for part, value in given.items()}}
+
+
+def _named(entry: Any) -> dict[str, Any]:
+    """What "lr" or "lr:centered" says of a setting. Raises BadReference for another word behind the colon."""
+    if not isinstance(entry, str) or ":" not in entry:
+        return {"name": entry}
+    name, _, way = (part.strip() for part in entry.partition(":"))
+    if way != CENTERED:
+        raise BadReference(f"space.with has {entry!r}; behind a name may stand :{CENTERED} only, as in lr:{CENTERED}")
+    return {"name": name, CENTERED: True}
 
 
 def _of_kind(name: str, usual: Any, value: Any) -> Any:
@@ -172,16 +218,19 @@ def _of_table(table: Mapping[str, Any]) -> Setting:
     name = table.get("name")
     if not isinstance(name, str) or not name:
         raise BadReference(f"a setting of space.with has the name {name!r}; give the name of an option")
-    if table.keys() == {"name", "options", "default"} and isinstance(table["options"], list | tuple):
+    centered, parts = table.get(CENTERED, False), table.keys() - {CENTERED}
+    if type(centered) is not bool:
+        raise BadReference(f"the setting {name!r} has {CENTERED} = {centered!r}; give true or false")
+    if parts == _CHOICE and isinstance(table["options"], list | tuple):
         if not table["options"]:
             raise BadReference(f"the setting {name!r} has no options to choose from; give at least two")
-        return Setting(name, table["default"], tuple(table["options"]))
-    if table.keys() != {"name", "low", "high", "default", "log"} or type(table["log"]) is not bool:
+        return Setting(name, table["default"], tuple(table["options"]), centered=centered)
+    if parts != _RANGE or type(table["log"]) is not bool:
         raise BadReference(f"the setting {name!r} is {dict(table)}; give options, or low, high, default and log")
     low, high, default = (table[part] for part in ("low", "high", "default"))
     if any(type(value) not in (int, float) for value in (low, high, default)):
         raise BadReference(f"the setting {name!r} goes from {low!r} to {high!r}, by default {default!r}; give numbers")
-    return Setting(name, default, low=low, high=high, log=table["log"])
+    return Setting(name, default, low=low, high=high, log=table["log"], centered=centered)
 
 
 @dataclass(frozen=True)
@@ -211,9 +260,9 @@ class Tuned:
         return (*network, *(setting.usual for setting in self.settings))
 
     def sample(self, rng: np.random.Generator) -> Genotype:
-        """A sample of the space, and settings drawn uniformly."""
+        """A sample of the space, and settings drawn uniformly or around their defaults, as each of them says."""
         network = self.space.sample(rng)
-        return (*network, *(genes.draw(setting.gene, rng) for setting in self.settings))
+        return (*network, *(setting.draw(rng) for setting in self.settings))
 
     def mutate(self, genotype: Genotype, rng: np.random.Generator) -> Genotype:
         """A mutant: a setting drawn again, as often as settings are among the genes, else the space's own mutation."""
@@ -222,7 +271,7 @@ class Tuned:
         if place < 0:
             return (*self.space.mutate(network, rng), *genotype[len(network) :])
         position = len(network) + place
-        return (*genotype[:position], genes.draw(self.settings[place].gene, rng), *genotype[position + 1 :])
+        return (*genotype[:position], self.settings[place].draw(rng), *genotype[position + 1 :])
 
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype for a setting out of range, or where the space does for the network."""

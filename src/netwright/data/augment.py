@@ -1,4 +1,4 @@
-"""What happens to a batch of images before a network sees it: crops, scaling, flips, light, normalization, cutout.
+"""What happens to a batch of images before a network sees it: crops, scaling, flips, turns, light, cutout.
 
 Every function works on a whole batch with channels last, (B, H, W, C), and makes the draws of all its images at once
 from a generator that is an argument. `flip` and `cut_out` work in place, as memory traffic is what batches cost.
@@ -32,6 +32,9 @@ class Augmentation:
         cutout: Side of a square cut out of training images, which is set to the mean; 0: none.
         area: Least and greatest share of a training image, in (0, 1], that a window cut out of it covers; the window is
             scaled to the image's size, or to that of `crop`; takes the place of `padding`; None: no scaling.
+        rotation: Training images are turned by a random angle of up to so many degrees either way; 0: none.
+        zoom: Width and height of a training image are each multiplied by a random factor of 1 plus or minus this,
+            around its middle; 0: none.
         brightness: Pixels of a training image are multiplied by a random factor of 1 plus or minus this; 0: none.
         contrast: Differences of pixels from the mean of their image are multiplied by a random factor of 1 plus or
             minus this; 0: none.
@@ -45,13 +48,16 @@ class Augmentation:
     flip: bool = False
     cutout: int = 0
     area: tuple[float, float] | None = None
+    rotation: float = 0.0
+    zoom: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (("brightness", self.brightness), ("contrast", self.contrast)):
-            if not 0 <= value <= 1:
-                raise BadReference(f"task.{name} is {value}; it must be from 0 to 1")
+        most = {"rotation": 180, "zoom": 0.5, "brightness": 1, "contrast": 1}
+        for name, limit in most.items():
+            if not 0 <= getattr(self, name) <= limit:
+                raise BadReference(f"task.{name} is {getattr(self, name)}; it must be from 0 to {limit}")
         if self.area is None:
             return
         if not 0 < self.area[0] <= self.area[1] <= 1:
@@ -91,7 +97,7 @@ def augment(
 
     Args:
         images: uint8, shape (B, H, W, C); may be changed.
-        how: What is done, in this order: crop or scaled crop, flip, brightness and contrast, cutout.
+        how: What is done, in this order: crop or scaled crop, flip, rotation and zoom, brightness and contrast, cutout.
         mean: Mean of each channel, in [0, 1].
         sd: Standard deviation of each channel, on that scale, not 0.
         rng: Source of all draws.
@@ -106,6 +112,8 @@ def augment(
         images = crop(images, height, width, how.padding or 0, rng)
     if how.flip:
         flip(images, rng)
+    if how.rotation or how.zoom:
+        images = distort(images, how.rotation, how.zoom, rng)
     if how.brightness or how.contrast:
         images = relight(images, how.brightness, how.contrast, rng)
     images = normalize(images, mean, sd)
@@ -182,6 +190,32 @@ def flip(images: np.ndarray, rng: Draws) -> None:
     """Mirror half of the images, at random, left to right, in place; shape (B, H, W, C)."""
     chosen = np.flatnonzero(rng.random(len(images)) < 0.5)
     images[chosen] = torch.from_numpy(images[chosen]).flip(2).numpy()  # five times as fast as numpy's
+
+
+def distort(images: np.ndarray, rotation: float, zoom: float, rng: Draws) -> np.ndarray:
+    """Every image zoomed and then turned around its middle, bilinearly; what comes in from outside repeats the border.
+
+    Args:
+        images: Shape (B, H, W, C), any type.
+        rotation: Images are turned by an angle uniform in plus or minus so many degrees.
+        zoom: Width and height are each multiplied by a factor uniform in 1 plus or minus this.
+        rng: Source of the angles and factors.
+
+    Returns:
+        float32, the shape of `images`, values on their scale.
+    """
+    count, height, width, _ = images.shape
+    angles = np.radians(rng.uniform(-rotation, rotation, count))
+    factors = rng.uniform(1 - zoom, 1 + zoom, (count, 2))  # of width and height
+    cos, sin = np.cos(angles), np.sin(angles)
+    rows = np.zeros((count, 2, 3), np.float32)  # from places in the result, -1 to 1, to places in the image
+    rows[:, 0, 0], rows[:, 0, 1] = cos, sin * (height / width)
+    rows[:, 1, 0], rows[:, 1, 1] = -sin * (width / height), cos
+    rows /= factors[:, :, None].astype(np.float32)
+    source = torch.from_numpy(images).permute(0, 3, 1, 2).float()  # (B, C, H, W)
+    grid = F.affine_grid(torch.from_numpy(rows), list(source.shape), align_corners=False)
+    moved = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
+    return moved.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def relight(images: np.ndarray, brightness: float, contrast: float, rng: Draws) -> np.ndarray:

@@ -21,6 +21,7 @@ from netwright.core.objectives import Objective
 TOP: Final = 5
 BALANCED, F1, AUC, TOP5 = "balanced_accuracy", "macro_f1", "auc", "top5"
 OFFERED: Final = tuple(Objective(name, shown="share") for name in (BALANCED, F1, AUC, TOP5))
+EVEN: Final = 2  # times the images of the smallest class that the largest may have where classes are balanced
 HELD = 2**26  # bytes of scores that are held in memory; more are written to a file
 
 
@@ -129,6 +130,25 @@ def class_weights(counts: Sequence[int]) -> Tensor:
     found = torch.tensor(counts, dtype=torch.float32)
     present = int((found > 0).sum())
     return torch.where(found > 0, found.sum() / (present * found.clamp(min=1)), 0.0)
+
+
+def is_balanced(counts: Sequence[int]) -> bool:
+    """Whether the largest class has at most EVEN times the images of the smallest, so that accuracy does not mislead.
+
+    Args:
+        counts: Images of each class, best those that train: splits are cut by class.
+    """
+    return max(counts) <= EVEN * min(counts)
+
+
+def default_objective(counts: Sequence[int], split: str = "valid") -> str:
+    """What to maximize where nobody says: accuracy, or where classes are not balanced, balanced accuracy.
+
+    Args:
+        counts: Images of each class; see `is_balanced`.
+        split: The split that is measured.
+    """
+    return f"{split}_accuracy" if is_balanced(counts) else f"{split}_{BALANCED}"
 
 
 def baselines(counts: Sequence[int], measures: Sequence[Objective]) -> tuple[Baseline, ...]:

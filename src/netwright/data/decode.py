@@ -152,6 +152,13 @@ def is_gray(source: Path | bytes) -> bool:
         return not _has_color(image)
 
 
+def sides(source: Path | bytes) -> tuple[int, int]:
+    """Width and height of an image as its head says, without decoding it. Raises as `decode` does."""
+    with _opened(source) as image:
+        width, height = image.size
+        return width, height
+
+
 def span_of(low: float, high: float) -> tuple[float, float]:
     """The values that become black and white in images of 16 or 32 bits.
 

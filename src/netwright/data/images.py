@@ -1,8 +1,4 @@
-"""Labeled images of one size and batches of them: what image tasks are made of, whatever the source.
-
-Pixels stay uint8 with channels last until a batch of them is wanted, in memory or elsewhere (`Pixels`). A batch is made
-as a whole and with channels last throughout, so that every step runs along whole rows of pixels.
-"""
+"""The task of labeled images, whatever their source: batches, loss, metrics, settings of augmentation to search."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,158 +20,17 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import Split
 from netwright.core.records import IO, Preprocessing
 from netwright.core.settings import Setting
-from netwright.data import augment, by_class
+from netwright.data import augment, by_class, strength
 from netwright.data.augment import Augmentation as Augmentation  # tasks import it from here, with the rest
 from netwright.data.by_class import ClassMeasures
 from netwright.data.class_table import class_table
-from netwright.data.draws import Draws, PartOf
+from netwright.data.image_splits import ArrayPixels as ArrayPixels
+from netwright.data.image_splits import ImageSplits as ImageSplits
 from netwright.data.outcome_recorder import OutcomeRecorder
 from netwright.data.text import listed
 
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-CHUNK = 2**22  # bytes that are measured at a time
-LEAST_SD = 1 / 255  # one level
 ALWAYS = (Objective("accuracy", shown="share"), Objective("loss", -1))  # measured unasked
-
-
-class Pixels(Protocol):
-    """N images of one size, uint8, channels last."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, H, W, C)."""
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """The images at `positions` (B,), int64, as a new array (B, H, W, C)."""
-
-    def moments(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over those images, in [0, 1], float64 (C,)."""
-
-
-@dataclass(frozen=True)
-class ArrayPixels:
-    """Images in memory, or in a file mapped to it: uint8, shape (N, H, W, C)."""
-
-    array: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, H, W, C)."""
-        count, height, width, channels = self.array.shape
-        return count, height, width, channels
-
-    def take(self, positions: np.ndarray) -> np.ndarray:
-        """The images at `positions` (B,), as a new array (B, H, W, C)."""
-        return np.take(self.array, positions, axis=0)
-
-    def moments(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of each channel over those images, exact sums, in [0, 1]."""
-        _, height, width, channels = self.shape
-        size = min(max(CHUNK // (height * width * channels), 1), 2**16)  # 2**16 squares of 255 fit 32 bits
-        total = np.zeros(channels, np.int64)
-        squares = np.zeros(channels, np.int64)
-        for start in range(0, len(positions), size):
-            images = self.take(positions[start : start + size])
-            total += images.sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
-            squares += np.square(images, dtype=np.uint16).sum(0, dtype=np.uint32).sum((0, 1), dtype=np.int64)
-        count = len(positions) * height * width
-        mean = total / count
-        return mean / 255, np.sqrt(np.maximum(squares / count - mean**2, 0)) / 255
-
-
-@dataclass(frozen=True)
-class ImageSplits:
-    """Images, their labels, and which of them belong to which split.
-
-    Args:
-        pixels: All images.
-        labels: Class of every image, int64, shape (N,).
-        positions: Places in `pixels` and `labels` of the images of "train", "valid", "train+valid" and "test".
-        mean: Mean of the training pixels of each channel, in [0, 1].
-        sd: Standard deviation of the same, at least 1/255: a channel that hardly varies is not blown up.
-        names: Function that tells where image n comes from.
-        caveats: Sentences to stand beside any accuracy on this data.
-        span: The values that became black and white in images of 16 and 32 bits; None: there were none.
-    """
-
-    pixels: Pixels
-    labels: np.ndarray
-    positions: Mapping[str, np.ndarray]
-    mean: tuple[float, ...]
-    sd: tuple[float, ...]
-    names: Callable[[int], str]
-    caveats: tuple[str, ...] = ()
-    span: tuple[float, float] | None = None
-
-    @staticmethod
-    def of(
-        pixels: Pixels,
-        labels: np.ndarray,
-        *,
-        train: np.ndarray,
-        valid: np.ndarray,
-        test: np.ndarray,
-        names: Callable[[int], str],
-        caveats: tuple[str, ...] = (),
-        span: tuple[float, float] | None = None,
-    ) -> ImageSplits:
-        """Measure mean and deviation on `train`, and join train and valid for final training."""
-        mean, sd = pixels.moments(train)
-        positions = {"train": train, "valid": valid, "train+valid": np.concatenate((train, valid)), "test": test}
-        means, sds = tuple(mean.tolist()), tuple(np.maximum(sd, LEAST_SD).tolist())
-        return ImageSplits(pixels, labels, positions, means, sds, names, caveats, span)
-
-    def examples(self, split: Split) -> int:
-        """How many images the split has."""
-        return len(self.positions[split])
-
-    def class_counts(self, split: Split) -> tuple[int, ...]:
-        """How many images of each class the split has, in order of the labels."""
-        return tuple(np.bincount(self.labels[self.positions[split]], minlength=self.labels.max() + 1).tolist())
-
-    def batches(
-        self, split: Split, size: int, rng: np.random.Generator | None, augmentation: Augmentation
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """One pass over a split: float32 images (B, C, H, W), in memory channels last, and labels (B,), int64.
-
-        With `rng`, images are shuffled and augmented, and an incomplete last batch is left out unless it is the only
-        one; without, all images come, in order and not augmented.
-        """
-        for chosen in self._chosen(split, size, rng):
-            yield self._batch(chosen, rng, augmentation)  # no name here keeps a batch from being freed
-
-    def shared_batches(
-        self,
-        split: Split,
-        size: int,
-        rng: np.random.Generator,
-        augmentation: Augmentation,
-        shares: Callable[[int], Sequence[slice]],
-    ) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """The pass of `batches`, but of each batch only the images in `shares(B)`, slice after slice, and with it B."""
-        for chosen in self._chosen(split, size, rng):
-            places = np.arange(len(chosen))
-            rows = np.concatenate([places[share] for share in shares(len(chosen))])
-            yield *self._batch(chosen[rows], PartOf(rng, rows, len(chosen)), augmentation), len(chosen)
-
-    def _chosen(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[np.ndarray]:
-        """Positions of the images of each batch of a pass."""
-        positions = self.positions[split]
-        if rng is not None:
-            positions = rng.permutation(positions)
-        for start in range(0, len(positions), size):
-            chosen = positions[start : start + size]
-            if rng is not None and len(chosen) < size <= len(positions):
-                return
-            yield chosen
-
-    def _batch(self, chosen: np.ndarray, rng: Draws | None, augmentation: Augmentation) -> tuple[Tensor, Tensor]:
-        images = self.pixels.take(chosen)  # (B, H, W, C)
-        if rng is None:
-            inputs = augment.normalize(images, self.mean, self.sd)
-        else:
-            inputs = augment.augment(images, augmentation, self.mean, self.sd, rng)
-        return torch.from_numpy(inputs).permute(0, 3, 1, 2), torch.from_numpy(self.labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -189,6 +43,16 @@ class Weighting:
     """
 
     class_weights: Literal["none", "balanced"] = "none"
+
+
+class Undecoded(Protocol):
+    """What is known of images before any is decoded."""
+
+    def class_counts(self, split: str) -> tuple[int, ...]:
+        """How many images of each class "train", "valid" or "test" is to have, broken ones and copies among them."""
+
+    def sizes(self) -> tuple[int, ...]:
+        """Sides that the images may sensibly be brought to, ascending."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +68,7 @@ class ImageClassification:
         preparation: Makes the data ready, and tells people about it; None: loading is all there is.
         weighting: How much the images of each class count in the training loss.
         more: Names of the metrics of `offered` that are measured besides accuracy and loss.
+        undecoded: What is known before the data is loaded; None: the data says it.
     """
 
     io: IO
@@ -214,6 +79,7 @@ class ImageClassification:
     preparation: Callable[[], Iterator[str]] | None = None
     weighting: Weighting = Weighting()
     more: tuple[str, ...] = ()
+    undecoded: Undecoded | None = None
     offered: ClassVar[tuple[Objective, ...]] = by_class.OFFERED
 
     @property
@@ -238,10 +104,31 @@ class ImageClassification:
         """How many images the split has."""
         return self.data.examples(split)
 
+    def resplit(self, index: int, count: int) -> ImageClassification:
+        """Division `index` of `count` of the training and validation images; no image is decoded or copied for it.
+
+        Raises:
+            BadReference: There is no such division.
+        """
+        if not 0 <= index < count:
+            raise BadReference(f"division {index} of {count} of the images was asked for; they count from 0")
+        return replace(self, load=lambda: self.data.resplit(index))
+
     def class_counts(self, split: Split) -> tuple[int, ...]:
         """How many images of each class the split has, in order of `classes`."""
         counts = self.data.class_counts(split)
         return counts + (0,) * (len(self.classes) - len(counts))
+
+    def expected_counts(self, split: Split) -> tuple[int, ...]:
+        """How many images of each class the split is to have: what is known before any is decoded or found broken."""
+        if self.undecoded is None:
+            return self.class_counts(split)
+        parts = split.split("+")
+        return tuple(map(sum, zip(*(self.undecoded.class_counts(part) for part in parts), strict=True)))
+
+    def candidate_sizes(self) -> tuple[int, ...]:
+        """Sides, ascending, that the images may sensibly be brought to; one, where the task has no option `size`."""
+        return self.undecoded.sizes() if self.undecoded else (min(self.io.height, self.io.width),)
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass: float32 images (B, C, H, W), augmented if there is `rng`, and labels; see `ImageSplits.batches`."""
@@ -293,9 +180,10 @@ class ImageClassification:
 
     @property
     def tunable(self) -> dict[str, Setting]:
-        """Settings of how training images are augmented, in steps or in detail."""
+        """Settings of how training images are augmented: as one number, in steps, or in detail."""
         most = min(self.io.height, self.io.width) // 2
         found = [
+            Setting("strength", strength.OWN, low=0.0, high=1.0),
             Setting("augment", "as given", ("as given", *augment.PRESETS)),
             Setting("flip", self.augmentation.flip, (False, True)),
             Setting("cutout", self.augmentation.cutout, low=0, high=max(most, self.augmentation.cutout, 1)),
@@ -305,11 +193,16 @@ class ImageClassification:
         return {setting.name: setting for setting in found}
 
     def tuned(self, values: Mapping[str, Any]) -> ImageClassification:
-        """The same images, augmented in this way. Raises BadReference for values that do not go together."""
+        """The same images, augmented in this way; what is named in detail overrides what strength and steps say.
+
+        Raises:
+            BadReference: Values that do not go together.
+        """
         named = values.get("augment", "as given")
         size = self.io.height, self.io.width
         begun = self.augmentation if named == "as given" else augment.preset(named, *size)
-        options = {name: value for name, value in values.items() if name != "augment"}
+        begun = strength.scaled(begun, values.get("strength", strength.OWN), *size)
+        options = {name: value for name, value in values.items() if name not in ("augment", "strength")}
         return replace(self, augmentation=replace(begun, **options), load=lambda: self.data)
 
     def prepare(self) -> Iterator[str]:
@@ -333,12 +226,15 @@ class ImageClassification:
         return [self.data.names(place) for place in self._places(split, positions).tolist()]
 
     def fingerprint(self) -> str:
-        """Digest of names, classes, splits and mean pixels: tells this data from any other, wherever the images are."""
+        """Digest of names, classes, splits and mean pixels: tells this data from any other, wherever the images are.
+
+        The splits are those of the first division.
+        """
         means = [round(value, 3) for value in (*self.data.mean, *self.data.sd)]  # decoders differ in further digits
         measured = (self.classes, means)
         digest = hashlib.blake2b(json.dumps(measured).encode(), digest_size=16)
         for split in SPLITS:
-            places = self.data.positions[split]
+            places = self.data.first[split]
             named = [(self.data.names(p), int(self.data.labels[p])) for p in places.tolist()]
             digest.update(json.dumps([split, named]).encode())
         return digest.hexdigest()

@@ -19,11 +19,13 @@ from netwright.data.cache import Cache, Source, Steps
 from netwright.data.chunks import Encoded
 from netwright.data.class_table import class_table
 from netwright.data.decode import Form
-from netwright.data.images import Augmentation, ImageClassification, ImageSplits, Weighting
+from netwright.data.images import SPLITS, Augmentation, ImageClassification, ImageSplits, Weighting
+from netwright.data.sizes import candidates, shorter_side
 from netwright.data.splitting import SplitParts, check_classes, once
 from netwright.data.text import counted
 
 PROBED = 32  # images that are looked at to see whether all are gray
+MEASURED = 256  # images whose heads tell how large images are
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ class Selection:
     caveats: tuple[str, ...] = ()
     is_gray_by_default: bool = False
 
+    def some(self, count: int) -> Iterator[Encoded]:
+        """As many of the images, spread over the data."""
+        chosen = self.parts.chosen
+        return self.source.images(chosen[np.unique(np.linspace(0, len(chosen) - 1, count).astype(np.int64))])
+
 
 def with_channels(selection: Selection) -> tuple[Selection, int]:
     """The channels to train with unless told otherwise: 1 where `PROBED` images, spread over the data, are all gray.
@@ -87,10 +94,8 @@ def with_channels(selection: Selection) -> tuple[Selection, int]:
     Returns:
         The selection, which says so, and the number of channels.
     """
-    chosen = selection.parts.chosen
-    spread = np.unique(np.linspace(0, len(chosen) - 1, PROBED).astype(np.int64))
     grays = 0
-    for one in selection.source.images(chosen[spread]):
+    for one in selection.some(PROBED):
         is_gray = _is_gray(one)
         if is_gray is False:
             return selection, 3
@@ -116,17 +121,29 @@ def image_task(
     augmentation: Augmentation,
     keeping: Keeping,
     weighting: Weighting = Weighting(),
+    *,
+    is_resizable: bool = False,
 ) -> ImageClassification:
     """The task of a selection, which is asked for when the data is first needed.
+
+    Args:
+        selection: Gives the images.
+        form: What they become.
+        classes: Names of the classes, in order of the labels.
+        augmentation: How training images are augmented.
+        keeping: Where decoded images are kept.
+        weighting: How much the images of each class count in the training loss.
+        is_resizable: Whether the task has an option that brings images to another size.
 
     Raises:
         BadReference: An option out of range.
     """
     keeping.check()
     augmentation = augmentation.fitted(form.height, form.width)
-    prepared = _Prepared(selection, form, keeping)
+    prepared = _Prepared(selection, form, keeping, is_resizable)
     io = IO(form.channels, form.height, form.width, len(classes))
-    return ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
+    made = ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)
+    return replace(made, undecoded=prepared)
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,7 @@ class _Prepared:
     make_selection: Callable[[], Selection]
     form: Form
     keeping: Keeping
+    is_resizable: bool
 
     @cached_property
     def selection(self) -> Selection:
@@ -141,6 +159,17 @@ class _Prepared:
 
     def load(self) -> ImageSplits:
         return self._splits(cache.silently(self._open()))
+
+    def class_counts(self, split: str) -> tuple[int, ...]:
+        """How many images of each class are chosen for a split."""
+        labels, positions = self.selection.source.labels, getattr(self.selection.parts, split)
+        return tuple(np.bincount(labels[positions], minlength=len(self.selection.classes)).tolist())
+
+    def sizes(self) -> tuple[int, ...]:
+        """Sides that the images may be brought to, by the heads of MEASURED of them, spread over the data."""
+        own = min(self.form.height, self.form.width)
+        found = shorter_side(self.selection.some(MEASURED)) if self.is_resizable else None
+        return candidates(found) if found else (own,)
 
     def prepare(self) -> Iterator[str]:
         yield self._estimate()
@@ -172,9 +201,7 @@ class _Prepared:
         labels, parts, classes = self.selection.source.labels, self.selection.parts, self.selection.classes
         if spared := len(labels) - len(parts.chosen):
             yield f"{counted(spared, 'image')} of {len(labels):,} left out, as task.train_limit says"
-        chosen = {"train": parts.train, "valid": parts.valid, "test": parts.test}
-        counts = {split: np.bincount(labels[p], minlength=len(classes)).tolist() for split, p in chosen.items()}
-        yield from class_table(counts, classes)
+        yield from class_table({split: self.class_counts(split) for split in SPLITS}, classes)
 
     def _open(self, verifies: bool = False) -> Steps:
         """The decoded images. Raises NetwrightError when too many are broken, or nothing is left in them.
@@ -222,4 +249,5 @@ class _Prepared:
             names=lambda row: selection.source.name(int(kept[row])),
             caveats=(*selection.caveats, *self._caveats(opened)),
             span=opened.span,
+            together=tuple(tuple(np.searchsorted(kept, group).tolist()) for group in (*opened.copies, *opened.near)),
         )

@@ -44,9 +44,12 @@ def completed(
     counts = np.bincount(labels[given["train"]], minlength=len(classes))
     scarce, least = int(counts.argmin()), 4 - len(given)
     if counts[scarce] < least:
+        others = int((counts < least).sum()) - 1
+        also = f", as {'does' if others == 1 else 'do'} {counted(others, 'other class')} that have fewer" * (others > 0)
         raise BadReference(
             f"class {shortened(classes[scarce])!r} has {counted(int(counts[scarce]), 'training image')}; it needs at "
-            f"least {least}, one for each split that is cut from them; add some or remove the class"
+            f"least {least}, one for each split that is cut from them{also}"
+            f"; add some or remove {'these classes' if others else 'the class'}"
         )
     found, left = dict(given), 1.0
     for split in ("test", "valid"):

@@ -138,6 +138,9 @@ def scan(place: Path, is_following: bool = False) -> Tree:
     """
     if not os.path.exists(place):
         raise BadReference(f"task.path is {str(place)!r}, which does not exist; give a folder of images")
+    if os.path.isfile(place):
+        arrays = ", or read its arrays with --task arrays" if place.suffix.lower() == ".npz" else ""
+        raise BadReference(f"task.path is {str(place)!r}, which is a file; give the folder of the images{arrays}")
     real = os.path.realpath(place)
     links = Links()
     return Tree(place, real, _Scan(real, is_following, links).folder(real, "", (real,), False), links)

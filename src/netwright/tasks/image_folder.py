@@ -74,7 +74,7 @@ def image_folder(
     keeping = Keeping(cache, memory_share, broken_share)
     selection, chosen = with_channels(selection) if channels is None else (selection, channels)
     form = Form(chosen, size, size, fit)
-    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
+    return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting, is_resizable=True)
 
 
 def _selection(
