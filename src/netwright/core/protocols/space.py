@@ -65,6 +65,14 @@ class HasTrivial(Protocol):
 
 
 @runtime_checkable
+class HasStarts(Protocol):
+    """Capability of a space: networks that are known to be strong, from which a search begins."""
+
+    def starts(self) -> tuple[Genotype, ...]:
+        """Genotypes, the best known first."""
+
+
+@runtime_checkable
 class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
