@@ -76,7 +76,7 @@ class Mobster:
     budgets: tuple[int, ...] = ()
     initial: int = 8
     random_fraction: float = 0.15
-    least_chance: float = 0.05
+    least_chance: float = 0.1
     _halving: Halving = field(init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _seen: dict[int, Observation] = field(default_factory=dict, init=False, repr=False)  # by trial id, as they finished
