@@ -7,7 +7,8 @@ Promotions are those of `asha`, and nobody waits. A fresh network is, in this or
 2. with the probability `random_fraction`, a sample of the space;
 3. before `initial` trials have a score, a mutant of the best so far, if the space has such starts, else a sample;
 4. the candidate of the highest expected improvement at the highest budget (`surrogates.rungs`). Candidates are mutants
-   of the networks that the model holds to be the best, whatever luck their measurements had, and samples of the space.
+   of the networks that the model holds to be the best, whatever luck their measurements had, crosses of these mutants,
+   and samples of the space.
 
 A trial is not promoted while the chance that it ends better than the best on the highest rung is below `least_chance`
 (`strategies.reach`), unless no network is new; nor is one whose training ended by itself.
@@ -25,15 +26,14 @@ budget.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference
 from netwright.core.objectives import check_single, score_of
-from netwright.core.protocols import HasStarts, SearchSpace, unwrap
+from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies import reach
 from netwright.strategies.brackets import rung_of
@@ -47,8 +47,7 @@ BEST, LATEST, OTHERS = 120, 40, 120  # trials that the model sees of a longer hi
 LEARN_FROM = 100  # trials that its parameters are learned from
 LEARN_EVERY = 1.2  # growth of the history after which they are learned anew
 ELITE = 8  # networks that are mutated
-MUTANTS, SAMPLES = 200, 100  # candidates
-FEW = 24  # trials below which the candidates are mutants only, if the space has starts: samples promise too much
+MUTANTS, CROSSED, SAMPLES = 60, 150, 20  # candidates: spaces may take a millisecond for a sample, none for a cross
 
 
 @dataclass
@@ -165,8 +164,8 @@ class Mobster:
         seen = list(dict.fromkeys(each.genotype for each in history.observations if each.score is not None))
         held, _ = self._model.at_top(process, seen)
         elite = [seen[place] for place in np.argsort(-held, kind="stable")[:ELITE].tolist()]
-        samples = 0 if self._starts and self._scored < FEW else SAMPLES
-        drawn = [*self._mutants(elite, rng), *(self.space.sample(rng) for _ in range(samples))]
+        mutants = list(self._mutants(elite, rng))
+        drawn = [*mutants, *_crossed(mutants, rng), *(self.space.sample(rng) for _ in range(SAMPLES))]
         candidates = [genotype for genotype in dict.fromkeys(drawn) if genotype not in self._trial_of]
         if not candidates:
             return None
@@ -196,13 +195,18 @@ class Mobster:
         """Trials for a model to see: all while they are few; else the best of each rung, the latest, some of all."""
         ids, rungs = self._order, self._halving.rungs
         if len(ids) > best + latest + others:
-            top = (trial_id for rung in rungs for _, trial_id in rung.ranked[: best // len(rungs)])
+            top = (trial_id for rung in rungs for _, trial_id in rung.ranked[: max(1, best // len(rungs))])
             spread = (ids[place] for place in np.linspace(0, len(ids) - 1, others).astype(int).tolist())
             ids = sorted({*top, *ids[len(ids) - latest :], *spread})
-        gains = [
-            float(np.median([after - before for before, after in rung.risen])) if rung.risen else 0.0 for rung in rungs
-        ]
-        return History(tuple(self._seen[trial_id] for trial_id in ids), tuple(np.cumsum(gains[::-1])[::-1].tolist()))
+        return History(tuple(self._seen[trial_id] for trial_id in ids), self._raises())
+
+    def _raises(self) -> tuple[float, ...]:
+        """What promotions have gained from each rung to the highest."""
+        found = [0.0]
+        for rung in reversed(self._halving.rungs[:-1]):
+            gain = float(np.median([after - before for before, after in rung.risen])) if rung.risen else 0.0
+            found.append(found[-1] + gain if np.isfinite(found[-1] + gain) else 0.0)
+        return tuple(reversed(found))
 
     def _has_start(self, taken: set[str]) -> bool:
         """Whether a start of the space has not been tried."""
@@ -210,18 +214,21 @@ class Mobster:
 
     @cached_property
     def _starts(self) -> tuple[str, ...]:
-        """Keys of the space's starts that it admits."""
-        with_starts, keys = unwrap(self.space, HasStarts), []
-        for genotype in with_starts.starts() if with_starts is not None else ():
-            with suppress(InvalidGenotype):
-                self.space.check(genotype)
-                keys.append(self.space.key(genotype))
-        return tuple(keys)
+        """Keys of the space's starts."""
+        return tuple(self.space.key(genotype) for genotype in starts_of(self.space))
 
     @property
     def _scored(self) -> int:
         """Number of trials with a score."""
         return sum(len(rung.ranked) for rung in self._halving.rungs)
+
+
+def _crossed(genotypes: Sequence[Genotype], rng: np.random.Generator) -> list[Genotype]:
+    """Genotypes whose genes are each from one of two others; they may be no networks of the space."""
+    values = np.array(genotypes, dtype=object).reshape(len(genotypes), -1)
+    first, second = rng.integers(len(genotypes), size=(2, CROSSED))
+    is_first = rng.random((CROSSED, values.shape[1])) < rng.random((CROSSED, 1))
+    return [tuple(row) for row in np.where(is_first, values[first], values[second]).tolist()]
 
 
 plugin = Mobster

@@ -58,7 +58,7 @@ def gain_of(pairs: Collection[tuple[float, float]]) -> Gain | None:
         rest = gains - gains.mean() - slope * apart
         usual = float(np.mean(gains**2))
         variance = (float(rest @ rest) + UNSURE**2 * usual) / (count - 1)
-    return Gain(float(before.mean()), float(gains.mean()), slope, variance, count, spread)
+        return Gain(float(before.mean()), float(gains.mean()), slope, variance, count, spread)
 
 
 def chance(score: float, best: float, gains: Sequence[Gain | None]) -> float:
@@ -81,4 +81,5 @@ def chance(score: float, best: float, gains: Sequence[Gain | None]) -> float:
         freedom = min(freedom, gain.count - 1)
     if variance <= 0:
         return float(mean > best)
-    return float(student.sf((best - mean) / math.sqrt(variance), freedom))
+    found = float(student.sf((best - mean) / math.sqrt(variance), freedom))
+    return 1.0 if math.isnan(found) else found

@@ -38,6 +38,7 @@ from netwright.core.protocols.space import (
     has_networks_for,
     of_any_seed,
     of_seed,
+    starts_of,
     unwrap,
 )
 from netwright.core.protocols.store import Store
@@ -111,5 +112,6 @@ __all__ = [
     "has_networks_for",
     "of_any_seed",
     "of_seed",
+    "starts_of",
     "unwrap",
 ]

@@ -66,10 +66,10 @@ class HasTrivial(Protocol):
 
 @runtime_checkable
 class HasStarts(Protocol):
-    """Capability of a space: networks that are known to be strong, from which a search begins."""
+    """Capability of a space: networks that are known to work, from which a search begins before it draws any."""
 
     def starts(self) -> tuple[Genotype, ...]:
-        """Genotypes, the best known first."""
+        """Strong plain networks, the best known first: all of them pass `check`, and no two are the same network."""
 
 
 @runtime_checkable
@@ -127,6 +127,12 @@ def check_accepts(space: SearchSpace, io: IO) -> None:
         f"the space builds networks for {kinds}, but {describe(io.input)} go in; give a task of {kinds}, or a space "
         f"for {given}"
     )
+
+
+def starts_of(space: SearchSpace) -> tuple[Genotype, ...]:
+    """The networks from which a search of the space, or of the one within its wrapper, begins; (): it has none."""
+    found = unwrap(space, HasStarts)
+    return () if found is None else found.starts()
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
