@@ -6,11 +6,11 @@ averaged weights, and measured on the validation images after every sixth one. T
 all else takes no training. Where the folder NETWRIGHT_DATA has NATS-Bench, its trainings of 12 and of 200 epochs on
 CIFAR-10 and CIFAR-100 are looked at in the same way.
 
-The whole strategy is played on these curves over many seeds, one worker, until it has tried so many fresh networks: with
-the rule, and without it (`least_chance` 0) but with the same networks in the same order. Stopped is a trial that the
-rule held back when it was next in line and that was never promoted later. A stop is wrong where the trial would have
-ended as the best of all that were tried, or within half a point of it. What a wrong stop costs may be nothing, as others
-are as good: the loss is what the best network on the highest rung has less than the same search without the rule.
+The whole strategy is played on these curves over many seeds, by one worker, until it has tried so many fresh networks:
+with the rule, and without it (`least_chance` 0) but with the same networks in the same order. Stopped is a trial that
+the rule held back when it was next in line and that was never promoted later. A stop is wrong where the trial would
+have ended as the best of all that were tried, or within half a point of it. A wrong stop may cost nothing, where others
+are as good: the loss is what the best on the highest rung has less than that of the same search without the rule.
 """
 
 from __future__ import annotations

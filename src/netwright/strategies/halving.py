@@ -22,7 +22,7 @@ PAIRS = 200  # latest promotions of each rung whose two scores are kept
 
 
 @dataclass
-class Rung:
+class Ranking:
     """What finished on a rung.
 
     Args:
@@ -49,11 +49,11 @@ class Halving:
 
     budgets: tuple[int, ...]
     eta: int
-    rungs: list[Rung] = field(init=False)
+    rungs: list[Ranking] = field(init=False)
     _waiting: dict[int, tuple[float, Genotype]] = field(default_factory=dict, init=False, repr=False)  # by trial id
 
     def __post_init__(self) -> None:
-        self.rungs = [Rung() for _ in self.budgets]
+        self.rungs = [Ranking() for _ in self.budgets]
 
     @staticmethod
     def of(min_budget: int, max_budget: int, eta: int, budgets: tuple[int, ...]) -> Halving:
@@ -99,7 +99,7 @@ class Halving:
                 self._waiting[trial.id] = (-score, trial.proposal.genotype)
         return position
 
-    def _promotable(self, rung: Rung, rising: Collection[int | None]) -> int | None:
+    def _promotable(self, rung: Ranking, rising: Collection[int | None]) -> int | None:
         """The best trial of a rung that is not being promoted, if it is within the best 1 / eta."""
         for entry in rung.waiting:
             if entry[1] not in rising:

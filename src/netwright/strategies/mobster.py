@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 
 import numpy as np
 
@@ -41,13 +42,13 @@ from netwright.strategies.halving import Halving
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement
 from netwright.surrogates.gaussian_process import Hyperparameters
-from netwright.surrogates.rungs import History, Observation, RungModel
+from netwright.surrogates.rungs import Observation, RungHistory, RungModel
 
 BEST, LATEST, OTHERS = 120, 40, 120  # trials that the model sees of a longer history
 LEARN_FROM = 100  # trials that its parameters are learned from
 LEARN_EVERY = 1.2  # growth of the history after which they are learned anew
 ELITE = 8  # networks that are mutated
-MUTANTS, CROSSED, SAMPLES = 60, 150, 20  # candidates: spaces may take a millisecond for a sample, none for a cross
+MUTANTS, CROSSED, SAMPLES = 100, 120, 30  # candidates: spaces may take a millisecond for a sample, none for a cross
 
 
 @dataclass
@@ -81,10 +82,10 @@ class Mobster:
     _seen: dict[int, Observation] = field(default_factory=dict, init=False, repr=False)  # by trial id, as they finished
     _order: list[int] = field(default_factory=list, init=False, repr=False)  # their ids
     _trial_of: dict[Genotype, int] = field(default_factory=dict, init=False, repr=False)  # the latest of each
-    _lesson: History | None = field(default=None, init=False, repr=False)  # what parameters are learned from
+    _lesson: RungHistory | None = field(default=None, init=False, repr=False)  # what parameters are learned from
     _next_lesson: int = field(default=0, init=False, repr=False)  # number of trials at which it changes
     # a memo, made anew when needed: the parameters and the lesson that they were learned from
-    _learned: tuple[History, Hyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
+    _learned: tuple[RungHistory, Hyperparameters] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_single("mobster", self.objectives)
@@ -153,7 +154,7 @@ class Mobster:
         return Proposal(*found, budget=self._halving.budgets[0], notes=notes)
 
     def _best_new(
-        self, lesson: History, rng: np.random.Generator, pending: Sequence[Trial], taken: set[str]
+        self, lesson: RungHistory, rng: np.random.Generator, pending: Sequence[Trial], taken: set[str]
     ) -> tuple[Genotype, tuple[int, ...]] | None:
         """The new candidate of the highest expected improvement on the highest rung, and its parent."""
         if self._learned is None or self._learned[0] is not lesson:
@@ -191,20 +192,20 @@ class Mobster:
                 genotype = self.space.mutate(genotype, rng)
             yield genotype
 
-    def _chosen(self, best: int, latest: int, others: int) -> History:
+    def _chosen(self, best: int, latest: int, others: int) -> RungHistory:
         """Trials for a model to see: all while they are few; else the best of each rung, the latest, some of all."""
         ids, rungs = self._order, self._halving.rungs
         if len(ids) > best + latest + others:
             top = (trial_id for rung in rungs for _, trial_id in rung.ranked[: max(1, best // len(rungs))])
             spread = (ids[place] for place in np.linspace(0, len(ids) - 1, others).astype(int).tolist())
             ids = sorted({*top, *ids[len(ids) - latest :], *spread})
-        return History(tuple(self._seen[trial_id] for trial_id in ids), self._raises())
+        return RungHistory(tuple(self._seen[trial_id] for trial_id in ids), self._raises())
 
     def _raises(self) -> tuple[float, ...]:
         """What promotions have gained from each rung to the highest."""
         found = [0.0]
         for rung in reversed(self._halving.rungs[:-1]):
-            gain = float(np.median([after - before for before, after in rung.risen])) if rung.risen else 0.0
+            gain = median(after - before for before, after in rung.risen) if rung.risen else 0.0
             found.append(found[-1] + gain if np.isfinite(found[-1] + gain) else 0.0)
         return tuple(reversed(found))
 

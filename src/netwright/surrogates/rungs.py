@@ -39,7 +39,7 @@ class Observation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class History:
+class RungHistory:
     """What a model learns from.
 
     Args:
@@ -82,12 +82,12 @@ class RungModel:
             [(*genotype, self._levels[rung]) for genotype, rung in zip(genotypes, rungs, strict=True)]
         )
 
-    def learn(self, history: History) -> Hyperparameters:
+    def learn(self, history: RungHistory) -> Hyperparameters:
         """Parameters of the kernel that fit a history best."""
         return gaussian_process.learn(self._encoder, self._seen(history), history.targets)
 
     def condition(
-        self, hyperparameters: Hyperparameters, history: History, pending: Sequence[tuple[Genotype, int]]
+        self, hyperparameters: Hyperparameters, history: RungHistory, pending: Sequence[tuple[Genotype, int]]
     ) -> GaussianProcess:
         """The process given a history; trials that are pending count as measured at what it expects of them."""
         features, targets = self._seen(history), history.targets
@@ -104,6 +104,6 @@ class RungModel:
         """Mean and standard deviation of N genotypes' targets on the highest rung, each of shape (N,)."""
         return model.predict(self.encode(genotypes, [-1] * len(genotypes)))
 
-    def _seen(self, history: History) -> Features:
+    def _seen(self, history: RungHistory) -> Features:
         seen = history.observations
         return self.encode([each.genotype for each in seen], [each.rung for each in seen])
