@@ -26,6 +26,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/table_scale.py
 	$(BIN)/python benchmarks/bench_throughput.py
 	$(BIN)/python benchmarks/strategy_scaling.py
+	$(BIN)/python benchmarks/wrong_stops.py
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hnag_step.py
 	$(BIN)/python benchmarks/bo_proposal.py

@@ -191,7 +191,10 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
         BadReference: There is not exactly one.
     """
     if objectives is not None and len(objectives) != 1:
-        raise BadReference(f"{strategy} {does} one objective, the run has {len(objectives)}: {tuple(objectives)}")
+        raise BadReference(
+            f"{strategy} {does} one objective, the run has {len(objectives)}: {tuple(objectives)}; give one, or "
+            "--strategy random, which plays any number"
+        )
 
 
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:

@@ -14,6 +14,7 @@ from netwright.core.shapes import IO as IO
 MAX_LOSSES = 3  # a trial whose worker was lost is put back in the queue up to this many times
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
+STOPPED_EARLY = "stopped_early"  # metric of a training: 1 where it ended by itself, as it learned nothing more
 MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals
 
 Genotype = tuple[int | float, ...]
@@ -132,6 +133,11 @@ class Trial:
     result: Result | None = None
     scores: tuple[float, ...] | None = None
     finish: int | None = None
+
+
+def has_stopped_early(trial: Trial) -> bool:
+    """Whether the training ended by itself before its budget, so that a larger budget would bring nothing."""
+    return trial.result is not None and trial.result.metrics.get(STOPPED_EARLY, 0.0) >= 1.0
 
 
 @dataclass(frozen=True, slots=True)
