@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference, InvalidGenotype, PutBack
 from netwright.core.in_full import InFull
 from netwright.core.objectives import Objective
 from netwright.core.places import PLACES
@@ -39,11 +39,12 @@ from netwright.plans.plan import HasPlan, Plan
 from netwright.training import checkpoint, device, loop, memory, parallel, promotion, ranks
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
-from netwright.training.loop import Diverged, Passes, Schedule, Stopped
+from netwright.training.loop import At, Diverged, Passes, Schedule, Stopped
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
 from netwright.training.settings import StepSettings
 from netwright.training.standing import Measurement, Standing
+from netwright.training.stops import Interrupted, Stops
 
 CHECKPOINT = "checkpoint.safetensors"
 DEFAULT_STEPS = 100
@@ -68,8 +69,8 @@ class Training(StepSettings):
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
         device: Name of the device; "auto": the worker's own GPU, else the CPU.
         channels_last: Memory format of weights, and of inputs that are images.
-        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: none
-            are written.
+        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
+            is written only when the worker is told to stop.
         save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
         processes: Processes of this machine that share each batch; `training.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit. The schedule of every trial with a budget spans it,
@@ -173,6 +174,9 @@ class Training(StepSettings):
         """Train `repeats` networks; metrics of the split, size, cost, speed and memory.
 
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
+
+        Raises:
+            PutBack: The worker asked to stop; where the trial stands is written down, and is where it goes on.
         """
         return self._of(trial.proposal.genotype)._evaluate(trial, context)
 
@@ -210,7 +214,7 @@ class Training(StepSettings):
         trial = Trial(**{**job["trial"], "proposal": proposal})
         ends = tuple(facts and Standing.of(None, facts) for facts in job["ends"])
         state = replace(Standing.of(None, job["state"]), ends=ends)
-        with suppress(Diverged, Stopped):  # the first process says so
+        with suppress(Diverged, Stopped, PutBack):  # the first process says so
             self._of(trial.proposal.genotype)._train(trial, state, team, job["threads"], None)
 
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
@@ -238,27 +242,47 @@ class Training(StepSettings):
         descent = self._descent(trial, repeat, span, team)
         start = state.resume(descent, team)
         reports, time_to_write = Reports(context, repeat * steps), Alarm(60 * self.checkpoint_minutes)
+        stops = Stops(context, team, reports)
         has_curve = bool(self.curve_every) and context is not None and repeat == 0
 
         for at in loop.steps(passes, descent, schedule, start):
             if at.ends_pass and at.step < steps and has_curve and at.step // per_epoch % self.curve_every == 0:
-                state.curve.append((at.step, _main(self._measured(descent))))
-            if at.is_look and not team.agree(reports.of(at)):
-                raise Stopped(f"stopped at step {at.step}")
+                with self._kept(state, descent, at, context):
+                    point = _main(self._measured(descent, stops))
+                state.curve.append((at.step, point))
+            is_to_stop = stops.at(at)
             if at.ends_pass:
                 continue  # what is written stands between two steps
             if context and at.step == steps < span:  # for a trial that continues this one
                 state.write(promotion.end_of(context.folder, repeat), descent, at)
-            if state.path and time_to_write.rings():  # to go on from after a kill
+            if is_to_stop:
+                self._put_back(state, descent, at, context)
+            if state.path and self.checkpoint_minutes and time_to_write.rings():  # to go on from after a kill
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
         if context is None:
             return Measurement({}, at.loss, at.examples, at.seconds)
-        found = self._measured(descent, context.folder if self.save and repeat == 0 else None, trial.seed)
+        folder = context.folder if self.save and repeat == 0 else None
+        with self._kept(state, descent, at, context):
+            found = self._measured(descent, stops, folder, trial.seed)
         if repeat == 0:
             state.curve.append((steps, _main(found)))
         return Measurement(found, at.loss, at.examples, at.seconds)
+
+    @contextmanager
+    def _kept(self, state: Standing, descent: Descent, at: At, context: Context | None) -> Iterator[None]:
+        """Where a measurement within is interrupted, keep what was trained before it."""
+        try:
+            yield
+        except Interrupted:
+            self._put_back(state, descent, at, context)
+
+    def _put_back(self, state: Standing, descent: Descent, at: At, context: Context | None) -> NoReturn:
+        """Write down where the trial stands, and stop."""
+        if context:
+            state.write(state.path or context.folder / CHECKPOINT, descent, at)
+        raise PutBack(f"stopped at step {at.step}, to go on from there") from None
 
     def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
@@ -270,13 +294,18 @@ class Training(StepSettings):
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
 
-    def _measured(self, descent: Descent, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
+    def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
 
         `seed`, the trial's, is noted there.
         """
         recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
-        watch = recorder.add if recorder else _ignore
+
+        def watch(outputs: Tensor, targets: Tensor) -> None:
+            stops.during_measurement()
+            if recorder:
+                recorder.add(outputs, targets)
+
         with descent.averaged():
             found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch)
             if folder:
@@ -287,7 +316,8 @@ class Training(StepSettings):
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
-        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
+        folder = context.folder if self.checkpoint_minutes else context.checkpoint_of(trial.id)
+        state = Standing.at(folder and folder / CHECKPOINT, trial)
         steps, state.span = self._lengths(trial.proposal.budget)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
@@ -441,10 +471,6 @@ def _averaged(done: list[Measurement], counts: Counts, seconds: float) -> dict[s
 def _main(metrics: Mapping[str, float]) -> float:
     """The metric that a curve shows: the task's first."""
     return next(iter(metrics.values()))
-
-
-def _ignore(_outputs: Tensor, _targets: Tensor) -> None:
-    """Watch nothing."""
 
 
 plugin = Training
