@@ -52,14 +52,14 @@ def check_executor(make: Callable[[Evaluator], Executor], make_store: Callable[[
     executor.poll(0.05)
     assert [trial.status for trial in store.unfinished()] == ["pending"], "after drain nothing is started"
     executor.stop()
-    if isinstance(executor, Halts):
-        executor = make(evaluator)
-        executor.start(Job(store, folder))
-        executor.halt()
-        _poll_until(executor, executor.is_idle)
-        executor.poll(0.05)
+    halting = make(evaluator)
+    if isinstance(halting, Halts):
+        halting.start(Job(store, folder))
+        halting.halt()
+        _poll_until(halting, halting.is_idle)
+        halting.poll(0.05)
         assert [trial.status for trial in store.unfinished()] == ["pending"], "after halt nothing is started"
-        executor.stop()
+        halting.stop()
     store.close()
 
 
