@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psutil
 import pytest
@@ -18,8 +19,10 @@ from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.tournament import Tournament
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
+from netwright.training import checkpoint
 from tests.executors.test_processes import assert_nothing_left
 
+VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 KILLS = 30 if os.environ.get("NETWRIGHT_VERIFY") else 8
 TOYS = "netwright.testing.toys"
 INITIAL = 10
@@ -134,7 +137,7 @@ def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path):
     assert rows(tmp_path) == undisturbed(3)
 
 
-def test_ctrl_c_twice_stops_now_and_puts_the_trial_back(tmp_path):
+def test_ctrl_c_twice_stops_the_trial_where_it_stands_and_puts_it_back(tmp_path):
     process = start(tmp_path, 4, 1, seconds=300)
     wait_for(tmp_path, "running")
     process.send_signal(signal.SIGINT)
@@ -143,20 +146,57 @@ def test_ctrl_c_twice_stops_now_and_puts_the_trial_back(tmp_path):
     process.send_signal(signal.SIGINT)
     process.communicate()
     assert process.returncode == 130
-    assert [row[5] for row in rows(tmp_path)] == ["pending"]
-    with sqlite3.connect(tmp_path / "trials.sqlite") as db:
-        assert db.execute("SELECT losses FROM trials").fetchall() == [(0,)]
-    assert_nothing_left(tmp_path)
+    assert_put_back(tmp_path)
 
 
-def test_sigterm_puts_the_trial_back_and_says_so_in_the_exit_code(tmp_path):
-    process = start(tmp_path, 4, 1, seconds=300)
+@pytest.mark.parametrize(
+    "whom",
+    [
+        "all",  # as schedulers and service managers do
+        pytest.param("controller", marks=VERIFIED),
+        pytest.param("worker", marks=VERIFIED),
+        pytest.param("parent", marks=VERIFIED),
+    ],
+)
+def test_sigterm_keeps_every_step_of_a_training(tmp_path, whom):
+    """And says so in the exit code, which only the controller's own has."""
+    words = ["--task", "digits(train_limit=40)", "--space", "hierarchical", "--space.channels", "2", "--trials", "1"]
+    words += ["--space.motifs", "[2,1]", "--space.nodes", "[3,3]"]
+    words += ["--evaluator.steps", "1000000", "--evaluator.batch", "10", "--workers", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "netwright", "search", *words]
+    search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     wait_for(tmp_path, "running")
-    process.terminate()
-    process.communicate()
-    assert process.returncode == 143
-    assert [row[5] for row in rows(tmp_path)] == ["pending"]
-    assert_nothing_left(tmp_path)
+    controller = psutil.Process(search.pid)
+    [parent] = controller.children()
+    [worker] = parent.children()
+    if whom in ("worker", "parent"):
+        {"worker": worker, "parent": parent}[whom].terminate()
+        psutil.wait_procs([worker])
+        assert checkpoint_in(tmp_path)["progress"]["step"] > 0
+        assert losses(tmp_path) == [0]
+    for process in [worker, parent, controller] if whom == "all" else [controller]:
+        process.terminate()
+    said, _ = search.communicate()
+    assert search.returncode == 143, said
+    assert b"the same command goes on" in said
+    assert_put_back(tmp_path)
+    assert checkpoint_in(tmp_path)["progress"]["step"] > 0
+
+
+def checkpoint_in(folder):
+    return checkpoint.read_facts(folder / "trials" / "000001" / "checkpoint.safetensors")
+
+
+def losses(folder):
+    with closing(sqlite3.connect(folder / "trials.sqlite")) as db:
+        return [number for (number,) in db.execute("SELECT losses FROM trials")]
+
+
+def assert_put_back(folder):
+    """The only row is pending, as if it had never run, and no process is left."""
+    assert [row[5] for row in rows(folder)] == ["pending"]
+    assert losses(folder) == [0]
+    assert_nothing_left(folder)
 
 
 def test_a_second_controller_is_refused_and_a_second_worker_joins(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from netwright.core.errors import PutBack
 from netwright.core.records import Proposal, Result, Trial
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
@@ -51,6 +52,29 @@ def test_odd_answers_can_be_stored(tmp_path, answer):
     assert row.result.seconds > 0
     assert len(row.result.message) <= 20_000
     store.close()
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_who_is_asked_to_stop_is_put_back_and_who_is_not_has_failed(tmp_path, is_asked):
+    """Else it would be put back and taken up again for ever."""
+    store = MemoryStore()
+    store.add(Proposal((0,)), "key", 1)
+
+    def put_back():
+        run_once(
+            store,
+            Answers(PutBack("at step 3")),
+            "w0",
+            lambda trial: WorkerContext(store, tmp_path, trial.id, on_look=lambda: is_asked),
+        )
+
+    if is_asked:
+        with pytest.raises(PutBack):
+            put_back()
+        assert [row.status for row in store.unfinished()] == ["pending"]
+    else:
+        put_back()
+        assert "PutBack: at step 3" in store.finished()[0].result.message
 
 
 def test_a_failed_result_has_no_metrics():

@@ -16,9 +16,11 @@ from netwright.core import remembered, seeds
 from netwright.core.errors import ControlLost, InvalidGenotype, StoreError, WorkerError
 from netwright.core.objectives import scorer
 from netwright.core.protocols import (
+    STOP_SECONDS,
     Caches,
     Executor,
     Generates,
+    Halts,
     Job,
     KeepsTime,
     LearnsAside,
@@ -120,6 +122,7 @@ class Search:
         self._last_failure = ""
         self._present = 0  # workers seen at the table, those that joined from elsewhere among them
         self._draining = False
+        self._stopping = False
         self._exhausted = False
         self._earlier_hours = 0.0
         self._start = self._tidied = time.monotonic()
@@ -130,7 +133,8 @@ class Search:
         Raises:
             WorkerError: Too many failures in a row, or workers that cannot start.
             ControlLost: An observer has found that another process searches now.
-            KeyboardInterrupt: It was raised during the search; running trials are put back first.
+            KeyboardInterrupt: It was raised during the search; running trials are put back first, as by `stop`, or at
+                once where that was under way.
         """
         self.store.requeue(LOST_FOR)
         self.replay()
@@ -139,9 +143,11 @@ class Search:
             return "trials"
         if self._draining:
             return "drained"
+        if (used_up := self._used_up()) is not None:  # in an earlier session, which may have put trials back
+            return used_up
         is_ours = True
         try:
-            self.executor.start(Job(self.store, self.folder, self.threads, self.keep))
+            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop))
             while (ending := self._ending()) is None:
                 self._top_up()
                 self.executor.poll(LOOK_EVERY)
@@ -150,6 +156,12 @@ class Search:
             return ending
         except ControlLost:
             is_ours = False
+            raise
+        except KeyboardInterrupt:
+            if not self._stopping:
+                self.stop()
+                while not self._has_halted():
+                    self.executor.poll(LOOK_EVERY)
             raise
         finally:
             self.executor.stop()
@@ -160,6 +172,18 @@ class Search:
     def drain(self) -> None:
         """Ask nothing more and let what runs finish; `run` then returns "drained". Safe in a signal handler."""
         self._draining = True
+
+    def stop(self) -> None:
+        """Ask nothing more; what runs writes down where it stands and is put back. `run` then returns "drained".
+
+        What cannot write it down within `stop_seconds` is ended, where the executor can. Safe in a signal handler.
+        """
+        self._draining = self._stopping = True
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long evaluations may take for writing down where they stand, once the search is stopped."""
+        return self.executor.stop_seconds if isinstance(self.executor, Halts) else STOP_SECONDS
 
     def replay(self) -> None:
         """Tell the strategy every finished trial of the table, in order, and take up the unfinished ones."""
@@ -189,17 +213,33 @@ class Search:
         used_up = self._used_up()
         if not (used_up or self._draining):
             return None
-        self.executor.drain()
-        if not self.executor.is_idle():
+        if self._must_stop():
+            has_ended = self._has_halted()
+        else:
+            self.executor.drain()
+            has_ended = self.executor.is_idle()
+        if not has_ended:
             return None
         self._take_finished()
-        return used_up or "drained"
+        return "drained" if self._draining else used_up
+
+    def _must_stop(self) -> bool:
+        """Whether trials are to stop where they stand: on demand, or as the hours are over, which are kept exactly."""
+        hours = self.limits.hours
+        return self._stopping or (hours is not None and self._hours() >= hours)
+
+    def _has_halted(self) -> bool:
+        """Have running trials stopped and kept; whether none runs. An executor that cannot keep any stops at once."""
+        if not isinstance(self.executor, Halts):
+            return True
+        self.executor.halt()
+        return self.executor.is_idle()
 
     def _is_complete(self) -> bool:
         return not self._pending and self.limits.trials is not None and self._told >= self.limits.trials
 
     def _used_up(self) -> Ending | None:
-        """The limit of time that is met: nothing more is asked, and what runs may finish."""
+        """The limit of time that is met: nothing more is asked."""
         limits = self.limits
         if limits.hours is not None and self._hours() >= limits.hours:
             return "hours"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from netwright.core.errors import Terminated
+from netwright.core.errors import PutBack, Terminated
 from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
@@ -35,6 +35,7 @@ class WorkerContext:
         threads: Number of threads that the evaluation uses.
         worker_index: Number of the worker among those of this machine, from 0.
         on_report: Is given (step, metrics) at each report, and answers whether to go on.
+        on_look: Answers whether the evaluation is to stop now and keep what it did; not asked where there is no folder.
     """
 
     store: Store
@@ -43,6 +44,7 @@ class WorkerContext:
     threads: int = 1
     worker_index: int = 0
     on_report: Callable[[int, Mapping[str, float]], bool] = field(default=lambda _step, _metrics: True)
+    on_look: Callable[[], bool] = field(default=lambda: False)
 
     @property
     def folder(self) -> Path:
@@ -61,6 +63,10 @@ class WorkerContext:
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Report that the trial goes on; False: it is to stop now. Raises TypeError for what is no report."""
         return self.on_report(*_reported(step, metrics))
+
+    def should_stop(self) -> bool:
+        """Whether to stop now and keep what was done, which takes a folder."""
+        return self.trials_folder is not None and self.on_look()
 
     def checkpoint_of(self, trial_id: int) -> Path | None:
         """The folder that another trial left behind, or None."""
@@ -96,12 +102,19 @@ def run_once(
     """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
 
     `keep` leaves all folders; else `clear` removes those that are not needed once the result is in the table.
+
+    Raises:
+        PutBack: The evaluation was asked to stop and has kept what it did; its row is pending again, with its folder.
     """
     trial = store.claim(name)
     if trial is None:
         return None
     lent = context(trial)
-    result = evaluate(evaluator, trial, lent)
+    try:
+        result = evaluate(evaluator, trial, lent)
+    except PutBack:
+        store.put_back(name)
+        raise
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result)
     if counts and not keep and lent.trials_folder is not None:
@@ -118,7 +131,11 @@ def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluato
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
-    """The evaluator's result; an exception, or a metric that is no finite number, becomes a failure."""
+    """The evaluator's result; an exception, or a metric that is no finite number, becomes a failure.
+
+    Raises:
+        PutBack: The evaluation was asked to stop and has kept what it did.
+    """
     start = time.perf_counter()
     try:
         result = evaluator.evaluate(trial, context)
@@ -135,6 +152,8 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
     except Terminated:
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
+        if isinstance(error, PutBack) and context.should_stop():  # unasked, it would be put back again and again
+            raise
         text = _storable(traceback.format_exc(limit=-20))
         return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -155,13 +156,15 @@ def test_a_folder_of_one_kind_is_not_taken_for_another(recipe, tmp_path, capsys,
 def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
     recipe = contests.write(tmp_path / "toy.toml", trials=30, seconds=0.02)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    for count in (3, 40):
+    for count, number in ((3, signal.SIGKILL), (40, signal.SIGTERM)):
         process = started(recipe, killed)
         while sum(len(rows) for rows in finished(killed).values()) < count:
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
-        process.kill()
+        process.send_signal(number)
         process.communicate()
+        assert process.returncode == (143 if number == signal.SIGTERM else -number)
+    assert set(unfinished(killed)) <= {"pending"}, "SIGTERM has put back what ran"
     for out in (killed, undisturbed):
         process = started(recipe, out)
         _, err = process.communicate()
@@ -185,3 +188,12 @@ def finished(out):
             found[place.name] = [(trial.proposal, trial.seed, trial.result.metrics) for trial in store.finished()]
             store.close()
     return found
+
+
+def unfinished(out):
+    """What the rows that have not finished are in."""
+    for place in (out / "runs" / "toy").glob("*/"):
+        if run_folder.holds_run(place):
+            store = run_folder.open_table(place, "read")
+            yield from (trial.status for trial in store.unfinished())
+            store.close()

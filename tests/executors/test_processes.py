@@ -223,6 +223,26 @@ def test_a_trial_over_its_time_is_killed_with_its_children(tmp_path):
     assert "limit of 2.4 s" in rows[1].result.message
 
 
+def test_a_trial_that_never_asks_whether_to_stop_is_killed_in_time_and_put_back(tmp_path):
+    store, executor = begun(tmp_path, "silent", stop_seconds=0.3)
+    store.add(Proposal((0,) * 12), "key", 1)
+    executor.start(Job(store, tmp_path))
+    while [row.status for row in store.unfinished()] != ["running"]:
+        executor.poll(0.02)
+    executor.halt()
+    while not executor.is_idle():
+        executor.poll(0.02)
+    assert [row.status for row in store.unfinished()] == ["pending"]
+    executor.stop()
+    assert_nothing_left(tmp_path)
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_no_time_for_stopping_is_less_than_none(seconds):
+    with pytest.raises(WorkerError, match=r"executor.stop_seconds is (-1.0|nan); it must be at least 0"):
+        Processes(stop_seconds=seconds)
+
+
 def test_a_silent_trial_is_killed(tmp_path):
     rows = search(tmp_path, "silent", trials=3, silent_minutes=0.04)
     assert rows[1].result.failure == "timeout"

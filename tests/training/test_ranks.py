@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import torch
 
 from netwright.cli.main import main
 from netwright.core import refs, run_file
-from netwright.core.errors import BadReference, WorkerError
+from netwright.core.errors import BadReference, PutBack, WorkerError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -59,9 +60,9 @@ def _trial(folder, options, space="Space", genotype=(0,), **scale):
     return run_file.build_evaluator(run), store.unfinished()[0], store
 
 
-def _evaluated(folder, options, on_report=lambda step, metrics: True, **scale):
+def _evaluated(folder, options, on_report=lambda step, metrics: True, on_look=lambda: False, **scale):
     evaluator, trial, store = _trial(folder, options, **scale)
-    context = WorkerContext(store, folder / "trials", trial.id, 1, on_report=on_report)
+    context = WorkerContext(store, folder / "trials", trial.id, 1, on_report=on_report, on_look=on_look)
     try:
         return evaluator.evaluate(trial, context)
     finally:
@@ -168,15 +169,25 @@ def _kill_at(step):
     return on_report
 
 
+def _signal_all():
+    """SIGTERM and Ctrl-C, as to a group, of which the first process tells the others."""
+    for child in psutil.Process().children():
+        child.send_signal(signal.SIGINT)
+        child.terminate()
+
+
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_training_killed_at_a_random_step_ends_bit_for_bit_equal(tmp_path, processes):
+def test_a_training_killed_and_stopped_at_a_random_step_ends_bit_for_bit_equal(tmp_path, processes):
     """RMSProp, averages, drop path, accumulation, half precision and its scale; checkpoints after every step."""
     options = {**FANCY, "steps": 14, "processes": processes, "checkpoint_minutes": 1e-9, "precision": "bfloat16"}
     undisturbed = _evaluated(tmp_path / "whole", options)
     at = random.randrange(1, 14)
     with pytest.raises(Killed):
         _evaluated(tmp_path / "cut", options, _kill_at(at))
-    resumed = _evaluated(tmp_path / "cut", options)
+    never = {**options, "checkpoint_minutes": 0.0}  # but when it is told to stop, which all processes do together
+    with pytest.raises(PutBack, match=f"stopped at step {at + 1}, to go on from there"):
+        _evaluated(tmp_path / "cut", never, on_look=lambda: not _signal_all())
+    resumed = _evaluated(tmp_path / "cut", never)
     weights = [(tmp_path / name / "trials" / "000001" / checkpoint.WEIGHTS).read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1], f"killed at step {at}"
     for name in ("test_loss", "test_accuracy", "train_loss"):

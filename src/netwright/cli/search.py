@@ -41,7 +41,8 @@ def search(
     """Search; the same command on the same folder goes on where it was stopped, however it was stopped.
 
     Every option of a plug-in is --space.OPTION, --strategy.OPTION, --task.OPTION, --evaluator.OPTION or
-    --executor.OPTION; Ctrl-C lets running trials finish, a second one stops at once.
+    --executor.OPTION. Ctrl-C lets running trials finish; a second one, SIGTERM and the end of the hours stop them where
+    they stand, from where they go on another time; a third one loses that.
     """
     from netwright.runs.run import Run
     from netwright.runs.session import Drained

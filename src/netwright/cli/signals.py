@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,22 +17,57 @@ if TYPE_CHECKING:
     from netwright.search import Search
 
 INTERRUPTED, TERMINATED = 130, 143
+MARGIN = 5.0  # seconds after those that trials have for writing down where they stand
+STOPPING = "stopping: running trials write down where they stand, to go on from there"
 
 
 @contextmanager
 def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
-    """Handles signals: the first Ctrl-C drains, a second one, or SIGTERM, as from a job scheduler, stops at once."""
+    """Handles signals: the first Ctrl-C drains; a second one, or SIGTERM, has what runs write down where it stands.
+
+    A third Ctrl-C stops at once. So does a stop that takes longer than it may, as of a trial in this very process that
+    never asks whether to stop. SIGTERM may come several times, as schedulers repeat it, and ends in `Terminated`.
+    """
     begun: list[float] = []
+    presses, is_terminated, is_late = 0, False, False
+    alarm: threading.Timer | None = None
+    main = threading.get_ident()
+
+    def stop() -> None:
+        nonlocal alarm
+        controller.stop()
+        if alarm is None:
+            alarm = threading.Timer(controller.stop_seconds + MARGIN, overstay)
+            alarm.daemon = True
+            alarm.start()
+
+    def overstay() -> None:
+        nonlocal is_late
+        is_late = True
+        signal.pthread_kill(main, signal.SIGTERM if is_terminated else signal.SIGINT)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
-        if begun:
-            raise KeyboardInterrupt
+        nonlocal presses
+        presses += 1
         begun.append(time.monotonic())
-        controller.drain()
-        say("stopping: running trials finish first; Ctrl-C again stops now")
+        if is_late or presses > 2:
+            raise KeyboardInterrupt
+        if presses == 2:
+            stop()
+            say(f"{STOPPING}; Ctrl-C again loses that")
+        else:
+            controller.drain()
+            say("stopping: running trials finish first; Ctrl-C again stops them where they stand")
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise Terminated(TERMINATED)
+        nonlocal is_terminated, presses
+        if is_late:
+            raise Terminated(TERMINATED)
+        if not is_terminated:
+            is_terminated, presses = True, max(presses, 1)
+            begun.append(time.monotonic())
+            stop()
+            say(STOPPING)
 
     old = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
     try:
@@ -39,5 +75,10 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
     finally:
         signal.signal(signal.SIGINT, old[0])
         signal.signal(signal.SIGTERM, old[1])
+        if alarm is not None:
+            alarm.cancel()
         if begun:
-            say(f"stopped after {clock(time.monotonic() - begun[0])}")
+            goes_on = "; the same command goes on" if is_terminated else ""
+            say(f"stopped after {clock(time.monotonic() - begun[0])}{goes_on}")
+    if is_terminated:
+        raise Terminated(TERMINATED)

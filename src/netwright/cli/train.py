@@ -35,6 +35,8 @@ def train(
 ) -> None:
     """Train in full on training and validation data, and test; the same command goes on where it was stopped.
 
+    Ctrl-C lets running trainings finish; a second one, or SIGTERM, stops them where they stand; a third one loses that.
+
     --space.channels, --space.repeats and other options of the space scale the network; --evaluator.OPTION and
     --task.OPTION say how and on what to train.
     """

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import typer
 
+from netwright.cli.signals import INTERRUPTED, TERMINATED
+from netwright.core.protocols import STOP_SECONDS
 from netwright.core.trust import Trust
-from netwright.executors import supervisor
+from netwright.executors import stop_signals, supervisor
 from netwright.runs import run_folder
 
 
@@ -17,7 +20,10 @@ def worker(
     index: int = typer.Option(0, min=0, help="Picks the GPU where there are several."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
-    """Evaluate trials of a running search until it ends, or until Ctrl-C."""
+    """Evaluate trials of a running search until it ends, or until Ctrl-C or SIGTERM, which put the trial back.
+
+    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that.
+    """
     controller = run_folder.controller(folder)
     store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder, Trust(trust))
@@ -31,15 +37,20 @@ def worker(
         keep=run.keep == "all",
         trial_seconds=60 * options.get("trial_minutes", 0.0),
         silent_seconds=60 * options.get("silent_minutes", 30.0),
+        stop_seconds=options.get("stop_seconds", STOP_SECONDS),
         controller=controller.to_json(),
     )
     typer.echo(f"{post.name} works for the search of {controller}; Ctrl-C leaves it")
     try:
-        code = supervisor.supervise(store, post)
+        with stop_signals.noting(signal.SIGINT, signal.SIGTERM) as signals:
+            code = supervisor.supervise(store, post, signals)
+        if signals.number:
+            typer.echo("left; the trial it was at is put back, with where it stands")
+            raise typer.Exit(INTERRUPTED if signals.number == signal.SIGINT else TERMINATED)
     except KeyboardInterrupt:
         store.put_back(post.name)
         typer.echo("left; the trial it was at is put back")
-        raise typer.Exit(130) from None
+        raise typer.Exit(INTERRUPTED) from None
     finally:
         store.close()
     if code == 0:

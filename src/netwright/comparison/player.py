@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TextIO
 
 from netwright.comparison.courses import SearchCell
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import NetwrightError, Terminated
 
 FAULT_CHARACTERS = 500
 
@@ -37,6 +37,8 @@ def answers(order: dict[str, Any], played: Callable[[SearchCell], str]) -> Itera
     for seed in order["seeds"]:
         try:
             yield played(SearchCell(order["strategy"], order["problem"], seed))
+        except Terminated:
+            raise
         # a strategy may be the user's own program, and its fault ends one cell alone
         except (Exception, SystemExit) as error:
             yield json.dumps({"fault": _sentence(error)})

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from netwright.comparison import courses
 from netwright.comparison.courses import Course, SearchCell
 from netwright.core import room
 from netwright.core.errors import WorkerError
+from netwright.core.protocols import STOP_SECONDS
 from netwright.executors import deaths, descendants
 
 SECONDS = 1.0  # about the time that a group of cells should take
@@ -45,7 +47,7 @@ class Played:
 def play(
     order: Mapping[str, object], cells: Sequence[SearchCell], workers: int, logs: Path, program: str
 ) -> Generator[Played, None, None]:
-    """Plays every cell once, in the order in which they finish. Closing the iterator ends the processes at once.
+    """Plays every cell once, in the order in which they finish. Closing the iterator ends the processes.
 
     Args:
         order: What there is to play, as `program` reads it.
@@ -115,6 +117,14 @@ class _Process:
     is_ready: bool = False
 
 
+def _is_there(one: _Process) -> bool:
+    """Whether a process has not ended yet, which is left to be collected, so that its group keeps its number."""
+    try:
+        return os.waitid(os.P_PID, one.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:  # it was collected before
+        return False
+
+
 class _Pool:
     def __init__(self, order: Mapping[str, object], waiting: _Waiting, logs: Path, program: str) -> None:
         self._order, self._waiting, self._logs, self._program = order, waiting, logs, program
@@ -159,7 +169,18 @@ class _Pool:
             self._give(index, one)
 
     def stop(self) -> None:
-        """Ends all processes, whatever they are doing."""
+        """Ends all processes, whatever they are doing; trainings first write down where they stand."""
+        try:
+            for one in self._processes.values():
+                with suppress(ProcessLookupError):
+                    os.kill(one.process.pid, signal.SIGTERM)
+            until = time.monotonic() + STOP_SECONDS
+            while any(map(_is_there, self._processes.values())) and time.monotonic() < until:
+                time.sleep(0.01)
+        finally:  # also when Ctrl-C comes again meanwhile
+            self._kill()
+
+    def _kill(self) -> None:
         for one in self._processes.values():
             with suppress(ProcessLookupError):
                 os.killpg(one.process.pid, signal.SIGKILL)  # with whatever a strategy has started

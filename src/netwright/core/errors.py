@@ -60,6 +60,10 @@ class WorkerError(NetwrightError):
     """Workers that cannot start or keep failing, so that going on would waste the budget."""
 
 
+class PutBack(NetwrightError):
+    """An evaluation that was asked to stop, and has written down where it stands: its row goes back to pending."""
+
+
 class ExportError(NetwrightError):
     """A trained network that cannot be exported, or an exported folder that is damaged or not one: says which file."""
 

@@ -65,6 +65,10 @@ class InFull:
         """The options without those that change no result: equal ones give equal results."""
         return {name: value for name, value in options.items() if name not in self.incidental}
 
+    def incidental_of(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that change no result."""
+        return {name: value for name, value in options.items() if name in self.incidental}
+
     def without_places(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Options to put over these so that a network without such places is trained the same way."""
         return {name: off for name, off in self.places.items() if name in options}

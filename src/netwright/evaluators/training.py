@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
-from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability
+from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Context,
@@ -40,11 +40,12 @@ from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths
-from netwright.training.loop import Diverged, Passes, Stopped
+from netwright.training.loop import At, Diverged, Passes, Stopped
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
 from netwright.training.standing import Measurement, Standing, averaged, why_inexact
+from netwright.training.stops import Interrupted, Stops
 
 CHECKPOINT = "checkpoint.safetensors"
 OF_ANY_TRAINING = (
@@ -136,6 +137,9 @@ class Training(Options):
         """Train as many networks as asked; metrics of the split, size, cost, speed and memory.
 
         Accuracies are fractions of 1, losses nats, seconds wall clock over all repeats, memory in 10**6 bytes.
+
+        Raises:
+            PutBack: The worker asked to stop; where the trial stands is written down, and is where it goes on.
         """
         return self._of(trial.proposal.genotype)._evaluate(trial, context)
 
@@ -177,7 +181,7 @@ class Training(Options):
         trial = Trial(**{**job["trial"], "proposal": proposal})
         ends = tuple(facts and Standing.of(None, facts) for facts in job["ends"])
         state = replace(Standing.of(None, job["state"]), ends=ends)
-        with suppress(Diverged, Stopped):  # the first process says so
+        with suppress(Diverged, Stopped, PutBack):  # the first process says so
             self._of(trial.proposal.genotype)._train(trial, state, team, job["threads"], None)
 
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
@@ -215,18 +219,21 @@ class Training(Options):
         ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         reports = Reports(context, before, lambda: before + course.steps + after)
-        time_to_write = Alarm(60 * self.checkpoint_minutes)
+        stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
         has_curve = bool(self.curve_every) and context is not None and repeat == 0
 
         for at in loop.steps(passes, descent, course, start):
             ending.look(at)
             if at.ends_pass and at.step < course.steps and has_curve and at.step // per_epoch % self.curve_every == 0:
-                state.curve.append((at.step, _main(self._measured(descent))))
-            if at.is_look and not team.agree(reports.of(at)):
-                raise Stopped(f"stopped at step {at.step}")
+                with self._kept(state, descent, at, context):
+                    point = _main(self._measured(descent, stops))
+                state.curve.append((at.step, point))
+            is_to_stop = stops.at(at)
             if at.ends_pass:
                 continue  # what is written stands between two steps
-            if state.path and time_to_write.rings():  # to go on from after a kill
+            if is_to_stop:
+                self._put_back(state, descent, at, context)
+            if state.path and self.checkpoint_minutes and time_to_write.rings():  # to go on from after a kill
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
@@ -235,7 +242,9 @@ class Training(Options):
             return Measurement({}, *course_of)
         if length.steps < length.span:  # for a trial that continues this one
             state.write(promotion.end_of(context.folder, repeat), descent, at)
-        found = self._measured(descent, context.folder if self.save and repeat == 0 else None, trial.seed)
+        folder = context.folder if self.save and repeat == 0 else None
+        with self._kept(state, descent, at, context):
+            found = self._measured(descent, stops, folder, trial.seed)
         if repeat == 0:
             state.curve.append((at.step, _main(found)))
         return Measurement(found, *course_of)
@@ -249,6 +258,20 @@ class Training(Options):
         measuring = forward * self.task.examples(self.split) / self.batch
         return Deadline(share * self.deadline, state.elapsed, measuring, start)
 
+    @contextmanager
+    def _kept(self, state: Standing, descent: Descent, at: At, context: Context | None) -> Iterator[None]:
+        """Where a measurement within is interrupted, keep what was trained before it."""
+        try:
+            yield
+        except Interrupted:
+            self._put_back(state, descent, at, context)
+
+    def _put_back(self, state: Standing, descent: Descent, at: At, context: Context | None) -> NoReturn:
+        """Write down where the trial stands, and stop."""
+        if context:
+            state.write(state.path or context.folder / CHECKPOINT, descent, at)
+        raise PutBack(f"stopped at step {at.step}, to go on from there") from None
+
     def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
@@ -259,13 +282,18 @@ class Training(Options):
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
 
-    def _measured(self, descent: Descent, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
+    def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
 
         `seed`, the trial's, is noted there.
         """
         recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
-        watch = recorder.add if recorder else _ignore
+
+        def watch(outputs: Tensor, targets: Tensor) -> None:
+            stops.during_measurement()
+            if recorder:
+                recorder.add(outputs, targets)
+
         with descent.averaged():
             found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch)
             if folder:
@@ -276,7 +304,8 @@ class Training(Options):
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
-        state = Standing.at(context.folder / CHECKPOINT if self.checkpoint_minutes else None, trial)
+        folder = context.folder if self.checkpoint_minutes else context.checkpoint_of(trial.id)
+        state = Standing.at(folder and folder / CHECKPOINT, trial)
         steps, state.span = self._length(trial)
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
@@ -428,10 +457,6 @@ class Training(Options):
 def _main(metrics: Mapping[str, float]) -> float:
     """The metric that a curve shows: the task's first."""
     return next(iter(metrics.values()))
-
-
-def _ignore(_outputs: Tensor, _targets: Tensor) -> None:
-    """Watch nothing."""
 
 
 plugin = Training

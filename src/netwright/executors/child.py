@@ -14,10 +14,11 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 from netwright import worker
 from netwright.core import refs, run_file
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.executors import descendants, lines
@@ -33,7 +34,8 @@ class Line:
         os.set_inheritable(down, False)
         os.set_inheritable(up, False)
         self._down, self._up, self._mark = down, up, mark
-        self.is_draining = threading.Event()
+        # plain, so that a handler of signals may set them
+        self.is_draining = self.is_stopping = self.is_terminated = False
         threading.Thread(target=self._watch, daemon=True).start()
 
     def say(self, word: str, **values: str | int) -> None:
@@ -43,11 +45,30 @@ class Line:
         except OSError:
             self._end()
 
+    def stop_on_sigterm(self, seconds: float) -> None:
+        """Take SIGTERM for "stop"; end when `seconds` have passed since, as the parent does after its own."""
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if self.is_terminated:
+                return
+            self.is_terminated = self.is_draining = self.is_stopping = True
+            timer = threading.Timer(seconds, self._overstay, [seconds])
+            timer.daemon = True
+            timer.start()
+
+        signal.signal(signal.SIGTERM, stop)
+
+    def _overstay(self, seconds: float) -> None:
+        print(f"SIGTERM came {seconds:g} s ago, and the trial has not stopped", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def _watch(self) -> None:
         orders = lines.Reader(DOWN)
         while piece := os.read(self._down, 1024):
-            for _ in orders.take(piece):
-                self.is_draining.set()
+            for order in orders.take(piece):
+                self.is_draining = True
+                if order["say"] == "stop":
+                    self.is_stopping = True
         self._end()
 
     def _end(self) -> None:
@@ -58,7 +79,7 @@ class Line:
 
 
 def work(post: Post, line: Line) -> None:
-    """Evaluate until drained, or until memory ran out (a fresh process then takes over)."""
+    """Evaluate until drained or stopped, or until memory ran out (a fresh process then takes over)."""
     store: Store = refs.load("store", refs.parse(post.address))
     text = store.recall("run")
     if text is None:
@@ -74,11 +95,17 @@ def work(post: Post, line: Line) -> None:
     def context(trial: Trial) -> worker.WorkerContext:
         line.say("start", trial=trial.id, log=_log_size())
         trials = Path(post.folder) / "trials"
-        return worker.WorkerContext(store, trials, trial.id, post.threads, post.index, on_report)
+        return worker.WorkerContext(
+            store, trials, trial.id, post.threads, post.index, on_report, lambda: line.is_stopping
+        )
 
     wait = SHORTEST_WAIT
-    while not line.is_draining.is_set():
-        result = worker.run_once(store, evaluator, post.name, context, keep=post.keep)
+    while not line.is_draining:
+        try:
+            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep)
+        except PutBack:
+            line.say("end")
+            return
         if result is None:
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
@@ -103,6 +130,7 @@ def main() -> None:
     faulthandler.enable()  # a fault of native code says where
     post = Post.from_json(sys.argv[1])
     line = Line(int(sys.argv[2]), int(sys.argv[3]), post.mark)
+    line.stop_on_sigterm(post.stop_seconds)
     try:
         work(post, line)
     except NetwrightError as error:

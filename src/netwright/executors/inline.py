@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netwright import worker
-from netwright.core.protocols import Evaluator, Job
+from netwright.core.errors import PutBack
+from netwright.core.protocols import STOP_SECONDS, Evaluator, Job
 from netwright.core.records import Trial
 
 
@@ -18,9 +19,11 @@ class Inline:
 
     Args:
         evaluator: Evaluator that measures the trials.
+        stop_seconds: Seconds that a trial has for writing down where it stands when the search is stopped by a signal.
     """
 
     evaluator: Evaluator
+    stop_seconds: float = STOP_SECONDS
     workers: int = field(default=1, init=False)
     _job: Job | None = field(default=None, init=False, repr=False)
     _draining: bool = field(default=False, init=False, repr=False)
@@ -31,12 +34,19 @@ class Inline:
         job.store.beat("inline")
 
     def poll(self, seconds: float) -> None:  # noqa: ARG002 - nothing to wait for
-        """Evaluate the oldest pending trial, if there is one."""
+        """Evaluate the oldest pending trial, if there is one; one that is asked to stop is put back."""
         if self._job is not None and not self._draining:
-            worker.run_once(self._job.store, self.evaluator, "inline", self._context, keep=self._job.keep)
+            try:
+                worker.run_once(self._job.store, self.evaluator, "inline", self._context, keep=self._job.keep)
+            except PutBack:
+                self._draining = True
 
     def drain(self) -> None:
         """Evaluate no further trial."""
+        self._draining = True
+
+    def halt(self) -> None:
+        """Evaluate no further trial: the one at hand asks the job itself whether to stop."""
         self._draining = True
 
     def is_idle(self) -> bool:
@@ -48,9 +58,10 @@ class Inline:
         self._job = None
 
     def _context(self, trial: Trial) -> worker.WorkerContext:
-        assert self._job is not None
-        trials_folder = self._job.folder / "trials" if self._job.folder else None
-        return worker.WorkerContext(self._job.store, trials_folder, trial.id, self._job.threads)
+        job = self._job
+        assert job is not None
+        trials_folder = job.folder / "trials" if job.folder else None
+        return worker.WorkerContext(job.store, trials_folder, trial.id, job.threads, on_look=job.should_stop)
 
 
 plugin = Inline

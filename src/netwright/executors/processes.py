@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
@@ -15,7 +16,7 @@ from typing import Final
 
 from netwright.core import room
 from netwright.core.errors import WorkerError
-from netwright.core.protocols import Job
+from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import deaths, descendants, lines, supervisor
 from netwright.executors.supervisor import Post
 
@@ -31,15 +32,19 @@ class Processes:
             are started than there are trials left.
         trial_minutes: Wall-clock limit of a trial, in minutes; 0: none.
         silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
+        stop_seconds: Seconds that a trial has for writing down where it stands when the search is stopped, or its hours
+            are over; one that takes longer is killed and begins where it last wrote that down.
     """
 
     workers: int = room.per_core(WORKER_MB)
     trial_minutes: float = 0.0
     silent_minutes: float = 30.0
+    stop_seconds: float = STOP_SECONDS
     _job: Job | None = field(default=None, init=False, repr=False)
     _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
     _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _draining: bool = field(default=False, init=False, repr=False)
+    _halting: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -47,6 +52,8 @@ class Processes:
         for name in ("trial_minutes", "silent_minutes"):
             if not getattr(self, name) >= 0:
                 raise WorkerError(f"executor.{name} is {getattr(self, name)}; it must be at least 0 (0: no limit)")
+        if not self.stop_seconds >= 0:
+            raise WorkerError(f"executor.stop_seconds is {self.stop_seconds}; it must be at least 0")
 
     def bounded(self, trials: int | None) -> Processes:
         """This executor with no more workers than trials, at least one; None: there is no limit of trials.
@@ -64,7 +71,7 @@ class Processes:
             raise WorkerError("worker processes need a table in a file and a run folder; use the inline executor")
         self.bounded(None)
         descendants.end_marked(f"{job.store.address}|")  # of an earlier search, whose processes were all killed
-        self._job, self._draining, self._faults = job, False, {}
+        self._job, self._draining, self._halting, self._faults = job, False, False, {}
         self._parents = [self._launch(index) for index in range(self.workers)]
 
     def poll(self, seconds: float) -> None:
@@ -75,7 +82,7 @@ class Processes:
             if code is None or self._draining:
                 continue
             if code < 0:
-                self._bury(f"w{index}-{parent.pid}", code)
+                self._bury(index, parent)
             # a parent ends on its own only over a fault of its own, say a full disk: it is not replaced for ever
             self._faults[index] = self._faults.get(index, 0) + (code > 0)
             if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
@@ -84,29 +91,33 @@ class Processes:
 
     def drain(self) -> None:
         """Tell the workers to leave after the trial they are at."""
-        if self._draining:
-            return
-        self._draining = True
-        for parent in self._parents:
-            assert parent.stdin is not None
-            try:
-                parent.stdin.write(lines.encode("drain"))
-                parent.stdin.flush()
-            except OSError:  # it is gone already
-                continue
+        if not self._draining:
+            self._draining = True
+            self._tell("drain")
+
+    def halt(self) -> None:
+        """Tell the workers to put the trials that they are at back, with where these stand, and to leave."""
+        if not self._halting:
+            self._draining = self._halting = True
+            self._tell("stop")
 
     def is_idle(self) -> bool:
         """Whether all workers have left."""
         return all(parent.poll() is not None for parent in self._parents)
 
     def stop(self) -> None:
-        """Close the line to the parents: they kill their workers and leave; what does not leave is killed."""
-        for parent in self._parents:
+        """Close the line to the parents: they kill their workers and leave; what does not leave is killed.
+
+        So is what was told to halt and still writes, since it would go on with that.
+        """
+        for index, parent in enumerate(self._parents):
             assert parent.stdin is not None
-            try:
+            with suppress(OSError):
                 parent.stdin.close()
-            except OSError:
-                continue
+            if self._halting and parent.poll() is None:
+                parent.kill()
+                parent.wait()
+                descendants.end_marked(self._mark(index, parent))
         for parent in self._parents:
             try:
                 parent.wait(timeout=10)
@@ -115,12 +126,24 @@ class Processes:
                 parent.wait()
         self._parents = []
 
-    def _bury(self, name: str, code: int) -> None:
+    def _tell(self, order: str) -> None:
+        for parent in self._parents:
+            assert parent.stdin is not None
+            with suppress(OSError):  # it is gone already
+                parent.stdin.write(lines.encode(order))
+                parent.stdin.flush()
+
+    def _bury(self, index: int, parent: Popen[bytes]) -> None:
         """After a parent was killed: end what its worker has started, and say in the row what happened."""
         assert self._job is not None
-        store = self._job.store
-        descendants.end_marked(f"{store.address}|{name}|")
-        store.requeue(0.0, name, f"the process that watched over its worker {deaths.cause(code)}")
+        descendants.end_marked(self._mark(index, parent))
+        reason = f"the process that watched over its worker {deaths.cause(parent.wait())}"
+        self._job.store.requeue(0.0, _name(index, parent), reason)
+
+    def _mark(self, index: int, parent: Popen[bytes]) -> str:
+        """What stands in the environment of whatever the worker of a parent has started."""
+        assert self._job is not None
+        return f"{self._job.store.address}|{_name(index, parent)}|"
 
     def _launch(self, index: int) -> Popen[bytes]:
         job = self._job
@@ -134,6 +157,7 @@ class Processes:
             keep=job.keep,
             trial_seconds=self.trial_minutes * 60,
             silent_seconds=self.silent_minutes * 60,
+            stop_seconds=self.stop_seconds,
             log=str(self._log(index)),
         )
         log = self._log(index)
@@ -150,6 +174,11 @@ class Processes:
     def _log(self, index: int) -> Path:
         assert self._job is not None and self._job.folder is not None
         return self._job.folder / "logs" / f"w{index}.log"
+
+
+def _name(index: int, parent: Popen[bytes]) -> str:
+    """The name of a worker in the table, as its parent makes it."""
+    return f"w{index}-{parent.pid}"
 
 
 def _last_line(path: Path) -> str:

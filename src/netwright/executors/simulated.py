@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 from netwright import worker
 from netwright.core import seeds
-from netwright.core.errors import WorkerError
-from netwright.core.protocols import Context, Evaluator, Job
+from netwright.core.errors import PutBack, WorkerError
+from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job
 from netwright.core.records import Result, Trial
 
 DURATION: Final = 64  # purpose of the draws, apart from those of `core.seeds`
@@ -162,6 +162,15 @@ class Simulated:
         """Claim no further row."""
         self._draining = True
 
+    @property
+    def stop_seconds(self) -> float:
+        """Seconds that an evaluation, in this process, has for writing down where it stands."""
+        return STOP_SECONDS
+
+    def halt(self) -> None:
+        """Claim no further row; those whose results are known finish, which takes no time."""
+        self._draining = True
+
     def is_idle(self) -> bool:
         """Whether no worker is at a row."""
         return not self._running
@@ -177,7 +186,13 @@ class Simulated:
             trial = self._job.store.claim(_name(self._free[0]))
             if trial is None:
                 return
-            self._begin(trial, heappop(self._free))
+            try:
+                self._begin(trial, self._free[0])
+            except PutBack:  # the search is being stopped
+                self._job.store.put_back(_name(self._free[0]))
+                self._draining = True
+                return
+            heappop(self._free)
 
     def _begin(self, trial: Trial, number: int) -> None:
         """Evaluate at once, and draw when the result will be there, or the worker lost."""
@@ -235,9 +250,10 @@ class Simulated:
             worker.clear(trials_folder, trial, result, self.evaluator)
 
     def _context(self, trial: Trial, number: int) -> worker.WorkerContext:
-        assert self._job is not None
-        trials_folder = self._job.folder / "trials" if self._job.folder else None
-        return worker.WorkerContext(self._job.store, trials_folder, trial.id, self._job.threads, number)
+        job = self._job
+        assert job is not None
+        trials_folder = job.folder / "trials" if job.folder else None
+        return worker.WorkerContext(job.store, trials_folder, trial.id, job.threads, number, on_look=job.should_stop)
 
 
 def utilization(spells: Sequence[Spell], workers: int, until: float) -> float:

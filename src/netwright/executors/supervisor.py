@@ -1,8 +1,10 @@
 """The parent of one worker process: beats for it, enforces its limits, replaces it when it dies.
 
 It imports no torch, so it stays small and answers while the worker is busy, and it outlives whatever the worker does.
-Parent and worker speak over two pipes, in lines of JSON (`lines`). Down: "drain", and the end of the pipe, at which the
-worker kills what it started and itself. Up: "ready", "start", "report" and "end".
+Parent and worker speak over two pipes, in lines of JSON (`lines`). Down: "drain", upon which the worker leaves after
+the trial it is at; "stop", upon which it has that trial write down where it stands, puts it back and leaves, in a
+stated time; and the end of the pipe, at which it kills what it started and itself. Up: "ready", "start", "report" and
+"end". SIGTERM says "stop" too, to the parent as to the worker.
 
 Whatever the worker has started ends with it, at a limit or otherwise: see `descendants`.
 """
@@ -10,6 +12,7 @@ Whatever the worker has started ends with it, at a limit or otherwise: see `desc
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -25,15 +28,16 @@ from typing import Final
 
 from netwright.core import refs
 from netwright.core.claim import Owner, Watch
-from netwright.core.protocols import Store
+from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.records import Result
-from netwright.executors import deaths, descendants, lines
+from netwright.executors import deaths, descendants, lines, stop_signals
+from netwright.executors.stop_signals import StopSignal
 
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
 CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
-DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}}
+DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}, "stop": {}}
 UP: Final[Mapping[str, Mapping[str, type]]] = {
     "ready": {},
     "start": {"trial": int, "log": int},
@@ -55,6 +59,7 @@ class Post:
         keep: Whether to leave the folders of finished trials.
         trial_seconds: Wall-clock limit of a trial, in seconds; 0: none.
         silent_seconds: Longest time without a report, in seconds; 0: no limit.
+        stop_seconds: Time in which a trial that is to stop must have written down where it stands, in seconds.
         controller: Owner of the claim whose end ends the worker, as JSON; "": the end of the standard input does.
         log: Path of the file that the worker prints to; "": a terminal.
     """
@@ -67,6 +72,7 @@ class Post:
     keep: bool = False
     trial_seconds: float = 0.0
     silent_seconds: float = 0.0
+    stop_seconds: float = STOP_SECONDS
     controller: str = ""
     log: str = ""
 
@@ -137,10 +143,10 @@ class Worker:
             return f"stopped after {post.silent_seconds:g} s without a report"
         return ""
 
-    def drain(self) -> None:
-        """Tell the worker to leave after the trial it is at."""
+    def tell(self, order: str) -> None:
+        """Tell the worker to "drain" or to "stop"."""
         with suppress(BrokenPipeError):  # it has just died: that is seen elsewhere
-            os.write(self._down, lines.encode("drain"))
+            os.write(self._down, lines.encode(order))
 
     def kill(self) -> None:
         """End the worker and whatever it has started, and close the pipes."""
@@ -162,15 +168,28 @@ class Worker:
         return f"{words}\nits worker {what}".lstrip("\n")
 
 
-def supervise(store: Store, post: Post) -> int:
-    """Keep one worker going until the controller is gone, or drains; returns an exit code."""
+@dataclass
+class _Orders:
+    """What the parent was told.
+
+    Args:
+        drains: Whether the worker is to leave after the trial it is at.
+        stops_at: When a worker that was told to stop is killed, on the monotonic clock; None: it was not.
+    """
+
+    drains: bool = False
+    stops_at: float | None = None
+
+
+def supervise(store: Store, post: Post, signals: StopSignal) -> int:
+    """Keep one worker going until the controller is gone, drains or stops, or a signal comes; returns an exit code."""
     if not descendants.adopt():
         print("netwright: this system ends a trial's process group; what leaves its session may go on", file=sys.stderr)
-    failed_starts, is_draining = 0, False
-    while not is_draining:
+    failed_starts, orders = 0, _Orders()
+    while not orders.drains:
         worker, reason = Worker(post), ""
         try:
-            is_wanted, is_draining = _accompany(store, post, worker)
+            is_wanted = _accompany(store, post, worker, orders, signals)
             if is_wanted and worker.trial is not None:
                 reason = worker.cause_of_death(post.log)
         finally:
@@ -190,13 +209,20 @@ def supervise(store: Store, post: Post) -> int:
     return 0
 
 
-def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
-    """Beat and watch until the worker ends. Returns (still wanted, asked to drain)."""
-    is_draining, beaten = False, 0.0
+def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signals: StopSignal) -> bool:
+    """Beat and watch until the worker ends, or is to be ended; returns whether it is still wanted."""
+    beaten = 0.0
     first = Owner.from_json(post.controller)
     controller = Watch(store, first) if first else None
-    orders = lines.Reader(DOWN)
-    pipes = [worker.up] if controller else [worker.up, sys.stdin.fileno()]
+    said = lines.Reader(DOWN)
+    from_above = None if controller else sys.stdin.fileno()
+    pipes = [worker.up, signals.line, *([] if from_above is None else [from_above])]
+
+    def stop() -> None:
+        if orders.stops_at is None:
+            orders.drains, orders.stops_at = True, time.monotonic() + post.stop_seconds
+            worker.tell("stop")
+
     while True:
         now = time.monotonic()
         if now - beaten >= BEAT:
@@ -204,21 +230,30 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
             beaten = now
             descendants.reap(but=worker.process.pid)
             if controller and not controller.is_there():
-                return False, is_draining
-        ready, _, _ = select.select(pipes, [], [], max(0.0, beaten + BEAT - now))
-        if len(pipes) > 1 and pipes[1] in ready:
-            piece = os.read(pipes[1], 1024)
-            if not piece:
-                return False, is_draining
-            for _ in orders.take(piece):
-                is_draining = True
-                worker.drain()
+                stop()
+        until = min(beaten + BEAT, orders.stops_at or math.inf)
+        ready, _, _ = select.select(pipes, [], [], max(0.0, until - now))
+        if signals.line in ready:
+            pipes.remove(signals.line)
+            stop()
+        if from_above in ready:
+            piece = os.read(from_above, 1024)
+            if not piece and orders.stops_at is None:
+                return False
+            if not piece:  # the controller has ended meanwhile; what is being written down is worth these seconds
+                pipes.remove(from_above)
+            for order in said.take(piece):
+                orders.drains = True
+                if order["say"] == "stop":
+                    stop()
+                else:
+                    worker.tell("drain")
         if worker.up in ready and not worker.listen():
-            return True, is_draining  # the pipe ended: the worker has died or left
+            return orders.stops_at is None  # the pipe ended: the worker has died or left
         if worker.process.poll() is not None:
             while select.select([worker.up], [], [], 0)[0] and worker.listen():
                 continue
-            return True, is_draining
+            return orders.stops_at is None
         if fault := worker.overdue(post):
             assert worker.trial is not None
             with suppress(ProcessLookupError):
@@ -226,7 +261,10 @@ def _accompany(store: Store, post: Post, worker: Worker) -> tuple[bool, bool]:
             seconds = time.monotonic() - worker.begun
             store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
             worker.trial = None
-            return True, is_draining
+            return orders.stops_at is None
+        # one that is still starting has nothing to write down
+        if orders.stops_at is not None and (time.monotonic() >= orders.stops_at or not worker.has_started):
+            return False
 
 
 def main() -> None:
@@ -236,7 +274,8 @@ def main() -> None:
     post = replace(post, name=f"{post.name}-{os.getpid()}")
     store = refs.load("store", refs.parse(post.address))
     try:
-        code = supervise(store, post)
+        with stop_signals.noting(signal.SIGTERM) as signals:
+            code = supervise(store, post, signals)
     finally:
         store.close()
     sys.exit(code)

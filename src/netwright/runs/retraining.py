@@ -170,8 +170,8 @@ def train(
     """
     run = run_of(settings, candidates, changes, split)
     place = place_of(folder, run)
-    if (begun := run_folder.settings_in(place)) and begun.evaluator.name == run.evaluator.name:
-        run = replace(run, threads_per_trial=None, evaluator=_as_begun(run.evaluator, begun.evaluator))
+    if run_folder.holds_run(place):
+        run = replace(run, threads_per_trial=None)  # as it began
     command = session.command or _command(folder, candidates, changes)
     with run_folder.opened(place, run) as opened:
         parts = run_file.build(opened.settings)
@@ -281,13 +281,6 @@ def _has_data_of(folder: Path, reference: Reference) -> bool:
         known = store.recall("data")
     task: Task = refs.load("task", reference)
     return isinstance(task, HasFingerprint) and task.fingerprint() == known
-
-
-def _as_begun(asked: Reference, begun: Reference) -> Reference:
-    """The evaluator with the options that change no result as they were when the trainings began."""
-    says = in_full.of(asked)
-    incidental = {name: value for name, value in begun.options.items() if name in says.incidental}
-    return Reference(asked.name, {**says.essential(asked.options), **incidental})
 
 
 def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, data_is_ready: bool = False) -> None:

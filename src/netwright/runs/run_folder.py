@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import claim, files, liveness, locks, objectives, refs, remembered, run_file, whereabouts
+from netwright.core import claim, files, in_full, liveness, locks, objectives, refs, remembered, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Store
@@ -193,6 +193,7 @@ class OpenRun:
             None: there is none.
         left: Trials that are still to finish; None: as many as the time allows.
         set_aside: What of its table was damaged or missing, to be asked again; a sentence each.
+        changed: Options of its evaluator that change no result and are others from now on; a sentence each.
     """
 
     folder: Path
@@ -202,6 +203,7 @@ class OpenRun:
     aside: Path | None = None
     left: int | None = None
     set_aside: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
     @contextmanager
     def table(self) -> Iterator[tuple[Store, Claim]]:
@@ -252,7 +254,8 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
         is_complete = limit is not None and is_whole and not tally.unfinished and tally.finished >= limit
         left = None if limit is None else max(limit - tally.finished, tally.unfinished)
         settings = replace(settings, threads_per_trial=threads)
-        yield OpenRun(folder, settings, is_complete, is_moved, aside, left, set_aside)
+        changed = _changed(stored.evaluator, settings.evaluator) if stored else ()
+        yield OpenRun(folder, settings, is_complete, is_moved, aside, left, set_aside, changed)
 
 
 def report_in(folder: Path) -> Path:
@@ -425,8 +428,15 @@ def _threads(run: RunFile) -> int:
 
 
 def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
-    """Why a folder's run is not the one asked for, which may leave the number of threads open; "" where it is."""
+    """Why a folder's run is not the one asked for, which may leave the number of threads open; "" where it is.
+
+    Options of the evaluator that change no result make no other run.
+    """
     asked = replace(asked, threads_per_trial=asked.threads_per_trial or stored.threads_per_trial)
+    if _changed(stored.evaluator, asked.evaluator):
+        kept = in_full.of(asked.evaluator).incidental_of(stored.evaluator.options)
+        essential = in_full.of(asked.evaluator).essential(asked.evaluator.options)
+        asked = replace(asked, evaluator=Reference(asked.evaluator.name, {**essential, **kept}))
     for name in IDENTITY:
         old, new = getattr(stored, name), getattr(asked, name)
         if old == new:
@@ -439,3 +449,16 @@ def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
             f"or go on with that run by `netwright search --out {folder}`"
         )
     return ""
+
+
+def _changed(stored: Reference, asked: Reference) -> tuple[str, ...]:
+    """Which of the evaluator's options that change no result are others than before, a sentence each."""
+    if stored.name != asked.name or stored == asked:
+        return ()
+    says = in_full.of(asked)
+    old, new = says.incidental_of(stored.options), says.incidental_of(asked.options)
+    return tuple(
+        f"evaluator.{name} is {new.get(name, 'its default')} from now on; it was {old.get(name, 'its default')}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    )

@@ -115,6 +115,8 @@ class Session:
         ranks.check_workers(parts.executor.workers)
         for sentence in run.set_aside:
             self.say(f"set aside, and asked again: {sentence}")
+        for sentence in run.changed if not run.is_complete else ():
+            self.say(sentence)
         executor, sentence = beforehand.bounded(parts.executor, run.left)
         parts = replace(parts, executor=executor)
         if sentence and not run.is_complete:

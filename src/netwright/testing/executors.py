@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netwright.core import run_file
-from netwright.core.protocols import Evaluator, Executor, Job, Store
+from netwright.core.protocols import Evaluator, Executor, Halts, Job, Store
 from netwright.core.records import Proposal
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -17,7 +17,7 @@ PATIENCE = 60.0  # seconds until a check gives up
 
 
 def check_executor(make: Callable[[Evaluator], Executor], make_store: Callable[[], Store], folder: Path) -> None:
-    """Assert that trials are evaluated once each, over a stop in between, and that `drain` leaves the rest pending.
+    """Assert that trials are evaluated once each, over a stop in between, and that `drain` and `halt` leave the others.
 
     Args:
         make: Constructs the executor around an evaluator.
@@ -52,6 +52,14 @@ def check_executor(make: Callable[[Evaluator], Executor], make_store: Callable[[
     executor.poll(0.05)
     assert [trial.status for trial in store.unfinished()] == ["pending"], "after drain nothing is started"
     executor.stop()
+    halting = make(evaluator)
+    if isinstance(halting, Halts):
+        halting.start(Job(store, folder))
+        halting.halt()
+        _poll_until(halting, halting.is_idle)
+        halting.poll(0.05)
+        assert [trial.status for trial in store.unfinished()] == ["pending"], "after halt nothing is started"
+        halting.stop()
     store.close()
 
 

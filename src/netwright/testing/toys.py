@@ -12,7 +12,7 @@ import numpy as np
 
 from netwright.core import genes, seeds
 from netwright.core.bounds import check_sizes
-from netwright.core.errors import MissingCapability
+from netwright.core.errors import MissingCapability, PutBack
 from netwright.core.genes import Choice
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Split, Task
@@ -125,12 +125,18 @@ class ToyEvaluator:
         return (*self.measures, Objective("params", -1))
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
-        """Take `seconds` seconds, with reports, and score the genes."""
+        """Take `seconds` seconds, with reports, and score the genes.
+
+        Raises:
+            PutBack: The worker asked to stop; nothing is written down, as there is nothing to keep.
+        """
         until = time.monotonic() + self.seconds
         step = 0
         while (left := until - time.monotonic()) > 0:
             step += 1
             context.report(step, {"left": left})
+            if context.should_stop():
+                raise PutBack(f"stopped at step {step}")
             time.sleep(min(left, 0.02))
         highest = sum(genes.size(gene) - 1 for gene in self.space.genes)
         total = sum(trial.proposal.genotype)

@@ -30,8 +30,8 @@ class Options(StepSettings):
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
         device: Name of the device; "auto": the worker's own GPU, else the CPU.
         channels_last: Memory format of weights, and of inputs that are images.
-        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: none
-            are written.
+        checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
+            is written only when the worker is told to stop.
         save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
         processes: Processes of this machine that share each batch; `training.ranks` says how more machines do.
         horizon: Largest budget that proposals name, in their unit. The schedule of every trial with a budget spans it,

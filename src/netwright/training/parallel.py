@@ -96,13 +96,13 @@ class Team:
         dist.all_reduce(total)
         return total / self.size
 
-    def agree(self, answer: bool) -> bool:
+    def agree(self, answer: int) -> int:
         """The answer of the first process; all processes must call this."""
         if self.size == 1:
             return answer
         said = torch.tensor(answer, dtype=torch.int32, device=self.device)
         dist.broadcast(said, 0)
-        return bool(said)
+        return int(said)
 
     def hand_out(self, data: bytes) -> bytes:
         """The bytes of the first process; all processes must call this."""

@@ -171,8 +171,15 @@ def main() -> None:
 
 
 def _help(meeting: Meeting, rank: int) -> None:
+    _leave_stopping_to_the_first()
     threading.Thread(target=_watch, daemon=True).start()
     follow(meeting, meeting.store(), rank, rank)
+
+
+def _leave_stopping_to_the_first() -> None:
+    """Whoever signals all processes at once, as schedulers do, stops the first one, which stops the others in order."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _launched(words: list[str]) -> int:
@@ -186,6 +193,7 @@ def _launched(words: list[str]) -> int:
     has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"  # torchrun keeps one itself
     store = meeting.store(is_master=rank == 0 and not has_store)
     if rank > 0:
+        _leave_stopping_to_the_first()
         follow(meeting, store, rank, _number("LOCAL_RANK", 0))
         return 0
     command = [sys.executable, "-m", "netwright.cli.main", *words]

@@ -48,7 +48,7 @@ class Standing:
     """Where an evaluation stands: the one owner of what changes in the course of its trainings, tensors aside.
 
     Args:
-        path: Path of the evaluation's checkpoint; None: it has none.
+        path: Path of the evaluation's checkpoint, where one is or is to be; None: neither.
         seed: Seed of the trial, so that a checkpoint is known to be its own.
         key: Key of the trial, for the same purpose.
         progress: How far the present training had come when this evaluation began.

@@ -1,15 +1,18 @@
 """A process that plays cells on real tasks, each a run in its folder: `python -m netwright.comparison.contests.player`.
 
-A process that is killed leaves a killed run on disk; the next process that plays the cell goes on with it.
+A process that is killed leaves a killed run on disk; the next process that plays the cell goes on with it. SIGTERM has
+the trials under way write down where they stand first.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,11 +22,13 @@ from netwright.comparison import courses, player, strategy_refs
 from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Course, SearchCell
 from netwright.core import run_file
+from netwright.core.errors import Terminated
 from netwright.core.records import Trial
 from netwright.report.history import History
 from netwright.runs import retraining, run_folder
 from netwright.runs.run_folder import OpenRun
 from netwright.runs.session import Session
+from netwright.search import Search
 
 PROGRAM = "netwright.comparison.contests.player"
 
@@ -46,7 +51,7 @@ class ContestPlayer:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._cells, self._is_full = order["cells"], order["is_full"]
-        self._session = Session(Console(stderr=True), lambda _controller, _say: nullcontext(), "")
+        self._session = Session(Console(stderr=True), _stopped_by_sigterm, "")
 
     def lines(self, order: dict[str, Any]) -> Iterator[str]:
         """Plays the `seeds` of one `strategy` on one `problem`."""
@@ -67,6 +72,25 @@ class ContestPlayer:
             if self._is_full and (chosen := cell_runs.best_of(trials)):
                 retraining.train(self._session, place, settings, chosen, {}, "test")
         return courses.to_line(cell, course_of(trials, ended.ending))
+
+
+@contextmanager
+def _stopped_by_sigterm(controller: Search, _say: Callable[[str], None]) -> Iterator[None]:
+    """SIGTERM stops the controller, and then the process."""
+    is_stopped = False
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopped
+        is_stopped = True
+        controller.stop()
+
+    old = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+    if is_stopped:
+        raise Terminated(128 + signal.SIGTERM)
 
 
 def course_of(trials: Sequence[Trial], ending: str) -> Course:

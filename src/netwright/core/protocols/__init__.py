@@ -22,7 +22,7 @@ from netwright.core.protocols.evaluator import (
     TrainsToBudgets,
     Tunes,
 )
-from netwright.core.protocols.executor import Executor, IsBounded, Job, KeepsTime
+from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime
 from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
@@ -65,6 +65,7 @@ from netwright.core.protocols.task import (
 
 __all__ = [
     "SEEDS",
+    "STOP_SECONDS",
     "Accepts",
     "Adapts",
     "Caches",
@@ -78,6 +79,7 @@ __all__ = [
     "Gathering",
     "Gathers",
     "Generates",
+    "Halts",
     "HasBaselines",
     "HasCaveats",
     "HasFingerprint",

@@ -36,6 +36,13 @@ class Context(Protocol):
     def report(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Say that the trial goes on (feeds the no-progress limit). False: stop now, the result is no longer wanted."""
 
+    def should_stop(self) -> bool:
+        """Whether to stop now and keep what was done; cheap enough to ask at every step.
+
+        An evaluator that keeps it writes it into `folder`, raises `core.errors.PutBack`, and goes on from there when
+        the trial comes again. One that never asks is ended some time later, and begins anew.
+        """
+
     def checkpoint_of(self, trial_id: int) -> Path | None:
         """The folder that another trial left behind; None: it is gone, and training starts anew."""
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from netwright.core.protocols.store import Store
+
+STOP_SECONDS: Final = 20.0  # which evaluations have for writing down where they stand; schedulers often give 30 in all
+
+
+def _never() -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Job:
     folder: Path | None = None
     threads: int = 1
     keep: bool = False  # leave the folders of finished trials
+    should_stop: Callable[[], bool] = _never  # asked by evaluations in the controller's own process
 
 
 class Executor(Protocol):
@@ -43,6 +51,18 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """Stop every worker now. Returns when none is left."""
+
+
+@runtime_checkable
+class Halts(Protocol):
+    """Capability of an executor: what its workers are at can be stopped so that it goes on from there another time."""
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long evaluations may take for that; one that takes longer is ended, and loses what it did."""
+
+    def halt(self) -> None:
+        """Have running trials write down where they stand and put them back; start no other. `is_idle` says when."""
 
 
 @runtime_checkable
