@@ -51,7 +51,7 @@ def test_a_training_fills_its_time_and_no_more(steps, cooldown, share, each):
             course.shorten(step, "deadline")
     assert elapsed[0] + 2 * each <= max(seconds, 4 * each) + each + 1e-6 or step == steps, "to a step"
     assert step >= min(steps, 0.98 * share * steps - 3 - 1 / (1 - cooldown))
-    assert (course.cut is None) == (step == steps)
+    assert course.cut is not None or step == steps
 
 
 def test_a_machine_that_becomes_slower_breaks_the_cooldown_off():
