@@ -65,6 +65,14 @@ class HasTrivial(Protocol):
 
 
 @runtime_checkable
+class HasStarts(Protocol):
+    """Capability of a space: networks that are known to work, for a search to begin from."""
+
+    def starts(self) -> tuple[Genotype, ...]:
+        """Their genotypes, the best known first."""
+
+
+@runtime_checkable
 class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
