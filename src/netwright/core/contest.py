@@ -32,8 +32,8 @@ class Heat:
     """Trainings that are compared, and made alike.
 
     Args:
-        name: "rank": on training data, ranked by validation; "distill": as that, from averaged outputs; "final": on both,
-            tested.
+        name: "rank": on training data, ranked by validation; "distill": as that, from averaged outputs; "final": on
+            both, tested.
         entrants: The networks.
         seconds: Wall-clock seconds of each training; 0: no limit.
         budget: Budget of each training in seconds of the pace; None: as long as its options say.

@@ -36,7 +36,7 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, loop, memory, parallel, promotion, ranks
+from netwright.training import checkpoint, device, distillation, loop, memory, parallel, promotion, ranks
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
 from netwright.training.loop import Diverged, Passes, Schedule, Stopped
@@ -76,6 +76,9 @@ class Training(StepSettings):
             and one that stops before leaves its state in its folder, so that a trial that continues it (a promotion)
             ends with the weights of one uninterrupted training. None: each training has a schedule of its own length,
             and a promotion trains anew.
+        teachers: Folder of networks from whose averaged outputs it learns besides the labels, as seen from the run's
+            (`training.distillation`); "": there are none.
+        distill: Share of the loss that is the cross entropy with these outputs, in [0, 1).
     """
 
     space: SearchSpace
@@ -91,6 +94,8 @@ class Training(StepSettings):
     save: bool = False
     processes: int = 1
     horizon: int | None = None
+    teachers: str = ""
+    distill: float = 0.0
     in_full: ClassVar[InFull] = InFull(
         lengths=("epochs", "steps"),
         length={"epochs": 30},
@@ -115,6 +120,7 @@ class Training(StepSettings):
         if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
             raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
         device.check_name(self.device, self.processes)
+        distillation.check(self.teachers, self.distill, self.processes, self.task.io)
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -235,7 +241,7 @@ class Training(StepSettings):
             self.accumulate,
         )
         schedule = Schedule(steps, lambda step: step_settings.rate_factor(self, step, span, per_epoch))
-        descent = self._descent(trial, repeat, span, team)
+        descent = self._descent(trial, repeat, span, team, context)
         start = state.resume(descent, team)
         reports, time_to_write = Reports(context, repeat * steps), Alarm(60 * self.checkpoint_minutes)
         has_curve = bool(self.curve_every) and context is not None and repeat == 0
@@ -260,7 +266,7 @@ class Training(StepSettings):
             state.curve.append((steps, _main(found)))
         return Measurement(found, at.loss, at.examples, at.seconds)
 
-    def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
+    def _descent(self, trial: Trial, repeat: int, span: int, team: Team, context: Context | None) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
@@ -268,7 +274,22 @@ class Training(StepSettings):
         network = network.to(team.device, memory_format=layout)
         optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
-        return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
+        teacher = None
+        if context and self.teachers:
+            place = context.folder.parent.parent / self.teachers
+            teachers = distillation.read(place, self.space, self.task.io, layout).to(team.device)
+            teacher = distillation.Teacher(teachers, self.distill)
+        return Descent(
+            network,
+            self.task,
+            optimizer,
+            self,
+            steps=span,
+            memory_format=layout,
+            seed=masks,
+            team=team,
+            teacher=teacher,
+        )
 
     def _measured(self, descent: Descent, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.

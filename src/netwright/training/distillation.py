@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import files, reading, sealed, seeds
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.protocols import SearchSpace, of_seed
 from netwright.core.reading import BadText
 from netwright.core.records import IO, Genotype
+from netwright.core.shapes import Classes
 
 LIST: Final = "teachers.json"
 
@@ -109,6 +110,19 @@ def read(folder: Path, space: SearchSpace, io: IO, layout: torch.memory_format =
             f"the teachers in {folder} cannot be read: {reading.line(str(error))}; train them again"
         ) from None
     return Averaged(networks).to(memory_format=layout)
+
+
+def check(teachers: str, share: float, processes: int, io: IO) -> None:
+    """Refuse settings of a distillation that do not go together. Raises BadReference."""
+    if not 0 <= share < 1 or bool(share) != bool(teachers):
+        raise BadReference(
+            f"evaluator.distill is {share} and evaluator.teachers {teachers!r}; give a folder of teachers and a share "
+            "above 0 and below 1, or neither"
+        )
+    if teachers and processes > 1:
+        raise BadReference("evaluator.teachers goes with one process for a training; set evaluator.processes to 1")
+    if teachers and not isinstance(io.output, Classes):
+        raise BadReference("evaluator.teachers are for tasks of classes; leave it out")
 
 
 def link(source: Path, target: Path) -> None:

@@ -69,8 +69,8 @@ def of_text(text: str) -> Entrant:
     genotype = _first(found)
     if genotype is None:
         raise BadReference(
-            f"--reference {reading.shown(text)} has many networks, and none that it starts from; give its space a method "
-            "starts(), or name a function that returns one network"
+            f"--reference {reading.shown(text)} has many networks, and none that it starts from; give its space a "
+            "method starts(), or name a function that returns one network"
         )
     return Entrant(Candidate(f"network {reading.line(text)}", genotype, is_reference=True), str(space))
 

@@ -116,9 +116,10 @@ def sentence(ours: Final, theirs: Final | None, example: str = "example") -> str
     return f"{means}no better than it ({_amount(measure, gain, found)}, {interval})"
 
 
-def of_reference(shipped: Final, example: str = "example") -> str:
-    """What ships, where it is the reference."""
-    return f"the {shipped.label} ships: {_single(shipped, example, is_named=False)}"
+def of_reference(shipped: Final, example: str = "example", reason: str = "") -> str:
+    """What ships, where it is the reference, and why."""
+    why = f"; {reason}" if reason else ""
+    return f"the {shipped.label} ships: {_single(shipped, example, is_named=False)}{why}"
 
 
 def _single(final: Final, example: str, is_named: bool = True) -> str:
