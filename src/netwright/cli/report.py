@@ -14,9 +14,10 @@ def report(
     out: Path = typer.Option(None, help="Folder to write to; by default `report` in the first run's folder."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
-    """Write report.html, PNG and SVG files, the page of a timed run into its own folder; a search may be writing the tables meanwhile.
+    """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile.
 
-    Damaged or missing trials are named and left out, and the command then exits with 2.
+    The page of a timed run lies in its folder itself. Damaged or missing trials are named and left out, and the command
+    then exits with 2.
     """
     from netwright.core.trust import Trust
     from netwright.report import examined, page

@@ -87,8 +87,7 @@ def _trained(final: Final) -> Trained | None:
 def _measured(floor: Floor, place: Path, networks: Sequence[Trained], metric: str) -> float:
     """A metric of the averaged outputs on the validation data, of networks that are gathered in a folder."""
     distillation.write(place, networks)
-    options = floor.run.evaluator.options
-    own = device.pick(str(options.get("device", "auto")), 0)
-    layout = torch.channels_last if options.get("channels_last", True) else torch.contiguous_format
+    own = device.pick(str(floor.option("device")), 0)
+    layout = torch.channels_last if floor.option("channels_last") else torch.contiguous_format
     network = distillation.read(place, floor.space, floor.task.io, layout).to(own)
     return loop.measure(network, floor.task, "valid", layout)[metric]

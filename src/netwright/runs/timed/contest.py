@@ -205,7 +205,7 @@ def _final(floor: Floor, entrants: tuple[Entrant, ...], rank: Heat, ranked: Stan
 
 def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> Begun:
     """The states that the trainings of the first heat left before their rates fell."""
-    cooldown = float(floor.run.evaluator.options.get("cooldown") or heats.COOLDOWN)
+    cooldown = float(floor.option("cooldown") or heats.COOLDOWN)
     found = {floor.key(entrant): final.folder for entrant, final in ranked}
     return {
         key: (place, (rank.budget or 0) / heats.ROOM * (1 - cooldown))
@@ -231,7 +231,10 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
     if shipped == "reference":
         told = verdict.of_reference(winner, floor.example, record.reason)
     else:
-        told = verdict.sentence(winner, rival, floor.example)
+        failed = [each.candidate.label for each in heat.entrants if each.candidate.is_reference and rival is None]
+        told = verdict.sentence(
+            winner, rival, floor.example, *(f"the training of the {each} failed" for each in failed)
+        )
     if winner.folder is not None:
         place, genotype = winner.folder.parent.parent.name, winner.genotype
         record = replace(record, shipped=shipped, reason=reason, trainings=place, genotype=genotype, verdict=told)

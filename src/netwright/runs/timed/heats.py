@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import Parameter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -97,7 +98,16 @@ class Floor:
 
     def takes(self, option: str) -> bool:
         """Whether the evaluator of the run has an option of that name."""
-        return option in refs.options_of(refs.locate("evaluator", self.run.evaluator.name))
+        return option in self._options
+
+    def option(self, name: str) -> Any:
+        """What an option of the evaluator is in the search; None: there is no such option."""
+        given = self.run.evaluator.options
+        return given[name] if name in given else self._options[name].default if name in self._options else None
+
+    @cached_property
+    def _options(self) -> dict[str, Parameter]:
+        return refs.options_of(refs.locate("evaluator", self.run.evaluator.name))
 
     def key(self, entrant: Entrant) -> str:
         """Key of a network in its space."""
@@ -165,15 +175,14 @@ def held(floor: Floor, heat: Heat) -> Standings:
 
 def _options(floor: Floor, heat: Heat, teachers: str) -> dict[str, Any]:
     """Options of the evaluator that decide how long, and from where, the networks of a heat are trained."""
-    searched = floor.run.evaluator.options
     found: dict[str, Any] = {"deadline": heat.seconds, "begin": heat.begin}
     if heat.budget is not None:
         found["horizon"] = heat.budget
-    if searched.get("schedule") == "constant" and not searched.get("cooldown"):
+    if floor.option("schedule") == "constant" and not floor.option("cooldown"):
         found["cooldown"] = COOLDOWN
     if teachers:
         found |= {"teachers": teachers, "distill": DISTILLED}
-    splits = searched.get("splits", 1)
+    splits = floor.option("splits") or 1
     if splits > 1 and heat.name != "final":
         found |= {"splits": splits, "repeats": splits}
     elif splits > 1:

@@ -93,11 +93,11 @@ def alone(final: Final) -> Interval:
     return _interval(final.mean, _variance(answers, strata, RIGHT_AND_WRONG) + _of_seeds(final), len(answers))
 
 
-def sentence(ours: Final, theirs: Final | None, example: str = "example") -> str:
-    """What ships, a network of the search, against the reference; None: there is none to compare with."""
+def sentence(ours: Final, theirs: Final | None, example: str = "example", why_alone: str = "") -> str:
+    """What ships, a network of the search, against the reference; None: there is none, and `why_alone` says why."""
     measure = ours.objective
     if theirs is None:
-        return f"{_single(ours, example)}; there is no plain network to compare it with"
+        return f"{_single(ours, example)}; {why_alone or 'there is no plain network to compare it with'}"
     found = difference(ours, theirs)
     values = (_text(measure, final.mean, found) for final in (ours, theirs))
     mine, other = values
