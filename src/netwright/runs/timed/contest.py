@@ -231,10 +231,8 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
     if shipped == "reference":
         told = verdict.of_reference(winner, floor.example, record.reason)
     else:
-        failed = [each.candidate.label for each in heat.entrants if each.candidate.is_reference and rival is None]
-        told = verdict.sentence(
-            winner, rival, floor.example, *(f"the training of the {each} failed" for each in failed)
-        )
+        failed = next((each.candidate.label for each in heat.entrants if each.candidate.is_reference), "")
+        told = verdict.sentence(winner, rival, floor.example, failed and f"the training of the {failed} failed")
     if winner.folder is not None:
         place, genotype = winner.folder.parent.parent.name, winner.genotype
         record = replace(record, shipped=shipped, reason=reason, trainings=place, genotype=genotype, verdict=told)
