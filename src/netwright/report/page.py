@@ -66,6 +66,8 @@ def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -
     examples = seen.examples.section(seen.final, owner, drawn) if seen else ""
     html = markup.page(title, _parts(runs, winner, line, drawn, examples))
     path = page or folder / "report.html"
+    if path != folder / "report.html":
+        (folder / "report.html").unlink(missing_ok=True)  # of before, when the page lay there
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
 
