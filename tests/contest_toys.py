@@ -41,6 +41,7 @@ class PacedToy:
     begin: str = ""
     schedule: str = "constant"
     cooldown: float = 0.0
+    averaging: float = 0.0
     splits: int = 1
     repeats: int = 1
     fails: tuple[int, ...] = ()

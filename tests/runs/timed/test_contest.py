@@ -113,6 +113,24 @@ def test_all_are_trained_alike_from_the_states_that_the_search_left(tmp_path):
     assert rows["test", BEST].result.metrics["cooldown"] == heats.COOLDOWN
 
 
+def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(tmp_path):
+    run = run_with(ROWS, tmp_path / "run", averaging=0.5)
+    played(run, tmp_path / "run")
+    rows = trained(tmp_path / "run")
+    rank, final = (rows[split, BEST] for split in ("valid", "test"))
+    assert rank.result.metrics["horizon"] > rank.proposal.budget, "it stops on its way, and leaves its state"
+    assert final.result.metrics["horizon"] == final.proposal.budget
+    assert final.proposal.budget >= rank.proposal.budget + final.result.metrics["deadline"]
+    place = next(each for each in run_folder.trainings(tmp_path / "run") if "rank" in options_in(each)["begin"])
+    left = place / "trials" / f"{rank.id:06d}" / "end-0.safetensors"
+    begun = tmp_path / "run" / "begin" / "final" / f"{rank.key}-0.safetensors"
+    assert begun.samefile(left)
+
+
+def options_in(place):
+    return run_folder.settings_in(place).evaluator.options
+
+
 def test_the_reference_ships_where_nothing_is_better(tmp_path):
     run = run_with([((1,) * 12, 0.9, 9), ((0,) * 12, 0.8, 9)], tmp_path / "run")
     found, _ = played(run, tmp_path / "run")

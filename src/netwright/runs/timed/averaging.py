@@ -25,8 +25,8 @@ SHARE_OF_TIME = 0.25  # of what is left, which distilling may take at most
 
 def distilled(
     floor: Floor, record: ContestRecord, rank: Heat, ranked: Standings, first: Entrant
-) -> tuple[ContestRecord, Entrant]:
-    """The best network, distilled from the average of several where validation pays, else as it is; and why.
+) -> tuple[ContestRecord, Entrant, Standings]:
+    """The best network, distilled from the average of several where validation pays, else as it is.
 
     Args:
         floor: The contest.
@@ -34,25 +34,28 @@ def distilled(
         rank: The heat that ranked the networks.
         ranked: What became of them.
         first: The best of them.
+
+    Returns:
+        The record, the network, and the standings with the distilled one where it is the network.
     """
     best = next(final for entrant, final in ranked if entrant == first)
     heat = record.heat("distill")
     if heat is None:
         if reason := _why_not(floor, rank, ranked, first, best):
             floor.session.say(f"nothing is distilled: {reason}")
-            return record, first
+            return record, first, ranked
         pupil = replace(first, teachers=SEEN_FROM_TRAININGS)
         heat = replace(rank, name="distill", entrants=(pupil,))
         record = floor.saved(replace(record, heats=(*record.heats, heat)))
     found, measure = heats.held(floor, heat), best.objective
     if not found:
         floor.session.say("nothing is distilled: the training failed")
-        return record, first
+        return record, first, ranked
     value = found[0][1].mean
     is_better = measure.score(value) > measure.score(best.mean)
     told = f"distilled from the averaged outputs, it has {measure.text(value)} {measure.label}"
     floor.session.say(f"{told}, {'so it is trained so' if is_better else f'not better than {measure.text(best.mean)}'}")
-    return record, heat.entrants[0] if is_better else first
+    return (record, heat.entrants[0], [*ranked, *found]) if is_better else (record, first, ranked)
 
 
 def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: Final) -> str:

@@ -128,7 +128,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     if len(heat.entrants) == 1:
         first = heat.entrants[0]
         reason = "there is no plain network to compare with" if rival is None else _alone(floor, first)
-    elif heat.seconds < SHORTEST and floor.takes("deadline"):
+    elif heat.seconds < SHORTEST and floor.is_limited:
         first, reason = heat.entrants[0], "the search decided: there is no time to rank its best networks anew"
     else:
         if record.heat("rank") is None:
@@ -141,7 +141,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
     if ranked and shipped == "searched":
-        record, first = averaging.distilled(floor, record, heat, ranked, first)
+        record, first, ranked = averaging.distilled(floor, record, heat, ranked, first)
     entrants = (first, rival) if rival and shipped == "searched" else (first,)
     final = _final(floor, entrants, heat, ranked)
     return floor.saved(replace(record, heats=(*record.heats, final), shipped=shipped, reason=reason))
@@ -193,7 +193,7 @@ def _final(floor: Floor, entrants: tuple[Entrant, ...], rank: Heat, ranked: Stan
     """The second heat: for how long, from how many seeds, and from which states, those of the first one first."""
     counts = heats.groups(entrants)
     room = max(1.0, floor.left - heats.START_SECONDS * len(counts))
-    repeats = seeds_for(room / heats.waves(counts, floor.workers)) if floor.takes("deadline") else 1
+    repeats = seeds_for(room / heats.waves(counts, floor.workers)) if floor.is_limited else 1
     seconds = room / heats.waves([repeats * count for count in counts], floor.workers)
     begun: dict[str, tuple[Path, float]] = {}
     if floor.takes("begin") and repeats == 1:  # several seeds are to be several trainings
@@ -204,11 +204,10 @@ def _final(floor: Floor, entrants: tuple[Entrant, ...], rank: Heat, ranked: Stan
 
 
 def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> Begun:
-    """The states that the trainings of the first heat left before their rates fell."""
-    cooldown = float(floor.option("cooldown") or heats.COOLDOWN)
+    """The states that trainings of the first heat left, whose rates did not fall."""
     found = {floor.key(entrant): final.folder for entrant, final in ranked}
     return {
-        key: (place, (rank.budget or 0) / heats.ROOM * (1 - cooldown))
+        key: (place, float(rank.budget or 0))
         for key, place in found.items()
         if place and promotion.end_of(place, 0).exists() and key in keys
     }

@@ -26,6 +26,7 @@ START_SECONDS = 5.0  # of a set of trainings before its first step: processes th
 # budgets in seconds of the pace are so much larger than what should fit: the deadline ends a training, and no time is
 # left over where the machine is faster than its pace said
 ROOM = 1.2
+BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so that the last ones can go on from them
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
 SPLITS = {"rank": "valid", "distill": "valid", "final": "test"}
@@ -95,6 +96,16 @@ class Floor:
         """Whether budgets of trainings are seconds."""
         evaluator = refs.load("evaluator", self.run.evaluator, space=self.space, task=self.task)
         return isinstance(evaluator, TrainsToBudgets) and evaluator.budget_unit == "seconds"
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether trainings end by a deadline: those whose rates were laid out to a last step could not."""
+        return self.takes("deadline") and self.option("schedule") in (None, "constant")
+
+    @property
+    def leaves_states(self) -> bool:
+        """Whether trainings that rank networks keep their rate: averaged weights compare without its fall."""
+        return self.counts_seconds and bool(self.option("averaging") or self.option("ema"))
 
     def takes(self, option: str) -> bool:
         """Whether the evaluator of the run has an option of that name."""
@@ -175,9 +186,11 @@ def held(floor: Floor, heat: Heat) -> Standings:
 
 def _options(floor: Floor, heat: Heat, teachers: str) -> dict[str, Any]:
     """Options of the evaluator that decide how long, and from where, the networks of a heat are trained."""
-    found: dict[str, Any] = {"deadline": heat.seconds, "begin": heat.begin}
+    found: dict[str, Any] = {"begin": heat.begin}
+    if floor.is_limited:
+        found["deadline"] = heat.seconds
     if heat.budget is not None:
-        found["horizon"] = heat.budget
+        found["horizon"] = heat.budget * (BEYOND if floor.leaves_states and heat.name != "final" else 1)
     if floor.option("schedule") == "constant" and not floor.option("cooldown"):
         found["cooldown"] = COOLDOWN
     if teachers:
