@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 import numpy as np
 import torch
@@ -28,8 +28,8 @@ class OwnSpace:
     """The space that holds one network.
 
     Args:
-        network: Import path of a function `net(channels, height, width, classes)` that returns a torch module: images
-            (B, channels, height, width) to logits (B, classes).
+        network: Import path of a function `net(channels, height, width, classes)` that is annotated to return a torch
+            module, or of a class of such: images (B, channels, height, width) to logits (B, classes).
 
     Raises:
         BadReference: There is no such function.
@@ -70,7 +70,7 @@ class OwnSpace:
             torch.manual_seed(int(rng.integers(2**63)))
             try:
                 found = self._make(io.channels, *_sides(io), io.outputs)
-            except Exception as error:  # whatever the user's function does
+            except (Exception, SystemExit) as error:  # whatever the user's function does
                 raise BadReference(f"{self.network} cannot be built: {_reason(error)}") from error
         if not isinstance(found, nn.Module) or not any(each.requires_grad for each in found.parameters()):
             raise BadReference(
@@ -87,7 +87,7 @@ class OwnSpace:
         try:
             with counter, torch.no_grad():
                 outputs = network(torch.zeros(1, io.channels, *_sides(io)))
-        except Exception as error:  # whatever the user's module does
+        except (Exception, SystemExit) as error:  # whatever the user's module does
             raise BadReference(f"{self.network} cannot run: {_reason(error)}") from error
         if not isinstance(outputs, torch.Tensor) or outputs.shape != (1, io.outputs):
             shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
@@ -113,11 +113,23 @@ class OwnSpace:
             raise BadReference(f"own.network is {reading.shown(self.network)}; give an import path, as in mylab:net")
         try:
             found = getattr(importlib.import_module(module), name)
-        except Exception as error:  # whatever a module does as it is imported
+        except (Exception, SystemExit) as error:  # whatever a module does as it is imported
             raise BadReference(f"{reference.name} cannot be imported: {_reason(error)}") from error
-        if not callable(found):
-            raise BadReference(f"{reference.name} is a {type(found).__name__}, not a function that returns a network")
+        if not _makes_networks(found):  # nothing is called that does not say so, as os:system
+            raise BadReference(
+                f"{reference.name} does not say that it returns a network; annotate the function, as in "
+                "def net(channels, height, width, classes) -> torch.nn.Module, or name a class derived from that"
+            )
         return lambda *sizes: found(*sizes, **reference.options)
+
+
+def _makes_networks(found: Any) -> bool:
+    """Whether it is a class of torch modules, or a function annotated to return one."""
+    try:
+        made = found if isinstance(found, type) else get_type_hints(found).get("return")
+    except Exception:  # of what has no annotations, or some that cannot be read
+        return False
+    return isinstance(made, type) and issubclass(made, nn.Module)
 
 
 def _sides(io: IO) -> tuple[int, int]:
@@ -125,7 +137,7 @@ def _sides(io: IO) -> tuple[int, int]:
     return io.input.height, io.input.width
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return reading.line(f"{type(error).__name__}: {error}")
 
 

@@ -62,10 +62,7 @@ def of_text(text: str) -> Entrant:
         try:
             found = run_file.load_space(space)
         except BadReference as reason:
-            raise BadReference(
-                f"--reference {reading.shown(text)} cannot be used: {reason}; give a space, or a function "
-                "net(channels, height, width, classes) that returns a torch module"
-            ) from None
+            raise BadReference(f"--reference {reading.shown(text)} cannot be used: {reason}") from None
     genotype = _first(found)
     if genotype is None:
         raise BadReference(
