@@ -66,10 +66,10 @@ class HasTrivial(Protocol):
 
 @runtime_checkable
 class HasStarts(Protocol):
-    """Capability of a space: networks that are known to work, for a search to begin from."""
+    """Capability of a space: networks that are known to work, from which a search begins before it draws any."""
 
     def starts(self) -> tuple[Genotype, ...]:
-        """Their genotypes, the best known first."""
+        """Strong plain networks, the best known first: all of them pass `check`, and no two are the same network."""
 
 
 @runtime_checkable
