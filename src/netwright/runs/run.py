@@ -86,6 +86,7 @@ class Run:
         attended: Lends each controller to someone who may stop it, such as a handler of signals.
         trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
             nor installed (`core.trust`), nor given here.
+        reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
 
     Raises:
         BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
@@ -112,6 +113,7 @@ class Run:
         console: Console | None = None,
         attended: Attended = lambda _controller, _say: nullcontext(),
         trust: bool = False,
+        reference: str | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self._session = Session(console or Console(), attended, command)
@@ -125,7 +127,7 @@ class Run:
                 merged.setdefault(section, {})[option] = value
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
-        self._trust = of_typed(given, merged, trust=trust)
+        self._trust = of_typed(given, merged, [reference], trust=trust)
         self._trust.check(run_file.references(self.settings), f"the run file {recipe or f'in {short(self.folder)}'}")
         if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
             self.settings = run_file.tuned(self.settings)

@@ -106,6 +106,8 @@ def test_a_network_of_the_user_s_takes_part_but_is_no_source(searched, tmp_path,
     assert found.shipped == "reference"
     with pytest.raises(MissingCapability, match=r"an export needs .*; own has none: load the weights, .*safetensors"):
         Run(tmp_path / "b", trust=True, console=Console(file=io.StringIO())).export(tmp_path / "export")
+    typed = Run(tmp_path / "a", space=SPACE, reference=text, console=Console(file=io.StringIO()))
+    assert typed.finals()[-1].label == f"network {text}"
     with pytest.raises(BadReference, match="add --trust"):
         Run(tmp_path / "b", space=SPACE, console=Console(file=io.StringIO())).export(tmp_path / "export")
 
