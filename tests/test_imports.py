@@ -165,6 +165,7 @@ RUNS_TEXT = {
     "plans/source.py": "import_module",
     "data/hub.py": "import_module",
     "spaces/nats.py": "import_module",
+    "spaces/own.py": "import_module",
     "spaces/nats_size.py": "import_module",
     "plans/ops/merges.py": "import_module",
     "plans/ops/images.py": "import_module",

@@ -22,7 +22,8 @@ def _plugins(kind):
 
 @pytest.mark.parametrize("plugin", _plugins("space"))
 def test_space(plugin):
-    check_space(plugin())
+    own = {"network": "tests.contest_toys:net"}
+    check_space(plugin(**{name: value for name, value in own.items() if name in refs.options_of(plugin)}))
 
 
 @pytest.mark.parametrize("plugin", _plugins("strategy"))

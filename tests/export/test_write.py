@@ -18,8 +18,10 @@ from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs, standalone
+from netwright.export import write as write_module
 from netwright.export.load import load
 from netwright.export.media.images import Images
+from netwright.export.medium import Checked
 from netwright.export.write import TrainedModel, write
 from netwright.plans import source
 from netwright.training import loop
@@ -154,6 +156,19 @@ def test_weights_of_every_type_are_read(exported, tmp_path):
     for name, tensor in tensors.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
+
+
+def test_a_verdict_stands_first_in_the_card(exported):
+    """What came of a contest comes before all else that a card says, on one line."""
+    model = replace(exported.model, verdict="searched network 78.4 % against\n75.1 % of the plain residual network")
+    parts = write_module._parts(model)
+    checked = Checked(360, 0.5, 0)
+    write_module._write_papers(exported.folder.parent, model, parts, checked, False, (), "")
+    lines = (exported.folder.parent / "README.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2] == "**Searched network 78.4 % against 75.1 % of the plain residual network.**"
+    assert "**" not in (exported.folder / "README.md").read_text(encoding="utf-8").splitlines()[2]
+    facts = json.loads((exported.folder.parent / "metrics.json").read_text(encoding="utf-8"))
+    assert facts["verdict"] == model.verdict
 
 
 def test_the_card_runs_as_it_stands(exported):

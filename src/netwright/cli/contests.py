@@ -57,7 +57,7 @@ def compared(
     typed = asked.strategies
     given = recipes.standard_strategies(runs) if typed is None else command_line.read_strategies(typed)
     seeds = command_line.read_seeds(SEEDS if asked.seeds is None else asked.seeds)
-    prepared = contest.prepare(contest.Contest(given, runs, seeds, asked.is_full))
+    prepared = contest.prepare(contest.StrategyContest(given, runs, seeds, asked.is_full))
     said = set()
     for recipe, sentences in prepared.remarks.items():
         for sentence in sentences:

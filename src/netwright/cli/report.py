@@ -16,7 +16,8 @@ def report(
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile.
 
-    Damaged or missing trials are named and left out, and the command then exits with 2.
+    The page of a timed run lies in its folder itself. Damaged or missing trials are named and left out, and the command
+    then exits with 2.
     """
     from netwright.core.trust import Trust
     from netwright.report import examined, page
@@ -25,5 +26,6 @@ def report(
     runs = [reporting.reported(folder.absolute(), Trust(is_full=trust)) for folder in folders]
     for fault in examined.faults([final for run in runs for final in run.finals]):
         typer.echo(f"netwright: {fault}", err=True)
-    typer.echo(page.write(out or run_folder.report_in(folders[0]), runs))
+    own = run_folder.page_in(folders[0]) if out is None and len(folders) == 1 else None
+    typer.echo(page.write(out or run_folder.report_in(folders[0]), runs, own))
     damage.leave({folder: run.faults for folder, run in zip(folders, runs, strict=True)})

@@ -13,6 +13,7 @@ from netwright.core.refs import Reference
 
 BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
 RESIDUAL = "plain residual network of similar size"
+SEARCHED, PLAIN = "searched network", "plain residual network"
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from netwright.core import reading
 from netwright.core.baselines import Baseline
+from netwright.core.contest import FACT, ContestRecord
 from netwright.core.errors import StoreError
 from netwright.core.finals import Candidate
 from netwright.core.objectives import Objective
@@ -62,6 +63,18 @@ def baselines(store: Store) -> tuple[Baseline, ...]:
 def candidates(store: Store) -> tuple[Candidate, ...]:
     """The networks that are trained in full; empty where nothing was noted. Raises StoreError for anything else."""
     return _records(store, "candidates", Candidate)
+
+
+def contest(store: Store) -> ContestRecord | None:
+    """How far the contest of the run has come; None: none has begun. Raises StoreError for anything else."""
+    text = store.recall(FACT)
+    if text is None:
+        return None
+    try:
+        reading.json_value(text, reading.MAX_STORED)
+        return TypeAdapter(ContestRecord).validate_json(text, strict=True)
+    except (ValidationError, BadText):
+        raise _no(FACT, text, "a contest") from None
 
 
 def _records(store: Store, name: str, kind: type[Record]) -> tuple[Record, ...]:

@@ -34,7 +34,7 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, loop, memory, pace, parallel, promotion, ranks
+from netwright.training import checkpoint, device, distillation, loop, memory, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -78,6 +78,7 @@ class Training(Options):
                 f"evaluator.splits is {self.splits}, but the task cannot divide its examples in other ways; set it to "
                 "1, and give evaluator.repeats for trainings from several seeds"
             )
+        distillation.check(self.teachers, self.distill, self.processes, self.task.io)
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -214,7 +215,7 @@ class Training(Options):
         course = FlexibleSchedule(
             length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
         )
-        descent = self._descent(trial, repeat, length.span, team)
+        descent = self._descent(trial, repeat, length.span, team, context)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -272,7 +273,7 @@ class Training(Options):
             state.write(state.path or context.folder / CHECKPOINT, descent, at)
         raise PutBack(f"stopped at step {at.step}, to go on from there") from None
 
-    def _descent(self, trial: Trial, repeat: int, span: int, team: Team) -> Descent:
+    def _descent(self, trial: Trial, repeat: int, span: int, team: Team, context: Context | None) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
@@ -280,7 +281,22 @@ class Training(Options):
         network = network.to(team.device, memory_format=layout)
         optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
-        return Descent(network, self.task, optimizer, self, steps=span, memory_format=layout, seed=masks, team=team)
+        teacher = None
+        if context and self.teachers:
+            place = context.folder.parent.parent / self.teachers
+            teachers = distillation.read(place, self.space, self.task.io, layout).to(team.device)
+            teacher = distillation.Teacher(teachers, self.distill)
+        return Descent(
+            network,
+            self.task,
+            optimizer,
+            self,
+            steps=span,
+            memory_format=layout,
+            seed=masks,
+            team=team,
+            teacher=teacher,
+        )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.

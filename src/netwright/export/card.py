@@ -17,7 +17,7 @@ REPEATED = (
 
 def text(facts: Facts, medium: Medium) -> str:
     """The card as Markdown."""
-    title = [f"# {' '.join(facts.name.split())}", "", *medium.about(facts), *_notes(facts)]
+    title = [f"# {' '.join(facts.name.split())}", "", *_verdict(facts), *medium.about(facts), *_notes(facts)]
     use, limits = ["## Use", "", *medium.use(facts)], ["## Limits", "", *medium.limits(facts), "", _versions()]
     parts = (title, use, _data(facts, medium), _architecture(facts), _training(facts), limits)
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
@@ -31,6 +31,11 @@ def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> list[str]:
 def code(value: object) -> str:
     """A value as inline code that ends neither the code, nor the line, nor the table's cell."""
     return f"`{' '.join(str(value).split()).replace('`', chr(39)).replace('|', '/')}`"
+
+
+def _verdict(facts: Facts) -> list[str]:
+    words = " ".join(facts.verdict.split())
+    return [f"**{words[:1].upper()}{words[1:]}.**", ""] if words else []
 
 
 def _notes(facts: Facts) -> list[str]:

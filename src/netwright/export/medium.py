@@ -49,6 +49,7 @@ class Facts:
         seed: Seed of the training.
         command: Command that repeats the training.
         onnx: Whether there is an ONNX file.
+        verdict: How it does beside a plain network, in a sentence; "": that is not known.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Facts:
     seed: int
     command: str
     onnx: bool
+    verdict: str = ""
 
 
 class Medium(Protocol):

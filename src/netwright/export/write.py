@@ -54,6 +54,7 @@ class TrainedModel:
         metrics: Metrics of the training; the one that the task measures first on the test split must be repeated.
         seed: Seed of the training.
         command: Command that repeats the training.
+        verdict: How it does beside a plain network, in a sentence; "": that is not known.
     """
 
     name: str
@@ -63,6 +64,7 @@ class TrainedModel:
     metrics: Mapping[str, float]
     seed: int
     command: str
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,10 @@ def _parts(model: TrainedModel) -> _Parts:
     space = run_file.load_space(model.run.space)
     with_plan: HasPlan | None = unwrap(space, HasPlan)
     if with_plan is None:
-        raise MissingCapability(f"an export needs a space with layer plans; {model.run.space.name} has none")
+        raise MissingCapability(
+            f"an export needs a space with layer plans, from which source is written; {model.run.space.name} has none: "
+            f"load the weights, {model.weights}, into the network itself"
+        )
     task: Task = refs.load("task", model.run.task)
     medium = medium_of(task)
     first = next((name for name in model.metrics if name.startswith("test_")), "test metric")
@@ -204,6 +209,8 @@ def _write_papers(
     """Write everything else: how the network was trained, what it is to be compared with, how to use it."""
     about_data = inspect.getdoc(inspect.getmodule(refs.locate("task", model.run.task.name))) or ""
     metrics = {**model.metrics, **parts.medium.facts(checked), "seed": model.seed, "command": model.command}
+    if model.verdict:
+        metrics["verdict"] = model.verdict
     if known:
         metrics |= {"constant_answer": {each.name: each.value for each in known}, "note": compared}
     texts = {
@@ -225,6 +232,7 @@ def _write_papers(
                 seed=model.seed,
                 command=model.command,
                 onnx=onnx,
+                verdict=model.verdict,
             ),
             parts.medium,
         ),

@@ -37,7 +37,7 @@ CAPTIONS = {
 }
 
 
-def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
+def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -> Path:
     """Write the report.
 
     Args:
@@ -46,9 +46,10 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
             network trained in full that left examples none of them, and a part may have nothing to show of the run;
             figures of an earlier report are then removed.
         runs: At least one.
+        page: Path of the page; None: report.html in the folder.
 
     Returns:
-        The path of report.html.
+        The path of the page.
 
     Raises:
         ValueError: `runs` is empty.
@@ -64,7 +65,9 @@ def write(folder: Path, runs: Sequence[ReportedRun]) -> Path:
     title = f"Search report: {', '.join(run.name for run in runs)}"
     examples = seen.examples.section(seen.final, owner, drawn) if seen else ""
     html = markup.page(title, _parts(runs, winner, line, drawn, examples))
-    path = folder / "report.html"
+    path = page or folder / "report.html"
+    if path != folder / "report.html":
+        (folder / "report.html").unlink(missing_ok=True)  # of before, when the page lay there
     files.write(path, html.encode(errors="replace"))  # names of files may be no Unicode
     return path
 
@@ -124,6 +127,7 @@ def _parts(
     whose = f" of {winner.name}" if len(runs) > 1 else ""
     three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
     return [
+        _verdicts(runs),
         _headline(winner, whose),
         _damage(runs),
         _runs(runs) if len(runs) > 1 else "",
@@ -138,6 +142,12 @@ def _parts(
         markup.section("Run files" if len(runs) > 1 else "Run file", *_run_files(runs)),
         _repeated(runs),
     ]
+
+
+def _verdicts(runs: Sequence[ReportedRun]) -> str:
+    """What came of contests with a plain network: what a reader wants to know first."""
+    told = [(f"{run.name}: " if len(runs) > 1 else "") + run.verdict for run in runs if run.verdict]
+    return markup.section("Verdict", *(f"{each[:1].upper()}{each[1:]}." for each in told)) if told else ""
 
 
 def _headline(run: ReportedRun, whose: str) -> str:
@@ -209,7 +219,7 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
         return ""
     listed = trained.table([(name, final) for name, run in named for final in run.finals])
     compared = [f"{name}{sentence}" for name, run in named for sentence in trained.compared(run.finals)]
-    told = [name + trained.verdict(run.finals) for name, run in named]
+    told = [name + trained.verdict(run.finals) for name, run in named if not run.verdict]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
     return markup.section("Trained in full", listed, *compared, *told)
 

@@ -42,6 +42,7 @@ class ReportedRun:
         measures: What the evaluator measures, and how that is shown; any other metric is shown as a number.
         baselines: What results are to be compared with.
         faults: What of its tables is damaged or missing and was left out, a sentence each.
+        verdict: How what ships does beside a plain network, where they contested; "": they did not.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ReportedRun:
     measures: tuple[Objective, ...] = ()
     baselines: tuple[Baseline, ...] = ()
     faults: tuple[str, ...] = ()
+    verdict: str = ""
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

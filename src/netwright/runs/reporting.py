@@ -29,6 +29,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
         known = remembered.baselines(store)
+        contest = remembered.contest(store)
     history = run_folder.history(place, settings.objectives)
     found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
@@ -46,6 +47,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         measures,
         known,
         (*history.faults, *(fault for fault in faults if place == folder)),
+        contest.verdict if contest else "",
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from netwright.core import genes, in_full, objectives, refs, run_file, whereabouts
@@ -154,6 +155,9 @@ def train(
     candidates: Sequence[Candidate],
     changes: Changes,
     split: str,
+    *,
+    budget: int | None = None,
+    exactly: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Final]:
     """Train and measure each network; those in the table already are not trained again.
 
@@ -164,11 +168,13 @@ def train(
         candidates: The networks.
         changes: Options by part, put over those of the run file.
         split: Name of the split to measure on, "valid" or "test".
+        budget: Budget of each training, in the evaluator's unit; None: the length that the options say.
+        exactly: Options of the evaluator, put over all others as they are.
 
     Raises:
         Drained: The trainings were stopped before their end.
     """
-    run = run_of(settings, candidates, changes, split)
+    run = run_of(settings, candidates, changes, split, budget=budget, exactly=exactly)
     place = place_of(folder, run)
     if run_folder.holds_run(place):
         run = replace(run, threads_per_trial=None)  # as it began
@@ -200,7 +206,15 @@ def train(
     return found
 
 
-def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: str = "test") -> RunFile:
+def run_of(
+    run: RunFile,
+    chosen: Sequence[Candidate],
+    changes: Changes,
+    split: str = "test",
+    *,
+    budget: int | None = None,
+    exactly: Mapping[str, Any] = MappingProxyType({}),
+) -> RunFile:
     """The run file of trainings: the run's own options, over them those of `final`, over them `changes`.
 
     Args:
@@ -208,6 +222,8 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
         chosen: The networks.
         changes: Options by part; "repeats" of "final" is the number of trainings of each network, from different seeds.
         split: Split to measure on; for "test", training and validation data are both trained on.
+        budget: Budget of each training, which replaces the length that the options say; None: there is none.
+        exactly: Options of the evaluator, put over all others as they are.
     """
     _refuse_genes(run, changes)
     layers = [dict(layer) for layer in (run.final or {}, changes.get("final", {}), changes.get("evaluator", {}))]
@@ -215,7 +231,11 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
     each = repeats[0] if repeats else 1
     if type(each) is not int or each < 1:
         raise BadRunFile(f"final.repeats is {each!r}; it must be a whole number of at least 1")
-    options = in_full.of(run.evaluator).options(run.evaluator.options, layers, split)
+    says = in_full.of(run.evaluator)
+    options = says.options(run.evaluator.options, layers, split)
+    if budget is not None:
+        options = {name: value for name, value in options.items() if name not in says.lengths}
+    options |= exactly
     for part in ("space", "task", "executor"):
         run = run_file.override(run, part, run_file.with_absolute_path(changes.get(part, {})))
     genotypes = tuple(dict.fromkeys(candidate.genotype for candidate in chosen))
@@ -223,9 +243,10 @@ def run_of(run: RunFile, chosen: Sequence[Candidate], changes: Changes, split: s
     if isinstance(workers, int) and workers > count:
         run = run_file.override(run, "executor", {"workers": count})
         run = replace(run, threads_per_trial=None)  # the remaining workers share the machine
+    at_length = {} if budget is None else {"budget": budget}
     return replace(
         run,
-        strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each}),
+        strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each, **at_length}),
         evaluator=Reference(run.evaluator.name, options),
         objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
         constraints=(),

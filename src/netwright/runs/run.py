@@ -17,7 +17,8 @@ from typing import Any
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, run_file, settings
+from netwright.core import objectives, refs, remembered, run_file, settings
+from netwright.core.contest import ContestRecord
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, unwrap
@@ -85,6 +86,7 @@ class Run:
         attended: Lends each controller to someone who may stop it, such as a handler of signals.
         trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
             nor installed (`core.trust`), nor given here.
+        reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
 
     Raises:
         BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
@@ -111,6 +113,7 @@ class Run:
         console: Console | None = None,
         attended: Attended = lambda _controller, _say: nullcontext(),
         trust: bool = False,
+        reference: str | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self._session = Session(console or Console(), attended, command)
@@ -124,7 +127,7 @@ class Run:
                 merged.setdefault(section, {})[option] = value
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
-        self._trust = of_typed(given, merged, trust=trust)
+        self._trust = of_typed(given, merged, [reference], trust=trust)
         self._trust.check(run_file.references(self.settings), f"the run file {recipe or f'in {short(self.folder)}'}")
         if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
             self.settings = run_file.tuned(self.settings)
@@ -193,7 +196,7 @@ class Run:
             if self.settings.final is not None:
                 chosen = retraining.candidates(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
-            path = self.folder / "report" / "report.html"
+            path = run_folder.page_in(self.folder)
             if not (run.is_complete and path.exists()):
                 path = self.report()
             self._session.say(f"report: {short(path)}")
@@ -281,9 +284,12 @@ class Run:
     ) -> Path:
         """Write the network that was trained last as a folder that runs without netwright; returns its path.
 
+        After a contest (`runs.timed.contest`) it is the one that ships, which may be the reference.
+
         Args:
             out: The folder to write.
-            trial: Number of the trial of the search whose network is exported; None: the last one trained.
+            trial: Number of the trial of the search whose network is exported; None: the one that ships, or without a
+                contest the last one trained.
             training: Name of a folder of trainings within the run's; None: the last one that has such a network.
             onnx: Also write the network as ONNX.
             task: Options of the task put over those of the training, such as the path of data that was moved.
@@ -292,8 +298,10 @@ class Run:
             NetwrightError: There is no trained network or no place to write, or the export differs from what was
                 trained.
         """
+        contest = self._contest() if trial is None and training is None else None
+        wanted = contest.trainings if contest else training
         for folder in reversed(run_folder.trainings(self.folder)):
-            if training is not None and folder.name != training:
+            if wanted is not None and folder.name != wanted:
                 continue
             with closing(run_folder.open_table(folder, "read")) as store:
                 settings = run_folder.stored_run(store, folder, self._trust)
@@ -301,9 +309,11 @@ class Run:
                 rows = {row.id: row for row in store.finished()}
                 found = finals.results(store, settings, folder)
             for final in found:
-                if final.reference or final.folder is None or (trial is not None and final.trial_id != trial):
+                if contest and final.genotype != contest.genotype:
                     continue
-                if final.objective.split != "test":
+                if (final.reference and not contest) or (trial is not None and final.trial_id != trial):
+                    continue
+                if final.objective.split != "test" or final.folder is None:
                     continue
                 weights, row = final.folder / checkpoint.WEIGHTS, rows[int(final.folder.name)]
                 if not weights.exists() or row.result is None:
@@ -317,9 +327,12 @@ class Run:
                     metrics=row.result.metrics,
                     seed=row.seed,
                     command=final.command,
+                    verdict=contest.verdict if contest else "",
                 )
                 # an export is tested anew, which must be on the data of the training
                 refuse_other_data(folder, refs.load("task", settings.task))
+                if contest:
+                    self._session.say(contest.verdict)
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {name}, {final.setting}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
@@ -328,9 +341,14 @@ class Run:
         raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write the report's page and figures, by default into the run's folder; returns the path of the page."""
+        """Write the report's page and figures, by default into the run's folder; returns the path of the page.
+
+        The page of a timed run lies in the run's folder itself, that of any other beside the figures.
+        """
         reported = self.reported()
-        return page.write(Path(out) if out else run_folder.report_in(self.folder), [reported])
+        if out:
+            return page.write(Path(out), [reported])
+        return page.write(run_folder.report_in(self.folder), [reported], run_folder.page_in(self.folder))
 
     def reported(self) -> ReportedRun:
         """What a report shows of the run, or of its last trainings where nothing was searched."""
@@ -339,6 +357,14 @@ class Run:
     def finals(self) -> list[Final]:
         """Every network trained in full, those asked for last first, references at the end."""
         return reporting.trained(self.folder, self._trust)
+
+    def _contest(self) -> ContestRecord | None:
+        """The contest of the run, once it is known what ships; None: there is none yet."""
+        if not run_folder.holds_run(self.folder):
+            return None
+        with closing(run_folder.open_table(self.folder, "read")) as store:
+            found = remembered.contest(store)
+        return found if found and found.trainings else None
 
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)

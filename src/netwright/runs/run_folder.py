@@ -17,6 +17,7 @@ from typing import Literal
 
 from netwright.core import claim, files, in_full, liveness, locks, objectives, refs, remembered, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
+from netwright.core.contest import FACT
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Store
 from netwright.core.records import Tally, Trial
@@ -29,6 +30,7 @@ from netwright.stores import row_count
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
 LOCK = "controller.lock"
+TIMETABLE = "timetable.toml"  # of a timed run
 PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
@@ -263,6 +265,26 @@ def report_in(folder: Path) -> Path:
     place = folder / "report"
     _refuse_links([place, *(place.iterdir() if place.is_dir() else ())])
     return place
+
+
+def page_in(folder: Path) -> Path:
+    """The page of a run's report: a timed run has it where its owner looks first, any other beside the figures.
+
+    Raises StoreError where a link would lead what is written away.
+    """
+    figures = report_in(folder)
+    if not (holds_run(folder) and _is_timed(folder)):
+        return figures / "report.html"
+    _refuse_links([folder / "report.html"])
+    return folder / "report.html"
+
+
+def _is_timed(folder: Path) -> bool:
+    """Whether the run of a folder ends with a contest."""
+    if (folder / TIMETABLE).exists():
+        return True
+    with closing(open_table(folder, "inspect")) as store:
+        return store.recall(FACT) is not None
 
 
 def _refuse_links(paths: Iterable[Path]) -> None:

@@ -21,16 +21,20 @@ class Listed:
             and checks its own.
         genotypes: Genotypes to evaluate.
         repeats: Number of evaluations of each genotype, from different seeds.
+        budget: Budget of each evaluation, in the evaluator's unit; None: the evaluator's own length.
     """
 
     space: SearchSpace
     genotypes: tuple[Genotype, ...] = ()
     repeats: int = 1
+    budget: int | None = None
     _told: int = field(default=0, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise BadReference(f"strategy.repeats is {self.repeats}; it must be at least 1")
+        if self.budget is not None and self.budget < 1:
+            raise BadReference(f"strategy.budget is {self.budget}; it must be at least 1")
         check = self.space.check if unwrap(self.space, Generates) is None else self.space.key
         for genotype in self.genotypes:
             check(genotype)
@@ -40,7 +44,7 @@ class Listed:
         asked = self._told + len(pending)
         if asked >= len(self.genotypes) * self.repeats:
             return None
-        return Proposal(self.genotypes[asked % len(self.genotypes)])
+        return Proposal(self.genotypes[asked % len(self.genotypes)], budget=self.budget)
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Count the trial."""

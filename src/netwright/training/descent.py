@@ -17,6 +17,7 @@ from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
 from netwright.training.averages import Averages
+from netwright.training.distillation import Teacher
 from netwright.training.parallel import ALONE, Team
 from netwright.training.settings import StepSettings
 
@@ -57,6 +58,7 @@ class Descent:
         memory_format: Memory format of images on the device.
         seed: Seed of drop path and dropout.
         team: The processes that train together; all of them make every call.
+        teacher: What it learns from besides the labels; None: from nothing else.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
@@ -74,7 +76,9 @@ class Descent:
         memory_format: torch.memory_format = torch.contiguous_format,
         seed: int = 0,
         team: Team = ALONE,
+        teacher: Teacher | None = None,
     ) -> None:
+        self._teacher = teacher
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
         self.device = next(network.parameters()).device
         self._task, self._settings, self._steps, self._seed, self._team = task, settings, steps, seed, team
@@ -178,6 +182,10 @@ class Descent:
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
         loss = self._smoothed(logits, targets)
+        if self._teacher:
+            weights = self._task.weights(targets) if isinstance(self._task, WeighsExamples) else None
+            with _precision(settings, self.device):
+                loss = self._teacher.mixed(loss, logits, inputs, weights)
         for other in others:
             loss = loss + settings.auxiliary * self._smoothed(other, targets)
         return loss

@@ -49,6 +49,9 @@ class Options(StepSettings):
             repeat it exactly, without a clock.
         plateau: Passes in a row over the training data, without an average loss that is a hundredth below the least so
             far, after which a training ends, by way of its cooldown where it was to have one; 0: it goes on.
+        teachers: Folder of networks from whose averaged outputs it learns besides the labels, as seen from the run's
+            (`training.distillation`); "": there are none.
+        distill: Share of the loss that is the cross entropy with these outputs, in [0, 1).
     """
 
     epochs: int | None = None
@@ -68,6 +71,8 @@ class Options(StepSettings):
     begin: str = ""
     deadline: float = 0.0
     plateau: int = 0
+    teachers: str = ""
+    distill: float = 0.0
     in_full: ClassVar[InFull] = InFull(
         lengths=("epochs", "steps", "seconds"),
         length={"epochs": 30},

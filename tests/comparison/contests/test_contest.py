@@ -7,7 +7,7 @@ import pytest
 
 from netwright.comparison import command_line, pool, strategy_refs
 from netwright.comparison.contests import recipes
-from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.contest import StrategyContest, prepare
 from netwright.comparison.contests.outcome import carry_out
 from netwright.comparison.courses import SearchCell
 from netwright.core import seeds
@@ -205,7 +205,7 @@ def test_another_number_of_workers_is_another_recipe(tmp_path):
     contests.carried_out(contests.prepared(path, "random", "1"), tmp_path / "out")
     path.write_text(path.read_text().replace('{ref = "inline"}', '{ref = "processes"}'))
     runs = recipes.read([path], {"executor": {"workers": 2}}, None)
-    contest = prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
+    contest = prepare(StrategyContest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(StoreError, match=r"its executor\.workers is 1, not 2"):
         contests.carried_out(contest, tmp_path / "out")
 
@@ -215,7 +215,7 @@ def test_nothing_is_written_where_one_of_several_recipes_is_refused(tmp_path):
     contests.carried_out(contests.prepared(other, "random", "1"), tmp_path / "out")
     contests.write(other, trials=2, noise=0.5)
     runs = recipes.read([one, other], {}, None)
-    contest = prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
+    contest = prepare(StrategyContest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(StoreError, match="called 'other'"):
         contests.carried_out(contest, tmp_path / "out")
     assert not (tmp_path / "out" / "runs" / "one").exists()
@@ -285,7 +285,7 @@ def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):
         recipes.read([recipe, other], {}, None)
     runs = recipes.read([recipe, other], {}, None, Trust(is_full=True))
     with pytest.raises(BadReference, match=r"^recipe other: space\.length is 12; no such network fits"):
-        prepare(Contest(command_line.read_strategies("random"), runs, (0,)))
+        prepare(StrategyContest(command_line.read_strategies("random"), runs, (0,)))
     with pytest.raises(BadReference, match=r"^space\.length is 12"):
         contests.prepared(other, "random")
 

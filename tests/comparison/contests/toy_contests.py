@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from netwright.comparison import command_line, courses, folder, pool
 from netwright.comparison.contests import recipes
-from netwright.comparison.contests.contest import Contest, prepare
+from netwright.comparison.contests.contest import StrategyContest, prepare
 from netwright.comparison.contests.outcome import carry_out
 from netwright.comparison.contests.player import ContestPlayer
 from netwright.comparison.pool import Played
@@ -44,7 +44,7 @@ def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds
     """A contest on the recipe."""
     runs = recipes.read([path], {}, trials, Trust(is_full=True))
     given, numbers = command_line.read_strategies(strategies), command_line.read_seeds(seeds)
-    return prepare(Contest(given, runs, numbers, is_full))
+    return prepare(StrategyContest(given, runs, numbers, is_full))
 
 
 def carried_out(contest, out: Path, workers: int | None = None):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from netwright.comparison import caveats
 from netwright.comparison.contests import budgets
-from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.contest import StrategyContest
 from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import SearchCell
@@ -14,7 +14,7 @@ from netwright.core.records import Trial
 
 
 def of_row(
-    contest: Contest,
+    contest: StrategyContest,
     outcome: ContestOutcome,
     searches: Mapping[SearchCell, Sequence[Trial]],
     listed: Sequence[SearchPath],

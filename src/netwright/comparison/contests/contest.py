@@ -27,7 +27,7 @@ from netwright.runs import beforehand, retraining
 
 
 @dataclass(frozen=True)
-class Contest:
+class StrategyContest:
     """Every strategy on every recipe from every seed, with the same number of trials.
 
     Args:
@@ -64,7 +64,7 @@ class Contest:
         return out / cell_runs.RUNS / cell.problem / f"{cell_runs.folder_name(cell.strategy)}-{cell.seed}"
 
 
-def prepare(contest: Contest) -> Contest:
+def prepare(contest: StrategyContest) -> StrategyContest:
     """Makes every part of every recipe, and each strategy for each; returns the contest with its warnings and remarks.
 
     A few networks of each recipe are counted, so that a skeleton or a limit that fits none is refused here.
@@ -102,7 +102,7 @@ def _count(parts: Parts, genotype: Genotype) -> Counts:
 
 
 def _warnings(
-    contest: Contest, recipe: str, strategies: Mapping[str, Strategy], evaluator: Evaluator
+    contest: StrategyContest, recipe: str, strategies: Mapping[str, Strategy], evaluator: Evaluator
 ) -> dict[tuple[str, str], tuple[str, ...]]:
     """Sentences on the strategies of a recipe, to be read before they search; `strategies` by label."""
     limit = contest.recipes[recipe].limits.trials or 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from netwright.comparison import pool
 from netwright.comparison.contests import cell_runs, player, recipes
 from netwright.comparison.contests.cell_runs import CellRun, FullTraining
-from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.contest import StrategyContest
 from netwright.comparison.contests.player import ContestOrder
 from netwright.comparison.courses import SearchCell
 from netwright.core import refs, run_file
@@ -46,7 +46,7 @@ class ContestOutcome:
 
 
 def carry_out(
-    contest: Contest,
+    contest: StrategyContest,
     out: Path,
     workers: int,
     watch: Callable[[int, int], None] = lambda _done, _all: None,
@@ -95,7 +95,7 @@ def carry_out(
 
 
 def _outcome(
-    contest: Contest, out: Path, ended: Mapping[SearchCell, CellRun], faults: Mapping[SearchCell, str]
+    contest: StrategyContest, out: Path, ended: Mapping[SearchCell, CellRun], faults: Mapping[SearchCell, str]
 ) -> ContestOutcome:
     trained = {cell: _read_training(contest, out, cell, each) for cell, each in ended.items() if contest.is_full}
     done = {cell: each for cell, each in trained.items() if each is not None}
@@ -110,15 +110,15 @@ def _outcome(
     )
 
 
-def _read(contest: Contest, out: Path, cell: SearchCell) -> CellRun:
+def _read(contest: StrategyContest, out: Path, cell: SearchCell) -> CellRun:
     return cell_runs.read(contest.folder_of(out, cell), contest.run_of(cell))
 
 
-def _read_training(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> FullTraining | None:
+def _read_training(contest: StrategyContest, out: Path, cell: SearchCell, found: CellRun) -> FullTraining | None:
     return cell_runs.read_training(contest.folder_of(out, cell), contest.run_of(cell), found.trials)
 
 
-def _is_complete(contest: Contest, out: Path, cell: SearchCell, found: CellRun) -> bool:
+def _is_complete(contest: StrategyContest, out: Path, cell: SearchCell, found: CellRun) -> bool:
     """Whether there is nothing to play: a full training that failed is done too, and would only fail again."""
     if not found.ending:
         return False

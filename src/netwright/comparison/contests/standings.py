@@ -17,7 +17,7 @@ import numpy as np
 from netwright.comparison import bootstrap, measures, strategy_refs
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.contests import budgets, caveats, fan_in, populations
-from netwright.comparison.contests.contest import Contest
+from netwright.comparison.contests.contest import StrategyContest
 from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import SearchCell
@@ -136,7 +136,10 @@ class Standings:
 
 
 def summarize(
-    contest: Contest, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...] = FRACTIONS
+    contest: StrategyContest,
+    outcome: ContestOutcome,
+    rng: np.random.Generator,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> Standings:
     """All standings of an outcome; `rng` draws the bootstrap, for each recipe as if there were no other."""
     listed = [*outcome.faults.items(), *outcome.untrained.items()]
@@ -150,7 +153,7 @@ def summarize(
 
 
 def _standing(
-    contest: Contest, name: str, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...]
+    contest: StrategyContest, name: str, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...]
 ) -> RecipeStanding:
     run = contest.recipes[name]
     space = run_file.build_space(run, refs.load("task", run.task))
@@ -239,7 +242,7 @@ def _no_better(objective: Objective, listed: Sequence[SearchPath], known: Sequen
     return [f"the best of {len(fails):,} of {len(listed):,} searches is {fails[0]}"] if fails else []
 
 
-def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
+def _tests(contest: StrategyContest, outcome: ContestOutcome, label: str, name: str) -> dict[int, tuple[int, float]]:
     """Parameters and mean test metric of the full trainings of a strategy, by seed."""
     cells = [SearchCell(label, name, seed) for seed in contest.seeds]
     return {
@@ -247,7 +250,7 @@ def _tests(contest: Contest, outcome: ContestOutcome, label: str, name: str) -> 
     }
 
 
-def _by_seed(contest: Contest, values: Mapping[int, float]) -> np.ndarray:
+def _by_seed(contest: StrategyContest, values: Mapping[int, float]) -> np.ndarray:
     return np.array([values.get(seed, np.nan) for seed in contest.seeds], np.float64)
 
 

@@ -1,0 +1,246 @@
+"""The end of a timed run: the few best and a plain network are trained alike, one is chosen by validation and tested.
+
+Two heats. In the first, finalists and reference go on from what the search left, are trained on the training data and
+ranked by validation; a network distilled from their averaged outputs may join. In the second, the best one and the
+reference are trained on both and tested, which is when the test data is first looked at. What ships is decided before.
+All is noted in the table of the run: a contest that was stopped goes on, and trains nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from netwright.core import remembered, run_file
+from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import SEARCHED, Candidate, Final
+from netwright.core.records import Trial
+from netwright.core.run_file import RunFile
+from netwright.report import curves
+from netwright.runs import run_folder
+from netwright.runs.session import Session, short
+from netwright.runs.timed import averaging, heats, reference, states, verdict
+from netwright.runs.timed.heats import Begun, Floor, Standings, Times
+from netwright.training import promotion
+
+SHORTEST = 5.0  # seconds of a training: below, the search's own numbers say as much as a ranking of finalists
+ENOUGH = 1200.0  # seconds of a training, beyond which another seed says more than more of them
+MOST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Contest:
+    """How a contest ended.
+
+    Args:
+        shipped: Whether what ships is a network of the search or the reference.
+        winner: What ships, as it was tested.
+        reference: The reference, as it was tested: the winner itself where it ships; None: there is none, or its
+            training failed.
+        metric: Name of what was measured: "test_accuracy".
+        verdict: How the winner does beside the reference, with its interval, in a sentence.
+        reason: How validation decided, in a sentence.
+    """
+
+    shipped: Shipped
+    winner: Final
+    reference: Final | None
+    metric: str
+    verdict: str
+    reason: str
+
+
+def play(
+    session: Session, folder: Path, settings: RunFile, timetable: Times, until: float, reference: str | None = None
+) -> Contest:
+    """Play the contest of a run whose search is over, or go on with it.
+
+    Args:
+        session: Plays the trainings and says what happens.
+        folder: Folder of the run.
+        settings: Its run file.
+        timetable: How many enter, and the planned lengths of trainings, whose proportion holds.
+        until: `time.monotonic()` at which it must be over.
+        reference: The reference that the user names (`reference.check_reference`); None: the plain network.
+
+    Raises:
+        Drained: It was stopped before its end; the same call goes on.
+        BadRunFile: It has begun against another reference.
+        StoreError: Nothing could be trained.
+    """
+    record = recorded(folder) or ContestRecord(reference or "")
+    if record.reference != (reference or ""):
+        began = f"with --reference {record.reference}" if record.reference else "without --reference"
+        raise BadRunFile(f"the contest of {short(folder)} began {began}; give the same, or another folder with --out")
+    floor = Floor(session, folder, settings, run_file.build_task(settings), timetable, until)
+    if record.heat("final") is None:
+        record = _decided(floor, record)
+    return _tested(floor, record)
+
+
+def recorded(folder: Path) -> ContestRecord | None:
+    """How far the contest of a run has come; None: none has begun. Raises StoreError where what is noted is damaged."""
+    if not run_folder.holds_run(folder):
+        return None
+    with closing(run_folder.open_table(folder, "read")) as store:
+        return remembered.contest(store)
+
+
+def best_of(ranked: Sequence[tuple[Entrant, Final]]) -> tuple[Entrant, str]:
+    """Who ships, by validation, and why in a sentence: a network of the search must be better than the reference.
+
+    Of equal ones, the reference counts as better, then the smaller one.
+
+    Raises:
+        ValueError: There are none.
+    """
+    if not ranked:
+        raise ValueError("nobody was ranked")
+    measure = ranked[0][1].objective
+    order = sorted(
+        ranked, key=lambda each: (-measure.score(each[1].mean), not each[0].candidate.is_reference, each[1].params)
+    )
+    (first, value), others = order[0], order[1:]
+    said = f"{_called(first)} has {measure.text(value.mean)} {measure.label}"
+    if not others:
+        return first, f"{said}; no other training succeeded"
+    if first.candidate.is_reference:
+        return first, f"{said}, the best network of the search {measure.text(others[0][1].mean)}, which is not better"
+    rival = next((final for entrant, final in others if entrant.candidate.is_reference), None)
+    if rival is None:
+        return first, f"{said}, the best of {len(ranked)}"
+    return first, f"{said}, the {rival.label} {measure.text(rival.mean)}"
+
+
+def seeds_for(seconds: float) -> int:
+    """How many trainings of a network, from different seeds, so many seconds for it are divided into."""
+    return max(1, min(MOST_SEEDS, int(seconds // ENOUGH)))
+
+
+def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
+    """The first heat, the decision, and the second heat as it is noted before it begins."""
+    heat = record.heat("rank") or _rank(floor, record.reference)
+    rival = next((each for each in heat.entrants if each.candidate.is_reference), None)
+    ranked: Standings = []
+    if len(heat.entrants) == 1:
+        first = heat.entrants[0]
+        reason = "there is no plain network to compare with" if rival is None else _alone(floor, first)
+    elif heat.seconds < SHORTEST and floor.is_limited:
+        first, reason = heat.entrants[0], "the search decided: there is no time to rank its best networks anew"
+    else:
+        if record.heat("rank") is None:
+            record = floor.saved(replace(record, heats=(*record.heats, heat)))
+        floor.session.say(f"contest: {len(heat.entrants)} networks are trained alike and ranked by validation")
+        ranked = heats.held(floor, heat)
+        if not ranked:
+            raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
+        first, reason = best_of(ranked)
+    floor.session.say(f"decided by validation: {reason}" if ranked else reason)
+    shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
+    if ranked and shipped == "searched":
+        record, first, ranked = averaging.distilled(floor, record, heat, ranked, first)
+    entrants = (first, rival) if rival and shipped == "searched" else (first,)
+    final = _final(floor, entrants, heat, ranked)
+    return floor.saved(replace(record, heats=(*record.heats, final), shipped=shipped, reason=reason))
+
+
+def _rank(floor: Floor, given: str) -> Heat:
+    """The first heat: who enters, the one that the search holds best first; for how long; from which states.
+
+    Raises:
+        StoreError: Nobody can enter.
+    """
+    best = _finalists(floor)
+    params = int(best[0].result.metrics.get("params", 0)) if best and best[0].result else 0
+    task_io = floor.task.io
+    rival = reference.of_text(given) if given else reference.plain(floor.run, floor.space, task_io, params or None)
+    known = floor.key(rival) if rival and not rival.space else None
+    found = [Entrant(Candidate(SEARCHED, each.proposal.genotype, each.id)) for each in best if each.key != known]
+    holds_plain_best = bool(best) and best[0].key == known
+    ahead, behind = ([rival], []) if rival and holds_plain_best else ([], [rival] if rival else [])
+    entrants = (*ahead, *found, *behind)
+    if not entrants:
+        raise StoreError(
+            f"no trial of {short(floor.folder)} has succeeded, and there is no plain network to train instead; "
+            "`netwright report` lists the reasons"
+        )
+    counts, last = heats.groups(entrants), [2] if known else [1, 1] if rival else [1]
+    rank, final = (floor.timetable.rank_seconds, heats.waves(counts, floor.workers)), floor.timetable.final_seconds
+    planned = rank[0] * rank[1] + final * heats.waves(last, floor.workers)
+    room = max(0.0, floor.left - heats.START_SECONDS * (len(counts) + len(last)))
+    keys = frozenset(floor.key(each) for each in entrants if not each.space)
+    begun = states.of_search(floor.folder, keys) if floor.takes("begin") else {}
+    return heats.timed(floor, Heat("rank", entrants, rank[0] * room / planned), begun)
+
+
+def _finalists(floor: Floor) -> list[Trial]:
+    """The best different networks of the search."""
+    history = run_folder.history(floor.folder, floor.run.objectives)
+    return curves.ten_best(history, max(1, floor.timetable.finalists))
+
+
+def _alone(floor: Floor, rival: Entrant) -> str:
+    """Why the reference ships without a contest."""
+    if _finalists(floor):
+        return f"the best network of the search is the {rival.candidate.label} itself: it is trained, with all the time"
+    return f"no trial has succeeded, so the {rival.candidate.label} is trained, with all the time"
+
+
+def _final(floor: Floor, entrants: tuple[Entrant, ...], rank: Heat, ranked: Standings) -> Heat:
+    """The second heat: for how long, from how many seeds, and from which states, those of the first one first."""
+    counts = heats.groups(entrants)
+    room = max(1.0, floor.left - heats.START_SECONDS * len(counts))
+    repeats = seeds_for(room / heats.waves(counts, floor.workers)) if floor.is_limited else 1
+    seconds = room / heats.waves([repeats * count for count in counts], floor.workers)
+    begun: dict[str, tuple[Path, float]] = {}
+    if floor.takes("begin") and repeats == 1:  # several seeds are to be several trainings
+        own = {floor.key(each): each for each in entrants}
+        begun |= states.of_search(floor.folder, frozenset(own))
+        begun |= _left(floor, rank, ranked, frozenset(own))
+    return heats.timed(floor, Heat("final", entrants, seconds, repeats=repeats), begun)
+
+
+def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> Begun:
+    """The states that trainings of the first heat left, whose rates did not fall."""
+    found = {floor.key(entrant): final.folder for entrant, final in ranked}
+    return {
+        key: (place, float(rank.budget or 0))
+        for key, place in found.items()
+        if place and promotion.end_of(place, 0).exists() and key in keys
+    }
+
+
+def _tested(floor: Floor, record: ContestRecord) -> Contest:
+    """The second heat, and the verdict."""
+    heat = record.heat("final")
+    assert heat is not None and record.shipped is not None, "what ships is noted with the second heat"
+    names = " and ".join(_called(each) for each in heat.entrants)
+    floor.session.say(f"final: {names}, trained on training and validation data together, alike, and tested once")
+    found = {entrant.candidate.is_reference: final for entrant, final in heats.held(floor, heat)}
+    if not found:
+        raise StoreError(f"the last trainings failed; see the logs in {short(floor.folder)}")
+    shipped, reason = record.shipped, record.reason
+    if (shipped == "reference") not in found:
+        shipped = "reference" if shipped == "searched" else "searched"
+        reason += f"; the training of the other failed, so the {next(iter(found.values())).label} ships"
+    winner, rival = found[shipped == "reference"], found.get(True)
+    if shipped == "reference":
+        told = verdict.of_reference(winner, floor.example, record.reason)
+    else:
+        failed = next((each.candidate.label for each in heat.entrants if each.candidate.is_reference), "")
+        told = verdict.sentence(winner, rival, floor.example, failed and f"the training of the {failed} failed")
+    if winner.folder is not None:
+        place, genotype = winner.folder.parent.parent.name, winner.genotype
+        record = replace(record, shipped=shipped, reason=reason, trainings=place, genotype=genotype, verdict=told)
+        floor.saved(record)
+    return Contest(shipped, winner, rival, winner.metric, told, reason)
+
+
+def _called(entrant: Entrant) -> str:
+    """The network with its article, and the trial that it comes from."""
+    candidate = entrant.candidate
+    trial = f" of trial {candidate.trial_id}" if candidate.trial_id is not None else ""
+    return f"the {candidate.label}{trial}"

@@ -1,0 +1,118 @@
+"""The network that a search has to beat: the plain one that its space starts from, or one that the user names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from netwright.core import reading, refs, run_file
+from netwright.core.contest import Entrant
+from netwright.core.errors import BadReference, InvalidGenotype, NetwrightError
+from netwright.core.finals import PLAIN, Candidate
+from netwright.core.genes import Gene, size
+from netwright.core.protocols import (
+    HasStarts,
+    HasTrivial,
+    SearchSpace,
+    check_accepts,
+    has_networks_for,
+    unwrap,
+)
+from netwright.core.records import IO, Genotype
+from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
+from netwright.spaces import residual
+from netwright.spaces.residual import ResidualSpace
+
+
+def check_reference(text: str, io: IO) -> None:
+    """Refuse, before anything is started, a reference that could not be trained.
+
+    Args:
+        text: What the user gave: a space by name or import path, or the import path of a function
+            `net(channels, height, width, classes)` that returns a torch module.
+        io: What goes into the network, and what comes out of it.
+
+    Raises:
+        BadReference: A sentence on what is wrong with it.
+    """
+    entrant = of_text(text)
+    space = run_file.load_space(refs.parse(entrant.space))
+    try:
+        check_accepts(space, io)
+        space.check(entrant.candidate.genotype)
+        counts = space.count(entrant.candidate.genotype, io)
+        space.build(entrant.candidate.genotype, io, np.random.default_rng(0))
+    except NetwrightError as error:
+        raise BadReference(f"--reference {reading.shown(text)} cannot be used: {error}") from error
+    if not counts.params:
+        raise BadReference(f"--reference {reading.shown(text)} has no parameters to train; give another network")
+
+
+def of_text(text: str) -> Entrant:
+    """The network that a user names. Raises BadReference where it names none."""
+    given = refs.parse(text)
+    try:
+        space, found = given, run_file.load_space(given)
+    except BadReference as error:
+        if ":" not in given.name:
+            raise BadReference(f"--reference {reading.shown(text)} cannot be used: {error}") from None
+        space = Reference("own", {"network": str(given)})
+        try:
+            found = run_file.load_space(space)
+        except BadReference as reason:
+            raise BadReference(f"--reference {reading.shown(text)} cannot be used: {reason}") from None
+    genotype = _first(found)
+    if genotype is None:
+        raise BadReference(
+            f"--reference {reading.shown(text)} has many networks, and none that it starts from; give its space a "
+            "method starts(), or name a function that returns one network"
+        )
+    return Entrant(Candidate(f"network {reading.line(text)}", genotype, is_reference=True), str(space))
+
+
+def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entrant | None:
+    """The plain network: the first that the space starts from and allows, else a residual network.
+
+    Args:
+        run: Run file of the search.
+        space: Its space, with its constraints.
+        io: What goes into a network, and what comes out of it.
+        params: Size of the best network found; None: none was found.
+
+    Returns:
+        None where there is no plain network for such inputs.
+    """
+    starting: HasStarts | None = unwrap(space, HasStarts)
+    genotype = next((each for each in starting.starts() if _fits(space, each)), None) if starting else None
+    if genotype is not None:
+        return Entrant(Candidate(PLAIN, genotype, is_reference=True))
+    rivals: ResidualSpace = refs.load("space", Reference("residual"))
+    if params is None or run.space.name == "residual" or not has_networks_for(rivals, io):
+        return None
+    return Entrant(Candidate(PLAIN, residual.nearest(rivals, io, params), is_reference=True), "residual")
+
+
+def _first(space: SearchSpace) -> Genotype | None:
+    """The first network that a space starts from, its trivial one, or its only one; None: there are many."""
+    if (starting := unwrap(space, HasStarts)) and (known := starting.starts()):
+        first: Genotype = known[0]
+        return first
+    if with_trivial := unwrap(space, HasTrivial):
+        trivial: Genotype = with_trivial.trivial()
+        return trivial
+    return space.sample(np.random.default_rng(0)) if _is_one(space.genes) else None
+
+
+def _is_one(genes: Sequence[Gene]) -> bool:
+    """Whether there is one genotype only."""
+    return all(size(gene) == 1 for gene in genes)
+
+
+def _fits(space: SearchSpace, genotype: Genotype) -> bool:
+    try:
+        space.check(genotype)
+    except InvalidGenotype:
+        return False
+    return True

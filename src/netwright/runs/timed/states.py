@@ -1,0 +1,39 @@
+"""States that trainings of a contest go on from, gathered in a folder of the run: those that earlier trainings left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+from netwright.runs import run_folder
+from netwright.training import distillation, promotion
+
+FOLDER = "begin"  # within that of the run
+
+
+def seen_from_trainings(heat: str) -> str:
+    """The folder of a heat's states, as seen from the folder of its trainings."""
+    return f"../{FOLDER}/{heat}"
+
+
+def of_search(folder: Path, keys: frozenset[str]) -> dict[str, tuple[Path, float]]:
+    """Which trial of each network left a state, the one of the largest budget, and that budget, by key."""
+    found: dict[str, tuple[Path, float]] = {}
+    with closing(run_folder.open_table(folder, "read")) as store:
+        for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
+            place, budget = folder / "trials" / f"{row.id:06d}", float(row.proposal.budget or 0)
+            if promotion.end_of(place, 0).exists() and (row.key not in found or budget > found[row.key][1]):
+                found[row.key] = place, budget
+    return found
+
+
+def gather(folder: Path, heat: str, begun: Mapping[str, Path]) -> None:
+    """Link the states that lie in folders of trainings into that of a heat, by key and number of the training."""
+    target = folder / FOLDER / heat
+    for key, place in begun.items():
+        repeat = 0
+        while (state := promotion.end_of(place, repeat)).exists():
+            target.mkdir(parents=True, exist_ok=True)
+            distillation.link(state, target / f"{key}-{repeat}.safetensors")
+            repeat += 1

@@ -1,0 +1,301 @@
+"""The end of a timed run: who enters, who ships, for how long all are trained, and what a resume does not do twice."""
+
+import io
+import time
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+
+import pytest
+from rich.console import Console
+
+from netwright.core import contest as records
+from netwright.core import remembered
+from netwright.core.contest import ContestRecord, Entrant, Heat
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import PLAIN, SEARCHED, Candidate, Final
+from netwright.core.objectives import Objective
+from netwright.core.records import Proposal, Result
+from netwright.core.refs import Reference
+from netwright.core.run_file import RunFile
+from netwright.runs import retraining, run_folder
+from netwright.runs.session import Drained, Session
+from netwright.runs.timed import contest, heats
+from tests.contest_toys import ToyStarting
+
+ACCURACY = Objective("valid_accuracy", shown="share")
+SPACE = ToyStarting()
+BEST, SECOND, START = (3,) * 11 + (1,), (3,) * 10 + (0, 0), (2,) * 12
+
+
+@dataclass(frozen=True)
+class Times:
+    finalists: int = 2
+    rank_seconds: float = 20.0
+    final_seconds: float = 60.0
+
+
+def run_with(rows, folder, **options):
+    """A run whose search is over; rows are (genotype, score, budget), whose trials left states."""
+    run = RunFile(
+        space=Reference("tests.contest_toys:ToyStarting"),
+        task=Reference("netwright.testing.toys:ToyTask"),
+        evaluator=Reference("tests.contest_toys:PacedToy", {"pace": True, **options}),
+        executor=Reference("inline"),
+        strategy=Reference("random"),
+        objectives=("valid_accuracy",),
+        threads_per_trial=1,
+    )
+    with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
+        for number, (genotype, score, budget) in enumerate(rows, 1):
+            store.add(Proposal(genotype, budget=budget), SPACE.key(genotype), number)
+            store.claim("w")
+            store.finish(number, Result({"valid_accuracy": score, "params": 10}))
+            place = folder / "trials" / f"{number:06d}"
+            place.mkdir(parents=True)
+            (place / "end-0.safetensors").write_bytes(SPACE.key(genotype).encode())
+    return run
+
+
+def played(run, folder, seconds=600.0, reference=None, times=Times()):
+    said = io.StringIO()
+    session = Session(Console(file=said, width=300), lambda _c, _s: nullcontext(), "")
+    found = contest.play(session, folder, run, times, time.monotonic() + seconds, reference)
+    return found, said.getvalue()
+
+
+def trained(folder):
+    """Metrics of all trainings, by split and genotype."""
+    found = {}
+    for place in run_folder.trainings(folder):
+        with closing(run_folder.open_table(place, "read")) as store:
+            settings = run_folder.recorded_run(store, place)
+            for row in store.finished():
+                found[settings.evaluator.options["split"], row.proposal.genotype] = row
+    return found
+
+
+ROWS = [(START, 0.4, 2), (SECOND, 0.5, 2), (BEST, 0.6, 2), (BEST, 0.8, 9), (SECOND, 0.9, 9), ((1,) * 12, 0.99, 2)]
+
+
+def test_the_best_by_validation_ships_and_only_it_and_the_reference_are_tested(tmp_path):
+    run = run_with(ROWS, tmp_path / "run")
+    found, said = played(run, tmp_path / "run")
+    assert (found.shipped, found.winner.genotype, found.winner.trial_id) == ("searched", BEST, 4)
+    assert (found.reference.genotype, found.reference.label) == (START, PLAIN)
+    assert found.metric == "test_accuracy"
+    rows = trained(tmp_path / "run")
+    assert {genotype for split, genotype in rows if split == "valid"} == {BEST, SECOND, START}
+    assert {genotype for split, genotype in rows if split == "test"} == {BEST, START}
+    assert found.reason == f"the searched network of trial 4 has 94.44 % valid accuracy, the {PLAIN} 66.67 %"
+    assert f"decided by validation: {found.reason}" in said
+    assert "searched network 94.4 % against 66.7 % of the plain residual network on the test data: 27.8 points" in (
+        found.verdict
+    )
+
+
+def test_all_are_trained_alike_from_the_states_that_the_search_left(tmp_path):
+    run = run_with(ROWS, tmp_path / "run")
+    played(run, tmp_path / "run", 600.0)
+    rows = trained(tmp_path / "run")
+    assert all(row.result.metrics["began"] for row in rows.values())
+    for split in ("valid", "test"):
+        alike = {
+            (row.proposal.budget, row.result.metrics["horizon"], row.result.metrics["deadline"])
+            for (where, _), row in rows.items()
+            if where == split
+        }
+        assert len(alike) == 1, "the same seconds each"
+        budget, horizon, deadline = alike.pop()
+        assert budget == horizon == pytest.approx(heats.ROOM * deadline + 2, rel=0.35), "and what the least had before"
+    rank, final = (rows[split, BEST].result.metrics["deadline"] for split in ("valid", "test"))
+    assert rank == pytest.approx(20 * (600 - 2 * heats.START_SECONDS) / (3 * 20 + 2 * 60), rel=0.05)
+    assert final > 3 * rank, "what the first heat did not take goes to the last"
+    assert rows["test", BEST].result.metrics["cooldown"] == heats.COOLDOWN
+
+
+def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(tmp_path):
+    run = run_with(ROWS, tmp_path / "run", averaging=0.5)
+    played(run, tmp_path / "run")
+    rows = trained(tmp_path / "run")
+    rank, final = (rows[split, BEST] for split in ("valid", "test"))
+    assert rank.result.metrics["horizon"] > rank.proposal.budget, "it stops on its way, and leaves its state"
+    assert final.result.metrics["horizon"] == final.proposal.budget
+    assert final.proposal.budget >= rank.proposal.budget + final.result.metrics["deadline"]
+    place = next(each for each in run_folder.trainings(tmp_path / "run") if "rank" in options_in(each)["begin"])
+    left = place / "trials" / f"{rank.id:06d}" / "end-0.safetensors"
+    begun = tmp_path / "run" / "begin" / "final" / f"{rank.key}-0.safetensors"
+    assert begun.samefile(left)
+
+
+def options_in(place):
+    return run_folder.settings_in(place).evaluator.options
+
+
+def test_the_reference_ships_where_nothing_is_better(tmp_path):
+    run = run_with([((1,) * 12, 0.9, 9), ((0,) * 12, 0.8, 9)], tmp_path / "run")
+    found, _ = played(run, tmp_path / "run")
+    assert found.shipped == "reference"
+    assert found.winner is found.reference
+    assert found.winner.genotype == START
+    assert {genotype for split, genotype in trained(tmp_path / "run") if split == "test"} == {START}
+    assert found.verdict.startswith("the plain residual network ships: 66.7 % on the test data; the plain residual")
+    assert "which is not better" in found.verdict
+
+
+@pytest.mark.parametrize("others", [[], [(BEST, 0.1, 9)]])
+def test_a_search_that_holds_the_plain_network_best(tmp_path, others):
+    run = run_with([(START, 0.9, 9), *others], tmp_path / "run")
+    found, said = played(run, tmp_path / "run")
+    assert found.shipped == ("searched" if others else "reference"), "the others may still win"
+    assert ("is the plain residual network itself" in said) == (not others)
+    assert len(run_folder.trainings(tmp_path / "run")) == (2 if others else 1)
+
+
+def test_without_time_the_search_decides(tmp_path):
+    run = run_with(ROWS, tmp_path / "run")
+    found, said = played(run, tmp_path / "run", -5.0)
+    assert found.winner.genotype == SECOND, "the best of the search"
+    assert "the search decided: there is no time to rank its best networks anew" in said
+    assert {split for split, _ in trained(tmp_path / "run")} == {"test"}
+
+
+def test_no_trial_has_succeeded(tmp_path):
+    run = run_with([], tmp_path / "run")
+    found, _ = played(run, tmp_path / "run")
+    assert (found.shipped, found.winner.genotype) == ("reference", START)
+    assert "no trial has succeeded" in found.reason
+
+
+def test_a_training_that_fails_does_not_cost_the_run(tmp_path):
+    run = run_with(ROWS, tmp_path / "run", fails=[2])
+    found, _ = played(run, tmp_path / "run")
+    assert (found.shipped, found.reference) == ("searched", None)
+    assert "the training of the plain residual network failed" in found.verdict
+    run = run_with(ROWS, tmp_path / "other", fails=[2, 3])
+    with pytest.raises(StoreError, match="all trainings failed"):
+        played(run, tmp_path / "other")
+
+
+def test_splits_of_the_search_rank_and_all_data_is_trained_on_in_the_end(tmp_path):
+    run = run_with(ROWS, tmp_path / "run", splits=3, repeats=3)
+    played(run, tmp_path / "run")
+    rows = trained(tmp_path / "run")
+    assert [rows[split, BEST].result.metrics["splits"] for split in ("valid", "test")] == [3, 1]
+
+
+@pytest.mark.parametrize("kill_at", [2, 3, 5])
+def test_what_was_trained_is_not_trained_again(tmp_path, kill_at, monkeypatch):
+    run = run_with(ROWS, tmp_path / "run")
+    whole, _ = played(run_with(ROWS, tmp_path / "whole"), tmp_path / "whole")
+    calls = []
+    save, train = heats.Floor.saved, retraining.train
+
+    def counted(do):
+        def call(*given, **named):
+            calls.append(do.__name__)
+            if len(calls) == kill_at:
+                raise Drained
+            return do(*given, **named)
+
+        return call
+
+    monkeypatch.setattr(heats.Floor, "saved", counted(save))
+    monkeypatch.setattr(retraining, "train", counted(train))
+    try:
+        played(run, tmp_path / "run")
+    except Drained:
+        monkeypatch.setattr(heats.Floor, "saved", save)
+        monkeypatch.setattr(retraining, "train", train)
+        played(run, tmp_path / "run", 200.0)
+    found, _ = played(run, tmp_path / "run", 1.0)
+    assert (found.shipped, found.verdict, found.reason) == (whole.shipped, whole.verdict, whole.reason)
+    places = run_folder.trainings(tmp_path / "run")
+    assert len(places) == 2
+    for place in places:
+        with closing(run_folder.open_table(place, "read")) as store:
+            assert store.tally().finished == (3 if len(store.finished()) == 3 else 2)
+
+
+def test_another_reference_than_it_began_with_is_refused(tmp_path):
+    run = run_with(ROWS, tmp_path / "run")
+    played(run, tmp_path / "run")
+    with pytest.raises(BadRunFile, match="began without --reference; give the same, or another folder with --out"):
+        played(run, tmp_path / "run", reference="mylab:net")
+
+
+def test_a_record_that_was_changed_is_damage(tmp_path):
+    run = run_with(ROWS, tmp_path / "run")
+    assert contest.recorded(tmp_path / "none") is None
+    for text in ('{"shipped": "both"}', "[]", "{", '{"heats": [{"name": "rank", "entrants": [], "seconds": NaN}]}'):
+        with closing(run_folder.open_table(tmp_path / "run", "join")) as store:
+            store.remember(records.FACT, text)
+        with pytest.raises(StoreError, match="its fact 'contest' is"):
+            played(run, tmp_path / "run")
+
+
+def test_a_record_is_read_back():
+    record = ContestRecord(
+        "mylab:net",
+        (
+            Heat(
+                "rank",
+                (Entrant(Candidate(SEARCHED, (1, 0.5), 3)), Entrant(Candidate("x", (0,)), "own", "../t")),
+                2.5,
+                3,
+            ),
+        ),
+        "searched",
+        "it was better",
+        "train-0",
+        (1, 0.5),
+        "better",
+    )
+
+    class Table:
+        def recall(self, _name):
+            return records.to_json(record)
+
+    assert remembered.contest(Table()) == record
+
+
+def final(mean, is_reference, params=10):
+    genotype = (int(mean * 100), int(is_reference), params)
+    made = Final("x", None, Reference("residual"), genotype, "", ACCURACY, params, mean, None, 1, is_reference)
+    label = PLAIN if is_reference else SEARCHED
+    return Entrant(Candidate(label, genotype, None if is_reference else params, is_reference)), replace(
+        made, label=label
+    )
+
+
+@pytest.mark.parametrize(
+    ("ranked", "first"),
+    [
+        ([final(0.9, False), final(0.8, True)], 0),
+        ([final(0.8, False), final(0.8, True)], 1),
+        ([final(0.7, False), final(0.8, True)], 1),
+        ([final(0.9, False, 30), final(0.9, False, 20), final(0.8, True)], 1),
+        ([final(0.9, False)], 0),
+        ([final(0.9, True)], 0),
+    ],
+)
+def test_who_ships(ranked, first):
+    """A network of the search must be better than the reference; of equal ones the smaller ships."""
+    chosen, reason = contest.best_of(ranked)
+    assert chosen == ranked[first][0]
+    assert "valid accuracy" in reason
+
+
+def test_lower_can_be_better():
+    loss = Objective("valid_loss", -1)
+    ranked = [(entrant, replace(each, objective=loss)) for entrant, each in (final(0.9, False), final(0.8, True))]
+    assert contest.best_of(ranked)[0].candidate.is_reference
+
+
+@pytest.mark.parametrize(("seconds", "seeds"), [(1.0, 1), (2399.0, 1), (2400.0, 2), (1e6, 3)])
+def test_several_seeds_where_time_allows(seconds, seeds):
+    assert contest.seeds_for(seconds) == seeds
+
+
+def test_waves():
+    assert heats.waves([4], 1) == 4
+    assert heats.waves([3, 1], 2) == 3

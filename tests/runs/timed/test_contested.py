@@ -1,0 +1,141 @@
+"""A contest of real trainings: what it leaves is what is reported, and exported, with its verdict first."""
+
+import io
+import shutil
+import time
+from contextlib import nullcontext
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from netwright.cli.main import main
+from netwright.core.errors import BadReference, MissingCapability
+from netwright.export import write as export_write
+from netwright.runs import run_folder
+from netwright.runs.run import Run
+from netwright.runs.session import Session
+from netwright.runs.timed import averaging, contest
+from tests.runs.timed.test_contest import Times
+
+SPACE = "tests.contest_toys:Starting"
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A run of three networks on images of two classes, dark and light."""
+    folder = tmp_path_factory.mktemp("contested")
+    rng, labels = np.random.default_rng(0), np.arange(60) % 2
+    bright = 100 * labels[:, None, None, None].astype(np.uint8)
+    names = ("train", "valid", "test")
+    parts = {f"x_{name}": rng.integers(128, size=(60, 8, 8, 1), dtype=np.uint8) + bright for name in names}
+    np.savez(folder / "x.npz", **parts, **{f"y_{name[2:]}": labels for name in parts})
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        f'task = {{ref = "arrays", path = "{folder}/x.npz", cache = "{folder}/cache"}}\nexecutor = "inline"\n'
+        f'space = "{SPACE}"\nstrategy = {{ref = "listed", genotypes = [[6, 1], [4, 1], [5, 1]]}}\n'
+        'evaluator = {ref = "training", steps = 2, batch = 20, lr = 0.05}\nthreads_per_trial = 1\n'
+    )
+    run = Run(folder / "run", recipe, trials=3, trust=True, console=Console(file=io.StringIO()))
+    run.search()
+    return run
+
+
+def contested(run, folder, reference=None):
+    """The contest of a copy of the run, and what it said."""
+    shutil.copytree(run.folder, folder)
+    said = io.StringIO()
+    session = Session(Console(file=said, width=300), lambda _c, _s: nullcontext(), "")
+    settings = replace(run.settings, final={"steps": 4})
+    found = contest.play(session, folder, settings, Times(3), time.monotonic() + 1000.0, reference)
+    return found, said.getvalue()
+
+
+def exported(folder, monkeypatch):
+    """What an export would be made of, and what it says."""
+    kept, said = [], io.StringIO()
+    monkeypatch.setattr(export_write, "write", lambda out, model, **_: kept.append(model) or out)
+    Run(folder, trust=True, console=Console(file=said, width=300)).export(folder / "export")
+    return kept[0], said.getvalue()
+
+
+def _ships(place):
+    """A decision for the network that stands at that place."""
+    return lambda ranked: (ranked[place][0], "it is better")
+
+
+def test_what_ships_is_exported_and_the_verdict_stands_first_in_the_report(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "best_of", _ships(0))
+    found, _ = contested(searched, tmp_path / "run")
+    assert "on 60 test images" in found.verdict
+    assert "95 % interval" in found.verdict
+    assert found.reference.genotype == (4, 1)
+    model, said = exported(tmp_path / "run", monkeypatch)
+    assert (model.genotype, model.verdict) == (found.winner.genotype, found.verdict)
+    assert model.weights == found.winner.folder / "weights.safetensors"
+    assert found.verdict in said
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(tmp_path / "run"), "--trust"])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    first = page.index("<h2")
+    assert first < page.index("Verdict") < page.index(found.verdict[1:].split("%")[0]) < page.index("Trained in full")
+    assert not (tmp_path / "run" / "report" / "report.html").exists(), "its owner finds one page"
+    assert (tmp_path / "run" / "report" / "best.svg").exists()
+    assert Run(tmp_path / "run", trust=True, console=Console(file=io.StringIO())).report().name == "report.html"
+
+
+def test_a_reference_that_ships_is_exported(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "best_of", _ships(-1))
+    found, _ = contested(searched, tmp_path / "run")
+    assert found.shipped == "reference"
+    model, said = exported(tmp_path / "run", monkeypatch)
+    assert (model.genotype, model.name) == ((4, 1), "plain residual network")
+    assert "the plain residual network ships: " in said
+    assert "it is better" in model.verdict
+
+
+def test_a_network_of_the_user_s_takes_part_but_is_no_source(searched, tmp_path, monkeypatch):
+    text = "tests.contest_toys:net(features=3)"
+    monkeypatch.setattr(contest, "best_of", _ships(0))
+    found, _ = contested(searched, tmp_path / "a", text)
+    assert (found.reference.label, found.reference.params) == (f"network {text}", 3 * 10 + 3 * 2 + 2)
+    assert found.reference.space.name == "own"
+    monkeypatch.setattr(contest, "best_of", _ships(-1))
+    found, _ = contested(searched, tmp_path / "b", text)
+    assert found.shipped == "reference"
+    with pytest.raises(MissingCapability, match=r"an export needs .*; own has none: load the weights, .*safetensors"):
+        Run(tmp_path / "b", trust=True, console=Console(file=io.StringIO())).export(tmp_path / "export")
+    typed = Run(tmp_path / "a", space=SPACE, reference=text, console=Console(file=io.StringIO()))
+    assert typed.finals()[-1].label == f"network {text}"
+    with pytest.raises(BadReference, match="add --trust"):
+        Run(tmp_path / "b", space=SPACE, console=Console(file=io.StringIO())).export(tmp_path / "export")
+
+
+def test_averaged_outputs_are_distilled_where_they_are_better_and_it_pays(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(averaging, "_measured", _better_together(averaging._measured))
+    monkeypatch.setattr(averaging, "SHARE_OF_TIME", 1.0)
+    monkeypatch.setattr(contest, "best_of", _ships(0))
+    _, said = contested(searched, tmp_path / "run")
+    assert "the averaged outputs of 3 networks have 100.00 % valid accuracy, the best alone 0.00 %" in said
+    assert "distilled from the averaged outputs, it has" in said
+    taught = [run_folder.settings_in(place).evaluator.options for place in run_folder.trainings(tmp_path / "run")]
+    assert sum("teachers" in options for options in taught) == (2 if "so it is trained so" in said else 1)
+    assert [heat.name for heat in contest.recorded(tmp_path / "run").heats] == ["rank", "distill", "final"]
+
+
+def test_averaged_outputs_that_are_no_better_are_left_alone(searched, tmp_path, monkeypatch):
+    monkeypatch.setattr(averaging, "_measured", lambda *_: 0.5)
+    monkeypatch.setattr(contest, "best_of", _ships(0))
+    _, said = contested(searched, tmp_path / "run")
+    told = "the averaged outputs of 3 networks have 50.00 % valid accuracy"
+    assert f"nothing is distilled: {told}, not 1.00 points more than the 50.00 % of the best alone" in said
+
+
+def _better_together(measured):
+    def call(floor, place, networks, metric):
+        value = measured(floor, place, networks, metric)
+        assert 0 <= value <= 1
+        return float(len(networks) > 1)
+
+    return call

@@ -1,0 +1,85 @@
+"""Networks that users put in the place of the plain one."""
+
+import numpy as np
+import pytest
+
+from netwright.core import run_file
+from netwright.core.constraints import constrain
+from netwright.core.errors import BadReference
+from netwright.core.records import IO
+from netwright.core.refs import Reference, parse
+from netwright.core.run_file import RunFile
+from netwright.core.shapes import Classes, Vector
+from netwright.core.trust import Trust
+from netwright.runs.timed import reference
+from netwright.runs.timed.reference import check_reference
+from tests.contest_toys import Starting
+
+IMAGES = IO(1, 8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tests.contest_toys:net",
+        "tests.contest_toys:net(features=3)",
+        "tests.contest_toys:Starting",
+        "hierarchical(channels=4)",
+    ],
+)
+def test_what_can_be_trained_is_taken(text):
+    check_reference(text, IMAGES)
+    entrant = reference.of_text(text)
+    space = run_file.load_space(parse(entrant.space))
+    assert entrant.candidate.is_reference
+    assert space.count(entrant.candidate.genotype, IMAGES).params > 0
+
+
+def test_a_function_is_a_space_of_one_network():
+    space = run_file.load_space(parse(reference.of_text("tests.contest_toys:net(features=3)").space))
+    assert space.count((0,), IMAGES).params == 3 * 10 + 3 * 4
+    assert space.count((0,), IMAGES).multiply_adds == 64 * 27 + 9
+    assert space.mutate((0,), np.random.default_rng(0)) == (0,)
+    weights = [next(space.build((0,), IMAGES, np.random.default_rng(seed)).parameters()) for seed in (1, 1, 2)]
+    assert (weights[0] == weights[1]).all()
+    assert not (weights[0] == weights[2]).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "io", "message"),
+    [
+        ("tests.contest_toys:shapeless", IMAGES, r"gives \(1, 3, 8, 8\) for one image; it must give logits"),
+        ("tests.contest_toys:broken", IMAGES, "cannot be built: ValueError: no such size"),
+        ("tests.contest_toys:empty", IMAGES, "it must return a torch module with parameters"),
+        ("tests.contest_toys:net(width=3)", IMAGES, "cannot be built: TypeError"),
+        ("tests.contest_toys:nothing", IMAGES, "cannot be imported"),
+        ("tests.contest_toys:NOT_CALLED", IMAGES, "does not say that it returns a network; annotate the function"),
+        ("tests.contest_toys:unsaid", IMAGES, "does not say that it returns a network"),
+        ("os:system", IMAGES, "does not say that it returns a network"),
+        ("tests.no_such:net", IMAGES, "cannot be imported: ModuleNotFoundError"),
+        ("no_such_space", IMAGES, "there is no space 'no_such_space'"),
+        ("residual", IMAGES, "has many networks, and none that it starts from"),
+        ("tests.contest_toys:net", IO(Vector(4), Classes(3)), "vectors"),
+        ("a:b:c(", IMAGES, "cannot read"),
+    ],
+)
+def test_a_bad_one_is_one_sentence(text, io, message):
+    with pytest.raises(BadReference, match=message) as error:
+        check_reference(text, io)
+    assert "\n" not in str(error.value)
+
+
+def test_a_stored_one_is_not_loaded_untrusted():
+    stored = RunFile(space=Reference("own", {"network": "mylab.nets:net"}))
+    with pytest.raises(BadReference, match=r"names 'mylab.nets:net' for its space"):
+        Trust().check(run_file.references(stored), "the run file")
+
+
+def test_the_plain_network_is_the_first_start_that_fits():
+    run = RunFile(space=Reference("tests.contest_toys:Starting"))
+    assert reference.plain(run, Starting(), IMAGES, 100).candidate.genotype == (4, 1)
+    bounded = constrain(Starting(), IMAGES, ("params >= 10000",))
+    assert reference.plain(run, bounded, IMAGES, 100).candidate.genotype == (8, 1)
+    none = constrain(Starting(), IMAGES, ("params >= 1e6",))
+    assert reference.plain(run, none, IMAGES, 1_000_000).space == "residual"
+    assert reference.plain(run, none, IMAGES, None) is None
