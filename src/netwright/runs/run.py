@@ -67,7 +67,7 @@ class Run:
 
     Args:
         folder: Folder of the run, made when first written to; if it holds a run, that run's settings are the start.
-        recipe: A run file (TOML) to begin with.
+        recipe: A run file (TOML) to begin with, or its tables.
         space: Reference of the space, as in "flat(nodes=7)".
         strategy: Reference of the strategy.
         task: Reference of the task.
@@ -85,6 +85,7 @@ class Run:
         attended: Lends each controller to someone who may stop it, such as a handler of signals.
         trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
             nor installed (`core.trust`), nor given here.
+        session: Plays the run, in place of one that is made with `command`, `console` and `attended`.
 
     Raises:
         BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
@@ -93,7 +94,7 @@ class Run:
     def __init__(
         self,
         folder: str | Path,
-        recipe: str | Path | None = None,
+        recipe: str | Path | Mapping[str, Any] | None = None,
         *,
         space: str | None = None,
         strategy: str | None = None,
@@ -111,9 +112,10 @@ class Run:
         console: Console | None = None,
         attended: Attended = lambda _controller, _say: nullcontext(),
         trust: bool = False,
+        session: Session | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
-        self._session = Session(console or Console(), attended, command)
+        self._session = session or Session(console or Console(), attended, command)
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
@@ -125,7 +127,8 @@ class Run:
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
         self._trust = of_typed(given, merged, trust=trust)
-        self._trust.check(run_file.references(self.settings), f"the run file {recipe or f'in {short(self.folder)}'}")
+        named = "" if recipe is None or isinstance(recipe, Mapping) else f" {recipe}"
+        self._trust.check(run_file.references(self.settings), f"the run file{named or f' in {short(self.folder)}'}")
         if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
             self.settings = run_file.tuned(self.settings)
 
@@ -150,10 +153,13 @@ class Run:
         """The best trial so far; None: no trial has succeeded."""
         return self.progress.best
 
-    def search(self) -> Searched:
+    def search(self, *, is_stage: bool = False) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
 
         A report is written at the end.
+
+        Args:
+            is_stage: Whether more follows: then no report is written, and nothing is said of what else could be done.
 
         Raises:
             Drained: The search, or a training after it, was stopped before its end.
@@ -193,6 +199,8 @@ class Run:
             if self.settings.final is not None:
                 chosen = retraining.candidates(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
+            if is_stage:
+                return Searched(ended, tuple(found))
             path = self.folder / "report" / "report.html"
             if not (run.is_complete and path.exists()):
                 path = self.report()
@@ -343,8 +351,10 @@ class Run:
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)
 
-    def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
+    def _tables(self, recipe: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
+        if isinstance(recipe, Mapping):
+            return dict(recipe)
         if recipe is not None:
             return run_file.read(Path(recipe))
         stored = run_folder.settings_in(self.folder)
