@@ -145,8 +145,8 @@ def _refuse_without(wish: Wish, begun: Recognized | None, trials: int | None) ->
     for option, value in (("--reference", wish.reference), ("--timetable", wish.timetable)):
         if value is not None:
             raise BadRunFile(
-                f"{option} goes with a run on images that is given hours: `netwright search DATA --hours HOURS`, without "
-                "a run file or --trials"
+                f"{option} goes with a run on images that is given hours, without a run file or --trials: `netwright "
+                "search DATA --hours HOURS`"
             )
     is_held = run_folder.holds_run(wish.folder) or run_folder.had_run(wish.folder)
     limits: Mapping[str, Any] = wish.changes.get("limits", {})

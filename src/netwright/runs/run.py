@@ -159,7 +159,7 @@ class Run:
         A report is written at the end.
 
         Args:
-            is_stage: Whether more follows: then no report is written, and nothing is said of what else could be done.
+            is_stage: Whether something else follows: then nothing is trained in full or reported here.
 
         Raises:
             Drained: The search, or a training after it, was stopped before its end.
@@ -195,12 +195,12 @@ class Run:
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
             for sentence in promotions.sentences(came.budgets) if came.budgets else ():
                 self._session.say(sentence)
+            if is_stage:
+                return Searched(ended)
             found: list[Final] = []
             if self.settings.final is not None:
                 chosen = retraining.candidates(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
-            if is_stage:
-                return Searched(ended, tuple(found))
             path = self.folder / "report" / "report.html"
             if not (run.is_complete and path.exists()):
                 path = self.report()
