@@ -6,6 +6,7 @@ of it, in counts, so that one worker can repeat exactly what the clock once deci
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -73,7 +74,7 @@ class Timetable:
     final_seconds: float
     played: Mapping[str, int] = field(default_factory=dict)
 
-    __pydantic_config__ = ConfigDict(extra="forbid", strict=True)
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     def __post_init__(self) -> None:
         if not 0 < self.hours <= MOST_HOURS:
@@ -86,7 +87,7 @@ class Timetable:
                 raise ValueError(f"{name} must be above 0 and no more than the hours, got {getattr(self, name)}")
         if self.search_seconds + self.contest_seconds > 3600 * self.hours * (1 + 1e-9):
             raise ValueError("search_seconds and contest_seconds must be no more than the hours together")
-        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or not self.rungs[0] >= 1:
+        if not self.rungs or list(self.rungs) != sorted(set(self.rungs)) or self.rungs[0] < 1:
             raise ValueError(f"rungs must be whole seconds from 1, ascending, got {list(self.rungs)}")
         if not all(0 <= factor < math.inf for factor in self.pace):
             raise ValueError(f"pace must be numbers of at least 0, got {list(self.pace)}")
@@ -122,10 +123,11 @@ def from_toml(text: str, name: str) -> Timetable:
         reason = fault["msg"].removeprefix("Input ").removeprefix("Value error, ")
         if fault["type"] == "missing":
             reason = "a timetable has one"
-        at_fault = f"its {shown(where)} is {shown(fault['input'])}: " if where and fault["type"] != "missing" else ""
-        lacks = f"it has no {where}: " if fault["type"] == "missing" else ""
+        at_fault = f"its {shown(where)} is {shown(fault['input'])}: " if where else ""
+        if fault["type"] == "missing":
+            at_fault = f"it has no {where}: "
         raise BadRunFile(
-            f"{name} is no timetable: {at_fault}{lacks}{reason}; give the {FILE} of a run as it was written"
+            f"{name} is no timetable: {at_fault}{reason}; give the {FILE} of a run as it was written"
         ) from None
 
 
@@ -140,5 +142,5 @@ def read(path: Path) -> Timetable:
 
 
 def _checked(tables: Mapping[str, Any]) -> Timetable:
-    lists = {name: tuple(value) if isinstance(value, list) else value for name, value in tables.items()}
-    return TypeAdapter(Timetable).validate_python(lists)
+    """The timetable of TOML tables, by way of JSON, of which alone pydantic takes no "64" for a number."""
+    return TypeAdapter(Timetable).validate_json(json.dumps(tables, default=str), strict=True)
