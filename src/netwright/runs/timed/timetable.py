@@ -117,10 +117,10 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         trials=_trials(rungs, search, given.workers),
         splits=splits,
         finalists=finalists,
-        search_seconds=round(search, 1),
-        contest_seconds=round(contest - 0.05, 1),
-        rank_seconds=round(rank, 1),
-        final_seconds=round(_final_seconds(usable, left, given.workers), 1),
+        search_seconds=_tenths(search),
+        contest_seconds=_tenths(contest),
+        rank_seconds=_tenths(rank),
+        final_seconds=_tenths(_final_seconds(usable, left, given.workers)),
     )
 
 
@@ -242,6 +242,11 @@ def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
     counts = [ETA**-rung for rung in range(len(rungs))]
     cost = sum(share * (rung + TRIAL_EXTRA) for share, rung in zip(counts, rungs, strict=True))
     return max(1, int(search * workers / cost * sum(counts)))
+
+
+def _tenths(seconds: float) -> float:
+    """Seconds in whole tenths, no more of them than there are."""
+    return max(1, math.floor(10 * seconds)) / 10
 
 
 def _image_seconds(speed: Speed) -> float:
