@@ -85,10 +85,10 @@ def test_what_is_no_timetable_is_refused_in_one_sentence(change, said):
 
 
 def test_a_file_that_is_missing_or_no_toml(tmp_path):
-    with pytest.raises(BadRunFile, match="the timetable .*none.toml cannot be read: No such file"):
+    with pytest.raises(BadRunFile, match=r"the timetable .*none\.toml cannot be read: No such file"):
         timetable.read(tmp_path / "none.toml")
     (tmp_path / "a.toml").write_text("hours = ")
-    with pytest.raises(BadRunFile, match="the timetable .*a.toml is not valid TOML"):
+    with pytest.raises(BadRunFile, match=r"the timetable .*a\.toml is not valid TOML"):
         timetable.read(tmp_path / "a.toml")
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from netwright.core import timetable
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.finals import Candidate, Final
+from netwright.core.genes import Integer
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
 from netwright.runs import run_folder
@@ -24,11 +25,18 @@ from netwright.runs.timed.play import Wish
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
+from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
 # what the tests play in place of the defaults: seconds of budgets count as steps
 SMALL = Defaults("residual", (), "asha", lambda plan: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
-GIVEN = {"executor": "inline", "constraints": ["params <= 2000"]}
+GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
+
+
+class Shallow(ResidualSpace):
+    @property
+    def genes(self):
+        return Integer("width", 4, 30), Integer("blocks", 1, 1)
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ def test_a_run_from_data_to_facts(data, tmp_path):
     }
     assert found.facts["export"] == str(tmp_path / "run" / "export") and found.facts["params"] == 100
     settings, plan, until, reference = found.contest.calls[0]
-    assert reference == "mylab:net" and settings.constraints == ("params <= 2000",)
+    assert reference == "mylab:net" and settings.constraints == ("params <= 1e6",)
     assert settings.objectives == ("valid_accuracy",) and settings.task == data
     left = until - found.watch.now()
     assert 0.9 * 1800 < left + plans.closing_seconds(0.5) <= 1800, "what the search left over is the contest's"
@@ -142,7 +150,7 @@ def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
     again = Played(folder, data, hours=0.2)
     assert "going on after 8 min 2" in again.said or "going on after 8 min 20 s" in again.said
     assert again.measure.sides is None, "nothing is measured or planned again"
-    settings, plan, until, _ = again.contest.calls[0]
+    _, plan, until, _ = again.contest.calls[0]
     assert plan.played["trials"] == trials, "the search is over"
     assert until - again.watch.now() <= 720 - 500 - plans.closing_seconds(0.2)
     assert again.facts["seconds"] > 500
@@ -201,7 +209,7 @@ def test_another_run_in_the_folder_is_refused(data, tmp_path):
     Played(folder, data, hours=0.1)
     (folder / playing.RESULT).unlink()
     with pytest.raises(
-        BadRunFile, match="holds a run that was planned for 0.1 hours, not 0.2; go on with it by --hours 0"
+        BadRunFile, match=r"holds a run that was planned for 0\.1 hours, not 0\.2; go on with it by --hours 0"
     ):
         Played(folder, data, hours=0.2)
     with pytest.raises(BadRunFile, match="holds another run: its seed is 0, not 3"):

@@ -1,5 +1,7 @@
 """What a word on the command line is taken for."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -45,7 +47,7 @@ def test_a_folder_of_parquet_files(tmp_path, classes, task):
 @pytest.mark.parametrize("word", ["digits", "digits(train_limit=100)", "cifar10(path='x')", "os:getcwd"])
 def test_a_task_by_name(word):
     if word.startswith("os:"):  # no task, and nothing is called
-        with pytest.raises(BadReference, match="is a function|not a class|not a task"):
+        with pytest.raises(BadReference, match=r"is a function|not a class|not a task"):
             recognized(word)
         return
     found = recognized(word)
@@ -58,10 +60,10 @@ def test_a_run_file_there_or_not(word):
 
 
 def test_a_name_that_is_both():
-    photos_here = photos(__import__("pathlib").Path("digits"))
-    with pytest.raises(BadReference, match="is both a task and what lies here .* './digits' .* --task digits"):
+    photos(Path("digits"))
+    with pytest.raises(BadReference, match=r"is both a task and what lies here .* './digits' .* --task digits"):
         recognized("digits")
-    assert recognized(f"./{photos_here}").task.name == "image_folder"
+    assert recognized("./digits").task.name == "image_folder"
 
 
 def _empty(here):
