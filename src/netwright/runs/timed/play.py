@@ -190,9 +190,10 @@ def play(
     watch.enter("getting ready")
     watch.then = UNBEGUN
     if holds_timed(folder):
+        run, plan = _continued(wish, session, watch)
         if (folder / RESULT).exists():
             return _known(folder, session)
-        run, plan = _continued(wish, session, watch)
+        session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
     else:
         run, plan = _begun(wish, session, watch, check_reference, defaults, measure)
     watch.total = 3600 * plan.hours
@@ -230,8 +231,8 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
         changes["task"] = {**wish.task.options, **changes.get("task", {})}
     elif wish.task is not None:
         given["task"] = str(wish.task)
-    session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, trust=wish.trust, session=session)
+    run_folder.refuse_other(run.folder, run.settings)
     return run, plan
 
 
