@@ -29,7 +29,7 @@ from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
 # what the tests play in place of the defaults: seconds of budgets count as steps
-SMALL = Defaults("residual", (), "asha", lambda plan: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
+SMALL = Defaults("residual", (), "asha", lambda plan, _: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
 GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
 
 
@@ -118,7 +118,7 @@ class Played:
 def test_a_run_from_data_to_facts(data, tmp_path):
     found = Played(tmp_path / "run", data, taken="a.npz: images", reference="mylab:net")
     assert found.said.startswith("a.npz: images\nno --hours are given: 30 minutes, the default\n")
-    for part in ("measuring how fast", "the plan, whose numbers stand in", "search, ", "1 s to go", "ranking"):
+    for part in ("measuring how fast", "the plan, whose numbers stand in", "search, ", "to go; ", "ranking"):
         assert part in found.said, part
     lines = found.said.splitlines()
     assert lines[-5] == "the searched network is 25 points better"

@@ -20,25 +20,31 @@ SETTINGS: Final = ("lr", "weight_decay", "label_smoothing", "averaging", "streng
 # of every training of a timed run
 TRAINING: Final[Mapping[str, Any]] = {
     "schedule": "constant",
-    "warmup": 1.0,
     "nesterov": True,
     "weight_decay": 5e-4,
     "decay_on": "weights",
     "averaging": 0.5,
+    "checkpoint_minutes": 2.0,
 }
+WARM_UP: Final = 30  # steps, at most an epoch
 
 
-def search_training(timetable: Timetable) -> Mapping[str, Any]:
-    """Options of the evaluator in the search: those of any training, and what the timetable decides."""
+def search_training(timetable: Timetable, images: int) -> Mapping[str, Any]:
+    """Options of the evaluator in the search: those of any training, and what the timetable decides.
+
+    Args:
+        timetable: The timetable of the run.
+        images: Number of training images.
+    """
     whole = timetable.rungs[-1] + timetable.rank_seconds + timetable.final_seconds
     return {
         **TRAINING,
+        "warmup": round(min(1.0, WARM_UP * timetable.batch / images), 4),
         "batch": timetable.batch,
         "precision": timetable.precision,
         "pace": list(timetable.pace),
         "horizon": int(whole) + 1,  # beyond every trial, so that none decays and finalists can go on
         "splits": timetable.splits,
-        "repeats": timetable.splits,
     }
 
 
@@ -50,29 +56,34 @@ class Defaults:
         space: Name of the space.
         settings: Settings of training among its genes, where the space is this one.
         strategy: Name of the strategy.
-        training: Options of the evaluator in the search, by the timetable.
+        training: Gives the options of the evaluator in the search, by the timetable and the number of images.
     """
 
     space: str = SPACE
     settings: tuple[str, ...] = SETTINGS
     strategy: str = STRATEGY
-    training: Callable[[Timetable], Mapping[str, Any]] = search_training
+    training: Callable[[Timetable, int], Mapping[str, Any]] = search_training
 
-    def tables(self, timetable: Timetable, space: Reference | None, strategy: Reference | None) -> dict[str, Any]:
+    def tables(
+        self, timetable: Timetable, images: int, space: Reference | None, strategy: Reference | None
+    ) -> dict[str, Any]:
         """Tables of a run file: space, strategy, evaluator, executor and threads.
 
         Args:
             timetable: The timetable of the run.
+            images: Number of training images.
             space: Space in place of the default one; None: the default one.
             strategy: Strategy in place of the default one; None: the default one.
         """
         chosen = space or Reference(self.space)
         given = {} if "with" in chosen.options or not self.settings else {"with": ",".join(self.settings)}
         played = strategy or Reference(self.strategy)
+        budgets = _budgets(played, timetable)
+        own = {} if budgets else {"seconds": timetable.rungs[len(timetable.rungs) // 2]}
         return {
             "space": {"ref": chosen.name, **chosen.options, **given},
-            "strategy": {"ref": played.name, **_budgets(played, timetable), **played.options},
-            "evaluator": {"ref": "training", **self.training(timetable)},
+            "strategy": {"ref": played.name, **budgets, **played.options},
+            "evaluator": {"ref": "training", **self.training(timetable, images), **own},
             "executor": {"ref": "processes", "workers": timetable.workers},
             "threads_per_trial": timetable.threads,
         }

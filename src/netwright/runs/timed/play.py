@@ -272,7 +272,8 @@ def _begun(
         named = _sized(named, given.side)
         task, plan = _task(named), replace(given, workers=workers)
         session.prepare(named, task)
-    tables = defaults.tables(plan, *(_reference(wish.given, part) for part in ("space", "strategy")))
+    images = task.examples("train")
+    tables = defaults.tables(plan, images, *(_reference(wish.given, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
     if executor := _reference(wish.given, "executor"):
         tables["executor"] = {"ref": executor.name, **executor.options}
