@@ -60,7 +60,7 @@ def search(
     from netwright.runs.timed import play, recognized
     from netwright.runs.timed.stopwatch import Stopwatch
 
-    watch = Stopwatch()
+    watch = Stopwatch(begun=context.obj.begun)
     begun = None if data is None else recognized.recognized(data)
     if begun is not None and begun.task is not None and task is not None:
         raise BadRunFile(f"{data} and --task {task} both say what to search on; give one of them")

@@ -12,8 +12,6 @@ from importlib import metadata
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from threadpoolctl import threadpool_limits
 
 from netwright.core import baselines, objectives, reading, remembered, run_file
@@ -92,13 +90,6 @@ class Session:
     def say(self, text: str) -> None:
         """Print a line for the user."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-    def show(self, rows: Mapping[str, str]) -> None:
-        """Print a small table for the user: a name and what is to be known of it in each row."""
-        table = Table.grid(padding=(0, 2))
-        for name, text in rows.items():
-            table.add_row(Text(name, style="bold"), Text(text))
-        self._console.print(table)
 
     def play(
         self,

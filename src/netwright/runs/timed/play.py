@@ -289,7 +289,8 @@ def _begun(
             changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
     run = Run(wish.folder, tables, **own, changes=changes, trust=wish.trust, session=session)
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
-    session.show(plans.lines(plan))
+    for name, text in plans.lines(plan).items():
+        session.say(f"  {name:<10}{text}")
     return run, replace(plan, played={})
 
 
@@ -328,8 +329,8 @@ def _searched(run: Run, plan: Timetable, watch: Stopwatch) -> Timetable:
     if not run_folder.holds_run(run.folder):
         files.write(place, timetable.to_toml(plan).encode())
     watch.enter("search", max(1.0, plan.search_seconds - _searched_seconds(run.folder)))
-    found = run.search(is_stage=True)
     watch.then = PAUSED
+    found = run.search(is_stage=True)
     came = found.ended.progress
     plan = replace(plan, played={"trials": came.finished, "cut": int(found.ended.ending == "hours")})
     files.write(place, timetable.to_toml(plan).encode())
@@ -340,7 +341,7 @@ def _decided(
     run: Run, plan: Timetable, session: Session, watch: Stopwatch, contest: Contest, reference: str | None
 ) -> Contested:
     """Play the contest with the time that is left."""
-    left = max(GRACE, watch.left - plans.closing_seconds(plan.hours))
+    left = max(GRACE, watch.left - plans.closing_seconds(plan.hours, watch.start_up))
     watch.then = PAUSED
     watch.enter("contest", left)
     return contest(session, run.folder, run.settings, plan, watch.now() + left, reference)

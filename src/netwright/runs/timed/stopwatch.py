@@ -26,11 +26,13 @@ class Stopwatch:
 
     Args:
         now: Gives the seconds of a clock that never goes back.
+        begun: What the clock gave when the command began; None: it begins now.
     """
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, begun: float | None = None) -> None:
         self._now = now
-        self._begun = now()
+        self._begun = now() if begun is None else begun
+        self.start_up = now() - self._begun  # seconds that a process takes to start
         self._earlier = 0.0
         self.total = 0.0  # seconds of the whole; 0: not decided yet
         self.stage = ""  # what the time is used for

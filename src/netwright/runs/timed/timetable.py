@@ -143,9 +143,14 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
     return max(fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
 
 
-def closing_seconds(hours: float) -> float:
-    """Seconds that are kept for the export and the report at the end of a run."""
-    return min(CLOSING + CLOSING_SHARE * 3600 * hours, MOST_CLOSING)
+def closing_seconds(hours: float, start_up: float = 0.0) -> float:
+    """Seconds that are kept for the export and the report at the end of a run.
+
+    Args:
+        hours: Hours of the whole run.
+        start_up: Seconds that a process takes to start; the export is checked in processes of its own.
+    """
+    return min(CLOSING + CLOSING_SHARE * 3600 * hours + 2 * start_up, MOST_CLOSING)
 
 
 def batch_for(images: int) -> int:
