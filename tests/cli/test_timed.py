@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from netwright.core.refs import Reference
+from netwright.runs.run import Run
 from netwright.runs.session import Drained
 from netwright.runs.timed import play as playing
-from tests.cli.test_bad_input import TOY, refused, run
+from tests.cli.test_bad_input import refused, run
 from tests.tiny_data import photos
 
 
@@ -101,26 +102,31 @@ def test_bad_input_is_one_sentence_at_once(tmp_path, capsys, words, said):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays):
-    assert run(capsys, "search", *TOY, "--out", "r")[0] == 0
-    assert (
-        run(capsys, "search", *TOY[:-4], "--hours", "1", "--trials", "7", "--strategy.initial", "3", "--out", "r")[0]
-        == 0
-    )
-    assert "holds another run: its space" in refused(capsys, "search", "digits", "--hours", "1", "--out", "r")
-    assert not plays[0]
+@pytest.fixture
+def alone(monkeypatch):
+    """The run files of searches alone, in place of searching."""
+    found = []
+
+    def search(self):
+        found.append(self.settings)
+        raise Drained("x")
+
+    monkeypatch.setattr(Run, "search", search)
+    return found
 
 
-def test_an_array_file_with_a_count_of_trials_is_searched_alone(tmp_path, capsys, plays):
-    labels = np.arange(40) % 2
-    np.savez(
-        tmp_path / "a.npz",
-        images=np.zeros((40, 8, 8), np.uint8) + labels[:, None, None].astype(np.uint8),
-        labels=labels,
-    )
-    words = ["--space", "residual", "--constraint", "params <= 1e5", "--evaluator.steps", "1", "--executor", "inline"]
-    code, out, err = run(
-        capsys, "search", "a.npz", *words, "--trials", "1", "--strategy", "random", "--task.cache", "c"
-    )
-    assert code == 0, err
-    assert "1 trials finished" in out and (tmp_path / "runs" / "a" / "trials.sqlite").exists() and not plays[0]
+@pytest.mark.parametrize(
+    "words", [("a.npz", "--trials", "3"), ("--task", "arrays(path='a.npz')", "--limits.trials", "3")]
+)
+def test_with_a_count_of_trials_the_search_stands_alone(tmp_path, capsys, plays, alone, words):
+    np.savez(tmp_path / "a.npz", images=np.zeros((4, 8, 8), np.uint8), labels=np.arange(4) % 2)
+    assert run(capsys, "search", *words, "--hours", "2")[0] == 130 and not plays[0]
+    assert alone[0].task == Reference("arrays", {"path": str(tmp_path / "a.npz")})
+    assert (alone[0].limits.trials, alone[0].limits.hours) == (3, 2.0)
+
+
+def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays, alone, monkeypatch):
+    monkeypatch.setattr("netwright.runs.run_folder.holds_run", lambda folder: True)
+    monkeypatch.setattr("netwright.runs.run_folder.settings_in", lambda folder: None)
+    assert run(capsys, "search", "digits", "--hours", "1", "--out", "r")[0] == 130
+    assert alone[0].task.name == "digits" and not plays[0]
