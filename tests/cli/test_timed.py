@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Drained
 from netwright.runs.timed import play as playing
@@ -125,8 +127,9 @@ def test_with_a_count_of_trials_the_search_stands_alone(tmp_path, capsys, plays,
     assert (alone[0].limits.trials, alone[0].limits.hours) == (3, 2.0)
 
 
-def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays, alone, monkeypatch):
-    monkeypatch.setattr("netwright.runs.run_folder.holds_run", lambda folder: True)
-    monkeypatch.setattr("netwright.runs.run_folder.settings_in", lambda folder: None)
+def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays, alone):
+    begun = RunFile(space=Reference("residual"), limits=Limits(hours=0.1))
+    with run_folder.opened(tmp_path / "r", begun) as opened, opened.table():
+        pass
     assert run(capsys, "search", "digits", "--hours", "1", "--out", "r")[0] == 130
-    assert alone[0].task.name == "digits" and not plays[0]
+    assert alone[0].space == begun.space and alone[0].limits.hours == 1.0 and not plays[0]

@@ -17,7 +17,7 @@ SECTIONS = (*PARTS, "limits", "final")
 
 @dataclass(frozen=True)
 class Typed:
-    """What the user typed: the dotted options, the whole command as a line to repeat, and by `time.monotonic()` when."""
+    """What the user typed: dotted options, the whole command as a line to repeat, and when, by `time.monotonic()`."""
 
     pairs: tuple[tuple[str, str], ...]
     command: str
