@@ -23,7 +23,7 @@ from netwright.plans.plan import Plan, PlanWriter
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
 from netwright.training import device, pace
-from netwright.training.pace import Measurement, Pace
+from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
 MOST_SECONDS: Final = 60.0
@@ -55,7 +55,7 @@ def speeds(
 ) -> list[Speed]:
     """Measure, and fit a pace for each precision.
 
-    Measurements end when the patience does, but for one network at the smallest size in each precision.
+    Timings end when the patience does, but for one network at the smallest size in each precision.
 
     Args:
         task: The task, of which the kind of images and the augmentation are taken.
@@ -70,7 +70,7 @@ def speeds(
     """
     until = patience.clock() + patience.seconds
     place = device.pick(device_name, 0)
-    measured: dict[Precision, list[Measurement]] = {precision: [] for precision in PRECISIONS}
+    measured: dict[Precision, list[Timing]] = {precision: [] for precision in PRECISIONS}
     looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1]})
     for (side, write), precision in product(product(looked_at, NETWORKS), PRECISIONS):
         if measured[precision] and patience.clock() >= until:
