@@ -29,8 +29,12 @@ from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
 # what the tests play in place of the defaults: seconds of budgets count as steps
-SMALL = Defaults("residual", (), "asha", lambda plan, _: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
+SMALL = Defaults("residual", ("lr",), "asha", lambda plan, _: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
 GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
+
+
+TYPED = {"strategy": "asha(eta=2)", "evaluator": "training(momentum=0.8)"}  # the plan adds to what is typed
+WITHOUT = {"space": {"with": "none"}}
 
 
 class Shallow(ResidualSpace):
@@ -146,14 +150,16 @@ def test_a_run_from_data_to_facts(data, tmp_path):
 def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.2)
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.2, given=TYPED, changes=WITHOUT)
     trials = timetable.read(folder / timetable.FILE).played["trials"]
     (folder / USED).write_text("500.0\n")
-    again = Played(folder, data, hours=0.2)
+    again = Played(folder, data, hours=0.2, given=TYPED, changes=WITHOUT)
     assert "going on after 8 min 2" in again.said or "going on after 8 min 20 s" in again.said
     assert again.measure.sides is None, "nothing is measured or planned again"
-    _, plan, until, _ = again.contest.calls[0]
+    settings, plan, until, _ = again.contest.calls[0]
     assert plan.played["trials"] == trials, "the search is over"
+    assert settings.strategy.options == {"budgets": [1, 3], "eta": 2} and settings.evaluator.options["momentum"] == 0.8
+    assert "with" not in settings.space.options
     assert until - again.watch.now() <= 720 - 500 - plans.closing_seconds(0.2)
     assert again.facts["seconds"] >= 500
     third = Played(folder, None)

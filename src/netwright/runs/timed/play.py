@@ -42,6 +42,7 @@ from netwright.runs.timed.timetable import Circumstances, Speed
 
 RESULT: Final = "result.json"  # in the folder of a run that is over: what --json prints
 EXPORT: Final = "export"
+NO_SETTINGS: Final = "none"  # of --space.with: the network alone is searched
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
 SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
 
@@ -225,12 +226,17 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
     watch.total = 3600 * plan.hours
     watch.then = PAUSED
     stored = run_folder.settings_in(wish.folder)
-    changes = {part: dict(options) for part, options in wish.changes.items()}
+    changes = _changes(wish)
     given = dict(wish.given)
-    if wish.task is not None and stored is not None and stored.task.name == wish.task.name:
-        changes["task"] = {**wish.task.options, **changes.get("task", {})}
-    elif wish.task is not None:
-        given["task"] = str(wish.task)
+    for part in run_file.PARTS:
+        typed = wish.task if part == "task" else _reference(wish.given, part)
+        if typed is None or stored is None:
+            continue
+        if typed.name == getattr(stored, part).name:  # what the plan added to it stays
+            given.pop(part, None)
+            changes[part] = {"ref": typed.name, **typed.options, **changes.get(part, {})}
+        else:
+            given[part] = str(typed)
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, trust=wish.trust, session=session)
     run_folder.refuse_other(run.folder, run.settings)
     return run, plan
@@ -254,7 +260,7 @@ def _begun(
     if not 0 < hours <= timetable.MOST_HOURS:
         raise BadRunFile(f"--hours is {hours:g}; it must be above 0 and at most {timetable.MOST_HOURS:,.0f}")
     watch.total = 3600 * hours
-    changes = {part: dict(options) for part, options in wish.changes.items()}
+    changes = _changes(wish)
     named = Reference(wish.task.name, {**wish.task.options, **changes.pop("task", {})})
     named = Reference(named.name, run_file.with_absolute_path(named.options))
     if wish.taken:
@@ -275,6 +281,8 @@ def _begun(
     images = task.examples("train")
     tables = defaults.tables(plan, images, *(_reference(wish.given, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
+    if _has_no_settings(wish):
+        tables["space"].pop("with", None)
     if executor := _reference(wish.given, "executor"):
         tables["executor"] = {"ref": executor.name, **executor.options}
     if evaluator := _reference(wish.given, "evaluator"):
@@ -425,6 +433,19 @@ def _sized(named: Reference, side: int) -> Reference:
     if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
         return named
     return Reference(named.name, {**named.options, SIZE: side})
+
+
+def _changes(wish: Wish) -> dict[str, dict[str, Any]]:
+    """Options by part that a run file can hold."""
+    changes = {part: dict(options) for part, options in wish.changes.items()}
+    if _has_no_settings(wish):
+        del changes["space"]["with"]
+    return changes
+
+
+def _has_no_settings(wish: Wish) -> bool:
+    """Whether no settings of training are to be searched."""
+    return bool(wish.changes.get("space", {}).get("with") == NO_SETTINGS)
 
 
 def _reference(given: Mapping[str, Any], part: str) -> Reference | None:
