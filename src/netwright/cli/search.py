@@ -18,8 +18,8 @@ from netwright.core.errors import BadRunFile
 
 if TYPE_CHECKING:
     from netwright.runs.run import Run, Searched
-    from netwright.runs.timed.play import Wish
     from netwright.runs.timed.recognized import Recognized
+    from netwright.runs.timed.wish import Wish
 
 
 def search(
@@ -59,6 +59,7 @@ def search(
     from netwright.runs.session import Drained, Session
     from netwright.runs.timed import play, recognized
     from netwright.runs.timed.stopwatch import Stopwatch
+    from netwright.runs.timed.wish import Wish, is_timed
 
     watch = Stopwatch(begun=context.obj.begun)
     begun = None if data is None else recognized.recognized(data)
@@ -76,7 +77,7 @@ def search(
         "objectives": _names(objectives),
     }
     given = {name: value for name, value in given.items() if value is not None}
-    wish = play.Wish(
+    wish = Wish(
         folder=out or Path("runs") / (begun.name if begun else "search"),
         task=named,
         taken=begun.sentence if begun else "",
@@ -89,8 +90,8 @@ def search(
         trust=trust,
     )
     console = Console(stderr=as_json)
-    is_timed = play.is_timed(wish, trials, is_recipe=begun is not None and begun.task is None)
-    if not is_timed:
+    is_played = is_timed(wish, trials, is_recipe=begun is not None and begun.task is None)
+    if not is_played:
         _refuse_without(wish, begun, trials)
     run: Run | None = None
     found: Searched | None = None
@@ -98,7 +99,7 @@ def search(
     try:
         # what plug-ins print must not stand among the JSON
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            if is_timed:
+            if is_played:
                 from netwright.runs.timed import contest
                 from netwright.runs.timed.reference import check_reference
 
@@ -129,7 +130,7 @@ def search(
         facts = _facts(run, found)
     if as_json and facts is not None:
         typer.echo(json.dumps(facts))
-    is_over = found is not None or (is_timed and facts is not None)
+    is_over = found is not None or (is_played and facts is not None)
     raise typer.Exit(INTERRUPTED if not is_over else 1 if found is not None and found.best is None else 0)
 
 

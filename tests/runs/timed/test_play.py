@@ -21,10 +21,10 @@ from netwright.runs.session import Session
 from netwright.runs.timed import play as playing
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.defaults import Defaults
-from netwright.runs.timed.play import Wish
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
+from netwright.runs.timed.wish import Wish, holds_timed, is_timed
 from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
@@ -228,7 +228,7 @@ def test_a_kill_before_the_table_begins_anew(data, tmp_path):
     folder.mkdir()
     (folder / timetable.FILE).write_text("half")
     (folder / USED).write_text("100")
-    assert not playing.holds_timed(folder)
+    assert not holds_timed(folder)
     assert Played(folder, data, hours=0.1).facts["seconds"] < 60
 
 
@@ -258,16 +258,16 @@ def test_classes_out_of_balance_are_searched_by_balanced_accuracy(tmp_path):
 )
 def test_which_commands_are_timed(tmp_path, task, trials, more, expected):
     wish = Wish(tmp_path / "run", task and Reference(task), **more)
-    assert playing.is_timed(wish, trials, is_recipe=False) is expected
-    assert not playing.is_timed(wish, trials, is_recipe=True)
+    assert is_timed(wish, trials, is_recipe=False) is expected
+    assert not is_timed(wish, trials, is_recipe=True)
 
 
 def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
-    monkeypatch.setattr(playing, "holds_timed", lambda folder: True)
+    monkeypatch.setattr("netwright.runs.timed.wish.holds_timed", lambda folder: True)
     with pytest.raises(BadRunFile, match="holds a run that ends by its hours"):
-        playing.is_timed(Wish(tmp_path), 5, is_recipe=False)
+        is_timed(Wish(tmp_path), 5, is_recipe=False)
 
 
 def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "holds_run", lambda folder: True)
-    assert not playing.is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)
+    assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)

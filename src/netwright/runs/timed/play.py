@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Protocol, get_type_hints
+from typing import Any, Final, Protocol
 
 import torch
 
 from netwright.core import files, reading, refs, remembered, room, run_file, timetable
 from netwright.core.errors import BadRunFile, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
-from netwright.core.objectives import Objective
 from netwright.core.reading import BadText
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.core.shapes import Classes, Image
+from netwright.core.shapes import Image
 from netwright.core.timetable import Timetable
 from netwright.data.by_class import default_objective
 from netwright.data.images import ImageClassification
@@ -39,10 +38,18 @@ from netwright.runs.timed.probe import Patience
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Circumstances, Speed
+from netwright.runs.timed.wish import (
+    Wish,
+    changes_of,
+    check_objectives,
+    has_no_settings,
+    holds_timed,
+    image_task_of,
+    typed_of,
+)
 
 RESULT: Final = "result.json"  # in the folder of a run that is over: what --json prints
 EXPORT: Final = "export"
-NO_SETTINGS: Final = "none"  # of --space.with: the network alone is searched
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
 SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
 
@@ -77,87 +84,6 @@ class Contested(Protocol):
 
 Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None], Contested]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience], Sequence[Speed]]
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a user asked for; None and empty: as the defaults have it, or the run that is to go on.
-
-    Args:
-        folder: Folder of the run.
-        task: The task.
-        taken: A sentence on what the task was taken from.
-        hours: Hours of the whole.
-        workers: Trainings that run side by side.
-        given: Further settings of a run file, by the names of `Run`: space, strategy, evaluator, executor, seed,
-            constraints, objectives.
-        changes: Options by part.
-        reference: A network in place of the plain one.
-        timetable: File of a timetable in place of a plan.
-        trust: Whether plug-ins that a folder names are loaded, whoever wrote them.
-    """
-
-    folder: Path
-    task: Reference | None = None
-    taken: str = ""
-    hours: float | None = None
-    workers: int | None = None
-    given: Mapping[str, Any] = field(default_factory=dict)
-    changes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    reference: str | None = None
-    timetable: Path | None = None
-    trust: bool = False
-
-
-def is_for(task: Reference) -> bool:
-    """Whether timed runs play a task: whether it is of images and classes, by what its plug-in says that it makes.
-
-    Raises:
-        BadReference: There is no such task.
-    """
-    plugin = refs.locate("task", task.name)
-    made = plugin if isinstance(plugin, type) else get_type_hints(plugin).get("return")
-    return isinstance(made, type) and issubclass(made, ImageClassification)
-
-
-def is_timed(wish: Wish, trials: int | None, *, is_recipe: bool) -> bool:
-    """Whether what was asked for is a timed run; else it is a search alone.
-
-    It is, where the folder holds one that goes on; and where data of images is given, and neither a run file nor
-    another limit than hours, nor an evaluator that trains nothing.
-
-    Raises:
-        BadRunFile: It is, and more is given than goes with one.
-        BadReference: There is no such task.
-    """
-    limits = wish.changes.get("limits", {})
-    is_counted = trials is not None or "trials" in limits or "table_seconds" in limits
-    evaluator = _reference(wish.given, "evaluator")
-    if holds_timed(wish.folder):
-        if is_counted or is_recipe:
-            raise BadRunFile(
-                f"{wish.folder} holds a run that ends by its hours; go on with it by `netwright search --out "
-                f"{wish.folder}`, or give another folder with --out"
-            )
-    elif (
-        is_recipe
-        or is_counted
-        or wish.task is None
-        or run_folder.holds_run(wish.folder)
-        or (evaluator is not None and evaluator.name != "training")
-        or not is_for(wish.task)
-    ):
-        return False
-    if "final" in wish.changes:
-        raise BadRunFile(
-            "--final.OPTION goes with a run file or --trials: a run with hours trains in full by its own plan"
-        )
-    return True
-
-
-def holds_timed(folder: Path) -> bool:
-    """Whether a folder holds a timed run that has begun."""
-    return run_folder.holds_run(folder) and (folder / timetable.FILE).exists()
 
 
 def play(
@@ -226,10 +152,10 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
     watch.total = 3600 * plan.hours
     watch.then = PAUSED
     stored = run_folder.settings_in(wish.folder)
-    changes = _changes(wish)
+    changes = changes_of(wish)
     given = dict(wish.given)
     for part in run_file.PARTS:
-        typed = wish.task if part == "task" else _reference(wish.given, part)
+        typed = wish.task if part == "task" else typed_of(wish, part)
         if typed is None or stored is None:
             continue
         if typed.name == getattr(stored, part).name:  # what the plan added to it stays
@@ -260,14 +186,14 @@ def _begun(
     if not 0 < hours <= timetable.MOST_HOURS:
         raise BadRunFile(f"--hours is {hours:g}; it must be above 0 and at most {timetable.MOST_HOURS:,.0f}")
     watch.total = 3600 * hours
-    changes = _changes(wish)
+    changes = changes_of(wish)
     named = Reference(wish.task.name, {**wish.task.options, **changes.pop("task", {})})
     named = Reference(named.name, run_file.with_absolute_path(named.options))
     if wish.taken:
         session.say(wish.taken)
     if wish.hours is None and given is None:
         session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
-    task = _task(named)
+    task = image_task_of(named)
     check_objectives(wish.given.get("objectives"), task)
     if wish.reference is not None:
         check_reference(wish.reference, task.io)
@@ -276,23 +202,23 @@ def _begun(
         named, task, plan = _planned(named, task, hours, workers, session, watch, measure)
     else:
         named = _sized(named, given.side)
-        task, plan = _task(named), replace(given, workers=workers)
+        task, plan = image_task_of(named), replace(given, workers=workers)
         session.prepare(named, task)
     images = task.examples("train")
-    tables = defaults.tables(plan, images, *(_reference(wish.given, part) for part in ("space", "strategy")))
+    tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
-    if _has_no_settings(wish):
+    if has_no_settings(wish):
         tables["space"].pop("with", None)
-    if executor := _reference(wish.given, "executor"):
+    if executor := typed_of(wish, "executor"):
         tables["executor"] = {"ref": executor.name, **executor.options}
-    if evaluator := _reference(wish.given, "evaluator"):
+    if evaluator := typed_of(wish, "evaluator"):
         tables["evaluator"] |= evaluator.options
     played = plan.played.get("trials")
     tables["limits"] = {"trials": played} if played else {"hours": plan.search_seconds / 3600}
     tables["objectives"] = [default_objective(task.class_counts("train"))]
     own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
     for part in run_file.PARTS:
-        typed = named if part == "task" else _reference(wish.given, part)
+        typed = named if part == "task" else typed_of(wish, part)
         if typed is not None:
             changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
     run = Run(wish.folder, tables, **own, changes=changes, trust=wish.trust, session=session)
@@ -323,7 +249,7 @@ def _planned(
     speeds = measure(task, sides, plans.batch_for(count), threads, Patience(seconds, watch.now))
     speed = plans.chosen_speed(speeds, hours, workers, count)
     if (sized := _sized(named, speed.side)) != named:
-        named, task = sized, _task(sized)
+        named, task = sized, image_task_of(sized)
     session.prepare(named, task)
     given = Circumstances(hours, watch.used, workers, threads, task.examples("train"), task.examples("valid"))
     return named, task, plans.planned(given, speed)
@@ -398,58 +324,11 @@ def _known(folder: Path, session: Session) -> dict[str, Any]:
     return facts
 
 
-def check_objectives(given: Sequence[str] | None, task: ImageClassification) -> None:
-    """Raise BadRunFile for objectives that no timed run plays; says what it plays."""
-    if given is None:
-        return
-    offered = [each.on("valid") for each in (*task.measures, *task.offered)]
-    known = ", ".join(dict.fromkeys(map(str, offered)))
-    bound = "bound params or multiply_adds with --constraint, as in 'params <= 50000'"
-    if len(given) > 1:
-        raise BadRunFile(
-            f"--objectives names {len(given)}, and a timed run ships one network by one of them; give one of {known}, "
-            f"and {bound}"
-        )
-    if Objective.read(given[0]).name not in {each.name for each in offered}:
-        raise BadRunFile(
-            f"--objectives is {reading.shown(given[0])}, by which a timed run cannot choose what ships; give one of "
-            f"{known}, and {bound}"
-        )
-
-
-def _task(reference: Reference) -> ImageClassification:
-    """The task of a reference. Raises BadRunFile where it is not of images and classes."""
-    task = run_file.load_task(reference)
-    if isinstance(task, ImageClassification) and isinstance(task.io.output, Classes):
-        return task
-    raise BadRunFile(
-        f"a timed run is of images and their classes, which the task {reference.name} is not; give --trials, and a "
-        "space for such a task with --space"
-    )
-
-
 def _sized(named: Reference, side: int) -> Reference:
     """The task with images of this size, where it has them made to size and nobody says how large."""
     if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
         return named
     return Reference(named.name, {**named.options, SIZE: side})
-
-
-def _changes(wish: Wish) -> dict[str, dict[str, Any]]:
-    """Options by part that a run file can hold."""
-    changes = {part: dict(options) for part, options in wish.changes.items()}
-    if _has_no_settings(wish):
-        del changes["space"]["with"]
-    return changes
-
-
-def _has_no_settings(wish: Wish) -> bool:
-    """Whether no settings of training are to be searched."""
-    return bool(wish.changes.get("space", {}).get("with") == NO_SETTINGS)
-
-
-def _reference(given: Mapping[str, Any], part: str) -> Reference | None:
-    return refs.parse(given[part]) if given.get(part) else None
 
 
 def _searched_seconds(folder: Path) -> float:
