@@ -7,7 +7,7 @@ READY := .venv/ready
 .PHONY: search test fuzz verify bench lint clean
 
 search: $(READY)
-	$(BIN)/netwright search recipes/hierarchical-digits.toml --out runs/digits
+	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
 
 test: $(READY) lint
 	$(BIN)/pytest -n 2 --dist worksteal -m "not gpu and not download"

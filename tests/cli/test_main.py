@@ -26,7 +26,7 @@ def digits():
 
 
 def raising(error):
-    def run(_arguments):
+    def run(*_):
         raise error
 
     return run
@@ -48,9 +48,9 @@ def told(capfd, monkeypatch, run):
         (raising(NetwrightError("no such thing")), "netwright: no such thing"),
         (raising(OSError(28, "No space left on device", "runs/x")), "runs/x cannot be written: No space left"),
         (raising(MemoryError()), "memory ran out"),
-        (lambda _: undecodable(), "a word of the command is no text"),
-        (lambda _: nested(), "nested too deeply"),
-        (lambda _: digits(), "a number of thousands of digits"),
+        (lambda *_: undecodable(), "a word of the command is no text"),
+        (lambda *_: nested(), "nested too deeply"),
+        (lambda *_: digits(), "a number of thousands of digits"),
     ],
 )
 def test_bad_input_is_one_sentence_with_exit_code_2(capfd, monkeypatch, run, words):
@@ -114,7 +114,7 @@ class Finalized:
     def __del__(self):
         print("now", flush=True)
         time.sleep(600)
-def run(_arguments):
+def run(*_):
     HOW
 app.run = run
 import netwright.cli

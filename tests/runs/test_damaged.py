@@ -120,7 +120,7 @@ def test_report_and_show_leave_out_what_is_damaged_and_fail(run, command):
     best = max(run.trials, key=lambda row: row.scores)
     change(run, f"UPDATE trials SET seconds = 9 WHERE id = {best.id}; UPDATE facts SET text = 'x' WHERE name = 'hours'")
     words = [command[0], str(run.folder), "--trust", *command[1:]]
-    done = CliRunner().invoke(app, words, obj=options.Typed((), ""))
+    done = CliRunner().invoke(app, words, obj=options.Typed((), "", 0.0))
     assert done.exit_code == 2
     assert f"damaged: trial {best.id} is damaged" in done.output
     assert "damaged: the fact 'hours' is damaged" in done.output

@@ -1,6 +1,7 @@
 """Lines and pictures for people who watch a search."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -40,3 +41,32 @@ def test_without_budgets_none_is_shown():
 def test_a_promotion_that_was_trained_anew_says_so():
     out = _told([(0.5, 2, "trained anew: trial 1 left no checkpoint")])
     assert out.startswith("trial 1: valid_accuracy 0.5000 at budget 2 (trained anew), 1 finished")
+
+
+def test_where_time_decides_a_line_comes_once_a_minute_and_says_when_all_is_over(monkeypatch):
+    seconds = [1000.0]
+    monkeypatch.setattr("netwright.runs.display.time.monotonic", lambda: seconds[0])
+    out = io.StringIO()
+    console = Console(file=out, width=200)
+    display = Display(
+        console,
+        MemoryStore(),
+        title="toy",
+        trials=50,
+        objective=Objective("valid_accuracy"),
+        outlook=lambda: f"search; {seconds[0] - 1000:.0f} s used, all done about 12:30",
+    )
+    with display:
+        for n in range(1, 181):
+            seconds[0] += 1
+            if n % 10 == 0:
+                result = Result({"valid_accuracy": n / 200})
+                display.told(Trial(n, Proposal((n,)), str(n), 1, "done", result, (n / 200,), n))
+            display.tick()
+        picture = display._picture()
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 4, "trials are no news"
+    assert lines[0] == "search; 0 s used, all done about 12:30"
+    assert lines[1].startswith("search; 60 s used, all done about 12:30; 6/50 finished, 6 a minute; best: trial 60, ")
+    Console(file=out, width=200).print(picture)
+    assert re.search(r"^now +search; 180 s used", out.getvalue(), re.MULTILINE)

@@ -45,14 +45,15 @@ def version(
         raise typer.Exit
 
 
-def run(arguments: list[str] | None) -> Any:
+def run(arguments: list[str] | None, begun: float) -> Any:
     """Run a command, with errors as they are raised.
 
     Args:
         arguments: The words behind the program's name; None: those of this process.
+        begun: `time.monotonic()` when the program began.
     """
     sys.path.append(os.getcwd())  # finds the user's own plug-ins, such as `mylab.wild:WildSearch`; last: it may be a
     # stranger's folder, whose files must not stand in for installed modules
     typed = sys.argv[1:] if arguments is None else arguments
     words, pairs = options.split(typed)
-    return app(words, prog_name="netwright", obj=options.Typed(tuple(pairs), shlex.join(["netwright", *typed])))
+    return app(words, prog_name="netwright", obj=options.Typed(tuple(pairs), shlex.join(["netwright", *typed]), begun))

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -50,9 +51,10 @@ def main(arguments: list[str] | None = None) -> Any:
 
 
 def _run(arguments: list[str] | None) -> Any:
+    begun = time.monotonic()
     from netwright.cli import app
 
-    return app.run(arguments)
+    return app.run(arguments, begun)
 
 
 @contextmanager

@@ -17,10 +17,11 @@ SECTIONS = (*PARTS, "limits", "final")
 
 @dataclass(frozen=True)
 class Typed:
-    """What the user typed: the dotted options, and the whole command as a line to repeat."""
+    """What the user typed: dotted options, the whole command as a line to repeat, and when, by `time.monotonic()`."""
 
     pairs: tuple[tuple[str, str], ...]
     command: str
+    begun: float
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:

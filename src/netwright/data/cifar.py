@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -70,6 +71,18 @@ def cifar(
         return image_task(partial(_fetched, data, cut), form, data.classes, augmentation, keeping, weighting)
     selection = _read(data, Path(path).expanduser(), path, cut)
     return image_task(lambda: selection, form, selection.classes, augmentation, keeping, weighting)
+
+
+def holds(data: PublishedImages, path: Path) -> Mapping[str, Any] | None:
+    """Options for a folder that holds the files of a data set, by the heads of its files; None: it does not."""
+    files = [next(iter(sorted(path.glob(f"{part}*.parquet"))), None) for part in PARTS]
+    if None in files or not path.is_dir():
+        return None
+    try:
+        _, _, names = read_columns([file for file in files if file], IMAGE_COLUMNS, data.label_columns[:1])
+    except BadReference:
+        return None
+    return {"path": str(path)} if len(names) in (0, len(data.classes)) else None
 
 
 def _fetched(data: PublishedImages, cut: Callable[..., Selection]) -> Selection:

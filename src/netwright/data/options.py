@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from netwright.core.errors import BadReference
@@ -63,6 +64,18 @@ def located(*options: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
 
     def decorate(make: Callable[..., T]) -> Callable[..., T]:
         make.whereabouts = options  # type: ignore[attr-defined]
+        return make
+
+    return decorate
+
+
+def recognizing(
+    recognizes: Callable[[Path], Mapping[str, Any] | None],
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """State how to tell whether a task reads what lies at a path; see `protocols.Recognizes`."""
+
+    def decorate(make: Callable[..., T]) -> Callable[..., T]:
+        make.recognizes = recognizes  # type: ignore[attr-defined]
         return make
 
     return decorate

@@ -146,6 +146,21 @@ def scan(place: Path, is_following: bool = False) -> Tree:
     return Tree(place, real, _Scan(real, is_following, links).folder(real, "", (real,), False), links)
 
 
+def first_images(place: Path, count: int) -> Iterator[Path]:
+    """The first images below a folder that are met, at most so many, in folders that are not hidden.
+
+    Links to folders are not followed, and what cannot be read is passed over.
+    """
+    for folder, folders, names in os.walk(place):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        for name in sorted(names):
+            if not count:
+                return
+            if is_image(name) and not is_hidden(name):
+                count -= 1
+                yield Path(folder, name)
+
+
 def composed(name: str) -> str:
     """A name as it is compared with others: letters and their accents composed (Unicode NFC)."""
     return name if is_normalized("NFC", name) else normalize("NFC", name)

@@ -390,7 +390,8 @@ class Training(Options):
         """
         device.check_is_here(self.device)
         room.refuse_crowd("evaluator.processes", self.processes, self.processes, memory.PROCESS_MB)
-        if budget is not None and self.horizon not in (None, budget):
+        is_to_go_on = self.schedule == "constant" and budget is not None and budget < (self.horizon or 0)
+        if budget is not None and self.horizon not in (None, budget) and not is_to_go_on:
             raise BadReference(
                 f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
                 f"must end where the last promotions do; give --evaluator.horizon {budget}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from rich.console import Console, Group
@@ -20,6 +20,7 @@ from netwright.core.records import Tally, Trial
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
 BEAT = 30.0  # seconds between plain lines when nothing finishes
+OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes
 
 
 class Display:
@@ -32,6 +33,8 @@ class Display:
         trials: Limit of finished trials; None: no such limit.
         objective: The first objective, by which the best is chosen.
         baselines: What results are to be compared with.
+        outlook: Says what the search is a part of, and when all of it will be over; trials are then no news, and a
+            plain line comes once a minute. None: the search stands for itself.
     """
 
     def __init__(
@@ -43,8 +46,9 @@ class Display:
         trials: int | None,
         objective: Objective,
         baselines: Sequence[Baseline] = (),
+        outlook: Callable[[], str] | None = None,
     ) -> None:
-        self._console, self._store = console, store
+        self._console, self._store, self._outlook = console, store, outlook
         self._title, self._trials, self._objective, self._baselines = title, trials, objective, baselines
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._begun = self._shown = time.monotonic()
@@ -54,6 +58,8 @@ class Display:
     def __enter__(self) -> Display:
         self._context: AbstractContextManager[object] = self._live or nullcontext()
         self._context.__enter__()
+        if self._outlook is not None and self._live is None:
+            self.say(self._outlook())
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -75,7 +81,7 @@ class Display:
         if trial.result and trial.result.failure:
             reason = trial.result.message.strip().rpartition("\n")[2]
             self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
-        elif self._live is None and trial.scores is not None:
+        elif self._live is None and self._outlook is None and trial.scores is not None:
             mark = "  best so far" if is_better else ""
             again = " (reused)" if trial.result and trial.result.reused else ""
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
@@ -88,8 +94,8 @@ class Display:
         if self._live is not None and now - self._shown >= REFRESH:
             self._shown = now
             self._live.update(self._picture(), refresh=True)
-        elif self._live is None and now - self._shown >= BEAT:
-            self.say(f"{self._progress()}; {self._doing()}")
+        elif self._live is None and now - self._shown >= (BEAT if self._outlook is None else OUTLOOK_BEAT):
+            self.say(f"{self._progress()}; {self._doing()}" if self._outlook is None else self._prospect(self._outlook))
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -113,8 +119,13 @@ class Display:
         here, seconds = self._finished - self._finished_before, time.monotonic() - self._begun
         if not here or seconds < SETTLED:
             return ""
-        left = f", {clock((self._trials - self._finished) * seconds / here)} left" if self._trials else ""
+        trials = self._trials if self._outlook is None else None  # else the time decides
+        left = f", {clock((trials - self._finished) * seconds / here)} left" if trials else ""
         return f", {here / seconds * 60:.3g} a minute{left}"
+
+    def _prospect(self, outlook: Callable[[], str]) -> str:
+        best = best_line(self._best, self._objective, self._baselines) if self._best else ""
+        return "; ".join(filter(None, (outlook(), self._progress(), f"best: {best}" if best else self._doing())))
 
     def _doing(self) -> str:
         states = (
@@ -124,6 +135,8 @@ class Display:
 
     def _picture(self) -> Group:
         facts = Table.grid(padding=(0, 2))
+        if self._outlook is not None:
+            facts.add_row("now", self._outlook())
         facts.add_row("finished", self._progress())
         if self._best is not None:
             facts.add_row("best", best_line(self._best, self._objective, self._baselines))

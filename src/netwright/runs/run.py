@@ -68,7 +68,7 @@ class Run:
 
     Args:
         folder: Folder of the run, made when first written to; if it holds a run, that run's settings are the start.
-        recipe: A run file (TOML) to begin with.
+        recipe: A run file (TOML) to begin with, or its tables.
         space: Reference of the space, as in "flat(nodes=7)".
         strategy: Reference of the strategy.
         task: Reference of the task.
@@ -87,6 +87,7 @@ class Run:
         trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
             nor installed (`core.trust`), nor given here.
         reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
+        session: Plays the run, in place of one that is made with `command`, `console` and `attended`.
 
     Raises:
         BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
@@ -95,7 +96,7 @@ class Run:
     def __init__(
         self,
         folder: str | Path,
-        recipe: str | Path | None = None,
+        recipe: str | Path | Mapping[str, Any] | None = None,
         *,
         space: str | None = None,
         strategy: str | None = None,
@@ -114,9 +115,10 @@ class Run:
         attended: Attended = lambda _controller, _say: nullcontext(),
         trust: bool = False,
         reference: str | None = None,
+        session: Session | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
-        self._session = Session(console or Console(), attended, command)
+        self._session = session or Session(console or Console(), attended, command)
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
@@ -128,7 +130,8 @@ class Run:
         tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
         self.settings = run_file.from_tables(run_file.merged(tables, merged))
         self._trust = of_typed(given, merged, [reference], trust=trust)
-        self._trust.check(run_file.references(self.settings), f"the run file {recipe or f'in {short(self.folder)}'}")
+        named = "" if recipe is None or isinstance(recipe, Mapping) else f" {recipe}"
+        self._trust.check(run_file.references(self.settings), f"the run file{named or f' in {short(self.folder)}'}")
         if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
             self.settings = run_file.tuned(self.settings)
 
@@ -153,10 +156,13 @@ class Run:
         """The best trial so far; None: no trial has succeeded."""
         return self.progress.best
 
-    def search(self) -> Searched:
+    def search(self, *, is_stage: bool = False) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
 
         A report is written at the end.
+
+        Args:
+            is_stage: Whether something else follows: then nothing is trained in full or reported here.
 
         Raises:
             Drained: The search, or a training after it, was stopped before its end.
@@ -192,6 +198,8 @@ class Run:
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
             for sentence in promotions.sentences(came.budgets) if came.budgets else ():
                 self._session.say(sentence)
+            if is_stage:
+                return Searched(ended)
             found: list[Final] = []
             if self.settings.final is not None:
                 chosen = retraining.candidates(parts.space, self._history())
@@ -369,8 +377,10 @@ class Run:
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)
 
-    def _tables(self, recipe: str | Path | None) -> dict[str, Any]:
+    def _tables(self, recipe: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
         """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
+        if isinstance(recipe, Mapping):
+            return dict(recipe)
         if recipe is not None:
             return run_file.read(Path(recipe))
         stored = run_folder.settings_in(self.folder)

@@ -260,6 +260,17 @@ def opened(folder: Path, settings: RunFile) -> Iterator[OpenRun]:
         yield OpenRun(folder, settings, is_complete, is_moved, aside, left, set_aside, changed)
 
 
+def refuse_other(folder: Path, settings: RunFile) -> None:
+    """Raise BadRunFile where the folder holds another run than that of these settings; names the first difference."""
+    stored = settings_in(folder)
+    if stored is None:
+        return
+    is_moved = whereabouts.differ_alone(stored.task, settings.task)
+    compared = replace(stored, task=settings.task) if is_moved else stored
+    if difference := _difference(folder, compared, settings):
+        raise BadRunFile(difference)
+
+
 def report_in(folder: Path) -> Path:
     """The folder for a run's report within its own. Raises StoreError where a link would lead what is written away."""
     place = folder / "report"

@@ -77,10 +77,14 @@ class Session:
         console: Where progress is shown.
         attended: Lends each controller to someone who may stop it.
         command: The command that the user typed; "": none was typed.
+        outlook: Says what is done now and when all will be over, where runs are parts of something longer; None: each
+            stands for itself.
     """
 
-    def __init__(self, console: Console, attended: Attended, command: str) -> None:
-        self._console, self._attended, self.command = console, attended, command
+    def __init__(
+        self, console: Console, attended: Attended, command: str, outlook: Callable[[], str] | None = None
+    ) -> None:
+        self._console, self._attended, self.command, self._outlook = console, attended, command, outlook
         self._prepared: Reference | None = None
 
     def say(self, text: str) -> None:
@@ -122,7 +126,7 @@ class Session:
         if sentence and not run.is_complete:
             self.say(sentence)
         if not run.is_complete:
-            self._prepare(run.settings.task, parts.task)
+            self.prepare(run.settings.task, parts.task)
             beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=True)
             when_ready()
             for sentence in (
@@ -139,7 +143,7 @@ class Session:
                     f"is kept in {run.aside.name}"
                 )
         elif run.is_moved:
-            self._prepare(run.settings.task, parts.task)
+            self.prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
         with run.table() as (store, own):
             if not run.is_complete:
@@ -152,7 +156,7 @@ class Session:
             known = remembered.baselines(store)
             return Ended(run.folder, names, progress.of_table(store, names), ending, work, known)
 
-    def _prepare(self, reference: Reference, task: Task) -> None:
+    def prepare(self, reference: Reference, task: Task) -> None:
         """Make the data ready, once, and say what that does. Raises NetwrightError for data that cannot be used."""
         if reference == self._prepared:
             return
@@ -171,7 +175,13 @@ class Session:
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
         display = Display(
-            self._console, store, title=title, trials=settings.limits.trials, objective=objective, baselines=known
+            self._console,
+            store,
+            title=title,
+            trials=settings.limits.trials,
+            objective=objective,
+            baselines=known,
+            outlook=self._outlook,
         )
         controller = Search(
             parts.space,

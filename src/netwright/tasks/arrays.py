@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from netwright.data.archive import ArchiveImages, Head
 from netwright.data.decode import Form
 from netwright.data.folder_names import kind_of
 from netwright.data.images import Augmentation, ImageClassification, Weighting
-from netwright.data.options import check_least, check_limit, checked_shares, located, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, recognizing, spread
 from netwright.data.preparation import Keeping, Selection, image_task
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import DOES, counted, listed, shortened
@@ -32,6 +33,11 @@ WHOLE = ("images", "labels")
 MAX_VALUES = 2**28  # of an image
 
 
+def _recognizes(path: Path) -> Mapping[str, Any] | None:
+    return {"path": str(path)} if path.suffix.lower() == ".npz" and path.is_file() else None
+
+
+@recognizing(_recognizes)
 @located("path", "cache", "memory_share")
 @spread("weighting")
 @spread("augmentation")

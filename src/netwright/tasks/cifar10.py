@@ -7,17 +7,19 @@ stratified by class, validates.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from netwright.data.cifar import PublishedImages, cifar
+from netwright.data.cifar import PublishedImages, cifar, holds
 from netwright.data.images import Augmentation, ImageClassification, Weighting
-from netwright.data.options import located, spread
+from netwright.data.options import located, recognizing, spread
 from netwright.data.preparation import Keeping
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 PUBLISHED = PublishedImages("CIFAR-10", "uoft-cs/cifar10", ("label",), CLASSES)
 
 
+@recognizing(partial(holds, PUBLISHED))
 @located("path", "cache", "memory_share")
 @spread("weighting")
 @spread("augmentation")

@@ -7,11 +7,12 @@ training images, stratified by class, validates.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
-from netwright.data.cifar import PublishedImages, cifar
+from netwright.data.cifar import PublishedImages, cifar, holds
 from netwright.data.images import Augmentation, ImageClassification, Weighting
-from netwright.data.options import located, spread
+from netwright.data.options import located, recognizing, spread
 from netwright.data.preparation import Keeping
 
 COARSE = (
@@ -38,6 +39,7 @@ PUBLISHED = {
 }
 
 
+@recognizing(partial(holds, PUBLISHED["fine"]))
 @located("path", "cache", "memory_share")
 @spread("weighting")
 @spread("augmentation")

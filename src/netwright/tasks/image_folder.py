@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,13 +18,18 @@ from netwright.data.folder import FolderImages
 from netwright.data.images import Augmentation, ImageClassification, Weighting
 from netwright.data.inventory import taken, told
 from netwright.data.layout import EVERY, arranged
-from netwright.data.options import check_least, check_limit, checked_shares, located, spread
+from netwright.data.options import check_least, check_limit, checked_shares, located, recognizing, spread
 from netwright.data.preparation import Keeping, Selection, image_task, with_channels
 from netwright.data.splitting import check_classes, completed, limited
 from netwright.data.text import printable
-from netwright.data.tree import composed, scan
+from netwright.data.tree import composed, first_images, scan
 
 
+def _recognizes(path: Path) -> Mapping[str, Any] | None:
+    return {"path": str(path)} if path.is_dir() and any(True for _ in first_images(path, 1)) else None
+
+
+@recognizing(_recognizes)
 @located("path", "cache", "memory_share")
 @spread("weighting")
 @spread("augmentation")

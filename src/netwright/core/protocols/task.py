@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -167,6 +168,18 @@ class StatesWhereabouts(Protocol):
     """
 
     whereabouts: Sequence[str]
+
+
+@runtime_checkable
+class Recognizes(Protocol):
+    """Capability of a task, held by its plug-in: it can tell whether it reads what lies at a path."""
+
+    def recognizes(self, path: Path) -> Mapping[str, Any] | None:
+        """Options with which the task reads what is there, left out where the defaults do; None: it is not for it.
+
+        It looks at names and heads alone. What looks like data of its kind is taken, damaged or not: the task then says
+        what is wrong with it.
+        """
 
 
 @runtime_checkable

@@ -1,0 +1,156 @@
+"""How fast this machine trains: a few real steps of a few networks, at several sizes of images and precisions.
+
+The steps are those of a training: batches made and augmented like the task's, forward, backward, optimizer. Images are
+noise, since their content changes no time, so that sizes can be compared before any image is decoded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Final
+
+import numpy as np
+
+from netwright.cells import blocks
+from netwright.core.records import IO
+from netwright.core.shapes import Classes, Image
+from netwright.core.timetable import Precision
+from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
+from netwright.plans.plan import Plan, PlanWriter
+from netwright.runs.timed.timetable import Speed
+from netwright.spaces.residual import write_block
+from netwright.training import device, pace
+from netwright.training.pace import Pace, Timing
+from netwright.training.settings import StepSettings
+
+MOST_SECONDS: Final = 60.0
+SHARE: Final = 0.05  # of the hours, at most
+PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bfloat16")
+REFERENCE: Final = (16, 2)  # width and blocks of the network by which sizes are judged
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long measurements may take.
+
+    Args:
+        seconds: Seconds of wall clock.
+        clock: Gives the seconds of a clock.
+    """
+
+    seconds: float
+    clock: Callable[[], float] = time.perf_counter
+
+
+def speeds(
+    task: ImageClassification,
+    sides: Sequence[int],
+    batch: int,
+    threads: int,
+    patience: Patience,
+    device_name: str = "auto",
+) -> list[Speed]:
+    """Measure, and fit a pace for each precision.
+
+    Timings end when the patience does, but for one network at the smallest size in each precision.
+
+    Args:
+        task: The task, of which the kind of images and the augmentation are taken.
+        sides: Sizes of images that are to be judged, ascending.
+        batch: Images per step.
+        threads: Threads of each training.
+        patience: How long it may take.
+        device_name: Device, as the evaluator has it.
+
+    Returns:
+        The speed at each size in each precision.
+    """
+    until = patience.clock() + patience.seconds
+    place = device.pick(device_name, 0)
+    measured: dict[Precision, list[Timing]] = {precision: [] for precision in PRECISIONS}
+    looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1]})
+    for (side, write), precision in product(product(looked_at, NETWORKS), PRECISIONS):
+        if measured[precision] and patience.clock() >= until:
+            break
+        noise = _noise(task, side, batch)
+        settings = StepSettings(batch=batch, precision=precision)
+        plan = write(noise.io)
+        found = pace.measure(plan, noise, settings, device=place, threads=threads, clock=patience.clock)
+        measured[precision].append(found)
+    paces = {precision: pace.fit(found) for precision, found in measured.items()}
+    return [_speed(task, side, precision, fitted, batch) for side in sides for precision, fitted in paces.items()]
+
+
+def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
+    plan = _residual(_io(task, side), *REFERENCE)
+    return Speed(side, precision, fitted.numbers, pace.seconds_per_step(plan, batch, fitted) / batch)
+
+
+def _noise(task: ImageClassification, side: int, batch: int) -> ImageClassification:
+    """The task with noise of another size for images."""
+    io = _io(task, side)
+    image, output = io.input, io.output
+    assert isinstance(image, Image) and isinstance(output, Classes)
+    count = 8 * batch
+    rng = np.random.default_rng(0)
+    pixels = ArrayPixels(rng.integers(0, 256, (count, image.height, image.width, image.channels), np.uint8))
+    labels = np.arange(count) % output.number
+    every = np.arange(count)
+    splits = ImageSplits.of(pixels, labels, train=every, valid=every, test=every, names=str)
+    augmentation = task.augmentation
+    if side != _side(task):
+        augmentation = replace(augmentation, crop=None, padding=None).fitted(image.height, image.width)
+    return ImageClassification(io, lambda: splits, task.classes, augmentation)
+
+
+def _io(task: ImageClassification, side: int) -> IO:
+    """What goes in and comes out where images have another size."""
+    image = task.io.input
+    assert isinstance(image, Image)
+    if side == _side(task):
+        return task.io
+    return IO(Image(image.channels, side, side), task.io.output)
+
+
+def _side(task: ImageClassification) -> int:
+    image = task.io.input
+    assert isinstance(image, Image)
+    return max(image.height, image.width)
+
+
+def _residual(io: IO, width: int, count: int) -> Plan:
+    """A plain residual network; of small images with two groups of blocks rather than three."""
+    writer = PlanWriter(io)
+    image = io.input
+    assert isinstance(image, Image)
+    x = blocks.conv_norm_relu(writer, writer.image, width, 3)
+    for group in range(2 if min(image.height, image.width) < 16 else 3):
+        for block in range(count):
+            x = write_block(writer, x, width * 2**group, stride=2 if group and not block else 1)
+    writer.linear(writer.mean(x), io.outputs)
+    return writer.plan()
+
+
+def _wide(io: IO) -> Plan:
+    return _residual(io, 32, 1)
+
+
+def _narrow(io: IO) -> Plan:
+    return _residual(io, *REFERENCE)
+
+
+def _depthwise(io: IO) -> Plan:
+    """A network most of whose layers work on each channel by itself."""
+    writer = PlanWriter(io)
+    x = blocks.conv_norm_relu(writer, writer.image, 32, 3)
+    for layer in range(6):
+        x = blocks.conv_norm_relu(writer, x, 32, 3, stride=2 if layer in (2, 4) else 1, groups=32)
+        x = blocks.conv_norm_relu(writer, x, 32, 1)
+    writer.linear(writer.mean(x), io.outputs)
+    return writer.plan()
+
+
+NETWORKS: Final[tuple[Callable[[IO], Plan], ...]] = (_narrow, _wide, _depthwise)

@@ -1,0 +1,268 @@
+"""Planning a timed run: from the hours and the speed of a machine to a timetable. Pure numbers, no clock.
+
+The time is divided into the search, the contest and what both need around them. Of the contest, a part ranks the
+finalists and the reference; the rest trains what ships and the reference once more. Rungs are geometric, and the
+highest is about as long as a finalist's training, so that what a trial did is a part of what the contest goes on with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from netwright.core.errors import BadRunFile
+from netwright.core.timetable import Precision, Timetable
+
+# of the hours: what is left for start and end
+AROUND: Final = 12.0  # seconds to start workers twice, to export and to write a report
+AROUND_SHARE: Final = 0.04
+CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
+# of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
+SHORT, LONG = 600.0, 4 * 3600.0  # seconds
+SHARE_SHORT, SHARE_LONG = 0.25, 0.5
+RANKING: Final = 0.35  # of the contest: trainings that rank the finalists and the reference
+
+ETA: Final = 3  # from rung to rung
+MOST_RUNGS: Final = 4
+FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
+FIRST_STEPS: Final = 60  # of the reference, below which a rung says nothing
+TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
+MOST_FINALISTS: Final = 4
+FINALIST_STEPS: Final = 400  # of the reference in a ranking, for which one more finalist is not admitted
+
+RESPLIT_BELOW: Final = 3_000  # training and validation images together
+SPLITS: Final = 3
+BATCH: Final = 64
+STEPS_OF_A_PASS: Final = 8  # at least, for which the batch is made smaller
+LEAST_BATCH: Final = 8
+
+LEAST_STEPS: Final = 200  # of the reference, which a training in full must have
+LEAST_FINAL: Final = 5.0  # seconds of it
+WANTED_STEPS: Final = 1_500  # of the reference in its last training, which decide how large images may be
+WANTED_PASSES: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a machine trains images of one size.
+
+    Args:
+        side: Side of the images, in pixels.
+        precision: Number format of the forward pass.
+        pace: Factors of the fitted pace; see `training.pace`.
+        image_seconds: Seconds per image of a step of the reference network.
+    """
+
+    side: int
+    precision: Precision
+    pace: tuple[float, ...]
+    image_seconds: float
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a plan is made for.
+
+    Args:
+        hours: Hours of the whole run.
+        spent: Seconds of them that have passed.
+        workers: Trainings that run side by side.
+        threads: Threads of each.
+        train: Number of training images.
+        valid: Number of validation images.
+    """
+
+    hours: float
+    spent: float
+    workers: int
+    threads: int
+    train: int
+    valid: int
+
+
+def planned(given: Circumstances, speed: Speed) -> Timetable:
+    """The timetable of a run.
+
+    Raises:
+        BadRunFile: The hours do not suffice for a training in full of what ships and of the reference; names hours that
+            do.
+    """
+    left = 3600 * given.hours - given.spent
+    usable = _usable(3600 * given.hours, given.spent)
+    batch = batch_for(given.train)
+    step = speed.image_seconds * batch
+    if _final_seconds(usable, left, given.workers) < (needed := _needed(step)):
+        least = _least_hours(given, needed)
+        raise BadRunFile(
+            f"{_hours(given.hours)} are too few for one training in full beside that of the reference on this machine; "
+            f"give --hours {least:g} at least, fewer or smaller images, or more cores"
+        )
+    search = usable * _search_share(left)
+    contest = usable - search
+    finalists = _finalists(contest, given.workers, step)
+    rank = RANKING * contest / math.ceil((finalists + 1) / given.workers)
+    splits = SPLITS if given.train + given.valid < RESPLIT_BELOW else 1
+    rungs = _rungs(search, rank, given.workers, step * splits)
+    return Timetable(
+        hours=given.hours,
+        workers=given.workers,
+        threads=given.threads,
+        side=speed.side,
+        batch=batch,
+        precision=speed.precision,
+        pace=speed.pace,
+        rungs=rungs,
+        trials=_trials(rungs, search, given.workers),
+        splits=splits,
+        finalists=finalists,
+        search_seconds=_tenths(search),
+        contest_seconds=_tenths(contest),
+        rank_seconds=_tenths(rank),
+        final_seconds=_tenths(_final_seconds(usable, left, given.workers)),
+    )
+
+
+def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: int) -> Speed:
+    """Of the speeds at several sizes, the one to train at: the largest images that the last trainings see often enough.
+
+    Of equal sizes the faster precision is taken.
+
+    Args:
+        speeds: Speeds at sizes and precisions, at least one.
+        hours: Hours of the whole run.
+        workers: Trainings that run side by side.
+        images: Number of training and validation images, about.
+    """
+    total = 3600 * hours
+    seconds = _final_seconds(_usable(total, 0.0), total, workers)
+    wanted = max(WANTED_STEPS * batch_for(images), WANTED_PASSES * images)
+    fastest = [min((s for s in speeds if s.side == side), key=_image_seconds) for side in {s.side for s in speeds}]
+    fitting = [speed for speed in fastest if speed.image_seconds * wanted <= seconds]
+    return max(fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
+
+
+def closing_seconds(hours: float, start_up: float = 0.0) -> float:
+    """Seconds that are kept for the export and the report at the end of a run.
+
+    Args:
+        hours: Hours of the whole run.
+        start_up: Seconds that a process takes to start; the export is checked in processes of its own.
+    """
+    return min(CLOSING + CLOSING_SHARE * 3600 * hours + 2 * start_up, MOST_CLOSING)
+
+
+def batch_for(images: int) -> int:
+    """Images per step: the usual number, fewer where a pass would have next to no steps."""
+    batch = BATCH
+    while batch > LEAST_BATCH and images < STEPS_OF_A_PASS * batch:
+        batch //= 2
+    return max(1, min(batch, images))
+
+
+def lines(timetable: Timetable) -> Mapping[str, str]:
+    """The timetable for people: what there is to know by name."""
+    plan = timetable
+    count = plan.workers
+    rungs = ", ".join(str(rung) for rung in plan.rungs)
+    several = f", on {plan.splits} divisions of the images" if plan.splits > 1 else ""
+    beside = f", {count} at a time" if count > 1 else ""
+    return {
+        "images": f"{plan.side} pixels a side, {plan.batch} a step, {plan.precision}",
+        "search": f"{_minutes(plan.search_seconds)}: about {plan.trials} trials of {rungs} s{several}{beside}",
+        "ranking": f"{plan.finalists + 1} trainings of {_minutes(plan.rank_seconds)}: the {plan.finalists} best "
+        "and the reference",
+        "at last": f"2 trainings of {_minutes(plan.final_seconds)}, of what ships and of the reference; then the test",
+        "in all": f"{_minutes(3600 * plan.hours)}, with an export and a report",
+    }
+
+
+def _usable(total: float, spent: float) -> float:
+    """Seconds for search and contest together, at least 0."""
+    return max(0.0, total - spent - AROUND - AROUND_SHARE * total)
+
+
+def _search_share(left: float) -> float:
+    place = math.log(max(left, 1.0) / SHORT) / math.log(LONG / SHORT)
+    return SHARE_SHORT + (SHARE_LONG - SHARE_SHORT) * min(1.0, max(0.0, place))
+
+
+def _final_seconds(usable: float, left: float, workers: int) -> float:
+    contest = usable * (1 - _search_share(left))
+    return (1 - RANKING) * contest / math.ceil(2 / workers)
+
+
+def _needed(step: float) -> float:
+    return max(LEAST_FINAL, LEAST_STEPS * step)
+
+
+def _least_hours(given: Circumstances, needed: float) -> float:
+    """The least hours with which the last trainings have the seconds needed, rounded up to two digits."""
+    low, high = given.hours, 2 * given.hours
+    while not _suffices(high, given, needed):
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _suffices(middle, given, needed) else (middle, high)
+    unit = 10.0 ** (math.floor(math.log10(high)) - 1)
+    return math.ceil(high / unit - 1e-9) * unit
+
+
+def _suffices(hours: float, given: Circumstances, needed: float) -> bool:
+    total = 3600 * hours
+    return _final_seconds(_usable(total, given.spent), total - given.spent, given.workers) >= needed
+
+
+def _finalists(contest: float, workers: int, step: float) -> int:
+    """As many as each have a training worth ranking; one more than the workers' number must not double the time."""
+    found = 1
+    for count in range(2, MOST_FINALISTS + 1):
+        each = RANKING * contest / math.ceil((count + 1) / workers)
+        if each >= max(LEAST_FINAL, FINALIST_STEPS * step):
+            found = count
+    return found
+
+
+def _rungs(search: float, rank: float, workers: int, step: float) -> tuple[int, ...]:
+    """Budgets in seconds: from a rung that says something to about what a finalist gets, as far as all are filled.
+
+    Each rung takes about as much time as any other, so that the highest is reached by at least one trial where it takes
+    no more than an equal part of the search.
+    """
+    least, most = FIRST_RUNG
+    lowest = min(most, max(least, FIRST_STEPS * step))
+    count = 1
+    while count < MOST_RUNGS and lowest * ETA**count <= min(rank, search * workers / (count + 1)) * math.sqrt(ETA):
+        count += 1
+    highest = max(lowest, min(rank, search * workers / count))
+    if count > 1:
+        lowest = min(most, max(lowest, highest / ETA ** (count - 1)))
+    wanted = [round(lowest * ETA**rung) for rung in range(count)]
+    return tuple(sorted({max(1, min(rung, round(search * workers))) for rung in wanted}))
+
+
+def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
+    """Rows that fit, a third of each rung on the next one."""
+    counts = [ETA**-rung for rung in range(len(rungs))]
+    cost = sum(share * (rung + TRIAL_EXTRA) for share, rung in zip(counts, rungs, strict=True))
+    return max(1, int(search * workers / cost * sum(counts)))
+
+
+def _tenths(seconds: float) -> float:
+    """Seconds in whole tenths, no more of them than there are."""
+    return max(1, math.floor(10 * seconds)) / 10
+
+
+def _image_seconds(speed: Speed) -> float:
+    return speed.image_seconds
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:g} hours ({_minutes(3600 * hours)})"
+
+
+def _minutes(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

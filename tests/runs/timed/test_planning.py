@@ -1,0 +1,130 @@
+"""From hours and speed to a timetable: sums, directions, refusals."""
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from netwright.core import timetable
+from netwright.core.errors import BadRunFile
+from netwright.runs.timed import timetable as plans
+from netwright.runs.timed.timetable import Circumstances, Speed
+
+IMAGE_SECONDS = st.floats(1e-6, 0.05)
+
+
+@st.composite
+def circumstances(draw, hours=st.floats(0.002, 100)):
+    total = draw(hours)
+    return Circumstances(
+        hours=total,
+        spent=draw(st.floats(0, 0.2)) * 3600 * total,
+        workers=draw(st.integers(1, 64)),
+        threads=draw(st.integers(1, 8)),
+        train=draw(st.integers(2, 10**6)),
+        valid=draw(st.integers(1, 10**5)),
+    )
+
+
+def speed(image_seconds=3e-4, side=32, precision="float32"):
+    return Speed(side, precision, (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3), image_seconds)
+
+
+def planned(given, image_seconds):
+    """The timetable, or None where the hours do not suffice."""
+    try:
+        return plans.planned(given, speed(image_seconds))
+    except BadRunFile:
+        return None
+
+
+@given(circumstances(), IMAGE_SECONDS)
+def test_no_plan_takes_longer_than_its_hours(given, image_seconds):
+    plan = planned(given, image_seconds)
+    assume(plan is not None)
+    left = 3600 * given.hours - given.spent
+    kept = plans.AROUND + plans.AROUND_SHARE * 3600 * given.hours
+    assert plan.search_seconds + plan.contest_seconds + kept <= left + 0.2
+    assert plan.search_seconds <= plan.contest_seconds + 0.2, "at least half belongs to the contest"
+    ranking = plan.rank_seconds * math.ceil((plan.finalists + 1) / plan.workers)
+    assert ranking + plan.final_seconds * math.ceil(2 / plan.workers) <= plan.contest_seconds + 1
+    assert timetable.from_toml(timetable.to_toml(plan), "x") == plan
+
+
+@given(circumstances(), IMAGE_SECONDS)
+def test_the_search_fills_its_rungs(given, image_seconds):
+    plan = planned(given, image_seconds)
+    assume(plan is not None)
+    assert plan.rungs[-1] <= max(plan.search_seconds * plan.workers, plan.rungs[0]) + 1
+    assert all(2 <= high / low <= 4 for low, high in zip(plan.rungs, plan.rungs[1:], strict=False))
+    assert plan.rungs[0] <= plans.FIRST_RUNG[1], "a first result within a minute"
+    assert 1 <= plan.batch <= plans.BATCH and plan.batch <= given.train
+    assert plan.splits == (3 if given.train + given.valid < 3000 else 1)
+
+
+@given(circumstances(), IMAGE_SECONDS, st.floats(1, 20))
+def test_more_hours_give_more_of_everything_that_counts(given, image_seconds, factor):
+    plan = planned(given, image_seconds)
+    assume(plan is not None)
+    longer = Circumstances(given.hours * factor, given.spent, given.workers, given.threads, given.train, given.valid)
+    more = planned(longer, image_seconds)
+    assert more is not None, "what suffices does so with more"
+    for name in ("search_seconds", "contest_seconds", "final_seconds", "finalists"):
+        assert getattr(more, name) >= getattr(plan, name) - 0.2, name
+
+
+@given(circumstances(), IMAGE_SECONDS, st.floats(1, 20))
+def test_a_slower_machine_never_gets_what_a_faster_one_does_not(given, image_seconds, factor):
+    slow = planned(given, image_seconds * factor)
+    assume(slow is not None)
+    assert planned(given, image_seconds) is not None
+
+
+@given(circumstances(hours=st.floats(1e-5, 0.5)), st.floats(1e-3, 1))
+def test_hours_that_are_refused_come_with_those_that_suffice(given, image_seconds):
+    try:
+        plans.planned(given, speed(image_seconds))
+    except BadRunFile as refusal:
+        message = str(refusal)
+    else:
+        assume(False)
+    least = float(message.partition("give --hours ")[2].split()[0])
+    assert least > given.hours and "\n" not in message
+    enough = Circumstances(least, given.spent, given.workers, given.threads, given.train, given.valid)
+    assert planned(enough, image_seconds) is not None
+    fewer = Circumstances(0.85 * least, given.spent, given.workers, given.threads, given.train, given.valid)
+    assert 0.85 * least <= given.hours or planned(fewer, image_seconds) is None, "they are the least"
+
+
+def test_short_runs_search_less():
+    shares = []
+    for hours in (0.1, 0.25, 0.5, 1, 4):
+        plan = planned(Circumstances(hours, 0.0, 2, 1, 4000, 1000), 3e-4)
+        shares.append(plan.search_seconds / (plan.search_seconds + plan.contest_seconds))
+    assert shares == sorted(shares)
+    assert 0.24 < shares[0] < 0.26 and shares[1] < 1 / 3 and 0.49 < shares[-1] < 0.5001
+
+
+def test_images_are_as_large_as_the_time_allows():
+    speeds = [speed(side**2 * 1e-6, side) for side in (24, 32, 48, 64)]
+    sides = [plans.chosen_speed(speeds, hours, 2, 600).side for hours in (0.01, 0.05, 0.1, 0.5, 5)]
+    assert sides == sorted(sides) and sides[0] == 24 and sides[-1] == 64 and len(set(sides)) > 2
+
+
+def test_of_one_size_the_faster_precision_is_taken():
+    speeds = [speed(3e-4), speed(2e-4, precision="bfloat16")]
+    assert plans.chosen_speed(speeds, 1, 1, 600).precision == "bfloat16"
+    assert plans.chosen_speed([speed(1e-4), speeds[1]], 1, 1, 600).precision == "float32"
+
+
+@pytest.mark.parametrize(("images", "batch"), [(10**6, 64), (512, 64), (511, 32), (100, 8), (20, 8), (5, 5), (1, 1)])
+def test_few_images_make_small_batches(images, batch):
+    assert plans.batch_for(images) == batch
+
+
+def test_the_plan_for_people():
+    told = plans.lines(plans.planned(Circumstances(0.1, 10.0, 2, 1, 1077, 360), speed()))
+    assert told["images"] == "32 pixels a side, 64 a step, float32"
+    assert "on 3 divisions of the images, 2 at a time" in told["search"]
+    assert told["in all"] == "6 min, with an export and a report"

@@ -1,0 +1,273 @@
+"""A timed run from the word that was given to the facts at its end; only the contest and the measurement stand in."""
+
+import io
+import json
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from netwright.core import timetable
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.finals import Candidate, Final
+from netwright.core.genes import Integer
+from netwright.core.objectives import Objective
+from netwright.core.refs import Reference
+from netwright.runs import run_folder
+from netwright.runs.run import Run
+from netwright.runs.session import Session
+from netwright.runs.timed import play as playing
+from netwright.runs.timed import timetable as plans
+from netwright.runs.timed.defaults import Defaults
+from netwright.runs.timed.stopwatch import FILE as USED
+from netwright.runs.timed.stopwatch import Stopwatch
+from netwright.runs.timed.timetable import Speed
+from netwright.runs.timed.wish import Wish, holds_timed, is_timed
+from netwright.spaces.residual import ResidualSpace
+
+PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
+# what the tests play in place of the defaults: seconds of budgets count as steps
+SMALL = Defaults("residual", ("lr",), "asha", lambda plan, _: {"steps": 1, "horizon": plan.rungs[-1], "batch": 8})
+GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
+
+
+TYPED = {"strategy": "asha(eta=2)", "evaluator": "training(momentum=0.8)"}  # the plan adds to what is typed
+WITHOUT = {"space": {"with": "none"}}
+
+
+class Shallow(ResidualSpace):
+    @property
+    def genes(self):
+        return Integer("width", 4, 30), Integer("blocks", 1, 1)
+
+
+@dataclass(frozen=True)
+class Contest:
+    shipped: str
+    winner: Final
+    reference: Final | None
+    metric: str
+    verdict: str
+
+
+class Contests:
+    """Stands in for the contest: notes what it is called with, and trains nothing."""
+
+    def __init__(self, fault=None):
+        self.calls, self.fault = [], fault
+
+    def __call__(self, session, folder, settings, plan, until, reference):
+        self.calls.append((settings, plan, until, reference))
+        if self.fault:
+            raise self.fault
+        best = Run(folder, session=session, trust=True).best
+        measure = Objective("test_accuracy", shown="share")
+        kept = (Candidate("x", best.proposal.genotype), settings.space, "1 s", measure, 100)
+        one = Final(kept[0].label, best.id, kept[1], kept[0].genotype, kept[2], measure, 100, 0.75, None, 1)
+        other = replace(one, label="plain", mean=0.5, reference=True)
+        return Contest("searched", one, other, measure.name, "the searched network is 25 points better")
+
+
+class Measurements:
+    def __init__(self):
+        self.sides = None
+
+    def __call__(self, task, sides, batch, threads, patience):
+        self.sides = sides
+        assert 0 < patience.seconds <= 60
+        return [Speed(side, "float32", PACE, side * 1e-7) for side in sides]
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
+    """Searches end after some trials; what others test is not made."""
+    plan = plans.planned
+    monkeypatch.setattr(
+        plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
+    )
+    monkeypatch.setattr(Run, "export", lambda run, out: out)
+    monkeypatch.setattr(Run, "report", lambda run: run.folder / "report.html")
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = (rng.integers(0, 100, (60, 8, 8)) + 100 * labels[:, None, None]).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=labels)
+    return Reference("arrays", {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache")})
+
+
+class Played:
+    def __init__(self, folder, task, contest=None, **wish):
+        self.contest, self.measure, self.out = contest or Contests(), Measurements(), io.StringIO()
+        self.watch = Stopwatch()
+        session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
+        given = {**GIVEN, **wish.pop("given", {})}
+        asked = Wish(folder, task, given=given, workers=1, **wish)
+        self.facts = None
+        try:
+            self.facts = playing.play(asked, session, self.watch, self.contest, self._check, SMALL, self.measure)
+        finally:
+            self.said = self.out.getvalue()
+
+    @staticmethod
+    def _check(text, io):
+        if text == "wrong":
+            raise BadReference("--reference 'wrong' cannot be used")
+
+
+def test_a_run_from_data_to_facts(data, tmp_path):
+    found = Played(tmp_path / "run", data, taken="a.npz: images", reference="mylab:net")
+    assert found.said.startswith("a.npz: images\nno --hours are given: 30 minutes, the default\n")
+    for part in ("measuring how fast", "the plan, whose numbers stand in", "search, ", "to go; ", "ranking"):
+        assert part in found.said, part
+    lines = found.said.splitlines()
+    assert lines[-5] == "the searched network is 25 points better"
+    assert lines[-4] == "test accuracy 75.00 % of what ships, the searched network, 50.00 % of the reference"
+    assert lines[-1].startswith("done in ")
+    facts = {name: found.facts[name] for name in ("shipped", "metric", "test_accuracy", "reference_test_accuracy")}
+    assert facts == {
+        "shipped": "searched",
+        "metric": "test_accuracy",
+        "test_accuracy": 0.75,
+        "reference_test_accuracy": 0.5,
+    }
+    assert found.facts["export"] == str(tmp_path / "run" / "export") and found.facts["params"] == 100
+    settings, plan, until, reference = found.contest.calls[0]
+    assert reference == "mylab:net" and settings.constraints == ("params <= 1e6",)
+    assert settings.objectives == ("valid_accuracy",) and settings.task == data
+    left = until - found.watch.now()
+    assert 0.9 * 1800 < left + plans.closing_seconds(0.5) <= 1800, "what the search left over is the contest's"
+    stored = timetable.read(tmp_path / "run" / timetable.FILE)
+    assert stored == plan and stored.played["trials"] >= 1 and stored.played["cut"] == 1
+    assert json.loads((tmp_path / "run" / playing.RESULT).read_text()) == found.facts
+    assert 0 < float((tmp_path / "run" / USED).read_text()) < 60
+
+
+def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.2, given=TYPED, changes=WITHOUT)
+    trials = timetable.read(folder / timetable.FILE).played["trials"]
+    (folder / USED).write_text("500.0\n")
+    again = Played(folder, data, hours=0.2, given=TYPED, changes=WITHOUT)
+    assert "going on after 8 min 2" in again.said or "going on after 8 min 20 s" in again.said
+    assert again.measure.sides is None, "nothing is measured or planned again"
+    settings, plan, until, _ = again.contest.calls[0]
+    assert plan.played["trials"] == trials, "the search is over"
+    assert settings.strategy.options == {"budgets": [1, 3], "eta": 2} and settings.evaluator.options["momentum"] == 0.8
+    assert "with" not in settings.space.options
+    assert until - again.watch.now() <= 720 - 500 - plans.closing_seconds(0.2)
+    assert again.facts["seconds"] >= 500
+    third = Played(folder, None)
+    assert third.facts == again.facts and not third.contest.calls
+    assert "This run was done before" in third.said
+
+
+def test_when_the_time_is_over_what_is_there_is_still_decided(data, tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        Played(folder, data, Contests(KeyboardInterrupt()), hours=0.1)
+    (folder / USED).write_text("360.0\n")
+    again = Played(folder, data)
+    assert 0 < again.contest.calls[0][2] - again.watch.now() <= playing.GRACE and again.facts["shipped"] == "searched"
+
+
+def test_a_timetable_plays_the_same_trials_again(data, tmp_path):
+    first = Played(tmp_path / "one", data, hours=0.1)
+    plan = tmp_path / "one" / timetable.FILE
+    again = Played(tmp_path / "two", data, timetable=plan)
+    assert again.measure.sides is None
+    one, two = (timetable.read(tmp_path / name / timetable.FILE) for name in ("one", "two"))
+    assert replace(one, played={}) == replace(two, played={})
+    assert two.played == {"trials": one.played["trials"], "cut": 0}
+    rows = [
+        [(t.proposal, t.seed, t.scores) for t in Run(tmp_path / name, trust=True).trials] for name in ("one", "two")
+    ]
+    assert rows[0] == rows[1] and rows[0]
+    assert first.facts["test_accuracy"] == again.facts["test_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ({"hours": 0.001}, "0.001 hours (4 s) are too few for one training in full"),
+        ({"hours": 0.0}, "--hours is 0; it must be above 0"),
+        ({"hours": float("nan")}, "--hours is nan; it must be above 0"),
+        ({"given": {"objectives": ["valid_accuracy", "-params"]}}, "--objectives names 2, and a timed run ships one"),
+        ({"given": {"objectives": ["-seconds"]}}, "--objectives is '-seconds', by which a timed run cannot choose"),
+        ({"reference": "wrong"}, "--reference 'wrong' cannot be used"),
+        ({"given": {"strategy": "asha(eta=1)"}}, "strategy.eta is 1; it must be at least 2"),
+        ({"given": {"space": "hierarchicle"}}, "did you mean 'hierarchical'"),
+        ({"changes": {"evaluator": {"lr": -1.0}}}, "evaluator.lr is -1.0"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_anything_is_written(data, tmp_path, wish, said):
+    with pytest.raises((BadRunFile, BadReference)) as refused:
+        Played(tmp_path / "run", data, **wish)
+    assert said in str(refused.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_run_in_the_folder_is_refused(data, tmp_path):
+    folder = tmp_path / "run"
+    Played(folder, data, hours=0.1)
+    with pytest.raises(
+        BadRunFile, match=r"holds a run that was planned for 0\.1 hours, not 0\.2; go on with it by --hours 0"
+    ):
+        Played(folder, data, hours=0.2)
+    with pytest.raises(BadRunFile, match="holds another run: its seed is 0, not 3"):
+        Played(folder, data, hours=0.1, given={"seed": 3})
+
+
+def test_a_kill_before_the_table_begins_anew(data, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / timetable.FILE).write_text("half")
+    (folder / USED).write_text("100")
+    assert not holds_timed(folder)
+    assert Played(folder, data, hours=0.1).facts["seconds"] < 60
+
+
+def test_classes_out_of_balance_are_searched_by_balanced_accuracy(tmp_path):
+    labels = np.array([0] * 50 + [1] * 10)
+    np.savez(
+        tmp_path / "a.npz",
+        images=np.zeros((60, 8, 8), np.uint8) + 100 * labels[:, None, None].astype(np.uint8),
+        labels=labels,
+    )
+    task = Reference("arrays", {"path": str(tmp_path / "a.npz"), "cache": str(tmp_path / "cache")})
+    found = Played(tmp_path / "run", task, hours=0.1)
+    assert found.contest.calls[0][0].objectives == ("valid_balanced_accuracy",)
+
+
+@pytest.mark.parametrize(
+    ("task", "trials", "more", "expected"),
+    [
+        ("digits", None, {}, True),
+        ("digits", 5, {}, False),
+        ("digits", None, {"changes": {"limits": {"trials": 5}}}, False),
+        ("digits", None, {"given": {"evaluator": "lookup(table='x')"}}, False),
+        ("digits", None, {"given": {"evaluator": "training(batch=16)"}}, True),
+        ("netwright.testing.toys:ToyTask", None, {}, False),
+        (None, None, {}, False),
+    ],
+)
+def test_which_commands_are_timed(tmp_path, task, trials, more, expected):
+    wish = Wish(tmp_path / "run", task and Reference(task), **more)
+    assert is_timed(wish, trials, is_recipe=False) is expected
+    assert not is_timed(wish, trials, is_recipe=True)
+
+
+def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("netwright.runs.timed.wish.holds_timed", lambda folder: True)
+    with pytest.raises(BadRunFile, match="holds a run that ends by its hours"):
+        is_timed(Wish(tmp_path), 5, is_recipe=False)
+
+
+def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "holds_run", lambda folder: True)
+    assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)

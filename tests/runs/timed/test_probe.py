@@ -1,0 +1,24 @@
+"""Measurements of this machine, by a clock that counts how often it is asked."""
+
+import itertools
+
+from netwright.training.pace import Pace
+
+from netwright.core import refs
+from netwright.core.refs import Reference
+from netwright.runs.timed import probe
+from netwright.runs.timed.probe import Patience
+
+
+def test_every_size_and_precision_has_a_speed_however_short_the_patience():
+    task = refs.load("task", Reference("digits", {"train_limit": 20}))
+    ticks = itertools.count()
+    speeds = probe.speeds(task, (8, 12, 16), 2, 1, Patience(0.0, lambda: float(next(ticks))))
+    assert next(ticks) < 80, "the patience is over after one network in each precision"
+    assert {(speed.side, speed.precision) for speed in speeds} == {
+        (side, precision) for side in (8, 12, 16) for precision in probe.PRECISIONS
+    }
+    for speed in speeds:
+        assert speed.pace == Pace.of(speed.pace).numbers and speed.image_seconds > 0
+    single = [speed.image_seconds for speed in speeds if speed.precision == "float32"]
+    assert single == sorted(single), "larger images take longer"
