@@ -29,7 +29,7 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import Failure, Genotype, Proposal, Result, Trial
+from netwright.core.records import STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
 from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
@@ -53,7 +53,7 @@ OF_ANY_TRAINING = (
     Objective("examples_per_second"),
     Objective("carried_steps"),
 )
-OF_LENGTH, OF_PLATEAU = (Objective("steps", -1),), (Objective("stopped_early"),)
+OF_LENGTH, OF_PLATEAU = (Objective(STEPS_DONE, -1),), (Objective("stopped_early"),)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Training(Options):
         seconds = state.seconds + time.perf_counter() - start
         metrics = averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
         if self._states_length:
-            metrics["steps"] = min(found.steps for found in state.done)
+            metrics[STEPS_DONE] = min(found.steps for found in state.done)
         if self.plateau:
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:

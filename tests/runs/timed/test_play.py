@@ -106,7 +106,7 @@ class Played:
         self.watch = Stopwatch()
         session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
         given = {**GIVEN, **wish.pop("given", {})}
-        asked = Wish(folder, task, given=given, workers=1, **wish)
+        asked = Wish(folder, task, given=given, **wish)
         self.facts = None
         try:
             self.facts = playing.play(asked, session, self.watch, self.contest, self._check, SMALL, self.measure)
