@@ -1,4 +1,4 @@
-"""A timed run as a user starts it, all of it real: stopped in a search trial and in the contest, it goes on and ends."""
+"""A timed run as a user starts it, all of it real: stopped in a search trial and in the contest, it still ends."""
 
 import json
 import signal
