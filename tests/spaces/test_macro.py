@@ -35,7 +35,8 @@ def changed(genotype=REFERENCE, **values):
     """A genotype with other values of some genes; `_` stands for what a name of Python cannot have."""
     found = list(genotype)
     for name, value in values.items():
-        found[PLACES[name.replace("_", " ").replace("width", "width / 4")]] = value
+        spelled = "squeeze-and-excitation" if name.startswith("squeeze") else name.replace("_", " ")
+        found[PLACES[spelled.replace("width", "width / 4")]] = value
     return tuple(found)
 
 
@@ -85,12 +86,95 @@ def test_the_first_start_is_the_textbook_residual_network(side):
     torch.testing.assert_close(ours(images), theirs(images))
 
 
-def test_starts_are_plain_networks_of_several_widths():
+class Halved(nn.Module):
+    """Convolution, pooling of some sides, normalization, activation."""
+
+    def __init__(self, entering, width, side=1):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(entering, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
+        self.side = side
+
+    def forward(self, x):
+        return F.relu(self.norm(F.max_pool2d(self.conv(x), self.side)))
+
+
+class Added(nn.Module):
+    """A block of the DAWNBench network, written here a second time."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.first, self.second = Halved(width, width), Halved(width, width)
+
+    def forward(self, x):
+        return x + self.second(self.first(x))
+
+
+def dawn(width, outputs):
+    """The nine layers that won the DAWNBench contest, narrower."""
+    return [
+        Halved(3, width),
+        *(Halved(width, 2 * width, 2), Added(2 * width)),
+        *(Halved(2 * width, 4 * width, 2), Halved(4 * width, 8 * width, 2), Added(8 * width)),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8 * width, outputs)),
+    ]
+
+
+def pairs(width, outputs):
+    """Pairs of convolutions, of which the first one is pooled."""
+    layers, entering = [Halved(3, width)], width
+    for leaving in (2 * width, 4 * width, 4 * width):
+        layers += [Halved(entering, leaving, 2), Halved(leaving, leaving)]
+        entering = leaving
+    return [*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(entering, outputs)]
+
+
+@pytest.mark.parametrize(
+    ("start", "layers", "params", "multiply_adds"),
+    [
+        (1, dawn(16, 4), 412_180, 24_035_840),
+        (2, pairs(16, 4), 144_212, 17_547_520),
+        (3, dawn(8, 4), 103_564, 6_119_680),
+    ],
+)
+def test_the_next_starts_are_what_was_measured_to_learn_fastest(start, layers, params, multiply_adds):
+    io, theirs = IO(3, 32, 32, 4), nn.Sequential(*layers)
+    counted = SPACE.count(STARTS[start], io)
+    assert (counted.params, counted.multiply_adds) == (params, multiply_adds)
+    ours = SPACE.build(STARTS[start], io, np.random.default_rng(0))
+    with torch.no_grad():
+        for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.copy_(own)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_starts_are_networks_of_several_widths():
     assert STARTS[0] == REFERENCE
-    assert {macro.widths(start)[0] for start in STARTS} >= {8, 12, 16, 24, 32}
-    assert {staged(start).stages[0].block for start in STARTS} >= {"residual", "pre-activation", "depthwise"}
+    assert len(STARTS) == len({SPACE.key(start) for start in STARTS}) <= 10, "a short run has about fifteen trials"
+    assert {staged(start).width for start in STARTS} >= {8, 16, 24}
+    assert {staged(start).stages[0].block for start in STARTS} >= {"residual", "additive", "convolution"}
     assert any(staged(start).is_squeezed for start in STARTS)
     assert all(settled(start) == start for start in STARTS)
+    for start in STARTS:
+        SPACE.check(start)
+
+
+def test_widths_grow_up_to_the_widest():
+    assert [macro.widths(start) for start in STARTS[:3]] == [(16, 32, 64), (32, 64, 128), (32, 64, 64)]
+    assert macro.widths(changed(widest=2, stages=4)) == (16, 32, 32, 32)
+    assert SPACE.key(changed(widest=1)) == SPACE.key(REFERENCE), "no stage is wider than four times the stem"
+    assert SPACE.key(changed(widest=2)) != SPACE.key(REFERENCE)
+    assert SPACE.key(changed(pooling=2, growth=0)) != SPACE.key(changed(growth=0))
+
+
+def test_a_stage_without_blocks_is_a_convolution():
+    for pooling in range(3):
+        bare = changed(pooling=pooling, stages=2, depth_1=0, depth_2=0)
+        convolutions = [layer for layer in SPACE.plan(bare, CIFAR) if layer.op.name == "conv"]
+        assert len(convolutions) == 3
+        assert SPACE.key(changed(bare, kernel=1, squeeze_and_excitation=1, block_1=3, block_2=1)) == SPACE.key(bare)
+    grown = settled(changed(STARTS[1], depth_2=1))
+    assert {stage.block for stage in staged(grown).stages} == {"additive"}
 
 
 def test_constraints_and_settings_keep_the_starts_that_fit():
@@ -151,7 +235,13 @@ def test_samples_are_near_what_works():
     drawn = [SPACE.sample(seeds.rng_for(0, seeds.ASK, n)) for n in range(200)]
     assert all(settled(each) == each for each in drawn)
     of_one_kind = [len({stage.block for stage in staged(each).stages}) == 1 for each in drawn]
-    assert 0.6 < np.mean(of_one_kind) < 0.9
+    assert 0.6 < np.mean(of_one_kind) < 0.95
+    begun = [each for each in drawn if staged(each).pooling == stages.TRANSITION]
+    assert 0.4 < len(begun) / len(drawn) < 0.7
+    depths = [[stage.depth for each in of for stage in staged(each).stages] for of in (begun, set(drawn) - set(begun))]
+    assert np.mean(depths[0]) < 1 < np.mean(depths[1])
+    wide = [width for width in (staged(each).width for each in drawn) if width > 16]
+    assert np.mean([width % 16 == 0 for width in wide]) > 0.4
     assert 8 <= np.median([macro.widths(each)[0] for each in drawn]) <= 24
     assert {stage.block for each in drawn for stage in staged(each).stages} == set(BLOCKS)
 
@@ -205,6 +295,29 @@ def test_networks_fit_themselves_to_the_images(side, sides):
     assert list(dict.fromkeys(found)) == sides
 
 
+@pytest.mark.parametrize(
+    ("side", "stem", "sides"),
+    [
+        (1, 0, [1, 1]),
+        (2, 0, [2, 2]),
+        (5, 0, [3, 2]),
+        (8, 0, [4, 2]),
+        (8, 1, [4, 2]),
+        (12, 0, [6, 3]),
+        (16, 0, [8, 4, 2, 2]),
+        (28, 0, [14, 7, 4, 2]),
+        (32, 0, [16, 8, 4, 2]),
+        (32, 1, [8, 4, 2, 2]),
+        (64, 0, [16, 8, 4, 2]),
+        (96, 0, [12, 6, 3, 2]),
+        (224, 0, [14, 7, 4, 2]),
+    ],
+)
+def test_transitions_halve_the_first_stage_too_and_leave_two_pixels(side, stem, sides):
+    plan = SPACE.plan(changed(STARTS[1], stages=4, stem=stem, depth_2=1, depth_4=1), IO(3, side, side, 10))
+    assert [layer.shape.height for layer in plan if layer.op.name == "add"] == sides
+
+
 @pytest.mark.parametrize(("stem", "side", "reduction"), [(1, 32, 2), (2, 32, 2), (2, 64, 4), (1, 8, 1), (2, 9, 1)])
 def test_stems_reduce_what_is_large_enough(stem, side, reduction):
     plan = SPACE.plan(changed(stem=stem), IO(3, side, side, 10))
@@ -234,6 +347,14 @@ def test_the_drawing_shows_stages_and_their_blocks():
     first, rest = graph.parts[1].parts
     assert first.edges == ((0, 1, "conv 3x3 / 2"), (1, 2, "conv 3x3"), (0, 2, "conv 1x1 / 2"))
     assert rest.edges == ((0, 1, "conv 3x3"), (1, 2, "conv 3x3"), (0, 2, "identity"))
+    graph = SPACE.graph(STARTS[1])
+    assert graph.nodes == ("image", *(f"{width} channels" for width in (16, 32, 64, 128)), "logits")
+    assert [label for _, _, label in graph.parts[0].edges] == ["conv 3x3, max pool 2x2 / 2", "additive"]
+    assert [label for _, _, label in graph.parts[1].edges] == ["conv 3x3, max pool 2x2 / 2"]
+    assert graph.parts[0].parts[0].edges == ((0, 1, "conv 3x3"), (1, 2, "conv 3x3"), (0, 2, "identity"))
+    bare = [SPACE.graph(changed(pooling=pooling, depth_1=0, depth_2=0)) for pooling in range(2)]
+    assert [label for part in bare[0].parts[:2] for _, _, label in part.edges] == ["conv 3x3", "conv 3x3 / 2"]
+    assert bare[1].parts[1].edges == ((0, 1, "max pool 2x2 / 2, conv 3x3"),)
     for block in BLOCKS:
         drawn = SPACE.graph(made_of(changed(pooling=1, stages=2), block))
         assert "max pool 2x2 / 2" in [label for _, _, label in drawn.parts[1].parts[0].edges]

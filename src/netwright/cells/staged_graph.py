@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
-from netwright.cells.stages import Stage, Staged
+from netwright.cells.stages import TRANSITION, Stage, Staged, begins_apart
 from netwright.core.records import LabeledGraph
+
+HALF: Final = "max pool 2x2 / 2"
 
 Edges = tuple[tuple[int, int, str], ...]
 
@@ -13,9 +16,8 @@ Edges = tuple[tuple[int, int, str], ...]
 def of_network(staged: Staged) -> LabeledGraph:
     """The drawing of a network, for images that are large enough for all of its stages."""
     parts = tuple(_of_stage(staged, number, stage) for number, stage in enumerate(staged.stages, start=1))
-    first = staged.stages[0].width
     stem = "windows of 2x2" if staged.stem == "patch" else f"conv {staged.stem}"
-    nodes = ("image", f"{first} channels", *(f"{stage.width} channels" for stage in staged.stages), "logits")
+    nodes = ("image", f"{staged.width} channels", *(f"{stage.width} channels" for stage in staged.stages), "logits")
     return _chain(_title(staged), nodes, (stem, *(part.name for part in parts), "mean, linear"), parts)
 
 
@@ -25,14 +27,30 @@ def _title(staged: Staged) -> str:
 
 
 def _of_stage(staged: Staged, number: int, stage: Stage) -> LabeledGraph:
-    before = staged.stages[number - 2].width if number > 1 else stage.width
-    first, rest = _of_block(staged, stage, is_halving=number > 1, is_wider=before != stage.width), None
-    if stage.depth > 1:
-        rest = _of_block(staged, stage, is_halving=False, is_wider=False)
-    labels = [first.name, *([rest.name] * (stage.depth - 1) if rest else ())]
-    nodes = ("input", *(str(block) for block in range(1, stage.depth)), "output")
-    parts = tuple(dict.fromkeys(part for part in (first, rest) if part))
-    return _chain(f"stage {number}", nodes, labels, parts)
+    before = staged.stages[number - 2].width if number > 1 else staged.width
+    labels, names, parts = [], ["input"], []
+    is_apart = begins_apart(staged, stage)
+    if is_apart:
+        labels.append(_transition(staged, is_halving=number > 1))
+        names.append("begun")
+    for block in range(1, stage.depth + 1):
+        is_changing = block == 1 and not is_apart
+        part = _of_block(
+            staged, stage, is_halving=is_changing and number > 1, is_wider=is_changing and before != stage.width
+        )
+        labels.append(part.name)
+        names.append(str(block))
+        parts.append(part)
+    return _chain(f"stage {number}", (*names[:-1], "output"), labels, tuple(dict.fromkeys(parts)))
+
+
+def _transition(staged: Staged, *, is_halving: bool) -> str:
+    """What stands in front of the blocks of a stage, or in place of them."""
+    if staged.pooling == TRANSITION:
+        return f"conv 3x3, {HALF}"
+    if not is_halving:
+        return "conv 3x3"
+    return "conv 3x3 / 2" if staged.pooling == "stride" else f"{HALF}, conv 3x3"
 
 
 def _of_block(staged: Staged, stage: Stage, *, is_halving: bool, is_wider: bool) -> LabeledGraph:
@@ -43,7 +61,7 @@ def _of_block(staged: Staged, stage: Stage, *, is_halving: bool, is_wider: bool)
     past = f"conv 1x1{half}" if is_changing else "identity"
     nodes, edges = _inside(staged, stage.block, half, past, is_changing=is_changing)
     if is_halving and not is_strided:
-        edges = ((0, 1, "max pool 2x2 / 2"), *((source + 1, target + 1, label) for source, target, label in edges))
+        edges = ((0, 1, HALF), *((source + 1, target + 1, label) for source, target, label in edges))
         nodes = ("input", "half", *nodes[1:])
     name = f"{'halving ' if is_halving else 'wider ' if is_wider else ''}{stage.block}"
     return LabeledGraph(name, nodes, edges)
@@ -57,7 +75,9 @@ def _inside(staged: Staged, block: str, half: str, past: str, *, is_changing: bo
         nodes: tuple[str, ...] = ("input", f"{staged.expansion} times as wide", "mixed", "output")
         edges: Edges = ((0, 1, "conv 1x1"), (1, 2, f"{mixing}{half}{excited}"), (2, 3, "conv 1x1"))
         return nodes, edges if is_changing else (*edges, (0, 3, past))
-    if block in ("residual", "pre-activation", "plain"):
+    if block == "convolution":
+        return ("input", "output"), ((0, 1, f"{conv}{half}{excited}"),)
+    if block in ("residual", "pre-activation", "additive", "plain"):
         nodes = ("input", "inner", "output" if block == "plain" else "sum")
         edges = ((0, 1, f"{conv}{half}"), (1, 2, f"{conv}{excited}"))
         return nodes, edges if block == "plain" else (*edges, (0, 2, past))

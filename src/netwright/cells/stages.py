@@ -3,11 +3,17 @@
 After the stem maps have at most `LARGEST` pixels to a side, whatever the images have, and each later stage halves them.
 Where they have fewer than `ROOMY` there are only two stages, as for images of 8 x 8 pixels, which no stem halves.
 
+A stage may begin with a transition: a convolution, a max pooling, normalization and activation (the networks of the
+DAWNBench contest, "ResNet-9"). Then the first stage halves maps too, so that all blocks work at half the resolution or
+less, and stages halve as long as maps have more than two pixels to a side.
+
 Blocks: "residual" (He et al. 2016, section 4.2), "pre-activation" (Zagoruyko and Komodakis 2016, without dropout),
-"plain" (Simonyan and Zisserman 2015, two convolutions, normalized), "inverted" (Sandler et al. 2018), "depthwise" (as
-in Liu et al. 2022, normalized and activated like everything else here, without layer scale) and "cell": two operations
-that are added. Squeeze-and-excitation (Hu et al. 2018) ends each block's branch; that of an inverted block stands
-behind its depthwise convolution (Howard et al. 2019). A shortcut that changes shape is a 1x1 convolution, no more.
+"plain" (Simonyan and Zisserman 2015, two convolutions, normalized), "convolution" (one of them), "additive" (two, each
+normalized and activated, added to the input, and nothing after the sum), "inverted" (Sandler et al. 2018), "depthwise"
+(as in Liu et al. 2022, normalized and activated like everything else here, without layer scale) and "cell": two
+operations that are added. Squeeze-and-excitation (Hu et al. 2018) ends each block's branch; that of an inverted block
+stands behind its depthwise convolution (Howard et al. 2019). A shortcut that changes shape is a 1x1 convolution, no
+more.
 """
 
 from __future__ import annotations
@@ -27,6 +33,8 @@ from netwright.plans.plan import Plan, PlanWriter
 LARGEST: Final = 32  # pixels to a side of maps after the stem
 ROOMY: Final = 16  # pixels to a side from which a stem may halve images, and from which there may be a third stage
 SQUEEZED: Final = 4  # channels for each number in the middle of squeeze-and-excitation, and the least of these numbers
+FEWEST: Final = 2  # pixels to a side of maps that no transition halves
+TRANSITION: Final = "conv, max"  # the pooling of networks whose stages begin with a transition
 GROUP: Final = 4  # least number of channels that group normalization normalizes together
 GROUPS: Final = 8  # most groups of it
 
@@ -37,7 +45,7 @@ class Stage:
 
     Args:
         block: Name of the kind, out of `BLOCKS`.
-        depth: Number of blocks.
+        depth: Number of blocks; a stage of none is a convolution, normalized and activated, or the transition alone.
         width: Number of channels.
     """
 
@@ -67,17 +75,19 @@ class Staged:
 
     Args:
         stages: The stages, from the image on.
+        width: Number of channels of the stem.
         stem: "3x3", "3x3 / 2", or "patch": windows of 2 x 2 pixels side by side; larger where images are.
         kernel: Side of the windows of blocks.
         expansion: Channels within an inverted or depthwise block, as a multiple of its width.
         norm: "batch" or "group".
         is_squeezed: Whether blocks have squeeze-and-excitation.
-        pooling: "stride" or "max": what halves maps where a stage begins.
+        pooling: What halves maps where a stage begins: "stride", "max" in front of its first block, or `TRANSITION`.
         activation: "relu", "silu" or "gelu".
         cell: The cell of blocks of this kind.
     """
 
     stages: tuple[Stage, ...]
+    width: int
     stem: str
     kernel: int
     expansion: int
@@ -109,14 +119,28 @@ def plan(staged: Staged, io: IO) -> Plan:
     with writer.scope("stem"):
         x = network.stem(reduction(staged.stem, io))
     for number, stage in enumerate(stages, start=1):
+        stride = 2 if number > 1 else 1
+        if begins_apart(staged, stage):
+            with writer.scope(f"stage{number}_transition", "transition"):
+                x, stride = network.transition(x, stage.width, stride), 1
         for block in range(1, stage.depth + 1):
             with writer.scope(f"stage{number}_block{block}", stage.block.replace("-", "_")):
-                x = network.block(stage.block, x, stage.width, 2 if number > 1 and block == 1 else 1)
-    if stages[-1].block == "pre-activation":
+                x = network.block(stage.block, x, stage.width, stride if block == 1 else 1)
+    if is_pre_activated(stages[-1]):
         with writer.scope("last"):
             x = network.activated(network.normed(x))
     writer.linear(writer.mean(x), io.outputs)
     return writer.plan()
+
+
+def begins_apart(staged: Staged, stage: Stage) -> bool:
+    """Whether a convolution stands in front of the blocks of a stage."""
+    return staged.pooling == TRANSITION or not stage.depth
+
+
+def is_pre_activated(stage: Stage) -> bool:
+    """Whether a stage has blocks that begin with an activation, and end without one."""
+    return stage.depth > 0 and stage.block == "pre-activation"
 
 
 class _Writer:
@@ -127,24 +151,38 @@ class _Writer:
         self.kernel = staged.kernel
 
     def stem(self, reduction: int) -> int:
-        """A convolution, or as many as it takes to divide the sides; widths double on the way to the first stage's."""
-        plan, first = self.plan, self.staged.stages[0]
-        if self.staged.stem == "patch" and 1 < reduction <= min(plan.size(plan.image)):
-            x = plan.conv(plan.image, first.width, reduction, reduction, padded=False)
+        """A convolution, or as many as it takes to divide the sides; widths double on the way to the stem's."""
+        plan, staged = self.plan, self.staged
+        if staged.stem == "patch" and 1 < reduction <= min(plan.size(plan.image)):
+            x = plan.conv(plan.image, staged.width, reduction, reduction, padded=False)
             steps = 0
         else:
             steps = max(1, reduction.bit_length() - 1)
             x = plan.image
         for step in range(steps):
-            width = rounded(first.width / 2 ** (steps - 1 - step))
+            width = rounded(staged.width / 2 ** (steps - 1 - step))
             x = plan.conv(self.activated(self.normed(x)) if step else x, width, 3, 2 if reduction > 1 else 1)
-        return x if first.block == "pre-activation" else self.activated(self.normed(x))
+        is_raw = is_pre_activated(staged.stages[0]) and staged.pooling != TRANSITION
+        return x if is_raw else self.activated(self.normed(x))
+
+    def transition(self, x: int, width: int, stride: int) -> int:
+        """A convolution in front of a stage, or in place of it."""
+        if self.staged.pooling == TRANSITION:
+            x = self.plan.conv(x, width, 3)
+            if min(self.plan.size(x)) > FEWEST:
+                x = self.plan.max_pool(x, 2, 2)
+            return self.activated(self.normed(x))
+        x, stride = self.pooled(x, stride)
+        return self.unit(x, width, 3, stride)
 
     def block(self, kind: str, x: int, width: int, stride: int) -> int:
         """A block; one that halves its input does so by a pooling in front of it where the network pools."""
-        if stride > 1 and self.staged.pooling == "max":
-            x, stride = self.plan.max_pool(x, 2, 2), 1
+        x, stride = self.pooled(x, stride)
         return BLOCKS[kind](self, x, width, stride)
+
+    def pooled(self, x: int, stride: int) -> tuple[int, int]:
+        """The input, halved where the network pools, and the stride that is left."""
+        return (self.plan.max_pool(x, 2, 2), 1) if stride > 1 and self.staged.pooling == "max" else (x, stride)
 
     def normed(self, x: int) -> int:
         """The network's normalization."""
@@ -205,6 +243,15 @@ def _plain(net: _Writer, x: int, width: int, stride: int) -> int:
     return net.activated(net.squeezed(net.normed(net.plan.conv(inner, width, net.kernel))))
 
 
+def _convolution(net: _Writer, x: int, width: int, stride: int) -> int:
+    return net.activated(net.squeezed(net.normed(net.plan.conv(x, width, net.kernel, stride))))
+
+
+def _additive(net: _Writer, x: int, width: int, stride: int) -> int:
+    branch = net.squeezed(net.unit(net.unit(x, width, net.kernel, stride), width, net.kernel))
+    return net.plan.add((branch, net.shortcut(x, width, stride)))
+
+
 def _inverted(net: _Writer, x: int, width: int, stride: int) -> int:
     inner = net.plan.channels(x) * net.staged.expansion
     expanded = net.unit(x, inner, 1)
@@ -247,6 +294,8 @@ BLOCKS: Final[Mapping[str, Block]] = MappingProxyType(
         "inverted": _inverted,
         "depthwise": _depthwise,
         "cell": _cell,
+        "additive": _additive,
+        "convolution": _convolution,
     }
 )
 EXPANDED: Final = frozenset({"inverted", "depthwise"})  # blocks that have an expansion

@@ -52,6 +52,7 @@ RESULT: Final = "result.json"  # in the folder of a run that is over: what --jso
 EXPORT: Final = "export"
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
 SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
+MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
 
 PAUSED: Final = "the same command goes on"
 UNBEGUN: Final = "nothing was written yet, and the same command begins anew"
@@ -195,6 +196,8 @@ def _begun(
     if wish.hours is None and given is None:
         session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
     task = image_task_of(named)
+    if (oriented := _mirrored(named, task, session)) != named:
+        named, task = oriented, image_task_of(oriented)
     check_objectives(wish.given.get("objectives"), task)
     if wish.reference is not None:
         check_reference(wish.reference, task.io)
@@ -360,6 +363,19 @@ def _sized(named: Reference, side: int) -> Reference:
     if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
         return named
     return Reference(named.name, {**named.options, SIZE: side})
+
+
+def _mirrored(named: Reference, task: ImageClassification, session: Session) -> Reference:
+    """The task with mirrored training images or without, where nobody says: a gray image may be a letter or a digit."""
+    if MIRROR in named.options or MIRROR not in refs.options_of(refs.locate("task", named.name)):
+        return named
+    is_mirrored = task.io.channels == COLORS
+    if is_mirrored == task.augmentation.flip:
+        return named
+    why = "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
+    other = "false" if is_mirrored else "true"
+    session.say(f"images are {why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)")
+    return Reference(named.name, {**named.options, MIRROR: is_mirrored})
 
 
 def _searched_seconds(folder: Path) -> float:
