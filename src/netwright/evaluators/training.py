@@ -34,7 +34,7 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, distillation, loop, memory, pace, parallel, promotion, ranks
+from netwright.training import checkpoint, device, distillation, loop, memory, mixing, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -78,6 +78,7 @@ class Training(Options):
                 f"evaluator.splits is {self.splits}, but the task cannot divide its examples in other ways; set it to "
                 "1, and give evaluator.repeats for trainings from several seeds"
             )
+        mixing.check(self.mixing, self.batch, self.processes * self.accumulate, self.task.io)
         distillation.check(self.teachers, self.distill, self.processes, self.task.io)
 
     @property
@@ -107,6 +108,8 @@ class Training(Options):
         own = step_settings.tunable(self, self.accumulate * self.processes)
         if not isinstance(self.task.io.output, Classes | Tokens):
             del own["label_smoothing"]
+        if not mixing.is_possible(self.task.io):
+            del own["mixing"]
         return own | dict(self.task.tunable if isinstance(self.task, Tunes) else {})
 
     def tuned(self, values: Mapping[str, Any]) -> Training:
@@ -413,6 +416,7 @@ class Training(Options):
             step_settings.check_places(self, plan)
         if with_data:
             processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
+            mixing.check(self.mixing, min(self.batch, examples), processes * self.accumulate, self.task.io)
             needs_two = plan is not None and step_settings.needs_two(self, plan)
             parallel.check_divides(
                 self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called
