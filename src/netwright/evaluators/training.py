@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -218,7 +218,8 @@ class Training(Options):
         course = FlexibleSchedule(
             length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
         )
-        descent = self._descent(trial, repeat, length.span, team, context)
+        updates = course.updates if self.averaging else lambda step: step
+        descent = self._descent(trial, repeat, length.span, updates, team, context)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -276,7 +277,15 @@ class Training(Options):
             state.write(state.path or context.folder / CHECKPOINT, descent, at)
         raise PutBack(f"stopped at step {at.step}, to go on from there") from None
 
-    def _descent(self, trial: Trial, repeat: int, span: int, team: Team, context: Context | None) -> Descent:
+    def _descent(
+        self,
+        trial: Trial,
+        repeat: int,
+        span: int,
+        updates: Callable[[int], int],
+        team: Team,
+        context: Context | None,
+    ) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
@@ -299,6 +308,7 @@ class Training(Options):
             seed=masks,
             team=team,
             teacher=teacher,
+            updates=updates,
         )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:

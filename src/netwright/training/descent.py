@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol, cast, runtime_checkable
@@ -62,6 +62,7 @@ class Descent:
         seed: Seed of drop path, dropout and mixing.
         team: The processes that train together; all of them make every call.
         teacher: What it learns from besides the labels; None: from nothing else.
+        updates: Gives the number of earlier steps that the average of the weights holds, after a step.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
@@ -80,8 +81,9 @@ class Descent:
         seed: int = 0,
         team: Team = ALONE,
         teacher: Teacher | None = None,
+        updates: Callable[[int], int] = lambda step: step,
     ) -> None:
-        self._teacher = teacher
+        self._teacher, self._updates = teacher, updates
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
         self.device = next(network.parameters()).device
         self._task, self._settings, self._steps, self._seed, self._team = task, settings, steps, seed, team
@@ -141,7 +143,7 @@ class Descent:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.averages:
-            self.averages.update(step)
+            self.averages.update(self._updates(step))
         return self._team.mean(losses)
 
     @property

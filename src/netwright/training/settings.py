@@ -75,7 +75,7 @@ class StepSettings:
         dropout: Share of the last features that is dropped, in [0, 1).
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
         averaging: Share of the steps so far over which the weights are averaged instead, at most 1; see
-            `averages.polynomial`; 0: none.
+            `averages.polynomial`; in a cooldown, share of its steps so far; 0: none.
         mixing: Probability that the examples of a batch are mixed in pairs, and their targets with them, at most 1; see
             `training.mixing`; 0: none ever is.
         mixing_alpha: Parameter of the Beta distribution from which the share of the one in the other is drawn.
