@@ -1,10 +1,11 @@
 """What is made of the results of full trainings."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from netwright.core.finals import BEST, RANDOM, TRIVIAL, Candidate
+from netwright.core.finals import BEST, PLAIN, RANDOM, SEARCHED, TRIVIAL, Candidate
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -43,6 +44,19 @@ def test_results_are_means_of_the_measure_itself(tmp_path):
     losses = _stored([final_row(1, (1,), 2.5, metric="test_loss")], chosen[:1])
     [loss] = finals.results(losses, RunFile(objectives=("-test_loss",)), tmp_path)
     assert (loss.metric, loss.mean) == ("test_loss", 2.5)
+
+
+def test_a_length_that_was_measured_stands_in_place_of_the_one_that_was_given(tmp_path):
+    chosen = [Candidate(SEARCHED, (1,), 4), Candidate(SEARCHED, (0,), 6), Candidate(PLAIN, (2,), is_reference=True)]
+    rows = [final_row(n, (genotype,), 0.8) for n, genotype in ((1, 1), (2, 1), (3, 0), (4, 2))]
+    counts = (1200, 980, 1100, math.nan)
+    for row, steps in zip(rows, counts, strict=True):
+        row.result.metrics["steps"] = steps
+    run = RunFile(objectives=("test_accuracy",), evaluator=Reference("training", {"pace": [1.0]}))
+    found = finals.results(_stored(rows, chosen), run, tmp_path)
+    assert [final.setting for final in found] == ["980 to 1,200 steps", "1,100 steps", ""]
+    assert [final.name for final in found] == ["searched network, trial 4", "searched network, trial 6", PLAIN]
+    assert finals.result(found[1]).endswith(": searched network, trial 6")
 
 
 def test_networks_of_a_generator_are_each_of_a_size_of_their_own(tmp_path):

@@ -21,7 +21,7 @@ SMALL = {"space": "nats(channels=2, repeats=1)", "strategy": "random", "executor
 
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch):
-    monkeypatch.setattr(page, "write", lambda folder, _runs: folder / "report.html")
+    monkeypatch.setattr(page, "write", lambda folder, *_: folder / "report.html")
 
 
 class Placed(ToyTask):

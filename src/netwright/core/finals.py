@@ -32,6 +32,11 @@ class Candidate:
     trial_id: int | None = None
     is_reference: bool = False
 
+    @property
+    def name(self) -> str:
+        """For people: the label and the trial."""
+        return _name(self.label, self.trial_id)
+
 
 @dataclass(frozen=True)
 class Repetition:
@@ -89,6 +94,11 @@ class Final:
     baselines: tuple[Baseline, ...] = ()
 
     @property
+    def name(self) -> str:
+        """For people: the label and the trial."""
+        return _name(self.label, self.trial_id)
+
+    @property
     def note(self) -> str:
         """What the mean is to be compared with, and whether it is no better; "" where that is not known."""
         return note(self.objective, self.mean, self.baselines)
@@ -102,6 +112,10 @@ class Final:
     def is_tested(self) -> bool:
         """Whether it was measured on the test split."""
         return self.objective.split == "test"
+
+
+def _name(label: str, trial_id: int | None) -> str:
+    return label if trial_id is None else f"{label}, trial {trial_id}"
 
 
 def finalists(trials: Iterable[Trial], count: int) -> tuple[Trial, ...]:

@@ -7,6 +7,7 @@ parallel, survives any crash and is reported like any other. Its table also hold
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,6 +17,7 @@ from pathlib import Path
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
+from netwright.core.records import STEPS_DONE, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
@@ -67,7 +69,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 trial_id=candidate.trial_id,
                 space=run.space,
                 genotype=candidate.genotype,
-                setting=setting(run),
+                setting=setting(run, rows),
                 objective=objective,
                 params=round(statistics.fmean(each.params for each in listed)),
                 mean=statistics.fmean(values),
@@ -84,9 +86,16 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     return found
 
 
-def setting(run: RunFile) -> str:
-    """Length and scale of trainings in a few words: "30 epochs, channels 64"."""
+def setting(run: RunFile, rows: Sequence[Trial] = ()) -> str:
+    """Length and scale of trainings in a few words: "30 epochs, channels 64".
+
+    Where trainings measured how many steps they took, as those do that end by the clock, these are their length.
+    """
+    done = [row.result.metrics.get(STEPS_DONE, math.nan) for row in rows if row.result]
+    steps = [int(count) for count in done if math.isfinite(count)]
     length = in_full.of(run.evaluator).words(run.evaluator.options)
+    if steps:
+        length = " to ".join(f"{count:,}" for count in sorted({min(steps), max(steps)})) + " steps"
     scale = [
         f"{name} {run.space.options[name]}" for name in ("channels", "repeats", "skeleton") if name in run.space.options
     ]
@@ -104,7 +113,7 @@ def measured(final: Final) -> str:
 def result(final: Final) -> str:
     """What was measured of a network and what that is to be compared with, for a line of its own."""
     beside = f" ({final.note})" if final.note else ""
-    return f"{final.metric} {measured(final)}{beside}, {size(final)}: {final.label}"
+    return f"{final.metric} {measured(final)}{beside}, {size(final)}: {final.name}"
 
 
 def size(final: Final) -> str:

@@ -184,7 +184,7 @@ def train(
         if opened.is_complete:
             refuse_other_data(place, parts.task)
         else:
-            names = ", ".join(candidate.label for candidate in candidates[:3]) + (", ..." * (len(candidates) > 3))
+            names = "; ".join(candidate.name for candidate in candidates[:3]) + ("; ..." * (len(candidates) > 3))
             session.say(f"{run.limits.trials} full training{'s' if run.limits.trials != 1 else ''}: {names}")
         ended = session.play(
             opened,

@@ -326,9 +326,8 @@ class Run:
                 weights, row = final.folder / checkpoint.WEIGHTS, rows[int(final.folder.name)]
                 if not weights.exists() or row.result is None:
                     continue
-                name = final.label if final.trial_id is None else f"{final.label}, trial {final.trial_id}"
                 model = export_write.TrainedModel(
-                    name=name,
+                    name=final.name,
                     run=settings,
                     genotype=final.genotype,
                     weights=weights,
@@ -342,7 +341,7 @@ class Run:
                 if contest:
                     self._session.say(contest.verdict)
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
-                self._session.say(f"exporting {name}, {final.setting}{repeat}")
+                self._session.say(f"exporting {', '.join(filter(None, (final.name, final.setting)))}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
         which = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
         place = short(self.folder)

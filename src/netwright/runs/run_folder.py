@@ -15,7 +15,19 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import claim, files, in_full, liveness, locks, objectives, refs, remembered, run_file, whereabouts
+from netwright.core import (
+    claim,
+    files,
+    in_full,
+    liveness,
+    locks,
+    objectives,
+    refs,
+    remembered,
+    run_file,
+    timetable,
+    whereabouts,
+)
 from netwright.core.claim import Claim, Owner
 from netwright.core.contest import FACT
 from netwright.core.errors import BadRunFile, StoreError
@@ -30,7 +42,6 @@ from netwright.stores import row_count
 FORMAT = 1  # of the folders that this release writes; folders of earlier releases give no number
 TABLE = "trials.sqlite"
 LOCK = "controller.lock"
-TIMETABLE = "timetable.toml"  # of a timed run
 PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
@@ -292,7 +303,7 @@ def page_in(folder: Path) -> Path:
 
 def _is_timed(folder: Path) -> bool:
     """Whether the run of a folder ends with a contest."""
-    if (folder / TIMETABLE).exists():
+    if (folder / timetable.FILE).exists():
         return True
     with closing(open_table(folder, "inspect")) as store:
         return store.recall(FACT) is not None

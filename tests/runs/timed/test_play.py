@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from netwright.core import timetable
-from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.finals import Candidate, Final
 from netwright.core.genes import Integer
 from netwright.core.objectives import Objective
@@ -25,6 +25,7 @@ from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
 from netwright.runs.timed.wish import Wish, holds_timed, is_timed
+from netwright.search import Search
 from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)
@@ -82,8 +83,9 @@ class Measurements:
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch):
-    """Searches end after some trials; what others test is not made."""
+    """Searches end after four trials, however fast the machine is; what others test is not made."""
     plan = plans.planned
+    monkeypatch.setattr(Search, "_hours", lambda search: 0.05 * search._told / 3600)
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
     )
@@ -106,7 +108,7 @@ class Played:
         self.watch = Stopwatch()
         session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
         given = {**GIVEN, **wish.pop("given", {})}
-        asked = Wish(folder, task, given=given, workers=1, **wish)
+        asked = Wish(folder, task, given=given, **wish)
         self.facts = None
         try:
             self.facts = playing.play(asked, session, self.watch, self.contest, self._check, SMALL, self.measure)
@@ -142,9 +144,35 @@ def test_a_run_from_data_to_facts(data, tmp_path):
     left = until - found.watch.now()
     assert 0.9 * 1800 < left + plans.closing_seconds(0.5) <= 1800, "what the search left over is the contest's"
     stored = timetable.read(tmp_path / "run" / timetable.FILE)
-    assert stored == plan and stored.played["trials"] >= 1 and stored.played["cut"] == 1
+    assert stored == plan and stored.played == {"trials": 4, "cut": 1}
     assert json.loads((tmp_path / "run" / playing.RESULT).read_text()) == found.facts
     assert 0 < float((tmp_path / "run" / USED).read_text()) < 60
+
+
+def test_a_network_that_cannot_be_exported_is_reported_all_the_same(data, tmp_path, monkeypatch):
+    def export(run, out):
+        raise MissingCapability("an export needs a layer plan; own has none: load the weights")
+
+    monkeypatch.setattr(Run, "export", export)
+    found = Played(tmp_path / "run", data)
+    assert "nothing is exported: an export needs a layer plan; own has none: load the weights\n" in found.said
+    assert "export: " not in found.said and found.said.splitlines()[-2].startswith("report: ")
+    assert found.facts["export"] is None and found.facts["report"] == str(tmp_path / "run" / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("executor", "more", "expected"),
+    [
+        ("inline", {}, {}),
+        ("processes", {"workers": 2}, {"workers": 2}),
+        ("processes(workers=2,stop_seconds=3)", {}, {"workers": 2, "stop_seconds": 3}),
+        ("processes(workers=2)", {"changes": {"executor": {"workers": 1}}}, {"workers": 1}),
+    ],
+)
+def test_an_executor_that_is_typed_has_the_workers_that_the_plan_is_for(data, tmp_path, executor, more, expected):
+    wish = Wish(tmp_path, data, given={"executor": executor}, **more)
+    found, count = playing._crew(wish, None)
+    assert found.options == expected and count == expected.get("workers", 1)
 
 
 def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
@@ -198,6 +226,8 @@ def test_a_timetable_plays_the_same_trials_again(data, tmp_path):
         ({"hours": 0.0}, "--hours is 0; it must be above 0"),
         ({"hours": float("nan")}, "--hours is nan; it must be above 0"),
         ({"given": {"objectives": ["valid_accuracy", "-params"]}}, "--objectives names 2, and a timed run ships one"),
+        ({"workers": 0}, "workers is 0; it must be a whole number of at least 1"),
+        ({"workers": 2}, "workers is 2, but executor 'inline' has no such option"),
         ({"given": {"objectives": ["-seconds"]}}, "--objectives is '-seconds', by which a timed run cannot choose"),
         ({"reference": "wrong"}, "--reference 'wrong' cannot be used"),
         ({"given": {"strategy": "asha(eta=1)"}}, "strategy.eta is 1; it must be at least 2"),

@@ -2,12 +2,11 @@
 
 import itertools
 
-from netwright.training.pace import Pace
-
 from netwright.core import refs
 from netwright.core.refs import Reference
 from netwright.runs.timed import probe
 from netwright.runs.timed.probe import Patience
+from netwright.training.pace import Pace
 
 
 def test_every_size_and_precision_has_a_speed_however_short_the_patience():

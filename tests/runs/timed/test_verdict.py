@@ -118,6 +118,16 @@ def test_the_reference_alone(tmp_path):
     )
 
 
+@pytest.mark.parametrize("objective", [ACCURACY, BALANCED])
+def test_no_interval_of_shares_goes_beyond_them(tmp_path, objective):
+    targets = np.arange(12) % 4
+    ours = final(tmp_path / "a", targets, targets, objective)
+    theirs = final(tmp_path / "b", answered(targets, range(12)), targets, objective, PLAIN)
+    assert "100.0 %" in verdict.of_reference(ours) and "to 100.0)" in verdict.of_reference(ours)
+    assert "(95 % interval 0.0 to" in verdict.of_reference(theirs)
+    assert verdict.difference(ours, theirs).high == 1 and verdict.difference(theirs, ours).low == -1
+
+
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=2, max_size=60), st.booleans())
 def test_the_interval_holds_the_difference_and_turns_with_the_sides(pairs, is_balanced):
     values = np.array([float(a) - float(b) for a, b in pairs])

@@ -16,12 +16,15 @@ WORKER_MB: Final = 1_300.0  # of a training with all around it, by which workers
 SPACE: Final = "macro"
 STRATEGY: Final = "mobster"
 # settings of training that are genes beside the network's
-SETTINGS: Final = ("lr", "weight_decay", "label_smoothing", "averaging", "strength")
+SETTINGS: Final = tuple(
+    f"{name}:centered" for name in ("lr", "weight_decay", "label_smoothing", "averaging", "strength", "flip")
+)
 # of every training of a timed run
 TRAINING: Final[Mapping[str, Any]] = {
     "schedule": "constant",
     "nesterov": True,
     "weight_decay": 5e-4,
+    "label_smoothing": 0.1,
     "decay_on": "weights",
     "averaging": 0.5,
     "checkpoint_minutes": 2.0,

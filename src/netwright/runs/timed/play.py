@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 import torch
 
 from netwright.core import files, reading, refs, remembered, room, run_file, timetable
-from netwright.core.errors import BadRunFile, NetwrightError, StoreError
+from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
 from netwright.core.reading import BadText
 from netwright.core.records import IO
@@ -52,6 +52,7 @@ RESULT: Final = "result.json"  # in the folder of a run that is over: what --jso
 EXPORT: Final = "export"
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
 SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
+MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
 
 PAUSED: Final = "the same command goes on"
 UNBEGUN: Final = "nothing was written yet, and the same command begins anew"
@@ -163,7 +164,7 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             changes[part] = {"ref": typed.name, **typed.options, **changes.get(part, {})}
         else:
             given[part] = str(typed)
-    own = {"trust": wish.trust, "session": session, "reference": wish.reference}
+    own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": wish.reference}
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, **own)
     run_folder.refuse_other(run.folder, run.settings)
     return run, plan
@@ -195,10 +196,12 @@ def _begun(
     if wish.hours is None and given is None:
         session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
     task = image_task_of(named)
+    if (oriented := _mirrored(named, task, session)) != named:
+        named, task = oriented, image_task_of(oriented)
     check_objectives(wish.given.get("objectives"), task)
     if wish.reference is not None:
         check_reference(wish.reference, task.io)
-    workers = wish.workers or changes.get("executor", {}).get("workers") or (given.workers if given else _workers())
+    executor, workers = _crew(wish, given)
     if given is None:
         named, task, plan = _planned(named, task, hours, workers, session, watch, measure)
     else:
@@ -210,7 +213,7 @@ def _begun(
     tables["task"] = {"ref": named.name, **named.options}
     if has_no_settings(wish):
         tables["space"].pop("with", None)
-    if executor := typed_of(wish, "executor"):
+    if executor is not None:
         tables["executor"] = {"ref": executor.name, **executor.options}
     if evaluator := typed_of(wish, "evaluator"):
         tables["evaluator"] |= evaluator.options
@@ -228,6 +231,25 @@ def _begun(
     for name, text in plans.lines(plan).items():
         session.say(f"  {name:<10}{text}")
     return run, replace(plan, played={})
+
+
+def _crew(wish: Wish, given: Timetable | None) -> tuple[Reference | None, int]:
+    """The executor that was typed, with the workers that it has, and their number; None: none was typed.
+
+    Raises:
+        BadRunFile: There can be no such number of them.
+    """
+    typed, changes = typed_of(wish, "executor"), wish.changes.get("executor", {})
+    options = {**(typed.options if typed else {}), **changes}
+    asked = options.get("workers") if wish.workers is None else wish.workers
+    if asked is not None and (type(asked) is not int or asked < 1):
+        raise BadRunFile(f"workers is {reading.shown(asked)}; it must be a whole number of at least 1")
+    if typed is None or "workers" in refs.options_of(refs.locate("executor", typed.name)):
+        count = asked or (given.workers if given else _workers())
+        return typed and Reference(typed.name, {**typed.options, "workers": count}), count
+    if asked is not None:
+        raise BadRunFile(f"workers is {asked}, but executor {typed.name!r} has no such option; leave one of them out")
+    return typed, 1
 
 
 def _planned(
@@ -287,7 +309,7 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
     """Export what ships, write the report, and say how it came out."""
     watch.then = CLOSING
     watch.enter("export and report")
-    place = run.export(run.folder / EXPORT)
+    place = _exported(run, session)
     report = run.report()
     own, other = found.winner, found.reference
     facts = {
@@ -298,7 +320,7 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
         "test_accuracy": own.mean,
         "reference_test_accuracy": other.mean if other else None,
         "params": own.params,
-        "export": str(place),
+        "export": str(place) if place else None,
         "report": str(report),
         "verdict": found.verdict,
     }
@@ -307,10 +329,20 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
     beside = f", {other.objective.text(other.mean)} of the reference" if other else ""
     ships = "the searched network" if found.shipped == "searched" else "the reference itself"
     session.say(f"{own.objective.label} {own.objective.text(own.mean)} of what ships, {ships}{beside}")
-    session.say(f"export: {short(place)}")
+    if place:
+        session.say(f"export: {short(place)}")
     session.say(f"report: {short(report)}")
     session.say(f"done in {clock(watch.used)} of {clock(watch.total)}")
     return facts
+
+
+def _exported(run: Run, session: Session) -> Path | None:
+    """The folder of the export; None, which is said: what ships is a network that cannot be exported."""
+    try:
+        return run.export(run.folder / EXPORT)
+    except MissingCapability as error:
+        session.say(f"nothing is exported: {error}")
+        return None
 
 
 def _known(folder: Path, session: Session) -> dict[str, Any]:
@@ -331,6 +363,19 @@ def _sized(named: Reference, side: int) -> Reference:
     if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
         return named
     return Reference(named.name, {**named.options, SIZE: side})
+
+
+def _mirrored(named: Reference, task: ImageClassification, session: Session) -> Reference:
+    """The task with mirrored training images or without, where nobody says: a gray image may be a letter or a digit."""
+    if MIRROR in named.options or MIRROR not in refs.options_of(refs.locate("task", named.name)):
+        return named
+    is_mirrored = task.io.channels == COLORS
+    if is_mirrored == task.augmentation.flip:
+        return named
+    why = "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
+    other = "false" if is_mirrored else "true"
+    session.say(f"images are {why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)")
+    return Reference(named.name, {**named.options, MIRROR: is_mirrored})
 
 
 def _searched_seconds(folder: Path) -> float:

@@ -27,6 +27,7 @@ from netwright.runs import run_folder
 
 Z = 1.96  # standard errors of a 95 % interval
 ON_EITHER_SIDE, RIGHT_AND_WRONG = (1.0, -1.0), (1.0, 0.0)  # made-up examples: of a difference, of one network
+ANY = (-math.inf, math.inf)  # where an interval may reach
 MANY = 5000  # examples, from which on a second decimal of a percentage says something
 
 
@@ -75,12 +76,14 @@ def difference(ours: Final, theirs: Final) -> Interval:
     if not len(targets) or any(not np.array_equal(targets, each.targets) for each in kept):
         one = other = []
     strata = _strata(ours.objective.bare, targets) if one else None
+    within = (-1.0, 1.0) if ours.objective.is_share else ANY
     seeds = _of_seeds(ours) + _of_seeds(theirs)
     if strata is None:
         is_known = ours.n > 1 and theirs.n > 1
-        return _interval(value, seeds, len(targets)) if is_known else Interval(value, examples=len(targets))
+        return _interval(value, seeds, len(targets), within) if is_known else Interval(value, examples=len(targets))
     answers = [np.mean([_values(ours.objective.bare, each) for each in side], 0) for side in (one, other)]
-    return _interval(value, _variance(answers[0] - answers[1], strata, ON_EITHER_SIDE) + seeds, len(targets))
+    variance = _variance(answers[0] - answers[1], strata, ON_EITHER_SIDE) + seeds
+    return _interval(value, variance, len(targets), within)
 
 
 def alone(final: Final) -> Interval:
@@ -90,7 +93,8 @@ def alone(final: Final) -> Interval:
     if strata is None:
         return Interval(final.mean, examples=len(found[0].targets) if found else 0)
     answers = np.mean([_values(final.objective.bare, each) for each in found], 0)
-    return _interval(final.mean, _variance(answers, strata, RIGHT_AND_WRONG) + _of_seeds(final), len(answers))
+    variance = _variance(answers, strata, RIGHT_AND_WRONG) + _of_seeds(final)
+    return _interval(final.mean, variance, len(answers), (0.0, 1.0) if final.objective.is_share else ANY)
 
 
 def sentence(ours: Final, theirs: Final | None, example: str = "example", why_alone: str = "") -> str:
@@ -163,9 +167,9 @@ def _of_seeds(final: Final) -> float:
     return statistics.variance(values) / len(values) if len(values) > 1 else 0.0
 
 
-def _interval(value: float, variance: float, examples: int) -> Interval:
-    error = Z * math.sqrt(variance)
-    return Interval(value, value - error, value + error, examples)
+def _interval(value: float, variance: float, examples: int, within: tuple[float, float]) -> Interval:
+    error, (least, most) = Z * math.sqrt(variance), within
+    return Interval(value, max(least, value - error), min(most, value + error), examples)
 
 
 def _named(measure: Objective) -> str:

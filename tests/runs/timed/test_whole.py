@@ -1,0 +1,79 @@
+"""A timed run as a user starts it, all of it real: stopped in a search trial and in the contest, it still ends."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from netwright.core import timetable
+from netwright.core.timetable import Timetable
+from netwright.runs import run_folder
+from netwright.worker import WorkerContext
+from tests.cli.test_stopping import TWICE, rows, step_of
+from tests.cli.test_train_and_export import run
+
+# of a machine that takes two seconds for a step of any network, so that all ends by its steps, long before its hours
+PLAN = Timetable(
+    hours=0.05,
+    workers=1,
+    threads=1,
+    side=8,
+    batch=64,
+    precision="float32",
+    pace=(*(0.0,) * 6, 2.0),
+    rungs=(12,),
+    trials=3,
+    splits=1,
+    finalists=2,
+    search_seconds=50.0,
+    contest_seconds=100.0,
+    rank_seconds=12.0,
+    final_seconds=30.0,
+    played={"trials": 3},
+)
+LOOK = 4  # of a training, whether to stop: after its fourth step
+
+
+def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    folder, given = tmp_path / "r", tmp_path / "plan.toml"
+    given.write_text(timetable.to_toml(PLAN))
+    words = ["search", "digits", "--timetable", given, "--executor", "inline", "--out", "r", "--json"]
+    code, _, err = _signaled(monkeypatch, capsys, False, [signal.SIGTERM] * 2, *words)
+    assert code == 143 and "the same command goes on" in err
+    assert [row[3:6] for row in rows(folder)] == [("pending", None, 0)] and step_of(folder) == LOOK
+    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={})
+
+    code, _, err = _signaled(monkeypatch, capsys, True, TWICE, *words)
+    assert code == 130 and "the same command goes on" in err
+    searched = rows(folder)
+    assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={"trials": 3, "cut": 0})
+    assert [row[3] for row in searched] == ["done"] * 3
+    [trained] = run_folder.trainings(folder)
+    assert step_of(trained) >= LOOK
+
+    code, out, err = run(capsys, *words)
+    assert code == 0, err
+    assert rows(folder) == searched, "the search is over"
+    facts = json.loads(out)
+    assert facts["shipped"] in ("searched", "reference") and facts["metric"] == "test_accuracy"
+    assert 0 < facts["test_accuracy"] <= 1 and 0 < facts["reference_test_accuracy"] <= 1
+    assert facts["verdict"].partition(":")[0] in (folder / "report.html").read_text(encoding="utf-8")
+    assert json.loads((folder / "result.json").read_text()) == facts
+    assert Path(facts["report"]) == folder / "report.html" and (Path(facts["export"]) / "model.py").exists()
+
+
+def _signaled(monkeypatch, capsys, is_contest, numbers, *words):
+    """Give a command, to which these signals come at a look of a training whether to stop, in search or contest."""
+    asked, original = [], WorkerContext.should_stop
+
+    def should_stop(self):
+        asked.append((self.trials_folder.parent.name != "r") == is_contest)
+        if asked[-1] and sum(asked) == LOOK:
+            for number in numbers:
+                signal.raise_signal(number)
+        return original(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkerContext, "should_stop", should_stop)
+        return run(capsys, *words)
