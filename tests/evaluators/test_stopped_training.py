@@ -56,6 +56,7 @@ def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_fact
         "repeats": data.draw(st.integers(1, 2)),
         "curve_every": data.draw(st.integers(0, 1)),
         "ema": data.draw(st.sampled_from([0.0, 0.9])),
+        "mixing": data.draw(st.sampled_from([0.0, 0.7])),
         "save": data.draw(st.booleans()),
         "checkpoint_minutes": data.draw(st.sampled_from([0.0, 1e-9, 60.0])),
     }

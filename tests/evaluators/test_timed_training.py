@@ -249,3 +249,15 @@ class Fixed:
     """A task with no other divisions."""
 
     io = TASK.io
+
+
+def test_averages_hold_nothing_from_before_the_cooldown(tmp_path):
+    """Those of its first step alone are the weights themselves, which differ from an average over all steps."""
+    weights = {}
+    for cooldown in (0.0, 0.3):  # of four steps, the last one
+        for averaging in (0.0, 1.0):
+            folder = tmp_path / f"{cooldown}-{averaging}"
+            _run(folder, steps=4, cooldown=cooldown, averaging=averaging)
+            weights[cooldown, averaging] = _weights(folder)
+    assert weights[0.3, 1.0] == weights[0.3, 0.0]
+    assert weights[0.0, 1.0] != weights[0.0, 0.0]

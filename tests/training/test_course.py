@@ -33,6 +33,24 @@ def test_a_shortened_training_is_the_one_that_was_planned_so_short(steps, share,
     assert (again.steps, again.span, again.cut) == (course.steps, course.span, course.cut)
 
 
+@given(steps=st.integers(2, 2000), share=st.floats(0.001, 1.0), cooldown=COOLDOWNS)
+def test_averages_begin_anew_where_the_rate_begins_to_fall(steps, share, cooldown):
+    course = _course(steps, cooldown)
+    at = max(1, math.floor(share * (1 - cooldown) * steps))
+    found = [course.updates(step) for step in range(at)]
+    course.shorten(at, "deadline")
+    found += [course.updates(step) for step in range(at, course.steps)]
+    fall = [step for step in range(course.steps) if course.factor(step) < 1]
+    if cooldown:  # rounding may show or hide a fall by one step
+        before = found.index(0, 1) if 0 in found[1:] else course.steps
+        assert abs(before - (fall[0] if fall else course.steps)) <= 1
+        assert found == [*range(before), *range(course.steps - before)]
+    else:
+        assert found == [*range(course.steps)]
+    assert found == [_course(course.steps, cooldown).updates(step) for step in range(course.steps)]
+    assert _course(steps, cooldown, span=2 * steps).updates(steps - 1) == steps - 1, "below the horizon nothing falls"
+
+
 @given(steps=st.integers(50, 3000), cooldown=COOLDOWNS, share=st.floats(0.1, 3.0), each=st.floats(0.01, 10.0))
 def test_a_training_fills_its_time_and_no_more(steps, cooldown, share, each):
     course, elapsed = _course(steps, cooldown), [0.0]

@@ -96,8 +96,15 @@ def test_large_gradients_are_scaled_down_to_the_clip():
 
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulated_parts_are_the_whole_batch(parts):
-    """Drop path and dropout too: their draws belong to places in the batch."""
-    settings = {"auxiliary": 0.4, "drop_path_keep": 0.6, "drop_path_version": "v2", "dropout": 0.5, "lr": 0.05}
+    """Drop path, dropout and mixing too: their draws belong to places in the batch."""
+    settings = {
+        "mixing": 0.8,
+        "auxiliary": 0.4,
+        "drop_path_keep": 0.6,
+        "drop_path_version": "v2",
+        "dropout": 0.5,
+        "lr": 0.05,
+    }
     found, (images, targets) = [], _batch()
     for accumulate in (1, parts):
         network = _without_norms()

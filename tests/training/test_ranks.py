@@ -38,6 +38,7 @@ FANCY = {
     "warmup": 1.0,
     "auxiliary": 0.4,
     "label_smoothing": 0.1,
+    "mixing": 0.5,
     "drop_path_keep": 0.7,
     "dropout": 0.3,
     "ema": 0.99,

@@ -88,6 +88,8 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
         ({"drop_path_keep": 1.1}, "evaluator.drop_path_keep is 1.1; it must be above 0, at most 1"),
         ({"cooldown": 1.0}, "evaluator.cooldown is 1.0; it must be below 1"),
         ({"cooldown": 0.2}, "evaluator.cooldown is 0.2, but the schedule is 'cosine', which falls by itself; give"),
+        ({"mixing": 1.1}, "evaluator.mixing is 1.1; it is a probability, so at most 1"),
+        ({"mixing": 0.5, "mixing_alpha": 0.0}, "evaluator.mixing_alpha is 0.0; it must be greater than 0"),
         ({"averaging": 1.1}, "evaluator.averaging is 1.1; it is a share of the steps"),
         ({"averaging": 0.1, "ema": 0.9}, "evaluator.ema and evaluator.averaging both average the weights; set one"),
         ({"nesterov": True, "momentum": 0.0}, "evaluator.nesterov is true, which is for the optimizer sgd with a"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,7 +34,7 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, distillation, loop, memory, pace, parallel, promotion, ranks
+from netwright.training import checkpoint, device, distillation, loop, memory, mixing, pace, parallel, promotion, ranks
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -78,6 +78,7 @@ class Training(Options):
                 f"evaluator.splits is {self.splits}, but the task cannot divide its examples in other ways; set it to "
                 "1, and give evaluator.repeats for trainings from several seeds"
             )
+        mixing.check(self.mixing, self.batch, self.processes * self.accumulate, self.task.io)
         distillation.check(self.teachers, self.distill, self.processes, self.task.io)
 
     @property
@@ -107,6 +108,8 @@ class Training(Options):
         own = step_settings.tunable(self, self.accumulate * self.processes)
         if not isinstance(self.task.io.output, Classes | Tokens):
             del own["label_smoothing"]
+        if not mixing.is_possible(self.task.io):
+            del own["mixing"]
         return own | dict(self.task.tunable if isinstance(self.task, Tunes) else {})
 
     def tuned(self, values: Mapping[str, Any]) -> Training:
@@ -215,7 +218,8 @@ class Training(Options):
         course = FlexibleSchedule(
             length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
         )
-        descent = self._descent(trial, repeat, length.span, team, context)
+        updates = course.updates if self.averaging else lambda step: step
+        descent = self._descent(trial, repeat, length.span, updates, team, context)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -273,7 +277,15 @@ class Training(Options):
             state.write(state.path or context.folder / CHECKPOINT, descent, at)
         raise PutBack(f"stopped at step {at.step}, to go on from there") from None
 
-    def _descent(self, trial: Trial, repeat: int, span: int, team: Team, context: Context | None) -> Descent:
+    def _descent(
+        self,
+        trial: Trial,
+        repeat: int,
+        span: int,
+        updates: Callable[[int], int],
+        team: Team,
+        context: Context | None,
+    ) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
@@ -296,6 +308,7 @@ class Training(Options):
             seed=masks,
             team=team,
             teacher=teacher,
+            updates=updates,
         )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
@@ -413,6 +426,7 @@ class Training(Options):
             step_settings.check_places(self, plan)
         if with_data:
             processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
+            mixing.check(self.mixing, min(self.batch, examples), processes * self.accumulate, self.task.io)
             needs_two = plan is not None and step_settings.needs_two(self, plan)
             parallel.check_divides(
                 self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called

@@ -50,7 +50,8 @@ def polynomial(share: float) -> Callable[[int], float]:
 
     Update n takes in (eta + 1) / (n + eta + 1) of the present weights. Eta is 2 / share - 2, so that weights are
     on average as old as if the last `share` of the updates so far counted alike, and the others not. It suits a rate
-    that stays constant: no length of the training is in it, so that a training can always go on.
+    that stays constant: no length of the training is in it, so that a training can always go on. Where the rate falls
+    at the end, it is to begin anew (`course.FlexibleSchedule.updates`).
 
     Source: Shamir and Zhang 2013, section 4.
     """

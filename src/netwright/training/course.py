@@ -78,6 +78,15 @@ class FlexibleSchedule:
         """Whether the rate has begun to fall for the end."""
         return step > (1 - self._cooldown) * self.steps
 
+    def updates(self, step: int) -> int:
+        """Number of earlier steps over which weights are averaged after a step: all, or those of the cooldown so far.
+
+        While the rate falls, weights come closer to the best ones than any average with those from before the fall, so
+        that the average begins anew. It then spans its share of the cooldown, whatever is right at a constant rate.
+        """
+        falls_from = math.floor((1 - self._cooldown) * self.span) + 1
+        return step - falls_from if self._cooldown and step >= falls_from else step
+
     def must_cool(self, step: int, possible: float) -> bool:
         """Whether the cooldown must begin after this step, if all steps that are possible are to be its last."""
         return possible < self.steps and step + 1 > (1 - self._cooldown) * possible

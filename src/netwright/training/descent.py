@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol, runtime_checkable
+from functools import partial
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +17,10 @@ from netwright.core.errors import MissingCapability
 from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
+from netwright.training import mixing
 from netwright.training.averages import Averages
 from netwright.training.distillation import Teacher
+from netwright.training.mixing import Mix
 from netwright.training.parallel import ALONE, Team
 from netwright.training.settings import StepSettings
 
@@ -56,9 +59,10 @@ class Descent:
         settings: Settings of a step: regularization, auxiliary loss, clipping, precision and averages.
         steps: Number of steps of the whole schedule, over which drop path grows.
         memory_format: Memory format of images on the device.
-        seed: Seed of drop path and dropout.
+        seed: Seed of drop path, dropout and mixing.
         team: The processes that train together; all of them make every call.
         teacher: What it learns from besides the labels; None: from nothing else.
+        updates: Gives the number of earlier steps that the average of the weights holds, after a step.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
@@ -77,8 +81,9 @@ class Descent:
         seed: int = 0,
         team: Team = ALONE,
         teacher: Teacher | None = None,
+        updates: Callable[[int], int] = lambda step: step,
     ) -> None:
-        self._teacher = teacher
+        self._teacher, self._updates = teacher, updates
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
         self.device = next(network.parameters()).device
         self._task, self._settings, self._steps, self._seed, self._team = task, settings, steps, seed, team
@@ -120,14 +125,16 @@ class Descent:
         shares = self._team.shares(batch, self._settings.accumulate)
         self.optimizer.zero_grad()
         losses = torch.zeros((), device=self.device)
+        mix = self._drawn_mix(step, inputs.shape) if self._settings.mixing else None
         parts = zip(shares, inputs.chunk(len(shares)), targets.chunk(len(shares)), strict=True)
         for rows, part, wanted in parts:
             part = to_device(part, self.device, self.memory_format)
+            part = mix.inputs(part) if mix else part
             outputs = self._joined(part)
             if self._regularization:
                 self._regularize(self._regularization, step, rows.start, batch)
             with _alone(outputs) if rows is not shares[-1] else nullcontext():
-                loss = self._loss(outputs, part, wanted.to(self.device, non_blocking=True)) / len(shares)
+                loss = self._loss(outputs, part, wanted.to(self.device, non_blocking=True), mix) / len(shares)
                 self._scaler.scale(loss).backward()
             losses += loss.detach()
         if self._settings.clip:
@@ -136,7 +143,7 @@ class Descent:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         if self.averages:
-            self.averages.update(step)
+            self.averages.update(self._updates(step))
         return self._team.mean(losses)
 
     @property
@@ -174,21 +181,34 @@ class Descent:
         generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))
         self.network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
 
-    def _loss(self, outputs: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    def _drawn_mix(self, step: int, shape: torch.Size) -> Mix | None:
+        """How the examples of a step are mixed: alike in all its parts and processes."""
+        rng = seeds.rng_for(self._seed, seeds.TRAIN, step, attempt=1)  # drop path and dropout have attempt 0
+        return mixing.drawn(rng, self._settings.mixing, self._settings.mixing_alpha, shape)
+
+    def _loss(self, outputs: nn.Module, inputs: Tensor, targets: Tensor, mix: Mix | None) -> Tensor:
         """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
         with _precision(settings, self.device):
             logits, others = outputs(inputs)
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
-        loss = self._smoothed(logits, targets)
+        loss = mixing.of_both(mix, targets, partial(self._smoothed, logits))
         if self._teacher:
-            weights = self._task.weights(targets) if isinstance(self._task, WeighsExamples) else None
+            weights = self._weights(targets, mix)
             with _precision(settings, self.device):
                 loss = self._teacher.mixed(loss, logits, inputs, weights)
         for other in others:
-            loss = loss + settings.auxiliary * self._smoothed(other, targets)
+            loss = loss + settings.auxiliary * mixing.of_both(mix, targets, partial(self._smoothed, other))
         return loss
+
+    def _weights(self, targets: Tensor, mix: Mix | None = None) -> Tensor | None:
+        """The task's weight of each example, shape (B,), mixed as the examples are; None: all are 1."""
+        task = self._task
+        found = task.weights(targets) if isinstance(task, WeighsExamples) else None
+        if found is None or mix is None:
+            return found
+        return mixing.of_both(mix, targets, lambda each: cast(WeighsExamples, task).weights(each))
 
     def _smoothed(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The task's loss, with a share of each target spread over all classes (Szegedy et al. 2016, section 7).
@@ -202,7 +222,7 @@ class Descent:
         if not share:
             return loss
         spread = F.log_softmax(logits, -1)
-        weights = self._task.weights(targets) if isinstance(self._task, WeighsExamples) else None
+        weights = self._weights(targets)
         if weights is not None:
             spread = spread * weights.unsqueeze(-1)
         return (1 - share) * loss - share * spread.mean()

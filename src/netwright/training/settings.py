@@ -23,7 +23,7 @@ from netwright.training import averages, schedules
 from netwright.training.rmsprop import RMSProp
 
 BATCHES = (32, 64, 128)  # that a search may choose from
-_POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate")
+_POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate", "mixing_alpha")
 _AT_LEAST_0 = (
     "momentum",
     "weight_decay",
@@ -37,6 +37,7 @@ _AT_LEAST_0 = (
     "ema",
     "averaging",
     "cooldown",
+    "mixing",
 )
 _BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor", "cooldown")
 
@@ -74,7 +75,10 @@ class StepSettings:
         dropout: Share of the last features that is dropped, in [0, 1).
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
         averaging: Share of the steps so far over which the weights are averaged instead, at most 1; see
-            `averages.polynomial`; 0: none.
+            `averages.polynomial`; in a cooldown, share of its steps so far; 0: none.
+        mixing: Probability that the examples of a batch are mixed in pairs, and their targets with them, at most 1; see
+            `training.mixing`; 0: none ever is.
+        mixing_alpha: Parameter of the Beta distribution from which the share of the one in the other is drawn.
         precision: Number format of the forward pass where torch holds it safe; weights and measurements stay "float32".
         accumulate: Number of parts in which a batch is worked through, to save memory. Their gradients add up; batch
             normalization sees one part at a time.
@@ -108,6 +112,8 @@ class StepSettings:
     dropout: float = 0.0
     ema: float = 0.0
     averaging: float = 0.0
+    mixing: float = 0.0
+    mixing_alpha: float = 1.0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     accumulate: int = 1
 
@@ -123,6 +129,8 @@ class StepSettings:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be below 1")
         if not 0 < self.drop_path_keep <= 1:
             raise BadReference(f"evaluator.drop_path_keep is {self.drop_path_keep}; it must be above 0, at most 1")
+        if self.mixing > 1:
+            raise BadReference(f"evaluator.mixing is {self.mixing}; it is a probability, so at most 1")
         if self.averaging > 1:
             raise BadReference(f"evaluator.averaging is {self.averaging}; it is a share of the steps, so at most 1")
         if self.averaging and self.ema:
@@ -178,6 +186,7 @@ def tunable(settings: StepSettings, parts: int = 1) -> dict[str, Setting]:
         _widened("weight_decay", settings.weight_decay, 1e-5, 1e-2, log=True),
         _widened("momentum", settings.momentum, 0.5, 0.98),
         _widened("label_smoothing", settings.label_smoothing, 0.0, 0.2),
+        _widened("mixing", settings.mixing, 0.0, 1.0),
     ]
     if not settings.ema:
         found.append(_widened("averaging", settings.averaging, 0.0, 0.5))
