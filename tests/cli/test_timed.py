@@ -127,6 +127,12 @@ def test_with_a_count_of_trials_the_search_stands_alone(tmp_path, capsys, plays,
     assert (alone[0].limits.trials, alone[0].limits.hours) == (3, 2.0)
 
 
+def test_a_task_is_put_over_that_of_a_run_file(tmp_path, capsys, plays, alone):
+    (tmp_path / "r.toml").write_text('task = "digits"\nspace = "flat"\n')
+    assert run(capsys, "search", "r.toml", "--task", "digits(split_seed=3)")[0] == 130 and not plays[0]
+    assert alone[0].task == Reference("digits", {"split_seed": 3}) and alone[0].space == Reference("flat")
+
+
 def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays, alone):
     begun = RunFile(space=Reference("residual"), limits=Limits(hours=0.1))
     with run_folder.opened(tmp_path / "r", begun) as opened, opened.table():

@@ -65,7 +65,7 @@ def search(
     begun = None if data is None else recognized.recognized(data)
     if begun is not None and begun.task is not None and task is not None:
         raise BadRunFile(f"{data} and --task {task} both say what to search on; give one of them")
-    named = begun.task if begun else None if task is None else refs.parse(task)
+    named = begun.task if begun and begun.task is not None else None if task is None else refs.parse(task)
     changes = options.tables(context.obj.pairs)
     given: dict[str, Any] = {
         "space": space,

@@ -45,7 +45,7 @@ def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, mon
     assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={})
 
     code, _, err = _signaled(monkeypatch, capsys, True, TWICE, *words)
-    assert code == 130 and "the same command goes on" in err
+    assert code == 130 and "stopped; the same command goes on in r\n" in err
     searched = rows(folder)
     assert timetable.read(folder / timetable.FILE) == replace(PLAN, played={"trials": 3, "cut": 0})
     assert [row[3] for row in searched] == ["done"] * 3
@@ -58,7 +58,7 @@ def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, mon
     facts = json.loads(out)
     assert facts["shipped"] in ("searched", "reference") and facts["metric"] == "test_accuracy"
     assert 0 < facts["test_accuracy"] <= 1 and 0 < facts["reference_test_accuracy"] <= 1
-    assert facts["verdict"].partition(":")[0] in (folder / "report.html").read_text(encoding="utf-8")
+    assert facts["verdict"][1:].partition("%")[0] in (folder / "report.html").read_text(encoding="utf-8")
     assert json.loads((folder / "result.json").read_text()) == facts
     assert Path(facts["report"]) == folder / "report.html" and (Path(facts["export"]) / "model.py").exists()
 

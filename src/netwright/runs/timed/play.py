@@ -30,7 +30,7 @@ from netwright.data.images import ImageClassification
 from netwright.runs import run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
-from netwright.runs.session import Session, short
+from netwright.runs.session import Drained, Session, short
 from netwright.runs.timed import probe
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.defaults import HOURS, WORKER_MB, Defaults
@@ -131,6 +131,8 @@ def play(
             plan = _searched(run, plan, watch)
             found = _decided(run, plan, session, watch, contest, wish.reference)
             return _shipped(run, found, session, watch)
+    except Drained:  # it may name a folder of trainings within
+        raise Drained(short(folder)) from None
     except NetwrightError:
         _leave_nothing(folder)
         raise
