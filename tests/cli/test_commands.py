@@ -221,7 +221,8 @@ def test_budgets_stand_in_every_summary(capsys, tmp_path):
 def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
     data = photos(tmp_path / "data")
     task = ["--task", f"image_folder(path='{data}',size=8,cache='{tmp_path / 'cache'}')", "--executor", "inline"]
-    words = ["search", *task, "--space.channels", "1", "--evaluator.steps", "1", "--trials", "1"]
+    small = ["--space", "hierarchical", "--space.channels", "1", "--evaluator.steps", "1"]
+    words = ["search", *task, *small, "--trials", "1"]
     assert run(capsys, *words, "--out", tmp_path / "run")[0] == 0
     shutil.rmtree(data)
     assert run(capsys, "report", tmp_path / "run")[0] == 0

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from netwright.core import objectives, run_file
 from netwright.core.errors import StoreError
 from netwright.core.records import Proposal, Result, Trial
+from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.report import curves, history, page, progress, promotions
 from netwright.report.history import History
@@ -109,7 +110,7 @@ def searched(folder, trials=25):
     rng, genotype = np.random.default_rng(0), SPACE.trivial()
     with closing(run_folder.open_table(folder, "write")) as store:
         store.remember("format", str(run_folder.FORMAT))
-        store.remember("run", run_file.to_toml(RunFile(objectives=("valid_accuracy",))))
+        store.remember("run", run_file.to_toml(RunFile(Reference("hierarchical"), objectives=("valid_accuracy",))))
         for number in range(1, trials + 1):
             proposal = Proposal(genotype, (number - 1,) if number > 1 else ())
             result = Result({"valid_accuracy": number / 100, "params": 7.0}, seconds=1.0)
@@ -171,5 +172,8 @@ def test_reasons_of_failure_are_bounded(tmp_path, monkeypatch):
     groups = curves.failures(History.of(failed))
     assert (len(groups), groups[0].reason, groups[0].times, groups[0].trial_ids[0]) == (21, history.OTHER, 80, 21)
     folder = tmp_path / "out"
-    text = page.write(folder, [reporting.ReportedRun("a", RunFile(objectives=("s",)), History.of(failed), SPACE)])
+    text = page.write(
+        folder,
+        [reporting.ReportedRun("a", RunFile(Reference("hierarchical"), objectives=("s",)), History.of(failed), SPACE)],
+    )
     assert "11 other reasons" in text.read_text(encoding="utf-8")

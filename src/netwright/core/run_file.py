@@ -82,7 +82,7 @@ class RunFile:
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
     """
 
-    space: Reference = Reference("hierarchical")
+    space: Reference = Reference("macro")
     strategy: Reference = Reference("auto")
     task: Reference = Reference("digits")
     evaluator: Reference = Reference("training")

@@ -17,7 +17,7 @@ SPACE: Final = "macro"
 STRATEGY: Final = "mobster"
 # settings of training that are genes beside the network's
 SETTINGS: Final = tuple(
-    f"{name}:centered" for name in ("lr", "weight_decay", "label_smoothing", "averaging", "strength", "flip")
+    f"{name}:centered" for name in ("lr", "weight_decay", "label_smoothing", "mixing", "averaging", "strength", "flip")
 )
 # of every training of a timed run
 TRAINING: Final[Mapping[str, Any]] = {
@@ -26,7 +26,8 @@ TRAINING: Final[Mapping[str, Any]] = {
     "weight_decay": 5e-4,
     "label_smoothing": 0.1,
     "decay_on": "weights",
-    "averaging": 0.5,
+    "mixing": 0.5,
+    "averaging": 0.2,
     "checkpoint_minutes": 2.0,
 }
 WARM_UP: Final = 30  # steps, at most an epoch

@@ -17,6 +17,7 @@ from netwright.core.protocols import (
     SearchSpace,
     check_accepts,
     has_networks_for,
+    starts_of,
     unwrap,
 )
 from netwright.core.records import IO, Genotype
@@ -73,7 +74,9 @@ def of_text(text: str) -> Entrant:
 
 
 def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entrant | None:
-    """The plain network: the first that the space starts from and allows, else a residual network.
+    """The plain network: the first that the space starts from, if it is allowed, else a residual network.
+
+    The starts behind the first are no plain networks: they are what a search begins from, and may be its winner.
 
     Args:
         run: Run file of the search.
@@ -84,10 +87,10 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     Returns:
         None where there is no plain network for such inputs.
     """
-    starting: HasStarts | None = unwrap(space, HasStarts)
-    genotype = next((each for each in starting.starts() if _fits(space, each)), None) if starting else None
-    if genotype is not None:
-        return Entrant(Candidate(PLAIN, genotype, is_reference=True))
+    starts = starts_of(run_file.load_space(run.space))  # without constraints, which leave out those that do not fit
+    first = next(iter(starts), None)
+    if first is not None and _fits(space, first):
+        return Entrant(Candidate(PLAIN, first, is_reference=True))
     rivals: ResidualSpace = refs.load("space", Reference("residual"))
     if params is None or run.space.name == "residual" or not has_networks_for(rivals, io):
         return None
