@@ -31,7 +31,11 @@ SETTINGS = [
     ("flat", {"drop_path_keep": 0.7}, "evaluator.drop_path_keep is 0.7, but networks of this space have no place"),
     ("flat", {"dropout": 0.5}, "evaluator.dropout is 0.5, but networks of this space have no place for it"),
     ("nasnet", {"drop_path_version": "v4"}, "evaluator.drop_path_version is 'v4': should be 'v1', 'v2' or 'v3'"),
-    ("nasnet", {"schedule": "linear"}, "evaluator.schedule is 'linear': should be 'cosine', 'step', 'exponential' or 'constant'"),
+    (
+        "nasnet",
+        {"schedule": "linear"},
+        "evaluator.schedule is 'linear': should be 'cosine', 'step', 'exponential' or 'constant'",
+    ),
     ("nasnet", {"milestones": [1.5]}, "evaluator.milestones is [1.5]; they are shares of the training"),
     ("nasnet", {"milestones": [0.9, 0.8]}, "evaluator.milestones is [0.9, 0.8]; they are shares of the training"),
     ("nasnet", {"factor": 3}, "evaluator.factor is 3.0; it must be at most 1"),
