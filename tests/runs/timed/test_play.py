@@ -85,6 +85,7 @@ class Measurements:
 def _short(monkeypatch):
     """Searches end after four trials, however fast the machine is; what others test is not made."""
     plan = plans.planned
+    monkeypatch.setattr(playing, "_cores", lambda: 1)  # several threads would wait for one another on a busy machine
     monkeypatch.setattr(Search, "_hours", lambda search: 0.05 * search._told / 3600)
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
