@@ -25,7 +25,7 @@ from netwright.runs.timed import states
 START_SECONDS = 5.0  # of a set of trainings before its first step: processes that start, data that is read
 # budgets in seconds of the pace are so much larger than what should fit: the deadline ends a training, and no time is
 # left over where the machine is faster than its pace said
-ROOM = 1.2
+ROOM = 2.0
 BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so that the last ones can go on from them
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
