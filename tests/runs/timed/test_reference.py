@@ -1,5 +1,7 @@
 """Networks that users put in the place of the plain one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from netwright.core.shapes import Classes, Vector
 from netwright.core.trust import Trust
 from netwright.runs.timed import reference
 from netwright.runs.timed.reference import check_reference
+from netwright.spaces.residual import ResidualSpace
 from tests.contest_toys import Starting
 
 IMAGES = IO(1, 8, 8, 3)
@@ -80,6 +83,9 @@ def test_the_plain_network_is_the_first_start_or_a_residual_one():
     assert reference.plain(run, Starting(), IMAGES, 100).candidate.genotype == (4, 1)
     bounded = constrain(Starting(), IMAGES, ("params >= 10000",))
     assert reference.plain(run, bounded, IMAGES, 20_000).space == "residual", "the second start is not the plain one"
+    small = replace(run, constraints=("params <= 5000",))
+    fitting = reference.plain(small, bounded, IMAGES, 20_000).candidate.genotype
+    assert ResidualSpace().count(fitting, IMAGES).params <= 5000, "what ships keeps what the user asked for"
     none = constrain(Starting(), IMAGES, ("params >= 1e6",))
     assert reference.plain(run, none, IMAGES, 1_000_000).space == "residual"
     assert reference.plain(run, none, IMAGES, None) is None

@@ -26,7 +26,7 @@ TRAINING: Final[Mapping[str, Any]] = {
     "weight_decay": 5e-4,
     "label_smoothing": 0.1,
     "decay_on": "weights",
-    "mixing": 0.5,
+    "mixing": 0.25,
     "averaging": 0.2,
     "checkpoint_minutes": 2.0,
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netwright.core import reading, refs, run_file
+from netwright.core import constraints, reading, refs, run_file
 from netwright.core.contest import Entrant
 from netwright.core.errors import BadReference, InvalidGenotype, NetwrightError
 from netwright.core.finals import PLAIN, Candidate
@@ -94,7 +94,12 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     rivals: ResidualSpace = refs.load("space", Reference("residual"))
     if params is None or run.space.name == "residual" or not has_networks_for(rivals, io):
         return None
-    return Entrant(Candidate(PLAIN, residual.nearest(rivals, io, params), is_reference=True), "residual")
+    width, blocks = map(int, residual.nearest(rivals, io, params))
+    limited = constraints.constrain(rivals, io, run.constraints)
+    low = rivals.genes[0].low
+    smaller = ((w, b) for b in range(blocks, 0, -1) for w in range(width, low - 1, -1))
+    allowed = next((each for each in smaller if _fits(limited, each)), None)
+    return allowed and Entrant(Candidate(PLAIN, allowed, is_reference=True), "residual")
 
 
 def _first(space: SearchSpace) -> Genotype | None:

@@ -28,12 +28,15 @@ ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 4
 FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
 FIRST_STEPS: Final = 60  # of the reference, below which a rung says nothing
+TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
+PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
 MOST_FINALISTS: Final = 4
 FINALIST_STEPS: Final = 400  # of the reference in a ranking, for which one more finalist is not admitted
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
+FEW: Final = 20  # trials of the lowest rung, as above, below which several divisions would leave too few networks
 BATCH: Final = 64
 STEPS_OF_A_PASS: Final = 8  # at least, for which the batch is made smaller
 LEAST_BATCH: Final = 8
@@ -103,8 +106,12 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     contest = usable - search
     finalists = _finalists(contest, given.workers, step)
     rank = RANKING * contest / math.ceil((finalists + 1) / given.workers)
-    splits = SPLITS if given.train + given.valid < RESPLIT_BELOW else 1
-    rungs = _rungs(search, rank, given.workers, step * splits)
+    lowest, splits = _lowest(search, given.workers, step), 1
+    if given.train + given.valid < RESPLIT_BELOW:
+        divided = _lowest(search, given.workers, step * SPLITS)
+        if divided * FEW <= search * given.workers and rank >= SPLITS * FINALIST_STEPS * step:
+            lowest, splits = divided, SPLITS
+    rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
         hours=given.hours,
         workers=given.workers,
@@ -224,22 +231,20 @@ def _finalists(contest: float, workers: int, step: float) -> int:
     return found
 
 
-def _rungs(search: float, rank: float, workers: int, step: float) -> tuple[int, ...]:
-    """Budgets in seconds: from a rung that says something to about what a finalist gets, as far as all are filled.
-
-    Each rung takes about as much time as any other, so that the highest is reached by at least one trial where it takes
-    no more than an equal part of the search.
-    """
-    least, most = FIRST_RUNG
-    lowest = min(most, max(least, FIRST_STEPS * step))
+def _rungs(search: float, rank: float, workers: int, lowest: float) -> tuple[int, ...]:
+    """Budgets in seconds: from a rung that says something, as far as a finalist's training and a part of the search."""
+    highest = min(rank, search * workers / TOPMOST)
     count = 1
-    while count < MOST_RUNGS and lowest * ETA**count <= min(rank, search * workers / (count + 1)) * math.sqrt(ETA):
+    while count < MOST_RUNGS and lowest * ETA**count <= highest:
         count += 1
-    highest = max(lowest, min(rank, search * workers / count))
-    if count > 1:
-        lowest = min(most, max(lowest, highest / ETA ** (count - 1)))
     wanted = [round(lowest * ETA**rung) for rung in range(count)]
     return tuple(sorted({max(1, min(rung, round(search * workers))) for rung in wanted}))
+
+
+def _lowest(search: float, workers: int, step: float) -> float:
+    """Seconds of a trial on the lowest rung: more where the search would otherwise have more than enough trials."""
+    least, most = FIRST_RUNG
+    return min(most, max(least, FIRST_STEPS * step, search * workers / PLENTY))
 
 
 def _trials(rungs: Sequence[int], search: float, workers: int) -> int:
