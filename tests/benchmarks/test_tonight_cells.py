@@ -223,7 +223,7 @@ def fake(tmp_path):
         "--only",
         "digits",
         "--seconds",
-        "2",
+        "60",
         "--at-once",
         "1",
     ]
