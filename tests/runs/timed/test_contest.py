@@ -14,7 +14,7 @@ from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import PLAIN, SEARCHED, Candidate, Final
 from netwright.core.objectives import Objective
-from netwright.core.records import Proposal, Result
+from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import retraining, run_folder
@@ -299,3 +299,17 @@ def test_several_seeds_where_time_allows(seconds, seeds):
 def test_waves():
     assert heats.waves([4], 1) == 4
     assert heats.waves([3, 1], 2) == 3
+
+
+def test_every_second_finalist_is_costlier_than_those_before():
+    """Short trials favor networks that cost little: the contest also hears one that gains more from time."""
+
+    def of(number, cost):
+        result = Result({"multiply_adds": cost})
+        return Trial(number, Proposal((number,)), str(number), 0, "done", result)
+
+    ranked = [of(1, 5), of(2, 6), of(3, 4), of(4, 11), of(5, 60), of(6, 21)]
+    assert [each.id for each in contest.varied(ranked, 1)] == [1]
+    assert [each.id for each in contest.varied(ranked, 4)] == [1, 4, 2, 5]
+    assert [each.id for each in contest.varied(ranked[:3], 4)] == [1, 2, 3], "where none is, the next one enters"
+    assert contest.varied([], 2) == []

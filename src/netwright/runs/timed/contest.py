@@ -29,6 +29,8 @@ from netwright.training import promotion
 SHORTEST = 5.0  # seconds of a training: below, the search's own numbers say as much as a ranking of finalists
 ENOUGH = 1200.0  # seconds of a training, beyond which another seed says more than more of them
 MOST_SEEDS = 3
+MOST_LOOKED_AT = 100  # trials of the search, of which finalists are chosen
+COSTLIER = 2.0
 
 
 @dataclass(frozen=True)
@@ -177,9 +179,26 @@ def _rank(floor: Floor, given: str) -> Heat:
 
 
 def _finalists(floor: Floor) -> list[Trial]:
-    """The best different networks of the search."""
+    """The best different networks of the search, costlier ones among them."""
     history = run_folder.history(floor.folder, floor.run.objectives)
-    return curves.ten_best(history, max(1, floor.timetable.finalists))
+    return varied(curves.ten_best(history, MOST_LOOKED_AT), max(1, floor.timetable.finalists))
+
+
+def varied(ranked: Sequence[Trial], count: int) -> list[Trial]:
+    """Those of a ranking that enter a contest: the best in order, but every second one is costlier than all before it.
+
+    Trials of a search are short, which favors networks that cost little; in the longer trainings of a contest, costlier
+    ones gain more. So each second place goes to the best one that takes at least `COSTLIER` times the multiply-adds.
+    """
+    chosen: list[Trial] = []
+    while len(chosen) < count and (rest := [each for each in ranked if each not in chosen]):
+        bound = COSTLIER * max((_cost(each) for each in chosen), default=0.0) if len(chosen) % 2 else 0.0
+        chosen.append(next((each for each in rest if _cost(each) >= bound), rest[0]))
+    return chosen
+
+
+def _cost(trial: Trial) -> float:
+    return trial.result.metrics.get("multiply_adds", 0.0) if trial.result else 0.0
 
 
 def _alone(floor: Floor, rival: Entrant) -> str:

@@ -22,7 +22,7 @@ CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
 # of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
 SHORT, LONG = 600.0, 4 * 3600.0  # seconds
 SHARE_SHORT, SHARE_LONG = 0.25, 0.5
-RANKING: Final = 0.35  # of the contest: trainings that rank the finalists and the reference
+RANKING: Final = 0.45  # of the contest: trainings that rank the finalists and the reference
 
 ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 4
@@ -32,7 +32,8 @@ TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
 MOST_FINALISTS: Final = 4
-FINALIST_STEPS: Final = 400  # of the reference in a ranking, for which one more finalist is not admitted
+RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
+FINALIST_STEPS: Final = 1_000  # of the reference in a ranking, below which one more finalist is not admitted
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
@@ -109,7 +110,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     lowest, splits = _lowest(search, given.workers, step), 1
     if given.train + given.valid < RESPLIT_BELOW:
         divided = _lowest(search, given.workers, step * SPLITS)
-        if divided * FEW <= search * given.workers and rank >= SPLITS * FINALIST_STEPS * step:
+        if divided * FEW <= search * given.workers and rank >= SPLITS * RANKED_STEPS * step:
             lowest, splits = divided, SPLITS
     rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
