@@ -13,13 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.core import remembered, run_file
+from netwright.core import objectives, remembered, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.finals import SEARCHED, Candidate, Final
+from netwright.core.finals import SEARCHED, Candidate, Final, finalists
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
-from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
 from netwright.runs.timed import averaging, heats, reference, states, verdict
@@ -176,10 +175,11 @@ def _rank(floor: Floor, given: str) -> Heat:
     return heats.timed(floor, Heat("rank", entrants, rank[0] * room / planned), begun)
 
 
-def _finalists(floor: Floor) -> list[Trial]:
+def _finalists(floor: Floor) -> tuple[Trial, ...]:
     """The best different networks of the search."""
-    history = run_folder.history(floor.folder, floor.run.objectives)
-    return curves.ten_best(history, max(1, floor.timetable.finalists))
+    with closing(run_folder.open_table(floor.folder, "inspect")) as store:
+        rows = [row for page in run_folder.pages(store) for row in page]
+    return finalists(objectives.with_scores(rows, floor.run.objectives), max(1, floor.timetable.finalists))
 
 
 def _alone(floor: Floor, rival: Entrant) -> str:
@@ -228,7 +228,7 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
         reason += f"; the training of the other failed, so the {next(iter(found.values())).label} ships"
     winner, rival = found[shipped == "reference"], found.get(True)
     if shipped == "reference":
-        told = verdict.of_reference(winner, floor.example, record.reason)
+        told = verdict.of_reference(winner, floor.example, reason)
     else:
         failed = next((each.candidate.label for each in heat.entrants if each.candidate.is_reference), "")
         told = verdict.sentence(winner, rival, floor.example, failed and f"the training of the {failed} failed")
