@@ -248,6 +248,15 @@ def test_what_cannot_be_played_is_refused_before_anything_is_written(data, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_a_timetable_that_the_run_would_write_over_stays_as_it_is(data, tmp_path):
+    plan = tmp_path / "run" / timetable.FILE
+    plan.parent.mkdir()
+    plan.write_text("mine")
+    with pytest.raises(BadRunFile, match="lies where the run writes its own; give another folder with --out"):
+        Played(tmp_path / "run", data, timetable=plan)
+    assert plan.read_text() == "mine"
+
+
 def test_another_run_in_the_folder_is_refused(data, tmp_path):
     folder = tmp_path / "run"
     Played(folder, data, hours=0.1)

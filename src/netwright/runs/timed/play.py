@@ -189,6 +189,10 @@ def _begun(
     measure: Measure,
 ) -> tuple[Run, Timetable]:
     """A new run, planned and checked."""
+    if wish.timetable is not None and wish.timetable.absolute() == wish.folder.absolute() / timetable.FILE:
+        raise BadRunFile(
+            f"--timetable {wish.timetable} lies where the run writes its own; give another folder with --out"
+        )
     given = timetable.read(wish.timetable) if wish.timetable else None
     if wish.task is None:
         raise BadRunFile("a timed run needs data; give a folder of images, an array file (.npz) or --task")
