@@ -8,6 +8,7 @@ from PIL import Image
 
 from netwright.data import cache
 from netwright.data.sizes import SIZES, candidates, shorter_side
+from netwright.tasks.arrays import arrays
 from netwright.tasks.cifar10 import cifar10
 from netwright.tasks.digits import digits
 from netwright.tasks.image_folder import image_folder
@@ -56,3 +57,6 @@ def test_tasks_of_one_size_have_that_size_only(tmp_path):
     task = cifar10(str(cifar(tmp_path / "cifar")), valid=10, cache=str(tmp_path / "cache"))
     assert task.candidate_sizes() == (32,)
     assert task.expected_counts("valid") == task.class_counts("valid")
+    np.savez(tmp_path / "a.npz", images=np.zeros((40, 6, 9), np.uint8), labels=np.arange(40) % 2)
+    task = arrays(str(tmp_path / "a.npz"), cache=str(tmp_path / "cache"))
+    assert task.candidate_sizes() == (9,), "the larger side, as a timetable has it"

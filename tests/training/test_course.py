@@ -72,6 +72,23 @@ def test_a_training_fills_its_time_and_no_more(steps, cooldown, share, each):
     assert course.cut is not None or step == steps
 
 
+@given(start=st.integers(0, 5000), left=st.integers(100, 3000), first=st.floats(1.0, 40.0))
+def test_a_first_step_that_is_slow_does_not_end_a_training_that_goes_on(start, left, first):
+    course, elapsed = _course(start + 2 * left, 0.2), [0.0]
+    deadline = Deadline(float(left), lambda: elapsed[0], measuring=0.0, start=start)
+    step = start
+    while step < course.steps:
+        step += 1
+        elapsed[0] += first if step == start + 1 else 1.0
+        if course.is_cooling(step):
+            if deadline.is_over(step):
+                course.stop(step)
+        elif course.must_cool(step, deadline.possible(step)):
+            course.shorten(step, "deadline")
+    assert step - start >= 0.98 * left - first - 3, "all of the time is used"
+    assert elapsed[0] <= left + 1
+
+
 def test_a_machine_that_becomes_slower_breaks_the_cooldown_off():
     course = _course(100, 0.5)
     course.shorten(20, "deadline")

@@ -127,8 +127,8 @@ class ImageClassification:
         return tuple(map(sum, zip(*(self.undecoded.class_counts(part) for part in parts), strict=True)))
 
     def candidate_sizes(self) -> tuple[int, ...]:
-        """Sides, ascending, that the images may sensibly be brought to; one, where the task has no option `size`."""
-        return self.undecoded.sizes() if self.undecoded else (min(self.io.height, self.io.width),)
+        """Sides, ascending, that the images may sensibly be brought to; where there is no option `size`, the larger."""
+        return self.undecoded.sizes() if self.undecoded else (max(self.io.height, self.io.width),)
 
     def batches(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass: float32 images (B, C, H, W), augmented if there is `rng`, and labels; see `ImageSplits.batches`."""

@@ -167,7 +167,7 @@ class _Prepared:
 
     def sizes(self) -> tuple[int, ...]:
         """Sides that the images may be brought to, by the heads of MEASURED of them, spread over the data."""
-        own = min(self.form.height, self.form.width)
+        own = max(self.form.height, self.form.width)
         found = shorter_side(self.selection.some(MEASURED)) if self.is_resizable else None
         return candidates(found) if found else (own,)
 

@@ -63,6 +63,11 @@ def had_run(folder: Path) -> bool:
     return row_count.RowCount(folder / TABLE).read() != (0, 0)
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether there is a run in the folder that can go on: a kill may leave a table in which none was noted yet."""
+    return holds_run(folder) and settings_in(folder) is not None
+
+
 def holds_comparison(folder: Path) -> bool:
     """Whether strategies were compared in the folder."""
     return holds_tables(folder) or holds_contest(folder)

@@ -15,6 +15,8 @@ from netwright.training.loop import At
 
 LEAST_GAIN = 0.01  # share by which the loss of a pass must be below the least so far, to count as learning
 SLACK = 0.02  # share of the time that is left unplanned
+FIRST = 0.5  # share of the time that the first step may take and still be left out of the speed
+TRIED, TRIED_SHARE = 10, 0.05  # steps, or share of the time, before which the speed decides nothing
 
 
 class Cut(NamedTuple):
@@ -107,6 +109,9 @@ class FlexibleSchedule:
 class Deadline:
     """Tells from a training's own speed how many steps are possible in the time that is left.
 
+    The first step of a worker may take many times as long as any other, as kernels are loaded and chosen then. It does
+    not count, and the first few decide nothing: a training that goes on from a state would end at once by them.
+
     Args:
         seconds: Seconds from `elapsed` 0 within which the training has to be measured.
         elapsed: Gives the seconds so far, those of earlier workers among them.
@@ -117,11 +122,19 @@ class Deadline:
     def __init__(self, seconds: float, elapsed: Callable[[], float], measuring: float, start: int) -> None:
         self._seconds, self._elapsed, self._measuring = (1 - SLACK) * seconds, elapsed, measuring
         self._start, self._began = start, elapsed()
+        self._measured_from = self._start, self._began
 
     def possible(self, step: int) -> float:
-        """Number of steps that the training can come to, in all."""
-        now = self._elapsed()
-        each = (now - self._began) / max(1, step - self._start)
+        """Number of steps that the training can come to, in all; infinite where too few were taken to tell."""
+        now, taken = self._elapsed(), step - self._start
+        used, given = now - self._began, self._seconds - self._began
+        if taken == 1 and used < FIRST * given:
+            self._measured_from = step, now
+            return math.inf
+        if taken <= TRIED and used < TRIED_SHARE * given:
+            return math.inf
+        first, since = self._measured_from
+        each = (now - since) / max(1, step - first)
         return step + (self._seconds - now) / each - self._measuring if each > 0 else math.inf
 
     def is_over(self, step: int) -> bool:

@@ -35,7 +35,10 @@ class Times:
 
 
 def run_with(rows, folder, **options):
-    """A run whose search is over; rows are (genotype, score, budget), whose trials left states."""
+    """A run whose search is over; rows are (genotype, score, budget), whose trials left states.
+
+    A fourth entry of a row: metrics besides.
+    """
     run = RunFile(
         space=Reference("tests.contest_toys:ToyStarting"),
         task=Reference("netwright.testing.toys:ToyTask"),
@@ -46,10 +49,10 @@ def run_with(rows, folder, **options):
         threads_per_trial=1,
     )
     with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
-        for number, (genotype, score, budget) in enumerate(rows, 1):
+        for number, (genotype, score, budget, *more) in enumerate(rows, 1):
             store.add(Proposal(genotype, budget=budget), SPACE.key(genotype), number)
             store.claim("w")
-            store.finish(number, Result({"valid_accuracy": score, "params": 10}))
+            store.finish(number, Result({"valid_accuracy": score, "params": 10, **(more[0] if more else {})}))
             place = folder / "trials" / f"{number:06d}"
             place.mkdir(parents=True)
             (place / "end-0.safetensors").write_bytes(SPACE.key(genotype).encode())
@@ -129,6 +132,39 @@ def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(t
 
 def options_in(place):
     return run_folder.settings_in(place).evaluator.options
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_trainings_that_no_deadline_can_end_have_a_budget_that_fits(tmp_path, averaging):
+    run = run_with(ROWS, tmp_path / "run", schedule="cosine", averaging=averaging)
+    played(run, tmp_path / "run")
+    rows = trained(tmp_path / "run")
+    rank, final = (rows[split, BEST] for split in ("valid", "test"))
+    assert rank.proposal.budget == pytest.approx(20 * 590 / 180 + 2, abs=2), "the seconds that it should take"
+    assert final.proposal.budget <= rank.proposal.budget + 300
+    for each in (rank, final):
+        assert each.result.metrics["horizon"] == each.proposal.budget, "rates are laid out to the last step"
+        assert each.result.metrics["deadline"] == 0
+
+
+def test_a_trial_that_had_nothing_left_to_learn_enters_like_one_of_the_highest_rung(tmp_path):
+    run = run_with([(BEST, 0.95, 2, {"stopped_early": 1}), (SECOND, 0.9, 9), ((1,) * 12, 0.8, 9)], tmp_path / "run")
+    played(run, tmp_path / "run")
+    assert {genotype for split, genotype in trained(tmp_path / "run") if split == "valid"} == {BEST, SECOND, START}
+
+
+def test_where_the_last_training_fails_the_verdict_says_why_the_reference_ships(tmp_path, monkeypatch):
+    held = heats.held
+
+    def failing(floor, heat):
+        found = held(floor, heat)
+        return [each for each in found if heat.name != "final" or each[0].candidate.is_reference]
+
+    monkeypatch.setattr(heats, "held", failing)
+    run = run_with(ROWS, tmp_path / "run")
+    found, _ = played(run, tmp_path / "run")
+    assert (found.shipped, found.winner.genotype) == ("reference", START)
+    assert "the training of the other failed, so the plain residual network ships" in found.verdict
 
 
 def test_the_reference_ships_where_nothing_is_better(tmp_path):

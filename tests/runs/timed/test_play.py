@@ -117,7 +117,8 @@ class Played:
             self.said = self.out.getvalue()
 
     @staticmethod
-    def _check(text, io):
+    def _check(text, io, bounds):
+        assert bounds == ("params <= 1e6",)
         if text == "wrong":
             raise BadReference("--reference 'wrong' cannot be used")
 
@@ -217,6 +218,9 @@ def test_a_timetable_plays_the_same_trials_again(data, tmp_path):
         [(t.proposal, t.seed, t.scores) for t in Run(tmp_path / name, trust=True).trials] for name in ("one", "two")
     ]
     assert rows[0] == rows[1] and rows[0]
+    assert Played(tmp_path / "two", data, timetable=plan).facts == again.facts, "the same command goes on"
+    plan.write_text(plan.read_text().replace("workers = 1", "workers = 7"))
+    assert Played(tmp_path / "two", data, timetable=plan).facts == again.facts, "whoever works"
     assert first.facts["test_accuracy"] == again.facts["test_accuracy"]
 
 
@@ -231,6 +235,7 @@ def test_a_timetable_plays_the_same_trials_again(data, tmp_path):
         ({"workers": 2}, "workers is 2, but executor 'inline' has no such option"),
         ({"given": {"objectives": ["-seconds"]}}, "--objectives is '-seconds', by which a timed run cannot choose"),
         ({"reference": "wrong"}, "--reference 'wrong' cannot be used"),
+        ({"hours": "ten"}, "--hours is 'ten'; it must be a number"),
         ({"given": {"strategy": "asha(eta=1)"}}, "strategy.eta is 1; it must be at least 2"),
         ({"given": {"space": "hierarchicle"}}, "did you mean 'hierarchical'"),
         ({"changes": {"evaluator": {"lr": -1.0}}}, "evaluator.lr is -1.0"),
@@ -241,6 +246,15 @@ def test_what_cannot_be_played_is_refused_before_anything_is_written(data, tmp_p
         Played(tmp_path / "run", data, **wish)
     assert said in str(refused.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_timetable_that_the_run_would_write_over_stays_as_it_is(data, tmp_path):
+    plan = tmp_path / "run" / timetable.FILE
+    plan.parent.mkdir()
+    plan.write_text("mine")
+    with pytest.raises(BadRunFile, match="lies where the run writes its own; give another folder with --out"):
+        Played(tmp_path / "run", data, timetable=plan)
+    assert plan.read_text() == "mine"
 
 
 def test_another_run_in_the_folder_is_refused(data, tmp_path):
@@ -261,6 +275,23 @@ def test_a_kill_before_the_table_begins_anew(data, tmp_path):
     (folder / USED).write_text("100")
     assert not holds_timed(folder)
     assert Played(folder, data, hours=0.1).facts["seconds"] < 60
+
+
+def test_a_kill_before_a_run_was_noted_in_its_table_begins_anew(data, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    run_folder.open_table(folder, "write").close()
+    (folder / timetable.FILE).write_text("that of the run that was killed")
+    assert is_timed(Wish(folder, data), None, is_recipe=False) and not holds_timed(folder)
+    found = Played(folder, data, hours=0.1)
+    assert found.measure.sides and timetable.read(folder / timetable.FILE).hours == 0.1
+    assert found.contest.calls[0][0].task.name == "arrays"
+
+
+def test_hours_among_the_limits_are_those_of_the_whole_too(data, tmp_path):
+    found = Played(tmp_path / "run", data, hours=0.1, changes={"limits": {"hours": 0.1}})
+    assert found.contest.calls[0][0].limits.hours == pytest.approx(0.2 / 3600), "the search has its part of them"
+    assert Played(tmp_path / "run", data, hours=0.1, changes={"limits": {"hours": 0.1}}).facts == found.facts
 
 
 def test_classes_out_of_balance_are_searched_by_balanced_accuracy(tmp_path):
@@ -300,5 +331,5 @@ def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
 
 
 def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(run_folder, "holds_run", lambda folder: True)
+    monkeypatch.setattr(run_folder, "has_begun", lambda folder: True)
     assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)

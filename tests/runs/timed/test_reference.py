@@ -72,6 +72,12 @@ def test_a_bad_one_is_one_sentence(text, io, message):
     assert "\n" not in str(error.value)
 
 
+def test_one_beyond_the_constraints_is_refused_as_it_may_ship():
+    check_reference("tests.contest_toys:net", IMAGES, ("params <= 1000", "multiply_adds < 1e6"))
+    with pytest.raises(BadReference, match=r"net' has 107 params, and may ship, which is to have params <= 50; give a"):
+        check_reference("tests.contest_toys:net", IMAGES, ("params <= 50",))
+
+
 def test_a_stored_one_is_not_loaded_untrusted():
     stored = RunFile(space=Reference("own", {"network": "mylab.nets:net"}))
     with pytest.raises(BadReference, match=r"names 'mylab.nets:net' for its space"):

@@ -13,13 +13,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netwright.core import remembered, run_file
+from netwright.core import objectives, remembered, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.finals import SEARCHED, Candidate, Final
+from netwright.core.finals import SEARCHED, Candidate, Final, finalists
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
-from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
 from netwright.runs.timed import averaging, heats, reference, states, verdict
@@ -180,8 +179,10 @@ def _rank(floor: Floor, given: str) -> Heat:
 
 def _finalists(floor: Floor) -> list[Trial]:
     """The best different networks of the search, costlier ones among them."""
-    history = run_folder.history(floor.folder, floor.run.objectives)
-    return varied(curves.ten_best(history, MOST_LOOKED_AT), max(1, floor.timetable.finalists))
+    with closing(run_folder.open_table(floor.folder, "inspect")) as store:
+        rows = [row for page in run_folder.pages(store) for row in page]
+    ranked = finalists(objectives.with_scores(rows, floor.run.objectives), MOST_LOOKED_AT)
+    return varied(ranked, max(1, floor.timetable.finalists))
 
 
 def varied(ranked: Sequence[Trial], count: int) -> list[Trial]:
@@ -247,7 +248,7 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
         reason += f"; the training of the other failed, so the {next(iter(found.values())).label} ships"
     winner, rival = found[shipped == "reference"], found.get(True)
     if shipped == "reference":
-        told = verdict.of_reference(winner, floor.example, record.reason)
+        told = verdict.of_reference(winner, floor.example, reason)
     else:
         failed = next((each.candidate.label for each in heat.entrants if each.candidate.is_reference), "")
         told = verdict.sentence(winner, rival, floor.example, failed and f"the training of the {failed} failed")

@@ -98,14 +98,19 @@ class Floor:
         return isinstance(evaluator, TrainsToBudgets) and evaluator.budget_unit == "seconds"
 
     @property
+    def keeps_rate(self) -> bool:
+        """Whether the rate of a training stays, until it falls at the end: it can then end at any step."""
+        return self.option("schedule") in (None, "constant")
+
+    @property
     def is_limited(self) -> bool:
         """Whether trainings end by a deadline: those whose rates were laid out to a last step could not."""
-        return self.takes("deadline") and self.option("schedule") in (None, "constant")
+        return self.takes("deadline") and self.keeps_rate
 
     @property
     def leaves_states(self) -> bool:
         """Whether trainings that rank networks keep their rate: averaged weights compare without its fall."""
-        return self.counts_seconds and bool(self.option("averaging") or self.option("ema"))
+        return self.counts_seconds and self.keeps_rate and bool(self.option("averaging") or self.option("ema"))
 
     def takes(self, option: str) -> bool:
         """Whether the evaluator of the run has an option of that name."""
@@ -146,6 +151,7 @@ def timed(floor: Floor, heat: Heat, begun: Begun) -> Heat:
     """The heat with the budget that fills its seconds, from the states that there are, which are gathered for it.
 
     All get the same budget, which counts what they had: so one that had less trains for longer, up to the deadline.
+    Where no deadline ends them, the budget is no more than what fits by the pace.
     """
     if begun and floor.takes("begin"):
         states.gather(floor.folder, heat.name, {key: place for key, (place, _) in begun.items()})
@@ -153,7 +159,8 @@ def timed(floor: Floor, heat: Heat, begun: Begun) -> Heat:
     if not floor.counts_seconds:
         return heat
     had = [begun[key][1] if (key := floor.key(each)) in begun and heat.begin else 0.0 for each in heat.entrants]
-    return replace(heat, budget=max(1, round(ROOM * heat.seconds + min(had)), math.ceil(max(had)) + 1))
+    seconds = heat.seconds * (ROOM if floor.is_limited else 1.0)
+    return replace(heat, budget=max(1, round(seconds + min(had)), math.ceil(max(had)) + 1))
 
 
 def held(floor: Floor, heat: Heat) -> Standings:

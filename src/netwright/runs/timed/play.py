@@ -84,6 +84,7 @@ class Contested(Protocol):
 
 
 Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None], Contested]
+CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience], Sequence[Speed]]
 
 
@@ -92,7 +93,7 @@ def play(
     session: Session,
     watch: Stopwatch,
     contest: Contest,
-    check_reference: Callable[[str, IO], None],
+    check_reference: CheckReference,
     defaults: Defaults = Defaults(),
     measure: Measure = probe.speeds,
 ) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def play(
         session: Says and shows what happens.
         watch: Counts the time.
         contest: Plays the contest.
-        check_reference: Refuses a reference that could not be trained.
+        check_reference: Refuses a reference that could not be trained, or is beyond the constraints.
         defaults: What is played where nobody says otherwise.
         measure: Measures how fast this machine trains.
 
@@ -115,6 +116,8 @@ def play(
         NetwrightError: Settings or data cannot be used, or the hours do not suffice; raised before anything is written.
     """
     folder = wish.folder.absolute()
+    if wish.hours is not None and type(wish.hours) not in (int, float):
+        raise BadRunFile(f"--hours is {reading.shown(wish.hours)}; it must be a number")
     watch.enter("getting ready")
     watch.then = UNBEGUN
     if holds_timed(folder):
@@ -146,7 +149,7 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             f"{short(wish.folder.absolute())} holds a run that was planned for {plan.hours:g} hours, not "
             f"{wish.hours:g}; go on with it by --hours {plan.hours:g}, or give another folder with --out"
         )
-    if wish.timetable is not None and replace(timetable.read(wish.timetable), played={}) != replace(plan, played={}):
+    if wish.timetable is not None and not _is_same(timetable.read(wish.timetable), plan):
         raise BadRunFile(
             f"{short(wish.folder.absolute())} holds a run with another timetable than {wish.timetable}; give another "
             "folder with --out"
@@ -172,15 +175,24 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
     return run, plan
 
 
+def _is_same(given: Timetable, plan: Timetable) -> bool:
+    """Whether a plan is that of a timetable which was given to be played, maybe by other workers."""
+    return replace(given, played={}, workers=plan.workers) == replace(plan, played={})
+
+
 def _begun(
     wish: Wish,
     session: Session,
     watch: Stopwatch,
-    check_reference: Callable[[str, IO], None],
+    check_reference: CheckReference,
     defaults: Defaults,
     measure: Measure,
 ) -> tuple[Run, Timetable]:
     """A new run, planned and checked."""
+    if wish.timetable is not None and wish.timetable.absolute() == wish.folder.absolute() / timetable.FILE:
+        raise BadRunFile(
+            f"--timetable {wish.timetable} lies where the run writes its own; give another folder with --out"
+        )
     given = timetable.read(wish.timetable) if wish.timetable else None
     if wish.task is None:
         raise BadRunFile("a timed run needs data; give a folder of images, an array file (.npz) or --task")
@@ -202,7 +214,7 @@ def _begun(
         named, task = oriented, image_task_of(oriented)
     check_objectives(wish.given.get("objectives"), task)
     if wish.reference is not None:
-        check_reference(wish.reference, task.io)
+        check_reference(wish.reference, task.io, tuple(wish.given.get("constraints") or ()))
     executor, workers = _crew(wish, given)
     if given is None:
         named, task, plan = _planned(named, task, hours, workers, session, watch, measure)
@@ -286,7 +298,7 @@ def _searched(run: Run, plan: Timetable, watch: Stopwatch) -> Timetable:
     place = run.folder / timetable.FILE
     if "trials" in plan.played:
         return plan
-    if not run_folder.holds_run(run.folder):
+    if not run_folder.has_begun(run.folder):
         files.write(place, timetable.to_toml(plan).encode())
     watch.enter("search", max(1.0, plan.search_seconds - _searched_seconds(run.folder)))
     watch.then = PAUSED

@@ -27,16 +27,18 @@ from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
 
 
-def check_reference(text: str, io: IO) -> None:
-    """Refuse, before anything is started, a reference that could not be trained.
+def check_reference(text: str, io: IO, bounds: Sequence[str] = ()) -> None:
+    """Refuse, before anything is started, a reference that could not be trained, or not be shipped.
 
     Args:
         text: What the user gave: a space by name or import path, or the import path of a function
             `net(channels, height, width, classes)` that returns a torch module.
         io: What goes into the network, and what comes out of it.
+        bounds: Constraints on what ships, as a run file has them.
 
     Raises:
         BadReference: A sentence on what is wrong with it.
+        BadRunFile: A constraint cannot be read.
     """
     entrant = of_text(text)
     space = run_file.load_space(refs.parse(entrant.space))
@@ -49,6 +51,13 @@ def check_reference(text: str, io: IO) -> None:
         raise BadReference(f"--reference {reading.shown(text)} cannot be used: {error}") from error
     if not counts.params:
         raise BadReference(f"--reference {reading.shown(text)} has no parameters to train; give another network")
+    for bound in map(constraints.parse, bounds):
+        if not bound.holds(counts):
+            found = getattr(counts, bound.metric)
+            raise BadReference(
+                f"--reference {reading.shown(text)} has {found:,} {bound.metric}, and may ship, which is to have "
+                f"{bound}; give a network within that, or another --constraint"
+            )
 
 
 def of_text(text: str) -> Entrant:

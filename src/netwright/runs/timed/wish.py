@@ -82,7 +82,7 @@ def is_timed(wish: Wish, trials: int | None, *, is_recipe: bool) -> bool:
         is_recipe
         or is_counted
         or wish.task is None
-        or run_folder.holds_run(wish.folder)
+        or run_folder.has_begun(wish.folder)
         or (evaluator is not None and evaluator.name != "training")
         or not is_for(wish.task)
     ):
@@ -96,7 +96,7 @@ def is_timed(wish: Wish, trials: int | None, *, is_recipe: bool) -> bool:
 
 def holds_timed(folder: Path) -> bool:
     """Whether a folder holds a timed run that has begun."""
-    return run_folder.holds_run(folder) and (folder / timetable.FILE).exists()
+    return (folder / timetable.FILE).exists() and run_folder.has_begun(folder)
 
 
 def check_objectives(given: Sequence[str] | None, task: ImageClassification) -> None:
@@ -130,8 +130,9 @@ def image_task_of(reference: Reference) -> ImageClassification:
 
 
 def changes_of(wish: Wish) -> dict[str, dict[str, Any]]:
-    """Options by part that a run file can hold."""
+    """Options by part that a run file can hold; the hours are those of the whole, of which the search has a part."""
     changes = {part: dict(options) for part, options in wish.changes.items()}
+    changes.get("limits", {}).pop("hours", None)
     if has_no_settings(wish):
         del changes["space"]["with"]
     return changes
