@@ -5,6 +5,7 @@ import shutil
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from rich.console import Console
 
 from netwright.cli.main import main
 from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.objectives import Objective
+from netwright.core.records import IO
+from netwright.core.shapes import Classes, Image
 from netwright.export import write as export_write
 from netwright.runs import run_folder
 from netwright.runs.run import Run
@@ -130,6 +134,16 @@ def test_averaged_outputs_that_are_no_better_are_left_alone(searched, tmp_path, 
     _, said = contested(searched, tmp_path / "run")
     told = "the averaged outputs of 3 networks have 50.00 % valid accuracy"
     assert f"nothing is distilled: {told}, not 1.00 points more than the 50.00 % of the best alone" in said
+
+
+def test_networks_of_several_divisions_teach_none():
+    """Each has seen the images that another one was measured on, so that their average would look too good."""
+    task = SimpleNamespace(io=IO(Image(1, 8, 8), Classes(2)))
+    floor = SimpleNamespace(task=task, takes=lambda _: True, option={"splits": 3}.get, left=1e9)
+    best = SimpleNamespace(objective=Objective("valid_accuracy", shown="share"))
+    entrant = SimpleNamespace(space="")
+    reason = averaging._why_not(floor, SimpleNamespace(seconds=1.0), [], entrant, best)
+    assert "several divisions of the images" in reason
 
 
 def _better_together(measured):

@@ -63,6 +63,8 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
     measure, io = best.objective, floor.task.io
     if first.space or not floor.takes("teachers") or not isinstance(io.output, Classes) or not measure.is_share:
         return "there are no shares of classes to learn from"
+    if (floor.option("splits") or 1) > 1:
+        return "the networks were trained on several divisions of the images, whose validation images they know"
     if rank.seconds + heats.START_SECONDS > SHARE_OF_TIME * floor.left:
         return "there is no time for it"
     order = sorted(ranked, key=lambda each: -measure.score(each[1].mean))

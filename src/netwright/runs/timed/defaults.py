@@ -28,7 +28,7 @@ TRAINING: Final[Mapping[str, Any]] = {
     "decay_on": "weights",
     "mixing": 0.25,
     "averaging": 0.2,
-    "checkpoint_minutes": 2.0,
+    "checkpoint_minutes": 0.5,
 }
 WARM_UP: Final = 30  # steps, at most an epoch
 
