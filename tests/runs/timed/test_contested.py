@@ -130,6 +130,7 @@ def test_averaged_outputs_are_distilled_where_they_are_better_and_it_pays(search
 
 def test_averaged_outputs_that_are_no_better_are_left_alone(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(averaging, "_measured", lambda *_: 0.5)
+    monkeypatch.setattr(averaging, "SHARE_OF_TIME", 1.0)
     monkeypatch.setattr(contest, "best_of", _ships(0))
     _, said = contested(searched, tmp_path / "run")
     told = "the averaged outputs of 3 networks have 50.00 % valid accuracy"
