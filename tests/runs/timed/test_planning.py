@@ -112,6 +112,14 @@ def test_images_are_as_large_as_the_time_allows():
     assert sides == sorted(sides) and sides[0] == 24 and sides[-1] == 64 and len(set(sides)) > 2
 
 
+def test_images_leave_time_for_trials():
+    """A quarter of an hour for 480 photos on two cores: not the largest images, of which nine trials would fit."""
+    speeds = [speed(side**2 * 7e-7, side) for side in (32, 48, 64, 96)]
+    side = plans.chosen_speed(speeds, 0.25, 2, 480).side
+    assert side < 96
+    assert planned(Circumstances(0.25, 20.0, 2, 1, 360, 120), side**2 * 7e-7).trials >= 20
+
+
 def test_of_one_size_the_faster_precision_is_taken():
     speeds = [speed(3e-4), speed(2e-4, precision="bfloat16")]
     assert plans.chosen_speed(speeds, 1, 1, 600).precision == "bfloat16"

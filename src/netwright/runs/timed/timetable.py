@@ -30,6 +30,7 @@ FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at lea
 FIRST_STEPS: Final = 150  # of the reference, below which a rung says nothing
 TOPMOST: Final = 4  # a trial on the highest rung takes at most this part of the search
 PLENTY: Final = 60  # trials of the lowest rung, were all the search spent on it, from which on they are made longer
+FIRST_SHARE: Final = 1 / 60  # of the hours, which the reference may take on the lowest rung; else images are smaller
 TRIAL_EXTRA: Final = 1.5  # seconds of a trial beside its steps: building, measuring, rows
 MOST_FINALISTS: Final = 4
 RANKED_STEPS: Final = 400  # of the reference on each of several divisions of the images
@@ -133,9 +134,10 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
 
 
 def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: int) -> Speed:
-    """Of the speeds at several sizes, the one to train at: the largest images that the last trainings see often enough.
+    """Of the speeds at several sizes, the one to train at: the largest images that leave enough steps and trials.
 
-    Of equal sizes the faster precision is taken.
+    The last trainings must see them often enough, and trials on the lowest rung be many and short. Of equal sizes the
+    faster precision is taken.
 
     Args:
         speeds: Speeds at sizes and precisions, at least one.
@@ -144,10 +146,17 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
         images: Number of training and validation images, about.
     """
     total = 3600 * hours
-    seconds = _final_seconds(_usable(total, 0.0), total, workers)
-    wanted = max(WANTED_STEPS * batch_for(images), WANTED_PASSES * images)
+    usable = _usable(total, 0.0)
+    seconds = _final_seconds(usable, total, workers)
+    batch = batch_for(images)
+    wanted = max(WANTED_STEPS * batch, WANTED_PASSES * images)
+    first = min(FIRST_RUNG[1], FIRST_SHARE * total, usable * _search_share(total) * workers / FEW)
     fastest = [min((s for s in speeds if s.side == side), key=_image_seconds) for side in {s.side for s in speeds}]
-    fitting = [speed for speed in fastest if speed.image_seconds * wanted <= seconds]
+    fitting = [
+        speed
+        for speed in fastest
+        if speed.image_seconds * wanted <= seconds and speed.image_seconds * batch * FIRST_STEPS <= first
+    ]
     return max(fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
 
 
