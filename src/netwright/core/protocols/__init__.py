@@ -15,6 +15,7 @@ from netwright.core.protocols.evaluator import (
     Context,
     EstimatesMemory,
     Evaluator,
+    HasRemarks,
     LeavesState,
     ListsMetrics,
     StatesSeconds,
