@@ -1,7 +1,7 @@
 """What holds for all tests: one thread a process, the same examples every time, however slow the machine, and no GPU.
 
-GPUs are hidden from tests, and from all that they start, so that `device = "auto"` is the CPU on any machine. Only where
-the marker is asked for, as by `pytest -m gpu`, are they seen; elsewhere the tests marked `gpu` are skipped.
+GPUs are hidden from tests, and from all that they start, so that `device = "auto"` is the CPU on any machine. Only
+where the marker is asked for, as by `pytest -m gpu`, are they seen; elsewhere the tests marked `gpu` are skipped.
 """
 
 import gc

@@ -7,8 +7,8 @@ from netwright.training import faults
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda", 0)
 FULL = (
-    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.10 GiB is free. "
-    "Process 17 has 8.00 GiB memory in use."
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of which 1.10 GiB is "
+    "free. Process 17 has 8.00 GiB memory in use."
 )
 
 
@@ -68,8 +68,8 @@ def test_a_card_that_answers_no_more_puts_the_trial_back(card, said):
     found = faults.of(RuntimeError(f"{said}\nCompile with `TORCH_USE_CUDA_DSA`"), CARD)
     assert found.is_lost
     assert found.message == (
-        f"cuda:0 (NVIDIA H100) answers this process no more: {said.removeprefix('CUDA error: ')}; the trial is put back, "
-        "and the same command goes on with it where no other worker does"
+        f"cuda:0 (NVIDIA H100) answers this process no more: {said.removeprefix('CUDA error: ')}; the trial is put "
+        "back, and the same command goes on with it where no other worker does"
     )
 
 
@@ -114,7 +114,10 @@ def test_without_a_gpu_there_is_nothing_to_say_of_one():
     [
         ("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU", ""),
         ("No CUDA GPUs are available", ""),
-        ("CUDA unknown error - this may be due to an incorrectly set up environment\nmore", "CUDA does not start (CUDA"),
+        (
+            "CUDA unknown error - this may be due to an incorrectly set up machine\nmore",
+            "CUDA does not start (CUDA",
+        ),
     ],
 )
 def test_why_torch_uses_no_gpu_is_told_only_where_there_is_one(monkeypatch, said, told):

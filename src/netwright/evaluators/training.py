@@ -34,7 +34,19 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, distillation, faults, loop, memory, mixing, pace, parallel, promotion, ranks
+from netwright.training import (
+    checkpoint,
+    device,
+    distillation,
+    faults,
+    loop,
+    memory,
+    mixing,
+    pace,
+    parallel,
+    promotion,
+    ranks,
+)
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -464,7 +476,9 @@ class Training(Options):
         if own.type != "cuda":
             return ()
         told = f"trainings run on {torch.cuda.get_device_name(own)}, in {self.precision_on(own)}"
-        again = "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
+        again = (
+            "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
+        )
         return (told if self.deterministic else f"{told}; {again}",)
 
     def memory_mb(self, genotype: Genotype) -> float | None:

@@ -81,9 +81,10 @@ def is_exact(device: torch.device, deterministic: bool) -> bool:
 def working(device: torch.device, threads: int, deterministic: bool) -> Iterator[None]:
     """Use `threads` threads of torch within the block, and the device as is asked for.
 
-    On a GPU, `deterministic` takes algorithms that give the same bits each time and no TF32. Of an operation that has no
-    such algorithm, torch warns. Otherwise the fastest are taken, and single precision means TF32. cuDNN never tries
-    algorithms out: a search meets new shapes in every trial, and to try them takes longer than a short training gains.
+    On a GPU, `deterministic` takes algorithms that give the same bits each time and no TF32; of an operation that has
+    no such algorithm, torch warns. Otherwise others are taken too, and single precision means TF32. cuDNN never tries
+    algorithms out: each trial has shapes of its own, and to try them is thought to take longer than a short training
+    gains (not measured).
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads)

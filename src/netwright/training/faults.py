@@ -2,8 +2,8 @@
 
 | what | the trial |
 |---|---|
-| memory ran out | fails as `out_of_memory`; its worker is replaced |
-| the card, or CUDA in this process, does not answer any more | is put back (`DeviceLost`); its worker is replaced |
+| memory ran out | fails as `out_of_memory`, its worker replaced |
+| the card, or CUDA in this process, answers no more | is put back (`DeviceLost`), its worker replaced |
 | torch has no code for the card, or the driver is too old | fails as `error` |
 | a precision that the card lacks | fails as `error`; where it is known before, the run is refused (`device.check_has`) |
 
@@ -48,7 +48,9 @@ def of(error: BaseException, device: torch.device) -> Fault | None:
     """What an error of a training says about its device; None: nothing, it is an error like any other."""
     text = str(error)
     if device.type == "mps" and _MEMORY_OF_MPS in text:
-        return Fault("out_of_memory", "the GPU's memory ran out; give a smaller evaluator.batch, or a larger accumulate")
+        return Fault(
+            "out_of_memory", "the GPU's memory ran out; give a smaller evaluator.batch, or a larger accumulate"
+        )
     if device.type != "cuda":
         return None
     if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _MEMORY):
@@ -56,7 +58,10 @@ def of(error: BaseException, device: torch.device) -> Fault | None:
     if any(words in text for words in _OLD_DRIVER):
         return Fault("error", f"{_old_driver(text)}, or give evaluator.device cpu")
     if _NO_CODE in text:
-        return Fault("error", f"this build of torch has no code for {_name(device)}; install another, or give evaluator.device cpu")
+        return Fault(
+            "error",
+            f"this build of torch has no code for {_name(device)}; install another, or give evaluator.device cpu",
+        )
     if any(word in text for word in _OF_CUDA) and not _answers(device):
         first = text.splitlines()[0].removeprefix("CUDA error: ")
         return Fault(

@@ -248,7 +248,9 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
     )
     first = next(network.parameters(), None)
     if momentum and first is not None and settings.precision_on(first.device) == "float16":
-        for parameter in network.parameters():  # torch leaves them undefined where the scale makes it skip the first step
+        for (
+            parameter
+        ) in network.parameters():  # torch leaves them undefined where the scale makes it skip the first step
             made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
     return made
 

@@ -85,6 +85,7 @@ __all__ = [
     "HasBaselines",
     "HasCaveats",
     "HasFingerprint",
+    "HasRemarks",
     "HasStarts",
     "HasTrivial",
     "IsBounded",
