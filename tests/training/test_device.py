@@ -139,21 +139,24 @@ def test_a_gpu_that_is_not_there_is_refused_where_there_is_another():
     device.check_is_here("cuda")
 
 
-def _product(place):
+def _products(place):
+    """By cuDNN and by cuBLAS."""
     generator = torch.Generator().manual_seed(0)
-    images, weights = (torch.randn(shape, generator=generator) for shape in ((8, 64, 16, 16), (64, 64, 3, 3)))
-    return torch.nn.functional.conv2d(images.to(place), weights.to(place), padding=1).cpu()
+    shapes = ((8, 64, 16, 16), (64, 64, 3, 3), (512, 512), (512, 512))
+    images, weights, one, other = (torch.randn(shape, generator=generator).to(place) for shape in shapes)
+    found = (torch.nn.functional.conv2d(images, weights, padding=1), one @ other)
+    return torch.cat([each.cpu().flatten() for each in found])
 
 
 @pytest.mark.gpu
 def test_single_precision_on_a_gpu_is_tf32_unless_it_is_to_be_exact():
-    exact = _product(CPU)
+    exact = _products(CPU)
     with device.working(CARD, 1, False):
-        fast = (_product(CARD) - exact).abs().max() / exact.abs().max()
+        fast = (_products(CARD) - exact).abs().max() / exact.abs().max()
         with device.in_single_precision(CARD):
-            slow = (_product(CARD) - exact).abs().max() / exact.abs().max()
+            slow = (_products(CARD) - exact).abs().max() / exact.abs().max()
     with device.working(CARD, 1, True):
-        repeated = (_product(CARD) - exact).abs().max() / exact.abs().max()
+        repeated = (_products(CARD) - exact).abs().max() / exact.abs().max()
     assert slow < 1e-5 and repeated < 1e-5
     if torch.cuda.get_device_capability() >= (8, 0):
         assert 1e-5 < fast < 1e-2

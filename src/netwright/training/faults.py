@@ -3,9 +3,9 @@
 | what | the trial |
 |---|---|
 | memory ran out | fails as `out_of_memory`, its worker replaced |
-| the card, or CUDA in this process, answers no more | is put back (`DeviceLost`), its worker replaced |
+| the card answers this process no more | is put back (`DeviceLost`), its worker replaced |
 | torch has no code for the card, or the driver is too old | fails as `error` |
-| a precision that the card lacks | fails as `error`; where it is known before, the run is refused (`device.check_has`) |
+| a precision that the card lacks | fails as `error`; `device.check_has` refuses the run where it is known before |
 
 Any other error is none of these, and keeps its traceback.
 """
