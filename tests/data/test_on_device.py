@@ -1,4 +1,4 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -166,3 +166,35 @@ def test_weights_of_classes_are_kept_where_they_were_asked_for(splits):
     assert there.device.type == "meta"
     assert torch.equal(task.weights(targets), here)
     assert float((here * torch.tensor(task.class_counts("train"))).sum()) == pytest.approx(22)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("how", [Augmentation(), ALL, Augmentation(area=(0.3, 1.0), crop=4, contrast=0.5)], ids=str)
+def test_a_gpu_makes_the_batches_that_the_cpu_makes_in_its_place(splits, how):
+    cuda = torch.device("cuda", 0)
+    here, there = splits.on_device("train", CPU, how), splits.on_device("train", cuda, how)
+    handed = replace(there, block=None)
+    for seed in (None, 1):
+        wanted = _pass(here, 5, seed and _rng(seed))
+        found, others = (_pass(each, 5, seed and _rng(seed)) for each in (there, handed))
+        _assert_equal(others, found)
+        for (images, labels, size), (pixels, targets, whole) in zip(found, wanted, strict=True):
+            assert images.device == labels.device == cuda
+            assert (labels.tolist(), size) == (targets.tolist(), whole)
+            assert torch.allclose(images.cpu(), pixels, atol=2e-3)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_pass_over_what_lies_on_a_gpu_does_not_wait_for_it(splits):
+    here = splits.on_device("train", torch.device("cuda", 0), ALL)
+    list(_pass(here, 5, _rng()))
+    parts = here.parts(5, _rng())
+    first = next(parts)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for part in (first, *parts):
+            here.batch(part)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -46,14 +46,14 @@ def evaluated(folder, task, look=lambda: False, trial_id=1, budget=None, continu
     return evaluator.evaluate(trial, WorkerContext(MemoryStore(), folder, trial_id, on_look=look))
 
 
-@pytest.mark.parametrize("maker", ["host", "device"])
+@pytest.mark.parametrize("batches_by", ["host", "device"])
 @given(data=st.data())
 @settings(max_examples=6)
-def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_factory, maker, data):
+def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_factory, batches_by, data):
     """Between any two steps, and in the middle of any measurement: for the curve, of a repeat, at the end."""
     folder = tmp_path_factory.mktemp("stopped")
     options = {
-        "maker": maker,
+        "batches_by": batches_by,
         "steps": data.draw(st.integers(1, 6)),
         "repeats": data.draw(st.integers(1, 2)),
         "curve_every": data.draw(st.integers(0, 1)),

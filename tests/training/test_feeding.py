@@ -52,25 +52,25 @@ class Endless:
         return ((self.drawn.append(n) or torch.tensor([n]), torch.tensor([n])) for n in count())
 
 
-@pytest.mark.parametrize("maker", ["auto", "host"])
-def test_on_the_cpu_the_task_makes_the_batches(maker):
-    found = _fed(TASK, CPU, _rng(), maker=maker)
+@pytest.mark.parametrize("batches_by", ["auto", "host"])
+def test_on_the_cpu_the_task_makes_the_batches(batches_by):
+    found = _fed(TASK, CPU, _rng(), batches_by=batches_by)
     for (inputs, targets, size), (images, labels) in zip(found, TASK.batches("train", 20, _rng()), strict=True):
         assert torch.equal(inputs, images) and torch.equal(targets, labels) and size == 20
 
 
 def test_the_cpu_can_be_taken_for_a_device():
-    found, host = _fed(TASK, CPU, _rng(), maker="device"), _fed(TASK, CPU, _rng())
+    found, host = _fed(TASK, CPU, _rng(), batches_by="device"), _fed(TASK, CPU, _rng())
     assert all(torch.equal(one[1], other[1]) for one, other in zip(found, host, strict=True))
     assert not torch.equal(found[0][0], host[0][0]), "drawn otherwise"
-    plain = zip(_fed(TASK, CPU, maker="device"), _fed(TASK, CPU), strict=True)
+    plain = zip(_fed(TASK, CPU, batches_by="device"), _fed(TASK, CPU), strict=True)
     assert all(torch.allclose(one, other, atol=1e-5) for (one, *_), (other, *_) in plain)
 
 
-@pytest.mark.parametrize("maker", ["host", "device"])
+@pytest.mark.parametrize("batches_by", ["host", "device"])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_processes_share_what_one_would_have_made(maker, accumulate):
-    options = {"maker": maker, "accumulate": accumulate}
+def test_processes_share_what_one_would_have_made(batches_by, accumulate):
+    options = {"batches_by": batches_by, "accumulate": accumulate}
     whole = _fed(TASK, CPU, _rng(), **options)
     parts = [_fed(TASK, CPU, _rng(), team=Team(rank, 2), **options) for rank in range(2)]
     assert len(whole) == len(parts[0]) == 3
@@ -80,9 +80,9 @@ def test_processes_share_what_one_would_have_made(maker, accumulate):
             assert torch.equal(images, inputs[own]) and torch.equal(labels, targets[own]) and both == size
 
 
-@pytest.mark.parametrize("maker", ["host", "device"])
-def test_batches_that_were_used_before_are_left_out(maker):
-    whole, rest = (_fed(TASK, CPU, _rng(), maker=maker, start=start) for start in (0, 2))
+@pytest.mark.parametrize("batches_by", ["host", "device"])
+def test_batches_that_were_used_before_are_left_out(batches_by):
+    whole, rest = (_fed(TASK, CPU, _rng(), batches_by=batches_by, start=start) for start in (0, 2))
     assert [targets.tolist() for _, targets, _ in rest] == [targets.tolist() for _, targets, _ in whole[2:]]
     assert torch.equal(rest[0][0], whole[2][0])
 
@@ -111,7 +111,7 @@ def test_a_thread_reads_ahead_what_does_not_lie_there():
 
 def test_a_thread_makes_ahead_what_the_host_makes_for_a_device():
     task = Endless(is_resident=True)
-    with _first(task, 3, OTHER, maker="host", start=1) as found:
+    with _first(task, 3, OTHER, batches_by="host", start=1) as found:
         assert [int(targets) for _, targets, _ in found] == [1, 2, 3]
         task.wait_for(6)
     assert (task.asked, task.drawn) == ([], [0, 1, 2, 3, 4, 5])
@@ -122,4 +122,4 @@ def test_a_task_that_cannot_leave_it_to_a_device_is_trained_on_all_the_same():
         def batches(self, split, size, rng):
             return iter([(torch.zeros(2), torch.ones(2))])
 
-    assert [size for *_, size in _fed(Plain(), CPU, maker="device")] == [2]
+    assert [size for *_, size in _fed(Plain(), CPU, batches_by="device")] == [2]

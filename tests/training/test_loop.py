@@ -223,6 +223,8 @@ def test_what_is_no_image_is_measured_as_it_has_places():
 def test_batches_that_a_device_makes_measure_the_same():
     task = digits(train_limit=60)
     network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-    found = {maker: loop.measure(network, task, "valid", maker=maker) for maker in ("host", "device")}
+    found = {
+        batches_by: loop.measure(network, task, "valid", batches_by=batches_by) for batches_by in ("host", "device")
+    }
     assert found["device"] == pytest.approx(found["host"], abs=1e-6)
     assert found["host"] == loop.measure(network, task, "valid")

@@ -8,6 +8,7 @@ on whether the pixels fit on it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,9 +28,10 @@ if TYPE_CHECKING:
 
 SHARE = 0.25  # of the free memory of a device, which images may take: the rest is for networks
 BLOCK = 2**26  # bytes that are copied at a time
+READERS = 4  # threads that read the images of a batch
 
 
-class Part(NamedTuple):
+class Contribution(NamedTuple):
     """What the host contributes to a batch.
 
     Args:
@@ -126,7 +128,7 @@ class DeviceImages:
         rng: np.random.Generator | None,
         shares: Callable[[int], Sequence[slice]] | None = None,
         start: int = 0,
-    ) -> Iterator[Part]:
+    ) -> Iterator[Contribution]:
         """What the host contributes to each batch of a pass, from batch `start` on.
 
         The images and their order are those of `ImageSplits.batches`, the draws are others: `augment_tensors` draws
@@ -152,10 +154,10 @@ class DeviceImages:
             return self._handed(sizes, wanted, order, draws)
         return self._picked(sizes, wanted, order, draws)
 
-    def batch(self, part: Part) -> tuple[Tensor, Tensor, int]:
+    def batch(self, part: Contribution) -> tuple[Tensor, Tensor, int]:
         """Images (B, C, H, W), float32, in memory channels last, labels (B,), int64, and the whole batch's size."""
         if self.block is None:
-            part = Part(part.size, *(each if each is None else self._there(each) for each in part[1:]))
+            part = Contribution(part.size, *(each if each is None else self._there(each) for each in part[1:]))
         images = part.images if self.block is None else self.block[part.images]
         if part.draws is None:
             images = augment_tensors.normalize(images, self._scaling)
@@ -165,7 +167,7 @@ class DeviceImages:
 
     def _picked(
         self, sizes: list[int], wanted: list[np.ndarray], order: np.ndarray, draws: Tensor | None
-    ) -> Iterator[Part]:
+    ) -> Iterator[Contribution]:
         """Parts of a pass over a block; what it takes is handed over at once."""
         if not wanted:
             return
@@ -175,17 +177,31 @@ class DeviceImages:
         values = [torch.from_numpy(rows), torch.from_numpy(labels)]
         values += [] if draws is None else [draws[torch.from_numpy(numbers)]]
         there = [self._there(self._pinned(each)).split(lengths) for each in values]
-        yield from map(Part, sizes, *there, *[[None] * len(sizes)] * (draws is None))
+        yield from map(Contribution, sizes, *there, *[[None] * len(sizes)] * (draws is None))
 
     def _handed(
         self, sizes: list[int], wanted: list[np.ndarray], order: np.ndarray, draws: Tensor | None
-    ) -> Iterator[Part]:
+    ) -> Iterator[Contribution]:
         """Parts of a pass whose images the host reads, in memory from which a GPU copies without waiting."""
-        for size, numbers in zip(sizes, wanted, strict=True):
-            chosen = order[numbers]
-            images, labels = torch.from_numpy(self.pixels.take(chosen)), torch.from_numpy(self.labels[chosen])
-            random = None if draws is None else self._pinned(draws[torch.from_numpy(numbers)])
-            yield Part(size, self._pinned(images), self._pinned(labels), random)
+        with ThreadPoolExecutor(READERS, "images") as pool:
+            for size, numbers in zip(sizes, wanted, strict=True):
+                chosen = order[numbers]
+                labels = self._pinned(torch.from_numpy(self.labels[chosen]))
+                random = None if draws is None else self._pinned(draws[torch.from_numpy(numbers)])
+                yield Contribution(size, self._read(chosen, pool), labels, random)
+
+    def _read(self, places: np.ndarray, pool: ThreadPoolExecutor) -> Tensor:
+        """The images at these places, read by several threads: neither reading nor checking holds the interpreter."""
+        shape, is_pinned = (len(places), *self.pixels.shape[1:]), self.device.type == "cuda"
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=is_pinned)
+        into = images.numpy()
+
+        def read(rows: slice) -> None:
+            into[rows] = self.pixels.take(places[rows])
+
+        length = max(-(-len(places) // READERS), 1)
+        list(pool.map(read, (slice(start, start + length) for start in range(0, len(places), length))))
+        return images
 
     def _there(self, values: Tensor) -> Tensor:
         return values.to(self.device, non_blocking=True)

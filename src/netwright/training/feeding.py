@@ -1,4 +1,4 @@
-"""How batches come to a training: made by the task on the CPU, or by the device itself where the task can have it so."""
+"""How batches come to a training: made by the task on the CPU, or by the device itself where the task lets it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from netwright.core.protocols import OnDevice, Split, Task
 from netwright.training.ahead import ahead
 from netwright.training.parallel import ALONE, Team
 
-Maker = Literal["auto", "host", "device"]
+BatchesBy = Literal["auto", "host", "device"]
 Batch = tuple[Tensor, Tensor, int]
 
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def fed(
     rng: np.random.Generator | None,
     device: torch.device,
     *,
-    maker: Maker = "auto",
+    batches_by: BatchesBy = "auto",
     team: Team = ALONE,
     accumulate: int = 1,
     start: int = 0,
@@ -46,13 +46,13 @@ def fed(
         size: Examples in a batch.
         rng: Source of order and augmentation; None: examples come in order and plain.
         device: What works on the batches. Those that the task made on the CPU are still there.
-        maker: What makes the batches: "device" where the task is `OnDevice`, "host": the CPU, as `Task.batches` does;
-            "auto": the device, unless it is the CPU. The two make the same batches from other draws.
+        batches_by: What makes the batches: "device": the device, where the task is `OnDevice`; "host": the CPU, as
+            `Task.batches` does; "auto": the device, unless it is the CPU. Both make the same batches, of other draws.
         team: The processes that share each batch.
         accumulate: Number of parts in which a batch is worked through.
         start: Number of batches to leave out, as they were used before.
     """
-    is_by_device = maker == "device" or (maker == "auto" and device.type != "cpu")
+    is_by_device = batches_by == "device" or (batches_by == "auto" and device.type != "cpu")
     if is_by_device and isinstance(task, OnDevice):
         here = task.on_device(split, device)
         shares = None if team.size == 1 else partial(team.shares, accumulate=accumulate)

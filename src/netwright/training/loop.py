@@ -19,7 +19,7 @@ from netwright.core.protocols import Gathers, Split, Task
 from netwright.core.shapes import IO, positions
 from netwright.training import carrying, summing
 from netwright.training.descent import Descent, to_device
-from netwright.training.feeding import Batch, Maker, fed
+from netwright.training.feeding import Batch, BatchesBy, fed
 from netwright.training.parallel import ALONE, Team
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
@@ -66,7 +66,7 @@ class Passes:
         rng_of_epoch: Gives the generator that shuffles and augments pass 0, 1, ...
         team: The processes that train together.
         accumulate: Number of parts in which a batch is worked through.
-        maker: What makes the batches; see `feeding.fed`.
+        batches_by: What makes the batches; see `feeding.fed`.
     """
 
     task: Task
@@ -75,7 +75,7 @@ class Passes:
     rng_of_epoch: Callable[[int], np.random.Generator]
     team: Team = ALONE
     accumulate: int = 1
-    maker: Maker = "auto"
+    batches_by: BatchesBy = "auto"
 
     def batches(self, epoch: int, start: int, device: torch.device) -> AbstractContextManager[Iterator[Batch]]:
         """This process's part of each batch of a pass, from batch `start` on, within a block; see `feeding.fed`."""
@@ -85,7 +85,7 @@ class Passes:
             self.batch,
             self.rng_of_epoch(epoch),
             device,
-            maker=self.maker,
+            batches_by=self.batches_by,
             team=self.team,
             accumulate=self.accumulate,
             start=start,
@@ -239,11 +239,11 @@ def measure(
     split: Split,
     memory_format: torch.memory_format = torch.contiguous_format,
     watch: Callable[[Tensor, Tensor], object] = lambda _outputs, _targets: None,
-    maker: Maker = "auto",
+    batches_by: BatchesBy = "auto",
 ) -> dict[str, float]:
     """The task's metrics over a split, without augmentation; `watch` sees outputs and targets of each batch.
 
-    A state that the network carries is the same afterwards as before. `maker` makes the batches; see `feeding.fed`.
+    A state that the network carries is the same afterwards as before. What makes the batches, `feeding.fed` says.
     """
     device = next(network.parameters()).device
     network.eval()
@@ -254,7 +254,7 @@ def measure(
     with (
         carrying.left_as_found(network),
         torch.inference_mode(),
-        fed(task, split, size, None, device, maker=maker) as coming,
+        fed(task, split, size, None, device, batches_by=batches_by) as coming,
     ):
         for inputs, targets, _ in coming:
             outputs, targets = network(to_device(inputs, device, memory_format)), targets.to(device)
