@@ -19,7 +19,7 @@ from netwright.strategies.random import RandomSearch
 from netwright.tasks.digits import digits
 from netwright.training import checkpoint
 from netwright.worker import WorkerContext
-from tests.evaluators.test_training import GENOTYPE, MEASURED_IN_TIME, SPACE, Counted
+from tests.evaluators.test_training import GENOTYPE, MEASURED_IN_TIME, SPACE
 
 TASK = digits(train_limit=40)
 
@@ -46,12 +46,14 @@ def evaluated(folder, task, look=lambda: False, trial_id=1, budget=None, continu
     return evaluator.evaluate(trial, WorkerContext(MemoryStore(), folder, trial_id, on_look=look))
 
 
-@given(st.data())
+@pytest.mark.parametrize("batches_by", ["host", "device"])
+@given(data=st.data())
 @settings(max_examples=6)
-def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_factory, data):
+def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_factory, batches_by, data):
     """Between any two steps, and in the middle of any measurement: for the curve, of a repeat, at the end."""
     folder = tmp_path_factory.mktemp("stopped")
     options = {
+        "batches_by": batches_by,
         "steps": data.draw(st.integers(1, 6)),
         "repeats": data.draw(st.integers(1, 2)),
         "curve_every": data.draw(st.integers(0, 1)),
@@ -60,18 +62,17 @@ def test_a_training_stopped_again_and_again_is_the_undisturbed_one(tmp_path_fact
         "save": data.draw(st.booleans()),
         "checkpoint_minutes": data.draw(st.sampled_from([0.0, 1e-9, 60.0])),
     }
-    whole, cut = Counted(TASK), Counted(TASK)
-    undisturbed = evaluated(folder / "whole", whole, **options)
+    undisturbed = evaluated(folder / "whole", TASK, **options)
     result, stops = None, 0
     while result is None:
         try:
-            result = evaluated(folder / "cut", cut, Looks(data.draw(st.integers(1, 4))), **options)
+            result = evaluated(folder / "cut", TASK, Looks(data.draw(st.integers(1, 4))), **options)
         except PutBack:
             stops += 1
             assert (folder / "cut" / "000001" / "checkpoint.safetensors").exists()
             assert stops < 60, "each time at least one step, or a measurement, is done"
         if stops > 8:  # a measurement that is always interrupted never ends
-            result = result or evaluated(folder / "cut", cut, **options)
+            result = result or evaluated(folder / "cut", TASK, **options)
     assert exact(result) == exact(undisturbed)
     assert not list(folder.glob("cut/000001/checkpoint*"))
     weights = [list(folder.glob(f"{part}/000001/weights.safetensors")) for part in ("whole", "cut")]

@@ -54,6 +54,8 @@ class Counted:
         self.task, self.read = task, []
 
     def __getattr__(self, name):
+        if name == "on_device":  # nothing is to be read past this
+            raise AttributeError(name)
         return getattr(self.task, name)
 
     def batches(self, split, size, rng):

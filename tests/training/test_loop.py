@@ -8,6 +8,7 @@ from torch import nn
 
 from netwright.core import seeds
 from netwright.core.shapes import IO, Numbers, Tokens, Vector
+from netwright.tasks.digits import digits
 from netwright.training import loop
 from netwright.training.descent import Descent
 from netwright.training.loop import Passes, Progress, Schedule
@@ -217,3 +218,13 @@ def test_large_images_are_measured_few_at_a_time():
 def test_what_is_no_image_is_measured_as_it_has_places():
     assert loop.evaluation_batch(IO(Vector(9000), Numbers(1))) == 500
     assert loop.evaluation_batch(IO(Tokens(10_000, 4096), Tokens(10_000, 4096))) == 125
+
+
+def test_batches_that_a_device_makes_measure_the_same():
+    task = digits(train_limit=60)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    found = {
+        batches_by: loop.measure(network, task, "valid", batches_by=batches_by) for batches_by in ("host", "device")
+    }
+    assert found["device"] == pytest.approx(found["host"], abs=1e-6)
+    assert found["host"] == loop.measure(network, task, "valid")

@@ -7,7 +7,7 @@ as a whole and with channels last throughout, so that every step runs along whol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from netwright.core.protocols import Split
 from netwright.data import augment
 from netwright.data.augment import Augmentation
 from netwright.data.draws import Draws, PartOf
+from netwright.data.on_device import Blocks, DeviceImages
 from netwright.data.resplitting import redivided
 
 CHUNK = 2**22  # bytes that are measured at a time
@@ -84,6 +85,7 @@ class ImageSplits:
         span: The values that became black and white in images of 16 and 32 bits; None: there were none.
         together: Groups of places of images that no division parts, such as copies of one image.
         given: The positions before training and validation images were divided anew; None: they were not.
+        blocks: Images that lie on devices, for all divisions.
     """
 
     pixels: Pixels
@@ -96,6 +98,7 @@ class ImageSplits:
     span: tuple[float, float] | None = None
     together: tuple[tuple[int, ...], ...] = ()
     given: Mapping[str, np.ndarray] | None = None
+    blocks: Blocks = field(default_factory=Blocks, compare=False, repr=False)
 
     @staticmethod
     def of(
@@ -164,6 +167,16 @@ class ImageSplits:
             places = np.arange(len(chosen))
             rows = np.concatenate([places[share] for share in shares(len(chosen))])
             yield *self._batch(chosen[rows], PartOf(rng, rows, len(chosen)), augmentation), len(chosen)
+
+    def on_device(self, split: Split, device: torch.device, augmentation: Augmentation) -> DeviceImages:
+        """The split for a device, which holds its images if they take a small part of its free memory."""
+        name: Split = "test" if split == "test" else "train+valid"  # of whatever division
+        places = np.sort(self.first[name])
+        block = self.blocks.block(name, self.pixels, places, device)
+        positions = self.positions[split]
+        return DeviceImages(
+            self.pixels, self.labels, positions, device, augmentation, self.mean, self.sd, block, places
+        )
 
     def _chosen(self, split: Split, size: int, rng: np.random.Generator | None) -> Iterator[np.ndarray]:
         """Positions of the images of each batch of a pass."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from netwright.data.by_class import ClassMeasures
 from netwright.data.class_table import class_table
 from netwright.data.image_splits import ArrayPixels as ArrayPixels
 from netwright.data.image_splits import ImageSplits as ImageSplits
+from netwright.data.on_device import DeviceImages
 from netwright.data.outcome_recorder import OutcomeRecorder
 from netwright.data.text import listed
 
@@ -140,6 +142,10 @@ class ImageClassification:
         """The part of a process in a pass of `batches`; see `ImageSplits.shared_batches`."""
         return self.data.shared_batches(split, size, rng, self.augmentation, shares)
 
+    def on_device(self, split: Split, device: torch.device) -> DeviceImages:
+        """The split for a device that makes the batches; see `ImageSplits.on_device`."""
+        return self.data.on_device(split, device, self.augmentation)
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy in nats, weighted by class where the task says so.
 
@@ -155,7 +161,10 @@ class ImageClassification:
         """How much each image counts in the training loss, shape (B,); None: all alike."""
         if self.weighting.class_weights == "none":
             return None
-        return self._class_weights.to(targets.device)[targets]
+        place = targets.device
+        if place not in self._class_weights:  # copied once: a copy at every step would wait for the device
+            self._class_weights[place] = by_class.class_weights(self.class_counts("train")).to(place)
+        return self._class_weights[place][targets]
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Accuracy (0 or 1) and cross entropy (nats) of every example, and top-5 if asked for, each of shape (B,)."""
@@ -252,10 +261,9 @@ class ImageClassification:
                 yield f"no {split} image is of class {listed(lacking)}, which means over classes there leave out"
 
     @cached_property
-    def _class_weights(self) -> Tensor:
-        """Weights of the classes by the training images, shape (classes,)."""
-        counts = self.class_counts("train")
-        return by_class.class_weights([*counts, *[0] * (len(self.classes) - len(counts))])
+    def _class_weights(self) -> dict[torch.device, Tensor]:
+        """Weights of the classes by the training images, shape (classes,), on each device that asked for them."""
+        return {}
 
     def _places(self, split: Split, positions: Sequence[int]) -> np.ndarray:
         return self.data.positions[split][np.asarray(positions, dtype=np.int64)]

@@ -239,6 +239,7 @@ class Training(Options):
             lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             team,
             self.accumulate,
+            self.batches_by,
         )
         course = FlexibleSchedule(
             length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
@@ -349,7 +350,7 @@ class Training(Options):
                 recorder.add(outputs, targets)
 
         with descent.averaged():
-            found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch)
+            found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch, self.batches_by)
             if folder:
                 checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
         if folder and recorder:

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor
 
 from netwright.core import seeds
-from netwright.core.protocols import ClassifiesImages, Gathers, Prepares, ShowsExamples, Split, StatesMeasures, Task
+from netwright.core.protocols import (
+    ClassifiesImages,
+    Gathers,
+    OnDevice,
+    Prepares,
+    ShowsExamples,
+    Split,
+    StatesMeasures,
+    Task,
+)
 from netwright.core.records import IO
 from netwright.core.shapes import Image, Tokens, dimensions, output_dimensions
 from netwright.training.summing import summarized
@@ -24,7 +33,7 @@ def check_task(task: Task, size: int = 8) -> None:
     last batch out, unless it is the only one; batches have the stated shape; the loss has a gradient and metrics are
     one number per example, or per token. A task that prepares says so in strings; what it states to measure is among
     its metrics; what it keeps of its examples are files; one that classifies images has int64 targets and shows the
-    images of the test batches in their order.
+    images of the test batches in their order. Batches that a device makes are those of the CPU, but for their draws.
     """
     if isinstance(task, Prepares):
         assert all(isinstance(line, str) for line in task.prepare())
@@ -56,6 +65,9 @@ def check_task(task: Task, size: int = 8) -> None:
         assert all(isinstance(name, str) and isinstance(data, bytes) for name, data in recorder.files().items())
     if isinstance(task, ClassifiesImages):
         _check_images(task)
+    if isinstance(task, OnDevice):
+        for split in SPLITS:
+            _check_on_device(task, split, size)
 
 
 def _check_inputs(io: IO, inputs: Tensor, size: int) -> None:
@@ -81,6 +93,22 @@ def _check_metrics(task: Task, outputs: Tensor, targets: Tensor) -> None:
     if isinstance(task, StatesMeasures):
         missing = [measure.name for measure in task.measures if measure.name not in measured]
         assert not missing, f"{missing[0]} is among the measures but not measured"
+
+
+def _check_on_device(task: Any, split: Split, size: int) -> None:
+    """The CPU, taken for a device, makes the batches that the task makes on the CPU, and the rest of a pass alone."""
+    here = task.on_device(split, torch.device("cpu"))
+    rng = (seeds.rng_for(0, seeds.TRAIN, n) for n in (3, 3, 3))
+    plain = map(here.batch, here.parts(500, None))
+    for (inputs, targets, _), (wanted, theirs) in zip(plain, task.batches(split, 500, None), strict=True):
+        assert torch.equal(targets, theirs) and torch.allclose(inputs, wanted, atol=1e-4), "of another order or content"
+    whole = list(map(here.batch, here.parts(size, next(rng))))
+    wanted_targets = [targets for _, targets in task.batches(split, size, next(rng))]
+    assert len(whole) == len(wanted_targets)
+    assert all(torch.equal(found, wanted) for (_, found, _), wanted in zip(whole, wanted_targets, strict=True))
+    rest = list(map(here.batch, here.parts(size, next(rng), None, 1)))
+    assert len(rest) == len(whole) - 1
+    assert all(torch.equal(one, other) for (one, _, _), (other, _, _) in zip(rest, whole[1:], strict=True))
 
 
 def _check_images(task: Any) -> None:

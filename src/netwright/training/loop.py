@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,8 +18,8 @@ from netwright.core import seeds
 from netwright.core.protocols import Gathers, Split, Task
 from netwright.core.shapes import IO, positions
 from netwright.training import carrying, device, summing
-from netwright.training.ahead import ahead
 from netwright.training.descent import Descent, to_device
+from netwright.training.feeding import Batch, BatchesBy, fed
 from netwright.training.parallel import ALONE, Team
 
 LOOK_EVERY = 20  # steps between looks at the loss: a look waits for the device
@@ -66,6 +66,7 @@ class Passes:
         rng_of_epoch: Gives the generator that shuffles and augments pass 0, 1, ...
         team: The processes that train together.
         accumulate: Number of parts in which a batch is worked through.
+        batches_by: What makes the batches; see `feeding.fed`.
     """
 
     task: Task
@@ -74,10 +75,21 @@ class Passes:
     rng_of_epoch: Callable[[int], np.random.Generator]
     team: Team = ALONE
     accumulate: int = 1
+    batches_by: BatchesBy = "auto"
 
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """This process's part of the inputs and targets of each batch of a pass, and the batch's size."""
-        return self.team.batches(self.task, self.split, self.batch, self.rng_of_epoch(epoch), self.accumulate)
+    def batches(self, epoch: int, start: int, device: torch.device) -> AbstractContextManager[Iterator[Batch]]:
+        """This process's part of each batch of a pass, from batch `start` on, within a block; see `feeding.fed`."""
+        return fed(
+            self.task,
+            self.split,
+            self.batch,
+            self.rng_of_epoch(epoch),
+            device,
+            batches_by=self.batches_by,
+            team=self.team,
+            accumulate=self.accumulate,
+            start=start,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,9 +176,7 @@ def steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress = P
         descent.network.train()
         if not done:
             carrying.begin_anew(descent.network)
-        batches = islice(passes.batches(epoch), done, None)
-        # on the CPU, the thread would take as much time from the training as it saves
-        with nullcontext(batches) if descent.device.type == "cpu" else ahead(batches) as coming:
+        with passes.batches(epoch, done, descent.device) as coming:
             for inputs, targets, size in coming:
                 if step == schedule.steps:
                     break
@@ -229,27 +239,34 @@ def measure(
     split: Split,
     memory_format: torch.memory_format = torch.contiguous_format,
     watch: Callable[[Tensor, Tensor], object] = lambda _outputs, _targets: None,
+    batches_by: BatchesBy = "auto",
 ) -> dict[str, float]:
     """The task's metrics over a split, without augmentation; `watch` sees outputs and targets of each batch.
 
     On a GPU it computes in single precision without TF32, so that what is measured there is found on any device. A
-    state that the network carries is the same afterwards as before.
+    state that the network carries is the same afterwards as before. What makes the batches, `feeding.fed` says.
     """
     place = next(network.parameters()).device
     network.eval()
-    sums: dict[str, float] = {}
+    sums: dict[str, Tensor] = {}  # read at the end: reading waits for the device
     counts: dict[str, int] = {}
     gathering = task.gathering() if isinstance(task, Gathers) else None
-    with carrying.left_as_found(network), torch.inference_mode(), device.in_single_precision(place):
-        for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
+    size = evaluation_batch(task.io)
+    with (
+        carrying.left_as_found(network),
+        torch.inference_mode(),
+        device.in_single_precision(place),
+        fed(task, split, size, None, place, batches_by=batches_by) as coming,
+    ):
+        for inputs, targets, _ in coming:
             outputs, targets = network(to_device(inputs, place, memory_format)), targets.to(place)
             watch(outputs, targets)
             if gathering is not None:
                 gathering.add(outputs, targets)
             for name, values in task.metrics(outputs, targets).items():
-                sums[name] = sums.get(name, 0.0) + float(values.double().sum())
+                sums[name] = sums.get(name, 0.0) + values.double().sum()
                 counts[name] = counts.get(name, 0) + values.numel()
-    found = summing.summarized(task, sums, counts)
+    found = summing.summarized(task, {name: float(total) for name, total in sums.items()}, counts)
     return found if gathering is None else found | gathering.metrics()
 
 

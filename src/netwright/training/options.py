@@ -10,6 +10,7 @@ from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
 from netwright.core.places import PLACES
 from netwright.training import device
+from netwright.training.feeding import BatchesBy
 from netwright.training.pace import Pace
 from netwright.training.settings import StepSettings
 
@@ -29,6 +30,9 @@ class Options(StepSettings):
         split: Split to measure on; for "test", training and validation data are both trained on.
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
         device: Name of the device; "cuda": the worker's own GPU, which several may share; "auto": that, else the CPU.
+        batches_by: What makes the batches: "device": the one that trains, where the task lets it; "host": the CPU;
+            "auto": the device, unless it is the CPU. Examples and their order are the same, only the draws that augment
+            them differ.
         channels_last: Memory format of weights, and of inputs that are images.
         checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
             is written only when the worker is told to stop.
@@ -62,6 +66,7 @@ class Options(StepSettings):
     split: Literal["valid", "test"] = "valid"
     curve_every: int = 0
     device: str = "auto"
+    batches_by: BatchesBy = "auto"
     channels_last: bool = True
     checkpoint_minutes: float = 0.0
     save: bool = False

@@ -75,13 +75,13 @@ class Team:
         return [slice(start, start + share) for start in starts]
 
     def batches(
-        self, task: Task, split: Split, size: int, rng: np.random.Generator, accumulate: int = 1
+        self, task: Task, split: Split, size: int, rng: np.random.Generator | None, accumulate: int = 1
     ) -> Iterator[tuple[Tensor, Tensor, int]]:
         """One pass over a split: this process's share of the inputs and targets of each batch, and the batch's size."""
         if self.size == 1:
             return map(_with_size, task.batches(split, size, rng))  # which keeps no batch from being freed
         shares = partial(self.shares, accumulate=accumulate)
-        if isinstance(task, SharesBatches):
+        if isinstance(task, SharesBatches) and rng is not None:
             return task.shared_batches(split, size, rng, shares)
         return (
             (*(torch.cat([x[rows] for rows in shares(len(targets))]) for x in (inputs, targets)), len(targets))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
@@ -13,6 +13,7 @@ from netwright.core.objectives import Objective
 from netwright.core.records import IO, Preprocessing
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 Split = Literal["train", "valid", "train+valid", "test"]
@@ -139,6 +140,38 @@ class WeighsExamples(Protocol):
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """The factor on the loss of each example, shape (B,), with mean 1 over the training data; None: all are 1."""
+
+
+class DeviceSplit(Protocol):
+    """A split whose batches a device makes: of examples that lie there, or that the host hands it in time."""
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the examples lie on the device, so that `parts` need not be drawn ahead; it changes no batch."""
+
+    def parts(
+        self,
+        size: int,
+        rng: np.random.Generator | None,
+        shares: Callable[[int], Sequence[slice]] | None = None,
+        start: int = 0,
+    ) -> Iterator[Any]:
+        """What the host does for the batches of a pass, one item for each, from batch `start` on.
+
+        Batches are those of `Task.batches`; where examples are augmented, the draws may be others. With `shares`, only
+        the examples of a batch of B that are in `shares(B)` are wanted.
+        """
+
+    def batch(self, part: Any, /) -> tuple[Tensor, Tensor, int]:
+        """What the device does with an item of `parts`: inputs and targets there, and the whole batch's size B."""
+
+
+@runtime_checkable
+class OnDevice(Protocol):
+    """Capability of a task: a device can make its batches, so that the CPU need not."""
+
+    def on_device(self, split: Split, device: torch.device) -> DeviceSplit:
+        """The split for a device. Its examples lie there afterwards if the device has room, once for all that asks."""
 
 
 @runtime_checkable
