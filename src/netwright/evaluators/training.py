@@ -34,7 +34,19 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, distillation, loop, memory, mixing, pace, parallel, promotion, ranks
+from netwright.training import (
+    cards,
+    checkpoint,
+    device,
+    distillation,
+    loop,
+    memory,
+    mixing,
+    pace,
+    parallel,
+    promotion,
+    ranks,
+)
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -161,6 +173,8 @@ class Training(Options):
         try:
             with ranks.gathered(self.processes, own, job, context) as team:
                 self._train(trial, state, team, context.threads, context)
+        except torch.OutOfMemoryError as error:
+            return self._ran_out(own, trial.proposal.genotype, counts.params, str(error), time.perf_counter() - start)
         except (Diverged, Stopped) as error:
             failure: Failure = "diverged" if isinstance(error, Diverged) else "error"
             seconds = time.perf_counter() - start
@@ -440,6 +454,44 @@ class Training(Options):
     def device_of(self, index: int) -> torch.device:
         """What process `index` of this machine works on."""
         return device.pick(self.device, index)
+
+    def cards(self, worker_index: int) -> tuple[str, ...]:
+        """Names of the cards that the processes of a worker's trials lie on."""
+        return tuple(dict.fromkeys(filter(None, map(cards.name_of, self._devices(worker_index)))))
+
+    def in_more_parts(self, parts: int, genotype: Genotype) -> Training:
+        """This evaluator working through each batch in that many times as many parts.
+
+        Raises:
+            NetwrightError: The genotype's batches cannot be divided so, or its batch normalization would see parts of
+                one example.
+        """
+        divided = replace(self, accumulate=parts * self.accumulate)
+        of_any_seed(self.space, lambda space: divided._of(genotype)._check(space, genotype, with_data=True))
+        return divided
+
+    def card_mb(self) -> float:
+        """Memory that this process takes of one card, the fullest, at most so far, in 10**6 bytes."""
+        return cards.held_mb()
+
+    def leave_cards(self) -> None:
+        """Give back the memory of cards that torch keeps for later tensors."""
+        cards.leave()
+
+    def _devices(self, worker_index: int) -> list[torch.device]:
+        """Devices of the processes of a worker."""
+        return [self.device_of(worker_index * self.processes + process) for process in range(self.processes)]
+
+    def _ran_out(self, own: torch.device, genotype: Genotype, params: int, fault: str, seconds: float) -> Result:
+        """The result of a trial for which the memory of its card did not suffice."""
+        if own.type != "cuda":
+            return Result(seconds=seconds, failure="out_of_memory", message=fault)
+        estimate = self.memory_mb(genotype)
+        needed = None if estimate is None else 1e6 * (estimate - memory.PROCESS_MB * self.processes) / self.processes
+        parts = f" in {self.accumulate} parts" if self.accumulate > 1 else ""
+        trained = f"a network of {params:,} parameters, {self.batch} {self._called} a step{parts}"
+        message = cards.full(own, needed).sentence(trained, fault)
+        return Result(seconds=seconds, failure="out_of_memory", message=message)
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Estimated memory of one evaluation, in 10**6 bytes; None: the space has no layer plans to count.

@@ -21,6 +21,7 @@ from netwright.core.protocols.evaluator import (
     TrainsInFull,
     TrainsToBudgets,
     Tunes,
+    UsesCards,
 )
 from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime
 from netwright.core.protocols.network import CarriesState
@@ -113,6 +114,7 @@ __all__ = [
     "TrainsInFull",
     "TrainsToBudgets",
     "Tunes",
+    "UsesCards",
     "WeighsExamples",
     "check_accepts",
     "has_networks_for",

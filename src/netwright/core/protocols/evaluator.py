@@ -89,6 +89,27 @@ class EstimatesMemory(Protocol):
 
 
 @runtime_checkable
+class UsesCards(Protocol):
+    """Capability of an evaluator: its trials may lie on cards (GPUs), whose memory they share and which can run out."""
+
+    def cards(self, worker_index: int) -> tuple[str, ...]:
+        """Names of the cards that the trials of a worker lie on, the same in all processes; empty: they lie on none."""
+
+    def in_more_parts(self, parts: int, genotype: Genotype) -> Self:
+        """This evaluator working through each batch in that many times as many parts, which saves memory.
+
+        Raises:
+            NetwrightError: The batches of this genotype cannot be divided so.
+        """
+
+    def card_mb(self) -> float:
+        """Memory of cards that this process holds, in 10**6 bytes, at most as much as it has held so far."""
+
+    def leave_cards(self) -> None:
+        """Give back the memory of cards that this process keeps for later use."""
+
+
+@runtime_checkable
 class StatesSeconds(Protocol):
     """Capability of an evaluator: it may state what a trial costs instead of taking that time."""
 
