@@ -228,8 +228,8 @@ class Crowded:
             raise BadReference("evaluator.batch is 3, which 2 parts cannot share")
         return replace(self, parts=parts)
 
-    def card_mb(self):
-        return 0.0
+    def card_memory(self):
+        return None
 
     def leave_cards(self):
         self.log.append("left")

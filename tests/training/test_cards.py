@@ -1,5 +1,6 @@
 """What is said of a card whose memory ran out; and nothing of a machine without one."""
 
+import pytest
 import torch
 
 from netwright.training import cards
@@ -14,13 +15,27 @@ def test_all_sizes_are_said():
     said = full.sentence("a network of 4,321 parameters, 64 images a step", FAULT)
     assert said == (
         "the memory of NVIDIA H100 ran out for a network of 4,321 parameters, 64 images a step, estimated at 31.5 GB: "
-        "of 80.0 GB, its process held 12.0 GB, other processes and contexts 66.0 GB; Tried to allocate 20.00 GiB; give a "
-        "smaller batch, more evaluator.accumulate or fewer executor.trials_per_gpu"
+        "of 80.0 GB, its process held 12.0 GB, other processes and contexts 66.0 GB; Tried to allocate 20.00 GiB; give "
+        "a smaller batch, more evaluator.accumulate or fewer executor.trials_per_gpu"
     )
 
 
-def test_a_machine_without_cards_has_none():
-    assert cards.name_of(torch.device("cpu")) is None
-    if not torch.cuda.is_available():
-        assert cards.held_mb() == 0
+@pytest.mark.parametrize(
+    ("visible", "device", "name"),
+    [
+        (None, "cuda:1", "cuda-1"),
+        (None, "cuda", "cuda-0"),
+        ("3,5", "cuda:1", "cuda-5"),
+        ("GPU-8932f937, GPU-12", "cuda:1", "cuda-GPU-12"),
+        ("3", "cuda:1", "cuda-1"),
+        ("3", "cpu", None),
+    ],
+)
+def test_a_card_has_one_name_whichever_cards_a_process_sees(visible, device, name):
+    assert cards.name_of(torch.device(device), {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == name
+
+
+def test_a_process_that_uses_no_card_holds_none():
+    if not torch.cuda.is_initialized():
+        assert cards.memory() is None
         cards.leave()

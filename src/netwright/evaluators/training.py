@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
+from netwright.core.cards import CardMemory
 from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
@@ -457,7 +458,9 @@ class Training(Options):
 
     def cards(self, worker_index: int) -> tuple[str, ...]:
         """Names of the cards that the processes of a worker's trials lie on."""
-        return tuple(dict.fromkeys(filter(None, map(cards.name_of, self._devices(worker_index)))))
+        first = worker_index * self.processes
+        devices = [self.device_of(index) for index in range(first, first + self.processes)]
+        return tuple(dict.fromkeys(filter(None, map(cards.name_of, devices))))
 
     def in_more_parts(self, parts: int, genotype: Genotype) -> Training:
         """This evaluator working through each batch in that many times as many parts.
@@ -470,17 +473,13 @@ class Training(Options):
         of_any_seed(self.space, lambda space: divided._of(genotype)._check(space, genotype, with_data=True))
         return divided
 
-    def card_mb(self) -> float:
-        """Memory that this process takes of one card, the fullest, at most so far, in 10**6 bytes."""
-        return cards.held_mb()
+    def card_memory(self) -> CardMemory | None:
+        """Memory of the card that this process fills most; None: it uses no card."""
+        return cards.memory()
 
     def leave_cards(self) -> None:
         """Give back the memory of cards that torch keeps for later tensors."""
         cards.leave()
-
-    def _devices(self, worker_index: int) -> list[torch.device]:
-        """Devices of the processes of a worker."""
-        return [self.device_of(worker_index * self.processes + process) for process in range(self.processes)]
 
     def _ran_out(self, own: torch.device, genotype: Genotype, params: int, fault: str, seconds: float) -> Result:
         """The result of a trial for which the memory of its card did not suffice."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 
+from netwright.core.cards import CardMemory
 from netwright.core.memory import size_text
 
 CONTEXT_MB: Final = 500.0  # of a card that a process takes before any tensor: the driver's context and the kernels
@@ -47,23 +50,25 @@ class Full:
         )
 
 
-def name_of(device: torch.device) -> str | None:
-    """A name of a card that is the same in all processes of a machine, whichever cards they see; None: it is no card.
+def name_of(device: torch.device, environment: Mapping[str, str] = os.environ) -> str | None:
+    """A name of a card that is the same in processes which see other cards; None: it is no card.
 
-    It begins to use the card, where it is one.
+    The card is not used for that: a process that used it would take memory of it.
     """
     if device.type != "cuda":
         return None
-    properties = torch.cuda.get_device_properties(device)
-    return str(getattr(properties, "uuid", "") or f"cuda-{device.index or 0}")
+    index = device.index or 0
+    visible = [entry.strip() for entry in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return f"cuda-{visible[index] if index < len(visible) and visible[index] else index}"
 
 
-def held_mb() -> float:
-    """Memory of the card that this process fills most, with its reserve, at most so far, in 10**6 bytes; 0: of none."""
+def memory() -> CardMemory | None:
+    """Memory of the card that this process fills most, with its reserve; None: it uses no card."""
     if not torch.cuda.is_initialized():
-        return 0.0
-    most = max(torch.cuda.max_memory_reserved(index) for index in range(torch.cuda.device_count()))
-    return CONTEXT_MB + most / 1e6
+        return None
+    held, index = max((torch.cuda.max_memory_reserved(index), index) for index in range(torch.cuda.device_count()))
+    free, total = torch.cuda.mem_get_info(index)
+    return CardMemory(total / 1e6, free / 1e6, CONTEXT_MB + held / 1e6)
 
 
 def leave() -> None:

@@ -23,7 +23,7 @@ from netwright.core.protocols.evaluator import (
     Tunes,
     UsesCards,
 )
-from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime
+from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime, SharesCards
 from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
@@ -101,6 +101,7 @@ __all__ = [
     "Recorder",
     "Resplits",
     "SearchSpace",
+    "SharesCards",
     "ShowsExamples",
     "Split",
     "StatesMeasures",

@@ -10,6 +10,7 @@ from netwright.core.objectives import Objective
 from netwright.core.records import Genotype, Result, Trial
 
 if TYPE_CHECKING:
+    from netwright.core.cards import CardMemory
     from netwright.core.in_full import InFull
     from netwright.core.settings import Setting
 
@@ -102,8 +103,8 @@ class UsesCards(Protocol):
             NetwrightError: The batches of this genotype cannot be divided so.
         """
 
-    def card_mb(self) -> float:
-        """Memory of cards that this process holds, in 10**6 bytes, at most as much as it has held so far."""
+    def card_memory(self) -> CardMemory | None:
+        """Memory of the card that this process fills most; None: it uses none."""
 
     def leave_cards(self) -> None:
         """Give back the memory of cards that this process keeps for later use."""
