@@ -53,7 +53,7 @@ def stored():
     return store
 
 
-def shared(parts, store=None, limits=Limits(trials=100), left=100, measure=lambda crew, estimate, most: RATES):
+def shared(parts, store=None, limits=Limits(trials=100), left=100, measure=lambda cast, estimate, most: RATES):
     found, said = sharing.shared(parts, store or stored(), [(1, 0), (1, 1)], limits, left, 1, measure)
     return found.executor, said
 
@@ -61,7 +61,7 @@ def shared(parts, store=None, limits=Limits(trials=100), left=100, measure=lambd
 def test_as_many_as_measure_best_share_a_card_and_are_measured_once():
     asked = []
 
-    def measure(crew, estimate, most):
+    def measure(cast, estimate, most):
         asked.append((estimate, most))
         return RATES
 

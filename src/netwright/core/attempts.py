@@ -19,7 +19,7 @@ _NOTES: Final = (
 )
 
 
-class Facts(Protocol):
+class Remembers(Protocol):
     """What keeps texts by name: the table."""
 
     def remember(self, name: str, text: str) -> None:
@@ -59,13 +59,13 @@ class Attempt:
         return "; ".join(filter(None, (_NOTES[self.ran_out], message)))
 
 
-def of(facts: Facts, trial_id: int) -> Attempt:
+def of(facts: Remembers, trial_id: int) -> Attempt:
     """The attempt that a trial is at."""
     text = facts.recall(_name(trial_id))
     return Attempt(min(int(text), MOST - 1)) if text is not None and text.isdecimal() else Attempt()
 
 
-def note(facts: Facts, trial_id: int, attempt: Attempt) -> None:
+def note(facts: Remembers, trial_id: int, attempt: Attempt) -> None:
     """Have the table remember which attempt comes next."""
     facts.remember(_name(trial_id), str(attempt.ran_out))
 

@@ -29,7 +29,13 @@ CONTROL: Final = "nvidia-cuda-mps-control"
 PIPES, LOGS, VISIBLE = "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY", "CUDA_VISIBLE_DEVICES"
 STARTS_IN: Final = 5.0  # seconds
 CLIENT_IN: Final = 60.0  # seconds in which a process must get at the card
-CLIENT: Final = (sys.executable, "-c", "import torch; torch.zeros(1, device='cuda').item()")
+_USES_CARD: Final = """
+import ctypes, sys
+cuda, device, context = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.c_void_p()
+fault = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0)
+sys.exit(bool(fault or cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), device)))
+"""
+CLIENT: Final = (sys.executable, "-c", _USES_CARD)  # within a fraction of a second, as it needs no torch
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,8 @@ class Service:
             return
         with suppress(OSError, subprocess.TimeoutExpired):
             environment = {**os.environ, **self.environment}
-            said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            subprocess.run([self.control], input=b"quit -t 2\n", env=environment, timeout=5, check=False, **said)
+            order = b"quit -t 2\n"
+            subprocess.run([self.control], input=order, env=environment, timeout=5, check=False, capture_output=True)
             self.process.wait(timeout=2)
         self.process.kill()
         self.process.wait()
@@ -118,8 +124,8 @@ def start(
 
 def _gets_through(client: Sequence[str], environment: Mapping[str, str]) -> bool:
     """Whether a process can use a card in this environment."""
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
-        return subprocess.run(client, env=environment, timeout=CLIENT_IN, check=False, **quiet).returncode == 0
+        found = subprocess.run(client, env=environment, timeout=CLIENT_IN, check=False, capture_output=True, input=b"")
+        return found.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -19,6 +19,7 @@ from netwright.core import room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import deaths, descendants, lines, mps, supervisor
+from netwright.executors.mps import Service
 from netwright.executors.supervisor import Post
 
 WORKER_MB: Final = 350.0  # a worker with torch (300) and its parent (50), measured on Linux, before any network
@@ -49,7 +50,7 @@ class Processes:
     trials_per_gpu: int | Literal["auto"] = "auto"
     mps: Literal["auto", "never"] = "auto"
     _is_crowded: bool = field(default=False, init=False, repr=False)  # trials share cards
-    _service: mps.Service | None = field(default=None, init=False, repr=False)
+    _service: Service | None = field(default=None, init=False, repr=False)
     _job: Job | None = field(default=None, init=False, repr=False)
     _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
     _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)

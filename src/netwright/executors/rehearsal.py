@@ -13,12 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from netwright import worker
-from netwright.core import run_file
+from netwright.core import refs, run_file
 from netwright.core.errors import PutBack
 from netwright.core.protocols import UsesCards
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.executors.rehearsals import Gate
-from netwright.stores.memory import MemoryStore
+from netwright.core.refs import Reference
+from netwright.executors.side_by_side import Gate
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def rehearse(told: Rehearsal, down: int, up: int) -> None:
     """Evaluate networks until told to leave, or until one fails; the folders of trials are removed."""
     text = Path(told.run).read_text(encoding="utf-8")
     evaluator = run_file.build_evaluator(run_file.from_toml(text))
-    store = MemoryStore()
+    store = refs.load("store", Reference("memory"))
     store.remember("run", text)
     gate = Gate(down, up, evaluator.card_memory if isinstance(evaluator, UsesCards) else lambda: None)
 

@@ -16,15 +16,15 @@ from netwright.core.protocols import EstimatesMemory, Evaluator, NamesBudgets, S
 from netwright.core.reading import BadText
 from netwright.core.records import Genotype
 from netwright.core.run_file import Limits, Parts
-from netwright.executors import mps, rehearsals
+from netwright.executors import mps, side_by_side
 from netwright.executors.rehearsal import Rehearsal
-from netwright.executors.rehearsals import Crew
+from netwright.executors.side_by_side import Cast
 
 FACT: Final = "trials_per_gpu"  # of a run's table: what was measured
 WORTH_TRIALS: Final = 16  # for each card, below which measuring costs more than it brings
 WORTH_HOURS: Final = 0.1
 
-Measure = Callable[[Crew, float | None, int], Mapping[int, float]]
+Measure = Callable[[Cast, float | None, int], Mapping[int, float]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def shared(
     limits: Limits,
     left: int | None,
     threads: int = 1,
-    measure: Measure = rehearsals.measured,
+    measure: Measure = side_by_side.measured,
 ) -> tuple[Parts, str]:
     """The parts of a run with as many workers as its cards take, and a sentence; as they were where none are used.
 
@@ -134,10 +134,10 @@ def _rehearsed(
 
         def command(index: int) -> list[str]:
             told = Rehearsal(str(place), tuple(genotypes), budget, index, threads)
-            return rehearsals.module("netwright.executors.rehearsal", told.to_json())
+            return side_by_side.module("netwright.executors.rehearsal", told.to_json())
 
-        crew = stack.enter_context(Crew(command, environment, mark))
-        return measure(crew, estimate_mb(parts.evaluator, genotypes), most)
+        cast = stack.enter_context(Cast(command, environment, mark))
+        return measure(cast, estimate_mb(parts.evaluator, genotypes), most)
 
 
 def _is_worth_it(limits: Limits, left: int | None, groups: int) -> bool:

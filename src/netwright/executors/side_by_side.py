@@ -1,6 +1,6 @@
 """Rehearsals: trainings that share a card for a few seconds, to see how many steps a second come of so many of them.
 
-Each is a process that takes steps when it is told to, and waits at a gate in between, so that one crew serves for every
+Each is a process that takes steps when it is told to, and waits at a gate in between, so that one cast serves for every
 number of trainings. What they compute is in no table.
 """
 
@@ -100,7 +100,7 @@ class _Player:
         return None
 
 
-class Crew:
+class Cast:
     """Rehearsing processes on one card. Leaving its block ends them.
 
     Args:
@@ -177,21 +177,21 @@ class Crew:
         os.close(player.up)
 
 
-def measured(crew: Crew, estimate: float | None, most: int, seconds: float = SECONDS) -> dict[int, float]:
+def measured(cast: Cast, estimate: float | None, most: int, seconds: float = SECONDS) -> dict[int, float]:
     """Steps a second by the number of trainings on a card, as long as more of them bring more; empty: none trains.
 
     Args:
-        crew: The processes, of which none has been started.
+        cast: The processes, of which none has been started.
         estimate: What the largest training takes of the card by estimate, in 10**6 bytes; None: not known.
         most: Most trainings that are asked for.
         seconds: Seconds of each measurement.
     """
-    if not crew.grow(1) or crew.memory is None:
+    if not cast.grow(1) or cast.memory is None:
         return {}
-    ready = crew.grow(cards.most_that_fit(crew.memory, estimate, most))
+    ready = cast.grow(cards.most_that_fit(cast.memory, estimate, most))
     rates: dict[int, float] = {}
     for number in cards.numbers(ready):
-        rates[number] = crew.rate(number, seconds)
+        rates[number] = cast.rate(number, seconds)
         if not cards.goes_on(rates):
             break
     return rates

@@ -1,4 +1,4 @@
-"""Trainings side by side by order: real processes with a toy in place of a network, and a crew of numbers."""
+"""Trainings side by side by order: real processes with a toy in place of a network, and a cast of numbers."""
 
 import os
 import sys
@@ -10,16 +10,16 @@ from netwright.core import run_file
 from netwright.core.cards import CardMemory
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.executors import lines, rehearsals
+from netwright.executors import lines, side_by_side
 from netwright.executors.descendants import MARK
 from netwright.executors.rehearsal import Rehearsal
-from netwright.executors.rehearsals import Crew, Gate
+from netwright.executors.side_by_side import Cast, Gate
 
 TOYS = "netwright.testing.toys"
 
 
 class Numbers:
-    """A crew whose rates are given, and of which only so many get ready."""
+    """A cast whose rates are given, and of which only so many get ready."""
 
     def __init__(self, rates, ready=16, memory=CardMemory(80_000, 78_000, 2_000)):
         self.rates, self.ready, self.memory, self.asked, self.grown = rates, ready, memory, [], []
@@ -34,17 +34,17 @@ class Numbers:
 
 
 def test_more_trainings_are_tried_while_they_bring_more():
-    crew = Numbers({1: 100.0, 2: 190.0, 4: 195.0, 8: 300.0})
-    assert rehearsals.measured(crew, None, 8) == {1: 100.0, 2: 190.0, 4: 195.0}
-    assert crew.grown == [1, 8]
+    cast = Numbers({1: 100.0, 2: 190.0, 4: 195.0, 8: 300.0})
+    assert side_by_side.measured(cast, None, 8) == {1: 100.0, 2: 190.0, 4: 195.0}
+    assert cast.grown == [1, 8]
 
 
 def test_no_more_are_tried_than_fit_by_memory_or_get_ready():
     rates = {1: 1.0, 2: 2.0, 3: 3.0, 4: 4.0}
     by_estimate = Numbers(rates)
-    assert max(rehearsals.measured(by_estimate, 20_000.0, 16)) == 3
-    assert max(rehearsals.measured(Numbers(rates, ready=2), None, 16)) == 2
-    assert rehearsals.measured(Numbers(rates, ready=0), None, 16) == {}
+    assert max(side_by_side.measured(by_estimate, 20_000.0, 16)) == 3
+    assert max(side_by_side.measured(Numbers(rates, ready=2), None, 16)) == 2
+    assert side_by_side.measured(Numbers(rates, ready=0), None, 16) == {}
 
 
 def test_a_gate_counts_the_steps_of_each_order_and_waits_for_the_next():
@@ -52,7 +52,7 @@ def test_a_gate_counts_the_steps_of_each_order_and_waits_for_the_next():
     gate = Gate(orders[0], answers[1], lambda: CardMemory(80.0, 70.0, 10.0), lambda: now[0])
 
     def answered():
-        [answer] = lines.Reader(rehearsals.UP).take(os.read(answers[0], 65536))
+        [answer] = lines.Reader(side_by_side.UP).take(os.read(answers[0], 65536))
         return answer
 
     os.write(orders[1], lines.encode("go", milliseconds=3000))
@@ -83,15 +83,15 @@ def test_trials_are_rehearsed_in_processes_that_leave_nothing(tmp_path, evaluato
 
     def command(index):
         told = Rehearsal(str(path), genotypes, first=index)
-        return rehearsals.module("netwright.executors.rehearsal", told.to_json())
+        return side_by_side.module("netwright.executors.rehearsal", told.to_json())
 
     mark = f"{path}|rehearsal|"
-    with Crew(command, {}, mark) as crew:
+    with Cast(command, {}, mark) as cast:
         if evaluator == "missing":
-            assert crew.grow(1) == 0
+            assert cast.grow(1) == 0
         else:
-            assert crew.grow(2) == 2
-            alone, both = crew.rate(1, 0.5), crew.rate(2, 0.5)
+            assert cast.grow(2) == 2
+            alone, both = cast.rate(1, 0.5), cast.rate(2, 0.5)
             assert both > alone > 0, "both sleep between steps"
     assert not [process.pid for process in psutil.process_iter() if _mark(process) == mark]
 
@@ -105,6 +105,6 @@ def _mark(process):
 
 def test_a_process_that_ends_adds_nothing():
     quits = (sys.executable, "-c", "raise SystemExit(1)")
-    with Crew(lambda index: quits, {}) as crew:
-        assert crew.grow(2) == 0
-        assert crew.rate(2, 0.1) == 0
+    with Cast(lambda index: quits, {}) as cast:
+        assert cast.grow(2) == 0
+        assert cast.rate(2, 0.1) == 0
