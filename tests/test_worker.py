@@ -231,6 +231,9 @@ class Crowded:
     def card_memory(self):
         return None
 
+    def memory_mb(self, genotype):
+        return 5_300.0
+
     def leave_cards(self):
         self.log.append("left")
 
@@ -305,7 +308,7 @@ def test_it_fails_when_halves_do_not_fit_either_or_there_are_none(tmp_path, is_d
     first, second = crowded_rows(tmp_path, evaluator)
     assert (first.status, first.result.failure, second.status) == ("failed", "out_of_memory", "done")
     last = first.result.message.strip().splitlines()[-1]
-    assert "Tried to allocate 2 GiB" in last
+    assert "Tried to allocate 2 GiB" in last and "estimate of 5.3 GB" in last
     assert ("cannot be halved: evaluator.batch is 3" in last) != is_divisible
     assert ("half a batch at a time" in last) == is_divisible
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from netwright.core import attempts, turns
+from netwright.core import attempts, memory, turns
 from netwright.core.attempts import Attempt
 from netwright.core.errors import NetwrightError, PutBack, Terminated
-from netwright.core.protocols import Evaluator, LeavesState, Store, UsesCards
+from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
@@ -185,7 +185,7 @@ def _run(
             attempts.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
             store.put_back(name)
             return result
-        result = replace(result, message=_failed(result.message, attempt, refusal))
+        result = replace(result, message=_failed(result.message, attempt, refusal, _estimate(evaluator, trial)))
     elif attempt is not None and attempt.ran_out:
         result = replace(result, message=attempt.noted(result.message))
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
@@ -214,9 +214,20 @@ def _following(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> tuple[At
     return following, ""
 
 
-def _failed(message: str, attempt: Attempt, refusal: str) -> str:
+def _failed(message: str, attempt: Attempt, refusal: str, estimate: str) -> str:
     tried = "with the card to itself" + (" and half a batch at a time" if attempt.is_in_parts else "")
-    return "; ".join(filter(None, (message.rstrip(), f"that was {tried}", refusal)))
+    return "; ".join(filter(None, (message.rstrip(), f"that was {tried}{estimate}", refusal)))
+
+
+def _estimate(evaluator: Evaluator, trial: Trial) -> str:
+    """What a trial was estimated to take, with a comma before it; "": it is not known."""
+    if not isinstance(evaluator, EstimatesMemory):
+        return ""
+    try:
+        estimate = evaluator.memory_mb(trial.proposal.genotype)
+    except NetwrightError:
+        return ""
+    return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
 def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:

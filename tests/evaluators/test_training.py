@@ -16,9 +16,9 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
-from netwright.training import cards, loop, reports
+from netwright.training import loop, reports
 from netwright.training.memory import PROCESS_MB
-from netwright.worker import WorkerContext
+from netwright.worker import WorkerContext, evaluate
 from tests import regularized
 
 MEASURED_IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb")
@@ -594,25 +594,9 @@ class FullCard:
 def test_a_batch_that_does_not_fit_is_trained_in_parts():
     evaluator = Training(SPACE, FullCard(13), batch=26, steps=2)
     assert evaluator.cards(0) == (), "on the CPU"
-    full = evaluator.evaluate(_trial(), _context())
-    assert (full.failure, full.metrics) == ("out_of_memory", {})
+    assert evaluate(evaluator, _trial(), _context()).failure == "out_of_memory"
     divided = evaluator.in_more_parts(2, GENOTYPE)
     assert divided.accumulate == 2
     assert not divided.evaluate(_trial(), _context()).failure
     with pytest.raises(BadReference, match="batch of 26"):
         divided.in_more_parts(2, GENOTYPE)
-
-
-def test_a_card_that_is_full_is_said_with_what_was_trained(monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        "netwright.training.cards.full",
-        lambda device, estimate: seen.append(estimate) or cards.Full("H", 8e9, 1e9, 5e9),
-    )
-    evaluator = Training(SPACE, TASK, batch=100, accumulate=4)
-    found = evaluator._ran_out(
-        torch.device("cuda"), GENOTYPE, 1234, "CUDA out of memory. Tried to allocate 2 GiB.", 1.5
-    )
-    assert (found.failure, found.seconds) == ("out_of_memory", 1.5)
-    assert "the memory of H ran out for a network of 1,234 parameters, 100 images a step in 4 parts" in found.message
-    assert seen == [pytest.approx(1e6 * (evaluator.memory_mb(GENOTYPE) - PROCESS_MB))]

@@ -308,7 +308,7 @@ def test_workers_that_share_cards_use_the_service_that_lets_them(tmp_path, monke
         def stop(self):
             stopped.append(len(psutil.Process().children()))
 
-    monkeypatch.setattr("netwright.executors.mps.start", Service)
+    monkeypatch.setattr("netwright.executors.card_service.start", Service)
     store, executor = begun(tmp_path, "", "tests.crowded:Evaluator", workers=4)
     assert executor.on_cards(4, 2).workers == 4
     for each, environment in ((1, None), (2, "pipes")):
@@ -318,6 +318,6 @@ def test_workers_that_share_cards_use_the_service_that_lets_them(tmp_path, monke
         children = psutil.Process().children()
         assert {child.environ().get("CUDA_MPS_PIPE_DIRECTORY") for child in children} == {environment}
         shared.stop()
-    assert started == [f"{store.address}|mps|"]
+    assert started == [f"{store.address}|card_service|"]
     assert stopped == [0], "after its clients"
     store.close()

@@ -44,7 +44,7 @@ def parts_of(evaluator=OnCards, executor=None, **options):
     run = RunFile(space=Reference(f"{TOYS}:ToySpace"), task=Reference(f"{TOYS}:ToyTask"))
     parts = run_file.build(replace(run, evaluator=Reference(f"{TOYS}:ToyEvaluator")))
     made = evaluator(parts.space, parts.task, **options)
-    return replace(parts, evaluator=made, executor=executor or Processes(workers=8, mps="never"))
+    return replace(parts, evaluator=made, executor=executor or Processes(workers=8, card_service="never"))
 
 
 def stored():
@@ -86,7 +86,7 @@ def test_as_many_as_measure_best_share_a_card_and_are_measured_once():
     ],
 )
 def test_workers_are_as_many_as_cards_take_and_no_more_than_asked(options, executor, workers):
-    found, _ = shared(parts_of(executor=Processes(**executor, mps="never"), **options))
+    found, _ = shared(parts_of(executor=Processes(**executor, card_service="never"), **options))
     assert found.workers == workers
 
 

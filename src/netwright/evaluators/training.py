@@ -174,8 +174,6 @@ class Training(Options):
         try:
             with ranks.gathered(self.processes, own, job, context) as team:
                 self._train(trial, state, team, context.threads, context)
-        except torch.OutOfMemoryError as error:
-            return self._ran_out(own, trial.proposal.genotype, counts.params, str(error), time.perf_counter() - start)
         except (Diverged, Stopped) as error:
             failure: Failure = "diverged" if isinstance(error, Diverged) else "error"
             seconds = time.perf_counter() - start
@@ -480,17 +478,6 @@ class Training(Options):
     def leave_cards(self) -> None:
         """Give back the memory of cards that torch keeps for later tensors."""
         cards.leave()
-
-    def _ran_out(self, own: torch.device, genotype: Genotype, params: int, fault: str, seconds: float) -> Result:
-        """The result of a trial for which the memory of its card did not suffice."""
-        if own.type != "cuda":
-            return Result(seconds=seconds, failure="out_of_memory", message=fault)
-        estimate = self.memory_mb(genotype)
-        needed = None if estimate is None else 1e6 * (estimate - memory.PROCESS_MB * self.processes) / self.processes
-        parts = f" in {self.accumulate} parts" if self.accumulate > 1 else ""
-        trained = f"a network of {params:,} parameters, {self.batch} {self._called} a step{parts}"
-        message = cards.full(own, needed).sentence(trained, fault)
-        return Result(seconds=seconds, failure="out_of_memory", message=message)
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Estimated memory of one evaluation, in 10**6 bytes; None: the space has no layer plans to count.

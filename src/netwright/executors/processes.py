@@ -18,8 +18,8 @@ from typing import Final, Literal
 from netwright.core import room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
-from netwright.executors import deaths, descendants, lines, mps, supervisor
-from netwright.executors.mps import Service
+from netwright.executors import card_service, deaths, descendants, lines, supervisor
+from netwright.executors.card_service import Service
 from netwright.executors.supervisor import Post
 
 WORKER_MB: Final = 350.0  # a worker with torch (300) and its parent (50), measured on Linux, before any network
@@ -39,8 +39,8 @@ class Processes:
         trials_per_gpu: Most trials that share a card (GPU), where the evaluator trains on cards; there are no more
             workers than that. "auto": as many as bring clearly more steps a second, measured for half a minute when a
             search of some length begins; a shorter one has one on each card.
-        mps: Whether trials that share a card do so by the driver's multi-process service: "auto" starts it for the
-            search where that is possible and allowed, and else goes on without.
+        card_service: Whether trials that share a card do so by the driver's multi-process service: "auto" starts it for
+            the search where that is possible and allowed, and else goes on without.
     """
 
     workers: int = room.per_core(WORKER_MB)
@@ -48,7 +48,7 @@ class Processes:
     silent_minutes: float = 30.0
     stop_seconds: float = STOP_SECONDS
     trials_per_gpu: int | Literal["auto"] = "auto"
-    mps: Literal["auto", "never"] = "auto"
+    card_service: Literal["auto", "never"] = "auto"
     _is_crowded: bool = field(default=False, init=False, repr=False)  # trials share cards
     _service: Service | None = field(default=None, init=False, repr=False)
     _job: Job | None = field(default=None, init=False, repr=False)
@@ -91,8 +91,8 @@ class Processes:
         self.bounded(None)
         descendants.end_marked(f"{job.store.address}|")  # of an earlier search, whose processes were all killed
         self._job, self._draining, self._halting, self._faults = job, False, False, {}
-        if self._is_crowded and self.mps == "auto":
-            self._service = mps.start(f"{job.store.address}|mps|")
+        if self._is_crowded and self.card_service == "auto":
+            self._service = card_service.start(f"{job.store.address}|card_service|")
         self._parents = [self._launch(index) for index in range(self.workers)]
 
     def poll(self, seconds: float) -> None:

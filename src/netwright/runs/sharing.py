@@ -16,7 +16,7 @@ from netwright.core.protocols import EstimatesMemory, Evaluator, NamesBudgets, S
 from netwright.core.reading import BadText
 from netwright.core.records import Genotype
 from netwright.core.run_file import Limits, Parts
-from netwright.executors import mps, side_by_side
+from netwright.executors import card_service, side_by_side
 from netwright.executors.rehearsal import Rehearsal
 from netwright.executors.side_by_side import Cast
 
@@ -127,7 +127,7 @@ def _rehearsed(
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="netwright-rehearsal-"))) / "run.toml"
         place.write_text(text, encoding="utf-8")
         environment: Mapping[str, str] = {}
-        service = mps.start(mark) if executor.mps == "auto" else None
+        service = card_service.start(mark) if executor.card_service == "auto" else None
         if service is not None:
             stack.callback(service.stop)
             environment = service.environment

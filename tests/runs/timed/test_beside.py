@@ -9,7 +9,7 @@ import pytest
 from netwright.core import refs, run_file
 from netwright.core.refs import Reference
 from netwright.executors import lines, side_by_side
-from netwright.executors.mps import Service
+from netwright.executors.card_service import Service
 from netwright.runs.timed import beside, probe
 from netwright.runs.timed.beside import SharedTraining
 
@@ -57,7 +57,7 @@ def test_processes_are_told_what_to_train_and_the_service_ends_after_them(task, 
 
     monkeypatch.setattr(beside, "Cast", Cast)
     monkeypatch.setattr(side_by_side, "measured", measured)
-    monkeypatch.setattr("netwright.executors.mps.start", lambda mark: Service({"x": "y"}))
+    monkeypatch.setattr("netwright.executors.card_service.start", lambda mark: Service({"x": "y"}))
     monkeypatch.setattr(Service, "stop", lambda service: events.append("service"))
     assert beside.rates(task, 8, facts, 7) == {1: 5.0}
     assert events == ["cast", "service"]

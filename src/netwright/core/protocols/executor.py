@@ -90,7 +90,7 @@ class SharesCards(Protocol):
         """Most trials that share a card; "auto": what measures best."""
 
     @property
-    def mps(self) -> Literal["auto", "never"]:
+    def card_service(self) -> Literal["auto", "never"]:
         """Whether they share it by the driver's multi-process service, where that can be had."""
 
     def on_cards(self, cards: int, each: int) -> Executor:

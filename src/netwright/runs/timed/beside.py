@@ -16,7 +16,7 @@ from typing import Final
 from netwright.core import run_file
 from netwright.core.timetable import Precision
 from netwright.data.images import ImageClassification
-from netwright.executors import mps, side_by_side
+from netwright.executors import card_service, side_by_side
 from netwright.executors.side_by_side import Cast, Gate
 from netwright.plans import counting
 from netwright.runs.timed import probe
@@ -57,7 +57,7 @@ def rates(task: ImageClassification, side: int, facts: SharedTraining, most: int
     plan = probe.reference(probe.sized(task, side))
     estimate = cards.CONTEXT_MB + WIDER * counting.training_bytes(plan, facts.batch, 3) / 1e6
     mark = f"netwright beside {os.getpid()}|"
-    service = mps.start(mark)
+    service = card_service.start(mark)
     try:
         environment = service.environment if service else {}
         command = side_by_side.module("netwright.runs.timed.beside", json.dumps(asdict(facts)))

@@ -86,7 +86,7 @@ def device_of(wish: Wish) -> str:
 
 def cards_of(device: str, count: int) -> int:
     """How many of so many cards trainings on a device lie on."""
-    if device == "auto":
+    if device in ("auto", "cuda"):
         return count
     return min(1, count) if device.startswith("cuda") else 0
 

@@ -93,7 +93,7 @@ def start(
     program = control or shutil.which(CONTROL)
     if program is None:
         return None
-    folder = Path(tempfile.mkdtemp(prefix="netwright-mps-"))  # paths of sockets are short
+    folder = Path(tempfile.mkdtemp(prefix="netwright-cards-"))  # paths of sockets are short
     own = {PIPES: str(folder / "pipe"), LOGS: str(folder / "log")}
     for path in own.values():
         Path(path).mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netwright.executors import mps
+from netwright.executors import card_service
 from netwright.executors.descendants import MARK
 
 CONTROL = """#!{python}
@@ -53,9 +53,9 @@ def marked(mark):
 @pytest.mark.parametrize("quits", ["pass", "sys.exit(1)"])
 def test_clients_are_told_of_it_and_it_ends_with_the_search(tmp_path, quits):
     program, seen = control(tmp_path, quits=quits)
-    mark = f"{tmp_path}|mps|"
+    mark = f"{tmp_path}|card_service|"
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "3"}
-    service = mps.start(mark, control=program, client=WORKS, environment=environment)
+    service = card_service.start(mark, control=program, client=WORKS, environment=environment)
     assert len(marked(mark)) == 2, "the daemon and its server"
     pipes = service.environment["CUDA_MPS_PIPE_DIRECTORY"]
     assert seen.read_text() == f"all {pipes}", "its clients number the cards"
@@ -70,15 +70,15 @@ def test_clients_are_told_of_it_and_it_ends_with_the_search(tmp_path, quits):
 )
 def test_where_it_is_not_allowed_there_is_none(tmp_path, fault, client):
     program, seen = control(tmp_path, fault)
-    mark = f"{tmp_path}|mps|"
-    assert mps.start(mark, control=program, client=client) is None
+    mark = f"{tmp_path}|card_service|"
+    assert card_service.start(mark, control=program, client=client) is None
     assert not marked(mark)
     assert not Path(seen.read_text().split()[1]).exists()
 
 
 def test_there_is_none_without_its_program_and_one_that_is_there_is_used(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
-    assert mps.start("mark") is None
-    service = mps.start("mark", environment={"CUDA_MPS_PIPE_DIRECTORY": "/tmp/nvidia-mps"})
+    assert card_service.start("mark") is None
+    service = card_service.start("mark", environment={"CUDA_MPS_PIPE_DIRECTORY": "/tmp/nvidia-mps"})
     assert service.environment == {}
     service.stop()
