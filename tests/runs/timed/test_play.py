@@ -25,7 +25,7 @@ from netwright.runs.timed.defaults import Defaults
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
-from netwright.runs.timed.wish import Wish, holds_timed, is_timed
+from netwright.runs.timed.wish import Wish, holds_timed, image_task_of, is_timed
 from netwright.search import Search
 from netwright.spaces.residual import ResidualSpace
 
@@ -319,3 +319,27 @@ def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
 def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "has_begun", lambda folder: True)
     assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)
+
+
+@pytest.mark.parametrize(("hours", "workers", "slowdown"), [(0.5, 4, 2.0), (0.2, 1, 1.0)])
+def test_trainings_that_share_a_card_are_planned_with_the_steps_that_they_then_take(
+    data, monkeypatch, hours, workers, slowdown
+):
+    monkeypatch.setattr(crew, "cores", lambda: 8)
+    monkeypatch.setattr(crew.room, "held", lambda each: 6)
+    asked, out = [], io.StringIO()
+
+    def share(task, side, told, most):
+        asked.append((side, told.precision, told.device, most))
+        return {1: 100.0, 2: 160.0, 4: 200.0}
+
+    session = Session(Console(file=out, width=200), lambda *_: nullcontext(), "a command")
+    task = image_task_of(data)
+    alone = crew.Crew(None, 1, cards=1, is_asked=False)
+    measure = Measurements()
+    _, _, plan, found = playing._planned(data, task, hours, alone, session, Stopwatch(), measure, share, "cuda")
+    assert asked == ([(8, "float32", "cuda", 6)] if workers > 1 else []), "a short run is not measured so"
+    assert (plan.workers, found.workers) == (workers, workers)
+    assert plan.threads == 8 // workers
+    assert plan.pace == tuple(slowdown * number for number in PACE)
+    assert ("4: 200" in out.getvalue()) == (workers > 1)
