@@ -2,16 +2,19 @@
 
 import json
 import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 import torch
 
-from netwright.core.errors import DeviceLost, PutBack
+from netwright.core import attempts, turns
+from netwright.core.attempts import Attempt
+from netwright.core.errors import BadReference, DeviceLost, PutBack
 from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
-from netwright.worker import WorkerContext, evaluate, run_once
+from netwright.worker import Cards, WorkerContext, evaluate, run_once
 
 TRIAL = Trial(1, Proposal((0,)), "key", 1, "running")
 
@@ -217,3 +220,124 @@ def test_a_lost_device_puts_the_row_back_and_ends_the_worker_until_it_was_lost_t
             run_once(store, Answers(DeviceLost("the card is gone")), "w0", lambda trial: WorkerContext(store, None, 1))
     [row] = store.finished()
     assert (row.result.failure, row.result.message) == ("lost", f"{LOST}; the last time, the card is gone")
+
+
+@dataclass(frozen=True)
+class Crowded:
+    """Trains on a card that suffices for a trial after so many faults."""
+
+    faults: int
+    parts: int = 1
+    is_divisible: bool = True
+    log: list = field(default_factory=list)
+
+    def cards(self, worker_index):
+        return ("GPU-1",)
+
+    def in_more_parts(self, parts, genotype):
+        if not self.is_divisible:
+            raise BadReference("evaluator.batch is 3, which 2 parts cannot share")
+        return replace(self, parts=parts)
+
+    def card_memory(self):
+        return None
+
+    def memory_mb(self, genotype):
+        return 5_300.0
+
+    def leave_cards(self):
+        self.log.append("left")
+
+    def evaluate(self, trial, context):
+        is_alone = not is_free(context.folder.parent.parent / "cards")
+        self.log.append((is_alone, self.parts))
+        if len([entry for entry in self.log if entry != "left"]) <= self.faults:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. And more")
+        return Result({"x": 1.0}, message="anew")
+
+
+def is_free(folder):
+    with turns.taken(folder, ["GPU-1"], alone=False, is_wanted=lambda: False) as has_come:
+        return has_come
+
+
+def ran(store, folder, evaluator, *, is_stopping=False):
+    """What a worker makes of the next trial."""
+    cards = Cards.of(evaluator, 0, folder, lambda: is_stopping)
+    return run_once(
+        store, evaluator, "w0", lambda trial: WorkerContext(store, folder / "trials", trial.id), cards=cards
+    )
+
+
+def crowded_rows(tmp_path, evaluator, kill_at=None):
+    """Rows of two trials, the first of which runs out of memory; a worker is lost as attempt `kill_at` begins."""
+    path = tmp_path / "trials.sqlite"
+    store = SqliteStore(str(path))
+    for _ in range(2):
+        store.add(Proposal((0,)), "key", 1)
+    for attempt in range(8):
+        if attempt == kill_at:
+            assert store.claim("lost").id == 1
+            store.beat("lost")
+            store.close()
+            store = SqliteStore(str(path))
+            store.requeue(0.0, "lost")
+        assert store.tally().finished + store.tally().unfinished == 2, "no trial is added or taken away"
+        if ran(store, tmp_path, evaluator) is None:
+            break
+    rows = store.finished()
+    store.close()
+    return sorted(rows, key=lambda row: row.id)
+
+
+@pytest.mark.parametrize(
+    ("faults", "tries", "message"),
+    [
+        (0, [(False, 1)], "anew"),
+        (1, [(False, 1), (True, 1)], "to itself; anew"),
+        (2, [(False, 1), (True, 1), (True, 2)], "halves; anew"),
+    ],
+)
+@pytest.mark.parametrize("kill_at", [None, 1, 2])
+def test_a_trial_for_which_a_card_is_full_is_put_back_alone_and_then_in_halves(
+    tmp_path, faults, tries, message, kill_at
+):
+    evaluator = Crowded(faults)
+    first, second = crowded_rows(tmp_path, evaluator, kill_at if kill_at and kill_at <= faults else None)
+    assert first.status == second.status == "done"
+    assert first.result.message.endswith(message)
+    assert second.result.message == "anew"
+    assert evaluator.log[::2] == [*tries, (False, 1)], (
+        "each attempt once, whatever is killed, and the next trial as ever"
+    )
+    assert set(evaluator.log[1::2]) == {"left"}
+
+
+@pytest.mark.parametrize(("is_divisible", "tries"), [(True, 3), (False, 2)])
+def test_it_fails_when_halves_do_not_fit_either_or_there_are_none(tmp_path, is_divisible, tries):
+    evaluator = Crowded(tries, is_divisible=is_divisible)
+    first, second = crowded_rows(tmp_path, evaluator)
+    assert (first.status, first.result.failure, second.status) == ("failed", "out_of_memory", "done")
+    last = first.result.message.strip().splitlines()[-1]
+    assert "Tried to allocate 2 GiB" in last and "estimate of 5.3 GB" in last
+    assert ("cannot be halved: evaluator.batch is 3" in last) != is_divisible
+    assert ("half a batch at a time" in last) == is_divisible
+
+
+def test_a_worker_that_stops_does_not_wait_for_its_turn(tmp_path):
+    store = MemoryStore()
+    store.add(Proposal((0,)), "key", 1)
+    attempts.note(store, 1, Attempt(1))
+    evaluator = Crowded(0)
+    with turns.taken(tmp_path / "cards", ["GPU-1"], alone=False), pytest.raises(PutBack):
+        ran(store, tmp_path, evaluator, is_stopping=True)
+    assert [row.status for row in store.unfinished()] == ["pending"]
+    assert not evaluator.log
+
+
+def test_memory_of_the_machine_that_runs_out_fails_at_once(tmp_path):
+    """What was lent by the system cannot be had for oneself."""
+    store = MemoryStore()
+    store.add(Proposal((0,)), "key", 1)
+    ran(store, tmp_path, Answers(MemoryError()))
+    assert store.finished()[0].result.failure == "out_of_memory"

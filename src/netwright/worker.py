@@ -10,18 +10,22 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from netwright.core.errors import DeviceLost, PutBack, Terminated
-from netwright.core.protocols import Evaluator, LeavesState, Store
+from netwright.core import attempts, memory, turns
+from netwright.core.attempts import Attempt
+from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated
+from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
+TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
 
 
 @dataclass
@@ -82,6 +86,27 @@ class WorkerContext:
         return _folder_of(self.trials_folder, trial_id)
 
 
+@dataclass(frozen=True)
+class Cards:
+    """The cards that a worker's trials lie on.
+
+    Args:
+        names: Their names; empty: the trials lie on none.
+        folder: Folder of the locks by which trials take turns; None: no other process has trials on them.
+        is_stopping: Whether the worker is to stop, so that its trial need not wait for its turn.
+    """
+
+    names: tuple[str, ...] = ()
+    folder: Path | None = None
+    is_stopping: Callable[[], bool] = lambda: False
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, index: int, run_folder: Path | None, is_stopping: Callable[[], bool]) -> Cards:
+        """The cards on which an evaluator has the trials of a worker, by its number among those of this machine."""
+        names = evaluator.cards(index) if isinstance(evaluator, UsesCards) else ()
+        return cls(names, run_folder and run_folder / TURNS, is_stopping)
+
+
 def remove_folder(trials_folder: Path, trial_id: int) -> None:
     """Remove the folder of a trial, if there is one."""
     shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
@@ -98,32 +123,115 @@ def run_once(
     context: Callable[[Trial], WorkerContext],
     *,
     keep: bool = False,
+    cards: Cards = Cards(),
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
 
-    `keep` leaves all folders; else `clear` removes those that are not needed once the result is in the table.
+    Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
+    is returned then says so, and is in no table.
+
+    Args:
+        store: The table.
+        evaluator: What evaluates.
+        name: Name of the worker in the table.
+        context: Makes what is lent for a trial, once its turn has come.
+        keep: Whether to leave all folders; else `clear` removes those not needed once the result is in the table.
+        cards: The cards that trials lie on.
 
     Raises:
-        PutBack: The evaluation was asked to stop and has kept what it did; its row is pending again, with its folder.
+        PutBack: The evaluation was asked to stop and has kept what it did, or the worker stops before the trial's turn
+            has come; its row is pending again, with its folder.
         DeviceLost: This process can evaluate no more; its row is pending again, or failed as `lost` after too many.
     """
     trial = store.claim(name)
     if trial is None:
         return None
-    lent = context(trial)
+    if not cards.names:
+        return _run(store, evaluator, name, trial, context(trial), keep)
+    attempt = attempts.of(store, trial.id)
+    turn = (
+        turns.taken(cards.folder, cards.names, alone=attempt.is_alone, is_wanted=lambda: not cards.is_stopping())
+        if cards.folder
+        else nullcontext(True)
+    )
+    with turn as has_come:
+        if not has_come:
+            store.put_back(name)
+            raise PutBack("stopped while it waited for its turn on the card")
+        try:
+            return _run(store, evaluator, name, trial, context(trial), keep, attempt)
+        finally:
+            if isinstance(evaluator, UsesCards):
+                evaluator.leave_cards()
+
+
+def _run(
+    store: Store,
+    evaluator: Evaluator,
+    name: str,
+    trial: Trial,
+    lent: WorkerContext,
+    keep: bool,
+    attempt: Attempt | None = None,
+) -> Result:
+    """Evaluate a trial that was claimed, and finish it or put it back. None: it lies on no card."""
     try:
-        result = evaluate(evaluator, trial, lent)
+        result = evaluate(_in_parts(evaluator, trial, attempt), trial, lent)
     except PutBack:
         store.put_back(name)
         raise
     except DeviceLost as error:
         store.requeue(0.0, name, str(error))
         raise
+    if attempt is not None and result.failure == "out_of_memory":
+        following, refusal = _following(evaluator, trial, attempt)
+        if following is not None:
+            attempts.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
+            store.put_back(name)
+            return result
+        result = replace(result, message=_failed(result.message, attempt, refusal, _estimate(evaluator, trial)))
+    elif attempt is not None and attempt.ran_out:
+        result = replace(result, message=attempt.noted(result.message))
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result)
     if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator)
     return result
+
+
+def _in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt | None) -> Evaluator:
+    """The evaluator of an attempt."""
+    if attempt is None or not attempt.is_in_parts or not isinstance(evaluator, UsesCards):
+        return evaluator
+    return evaluator.in_more_parts(attempts.PARTS, trial.proposal.genotype)
+
+
+def _following(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> tuple[Attempt | None, str]:
+    """The next attempt; None, with the reason where there is one to be said: there is none."""
+    following = attempt.next
+    if following is None:
+        return None, ""
+    try:
+        _in_parts(evaluator, trial, following)
+    except NetwrightError as error:
+        return None, f"and its batches cannot be halved: {error}"
+    return following, ""
+
+
+def _failed(message: str, attempt: Attempt, refusal: str, estimate: str) -> str:
+    tried = "with the card to itself" + (" and half a batch at a time" if attempt.is_in_parts else "")
+    return "; ".join(filter(None, (message.rstrip(), f"that was {tried}{estimate}", refusal)))
+
+
+def _estimate(evaluator: Evaluator, trial: Trial) -> str:
+    """What a trial was estimated to take, with a comma before it; "": it is not known."""
+    if not isinstance(evaluator, EstimatesMemory):
+        return ""
+    try:
+        estimate = evaluator.memory_mb(trial.proposal.genotype)
+    except NetwrightError:
+        return ""
+    return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
 def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:

@@ -18,7 +18,7 @@ from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
 from netwright.training import faults, loop, reports
 from netwright.training.memory import PROCESS_MB
-from netwright.worker import WorkerContext
+from netwright.worker import WorkerContext, evaluate
 from tests import regularized
 
 MEASURED_IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb")
@@ -653,3 +653,29 @@ def test_a_training_stopped_on_one_device_goes_on_on_another(tmp_path, places):
     result = _evaluate(context=_folder_context(tmp_path), device=places[1], **options)
     whole = _evaluate(device="cpu", **options)
     assert result.metrics["train_loss"] == pytest.approx(whole.metrics["train_loss"], rel=1e-2)
+
+
+class FullCard:
+    """Digits whose loss takes more memory than the card has, but for small parts of batches."""
+
+    def __init__(self, most):
+        self.task, self.most = TASK, most
+
+    def __getattr__(self, name):
+        return getattr(self.task, name)
+
+    def loss(self, outputs, targets):
+        if len(targets) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. And more")
+        return self.task.loss(outputs, targets)
+
+
+def test_a_batch_that_does_not_fit_is_trained_in_parts():
+    evaluator = Training(SPACE, FullCard(13), batch=26, steps=2)
+    assert evaluator.cards(0) == (), "on the CPU"
+    assert evaluate(evaluator, _trial(), _context()).failure == "out_of_memory"
+    divided = evaluator.in_more_parts(2, GENOTYPE)
+    assert divided.accumulate == 2
+    assert not divided.evaluate(_trial(), _context()).failure
+    with pytest.raises(BadReference, match="batch of 26"):
+        divided.in_more_parts(2, GENOTYPE)

@@ -340,3 +340,43 @@ def test_a_table_without_a_run_file_ends_the_search(tmp_path):
     finally:
         executor.stop()
     assert_nothing_left(tmp_path)
+
+
+def test_trials_for_which_a_card_is_full_have_it_to_themselves_whatever_is_killed(tmp_path):
+    store, executor = begun(tmp_path, "", "tests.crowded:Evaluator", workers=2)
+    search = Search(ToySpace(), RandomSearch(ToySpace()), store, executor, limits=Limits(trials=4), folder=tmp_path)
+    assert search.run() == "trials"
+    rows = sorted(store.finished(), key=lambda trial: trial.id)
+    assert [row.status for row in rows] == ["done"] * 4, "as many as asked for"
+    assert rows[1].result.message.endswith("with the card to itself")
+    assert rows[2].result.message.endswith("saw halves")
+    tried = (tmp_path / "attempts.txt").read_text().splitlines()
+    assert sorted(tried) == ["1 1", "2 1", "2 2", "3 1", "3 2", "3 3", "3 3", "4 1"]
+    store.close()
+    assert_nothing_left(tmp_path)
+
+
+def test_workers_that_share_cards_use_the_service_that_lets_them(tmp_path, monkeypatch):
+    started, stopped = [], []
+
+    class Service:
+        def __init__(self, mark):
+            started.append(mark)
+            self.environment = {"CUDA_MPS_PIPE_DIRECTORY": "pipes"}
+
+        def stop(self):
+            stopped.append(len(psutil.Process().children()))
+
+    monkeypatch.setattr("netwright.executors.card_service.start", Service)
+    store, executor = begun(tmp_path, "", "tests.crowded:Evaluator", workers=4)
+    assert executor.on_cards(4, 2).workers == 4
+    for each, environment in ((1, None), (2, "pipes")):
+        shared = executor.on_cards(1, each)
+        assert shared.workers == each
+        shared.start(Job(store, tmp_path))
+        children = psutil.Process().children()
+        assert {child.environ().get("CUDA_MPS_PIPE_DIRECTORY") for child in children} == {environment}
+        shared.stop()
+    assert started == [f"{store.address}|card_service|"]
+    assert stopped == [0], "after its clients"
+    store.close()

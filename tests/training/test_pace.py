@@ -1,5 +1,7 @@
 """Pace: what a step costs, numbers fitted to measured steps, and steps that are taken to measure."""
 
+from contextlib import closing
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from netwright.plans.plan import PlanWriter
 from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.tasks.digits import digits
-from netwright.training import pace
+from netwright.training import loop, pace
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
@@ -83,7 +85,7 @@ def test_numbers_that_are_no_pace_are_refused(numbers):
 
 
 @pytest.mark.parametrize("settings", [{}, {"precision": "bfloat16"}, {"optimizer": "rmsprop", "averaging": 0.2}])
-@pytest.mark.parametrize("task", [digits(train_limit=50), pace.Noise(IO(1, 8, 8, 10))])
+@pytest.mark.parametrize("task", [digits(train_limit=50), pace.Noise(IMAGES)])
 def test_a_measurement_is_the_median_of_real_steps(task, settings):
     plan = ResidualSpace().plan((4, 1), task.io)
     found = pace.measure(plan, task, StepSettings(batch=20, **settings), steps=3, clock=_ticking())
@@ -103,3 +105,12 @@ def test_noise_is_of_any_kind(io):
 def _logits(io):
     kind = io.output
     return torch.zeros((3, kind.steps, kind.vocabulary) if isinstance(kind, Tokens) else (3, kind.number))
+
+
+def test_steps_on_a_card_are_timed_from_look_to_look_without_the_first():
+    """As `measure` does it there; the steps are those of every training."""
+    plan, seconds, waited = PLANS[0], iter([0.0, 10.0, 14.0, 16.0, 100.0]), []
+    with closing(pace.trained(plan, pace.Noise(IMAGES), StepSettings(batch=4), torch.device("cpu"))) as moments:
+        found = pace.between_looks(moments, lambda: next(seconds), lambda: waited.append(1))
+    assert found == pytest.approx(4 / loop.LOOK_EVERY)
+    assert len(waited) == 4

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
+from netwright.core.cards import CardMemory
 from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, MissingCapability, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
@@ -35,6 +36,7 @@ from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import (
+    cards,
     checkpoint,
     device,
     distillation,
@@ -481,6 +483,31 @@ class Training(Options):
             "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
         )
         return (told if self.deterministic else f"{told}; {again}",)
+
+    def cards(self, worker_index: int) -> tuple[str, ...]:
+        """Names of the cards that the processes of a worker's trials lie on."""
+        first = worker_index * self.processes
+        devices = [self.device_of(index) for index in range(first, first + self.processes)]
+        return tuple(dict.fromkeys(filter(None, map(cards.name_of, devices))))
+
+    def in_more_parts(self, parts: int, genotype: Genotype) -> Training:
+        """This evaluator working through each batch in that many times as many parts.
+
+        Raises:
+            NetwrightError: The genotype's batches cannot be divided so, or its batch normalization would see parts of
+                one example.
+        """
+        divided = replace(self, accumulate=parts * self.accumulate)
+        of_any_seed(self.space, lambda space: divided._of(genotype)._check(space, genotype, with_data=True))
+        return divided
+
+    def card_memory(self) -> CardMemory | None:
+        """Memory of the card that this process fills most; None: it uses no card."""
+        return cards.memory()
+
+    def leave_cards(self) -> None:
+        """Give back the memory of cards that torch keeps for later tensors."""
+        cards.leave()
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Estimated memory of one evaluation, in 10**6 bytes; None: the space has no layer plans to count.

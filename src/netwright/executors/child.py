@@ -99,10 +99,11 @@ def work(post: Post, line: Line) -> None:
             store, trials, trial.id, post.threads, post.index, on_report, lambda: line.is_stopping
         )
 
+    cards = worker.Cards.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
     wait = SHORTEST_WAIT
     while not line.is_draining:
         try:
-            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep)
+            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards)
         except PutBack:
             line.say("end")
             return

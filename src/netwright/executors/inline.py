@@ -36,8 +36,10 @@ class Inline:
     def poll(self, seconds: float) -> None:  # noqa: ARG002 - nothing to wait for
         """Evaluate the oldest pending trial, if there is one; one that is asked to stop is put back."""
         if self._job is not None and not self._draining:
+            job = self._job
             try:
-                worker.run_once(self._job.store, self.evaluator, "inline", self._context, keep=self._job.keep)
+                cards = worker.Cards.of(self.evaluator, 0, job.folder, job.should_stop)
+                worker.run_once(job.store, self.evaluator, "inline", self._context, keep=job.keep, cards=cards)
             except PutBack:
                 self._draining = True
 

@@ -5,6 +5,7 @@ Processes are started anew, never forked, so no live torch is inherited; they le
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -12,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
-from typing import Final
+from typing import Final, Literal
 
 from netwright.core import room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
-from netwright.executors import deaths, descendants, lines, supervisor
+from netwright.executors import card_service, deaths, descendants, lines, supervisor
+from netwright.executors.card_service import Service
 from netwright.executors.supervisor import Post
 
 WORKER_MB: Final = 350.0  # a worker with torch (300) and its parent (50), measured on Linux, before any network
@@ -34,12 +36,21 @@ class Processes:
         silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
         stop_seconds: Seconds that a trial has for writing down where it stands when the search is stopped, or its hours
             are over; one that takes longer is killed and begins where it last wrote that down.
+        trials_per_gpu: Most trials that share a card (GPU), where the evaluator trains on cards; there are no more
+            workers than that. "auto": as many as bring clearly more steps a second, measured for half a minute when a
+            search of some length begins; a shorter one has one on each card.
+        card_service: Whether trials that share a card do so by the driver's multi-process service: "auto" starts it for
+            the search where that is possible and allowed, and else goes on without.
     """
 
     workers: int = room.per_core(WORKER_MB)
     trial_minutes: float = 0.0
     silent_minutes: float = 30.0
     stop_seconds: float = STOP_SECONDS
+    trials_per_gpu: int | Literal["auto"] = "auto"
+    card_service: Literal["auto", "never"] = "auto"
+    _is_crowded: bool = field(default=False, init=False, repr=False)  # trials share cards
+    _service: Service | None = field(default=None, init=False, repr=False)
     _job: Job | None = field(default=None, init=False, repr=False)
     _parents: list[Popen[bytes]] = field(default_factory=list, init=False, repr=False)
     _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)
@@ -54,6 +65,8 @@ class Processes:
                 raise WorkerError(f"executor.{name} is {getattr(self, name)}; it must be at least 0 (0: no limit)")
         if not self.stop_seconds >= 0:
             raise WorkerError(f"executor.stop_seconds is {self.stop_seconds}; it must be at least 0")
+        if self.trials_per_gpu != "auto" and self.trials_per_gpu < 1:
+            raise WorkerError(f"executor.trials_per_gpu is {self.trials_per_gpu}; it must be at least 1, or auto")
 
     def bounded(self, trials: int | None) -> Processes:
         """This executor with no more workers than trials, at least one; None: there is no limit of trials.
@@ -65,6 +78,12 @@ class Processes:
         room.refuse_crowd("executor.workers", self.workers, started, WORKER_MB)
         return self if started == self.workers else replace(self, workers=started)
 
+    def on_cards(self, cards: int, each: int) -> Processes:
+        """This executor with workers for at most `each` trials on each of so many cards."""
+        made = replace(self, workers=max(1, min(self.workers, cards * each)), trials_per_gpu=each)
+        made._is_crowded = made.workers > cards
+        return made
+
     def start(self, job: Job) -> None:
         """Start the parents; each starts its worker. Raises WorkerError where they cannot be."""
         if not job.store.address or job.folder is None:
@@ -72,6 +91,8 @@ class Processes:
         self.bounded(None)
         descendants.end_marked(f"{job.store.address}|")  # of an earlier search, whose processes were all killed
         self._job, self._draining, self._halting, self._faults = job, False, False, {}
+        if self._is_crowded and self.card_service == "auto":
+            self._service = card_service.start(f"{job.store.address}|card_service|")
         self._parents = [self._launch(index) for index in range(self.workers)]
 
     def poll(self, seconds: float) -> None:
@@ -125,6 +146,9 @@ class Processes:
                 parent.kill()  # its worker sees the closed line and follows
                 parent.wait()
         self._parents = []
+        if self._service is not None:
+            self._service.stop()
+            self._service = None
 
     def _tell(self, order: str) -> None:
         for parent in self._parents:
@@ -168,6 +192,7 @@ class Processes:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
+                env={**os.environ, **(self._service.environment if self._service else {})},
                 start_new_session=True,  # Ctrl-C reaches the controller alone
             )
 

@@ -20,6 +20,7 @@ from netwright.core.protocols import (
     StatesSeconds,
     Strategy,
     TrainsToBudgets,
+    UsesCards,
     of_any_seed,
 )
 from netwright.core.records import Genotype
@@ -127,13 +128,15 @@ def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
-    """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell.
+    """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell,
+    or trains on cards.
 
     Raises:
         InvalidGenotype: None of the genotypes fits; where some fit, the others are left out.
     """
-    if not isinstance(parts.evaluator, EstimatesMemory):
-        return ""
+    is_on_cards = isinstance(parts.evaluator, UsesCards) and bool(parts.evaluator.cards(0))
+    if is_on_cards or not isinstance(parts.evaluator, EstimatesMemory):
+        return ""  # of cards, `sharing` says more
     estimates = of_those_that_fit(genotypes, parts.evaluator.memory_mb)
     known = [estimate for estimate in estimates if estimate is not None]
     if not known:

@@ -26,7 +26,7 @@ from netwright.core.run_file import Parts
 from netwright.core.shapes import contents
 from netwright.report import progress
 from netwright.report.progress import RunProgress
-from netwright.runs import beforehand, run_folder
+from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
 from netwright.search import Ending, Search
@@ -149,6 +149,11 @@ class Session:
         with run.table() as (store, own):
             if not run.is_complete:
                 _note(store, parts)
+                settings = run.settings
+                threads = settings.threads_per_trial or 1
+                parts, sentence = sharing.shared(parts, store, genotypes, settings.limits, run.left, threads)
+                if sentence:
+                    self.say(sentence)
             for name, text in facts.items():
                 store.remember(name, text)
             ending, work = self._control(run, store, parts, title, own)

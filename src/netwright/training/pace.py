@@ -7,9 +7,10 @@ so that the same pace gives the same training again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from statistics import median
 from typing import NamedTuple, Self
 
@@ -27,12 +28,16 @@ from netwright.plans import network
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
 from netwright.training import device as devices
+from netwright.training import loop
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
+from netwright.training.loop import At, Passes, Schedule
 from netwright.training.settings import StepSettings
 
 DISCARDED, MEASURED = 2, 5  # steps
 LANES = 8  # channels that are worked through at once
+LOOKS = 3  # spans from look to look that are measured on a card
+ENDLESS = 2**31  # steps
 RATE = 1e-6  # times the learning rate, in steps that are measured and train nothing
 
 
@@ -212,25 +217,64 @@ def measure(
 ) -> Timing:
     """Take a few real steps of a plan's network on this machine: data, forward, backward and optimizer; their median.
 
+    On a card they are those of `loop.steps`, timed in spans of many.
+
     Args:
         plan: The layers of the network.
         task: Task whose batches and loss are taken, or `Noise` of its `io`, which needs no data.
         settings: Settings of a step; batch, precision, optimizer and auxiliary head are what takes time.
         device: Where to train.
         threads: Number of threads, as trials will have them.
-        steps: Number of steps that are measured, after a few that are not.
+        steps: Number of steps that are measured on the CPU, after a few that are not.
         clock: Gives the seconds.
     """
+    counted = costs(plan, settings.batch, auxiliary=settings.auxiliary > 0)
     with devices.working(device, threads, settings.deterministic):
-        net = network.build(plan, np.random.default_rng(0)).to(device, memory_format=torch.channels_last)
-        optimizer = step_settings.optimizer(settings, net)
-        descent = Descent(net, task, optimizer, settings, steps=2**31, memory_format=torch.channels_last)
+        if device.type != "cpu":
+            with closing(trained(plan, task, settings, device)) as moments:
+                return Timing(counted, between_looks(moments, clock, lambda: torch.accelerator.synchronize(device)))
+        descent = _descent(plan, task, settings, device)
         descent.set_rate(RATE)
-        net.train()
+        descent.network.train()
         batches = (each for epoch in count() for each in task.batches("train", settings.batch, _rng(epoch)))
         taken = [_seconds(descent, batches, step, clock) for step in range(DISCARDED + steps)]
-    seconds = median(taken[DISCARDED:])
-    return Timing(costs(plan, settings.batch, auxiliary=settings.auxiliary > 0), seconds)
+    return Timing(counted, median(taken[DISCARDED:]))
+
+
+def trained(plan: Plan, task: Task, settings: StepSettings, device: torch.device) -> Generator[At, None, None]:
+    """Steps of a plan's network without end, by the loop of every training, so that they are the same steps."""
+    passes = Passes(task, "train", settings.batch, _rng, accumulate=settings.accumulate)
+    yield from loop.steps(passes, _descent(plan, task, settings, device), Schedule(ENDLESS, lambda _step: RATE))
+
+
+def between_looks(
+    moments: Iterator[At], clock: Callable[[], float], wait: Callable[[], object], looks: int = LOOKS
+) -> float:
+    """Seconds of a step, by the time from look to look; their median.
+
+    A look at every step would make the device wait for the processor, which prepares many steps ahead. What comes
+    before the first look (compiling, choosing algorithms, capturing graphs) is left out.
+
+    Args:
+        moments: The moments of a training.
+        clock: Gives the seconds.
+        wait: Waits until the device has done what it was given.
+        looks: Number of spans that are measured.
+    """
+    seen: list[tuple[int, float]] = []
+    for at in moments:
+        if at.is_look and not at.ends_pass:
+            wait()
+            seen.append((at.step, clock()))
+        if len(seen) > looks:
+            break
+    return median((end - begin) / (last - first) for (first, begin), (last, end) in pairwise(seen))
+
+
+def _descent(plan: Plan, task: Task, settings: StepSettings, device: torch.device) -> Descent:
+    net = network.build(plan, np.random.default_rng(0)).to(device, memory_format=torch.channels_last)
+    optimizer = step_settings.optimizer(settings, net)
+    return Descent(net, task, optimizer, settings, steps=ENDLESS, memory_format=torch.channels_last)
 
 
 def _seconds(

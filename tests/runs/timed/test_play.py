@@ -18,13 +18,14 @@ from netwright.core.refs import Reference
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
+from netwright.runs.timed import crew
 from netwright.runs.timed import play as playing
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.defaults import Defaults
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
-from netwright.runs.timed.wish import Wish, holds_timed, is_timed
+from netwright.runs.timed.wish import Wish, holds_timed, image_task_of, is_timed
 from netwright.search import Search
 from netwright.spaces.residual import ResidualSpace
 
@@ -75,7 +76,7 @@ class Measurements:
     def __init__(self):
         self.sides = None
 
-    def __call__(self, task, sides, batch, threads, patience):
+    def __call__(self, task, sides, batch, threads, patience, device):
         self.sides = sides
         assert 0 < patience.seconds <= 60
         return [Speed(side, "float32", PACE, side * 1e-7) for side in sides]
@@ -85,7 +86,7 @@ class Measurements:
 def _short(monkeypatch):
     """Searches end after four trials, however fast the machine is; what others test is not made."""
     plan = plans.planned
-    monkeypatch.setattr(playing, "_cores", lambda: 1)  # several threads would wait for one another on a busy machine
+    monkeypatch.setattr(crew, "cores", lambda: 1)  # several threads would wait for one another on a busy machine
     monkeypatch.setattr(Search, "_hours", lambda search: 0.05 * search._told / 3600)
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
@@ -160,21 +161,6 @@ def test_a_network_that_cannot_be_exported_is_reported_all_the_same(data, tmp_pa
     assert "nothing is exported: an export needs a layer plan; own has none: load the weights\n" in found.said
     assert "export: " not in found.said and found.said.splitlines()[-2].startswith("report: ")
     assert found.facts["export"] is None and found.facts["report"] == str(tmp_path / "run" / "report.html")
-
-
-@pytest.mark.parametrize(
-    ("executor", "more", "expected"),
-    [
-        ("inline", {}, {}),
-        ("processes", {"workers": 2}, {"workers": 2}),
-        ("processes(workers=2,stop_seconds=3)", {}, {"workers": 2, "stop_seconds": 3}),
-        ("processes(workers=2)", {"changes": {"executor": {"workers": 1}}}, {"workers": 1}),
-    ],
-)
-def test_an_executor_that_is_typed_has_the_workers_that_the_plan_is_for(data, tmp_path, executor, more, expected):
-    wish = Wish(tmp_path, data, given={"executor": executor}, **more)
-    found, count = playing._crew(wish, None)
-    assert found.options == expected and count == expected.get("workers", 1)
 
 
 def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
@@ -333,3 +319,27 @@ def test_a_count_of_trials_does_not_go_with_a_timed_run(tmp_path, monkeypatch):
 def test_the_folder_of_an_untimed_run_stays_one(tmp_path, monkeypatch):
     monkeypatch.setattr(run_folder, "has_begun", lambda folder: True)
     assert not is_timed(Wish(tmp_path, Reference("digits"), hours=1.0), None, is_recipe=False)
+
+
+@pytest.mark.parametrize(("hours", "workers", "slowdown"), [(0.5, 4, 2.0), (0.2, 1, 1.0)])
+def test_trainings_that_share_a_card_are_planned_with_the_steps_that_they_then_take(
+    data, monkeypatch, hours, workers, slowdown
+):
+    monkeypatch.setattr(crew, "cores", lambda: 8)
+    monkeypatch.setattr(crew.room, "held", lambda each: 6)
+    asked, out = [], io.StringIO()
+
+    def share(task, side, told, most):
+        asked.append((side, told.precision, told.device, most))
+        return {1: 100.0, 2: 160.0, 4: 200.0}
+
+    session = Session(Console(file=out, width=200), lambda *_: nullcontext(), "a command")
+    task = image_task_of(data)
+    alone = crew.Crew(None, 1, cards=1, is_asked=False)
+    measure = Measurements()
+    _, _, plan, found = playing._planned(data, task, hours, alone, session, Stopwatch(), measure, share, "cuda")
+    assert asked == ([(8, "float32", "cuda", 6)] if workers > 1 else []), "a short run is not measured so"
+    assert (plan.workers, found.workers) == (workers, workers)
+    assert plan.threads == 8 // workers
+    assert plan.pace == tuple(slowdown * number for number in PACE)
+    assert ("4: 200" in out.getvalue()) == (workers > 1)

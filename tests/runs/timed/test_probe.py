@@ -12,7 +12,7 @@ from netwright.training.pace import Pace
 def test_every_size_and_precision_has_a_speed_however_short_the_patience():
     task = refs.load("task", Reference("digits", {"train_limit": 20}))
     ticks = itertools.count()
-    speeds = probe.speeds(task, (8, 12, 16), 2, 1, Patience(0.0, lambda: float(next(ticks))))
+    speeds = probe.speeds(task, (8, 12, 16), 2, 1, Patience(0.0, lambda: float(next(ticks))), "cpu")
     assert next(ticks) < 80, "the patience is over after one network in each precision"
     assert {(speed.side, speed.precision) for speed in speeds} == {
         (side, precision) for side in (8, 12, 16) for precision in probe.PRECISIONS
@@ -21,3 +21,9 @@ def test_every_size_and_precision_has_a_speed_however_short_the_patience():
         assert speed.pace == Pace.of(speed.pace).numbers and speed.image_seconds > 0
     single = [speed.image_seconds for speed in speeds if speed.precision == "float32"]
     assert single == sorted(single), "larger images take longer"
+
+
+def test_a_card_is_measured_in_the_precision_that_is_faster_there():
+    assert probe.precisions(None) == ("float32", "bfloat16")
+    assert probe.precisions((9, 0)) == probe.precisions((8, 0)) == ("bfloat16",)
+    assert probe.precisions((7, 5)) == ("float32",)

@@ -22,8 +22,9 @@ from netwright.core.protocols.evaluator import (
     TrainsInFull,
     TrainsToBudgets,
     Tunes,
+    UsesCards,
 )
-from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime
+from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime, SharesCards
 from netwright.core.protocols.network import CarriesState
 from netwright.core.protocols.observer import Observer
 from netwright.core.protocols.space import (
@@ -106,6 +107,7 @@ __all__ = [
     "Recorder",
     "Resplits",
     "SearchSpace",
+    "SharesCards",
     "ShowsExamples",
     "Split",
     "StatesMeasures",
@@ -119,6 +121,7 @@ __all__ = [
     "TrainsInFull",
     "TrainsToBudgets",
     "Tunes",
+    "UsesCards",
     "WeighsExamples",
     "check_accepts",
     "has_networks_for",

@@ -10,6 +10,7 @@ from netwright.core.objectives import Objective
 from netwright.core.records import Genotype, Result, Trial
 
 if TYPE_CHECKING:
+    from netwright.core.cards import CardMemory
     from netwright.core.in_full import InFull
     from netwright.core.settings import Setting
 
@@ -94,6 +95,27 @@ class EstimatesMemory(Protocol):
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Resident memory of a worker that evaluates the genotype, in 10**6 bytes; None: not known for this space."""
+
+
+@runtime_checkable
+class UsesCards(Protocol):
+    """Capability of an evaluator: its trials may lie on cards (GPUs), whose memory they share and which can run out."""
+
+    def cards(self, worker_index: int) -> tuple[str, ...]:
+        """Names of the cards that the trials of a worker lie on, the same in all processes; empty: they lie on none."""
+
+    def in_more_parts(self, parts: int, genotype: Genotype) -> Self:
+        """This evaluator working through each batch in that many times as many parts, which saves memory.
+
+        Raises:
+            NetwrightError: The batches of this genotype cannot be divided so.
+        """
+
+    def card_memory(self) -> CardMemory | None:
+        """Memory of the card that this process fills most; None: it uses none."""
+
+    def leave_cards(self) -> None:
+        """Give back the memory of cards that this process keeps for later use."""
 
 
 @runtime_checkable

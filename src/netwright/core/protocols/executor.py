@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from netwright.core.protocols.store import Store
 
@@ -79,6 +79,22 @@ class IsBounded(Protocol):
         Raises:
             WorkerError: The machine's memory does not hold the workers.
         """
+
+
+@runtime_checkable
+class SharesCards(Protocol):
+    """Capability of an executor: several of its workers may have trials on one card (GPU)."""
+
+    @property
+    def trials_per_gpu(self) -> int | Literal["auto"]:
+        """Most trials that share a card; "auto": what measures best."""
+
+    @property
+    def card_service(self) -> Literal["auto", "never"]:
+        """Whether they share it by the driver's multi-process service, where that can be had."""
+
+    def on_cards(self, cards: int, each: int) -> Executor:
+        """This executor with workers for at most `each` trials on each of so many cards."""
 
 
 @runtime_checkable

@@ -7,16 +7,13 @@ stopped: the timetable, the seconds used, the table of the search, those of the 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import torch
-
-from netwright.core import files, reading, refs, remembered, room, run_file, timetable
+from netwright.core import cards, files, reading, refs, remembered, run_file, timetable
 from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
 from netwright.core.reading import BadText
@@ -31,9 +28,11 @@ from netwright.runs import run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
 from netwright.runs.session import Drained, Session, short
-from netwright.runs.timed import probe
+from netwright.runs.timed import beside, crew, probe
 from netwright.runs.timed import timetable as plans
-from netwright.runs.timed.defaults import HOURS, WORKER_MB, Defaults
+from netwright.runs.timed.beside import SharedTraining
+from netwright.runs.timed.crew import Crew
+from netwright.runs.timed.defaults import HOURS, Defaults
 from netwright.runs.timed.probe import Patience
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
@@ -85,7 +84,8 @@ class Contested(Protocol):
 
 Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None], Contested]
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
-Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience], Sequence[Speed]]
+Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
+Share = Callable[[ImageClassification, int, SharedTraining, int], Mapping[int, float]]
 
 
 def play(
@@ -96,6 +96,7 @@ def play(
     check_reference: CheckReference,
     defaults: Defaults = Defaults(),
     measure: Measure = probe.speeds,
+    share: Share = beside.rates,
 ) -> dict[str, Any]:
     """Play a timed run to its end: a new one, or what is left of the one that the folder holds.
 
@@ -107,6 +108,7 @@ def play(
         check_reference: Refuses a reference that could not be trained, or is beyond the constraints.
         defaults: What is played where nobody says otherwise.
         measure: Measures how fast this machine trains.
+        share: Measures steps a second by the number of trainings on one card.
 
     Returns:
         The facts that --json prints.
@@ -126,7 +128,7 @@ def play(
             return _known(folder, session)
         session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
     else:
-        run, plan = _begun(wish, session, watch, check_reference, defaults, measure)
+        run, plan = _begun(wish, session, watch, check_reference, defaults, measure, share)
     watch.total = 3600 * plan.hours
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -187,6 +189,7 @@ def _begun(
     check_reference: CheckReference,
     defaults: Defaults,
     measure: Measure,
+    share: Share,
 ) -> tuple[Run, Timetable]:
     """A new run, planned and checked."""
     if wish.timetable is not None and wish.timetable.absolute() == wish.folder.absolute() / timetable.FILE:
@@ -215,24 +218,25 @@ def _begun(
     check_objectives(wish.given.get("objectives"), task)
     if wish.reference is not None:
         check_reference(wish.reference, task.io, tuple(wish.given.get("constraints") or ()))
-    executor, workers = _crew(wish, given)
+    workers = crew.of(wish, given)
     if given is None:
-        named, task, plan = _planned(named, task, hours, workers, session, watch, measure)
+        own_device = crew.device_of(wish)
+        named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
     else:
         named = _sized(named, given.side)
-        task, plan = image_task_of(named), replace(given, workers=workers)
+        task, plan = image_task_of(named), replace(given, workers=workers.workers)
         session.prepare(named, task)
     images = task.examples("train")
     tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
     tables["task"] = {"ref": named.name, **named.options}
     if has_no_settings(wish):
         tables["space"].pop("with", None)
-    if executor is not None:
-        tables["executor"] = {"ref": executor.name, **executor.options}
+    played = workers.executor or Reference(tables["executor"]["ref"])
+    tables["executor"] = {"ref": played.name, **workers.options(played)}
     if evaluator := typed_of(wish, "evaluator"):
         tables["evaluator"] |= evaluator.options
-    played = plan.played.get("trials")
-    tables["limits"] = {"trials": played} if played else {"hours": plan.search_seconds / 3600}
+    trials = plan.played.get("trials")
+    tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
     tables["objectives"] = [default_objective(task.class_counts("train"))]
     own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
     for part in run_file.PARTS:
@@ -247,50 +251,44 @@ def _begun(
     return run, replace(plan, played={})
 
 
-def _crew(wish: Wish, given: Timetable | None) -> tuple[Reference | None, int]:
-    """The executor that was typed, with the workers that it has, and their number; None: none was typed.
-
-    Raises:
-        BadRunFile: There can be no such number of them.
-    """
-    typed, changes = typed_of(wish, "executor"), wish.changes.get("executor", {})
-    options = {**(typed.options if typed else {}), **changes}
-    asked = options.get("workers") if wish.workers is None else wish.workers
-    if asked is not None and (type(asked) is not int or asked < 1):
-        raise BadRunFile(f"workers is {reading.shown(asked)}; it must be a whole number of at least 1")
-    if typed is None or "workers" in refs.options_of(refs.locate("executor", typed.name)):
-        count = asked or (given.workers if given else _workers())
-        return typed and Reference(typed.name, {**typed.options, "workers": count}), count
-    if asked is not None:
-        raise BadRunFile(f"workers is {asked}, but executor {typed.name!r} has no such option; leave one of them out")
-    return typed, 1
-
-
 def _planned(
     named: Reference,
     task: ImageClassification,
     hours: float,
-    workers: int,
+    workers: Crew,
     session: Session,
     watch: Stopwatch,
     measure: Measure,
-) -> tuple[Reference, ImageClassification, Timetable]:
-    """The task at the size that fits, its data made ready, and the timetable."""
-    threads = max(1, _cores() // workers)
+    share: Share,
+    device: str,
+) -> tuple[Reference, ImageClassification, Timetable, Crew]:
+    """The task at the size that fits, its data made ready, the timetable, and the workers that it is for."""
+    threads = max(1, crew.cores() // workers.workers)
     image = task.io.input
     assert isinstance(image, Image)
     is_sized = SIZE in named.options
     sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
     count = sum(task.expected_counts("train+valid"))
     seconds = min(probe.MOST_SECONDS, probe.SHARE * 3600 * hours)
+    batch = plans.batch_for(count)
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
-    speeds = measure(task, sides, plans.batch_for(count), threads, Patience(seconds, watch.now))
-    speed = plans.chosen_speed(speeds, hours, workers, count)
+    speeds = measure(task, sides, batch, threads, Patience(seconds, watch.now), device)
+    speed = plans.chosen_speed(speeds, hours, workers.workers, count)
+    if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
+        session.say("measuring how many trainings a GPU takes at a time")
+        told = SharedTraining(run_file.write_io(probe.sized(task, speed.side)), batch, speed.precision, 1, device)
+        rates = share(task, speed.side, told, workers.most_on_a_card)
+        if rates:
+            each = cards.best(rates)
+            workers, speeds = workers.sharing(each), crew.slower(speeds, cards.slowdown(rates, each))
+            session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
+            threads = max(1, crew.cores() // workers.workers)
+            speed = plans.chosen_speed(speeds, hours, workers.workers, count)
     if (sized := _sized(named, speed.side)) != named:
         named, task = sized, image_task_of(sized)
     session.prepare(named, task)
-    given = Circumstances(hours, watch.used, workers, threads, task.examples("train"), task.examples("valid"))
-    return named, task, plans.planned(given, speed)
+    given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))
+    return named, task, plans.planned(given, speed), workers
 
 
 def _searched(run: Run, plan: Timetable, watch: Stopwatch) -> Timetable:
@@ -398,16 +396,6 @@ def _searched_seconds(folder: Path) -> float:
         return 0.0
     with closing(run_folder.open_table(folder, "inspect")) as store:
         return 3600 * (remembered.number(store, "hours") or 0.0)
-
-
-def _workers() -> int:
-    """One training per GPU, else per core, fewer where memory does not hold as many."""
-    return torch.cuda.device_count() or max(1, min(_cores(), room.held(WORKER_MB)))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _leave_nothing(folder: Path) -> None:

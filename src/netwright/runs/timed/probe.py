@@ -13,6 +13,7 @@ from itertools import product
 from typing import Final
 
 import numpy as np
+import torch
 
 from netwright.cells import blocks
 from netwright.core.records import IO
@@ -22,7 +23,7 @@ from netwright.data.images import ArrayPixels, ImageClassification, ImageSplits
 from netwright.plans.plan import Plan, PlanWriter
 from netwright.runs.timed.timetable import Speed
 from netwright.spaces.residual import write_block
-from netwright.training import device, pace
+from netwright.training import cards, device, pace
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
@@ -70,9 +71,10 @@ def speeds(
     """
     until = patience.clock() + patience.seconds
     place = device.pick(device_name, 0)
-    measured: dict[Precision, list[Timing]] = {precision: [] for precision in PRECISIONS}
+    tried = precisions(torch.cuda.get_device_capability(place) if place.type == "cuda" else None)
+    measured: dict[Precision, list[Timing]] = {precision: [] for precision in tried}
     looked_at = sorted({sides[0], sides[len(sides) // 2], sides[-1]})
-    for (side, write), precision in product(product(looked_at, NETWORKS), PRECISIONS):
+    for (side, write), precision in product(product(looked_at, NETWORKS), tried):
         if measured[precision] and patience.clock() >= until:
             break
         noise = _noise(task, side, batch)
@@ -80,18 +82,35 @@ def speeds(
         plan = write(noise.io)
         found = pace.measure(plan, noise, settings, device=place, threads=threads, clock=patience.clock)
         measured[precision].append(found)
+    cards.leave()  # to the workers
     paces = {precision: pace.fit(found) for precision, found in measured.items()}
     return [_speed(task, side, precision, fitted, batch) for side in sides for precision, fitted in paces.items()]
 
 
+def precisions(capability: tuple[int, int] | None) -> tuple[Precision, ...]:
+    """Precisions that are worth measuring: on the CPU both, on a card the one that is faster there.
+
+    Args:
+        capability: Compute capability of the card; None: there is none. From (8, 0) on, it computes in bfloat16.
+    """
+    if capability is None:
+        return PRECISIONS
+    return ("bfloat16",) if capability >= (8, 0) else ("float32",)
+
+
+def reference(io: IO) -> Plan:
+    """The network by which sizes are judged."""
+    return _residual(io, *REFERENCE)
+
+
 def _speed(task: ImageClassification, side: int, precision: Precision, fitted: Pace, batch: int) -> Speed:
-    plan = _residual(_io(task, side), *REFERENCE)
+    plan = reference(sized(task, side))
     return Speed(side, precision, fitted.numbers, pace.seconds_per_step(plan, batch, fitted) / batch)
 
 
 def _noise(task: ImageClassification, side: int, batch: int) -> ImageClassification:
     """The task with noise of another size for images."""
-    io = _io(task, side)
+    io = sized(task, side)
     image, output = io.input, io.output
     assert isinstance(image, Image) and isinstance(output, Classes)
     count = 8 * batch
@@ -106,7 +125,7 @@ def _noise(task: ImageClassification, side: int, batch: int) -> ImageClassificat
     return ImageClassification(io, lambda: splits, task.classes, augmentation)
 
 
-def _io(task: ImageClassification, side: int) -> IO:
+def sized(task: ImageClassification, side: int) -> IO:
     """What goes in and comes out where images have another size."""
     image = task.io.input
     assert isinstance(image, Image)
@@ -138,10 +157,6 @@ def _wide(io: IO) -> Plan:
     return _residual(io, 32, 1)
 
 
-def _narrow(io: IO) -> Plan:
-    return _residual(io, *REFERENCE)
-
-
 def _depthwise(io: IO) -> Plan:
     """A network most of whose layers work on each channel by itself."""
     writer = PlanWriter(io)
@@ -153,4 +168,4 @@ def _depthwise(io: IO) -> Plan:
     return writer.plan()
 
 
-NETWORKS: Final[tuple[Callable[[IO], Plan], ...]] = (_narrow, _wide, _depthwise)
+NETWORKS: Final[tuple[Callable[[IO], Plan], ...]] = (reference, _wide, _depthwise)

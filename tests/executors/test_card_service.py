@@ -1,0 +1,84 @@
+"""The multi-process service by a program in its place: used where it works, and nothing is left of it."""
+
+import os
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from netwright.executors import card_service
+from netwright.executors.descendants import MARK
+
+CONTROL = """#!{python}
+import os, signal, subprocess, sys, time
+from pathlib import Path
+control = Path(os.environ["CUDA_MPS_PIPE_DIRECTORY"], "control")
+seen = Path({seen!r})
+if sys.argv[1:] == ["-f"]:
+    seen.write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all") + " " + os.environ["CUDA_MPS_PIPE_DIRECTORY"])
+    {fault}
+    server = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    control.touch()
+    while control.exists():
+        time.sleep(0.01)
+else:
+    order = sys.stdin.read()
+    {quits}
+    seen.write_text(seen.read_text() + " " + order)
+    control.unlink()
+"""
+WORKS = (sys.executable, "-c", "import os; os.listdir(os.environ['CUDA_MPS_PIPE_DIRECTORY'])")
+
+
+def control(folder, fault="pass", quits="pass"):
+    """A program in place of the driver's, and the file in which it says what it saw."""
+    program, seen = folder / "control", folder / "seen"
+    program.write_text(CONTROL.format(python=sys.executable, seen=str(seen), fault=fault, quits=quits))
+    program.chmod(0o755)
+    return str(program), seen
+
+
+def marked(mark):
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("quits", ["pass", "sys.exit(1)"])
+def test_clients_are_told_of_it_and_it_ends_with_the_search(tmp_path, quits):
+    program, seen = control(tmp_path, quits=quits)
+    mark = f"{tmp_path}|card_service|"
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "3"}
+    service = card_service.start(mark, control=program, client=WORKS, environment=environment)
+    assert len(marked(mark)) == 2, "the daemon and its server"
+    pipes = service.environment["CUDA_MPS_PIPE_DIRECTORY"]
+    assert seen.read_text() == f"all {pipes}", "its clients number the cards"
+    service.stop()
+    assert not marked(mark)
+    assert not Path(pipes).exists()
+    assert ("quit" in seen.read_text()) == (quits == "pass")
+
+
+@pytest.mark.parametrize(
+    ("fault", "client"), [("sys.exit(1)", WORKS), ("pass", (sys.executable, "-c", "raise SystemExit(1)"))]
+)
+def test_where_it_is_not_allowed_there_is_none(tmp_path, fault, client):
+    program, seen = control(tmp_path, fault)
+    mark = f"{tmp_path}|card_service|"
+    assert card_service.start(mark, control=program, client=client) is None
+    assert not marked(mark)
+    assert not Path(seen.read_text().split()[1]).exists()
+
+
+def test_there_is_none_without_its_program_and_one_that_is_there_is_used(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert card_service.start("mark") is None
+    service = card_service.start("mark", environment={"CUDA_MPS_PIPE_DIRECTORY": "/tmp/nvidia-mps"})
+    assert service.environment == {}
+    service.stop()
