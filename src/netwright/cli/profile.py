@@ -46,9 +46,9 @@ def profile(
 
     Damaged or missing trials of a run are named and left out, and the command then exits with 2.
     """
-    for option, value in {"--steps": steps, "--threads": threads}.items():
-        if value is not None and value < 1:
-            raise BadRunFile(f"{option} is {value}; it must be at least 1")
+    for option, number in {"--steps": steps, "--threads": threads}.items():
+        if number is not None and number < 1:
+            raise BadRunFile(f"{option} is {number}; it must be at least 1")
     changes = options.tables(context.obj.pairs, ("space", "task", "evaluator"))
     for name, value in {"batch": batch, "device": device, "precision": precision}.items():
         if value is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -127,6 +127,7 @@ def step_profile(
         clock: Gives the seconds of the host.
     """
     precision = settings.precision
+    settings = replace(settings, batch=min(settings.batch, task.examples("train")))
     demands = floors.of_counts(counts, settings) if plan is None else floors.of_plan(plan, settings, precision)
     with devices.repeatable(threads):
         network = network.to(device, memory_format=memory_format)
