@@ -80,10 +80,19 @@ def test_joined_layers_take_no_longer():
 
 
 def test_ceilings_are_the_best_of_what_was_measured():
-    now = iter([*[0, 9], *[0, 2] * 5, *[0, 8] * 6, *[0, 20 * 2**10 / 2**28] * 6])  # the first round is slow
-    found = floors.measured(torch.device("cpu"), "float32", 2**10, lambda: next(now))
-    assert found.operations == 2 * 1024**3 / 2
-    assert found.bytes == pytest.approx(2**28)  # of the small copy; the large one did an eighth
+    rounds = [*[9, 2, 2, 3, 2, 2], *[99, 16, 8, 16, 16, 16], *[1, 8, 8, 8, 8, 8], *[10] * 6]  # the first do not count
+    now = iter([moment for seconds in rounds for moment in (0, seconds)])
+    found = floors.measured(torch.device("cpu"), "float32", 2**20, lambda: next(now))
+    assert found.operations == 2 * 1024**3 / 8  # the small product did half as many
+    assert found.bytes == 2**28 / 8  # of the large copy; the small ones did 20 times 2**20 in 10 seconds
+    assert next(now, None) is None
+
+
+def test_rounds_go_on_for_a_while():
+    now = iter([moment for _ in range(1000) for moment in (0, floors.PATIENCE / 10)])
+    calls = []
+    assert floors._quickest(lambda: calls.append(1), torch.device("cpu"), 2, lambda: next(now)) > 0
+    assert 20 <= len(calls) <= 24
 
 
 def test_usual_bytes():

@@ -20,7 +20,8 @@ from netwright.plans.plan import Plan, is_auxiliary
 from netwright.training.settings import StepSettings
 
 TYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-REPEATS: Final = 5  # measurements of a ceiling, of which the quickest counts
+ROUNDS: Final = 5  # measurements of a ceiling, at least, of which the quickest counts
+PATIENCE: Final = 0.3  # seconds that they take together, at least
 Bound = Literal["", "operations", "memory"]
 
 
@@ -29,7 +30,8 @@ class Ceilings:
     """What a device reaches.
 
     Args:
-        operations: Floating-point operations a second in a product of square matrices, in the training's precision.
+        operations: Floating-point operations a second in a product of square matrices, in the training's precision: the
+            better of two sizes.
         bytes: Bytes read and written a second in a copy: the best of a copy much larger than any cache, and of one as
             large as the network's usual tensors, which a cache may hold.
     """
@@ -46,7 +48,7 @@ class Demand(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Floor:
+class LeastTime:
     """The least seconds of a phase, layer by layer, and which ceiling most of them are under."""
 
     seconds: float
@@ -117,7 +119,7 @@ def fused(plan: Plan, settings: StepSettings, precision: str, ceilings: Ceilings
     return max(operations / ceilings.operations, moved / ceilings.bytes)
 
 
-def floor(demands: Iterable[Demand], ceilings: Ceilings) -> Floor:
+def floor(demands: Iterable[Demand], ceilings: Ceilings) -> LeastTime:
     """The least seconds of layers one after another."""
     seconds: dict[Bound, float] = {"operations": 0.0, "memory": 0.0}
     for operations, moved in demands:
@@ -125,7 +127,7 @@ def floor(demands: Iterable[Demand], ceilings: Ceilings) -> Floor:
         bound: Bound = "operations" if by_operations >= by_memory else "memory"
         seconds[bound] += max(by_operations, by_memory)
     total = sum(seconds.values())
-    return Floor(total, max(seconds, key=lambda each: seconds[each]) if total else "")
+    return LeastTime(total, max(seconds, key=lambda each: seconds[each]) if total else "")
 
 
 def usual_bytes(demands: Sequence[Demand]) -> int:
@@ -145,29 +147,40 @@ def measured(
         clock: Gives the seconds.
     """
     is_gpu = device.type == "cuda"
-    side, large = (8192, 2**30) if is_gpu else (1024, 2**28)
-    one = torch.ones(side, side, device=device, dtype=TYPES[precision])
+    sides, large = ((4096, 8192), 2**30) if is_gpu else ((512, 1024), 2**28)
+    found = [_multiplied(side, device, TYPES[precision], clock) for side in sides]
+    copied = [_copied(large, 1, device, clock), _copied(min(usual, large), 20, device, clock)]
+    return Ceilings(max(found), max(copied))
+
+
+def _multiplied(side: int, device: torch.device, dtype: torch.dtype, clock: Callable[[], float]) -> float:
+    """Operations a second in a product of square matrices."""
+    one = torch.ones(side, side, device=device, dtype=dtype)
     product = torch.empty_like(one)
-    multiplied = _quickest(lambda: torch.mm(one, one, out=product), device, 1, clock)
-    rates = []
-    for moved, times in ((large, 1), (min(usual, large), 20)):
-        source = torch.ones(moved // 2, device=device, dtype=torch.uint8)
-        target = torch.zeros_like(source)
-        rates.append(moved / _quickest(lambda: target.copy_(source), device, times, clock))  # noqa: B023
-    return Ceilings(2 * side**3 / multiplied, max(rates))
+    return 2 * side**3 / _quickest(lambda: torch.mm(one, one, out=product), device, 1, clock)
+
+
+def _copied(moved: int, times: int, device: torch.device, clock: Callable[[], float]) -> float:
+    """Bytes read and written a second in a copy that moves so many, done so many times in a row."""
+    source = torch.ones(moved // 2, device=device, dtype=torch.uint8)
+    target = torch.zeros_like(source)
+    return moved / _quickest(lambda: target.copy_(source), device, times, clock)
 
 
 def _quickest(call: Callable[[], object], device: torch.device, times: int, clock: Callable[[], float]) -> float:
-    """The least seconds of a call, over several rounds of so many calls; the first round does not count."""
-    rounds = []
-    for _ in range(REPEATS + 1):
+    """The least seconds of a call, over rounds of so many calls; the first round does not count.
+
+    What else the machine does in between makes some rounds longer, so that there have to be enough of them.
+    """
+    rounds: list[float] = []
+    while len(rounds) <= ROUNDS or sum(rounds) < PATIENCE:
         finish(device)
         began = clock()
         for _ in range(times):
             call()
         finish(device)
-        rounds.append((clock() - began) / times)
-    return min(rounds[1:])
+        rounds.append(clock() - began)
+    return min(rounds[1:]) / times
 
 
 def finish(device: torch.device) -> None:

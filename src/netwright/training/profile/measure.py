@@ -23,7 +23,7 @@ from netwright.training.descent import Descent
 from netwright.training.loop import Passes, Schedule
 from netwright.training.pace import RATE
 from netwright.training.profile import floors, kernels, laps
-from netwright.training.profile.floors import Bound, Ceilings, Floor
+from netwright.training.profile.floors import Bound, Ceilings, LeastTime
 from netwright.training.profile.kernels import Event, Work
 from netwright.training.profile.laps import Laps
 from netwright.training.settings import StepSettings
@@ -142,7 +142,7 @@ def step_profile(
     found = laps.of_steps(times.marks)[DISCARDED:]
     each = [sum(lap.device for lap in step.values()) for step in found]
     least = {name: floors.floor(listed, ceilings) for name, listed in demands.items()}
-    nothing = Floor(0.0, "")
+    nothing = LeastTime(0.0, "")
     return StepProfile(
         _called(device, threads),
         device.type == "cuda",
@@ -199,16 +199,19 @@ def _recorded(passes: Passes, descent: Descent, steps: int, clock: Callable[[], 
     is_gpu = descent.device.type == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_gpu else [])]
     profiler: Any = torch.profiler.profile(activities=activities)
-    began = 0.0
+    began: float | None = None
 
     def begin() -> None:
         nonlocal began
         profiler.start()
         began = clock()
 
-    _train(passes, descent, DISCARDED + steps, Laps(torch.device("cpu"), clock), begin)
-    seconds = clock() - began
-    profiler.stop()
+    try:
+        _train(passes, descent, DISCARDED + steps, Laps(torch.device("cpu"), clock), begin)
+        seconds = clock() - (began or 0.0)
+    finally:
+        if began is not None:
+            profiler.stop()
     events: list[Event] = kernels.recorded(profiler)
     return kernels.of_gpu(events, steps) if is_gpu else kernels.of_cpu(events, steps, seconds)
 
