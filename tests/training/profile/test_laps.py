@@ -101,3 +101,24 @@ def test_a_gpu_has_its_own_time():
     assert step["data"] == Lap(0.5, 1.0)
     assert step["forward"] == Lap(3.0, 0.5)
     assert step["rest"] == Lap(0.0, 0.0)
+
+
+def test_a_gpu_is_marked_in_the_stream_of_the_device_but_not_while_a_graph_is_recorded(monkeypatch):
+    recorded, is_recording = [], [False, True, False]
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self, stream):
+            recorded.append(stream)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: is_recording.pop(0))
+    times = laps.Laps(torch.device("cuda:1"), lambda: 7.0)
+    for name in ("data", "inputs", "forward"):
+        times.mark(name)
+    assert [mark.phase for mark in times.marks] == ["data", "forward"]
+    assert all(isinstance(mark.moment, Event) for mark in times.marks)
+    assert recorded == ["stream of cuda:1"] * 2

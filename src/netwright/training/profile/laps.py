@@ -67,9 +67,14 @@ class Laps:
         self.marks: list[Mark] = []
 
     def mark(self, phase: str) -> None:
-        """From here on time belongs to the phase; "data" begins a new step."""
+        """From here on time belongs to the phase; "data" begins a new step.
+
+        Where a CUDA graph is being recorded nothing runs, and nothing is marked.
+        """
         moment = None
         if self._device.type == "cuda":
+            if torch.cuda.is_current_stream_capturing():
+                return
             moment = torch.cuda.Event(enable_timing=True)
             moment.record(torch.cuda.current_stream(self._device))
         self.marks.append(Mark(phase, self._clock(), moment))
