@@ -10,7 +10,20 @@ from typing import Any
 import typer
 
 from netwright import __version__
-from netwright.cli import bench, export, import_table, options, predict, report, search, show, status, train, worker
+from netwright.cli import (
+    bench,
+    export,
+    import_table,
+    options,
+    predict,
+    profile,
+    report,
+    search,
+    show,
+    status,
+    train,
+    worker,
+)
 from netwright.cli import list as list_command
 
 app = typer.Typer(
@@ -26,6 +39,7 @@ app.command("predict")(predict.predict)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)
+app.command("profile")(profile.profile)
 app.command("bench")(bench.bench)
 app.command("import")(import_table.import_table)
 app.command("list")(list_command.list_plugins)
@@ -38,7 +52,7 @@ def version(
     show_version: bool = typer.Option(False, "--version", help="Print the version and leave."),
 ) -> None:
     """Neural architecture search that survives any crash and ends with a drawn, tested network."""
-    if context.obj and context.invoked_subcommand not in ("search", "train", "export", "show", "bench"):
+    if context.obj and context.invoked_subcommand not in ("search", "train", "export", "show", "profile", "bench"):
         options.tables(context.obj.pairs, ())  # refuses what would be ignored
     if show_version:
         typer.echo(__version__)

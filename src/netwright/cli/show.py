@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import Any
 
 import typer
 
-from netwright.cli import damage, options
+from netwright.cli import architecture, damage, options
 from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
-from netwright.core.protocols import check_accepts
 from netwright.core.records import IO, Genotype, LabeledGraph
-from netwright.core.shapes import describe
 
 DEFAULT_IO = IO(3, 32, 32, 10)
 
@@ -38,21 +35,10 @@ def show(
 
     Damaged or missing trials of a run are named and left out, and the command then exits with 2.
     """
-    if (target is None) == (named is None):
-        raise BadRunFile("give either TARGET or --space: zoo:NAME, the folder of a run, or a space such as hnag")
-    target = target or named
     changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
-    if skeleton is not None:
-        changes["skeleton"] = skeleton
-    space, genotype, found_io, faults = _find(target, trial, changes, trust)
-    if genes is not None:
-        from netwright.core import genes as encodings
-
-        genotype = encodings.from_json(genes)
-    if genotype is None:
-        raise BadRunFile(f"{target} is a space; give --genes '[...]' to show one of its architectures")
-    space.check(genotype)
-    shape = _shape(space, target, io, found_io)
+    found = architecture.find(target, named, trial, genes, skeleton, changes, trust)
+    target, space, genotype = found.target, found.space, found.genotype
+    shape = architecture.shape(found, io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
     key, graph, tuned = space.key(genotype), space.graph(genotype), settings.values(space, genotype)
     drawn = _draw(graph, out) if out else []
@@ -69,7 +55,7 @@ def show(
             **({"settings": tuned} if tuned else {}),
         }
         typer.echo(json.dumps(facts))
-        damage.leave({Path(target): faults})
+        damage.leave({Path(target): found.faults})
         return
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
@@ -82,70 +68,7 @@ def show(
         typer.echo(line)
     for path in drawn:
         typer.echo(f"drawn: {path}")
-    damage.leave({Path(target): faults})
-
-
-def _find(
-    target: str, trial: int | None, changes: dict[str, Any], trust: bool
-) -> tuple[Any, Genotype | None, IO, Sequence[str]]:
-    """The space, genotype and shape that a target stands for, and what of it is damaged."""
-    from netwright.core import refs
-
-    kind, _, name = target.partition(":")
-    if kind == "zoo":
-        published = refs.locate("zoo", name)
-        return refs.revise("space", published.space, changes), published.genotype, published.io, ()
-    from netwright.runs import run_folder
-
-    folder = Path(target)
-    if run_folder.holds_run(folder):
-        return _of_run(folder, trial, changes, trust)
-    if folder.is_dir():
-        raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
-    reference = refs.parse(target)
-    space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
-    return space, None, DEFAULT_IO, ()
-
-
-def _shape(space: Any, target: str, text: str | None, found: IO) -> IO:
-    """The shape that --io gives, else the one found; refused where the space has no networks for it."""
-    shape = run_file.read_io(text) if text else found
-    try:
-        check_accepts(space, shape)
-    except BadReference:
-        if text:
-            raise
-        given = describe(shape.input)
-        raise BadRunFile(f"{target} builds no networks for {given}; say what goes in with --io") from None
-    return shape
-
-
-def _of_run(
-    folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool
-) -> tuple[Any, Genotype, IO, Sequence[str]]:
-    from netwright.core import trust
-    from netwright.core.protocols import of_seed
-    from netwright.runs import run_folder
-
-    store = run_folder.open_table(folder, "inspect")
-    run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
-    finished = run_folder.history(folder, run.objectives)
-    if trial_id is None:
-        found = finished.best_trial
-        if found is None:
-            raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
-    else:
-        unfinished = {row.id: row for row in store.unfinished()}
-        found = unfinished.get(trial_id) or finished.trial(trial_id)
-        if found is None:
-            raise BadReference(
-                f"{folder} has no trial {trial_id}; it has trials 1 to {len(finished) + len(unfinished)}"
-            )
-    io = store.recall("io")
-    store.close()
-    space = run_file.load_space(run_file.override(run, "space", changes).space)
-    space = space if "seed" in changes else of_seed(space, found.seed)
-    return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO, finished.faults
+    damage.leave({Path(target): found.faults})
 
 
 def _params_with_auxiliary(space: Any, genotype: Genotype, io: IO) -> int | None:

@@ -1,0 +1,138 @@
+"""What a command line names an architecture by: an entry of the zoo, a trial of a run, or a space and its genes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netwright.core import run_file
+from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.protocols import check_accepts
+from netwright.core.records import IO, Genotype
+from netwright.core.run_file import RunFile
+from netwright.core.shapes import describe
+
+DEFAULT_IO = IO(3, 32, 32, 10)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One architecture that a command line names.
+
+    Args:
+        target: What it was named by.
+        space: The space, scaled as asked; of a generator, with the seed of the trial.
+        genotype: Its genotype, which the space admits.
+        io: What goes in and comes out, by the zoo, the run, or as CIFAR-10 has it.
+        run: The run that it is from; None: it is from none.
+        faults: What of that run is damaged.
+    """
+
+    target: str
+    space: Any
+    genotype: Genotype
+    io: IO
+    run: RunFile | None = None
+    faults: Sequence[str] = ()
+
+
+def find(
+    target: str | None,
+    named: str | None,
+    trial: int | None,
+    genes: str | None,
+    skeleton: str | None,
+    changes: dict[str, Any],
+    trust: bool,
+) -> Architecture:
+    """The architecture of a command line.
+
+    Args:
+        target: zoo:NAME, the folder of a run, or a space.
+        named: A space, in place of the target.
+        trial: Of a run: this trial instead of the best.
+        genes: The genotype as a JSON array, in place of the one found.
+        skeleton: The option of that name of the space; None: as it is.
+        changes: Other options of the space.
+        trust: Whether plug-ins that a run file names are loaded, whoever wrote them.
+
+    Raises:
+        BadRunFile, BadReference, InvalidGenotype: There is no such architecture.
+    """
+    if (target is None) == (named is None):
+        raise BadRunFile("give either TARGET or --space: zoo:NAME, the folder of a run, or a space such as hnag")
+    given = changes if skeleton is None else {**changes, "skeleton": skeleton}
+    space, genotype, io, run, faults = _found(target or str(named), trial, given, trust)
+    if genes is not None:
+        from netwright.core import genes as encodings
+
+        genotype = encodings.from_json(genes)
+    if genotype is None:
+        raise BadRunFile(f"{target or named} is a space; give --genes '[...]' for one of its architectures")
+    space.check(genotype)
+    return Architecture(target or str(named), space, genotype, io, run, faults)
+
+
+def shape(found: Architecture, text: str | None) -> IO:
+    """The shape that --io gives, else the one found; refused where the space has no networks for it."""
+    asked = run_file.read_io(text) if text else found.io
+    try:
+        check_accepts(found.space, asked)
+    except BadReference:
+        if text:
+            raise
+        given = describe(asked.input)
+        raise BadRunFile(f"{found.target} builds no networks for {given}; say what goes in with --io") from None
+    return asked
+
+
+def _found(
+    target: str, trial: int | None, changes: dict[str, Any], trust: bool
+) -> tuple[Any, Genotype | None, IO, RunFile | None, Sequence[str]]:
+    """The space, genotype, shape and run that a target stands for, and what of it is damaged."""
+    from netwright.core import refs
+
+    kind, _, name = target.partition(":")
+    if kind == "zoo":
+        published = refs.locate("zoo", name)
+        return refs.revise("space", published.space, changes), published.genotype, published.io, None, ()
+    from netwright.runs import run_folder
+
+    folder = Path(target)
+    if run_folder.holds_run(folder):
+        return _of_run(folder, trial, changes, trust)
+    if folder.is_dir():
+        raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
+    reference = refs.parse(target)
+    space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
+    return space, None, DEFAULT_IO, None, ()
+
+
+def _of_run(
+    folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool
+) -> tuple[Any, Genotype, IO, RunFile, Sequence[str]]:
+    from netwright.core import trust
+    from netwright.core.protocols import of_seed
+    from netwright.runs import run_folder
+
+    store = run_folder.open_table(folder, "inspect")
+    run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
+    finished = run_folder.history(folder, run.objectives)
+    if trial_id is None:
+        found = finished.best_trial
+        if found is None:
+            raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
+    else:
+        unfinished = {row.id: row for row in store.unfinished()}
+        found = unfinished.get(trial_id) or finished.trial(trial_id)
+        if found is None:
+            raise BadReference(
+                f"{folder} has no trial {trial_id}; it has trials 1 to {len(finished) + len(unfinished)}"
+            )
+    io = store.recall("io")
+    store.close()
+    space = run_file.load_space(run_file.override(run, "space", changes).space)
+    space = space if "seed" in changes else of_seed(space, found.seed)
+    return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO, run, finished.faults
