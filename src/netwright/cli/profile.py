@@ -109,6 +109,7 @@ def _measured(found: Architecture, evaluator: Training, steps: int, threads: int
     from netwright.core import room
     from netwright.core.protocols import unwrap
     from netwright.plans.plan import HasPlan
+    from netwright.training import faults
     from netwright.training.loop import Diverged
     from netwright.training.profile.measure import step_profile
 
@@ -139,7 +140,9 @@ def _measured(found: Architecture, evaluator: Training, steps: int, threads: int
     except Diverged as error:
         raise BadRunFile(f"{found.target} cannot be trained: {error}; give --precision float32") from None
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        if (fault := faults.of(error, place)) is not None:
+            raise WorkerError(fault.message) from None
+        if "can't allocate memory" in str(error):
             raise WorkerError(f"a step of {batch:,} examples does not fit on {place}; give a smaller --batch") from None
         raise
 

@@ -75,7 +75,7 @@ def train(facts: SharedTraining, down: int, up: int) -> None:
     gate = Gate(down, up, cards.memory)
     place = device.pick(facts.device, 0)
     with (
-        device.working(place, facts.threads),
+        device.working(place, facts.threads, settings.deterministic),
         closing(pace.trained(probe.reference(io), pace.Noise(io), settings, place)) as moments,
     ):
         for at in moments:

@@ -126,10 +126,10 @@ def step_profile(
         steps: Number of steps to measure, after DISCARDED that are not.
         clock: Gives the seconds of the host.
     """
-    precision = settings.precision
+    precision = settings.precision_on(device)
     settings = replace(settings, batch=min(settings.batch, task.examples("train")))
     demands = floors.of_counts(counts, settings) if plan is None else floors.of_plan(plan, settings, precision)
-    with devices.repeatable(threads):
+    with devices.working(device, threads, settings.deterministic):
         network = network.to(device, memory_format=memory_format)
         optimizer = step_settings.optimizer(settings, network)
         descent = Descent(network, task, optimizer, settings, steps=2**31, memory_format=memory_format)
