@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from netwright.core import files
-from netwright.core.records import BROKEN_OFF, STEPS_DONE, Counts, Trial
+from netwright.core.records import BROKEN_OFF, SPAN, STEPS_DONE, Counts, Trial
 from netwright.training import checkpoint
 from netwright.training.course import Cut, Stall
 from netwright.training.descent import Descent
 from netwright.training.loop import At, Progress
 from netwright.training.parallel import Team
 
-SPAN = "span"  # begins the names of metrics: steps that the schedule of a training spanned in the end
 KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried", "cut", "stall")  # as they are in a checkpoint
 
 

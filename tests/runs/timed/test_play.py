@@ -51,6 +51,7 @@ class Contest:
     reference: Final | None
     metric: str
     verdict: str
+    heats: tuple = ()
 
 
 class Contests:
@@ -59,7 +60,7 @@ class Contests:
     def __init__(self, fault=None):
         self.calls, self.fault = [], fault
 
-    def __call__(self, session, folder, settings, plan, until, reference):
+    def __call__(self, session, folder, settings, plan, until, reference, start_up):
         self.calls.append((settings, plan, until, reference))
         if self.fault:
             raise self.fault
@@ -90,7 +91,7 @@ def _short(monkeypatch):
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
     )
-    monkeypatch.setattr(Run, "export", lambda run, out: out)
+    monkeypatch.setattr(Run, "export", lambda run, out, is_stage: out)
     monkeypatch.setattr(Run, "report", lambda run: run.folder / "report.html")
 
 
@@ -152,7 +153,7 @@ def test_a_run_from_data_to_facts(data, tmp_path):
 
 
 def test_a_network_that_cannot_be_exported_is_reported_all_the_same(data, tmp_path, monkeypatch):
-    def export(run, out):
+    def export(run, out, is_stage):
         raise MissingCapability("an export needs a layer plan; own has none: load the weights")
 
     monkeypatch.setattr(Run, "export", export)
