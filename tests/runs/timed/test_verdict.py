@@ -127,8 +127,8 @@ def test_the_reference_alone(tmp_path):
     targets = np.arange(1000) % 4
     found = final(tmp_path / "a", answered(targets, range(249)), targets, label=PLAIN)
     assert verdict.of_reference(found, "image", "it was better") == (
-        "the plain residual network ships: 75.1 % on 1,000 test images (95 % interval 72.4 to 77.8, over test images, not "
-        "over seeds); it was better"
+        "the plain residual network ships: 75.1 % on 1,000 test images (95 % interval 72.4 to 77.8, over test images, "
+        "not over seeds); it was better"
     )
 
 
