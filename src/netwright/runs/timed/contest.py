@@ -309,11 +309,10 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
         return record
     rank = record.heat("rank")
     ranked = heats.held(floor, rank) if rank else []
-    known = {each.candidate for each in failed.entrants}
-    others = [each for each in ranked if each[0].candidate not in known]
+    others = [each for each in ranked if each[0] not in failed.entrants]
     if rank is None:
         rank = _rank(floor, record.reference)
-    first = best_of(others)[0] if others else next((e for e in rank.entrants if e.candidate not in known), None)
+    first = best_of(others)[0] if others else next((e for e in rank.entrants if e not in failed.entrants), None)
     names = " and ".join(_called(each) for each in failed.entrants)
     if first is None:
         raise StoreError(f"the last training of {names} failed; see the logs in {short(floor.folder)}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -151,17 +151,17 @@ def play(
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Makes this process the only one that plays the run, and counts its seconds. Raises StoreError where one does."""
-    try:
-        with locks.holding(folder / LOCK):
-            yield
-    except locks.Held:
-        raise StoreError(
-            f"{short(folder)} is played by another process; wait for its end, or give another folder with --out"
-        ) from None
-    except OSError as error:
-        raise StoreError(
-            f"{folder / LOCK} cannot be written: {error.strerror}; give another folder with --out"
-        ) from None
+    place = folder / LOCK
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.holding(place))
+        except locks.Held:
+            raise StoreError(
+                f"{short(folder)} is played by another process; wait for its end, or give another folder with --out"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{place} cannot be written: {error.strerror}; give another folder with --out") from None
+        yield
 
 
 def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Timetable]:

@@ -25,8 +25,8 @@ SHARE_SHORT, SHARE_LONG = 0.25, 0.5
 RANKING: Final = 0.45  # of the contest: trainings that rank the finalists and the reference
 
 PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
-# where hours are too few, those that are asked for suffice on a machine that is so much slower, in steps and in seconds
-SLOWER, LATER = 1.25, 3.0
+# where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
+SLOWER, LATER = 1.25, 1.5
 
 ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 4
@@ -241,7 +241,7 @@ def _least_hours(given: Circumstances, needed: float) -> float:
 
 def _suffices(hours: float, given: Circumstances, needed: float) -> bool:
     total = 3600 * hours
-    spent = given.spent + LATER + probe_seconds(hours) - probe_seconds(given.hours)
+    spent = LATER * given.spent + probe_seconds(hours) - probe_seconds(given.hours)
     return _final_seconds(_usable(total, spent), total - spent, given.workers) >= needed
 
 
