@@ -37,6 +37,8 @@ class PacedToy:
     pace: bool = False
     horizon: int | None = None
     deadline: float = 0.0
+    deadlines: tuple[float, ...] = ()
+    cuts: tuple[tuple[int, ...], ...] = ()
     begin: str = ""
     schedule: str = "constant"
     cooldown: float = 0.0
@@ -44,6 +46,8 @@ class PacedToy:
     splits: int = 1
     repeats: int = 1
     fails: tuple[int, ...] = ()
+    fails_tested: tuple[int, ...] = ()
+    breaks_off: tuple[int, ...] = ()
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -62,16 +66,22 @@ class PacedToy:
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         genotype = trial.proposal.genotype
-        if genotype[0] in self.fails:
+        if genotype[0] in self.fails or (self.split == "test" and genotype[0] in self.fails_tested):
             raise RuntimeError("this network cannot be trained")
         (context.folder / "end-0.safetensors").write_bytes(trial.key.encode())
         begun = context.folder.parent.parent / self.begin / f"{trial.key}-0.safetensors"
+        own = self.deadlines[trial.id - 1] if self.deadlines else self.deadline
+        steps = self.cuts[trial.id - 1] if self.cuts else (round(10 * own) + 1, 10_000)
         return Result(
             {
+                "broken_off": float(genotype[0] in self.breaks_off),
+                "steps_1": steps[0],
+                "span_1": steps[1],
+                "clocked": float(bool(own)),
                 f"{self.split}_accuracy": sum(genotype) / 36,
                 "params": sum(genotype),
                 "began": float(bool(self.begin) and begun.exists() and begun.read_bytes() == trial.key.encode()),
-                "deadline": self.deadline,
+                "deadline": own,
                 "cooldown": self.cooldown,
                 "splits": self.splits,
                 "horizon": self.horizon or 0,

@@ -1,7 +1,7 @@
 """Timetables as text, and text that is none."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 import tomli_w
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netwright.core import reading, timetable
 from netwright.core.errors import BadRunFile
-from netwright.core.timetable import Timetable
+from netwright.core.timetable import PlayedHeat, Timetable
 
 PLAN = Timetable(
     hours=0.5,
@@ -31,6 +31,10 @@ PLAN = Timetable(
 )
 COUNTS = st.integers(1, 10**9)
 SECONDS = st.floats(0.001, 3600)
+HEAT = PlayedHeat(name="rank", keys=("a", "b"), repeats=2, budget=90, ends=(((3, 4), ()), ((5, 6, 5, 7), (8, 9))))
+HEATS = st.builds(
+    replace, st.just(HEAT), name=st.text(max_size=9), keys=st.tuples(st.text(max_size=9), st.just("b")), budget=COUNTS
+)
 
 
 @given(
@@ -45,6 +49,7 @@ SECONDS = st.floats(0.001, 3600)
         rungs=st.sets(st.integers(1, 10**6), min_size=1, max_size=5).map(sorted).map(tuple),
         search_seconds=SECONDS,
         contest_seconds=SECONDS,
+        heats=st.lists(HEATS, max_size=3).map(tuple),
         played=st.dictionaries(st.sampled_from(["trials", "cut", "steps of 1"]), st.integers(0, 10**9)),
     )
 )
@@ -70,6 +75,10 @@ def test_text_gives_the_timetable_back(plan):
         ({"search_seconds": 5000.0}, "no more than the hours together"),
         ({"final_seconds": 0.0}, "final_seconds must be above 0"),
         ({"played": {"trials": -1}}, "played must be counts"),
+        ({"heats": [{**asdict(HEAT), "repeats": 1}]}, "must have ends for each of its keys and repeats"),
+        ({"heats": [{**asdict(HEAT), "ends": [[[3], []], [[], []]]}]}, "pairs of steps and span"),
+        ({"heats": [{**asdict(HEAT), "ends": [[[0, 1], []], [[], []]]}]}, "pairs of steps and span"),
+        ({"heats": [{**asdict(HEAT), "budget": -1}]}, "a budget of at least 0"),
         ({"more": 1}, "its 'more' is 1"),
         ({"hours": None}, "it has no hours: a timetable has one"),
     ],
@@ -93,5 +102,5 @@ def test_a_file_that_is_missing_or_no_toml(tmp_path):
 
 
 def test_every_number_is_written():
-    written = reading.toml(timetable.to_toml(replace(PLAN, played={"trials": 3})))
+    written = reading.toml(timetable.to_toml(replace(PLAN, played={"trials": 3}, heats=(HEAT,))))
     assert list(written) == [each.name for each in fields(Timetable)]

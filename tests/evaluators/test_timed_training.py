@@ -145,7 +145,7 @@ def test_a_deadline_ends_a_training_as_one_that_was_planned_so(tmp_path, is_kill
     assert 20 < steps <= 60
     assert result.message == ""
     again = _run(tmp_path / "again", steps=steps)
-    assert _exact(again) == _exact(result)
+    assert _exact(result) == _exact(again) | {"broken_off": 0, "steps_1": steps, "span_1": steps}
     assert _weights(tmp_path / "again") == _weights(tmp_path / "cut")
 
 
@@ -261,3 +261,33 @@ def test_averages_hold_nothing_from_before_the_cooldown(tmp_path):
             weights[cooldown, averaging] = _weights(folder)
     assert weights[0.3, 1.0] == weights[0.3, 0.0]
     assert weights[0.0, 1.0] != weights[0.0, 0.0]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_steps_and_span_repeat_a_training_that_a_deadline_ended(tmp_path, monkeypatch, is_late):
+    """Each training of a trial where it ended, even one whose cooldown broke off."""
+    seconds = iter([*range(36), *range(36, 10_000, 20 if is_late else 1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(Standing, "elapsed", lambda _self: next(seconds))
+        result = _run(tmp_path / "cut", 2, steps=300, repeats=2, deadlines=(1e6, 60.0 if is_late else 120.0))
+    metrics = result.metrics
+    ends = tuple(int(metrics[name]) for name in ("steps_1", "span_1", "steps_2", "span_2"))
+    assert max(ends) < 100 and metrics["broken_off"] == (ends[0] < ends[1]) + (ends[2] < ends[3])
+    assert metrics["broken_off"] or not is_late
+    again = _run(tmp_path / "again", 2, steps=300, repeats=2, cuts=((), ends))
+    assert (_exact(again), again.message) == (_exact(result), result.message)
+    assert _weights(tmp_path / "again", 2) == _weights(tmp_path / "cut", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cuts": ((3,),)}, "evaluator.cuts is"),
+        ({"cuts": ((3, 0),)}, "evaluator.cuts is"),
+        ({"deadlines": (0.0,)}, "evaluator.deadlines is"),
+        ({"cuts": ((3, 3),), "schedule": "cosine", "cooldown": 0.0}, "cannot end early"),
+    ],
+)
+def test_deadlines_and_ends_that_are_none_are_refused(options, said):
+    with pytest.raises(BadReference, match=said):
+        Training(SPACE, TASK, **{**CONSTANT, "averaging": 0.0, **options})

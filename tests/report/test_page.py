@@ -231,6 +231,12 @@ def test_networks_trained_in_full_are_listed_and_compared(tmp_path):
     assert "The search paid" in text and "10.00 points more" in text
 
 
+def test_a_cooldown_that_broke_off_is_noted(tmp_path):
+    found = trained_in_full(broken_off="the deadline broke off the cooldown at step 95 of 100")
+    text = " ".join(read(write(tmp_path, [reported(rows(3), finals=(found, trained_in_full(RESIDUAL)))])).text)
+    assert text.count("Note: the deadline broke off the cooldown at step 95 of 100 of the best of the search.") == 1
+
+
 def test_mistakes_of_the_best_network_are_shown(tmp_path):
     final = trained_in_full(folder=keep_outcome(tmp_path / "kept"))
     plain = trained_in_full(RESIDUAL, reference=True, folder=tmp_path / "kept")

@@ -46,6 +46,30 @@ def test_results_are_means_of_the_measure_itself(tmp_path):
     assert (loss.metric, loss.mean) == ("test_loss", 2.5)
 
 
+def test_the_accuracy_is_known_whatever_the_objective(tmp_path):
+    rows = [final_row(n, (1,), 2.5, metric="test_loss") for n in (1, 2)]
+    for row, accuracy in zip(rows, (0.8, 0.9), strict=True):
+        row.result.metrics["test_accuracy"] = accuracy
+    run = RunFile(objectives=("-test_loss",))
+    [found] = finals.results(_stored(rows, [Candidate(BEST, (1,))]), run, tmp_path)
+    assert (found.mean, found.accuracy) == (2.5, pytest.approx(0.85))
+    [without] = finals.results(_stored([final_row(1, (1,), 2.5, "test_loss")], [Candidate(BEST, (1,))]), run, tmp_path)
+    assert without.accuracy is None
+
+
+def test_a_cooldown_that_a_deadline_broke_off_is_noted(tmp_path):
+    rows = [final_row(n, (genotype,), 0.8) for n, genotype in ((1, 1), (2, 2), (3, 2), (4, 0))]
+    for row, steps in zip(rows, ((1900, 2000), (95, 100), (90, 100), (50, 50)), strict=True):
+        row.result.metrics.update(broken_off=float(steps[0] < steps[1]), steps_1=steps[0], span_1=steps[1])
+    chosen = [Candidate(BEST, (genotype,)) for genotype in (1, 2, 0)]
+    found = finals.results(_stored(rows, chosen), RunFile(objectives=("test_accuracy",)), tmp_path)
+    assert [each.broken_off for each in found] == [
+        "the deadline broke off the cooldown at step 1,900 of 2,000",
+        "the deadline broke off the cooldown of 2 trainings, one at step 90 of 100",
+        "",
+    ]
+
+
 def test_a_length_that_was_measured_stands_in_place_of_the_one_that_was_given(tmp_path):
     chosen = [Candidate(SEARCHED, (1,), 4), Candidate(SEARCHED, (0,), 6), Candidate(PLAIN, (2,), is_reference=True)]
     rows = [final_row(n, (genotype,), 0.8) for n, genotype in ((1, 1), (2, 1), (3, 0), (4, 2))]

@@ -33,20 +33,27 @@ class Heat:
 
     Args:
         name: "rank": on training data, ranked by validation; "distill": as that, from averaged outputs; "final": on
-            both, tested.
+            both, tested; "instead": as that, where no training of the final succeeded.
         entrants: The networks.
         seconds: Wall-clock seconds of each training; 0: no limit.
         budget: Budget of each training in seconds of the pace; None: as long as its options say.
         repeats: Number of trainings of each network, from different seeds.
         begin: Folder of the states that they go on from, as seen from the trainings; "": they begin anew.
+        deadlines: Wall-clock seconds of each training of each network, where what they go on from differs; empty: all
+            have `seconds`.
+        total: Seconds that each training comes to, with those of the pace that it goes on from.
+        ends: Where the trainings are to end, as `core.timetable.PlayedHeat` has it; empty: by the clock.
     """
 
-    name: Literal["rank", "distill", "final"]
+    name: Literal["rank", "distill", "final", "instead"]
     entrants: tuple[Entrant, ...]
     seconds: float = 0.0
     budget: int | None = None
     repeats: int = 1
     begin: str = ""
+    deadlines: tuple[float, ...] = ()
+    total: float = 0.0
+    ends: tuple[tuple[tuple[int, ...], ...], ...] = ()
 
 
 @dataclass(frozen=True)

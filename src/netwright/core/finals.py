@@ -74,6 +74,10 @@ class Final:
         way: Digest of task and evaluator: equal for networks that were trained the same way.
         repetitions: What was measured in each training that succeeded.
         baselines: What the measured value is to be compared with.
+        accuracy: Mean of the accuracy over the same trainings, whatever the objective, a fraction of 1; None: it was
+            not measured.
+        broken_off: Which end of which training a deadline broke off, as the beginning of a sentence that names the
+            network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
     """
 
     label: str
@@ -92,6 +96,8 @@ class Final:
     way: str = ""
     repetitions: tuple[Repetition, ...] = ()
     baselines: tuple[Baseline, ...] = ()
+    accuracy: float | None = None
+    broken_off: str = ""
 
     @property
     def name(self) -> str:

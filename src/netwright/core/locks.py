@@ -36,14 +36,25 @@ def alone_in(folder: Path, name: str) -> Iterator[None]:
         Held: Another one is in it.
         OSError: The lock file cannot be written.
     """
-    lock = FileLock(folder / name)
+    with holding(folder / name), alone_at(folder):
+        yield
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[None]:
+    """Holds a lock file, which stays when the lock is given back.
+
+    Raises:
+        Held: Another one holds it.
+        OSError: It cannot be written.
+    """
+    lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise Held from None
     try:
-        with alone_at(folder):
-            yield
+        yield
     finally:
         lock.release()
 

@@ -15,6 +15,8 @@ MAX_LOSSES = 3  # a trial whose worker was lost is put back in the queue up to t
 LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of the run"
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
 STEPS_DONE = "steps"  # metric of a training whose length is measured, not given: how many steps it took
+SPAN = "span"  # begins the names of metrics: steps that the schedule of training 1, 2, ... spanned, as in "span_1"
+BROKEN_OFF = "broken_off"  # metric of a trial that had a deadline: how many of its cooldowns that broke off
 STOPPED_EARLY = "stopped_early"  # metric of a training: 1 where it ended by itself, as it learned nothing more
 MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -28,6 +28,39 @@ Precision = Literal["float32", "bfloat16"]
 
 _COUNTS: Final = ("workers", "threads", "side", "batch", "trials", "splits", "finalists")
 _DURATIONS: Final = ("search_seconds", "contest_seconds", "rank_seconds", "final_seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedHeat:
+    """What the clock decided in a heat of the contest, in counts, by which it is repeated without one.
+
+    Args:
+        name: Name of the heat, as in `core.contest`.
+        keys: Keys of its networks.
+        repeats: Trainings of each network, from different seeds.
+        budget: Budget of each, in seconds of the pace; 0: as long as its options say.
+        ends: For each network and each of its `repeats`, where its trainings ended: steps and span of the first
+            division of the images, of the second, and so on; empty: not noted, as where it failed.
+
+    Raises:
+        ValueError: A number is out of range, or does not go with the others.
+    """
+
+    name: str
+    keys: tuple[str, ...]
+    repeats: int
+    budget: int
+    ends: tuple[tuple[tuple[int, ...], ...], ...]
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def __post_init__(self) -> None:
+        if len(self.keys) != len(self.ends) or any(len(each) != self.repeats for each in self.ends):
+            raise ValueError(f"the heat {shown(self.name)} must have ends for each of its keys and repeats")
+        if not 0 <= self.budget <= MOST_COUNT or not 1 <= self.repeats <= MOST_COUNT:
+            raise ValueError(f"the heat {shown(self.name)} must have a budget of at least 0 and repeats of at least 1")
+        if any(len(end) % 2 or min(end, default=1) < 1 for each in self.ends for end in each):
+            raise ValueError(f"the heat {shown(self.name)} must have ends that are pairs of steps and span, from 1 on")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +85,7 @@ class Timetable:
         final_seconds: Seconds of each of the last two trainings, of what ships and of the reference.
         played: What the clock decided when this was played, by name, such as the finished "trials"; empty: it was not
             played to its end.
+        heats: What the clock decided in the contest, or is to be repeated of another one; empty: none is known.
 
     Raises:
         ValueError: A number is out of range.
@@ -73,6 +107,7 @@ class Timetable:
     rank_seconds: float
     final_seconds: float
     played: Mapping[str, int] = field(default_factory=dict)
+    heats: tuple[PlayedHeat, ...] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -99,8 +134,9 @@ def to_toml(timetable: Timetable) -> str:
     """The timetable as text; `from_toml` gives it back."""
     values = {each.name: getattr(timetable, each.name) for each in fields(timetable)}
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-    played = dict(listed.pop("played"))
-    return tomli_w.dumps(listed | ({"played": played} if played else {}))
+    played, heats = dict(listed.pop("played")), listed.pop("heats")
+    came = {"played": played, "heats": [asdict(heat) for heat in heats]}
+    return tomli_w.dumps(listed | {name: value for name, value in came.items() if value})
 
 
 def from_toml(text: str, name: str) -> Timetable:

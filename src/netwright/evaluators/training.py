@@ -30,7 +30,7 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
-from netwright.core.records import STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
+from netwright.core.records import BROKEN_OFF, STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
 from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
@@ -50,7 +50,7 @@ from netwright.training import (
     ranks,
 )
 from netwright.training import settings as step_settings
-from netwright.training.course import Deadline, FlexibleSchedule
+from netwright.training.course import Cut, Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths
@@ -58,7 +58,7 @@ from netwright.training.loop import At, Diverged, Passes, Stopped
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
-from netwright.training.standing import Measurement, Standing, averaged, why_inexact
+from netwright.training.standing import Measurement, Standing, averaged, lengths, why_inexact
 from netwright.training.stops import Interrupted, Stops
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -67,6 +67,7 @@ OF_ANY_TRAINING = (
     Objective("examples_per_second"),
     Objective("carried_steps"),
 )
+OF_DEADLINE = (Objective(BROKEN_OFF, -1),)
 OF_LENGTH, OF_PLATEAU = (Objective(STEPS_DONE, -1),), (Objective("stopped_early"),)
 
 
@@ -114,6 +115,7 @@ class Training(Options):
         named = {each.name: each for each in (*measured, *(offer.on(self.split) for offer in offered))}
         spreads = [Objective(f"{name}_sd", -1) for name in named] if self.trainings > 1 else []
         courses = (*(OF_LENGTH if self._states_length else ()), *(OF_PLATEAU if self.plateau else ()))
+        courses += OF_DEADLINE if self._has_deadline else ()
         return (*named.values(), *OF_ANY_TRAINING, *courses, *spreads)
 
     @property
@@ -197,6 +199,8 @@ class Training(Options):
         metrics = averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
         if self._states_length:
             metrics[STEPS_DONE] = min(found.steps for found in state.done)
+        if self._has_deadline:
+            metrics |= lengths(state.done)
         if self.plateau:
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:
@@ -244,12 +248,15 @@ class Training(Options):
             self.batches_by,
         )
         course = FlexibleSchedule(
-            length, lambda step, span: step_settings.rate_factor(self, step, span, per_epoch), self.cooldown, state.cut
+            length,
+            lambda step, span: step_settings.rate_factor(self, step, span, per_epoch),
+            self.cooldown,
+            state.cut or self._cut(trial, repeat, length),
         )
         updates = course.updates if self.averaging else lambda step: step
         descent = self._descent(trial, repeat, length.span, updates, team, context)
         start = state.resume(descent, team)
-        ending = Ending(course, state, team, self._deadline(state, start.step), self.plateau)
+        ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         reports = Reports(context, before, lambda: before + course.steps + after)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
@@ -270,7 +277,7 @@ class Training(Options):
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
-        course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "")
+        course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "", course.span)
         if context is None:
             return Measurement({}, *course_of)
         if length.steps < length.span:  # for a trial that continues this one
@@ -282,14 +289,23 @@ class Training(Options):
             state.curve.append((at.step, _main(found)))
         return Measurement(found, *course_of)
 
-    def _deadline(self, state: Standing, start: int) -> Deadline | None:
+    def _cut(self, trial: Trial, repeat: int, length: Length) -> Cut | None:
+        """How a training ends that repeats another one which was shortened; None: it does not, or that one was not."""
+        ends = self.cuts[trial.id - 1][2 * repeat : 2 * repeat + 2] if trial.id <= len(self.cuts) else ()
+        if not ends or ends == length:
+            return None
+        steps, span = ends
+        return Cut(steps, span, "late" if length.steps == length.span and steps < span else "repeated")
+
+    def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
-        if not self.deadline:
+        seconds = self.deadlines[trial.id - 1] if trial.id <= len(self.deadlines) else self.deadline
+        if not seconds:
             return None
         share = (len(state.done) + 1) / self.trainings
         forward = 1 / 3  # of a step
         measuring = forward * self.task.examples(self.split) / self.batch
-        return Deadline(share * self.deadline, state.elapsed, measuring, start)
+        return Deadline(share * seconds, state.elapsed, measuring, start)
 
     @contextmanager
     def _kept(self, state: Standing, descent: Descent, at: At, context: Context | None) -> Iterator[None]:
@@ -416,7 +432,12 @@ class Training(Options):
     @property
     def _states_length(self) -> bool:
         """Whether the number of steps does not follow from the options and the budget alone, so that it is a metric."""
-        return bool(self.pace or self.deadline or self.plateau)
+        return bool(self.pace or self._has_deadline or self.plateau)
+
+    @property
+    def _has_deadline(self) -> bool:
+        """Whether trainings end by a deadline, or repeat some that did."""
+        return bool(self.deadline or self.deadlines or self.cuts)
 
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
         """Refuse, before anything is started, what would fail every trial of this genotype.

@@ -217,9 +217,11 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     named = [(f"{run.name}: " if len(runs) > 1 else "", run) for run in runs if run.finals]
     if not named:
         return ""
-    listed = trained.table([(name, final) for name, run in named for final in run.finals])
+    finals = [(name, final) for name, run in named for final in run.finals]
+    listed = trained.table(finals)
     compared = [f"{name}{sentence}" for name, run in named for sentence in trained.compared(run.finals)]
     told = [name + trained.verdict(run.finals) for name, run in named if not run.verdict]
+    told += [f"Note: {name}{final.broken_off} of the {final.label}." for name, final in finals if final.broken_off]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
     return markup.section("Trained in full", listed, *compared, *told)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
-from netwright.core.records import STEPS_DONE, Trial
+from netwright.core.records import BROKEN_OFF, SPAN, STEPS_DONE, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
@@ -61,6 +61,8 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
         measured = [(row.seed, row.result.metrics) for row in rows if row.result]
         if not measured:
             continue
+        name = f"{objective.split}_accuracy"
+        accuracies = [metrics[name] for _, metrics in measured if name in metrics]
         listed = [Repetition(seed, int(metrics.get("params", 0)), metrics[metric]) for seed, metrics in measured]
         values = [each.value for each in listed]
         found.append(
@@ -81,9 +83,23 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 way=genes.digest(f"{whereabouts.without(run.task)} {way}"),
                 repetitions=tuple(listed),
                 baselines=known,
+                accuracy=statistics.fmean(accuracies) if len(accuracies) == len(measured) else None,
+                broken_off=_broken_off([metrics for _, metrics in measured]),
             )
         )
     return found
+
+
+def _broken_off(measured: Sequence[Mapping[str, float]]) -> str:
+    """Which cooldowns a deadline broke off, by what was measured of trainings; "" where it did none."""
+    count = round(sum(metrics.get(BROKEN_OFF, 0) for metrics in measured))
+    if not count:
+        return ""
+    numbers = ((metrics, number) for metrics in measured for number in range(1, len(metrics)))
+    ends = [(m[f"{STEPS_DONE}_{n}"], m[f"{SPAN}_{n}"]) for m, n in numbers if f"{SPAN}_{n}" in m]
+    steps, span = min((end for end in ends if end[0] < end[1]), key=lambda end: end[0] / end[1])
+    several = f" of {count} trainings, one" if count > 1 else ""
+    return f"the deadline broke off the cooldown{several} at step {steps:,.0f} of {span:,.0f}"
 
 
 def setting(run: RunFile, rows: Sequence[Trial] = ()) -> str:

@@ -289,6 +289,7 @@ class Run:
         training: str | None = None,
         onnx: bool = False,
         task: Mapping[str, Any] | None = None,
+        is_stage: bool = False,
     ) -> Path:
         """Write the network that was trained last as a folder that runs without netwright; returns its path.
 
@@ -301,6 +302,7 @@ class Run:
             training: Name of a folder of trainings within the run's; None: the last one that has such a network.
             onnx: Also write the network as ONNX.
             task: Options of the task put over those of the training, such as the path of data that was moved.
+            is_stage: Whether something else follows, which says the verdict of the contest.
 
         Raises:
             NetwrightError: There is no trained network or no place to write, or the export differs from what was
@@ -338,7 +340,7 @@ class Run:
                 )
                 # an export is tested anew, which must be on the data of the training
                 refuse_other_data(folder, refs.load("task", settings.task))
-                if contest:
+                if contest and not is_stage:
                     self._session.say(contest.verdict)
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {', '.join(filter(None, (final.name, final.setting)))}{repeat}")

@@ -25,7 +25,8 @@ class Cut(NamedTuple):
     Args:
         steps: Steps in all.
         span: Steps that the schedule spans.
-        why: "deadline" or "plateau"; "late": the deadline came within the cooldown, which broke off.
+        why: "deadline" or "plateau"; "late": the deadline came within the cooldown, which broke off; "repeated": as
+            another one was, which this one repeats.
     """
 
     steps: int

@@ -51,6 +51,10 @@ class Options(StepSettings):
         deadline: Seconds of wall clock within which a trial is to be trained and measured; 0: no limit. A training that
             would take longer begins its cooldown early. The metric `steps` says how many it did: given as `steps`, they
             repeat it exactly, without a clock.
+        deadlines: Such seconds for each trial of a run by its number, from 1 on, in place of `deadline`.
+        cuts: For each trial of a run by its number, where each of its trainings ended in another run, which is repeated
+            exactly, without a clock: steps and span of the first (the metrics `steps_1` and `span_1` there), of the
+            second, and so on.
         plateau: Passes in a row over the training data, without an average loss that is a hundredth below the least so
             far, after which a training ends, by way of its cooldown where it was to have one; 0: it goes on.
         teachers: Folder of networks from whose averaged outputs it learns besides the labels, as seen from the run's
@@ -75,6 +79,8 @@ class Options(StepSettings):
     pace: tuple[float, ...] = ()
     begin: str = ""
     deadline: float = 0.0
+    deadlines: tuple[float, ...] = ()
+    cuts: tuple[tuple[int, ...], ...] = ()
     plateau: int = 0
     teachers: str = ""
     distill: float = 0.0
@@ -82,7 +88,7 @@ class Options(StepSettings):
         lengths=("epochs", "steps", "seconds"),
         length={"epochs": 30},
         usual={"checkpoint_minutes": 5.0, "save": True},
-        searched=("repeats", "splits", "begin", "deadline", "plateau"),
+        searched=("repeats", "splits", "begin", "deadline", "deadlines", "cuts", "plateau"),
         incidental=("checkpoint_minutes", "save", "device", "processes"),
         places={option: place.off for option, place in PLACES.items()},
     )
@@ -108,7 +114,14 @@ class Options(StepSettings):
                 "are; give both, or evaluator.steps"
             )
         self._check_splits()
-        for name in ("deadline", "plateau"):
+        if not all(0 < seconds < math.inf for seconds in self.deadlines):
+            raise BadReference(f"evaluator.deadlines is {list(self.deadlines)}; each must be above 0, and finite")
+        if any(len(ends) % 2 or min(ends, default=1) < 1 for ends in self.cuts):
+            raise BadReference(
+                f"evaluator.cuts is {[list(ends) for ends in self.cuts]}; for each trial it has steps and span of each "
+                "training, whole numbers of at least 1"
+            )
+        for name in ("deadline", "deadlines", "cuts", "plateau"):
             if getattr(self, name):
                 self._check_can_shorten(name)
 

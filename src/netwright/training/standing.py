@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from netwright.core import files
-from netwright.core.records import Counts, Trial
+from netwright.core.records import BROKEN_OFF, SPAN, STEPS_DONE, Counts, Trial
 from netwright.training import checkpoint
 from netwright.training.course import Cut, Stall
 from netwright.training.descent import Descent
@@ -33,6 +33,7 @@ class Measurement:
         seconds: Wall-clock seconds of the training, without what was done between passes.
         steps: Number of steps that it did, those that it went on from among them.
         why: Why it was shortened, as of `course.Cut`; "": it was not.
+        span: Number of steps that its schedule spanned in the end; 0: not noted.
     """
 
     metrics: dict[str, float]
@@ -41,6 +42,7 @@ class Measurement:
     seconds: float
     steps: int = 0
     why: str = ""
+    span: int = 0
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Standing:
 
     def facts(self) -> dict[str, Any]:
         """Everything but path and ends, as JSON."""
-        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why)) for m in self.done]
+        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why, m.span)) for m in self.done]
         progress = asdict(self.progress)
         progress["images"] = progress.pop("examples")  # as checkpoints have always had it
         return {**{name: getattr(self, name) for name in KEPT}, "progress": progress, "done": done}
@@ -178,6 +180,18 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
         "seconds": seconds,
         "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
     }
+
+
+def lengths(done: Sequence[Measurement]) -> dict[str, float]:
+    """Where the trainings of a trial ended, as metrics: what `evaluator.cuts` takes to repeat them.
+
+    For each of them, from 1 on, the steps that it took and those that its schedule spanned in the end; and how many
+    cooldowns the deadline broke off.
+    """
+    found: dict[str, float] = {BROKEN_OFF: sum(each.why == "late" for each in done)}
+    for number, each in enumerate(done, 1):
+        found |= {f"{STEPS_DONE}_{number}": each.steps, f"{SPAN}_{number}": each.span}
+    return found
 
 
 def why_inexact(done: Sequence[Measurement], is_exact: bool = True) -> str:

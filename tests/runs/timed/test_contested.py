@@ -20,7 +20,7 @@ from netwright.export import write as export_write
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
-from netwright.runs.timed import averaging, contest
+from netwright.runs.timed import averaging, contest, heats
 from tests.runs.timed.test_contest import Times
 
 SPACE = "tests.contest_toys:Starting"
@@ -89,6 +89,15 @@ def test_what_ships_is_exported_and_the_verdict_stands_first_in_the_report(searc
     assert Run(tmp_path / "run", trust=True, console=Console(file=io.StringIO())).report().name == "report.html"
 
 
+def test_the_verdict_is_left_to_who_says_it_at_the_end(searched, tmp_path, monkeypatch):
+    found, _ = contested(searched, tmp_path / "run")
+    monkeypatch.setattr(export_write, "write", lambda out, *_, **__: out)
+    said = io.StringIO()
+    run = Run(tmp_path / "run", trust=True, console=Console(file=said, width=300))
+    run.export(tmp_path / "export", is_stage=True)
+    assert "exporting " in said.getvalue() and found.verdict not in said.getvalue()
+
+
 def test_a_reference_that_ships_is_exported(searched, tmp_path, monkeypatch):
     monkeypatch.setattr(contest, "best_of", _ships(-1))
     found, _ = contested(searched, tmp_path / "run")
@@ -154,3 +163,42 @@ def _better_together(measured):
         return float(len(networks) > 1)
 
     return call
+
+
+def test_one_worker_repeats_a_contest_by_the_clock_bit_for_bit(tmp_path, monkeypatch):
+    """Searched once, contested by the clock, then by the steps that came of it; the reference began anew."""
+    monkeypatch.setattr(contest, "SHORTEST", 0.0)
+    monkeypatch.setattr(heats, "START_SECONDS", 0.0)
+    pace = [0.0] * 6 + [0.02]
+    tables = {
+        "task": {"ref": "digits", "train_limit": 100},
+        "executor": "inline",
+        "space": {"ref": SPACE},
+        "strategy": {"ref": "listed", "genotypes": [[6, 1]], "budget": 1},
+        "evaluator": {"ref": "training", "batch": 20, "schedule": "constant", "averaging": 0.2, "horizon": 1000}
+        | {"pace": pace, "splits": 2},
+        "threads_per_trial": 1,
+        "objectives": ["valid_accuracy"],
+    }
+    run = Run(tmp_path / "one", tables, trials=1, space=SPACE, console=Console(file=io.StringIO()))
+    run.search()
+    shutil.copytree(run.folder, tmp_path / "two")
+    first = _by_clock(run, tmp_path / "one", Times(1, 1.0, 1.0), 1.0)
+    again = _by_clock(run, tmp_path / "two", Times(1, 1.0, 1.0, first.heats), 0.1)
+    assert again.heats == first.heats and (again.verdict, again.reason) == (first.verdict, first.reason)
+    assert [heat.name for heat in first.heats] == ["rank", "final"]
+    ends = {heat.name: {end for own in heat.ends for end in own} for heat in first.heats}
+    assert {len(end) for end in ends["rank"]} == {4}, "two divisions of the images"
+    options = [run_folder.settings_in(place).evaluator.options for place in run_folder.trainings(tmp_path / "one")]
+    assert any("deadlines" in each for each in options) and not any("cuts" in each for each in options)
+    assert {len(end) for end in ends["final"]} == {2}
+    weights = [
+        [path.read_bytes() for place in run_folder.trainings(folder) for path in sorted(place.rglob("weights.*"))]
+        for folder in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert len(weights[0]) >= 3 and weights[0] == weights[1]
+
+
+def _by_clock(run, folder, times, seconds):
+    session = Session(Console(file=io.StringIO()), lambda _c, _s: nullcontext(), "")
+    return contest.play(session, folder, run.settings, times, time.monotonic() + seconds)

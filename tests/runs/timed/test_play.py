@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 
 from netwright.core import timetable
-from netwright.core.errors import BadReference, BadRunFile, MissingCapability
+from netwright.core.errors import BadReference, BadRunFile, MissingCapability, StoreError
 from netwright.core.finals import Candidate, Final
 from netwright.core.genes import Integer
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
+from netwright.core.timetable import PlayedHeat
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
@@ -35,6 +36,7 @@ SMALL = Defaults("residual", ("lr",), "asha", lambda plan, _: {"steps": 1, "hori
 GIVEN = {"executor": "inline", "space": f"{__name__}:Shallow", "constraints": ["params <= 1e6"]}
 
 
+LOSS = {"objectives": ["-valid_loss"]}
 TYPED = {"strategy": "asha(eta=2)", "evaluator": "training(momentum=0.8)"}  # the plan adds to what is typed
 WITHOUT = {"space": {"with": "none"}}
 
@@ -52,24 +54,28 @@ class Contest:
     reference: Final | None
     metric: str
     verdict: str
+    heats: tuple = ()
 
 
 class Contests:
     """Stands in for the contest: notes what it is called with, and trains nothing."""
 
-    def __init__(self, fault=None):
-        self.calls, self.fault = [], fault
+    def __init__(self, fault=None, measure=Objective("test_accuracy", shown="share"), heats=()):
+        self.calls, self.fault, self.measure, self.heats = [], fault, measure, heats
 
-    def __call__(self, session, folder, settings, plan, until, reference):
+    def __call__(self, session, folder, settings, plan, until, reference, start_up):
+        assert start_up >= 0
         self.calls.append((settings, plan, until, reference))
         if self.fault:
             raise self.fault
         best = Run(folder, session=session, trust=True).best
-        measure = Objective("test_accuracy", shown="share")
+        measure = self.measure
         kept = (Candidate("x", best.proposal.genotype), settings.space, "1 s", measure, 100)
-        one = Final(kept[0].label, best.id, kept[1], kept[0].genotype, kept[2], measure, 100, 0.75, None, 1)
+        one = Final(
+            kept[0].label, best.id, kept[1], kept[0].genotype, kept[2], measure, 100, 0.75, None, 1, accuracy=0.25
+        )
         other = replace(one, label="plain", mean=0.5, reference=True)
-        return Contest("searched", one, other, measure.name, "the searched network is 25 points better")
+        return Contest("searched", one, other, measure.name, "the searched network is 25 points better", self.heats)
 
 
 class Measurements:
@@ -91,7 +97,7 @@ def _short(monkeypatch):
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
     )
-    monkeypatch.setattr(Run, "export", lambda run, out: out)
+    monkeypatch.setattr(Run, "export", lambda run, out, is_stage: out)
     monkeypatch.setattr(Run, "report", lambda run: run.folder / "report.html")
 
 
@@ -152,8 +158,48 @@ def test_a_run_from_data_to_facts(data, tmp_path):
     assert 0 < float((tmp_path / "run" / USED).read_text()) < 60
 
 
+def test_an_accuracy_is_told_whatever_decided(data, tmp_path):
+    """The mean is a loss, and stands in the verdict; what is called an accuracy is one."""
+    found = Played(tmp_path / "run", data, Contests(measure=Objective("test_loss", -1)), given=LOSS)
+    facts = {name: found.facts[name] for name in ("metric", "test_accuracy", "reference_test_accuracy")}
+    assert facts == {"metric": "test_accuracy", "test_accuracy": 0.25, "reference_test_accuracy": 0.25}
+    balanced = Contests(measure=Objective("test_balanced_accuracy", shown="share"))
+    found = Played(tmp_path / "other", data, balanced)
+    assert (found.facts["metric"], found.facts["test_accuracy"]) == ("test_balanced_accuracy", 0.75)
+
+
+def test_heats_that_were_played_stand_in_the_timetable_and_are_given_again(data, tmp_path):
+    heat = PlayedHeat(name="final", keys=("a",), repeats=1, budget=9, ends=(((3, 3),),))
+    Played(tmp_path / "one", data, Contests(heats=(heat,)), hours=0.1)
+    plan = tmp_path / "one" / timetable.FILE
+    assert timetable.read(plan).heats == (heat,)
+    with pytest.raises(KeyboardInterrupt):
+        Played(tmp_path / "two", data, Contests(KeyboardInterrupt()), timetable=plan)
+    again = Played(tmp_path / "two", data, timetable=plan)
+    assert again.contest.calls[0][1].heats == (heat,), "also where it was stopped"
+
+
+def test_a_second_process_is_refused_and_counts_no_seconds(data, tmp_path, monkeypatch):
+    """It would note its own seconds over those of the process that plays."""
+    folder, refusals = tmp_path / "run", []
+    monkeypatch.setattr("netwright.runs.timed.stopwatch.NOTE_EVERY", 1e6)
+
+    class Second(Contests):
+        def __call__(self, *given):
+            (folder / USED).write_text("77.0\n")
+            with pytest.raises(StoreError) as refused:
+                Played(folder, data, hours=0.1)
+            refusals.append((str(refused.value), (folder / USED).read_text()))
+            return super().__call__(*given)
+
+    Played(folder, data, Second(), hours=0.1)
+    [(said, used)] = refusals
+    assert "is played by another process; wait for its end, or give another folder with --out" in said
+    assert used == "77.0\n"
+
+
 def test_a_network_that_cannot_be_exported_is_reported_all_the_same(data, tmp_path, monkeypatch):
-    def export(run, out):
+    def export(run, out, is_stage):
         raise MissingCapability("an export needs a layer plan; own has none: load the weights")
 
     monkeypatch.setattr(Run, "export", export)

@@ -63,9 +63,11 @@ def test_a_clear_difference_is_said_with_its_interval(tmp_path):
     told = verdict.sentence(ours, theirs, "image")
     assert told == (
         "searched network 78.4 % against 75.1 % of the plain residual network on 1,000 test images: 3.3 points better "
-        "(95 % interval 2.2 to 4.4)"
+        "(95 % interval 2.2 to 4.4, over test images, not over seeds)"
     )
-    assert verdict.sentence(theirs, ours, "image").endswith("3.3 points worse (95 % interval -4.4 to -2.2)")
+    assert verdict.sentence(theirs, ours, "image").endswith(
+        "3.3 points worse (95 % interval -4.4 to -2.2, over test images, not over seeds)"
+    )
 
 
 def test_what_may_be_chance_is_no_better(tmp_path):
@@ -74,9 +76,9 @@ def test_what_may_be_chance_is_no_better(tmp_path):
     ours = final(tmp_path / "a", answered(targets, range(216)), targets)
     theirs = final(tmp_path / "b", answered(targets, range(216, 465)), targets, label=PLAIN)
     told = verdict.sentence(ours, theirs, "image")
-    assert "no better than it (3.3 points, 95 % interval -0.9 to 7.5)" in told
+    assert "no better than it (3.3 points, 95 % interval -0.9 to 7.5, over test images, not over seeds)" in told
     same = verdict.sentence(ours, replace(ours, label=PLAIN), "image")
-    assert "no better than it (0.0 points, 95 % interval -0.3 to 0.3)" in same
+    assert "no better than it (0.0 points, 95 % interval -0.3 to 0.3, over test images, not over seeds)" in same
 
 
 def test_a_balanced_accuracy_counts_classes_alike(tmp_path):
@@ -96,7 +98,18 @@ def test_seeds_widen_the_interval(tmp_path):
     ours = final(tmp_path / "a", [answered(targets, each) for each in wrong], targets)
     theirs = final(tmp_path / "b", [answered(targets, range(100))] * 3, targets, label=PLAIN)
     found = verdict.difference(ours, theirs)
-    assert found.high - found.low > 2 * 1.96 * np.std([0.9, 0.8, 0.975], ddof=1) / math.sqrt(3)
+    error = np.std([0.9, 0.8, 0.975], ddof=1) / math.sqrt(3)
+    assert found.high - found.low > 2 * 3.5 * error, "of three seeds, not the 1.96 of many"
+    assert "over test images and 3 seeds)" in verdict.sentence(ours, theirs, "image")
+
+
+def test_seeds_that_agree_leave_the_chance_of_the_examples(tmp_path):
+    targets = np.arange(400) % 4
+    ours, once = (final(tmp_path / n, [answered(targets, range(40))] * m, targets) for n, m in (("a", 3), ("c", 1)))
+    assert verdict.alone(ours).high == pytest.approx(verdict.alone(once).high)
+    error = verdict.alone(once).high - once.mean
+    assert error == pytest.approx(1.966 * math.sqrt(0.09 / 400), rel=0.02), "of 400 images: next to normal"
+    assert verdict.of_reference(ours).count("over test examples and 3 seeds") == 1
 
 
 def test_answers_that_were_changed_since_give_no_interval(tmp_path):
@@ -114,7 +127,8 @@ def test_the_reference_alone(tmp_path):
     targets = np.arange(1000) % 4
     found = final(tmp_path / "a", answered(targets, range(249)), targets, label=PLAIN)
     assert verdict.of_reference(found, "image", "it was better") == (
-        "the plain residual network ships: 75.1 % on 1,000 test images (95 % interval 72.4 to 77.8); it was better"
+        "the plain residual network ships: 75.1 % on 1,000 test images (95 % interval 72.4 to 77.8, over test images, "
+        "not over seeds); it was better"
     )
 
 
@@ -123,7 +137,7 @@ def test_no_interval_of_shares_goes_beyond_them(tmp_path, objective):
     targets = np.arange(12) % 4
     ours = final(tmp_path / "a", targets, targets, objective)
     theirs = final(tmp_path / "b", answered(targets, range(12)), targets, objective, PLAIN)
-    assert "100.0 %" in verdict.of_reference(ours) and "to 100.0)" in verdict.of_reference(ours)
+    assert "100.0 %" in verdict.of_reference(ours) and "to 100.0, over" in verdict.of_reference(ours)
     assert "(95 % interval 0.0 to" in verdict.of_reference(theirs)
     assert verdict.difference(ours, theirs).high == 1 and verdict.difference(theirs, ours).low == -1
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from netwright.core import timetable
 from netwright.core.timetable import Timetable
 from netwright.runs import run_folder
+from netwright.runs.timed import contest, heats
+from netwright.runs.timed import play as playing
 from netwright.worker import WorkerContext
 from tests.cli.test_stopping import TWICE, rows, step_of
 from tests.cli.test_train_and_export import run
@@ -31,6 +33,7 @@ PLAN = Timetable(
     final_seconds=30.0,
     played={"trials": 3},
 )
+BRIEF = {"rungs": (2,), "search_seconds": 1.0, "contest_seconds": 2.0, "pace": (*(0.0,) * 6, 0.2)}
 LOOK = 4  # of a training, whether to stop: after its fourth step
 
 
@@ -61,6 +64,29 @@ def test_a_timed_run_that_is_stopped_twice_loses_no_step_and_ships(tmp_path, mon
     assert facts["verdict"][1:].partition("%")[0] in (folder / "report.html").read_text(encoding="utf-8")
     assert json.loads((folder / "result.json").read_text()) == facts
     assert Path(facts["report"]) == folder / "report.html" and (Path(facts["export"]) / "model.py").exists()
+
+
+def test_a_whole_run_is_repeated_by_its_timetable_bit_for_bit(tmp_path, monkeypatch, capsys):
+    """Search, contest and verdict of one worker, whose last trainings ended by the clock at steps that nobody knew."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(playing, "GRACE", 2.0)
+    monkeypatch.setattr(contest, "SHORTEST", 0.0)
+    monkeypatch.setattr(heats, "START_SECONDS", 0.0)
+    (tmp_path / "plan.toml").write_text(timetable.to_toml(replace(PLAN, hours=0.001, **BRIEF)))
+    words = ["--executor", "inline", "--evaluator.averaging", "0.2", "--json"]
+    found = []
+    for given, out in (("plan.toml", "one"), ("one/timetable.toml", "two")):
+        code, printed, err = run(capsys, "search", "digits", "--timetable", given, "--out", out, *words)
+        assert code == 0, err
+        facts = json.loads(printed)
+        assert err.count(facts["verdict"]) == 1, "said once"
+        weights = [p.read_bytes() for w in run_folder.trainings(tmp_path / out) for p in sorted(w.rglob("weights.*"))]
+        told = {name: facts[name] for name in ("shipped", "test_accuracy", "reference_test_accuracy", "verdict")}
+        found.append((weights, told, timetable.read(tmp_path / out / "timetable.toml")))
+    assert len(found[0][0]) > 1 and [heat.name for heat in found[0][2].heats][-1] == "final"
+    assert found[0] == found[1]
+    places = run_folder.trainings(tmp_path / "two")
+    assert all("cuts" in run_folder.settings_in(place).evaluator.options for place in places)
 
 
 def _signaled(monkeypatch, capsys, is_contest, numbers, *words):

@@ -45,7 +45,7 @@ def distilled(
             floor.session.say(f"nothing is distilled: {reason}")
             return record, first, ranked
         pupil = replace(first, teachers=SEEN_FROM_TRAININGS)
-        heat = replace(rank, name="distill", entrants=(pupil,))
+        heat = _heat_of(floor, rank, pupil, ranked_as=first)
         record = floor.saved(replace(record, heats=(*record.heats, heat)))
     found, measure = heats.held(floor, heat), best.objective
     if not found:
@@ -58,6 +58,14 @@ def distilled(
     return (record, heat.entrants[0], [*ranked, *found]) if is_better else (record, first, ranked)
 
 
+def _heat_of(floor: Floor, rank: Heat, pupil: Entrant, ranked_as: Entrant) -> Heat:
+    """The heat in which a network learns from several, for as long as it was trained for its ranking."""
+    seconds = rank.deadlines[rank.entrants.index(ranked_as)] if rank.deadlines else rank.seconds
+    heat = replace(rank, name="distill", entrants=(pupil,), seconds=seconds, deadlines=(), ends=())
+    given = floor.repeated(heat)
+    return replace(heat, ends=given.ends) if given else heat
+
+
 def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: Final) -> str:
     """Why nothing is distilled, as far as that is known before; "" where it is to be tried, and teachers lie ready."""
     measure, io = best.objective, floor.task.io
@@ -65,7 +73,10 @@ def _why_not(floor: Floor, rank: Heat, ranked: Standings, first: Entrant, best: 
         return "there are no shares of classes to learn from"
     if (floor.option("splits") or 1) > 1:
         return "the networks were trained on several divisions of the images, whose validation images they know"
-    if rank.seconds + heats.START_SECONDS > SHARE_OF_TIME * floor.left:
+    if floor.repeats:
+        if not any(each.name == "distill" for each in floor.repeats):
+            return "nor was it in the run that is repeated"
+    elif rank.seconds + floor.start > SHARE_OF_TIME * floor.left:
         return "there is no time for it"
     order = sorted(ranked, key=lambda each: -measure.score(each[1].mean))
     known = [_trained(final) for entrant, final in order if not entrant.space]

@@ -8,10 +8,11 @@ All is noted in the table of the run: a contest that was stopped goes on, and tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from netwright.core import objectives, remembered, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
@@ -19,10 +20,12 @@ from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final, finalists
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
+from netwright.core.timetable import PlayedHeat
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
 from netwright.runs.timed import averaging, heats, reference, states, verdict
-from netwright.runs.timed.heats import Begun, Floor, Standings, Times
+from netwright.runs.timed.heats import Floor, Standings, Times
+from netwright.runs.timed.states import Begun
 from netwright.training import promotion
 
 SHORTEST = 5.0  # seconds of a training: below, the search's own numbers say as much as a ranking of finalists
@@ -44,6 +47,7 @@ class Contest:
         metric: Name of what was measured: "test_accuracy".
         verdict: How the winner does beside the reference, with its interval, in a sentence.
         reason: How validation decided, in a sentence.
+        heats: What the clock decided in its heats, by which it can be repeated.
     """
 
     shipped: Shipped
@@ -52,10 +56,17 @@ class Contest:
     metric: str
     verdict: str
     reason: str
+    heats: tuple[PlayedHeat, ...] = ()
 
 
 def play(
-    session: Session, folder: Path, settings: RunFile, timetable: Times, until: float, reference: str | None = None
+    session: Session,
+    folder: Path,
+    settings: RunFile,
+    timetable: Times,
+    until: float,
+    reference: str | None = None,
+    start_up: float = 0.0,
 ) -> Contest:
     """Play the contest of a run whose search is over, or go on with it.
 
@@ -63,9 +74,11 @@ def play(
         session: Plays the trainings and says what happens.
         folder: Folder of the run.
         settings: Its run file.
-        timetable: How many enter, and the planned lengths of trainings, whose proportion holds.
+        timetable: How many enter, and the planned lengths of trainings, whose proportion holds; or heats, which are
+            repeated without a clock if the search found the same networks.
         until: `time.monotonic()` at which it must be over.
         reference: The reference that the user names (`reference.check_reference`); None: the plain network.
+        start_up: Seconds that a process took to start in this run.
 
     Raises:
         Drained: It was stopped before its end; the same call goes on.
@@ -76,7 +89,8 @@ def play(
     if record.reference != (reference or ""):
         began = f"with --reference {record.reference}" if record.reference else "without --reference"
         raise BadRunFile(f"the contest of {short(folder)} began {began}; give the same, or another folder with --out")
-    floor = Floor(session, folder, settings, run_file.build_task(settings), timetable, until)
+    task = run_file.build_task(settings)
+    floor = Floor(session, folder, settings, task, timetable, until, start_up, timetable.heats)
     if record.heat("final") is None:
         record = _decided(floor, record)
     return _tested(floor, record)
@@ -126,10 +140,13 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     heat = record.heat("rank") or _rank(floor, record.reference)
     rival = next((each for each in heat.entrants if each.candidate.is_reference), None)
     ranked: Standings = []
+    if floor.repeats and not _is_repeated(floor, heat, rival):
+        floor.session.say("the search did not come to the networks of the timetable, so its contest goes by the clock")
+        floor = replace(floor, repeats=())
     if len(heat.entrants) == 1:
         first = heat.entrants[0]
         reason = "there is no plain network to compare with" if rival is None else _alone(floor, first)
-    elif heat.seconds < SHORTEST and floor.is_limited:
+    elif not heat.ends if floor.repeats else heat.seconds < SHORTEST and floor.is_limited:
         first, reason = heat.entrants[0], "the search decided: there is no time to rank its best networks anew"
     else:
         if record.heat("rank") is None:
@@ -139,12 +156,13 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         if not ranked:
             raise StoreError(f"all trainings failed; see the logs in {short(floor.folder)}")
         first, reason = best_of(ranked)
+        reason += _broken_off(final for _, final in ranked)
     floor.session.say(f"decided by validation: {reason}" if ranked else reason)
     shipped: Shipped = "reference" if first.candidate.is_reference else "searched"
     if ranked and shipped == "searched":
         record, first, ranked = averaging.distilled(floor, record, heat, ranked, first)
     entrants = (first, rival) if rival and shipped == "searched" else (first,)
-    final = _final(floor, entrants, heat, ranked)
+    final = _last(floor, "final", entrants, heat, ranked)
     return floor.saved(replace(record, heats=(*record.heats, final), shipped=shipped, reason=reason))
 
 
@@ -168,10 +186,10 @@ def _rank(floor: Floor, given: str) -> Heat:
             f"no trial of {short(floor.folder)} has succeeded, and there is no plain network to train instead; "
             "`netwright report` lists the reasons"
         )
-    counts, last = heats.groups(entrants), [2] if known else [1, 1] if rival else [1]
+    counts, last = [len(own) for own in heats.sets(entrants)], [2] if known else [1, 1] if rival else [1]
     rank, final = (floor.timetable.rank_seconds, heats.waves(counts, floor.workers)), floor.timetable.final_seconds
     planned = rank[0] * rank[1] + final * heats.waves(last, floor.workers)
-    room = max(0.0, floor.left - heats.START_SECONDS * (len(counts) + len(last)))
+    room = max(0.0, floor.left - floor.start * (len(counts) + len(last)))
     keys = frozenset(floor.key(each) for each in entrants if not each.space)
     begun = states.of_search(floor.folder, keys) if floor.takes("begin") else {}
     return heats.timed(floor, Heat("rank", entrants, rank[0] * room / planned), begun)
@@ -209,25 +227,40 @@ def _alone(floor: Floor, rival: Entrant) -> str:
     return f"no trial has succeeded, so the {rival.candidate.label} is trained, with all the time"
 
 
-def _final(floor: Floor, entrants: tuple[Entrant, ...], rank: Heat, ranked: Standings) -> Heat:
+def _is_repeated(floor: Floor, heat: Heat, rival: Entrant | None) -> bool:
+    """Whether the networks are those of the heats that are to be repeated."""
+    if any(each.name == "rank" for each in floor.repeats):
+        return bool(heat.ends)
+    first = heat.entrants[0]
+    entrants = (first, rival) if rival and rival != first else (first,)
+    return floor.repeated(Heat("final", entrants)) is not None
+
+
+def _last(
+    floor: Floor, name: Literal["final", "instead"], entrants: tuple[Entrant, ...], rank: Heat, ranked: Standings
+) -> Heat:
     """The second heat: for how long, from how many seeds, and from which states, those of the first one first."""
-    counts = heats.groups(entrants)
-    room = max(1.0, floor.left - heats.START_SECONDS * len(counts))
+    counts = [len(own) for own in heats.sets(entrants)]
+    room = max(1.0, floor.left - floor.start * len(counts))
     repeats = seeds_for(room / heats.waves(counts, floor.workers)) if floor.is_limited else 1
+    if given := floor.repeated(Heat(name, entrants)):
+        repeats = given.repeats
     seconds = room / heats.waves([repeats * count for count in counts], floor.workers)
-    begun: dict[str, tuple[Path, float]] = {}
+    begun: dict[str, Begun] = {}
     if floor.takes("begin") and repeats == 1:  # several seeds are to be several trainings
         own = {floor.key(each): each for each in entrants}
         begun |= states.of_search(floor.folder, frozenset(own))
         begun |= _left(floor, rank, ranked, frozenset(own))
-    return heats.timed(floor, Heat("final", entrants, seconds, repeats=repeats), begun)
+        share = 1 / (floor.option("splits") or 1)  # the training that goes on is that of one division
+        begun = {key: Begun(each.place, share * each.seconds, share * each.most) for key, each in begun.items()}
+    return heats.timed(floor, Heat(name, entrants, seconds, repeats=repeats), begun)
 
 
-def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> Begun:
+def _left(floor: Floor, rank: Heat, ranked: Standings, keys: frozenset[str]) -> dict[str, Begun]:
     """The states that trainings of the first heat left, whose rates did not fall."""
     found = {floor.key(entrant): final.folder for entrant, final in ranked}
     return {
-        key: (place, float(rank.budget or 0))
+        key: Begun(place, rank.total, float(rank.budget or 0))
         for key, place in found.items()
         if place and promotion.end_of(place, 0).exists() and key in keys
     }
@@ -239,9 +272,14 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
     assert heat is not None and record.shipped is not None, "what ships is noted with the second heat"
     names = " and ".join(_called(each) for each in heat.entrants)
     floor.session.say(f"final: {names}, trained on training and validation data together, alike, and tested once")
-    found = {entrant.candidate.is_reference: final for entrant, final in heats.held(floor, heat)}
+    standings = heats.held(floor, heat)
+    if not standings:
+        record = _instead(floor, record, heat)
+        standings = heats.held(floor, record.heats[-1])
+    found = {entrant.candidate.is_reference: final for entrant, final in standings}
     if not found:
         raise StoreError(f"the last trainings failed; see the logs in {short(floor.folder)}")
+    assert record.shipped is not None
     shipped, reason = record.shipped, record.reason
     if (shipped == "reference") not in found:
         shipped = "reference" if shipped == "searched" else "searched"
@@ -252,11 +290,41 @@ def _tested(floor: Floor, record: ContestRecord) -> Contest:
     else:
         failed = next((each.candidate.label for each in heat.entrants if each.candidate.is_reference), "")
         told = verdict.sentence(winner, rival, floor.example, failed and f"the training of the {failed} failed")
+    told += _broken_off(found.values())
     if winner.folder is not None:
         place, genotype = winner.folder.parent.parent.name, winner.genotype
         record = replace(record, shipped=shipped, reason=reason, trainings=place, genotype=genotype, verdict=told)
         floor.saved(record)
-    return Contest(shipped, winner, rival, winner.metric, told, reason)
+    came = tuple(heats.played(floor, each) for each in record.heats)
+    return Contest(shipped, winner, rival, winner.metric, told, reason, came)
+
+
+def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord:
+    """The best of the other finalists in place of networks whose last trainings all failed, and its training.
+
+    Raises:
+        StoreError: There is no other.
+    """
+    if record.heat("instead"):
+        return record
+    rank = record.heat("rank")
+    ranked = heats.held(floor, rank) if rank else []
+    others = [each for each in ranked if each[0] not in failed.entrants]
+    if rank is None:
+        rank = _rank(floor, record.reference)
+    first = best_of(others)[0] if others else next((e for e in rank.entrants if e not in failed.entrants), None)
+    names = " and ".join(_called(each) for each in failed.entrants)
+    if first is None:
+        raise StoreError(f"the last training of {names} failed; see the logs in {short(floor.folder)}")
+    reason = f"{record.reason}; the last training of {names} failed, so {_called(first)} ships instead"
+    floor.session.say(f"the last training of {names} failed; {_called(first)} is trained instead")
+    heat = _last(floor, "instead", (first,), rank, ranked)
+    return floor.saved(replace(record, heats=(*record.heats, heat), shipped="searched", reason=reason))
+
+
+def _broken_off(finals: Iterable[Final]) -> str:
+    """A part of a sentence for each training whose end was broken off; "" where none was."""
+    return "".join(f"; {each.broken_off} of the {each.label}" for each in finals if each.broken_off)
 
 
 def _called(entrant: Entrant) -> str:

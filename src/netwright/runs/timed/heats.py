@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,21 +17,26 @@ from netwright.core import contest, in_full, refs, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.finals import Final
 from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets
+from netwright.core.records import SPAN, STEPS_DONE, Trial
 from netwright.core.run_file import RunFile
+from netwright.core.timetable import PlayedHeat
 from netwright.runs import retraining, run_folder
 from netwright.runs.session import Session
 from netwright.runs.timed import states
+from netwright.runs.timed.states import Begun
 
-START_SECONDS = 5.0  # of a set of trainings before its first step: processes that start, data that is read
+# of a set of trainings before its first step: processes that start, each about as long as the command did, and data
+# that is read
+START_SECONDS, STARTS = 1.5, 1.3
 # budgets in seconds of the pace are so much larger than what should fit: the deadline ends a training, and no time is
 # left over where the machine is faster than its pace said
 ROOM = 2.0
 BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so that the last ones can go on from them
+LEAST_SECONDS = 0.1  # of a training that goes on from more than the others come to
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
-SPLITS = {"rank": "valid", "distill": "valid", "final": "test"}
+SPLITS = {"rank": "valid", "distill": "valid", "final": "test", "instead": "test"}
 
-Begun = Mapping[str, tuple[Path, float]]  # by key of a network: where its state lies, and the seconds of pace it had
 Standings = list[tuple[Entrant, Final]]
 
 
@@ -50,6 +55,10 @@ class Times(Protocol):
     def final_seconds(self) -> float:
         """Planned seconds of each of the last trainings."""
 
+    @property
+    def heats(self) -> tuple[PlayedHeat, ...]:
+        """Those that are to be repeated; empty: the clock decides."""
+
 
 @dataclass(frozen=True)
 class Floor:
@@ -62,6 +71,8 @@ class Floor:
         task: Its task.
         timetable: How many enter, and the planned lengths of trainings.
         until: `time.monotonic()` at which the contest must be over.
+        start_up: Seconds that a process took to start in this run.
+        repeats: Heats that are to be repeated; empty: the clock decides.
     """
 
     session: Session
@@ -70,6 +81,8 @@ class Floor:
     task: Task
     timetable: Times
     until: float
+    start_up: float = 0.0
+    repeats: tuple[PlayedHeat, ...] = ()
 
     @cached_property
     def space(self) -> SearchSpace:
@@ -80,6 +93,11 @@ class Floor:
     def left(self) -> float:
         """Seconds until the contest must be over."""
         return self.until - time.monotonic()
+
+    @property
+    def start(self) -> float:
+        """Seconds of a set of trainings before its first step."""
+        return START_SECONDS + STARTS * self.start_up
 
     @property
     def workers(self) -> int:
@@ -130,6 +148,11 @@ class Floor:
         space = run_file.load_space(refs.parse(entrant.space)) if entrant.space else self.space
         return space.key(entrant.candidate.genotype)
 
+    def repeated(self, heat: Heat) -> PlayedHeat | None:
+        """What the clock decided in that heat, where it is to be repeated, with these networks; None: it is not."""
+        keys = tuple(map(self.key, heat.entrants))
+        return next((each for each in self.repeats if (each.name, each.keys) == (heat.name, keys)), None)
+
     def saved(self, record: ContestRecord) -> ContestRecord:
         """The record, once it stands in the table of the run."""
         with closing(run_folder.open_table(self.folder, "join")) as store:
@@ -137,30 +160,62 @@ class Floor:
         return record
 
 
-def groups(entrants: Iterable[Entrant]) -> list[int]:
-    """How many networks there are in each set of trainings: one set for each space and each way to train."""
-    return list(Counter((each.space, each.teachers) for each in entrants).values())
-
-
 def waves(counts: Sequence[int], workers: int) -> int:
     """How many trainings one after another the busiest worker has; each set of trainings waits for the one before."""
     return sum(math.ceil(count / workers) for count in counts)
 
 
-def timed(floor: Floor, heat: Heat, begun: Begun) -> Heat:
-    """The heat with the budget that fills its seconds, from the states that there are, which are gathered for it.
+def total(seconds: float, had: Sequence[Sequence[float]], workers: int) -> float:
+    """Seconds at which all networks are alike, with those that each had before, and fit the time of a heat.
 
-    All get the same budget, which counts what they had: so one that had less trains for longer, up to the deadline.
-    Where no deadline ends them, the budget is no more than what fits by the pace.
+    Args:
+        seconds: Seconds of each training, if nobody had any before.
+        had: For each set of trainings, the seconds that each network had before.
+        workers: Trainings that run side by side.
+    """
+    room = seconds * waves([len(each) for each in had], workers)
+    low, high = min(map(min, had)), max(map(max, had)) + room
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _busiest(middle, had, workers) <= room else (low, middle)
+    return low
+
+
+def _busiest(total: float, had: Sequence[Sequence[float]], workers: int) -> float:
+    """Seconds of all sets of trainings one after another, each network of which comes to a total."""
+    found = 0.0
+    for each in had:
+        busy = [0.0] * min(workers, len(each))
+        for before in each:
+            heapq.heapreplace(busy, busy[0] + max(0.0, total - before))
+        found += max(busy)
+    return found
+
+
+def timed(floor: Floor, heat: Heat, begun: Mapping[str, Begun]) -> Heat:
+    """The heat with what ends its trainings, from the states that there are, which are gathered for it.
+
+    All come to the same seconds, those that their states had among them, so that none brings more from the search than
+    the others; a budget, which counts these too, is beyond the deadlines. Where no deadline ends trainings, it is what
+    fits by the pace. A heat that is to be repeated ends where it did.
     """
     if begun and floor.takes("begin"):
-        states.gather(floor.folder, heat.name, {key: place for key, (place, _) in begun.items()})
+        states.gather(floor.folder, heat.name, {key: each.place for key, each in begun.items()})
         heat = replace(heat, begin=states.seen_from_trainings(heat.name))
+    if given := floor.repeated(heat):
+        return replace(heat, budget=given.budget or None, repeats=given.repeats, ends=given.ends)
     if not floor.counts_seconds:
         return heat
-    had = [begun[key][1] if (key := floor.key(each)) in begun and heat.begin else 0.0 for each in heat.entrants]
-    seconds = heat.seconds * (ROOM if floor.is_limited else 1.0)
-    return replace(heat, budget=max(1, round(seconds + min(had)), math.ceil(max(had)) + 1))
+    found = [begun.get(floor.key(each)) if heat.begin else None for each in heat.entrants]
+    had = {each: state.seconds if state else 0.0 for each, state in zip(heat.entrants, found, strict=True)}
+    most = max(state.most if state else 0.0 for state in found)
+    alike = total(heat.seconds, [[had[each] for each in own] for own in sets(heat.entrants)], floor.workers)
+    if not floor.is_limited:
+        return replace(heat, total=alike, budget=max(1, round(alike), math.ceil(most) + 1))
+    deadlines = tuple(max(LEAST_SECONDS, alike - had[each]) for each in heat.entrants)
+    budget = math.ceil(most + ROOM * max(deadlines)) + 1
+    own = deadlines if len(set(had.values())) > 1 and floor.takes("deadlines") else ()
+    return replace(heat, total=alike, budget=budget, deadlines=own)
 
 
 def held(floor: Floor, heat: Heat) -> Standings:
@@ -170,41 +225,85 @@ def held(floor: Floor, heat: Heat) -> Standings:
         Drained: The trainings were stopped before their end.
     """
     found: Standings = []
-    for space, teachers in dict.fromkeys((each.space, each.teachers) for each in heat.entrants):
-        own = [each for each in heat.entrants if (each.space, each.teachers) == (space, teachers)]
-        run = replace(floor.run, space=refs.parse(space)) if space else floor.run
-        options = _options(floor, heat, teachers)
-        if space:
-            options |= in_full.of(run.evaluator).without_places(run.evaluator.options)
-        finals = retraining.train(
-            floor.session,
-            floor.folder,
-            run,
-            [each.candidate for each in own],
-            {"final": {"repeats": heat.repeats}},
-            SPLITS[heat.name],
-            budget=heat.budget,
-            exactly=options,
-        )
+    for own in sets(heat.entrants):
+        run, given = _trainings(floor, heat, own)
+        finals = retraining.train(floor.session, floor.folder, run, [each.candidate for each in own], **given)
         by_genotype = {final.genotype: final for final in finals}
         found += [(each, final) for each in own if (final := by_genotype.get(each.candidate.genotype))]
     return found
 
 
-def _options(floor: Floor, heat: Heat, teachers: str) -> dict[str, Any]:
-    """Options of the evaluator that decide how long, and from where, the networks of a heat are trained."""
+def played(floor: Floor, heat: Heat) -> PlayedHeat:
+    """What the clock decided in a heat that is over."""
+    ends: dict[Entrant, list[tuple[int, ...]]] = {}
+    for own in sets(heat.entrants):
+        run, given = _trainings(floor, heat, own)
+        place = retraining.place_of(floor.folder, retraining.run_of(run, [each.candidate for each in own], **given))
+        rows = {}
+        if run_folder.holds_run(place):
+            with closing(run_folder.open_table(place, "inspect")) as store:
+                rows = {row.id: row for row in store.finished()}
+        for number, each in enumerate(own, 1):
+            ids = range(number, number + heat.repeats * len(own), len(own))
+            ends[each] = [_ends_of(rows.get(row_id)) for row_id in ids]
+    return PlayedHeat(
+        name=heat.name,
+        keys=tuple(map(floor.key, heat.entrants)),
+        repeats=heat.repeats,
+        budget=heat.budget or 0,
+        ends=tuple(tuple(ends[each]) for each in heat.entrants),
+    )
+
+
+def _ends_of(row: Trial | None) -> tuple[int, ...]:
+    """Steps and span of each training of a trial; empty where that is not noted."""
+    metrics = row.result.metrics if row and row.result else {}
+    found: list[int] = []
+    while (name := f"_{len(found) // 2 + 1}") and {STEPS_DONE + name, SPAN + name} <= metrics.keys():
+        found += [int(metrics[STEPS_DONE + name]), int(metrics[SPAN + name])]
+    return tuple(found)
+
+
+def sets(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
+    """The networks in sets of trainings: one set for each space and each way to train."""
+    ways = dict.fromkeys((each.space, each.teachers) for each in entrants)
+    return [[each for each in entrants if (each.space, each.teachers) == way] for way in ways]
+
+
+def _trainings(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> tuple[RunFile, dict[str, Any]]:
+    """The run file that a set of trainings of a heat begins with, and what `retraining` is told besides."""
+    space = own[0].space
+    run = replace(floor.run, space=refs.parse(space)) if space else floor.run
+    options = _options(floor, heat, own)
+    if space:
+        options |= in_full.of(run.evaluator).without_places(run.evaluator.options)
+    return run, {
+        "changes": {"final": {"repeats": heat.repeats}},
+        "split": SPLITS[heat.name],
+        "budget": heat.budget,
+        "exactly": options,
+    }
+
+
+def _options(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> dict[str, Any]:
+    """Options of the evaluator that decide how long, and from where, a set of networks of a heat is trained."""
+    teachers, places = own[0].teachers, [heat.entrants.index(each) for each in own]
     found: dict[str, Any] = {"begin": heat.begin}
-    if floor.is_limited:
+    if heat.ends:
+        cuts = [list(heat.ends[place][repeat]) for repeat in range(heat.repeats) for place in places]
+        found["cuts"] = cuts if any(cuts) else []
+    elif heat.deadlines:
+        found["deadlines"] = [heat.deadlines[place] for _ in range(heat.repeats) for place in places]
+    elif floor.is_limited:
         found["deadline"] = heat.seconds
+    is_last = SPLITS[heat.name] == "test"
     if heat.budget is not None:
-        found["horizon"] = heat.budget * (BEYOND if floor.leaves_states and heat.name != "final" else 1)
+        found["horizon"] = heat.budget * (BEYOND if floor.leaves_states and not is_last else 1)
     if floor.option("schedule") == "constant" and not floor.option("cooldown"):
         found["cooldown"] = COOLDOWN
     if teachers:
         found |= {"teachers": teachers, "distill": DISTILLED}
     splits = floor.option("splits") or 1
-    if splits > 1 and heat.name != "final":
-        found |= {"splits": splits, "repeats": splits}
-    elif splits > 1:
-        found["splits"] = 1
-    return {name: value for name, value in found.items() if value != "" and floor.takes(name)}
+    if splits > 1:
+        found |= {"splits": 1} if is_last else {"splits": splits, "repeats": splits}
+    return {name: value for name, value in found.items() if value not in ("", []) and floor.takes(name)}

@@ -7,13 +7,13 @@ stopped: the timetable, the seconds used, the table of the search, those of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from netwright.core import cards, files, reading, refs, remembered, run_file, timetable
+from netwright.core import cards, files, locks, reading, refs, remembered, run_file, timetable
 from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
 from netwright.core.reading import BadText
@@ -21,8 +21,8 @@ from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import Image
-from netwright.core.timetable import Timetable
-from netwright.data.by_class import default_objective
+from netwright.core.timetable import PlayedHeat, Timetable
+from netwright.data.by_class import BALANCED, default_objective
 from netwright.data.images import ImageClassification
 from netwright.runs import run_folder
 from netwright.runs.display import clock
@@ -49,6 +49,8 @@ from netwright.runs.timed.wish import (
 
 RESULT: Final = "result.json"  # in the folder of a run that is over: what --json prints
 EXPORT: Final = "export"
+LOCK: Final = "timed.lock"
+ACCURACY: Final = "accuracy"  # as tasks of classes name it
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
 SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
 MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
@@ -81,8 +83,12 @@ class Contested(Protocol):
     def verdict(self) -> str:
         """One beside the other, in a sentence."""
 
+    @property
+    def heats(self) -> tuple[PlayedHeat, ...]:
+        """What the clock decided, by which it can be repeated."""
 
-Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None], Contested]
+
+Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None, float], Contested]
 CheckReference = Callable[[str, IO, tuple[str, ...]], None]
 Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
 Share = Callable[[ImageClassification, int, SharedTraining, int], Mapping[int, float]]
@@ -130,17 +136,34 @@ def play(
     else:
         run, plan = _begun(wish, session, watch, check_reference, defaults, measure, share)
     watch.total = 3600 * plan.hours
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with watch.noting(folder):
-            plan = _searched(run, plan, watch)
-            found = _decided(run, plan, session, watch, contest, wish.reference)
-            return _shipped(run, found, session, watch)
-    except Drained:  # it may name a folder of trainings within
-        raise Drained(short(folder)) from None
-    except NetwrightError:
-        _leave_nothing(folder)
-        raise
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        try:
+            with watch.noting(folder):
+                plan = _searched(run, plan, watch)
+                found = _decided(run, plan, session, watch, contest, wish.reference)
+                return _shipped(run, found, session, watch)
+        except Drained:  # it may name a folder of trainings within
+            raise Drained(short(folder)) from None
+        except NetwrightError:
+            _leave_nothing(folder)
+            raise
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Makes this process the only one that plays the run, and counts its seconds. Raises StoreError where one does."""
+    place = folder / LOCK
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locks.holding(place))
+        except locks.Held:
+            raise StoreError(
+                f"{short(folder)} is played by another process; wait for its end, or give another folder with --out"
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{place} cannot be written: {error.strerror}; give another folder with --out") from None
+        yield
 
 
 def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Timetable]:
@@ -179,7 +202,7 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
 
 def _is_same(given: Timetable, plan: Timetable) -> bool:
     """Whether a plan is that of a timetable which was given to be played, maybe by other workers."""
-    return replace(given, played={}, workers=plan.workers) == replace(plan, played={})
+    return replace(given, played={}, heats=(), workers=plan.workers) == replace(plan, played={}, heats=())
 
 
 def _begun(
@@ -248,7 +271,7 @@ def _begun(
     session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
     for name, text in plans.lines(plan).items():
         session.say(f"  {name:<10}{text}")
-    return run, replace(plan, played={})
+    return run, replace(plan, played={})  # the heats are to be repeated
 
 
 def _planned(
@@ -269,7 +292,7 @@ def _planned(
     is_sized = SIZE in named.options
     sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
     count = sum(task.expected_counts("train+valid"))
-    seconds = min(probe.MOST_SECONDS, probe.SHARE * 3600 * hours)
+    seconds = plans.probe_seconds(hours)
     batch = plans.batch_for(count)
     session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
     speeds = measure(task, sides, batch, threads, Patience(seconds, watch.now), device)
@@ -314,7 +337,9 @@ def _decided(
     left = max(GRACE, watch.left - plans.closing_seconds(plan.hours, watch.start_up))
     watch.then = PAUSED
     watch.enter("contest", left)
-    return contest(session, run.folder, run.settings, plan, watch.now() + left, reference)
+    found = contest(session, run.folder, run.settings, plan, watch.now() + left, reference, watch.start_up)
+    files.write(run.folder / timetable.FILE, timetable.to_toml(replace(plan, heats=found.heats)).encode())
+    return found
 
 
 def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> dict[str, Any]:
@@ -324,13 +349,14 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
     place = _exported(run, session)
     report = run.report()
     own, other = found.winner, found.reference
+    metric, is_decided_by = _accuracy(own)
     facts = {
         "folder": str(run.folder),
         "seconds": round(watch.used, 1),
         "shipped": found.shipped,
-        "metric": found.metric,
-        "test_accuracy": own.mean,
-        "reference_test_accuracy": other.mean if other else None,
+        "metric": metric,
+        "test_accuracy": own.mean if is_decided_by else own.accuracy,
+        "reference_test_accuracy": (other.mean if is_decided_by else other.accuracy) if other else None,
         "params": own.params,
         "export": str(place) if place else None,
         "report": str(report),
@@ -348,10 +374,17 @@ def _shipped(run: Run, found: Contested, session: Session, watch: Stopwatch) -> 
     return facts
 
 
+def _accuracy(final: Finalist) -> tuple[str, bool]:
+    """Name of the accuracy that is told of a network, and whether it is what decided; else the plain one is told."""
+    if final.objective.bare in (ACCURACY, BALANCED):
+        return final.metric, True
+    return f"test_{ACCURACY}", False
+
+
 def _exported(run: Run, session: Session) -> Path | None:
     """The folder of the export; None, which is said: what ships is a network that cannot be exported."""
     try:
-        return run.export(run.folder / EXPORT)
+        return run.export(run.folder / EXPORT, is_stage=True)
     except MissingCapability as error:
         session.say(f"nothing is exported: {error}")
         return None
@@ -402,7 +435,7 @@ def _leave_nothing(folder: Path) -> None:
     """Take away what was written for a run that did not begin."""
     if run_folder.holds_run(folder) or run_folder.had_run(folder):
         return
-    for name in (timetable.FILE, USED):
+    for name in (timetable.FILE, USED, LOCK):
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):  # it holds something else
         folder.rmdir()

@@ -27,8 +27,6 @@ from netwright.training import cards, device, pace
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
-MOST_SECONDS: Final = 60.0
-SHARE: Final = 0.05  # of the hours, at most
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bfloat16")
 REFERENCE: Final = (16, 2)  # width and blocks of the network by which sizes are judged
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from netwright.runs import run_folder
 from netwright.training import distillation, promotion
@@ -17,14 +18,28 @@ def seen_from_trainings(heat: str) -> str:
     return f"../{FOLDER}/{heat}"
 
 
-def of_search(folder: Path, keys: frozenset[str]) -> dict[str, tuple[Path, float]]:
-    """Which trial of each network left a state, the one of the largest budget, and that budget, by key."""
-    found: dict[str, tuple[Path, float]] = {}
+class Begun(NamedTuple):
+    """A state that trainings of a network go on from.
+
+    Args:
+        place: Folder of the trial that left it.
+        seconds: Seconds of the pace that the trial had, over all its trainings.
+        most: Seconds that it may have had, where a clock ended it.
+    """
+
+    place: Path
+    seconds: float
+    most: float
+
+
+def of_search(folder: Path, keys: frozenset[str]) -> dict[str, Begun]:
+    """Which trial of each network left a state, the one of the largest budget, by key."""
+    found: dict[str, Begun] = {}
     with closing(run_folder.open_table(folder, "read")) as store:
         for row in (row for page in run_folder.pages(store) for row in page if row.key in keys):
             place, budget = folder / "trials" / f"{row.id:06d}", float(row.proposal.budget or 0)
-            if promotion.end_of(place, 0).exists() and (row.key not in found or budget > found[row.key][1]):
-                found[row.key] = place, budget
+            if promotion.end_of(place, 0).exists() and (row.key not in found or budget > found[row.key].seconds):
+                found[row.key] = Begun(place, budget, budget)
     return found
 
 

@@ -24,6 +24,10 @@ SHORT, LONG = 600.0, 4 * 3600.0  # seconds
 SHARE_SHORT, SHARE_LONG = 0.25, 0.5
 RANKING: Final = 0.45  # of the contest: trainings that rank the finalists and the reference
 
+PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
+# where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
+SLOWER, LATER = 1.25, 1.5
+
 ETA: Final = 3  # from rung to rung
 MOST_RUNGS: Final = 4
 FIRST_RUNG: Final = (4.0, 40.0)  # seconds of a trial on the lowest rung, at least and at most; a result within a minute
@@ -160,6 +164,11 @@ def chosen_speed(speeds: Sequence[Speed], hours: float, workers: int, images: in
     return max(fitting, key=lambda s: s.side) if fitting else min(fastest, key=lambda s: s.side)
 
 
+def probe_seconds(hours: float) -> float:
+    """Seconds for which the machine is measured, at most."""
+    return min(PROBE, PROBE_SHARE * 3600 * hours)
+
+
 def closing_seconds(hours: float, start_up: float = 0.0) -> float:
     """Seconds that are kept for the export and the report at the end of a run.
 
@@ -215,7 +224,11 @@ def _needed(step: float) -> float:
 
 
 def _least_hours(given: Circumstances, needed: float) -> float:
-    """The least hours with which the last trainings have the seconds needed, rounded up to two digits."""
+    """The least hours with which the last trainings have the seconds needed, and some more, rounded up to two digits.
+
+    With more hours the machine is measured for longer; and a second measurement never says quite the same.
+    """
+    needed *= SLOWER
     low, high = given.hours, 2 * given.hours
     while not _suffices(high, given, needed):
         low, high = high, 2 * high
@@ -228,7 +241,8 @@ def _least_hours(given: Circumstances, needed: float) -> float:
 
 def _suffices(hours: float, given: Circumstances, needed: float) -> bool:
     total = 3600 * hours
-    return _final_seconds(_usable(total, given.spent), total - given.spent, given.workers) >= needed
+    spent = LATER * given.spent + probe_seconds(hours) - probe_seconds(given.hours)
+    return _final_seconds(_usable(total, spent), total - spent, given.workers) >= needed
 
 
 def _finalists(contest: float, workers: int, step: float) -> int:

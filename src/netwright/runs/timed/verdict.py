@@ -3,7 +3,9 @@
 Both networks answered the same examples, so that their difference is taken example by example: its interval is that of
 a mean of paired differences, with two made-up examples of which one speaks for either side, as if they had been seen
 too, so that few disagreements do not pass for certainty (Agresti and Min 2005). A balanced accuracy is a mean over
-classes of such means. Where networks were trained several times, what the means vary by seed is added.
+classes of such means. Where networks were trained several times, what the means vary by seed is added, and the interval
+is that of Student's t with the degrees of freedom that both sources of chance come to (Welch 1947; Satterthwaite 1946).
+Where they were trained once, nothing tells what other seeds would give, which is said.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import math
 import statistics
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from safetensors import SafetensorError
+from scipy.special import stdtrit
 
 from netwright.core import left
 from netwright.core.finals import Final
@@ -25,8 +28,9 @@ from netwright.data.by_class import BALANCED
 from netwright.data.outcome import Outcome
 from netwright.runs import run_folder
 
-Z = 1.96  # standard errors of a 95 % interval
+TAIL = 0.975  # what lies below the upper end of a 95 % interval
 ON_EITHER_SIDE, RIGHT_AND_WRONG = (1.0, -1.0), (1.0, 0.0)  # made-up examples: of a difference, of one network
+Chance = tuple[float, float]  # a variance, and the degrees of freedom that it was estimated with
 ANY = (-math.inf, math.inf)  # where an interval may reach
 MANY = 5000  # examples, from which on a second decimal of a percentage says something
 
@@ -40,12 +44,14 @@ class Interval:
         low: Lower end; NaN: nothing tells how far chance goes.
         high: Upper end.
         examples: Number of test examples; 0: not known.
+        seeds: Number of trainings of each network, the least; 1: the interval knows nothing of other seeds.
     """
 
     value: float
     low: float = math.nan
     high: float = math.nan
     examples: int = 0
+    seeds: int = 1
 
 
 def outcomes(final: Final) -> list[Outcome]:
@@ -77,13 +83,14 @@ def difference(ours: Final, theirs: Final) -> Interval:
         one = other = []
     strata = _strata(ours.objective.bare, targets) if one else None
     within = (-1.0, 1.0) if ours.objective.is_share else ANY
-    seeds = _of_seeds(ours) + _of_seeds(theirs)
+    count = min(ours.n, theirs.n)
+    seeds = (*_of_seeds(ours), *_of_seeds(theirs))
     if strata is None:
-        is_known = ours.n > 1 and theirs.n > 1
-        return _interval(value, seeds, len(targets), within) if is_known else Interval(value, examples=len(targets))
+        found = Interval(value, examples=len(targets), seeds=count)
+        return _with_ends(found, seeds, within) if count > 1 else found
     answers = [np.mean([_values(ours.objective.bare, each) for each in side], 0) for side in (one, other)]
-    variance = _variance(answers[0] - answers[1], strata, ON_EITHER_SIDE) + seeds
-    return _interval(value, variance, len(targets), within)
+    chance = _variance(answers[0] - answers[1], strata, ON_EITHER_SIDE), _freedom(strata)
+    return _with_ends(Interval(value, examples=len(targets), seeds=count), (chance, *seeds), within)
 
 
 def alone(final: Final) -> Interval:
@@ -93,8 +100,9 @@ def alone(final: Final) -> Interval:
     if strata is None:
         return Interval(final.mean, examples=len(found[0].targets) if found else 0)
     answers = np.mean([_values(final.objective.bare, each) for each in found], 0)
-    variance = _variance(answers, strata, RIGHT_AND_WRONG) + _of_seeds(final)
-    return _interval(final.mean, variance, len(answers), (0.0, 1.0) if final.objective.is_share else ANY)
+    chance = _variance(answers, strata, RIGHT_AND_WRONG), _freedom(strata)
+    own = Interval(final.mean, examples=len(answers), seeds=final.n)
+    return _with_ends(own, (chance, *_of_seeds(final)), (0.0, 1.0) if final.objective.is_share else ANY)
 
 
 def sentence(ours: Final, theirs: Final | None, example: str = "example", why_alone: str = "") -> str:
@@ -112,7 +120,7 @@ def sentence(ours: Final, theirs: Final | None, example: str = "example", why_al
         side = "better" if gain > 0 else "worse" if gain < 0 else "the same"
         amount = f"{_amount(measure, abs(gain), found)} {side}" if gain else side
         return f"{means}{amount} (trained once each, so that nothing says how much of it is chance)"
-    interval = f"95 % interval {_number(measure, lower, found)} to {_number(measure, upper, found)}"
+    interval = _ends(measure, lower, upper, found, example)
     if lower > 0:
         return f"{means}{_amount(measure, gain, found)} better ({interval})"
     if upper < 0:
@@ -129,9 +137,16 @@ def of_reference(shipped: Final, example: str = "example", reason: str = "") -> 
 def _single(final: Final, example: str, is_named: bool = True) -> str:
     found, measure = alone(final), final.objective
     name = f"{final.label} " if is_named else ""
-    ends = (_number(measure, end, found) for end in (found.low, found.high))
-    interval = "" if math.isnan(found.low) else " (95 % interval {} to {})".format(*ends)
+    interval = "" if math.isnan(found.low) else f" ({_ends(measure, found.low, found.high, found, example)})"
     return f"{name}{_text(measure, final.mean, found)}{_named(measure)}{_on(found, example)}{interval}"
+
+
+def _ends(measure: Objective, lower: float, upper: float, found: Interval, example: str) -> str:
+    """The interval in words, and over what it is."""
+    known = [f"test {example}s"] if found.examples else []
+    known += [f"{found.seeds} seeds"] if found.seeds > 1 else []
+    over = f"over {' and '.join(known)}" + (", not over seeds" if found.seeds == 1 else "")
+    return f"95 % interval {_number(measure, lower, found)} to {_number(measure, upper, found)}, {over}"
 
 
 def _values(metric: str, found: Outcome) -> np.ndarray:
@@ -161,15 +176,27 @@ def _variance(values: np.ndarray, strata: Sequence[np.ndarray], made_up: tuple[f
     return total * share**2
 
 
-def _of_seeds(final: Final) -> float:
-    """Variance of the mean over trainings from different seeds; 0 where there was one."""
+def _freedom(strata: Sequence[np.ndarray]) -> float:
+    """Degrees of freedom of a variance over examples, at least 1."""
+    return max(1.0, float(sum(len(places) - 1 for places in strata)))
+
+
+def _of_seeds(final: Final) -> tuple[Chance, ...]:
+    """Variance of the mean over trainings from different seeds, and its degrees of freedom; empty where there was one.
+
+    Equal values of a few seeds are no certainty, but the examples' own chance is in the interval too.
+    """
     values = [each.value for each in final.repetitions]
-    return statistics.variance(values) / len(values) if len(values) > 1 else 0.0
+    return ((statistics.variance(values) / len(values), len(values) - 1.0),) if len(values) > 1 else ()
 
 
-def _interval(value: float, variance: float, examples: int, within: tuple[float, float]) -> Interval:
-    error, (least, most) = Z * math.sqrt(variance), within
-    return Interval(value, max(least, value - error), min(most, value + error), examples)
+def _with_ends(found: Interval, chances: Sequence[Chance], within: tuple[float, float]) -> Interval:
+    """The interval of a value that several sources of chance add to."""
+    total = sum(variance for variance, _ in chances)
+    squares = sum(variance**2 / freedom for variance, freedom in chances)
+    quantile = float(stdtrit(total**2 / squares, TAIL)) if squares else 0.0
+    error, (least, most) = quantile * math.sqrt(total), within
+    return replace(found, low=max(least, found.value - error), high=min(most, found.value + error))
 
 
 def _named(measure: Objective) -> str:
