@@ -27,7 +27,7 @@ from netwright.core.shapes import Image
 from netwright.core.timetable import Timetable
 from netwright.data.by_class import default_objective
 from netwright.data.images import ImageClassification
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
 from netwright.runs.session import Drained, Session, short
@@ -171,7 +171,7 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             given[part] = str(typed)
     own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": wish.reference}
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, **own)
-    run_folder.refuse_other(run.folder, run.settings)
+    ownership.refuse_other(run.folder, run.settings)
     return run, plan
 
 
