@@ -18,6 +18,7 @@ from netwright.core.refs import Reference
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
+from netwright.runs.timed import beginning
 from netwright.runs.timed import play as playing
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.defaults import Defaults
@@ -85,7 +86,7 @@ class Measurements:
 def _short(monkeypatch):
     """Searches end after four trials, however fast the machine is; what others test is not made."""
     plan = plans.planned
-    monkeypatch.setattr(playing, "_cores", lambda: 1)  # several threads would wait for one another on a busy machine
+    monkeypatch.setattr(beginning, "_cores", lambda: 1)  # several threads would wait for one another on a busy machine
     monkeypatch.setattr(Search, "_hours", lambda search: 0.05 * search._told / 3600)
     monkeypatch.setattr(
         plans, "planned", lambda given, speed: replace(plan(given, speed), search_seconds=0.2, rungs=(1, 3))
@@ -160,21 +161,6 @@ def test_a_network_that_cannot_be_exported_is_reported_all_the_same(data, tmp_pa
     assert "nothing is exported: an export needs a layer plan; own has none: load the weights\n" in found.said
     assert "export: " not in found.said and found.said.splitlines()[-2].startswith("report: ")
     assert found.facts["export"] is None and found.facts["report"] == str(tmp_path / "run" / "report.html")
-
-
-@pytest.mark.parametrize(
-    ("executor", "more", "expected"),
-    [
-        ("inline", {}, {}),
-        ("processes", {"workers": 2}, {"workers": 2}),
-        ("processes(workers=2,stop_seconds=3)", {}, {"workers": 2, "stop_seconds": 3}),
-        ("processes(workers=2)", {"changes": {"executor": {"workers": 1}}}, {"workers": 1}),
-    ],
-)
-def test_an_executor_that_is_typed_has_the_workers_that_the_plan_is_for(data, tmp_path, executor, more, expected):
-    wish = Wish(tmp_path, data, given={"executor": executor}, **more)
-    found, count = playing._crew(wish, None)
-    assert found.options == expected and count == expected.get("workers", 1)
 
 
 def test_what_was_stopped_goes_on_with_the_time_left(data, tmp_path):
