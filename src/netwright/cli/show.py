@@ -14,7 +14,7 @@ import typer
 from netwright.cli import damage, options
 from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
-from netwright.core.protocols import check_accepts
+from netwright.core.protocols import check_accepts, graph_of
 from netwright.core.records import IO, Genotype, LabeledGraph
 from netwright.core.shapes import describe
 
@@ -54,7 +54,7 @@ def show(
     space.check(genotype)
     shape = _shape(space, target, io, found_io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
-    key, graph, tuned = space.key(genotype), space.graph(genotype), settings.values(space, genotype)
+    key, graph, tuned = space.key(genotype), graph_of(space, genotype, shape), settings.values(space, genotype)
     drawn = _draw(graph, out) if out else []
     if networks is not None:
         drawn += _draw_networks(space, genotype, networks, out)

@@ -74,7 +74,7 @@ def chosen(folder: Path, history: History, trial: int | None, top: int | None) -
             f"best; `netwright search --out {short(folder)}` asks them again, or name a trial with --trial"
         )
     if top is not None:
-        found = enumerate(curves.ten_best(history, top), 1)
+        found = enumerate(curves.finalists(history, top), 1)
         listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
     elif trial is not None:
         row = history.trial(trial)
