@@ -27,7 +27,7 @@ from netwright.core import run_file
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 from netwright.runs.session import Session
 from netwright.stores import sqlite_rows
 from netwright.stores.sqlite_rows import MIX
@@ -72,7 +72,7 @@ def run_of(strategy: str, trials: int) -> RunFile:
 
 def filled(folder: Path, strategy: str, rows: int) -> Path:
     """A run with so many finished rows, written past the store, with the checksums that it would have written."""
-    with run_folder.opened(folder, run_of(strategy, rows)) as run, run.table():
+    with ownership.opened(folder, run_of(strategy, rows)) as run, run.table():
         pass
     marks = ", ".join("?" * len(COLUMNS))
     with closing(sqlite3.connect(folder / run_folder.TABLE)) as db, db:
@@ -102,7 +102,7 @@ def made(rows: int) -> Iterator[tuple[Any, ...]]:
 def go_on(folder: Path, strategy: str, trials: int) -> None:
     """Go on until there are so many trials."""
     settings = run_of(strategy, trials)
-    with run_folder.opened(folder, settings) as run:
+    with ownership.opened(folder, settings) as run:
         session = Session(Console(), lambda _controller, _say: nullcontext(), "")
         ended = session.play(run, run_file.build(replace(settings)), title="going on", facts={})
     assert ended.progress.finished == trials

@@ -7,7 +7,7 @@ import pytest
 
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.runs import run_folder
+from netwright.runs import ownership
 from netwright.runs.run import Run
 from netwright.runs.session import Drained
 from netwright.runs.timed import play as playing
@@ -135,7 +135,7 @@ def test_a_task_is_put_over_that_of_a_run_file(tmp_path, capsys, plays, alone):
 
 def test_a_folder_of_a_search_alone_goes_on_as_one(tmp_path, capsys, plays, alone):
     begun = RunFile(space=Reference("residual"), limits=Limits(hours=0.1))
-    with run_folder.opened(tmp_path / "r", begun) as opened, opened.table():
+    with ownership.opened(tmp_path / "r", begun) as opened, opened.table():
         pass
     assert run(capsys, "search", "digits", "--hours", "1", "--out", "r")[0] == 130
     assert alone[0].space == begun.space and alone[0].limits.hours == 1.0 and not plays[0]

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
 from netwright.report import curves
 from netwright.report.history import History
@@ -104,24 +103,48 @@ def test_rounds_hold_what_notes_say_of_the_model():
     assert [curves.learning(history) for history in without] == [curves.Learning()] * 2
 
 
-def test_ten_best_are_distinct_networks_the_earliest_first():
-    trials = [made(1, 0.5), made(2, 0.9, key="a"), made(3), made(4, 0.9, key="b"), made(5, 0.95, key="a")]
-    assert [trial.id for trial in curves.ten_best(History.of(trials))] == [5, 4, 1]
-    assert objectives.best(trials) is trials[4]
-    assert [trial.id for trial in curves.ten_best(History.of([made(i, 0.5) for i in range(1, 20)]))] == list(
-        range(1, 11)
-    )
-    assert objectives.best([made(1)]) is None
+def _trial(n, key, budget, score, **metrics):
+    status, scores = ("failed", None) if score is None else ("done", (score,))
+    return Trial(n, Proposal((n,), budget=budget), key, 0, status, Result(metrics), scores, n)
 
 
-def test_each_of_the_ten_best_stands_with_its_score_at_its_largest_budget():
-    rows = [(0.9, "a", 1), (0.95, "b", 1), (0.5, "a", 4), (None, "c", 16), (0.6, "d", 4), (0.2, "e", 1)]
-    trials = [made(n, score, key=key) for n, (score, key, _) in enumerate(rows, 1)]
+def _ids(trials, count=9):
+    return [trial.id for trial in curves.finalists(History.of(trials), count)]
+
+
+def test_the_largest_budget_counts_before_any_score_and_a_network_counts_once():
     trials = [
-        replace(trial, proposal=replace(trial.proposal, budget=budget))
-        for trial, (_, _, budget) in zip(trials, rows, strict=True)
+        _trial(1, "a", 1, 0.7),
+        _trial(2, "b", 1, 0.9),
+        _trial(3, "c", 1, 0.8),
+        _trial(4, "a", 3, 0.6),
+        _trial(5, "d", 3, None),
+        _trial(6, "c", 3, 0.85),
     ]
-    assert [trial.id for trial in curves.ten_best(History.of(trials))] == [5, 3, 2, 6]
+    assert _ids(trials) == [6, 4, 2]
+    assert _ids(trials, 2) == [6, 4]
+    assert _ids(trials, 0) == []
+
+
+def test_of_equals_the_first_finished_comes_first():
+    trials = [_trial(1, "a", 1, 0.5), _trial(2, "b", 1, 0.5)]
+    late = [trials[1], replace(trials[0], finish=7)]
+    assert _ids(trials) == [1, 2]
+    assert _ids(late) == [2, 1]
+
+
+def test_a_training_that_ended_by_itself_counts_as_one_at_the_largest_budget():
+    trials = [_trial(1, "a", 1, 0.9, stopped_early=1.0), _trial(2, "b", 9, 0.8), _trial(3, "c", 3, 0.95)]
+    assert _ids(trials) == [1, 2, 3]
+
+
+def test_trials_without_budgets_go_by_their_scores():
+    assert _ids([_trial(1, "a", None, 0.5), _trial(2, "b", None, 0.9), _trial(3, "c", None, None)]) == [2, 1]
+
+
+def test_finalists_are_ten_unless_more_are_asked_for():
+    trials = [_trial(n, f"k{n}", None, 0.5) for n in range(1, 20)]
+    assert [trial.id for trial in curves.finalists(History.of(trials))] == list(range(1, 11))
 
 
 def test_failures_are_grouped_by_kind_and_last_line():

@@ -27,6 +27,8 @@ def test_the_first_tested_network_with_an_outcome_is_examined(tmp_path):
     assert seen.final is weak and seen.examples.count == 11 and seen.final.is_tested
     assert not examined.examined(listed[:1]).final.is_tested
     assert examined.examined([final(0.9), rival(0.9, folder=first)]) is None
+    shipped = rival(0.9, folder=second)
+    assert examined.examined([weak, shipped], shipped).final is shipped, "though it is a reference"
 
 
 def test_what_is_no_outcome_is_none(tmp_path):

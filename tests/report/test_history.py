@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netwright.core import objectives, run_file
 from netwright.core.errors import StoreError
-from netwright.core.records import Proposal, Result, Trial
+from netwright.core.records import Proposal, Result, Trial, has_stopped_early
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.report import curves, history, page, progress, promotions
@@ -41,7 +41,8 @@ def searches(draw):
         )
         result = Result(failure="error", message=draw(st.sampled_from(["a", "b"])))
         if score is not None:
-            result = Result({"score": score, "params": 1.0}, seconds=draw(st.floats(0, 9)))
+            ended = {"stopped_early": 1.0} if draw(st.booleans()) else {}
+            result = Result({"score": score, "params": 1.0, **ended}, seconds=draw(st.floats(0, 9)))
         scores = None if score is None else (score,)
         status = "failed" if score is None else "done"
         key = draw(st.sampled_from("xyz"))
@@ -59,10 +60,14 @@ def test_what_columns_say_is_what_the_trials_say(trials):
     scored = [trial for trial in trials if trial.scores]
     is_one = all(trial.proposal.budget == judged for trial in scored)
     assert found.is_judged.tolist() == [is_one or trial.proposal.budget == judged for trial in trials]
-    seen = {}
-    for trial in sorted(scored, key=objectives.rank, reverse=True):
+    seen, top = {}, max((trial.proposal.budget or 0 for trial in scored), default=0)
+    for trial in sorted(
+        scored,
+        key=lambda each: (top if has_stopped_early(each) else each.proposal.budget or 0, each.scores),
+        reverse=True,
+    ):
         seen.setdefault(trial.key, trial)
-    assert curves.ten_best(found) == list(seen.values())
+    assert curves.finalists(found) == list(seen.values())
     by_id = {trial.id: trial for trial in trials}
     for place, trial in enumerate(trials):
         line = [trial]

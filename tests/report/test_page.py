@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.core.finals import RESIDUAL, Final
+from netwright.core.finals import RESIDUAL, Final, Repetition
 from netwright.core.genes import Choice, Real
 from netwright.core.objectives import Objective, with_scores
-from netwright.core.records import Proposal, Result
+from netwright.core.records import IO, Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.data import outcome
@@ -21,6 +21,7 @@ from netwright.report.history import History
 from netwright.report.page import changes, write
 from netwright.report.reported import ReportedRun
 from netwright.spaces.hierarchical import HierarchicalSpace
+from netwright.spaces.macro import REFERENCE
 from netwright.stores.memory import MemoryStore
 from tests.report.test_promotions import SEARCH
 
@@ -91,6 +92,27 @@ def reported(trials, name="a run", objectives=("valid_accuracy",), **settings):
 def trained_in_full(label="best of the search", **settings):
     fields = {"trial_id": 9, "setting": "30 epochs", "objective": TESTED, "params": 7, "mean": 0.9, "sd": None}
     return Final(label, space=Reference("hierarchical"), genotype=(), **{"n": 1, **fields, **settings})
+
+
+def drawn(page):
+    """The title of the drawing on a page, and how many stages the network has there."""
+    text = page.read_text(encoding="utf-8")
+    titles = re.findall(r"<h2>((?:Best architecture|What ships)[^<]*)</h2>", text)
+    cell = (page.parent / "cell.svg").read_text(encoding="utf-8")
+    return titles, len(re.findall(r"<!-- stage \d -->", cell))
+
+
+def test_what_ships_is_drawn_as_it_is_for_the_images_of_the_task(tmp_path):
+    found = reported(rows(3))
+    [_] = drawn(write(tmp_path / "a", [found]))[0]
+    reference = trained_in_full("plain residual network", trial_id=None, reference=True)
+    macro = replace(reference, space=Reference("macro"), genotype=REFERENCE, repetitions=(Repetition(5, 7, 0.9),))
+    titles = []
+    for side, stages in ((32, 3), (8, 2)):
+        shown = replace(found, finals=(macro,), shipped=macro, io=IO(1, side, side, 10))
+        titles, count = drawn(write(tmp_path / "a", [shown]))
+        assert count == 2 * stages, "each on its arrow and over its own drawing"
+    assert titles == ["What ships: plain residual network, the reference"]
 
 
 def keep_outcome(folder, classes=("cat", "dog", "<b>大"), shape=(8, 8, 1), name="{}.png"):

@@ -12,7 +12,7 @@ from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.report import page
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 from netwright.testing.toys import ToyTask
 from tests import tiny_data
 
@@ -96,8 +96,8 @@ def test_tasks_state_their_whereabouts():
 
 def test_where_no_fingerprint_is_known_another_place_is_another_run(tmp_path):
     run = run_file.from_tables({"task": f"{__name__}:Placed(path='a')", "limits": {"trials": 1}})
-    with run_folder.opened(tmp_path / "run", run) as opened, opened.table() as (store, _):
+    with ownership.opened(tmp_path / "run", run) as opened, opened.table() as (store, _):
         store.add(Proposal((0,)), "key", 0, Result({"valid_accuracy": 0.5}))
     other = run_file.override(run, "task", {"path": "b"})
-    with pytest.raises(BadRunFile, match=r"its task\.path is a, not b"), run_folder.opened(tmp_path / "run", other):
+    with pytest.raises(BadRunFile, match=r"its task\.path is a, not b"), ownership.opened(tmp_path / "run", other):
         pass

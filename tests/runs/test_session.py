@@ -10,7 +10,7 @@ from netwright.core import run_file
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 from netwright.runs.session import Drained, Session
 from netwright.testing.toys import ToyEvaluator
 from tests.comparison.tables import small
@@ -37,7 +37,7 @@ def drained(controller, _say):
 
 def play(folder, run=RUN, attended=nobody, **more):
     session, parts = Session(Console(quiet=True), attended, ""), run_file.build(run)
-    with run_folder.opened(folder, run) as opened:
+    with ownership.opened(folder, run) as opened:
         return session.play(opened, parts, title="toys", **{"facts": {"command": "netwright search x"}, **more})
 
 

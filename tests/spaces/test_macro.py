@@ -12,7 +12,7 @@ from netwright.cells import stages
 from netwright.core import genes, seeds
 from netwright.core.constraints import constrain
 from netwright.core.errors import InvalidGenotype
-from netwright.core.protocols import starts_of
+from netwright.core.protocols import graph_of, starts_of
 from netwright.core.records import IO
 from netwright.core.settings import Setting, Tuned
 from netwright.plans import counting, source
@@ -152,11 +152,16 @@ def test_starts_are_networks_of_several_widths():
     assert STARTS[0] == REFERENCE
     assert len(STARTS) == len({SPACE.key(start) for start in STARTS}) <= 10, "a short run has about fifteen trials"
     assert {staged(start).width for start in STARTS} >= {8, 16, 24}
-    assert {staged(start).stages[0].block for start in STARTS} >= {"residual", "additive", "convolution"}
-    assert any(staged(start).is_squeezed for start in STARTS)
+    assert {staged(start).stages[0].block for start in STARTS} == {"residual", "additive", "convolution", "depthwise"}
     assert all(settled(start) == start for start in STARTS)
     for start in STARTS:
         SPACE.check(start)
+
+
+def test_a_short_run_tries_a_depthwise_network_that_costs_little():
+    [start] = [start for start in STARTS[:6] if staged(start).stages[0].block == "depthwise"]
+    assert (staged(start).width, staged(start).stem) == (32, "3x3 / 2")
+    assert SPACE.count(start, CIFAR).multiply_adds < SPACE.count(REFERENCE, CIFAR).multiply_adds / 3
 
 
 def test_widths_grow_up_to_the_widest():
@@ -358,6 +363,31 @@ def test_the_drawing_shows_stages_and_their_blocks():
     for block in BLOCKS:
         drawn = SPACE.graph(made_of(changed(pooling=1, stages=2), block))
         assert "max pool 2x2 / 2" in [label for _, _, label in drawn.parts[1].parts[0].edges]
+
+
+@given(genotypes, st.integers(1, 140), st.integers(1, 140))
+@settings(max_examples=60, deadline=None)
+def test_the_drawing_shows_what_images_of_that_size_get(genotype, height, width):
+    io = IO(3, height, width, 10)
+    graph, plan = SPACE.graph_for(genotype, io), SPACE.plan(genotype, io)
+    scopes = {layer.name.split(".")[0] for layer in plan}
+    assert len(graph.parts) == len({scope.split("_")[0] for scope in scopes if scope.startswith("stage")})
+    stem = sum(layer.op.name == "conv" and layer.name.startswith("stem") for layer in plan)
+    drawn = graph.edges[0][2]
+    assert (1 if drawn.startswith("windows") else drawn.count("conv 3x3")) == stem
+    pooled = [layer for layer in plan if layer.op.name == "max_pool" and "_transition." in layer.name]
+    labels = [label for part in graph.parts for _, _, label in part.edges]
+    assert sum("max pool 2x2 / 2" in label for label in labels) == len(pooled)
+    check_graph(graph)
+
+
+def test_the_drawing_for_small_images_leaves_out_what_they_do_not_get():
+    assert SPACE.graph_for(REFERENCE, IO(3, 32, 32, 10)) == SPACE.graph(REFERENCE)
+    small = SPACE.graph_for(REFERENCE, IO(1, 8, 8, 10))
+    assert small.nodes == ("image", "16 channels", "16 channels", "32 channels", "logits")
+    tuned = Tuned(SPACE, (Setting("lr", 0.1, low=0.01, high=1.0, log=True),))
+    assert graph_of(constrain(tuned, CIFAR, ("params <= 1e9",)), (*REFERENCE, -1.0), IO(1, 8, 8, 10)) == small
+    assert graph_of(SPACE, REFERENCE, None) == SPACE.graph(REFERENCE)
 
 
 def test_widths_are_whole_multiples():

@@ -21,7 +21,7 @@ from netwright.core.errors import BadReference, PutBack, WorkerError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 from netwright.stores.memory import MemoryStore
 from netwright.training import checkpoint, ranks
 from netwright.worker import WorkerContext
@@ -55,7 +55,7 @@ def _trial(folder, options, space="Space", genotype=(0,), **scale):
         task=Reference("digits", {"train_limit": 100}),
         evaluator=Reference("training", {"split": "test", "save": True, **options}),
     )
-    with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
+    with ownership.opened(folder, run) as opened, opened.table() as (store, _):
         if not store.unfinished():
             store.add(Proposal(tuple(genotype)), "k", 7)
     store = run_folder.open_table(folder, "join")

@@ -5,20 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from netwright.cells.stages import TRANSITION, Stage, Staged, begins_apart
-from netwright.core.records import LabeledGraph
+from netwright.cells.stages import TRANSITION, Stage, Staged, begins_apart, fitting, is_patched, is_pooled, reduction
+from netwright.core.records import IO, LabeledGraph
 
 HALF: Final = "max pool 2x2 / 2"
 
 Edges = tuple[tuple[int, int, str], ...]
 
 
-def of_network(staged: Staged) -> LabeledGraph:
-    """The drawing of a network, for images that are large enough for all of its stages."""
-    parts = tuple(_of_stage(staged, number, stage) for number, stage in enumerate(staged.stages, start=1))
-    stem = "windows of 2x2" if staged.stem == "patch" else f"conv {staged.stem}"
-    nodes = ("image", f"{staged.width} channels", *(f"{stage.width} channels" for stage in staged.stages), "logits")
-    return _chain(_title(staged), nodes, (stem, *(part.name for part in parts), "mean, linear"), parts)
+def of_network(staged: Staged, io: IO) -> LabeledGraph:
+    """The drawing of the network that images of this size get."""
+    stages = staged.stages[: fitting(len(staged.stages), staged.stem, io)]
+    stem, side = _stem(staged, io)
+    parts = []
+    for number, stage in enumerate(stages, start=1):
+        parts.append(_of_stage(staged, number, stage, side))
+        side = -(-side // 2) if (is_pooled(side) if staged.pooling == TRANSITION else number > 1) else side
+    nodes = ("image", f"{staged.width} channels", *(f"{stage.width} channels" for stage in stages), "logits")
+    return _chain(_title(staged), nodes, (stem, *(part.name for part in parts), "mean, linear"), tuple(parts))
+
+
+def _stem(staged: Staged, io: IO) -> tuple[str, int]:
+    """What the stem of a network is for images of this size, and the shorter side of the maps that it gives."""
+    side, times = min(io.height, io.width), reduction(staged.stem, io)
+    if is_patched(staged, times, side):
+        return f"windows of {times}x{times}", side // times
+    if times == 1:
+        return "conv 3x3", side
+    return ", ".join(["conv 3x3 / 2"] * (times.bit_length() - 1)), -(-side // times)
 
 
 def _title(staged: Staged) -> str:
@@ -26,12 +40,12 @@ def _title(staged: Staged) -> str:
     return f"network: {staged.norm} normalization, {staged.activation}{extra}"
 
 
-def _of_stage(staged: Staged, number: int, stage: Stage) -> LabeledGraph:
+def _of_stage(staged: Staged, number: int, stage: Stage, side: int) -> LabeledGraph:
     before = staged.stages[number - 2].width if number > 1 else staged.width
     labels, names, parts = [], ["input"], []
     is_apart = begins_apart(staged, stage)
     if is_apart:
-        labels.append(_transition(staged, is_halving=number > 1))
+        labels.append(_transition(staged, side, is_halving=number > 1))
         names.append("begun")
     for block in range(1, stage.depth + 1):
         is_changing = block == 1 and not is_apart
@@ -44,10 +58,10 @@ def _of_stage(staged: Staged, number: int, stage: Stage) -> LabeledGraph:
     return _chain(f"stage {number}", (*names[:-1], "output"), labels, tuple(dict.fromkeys(parts)))
 
 
-def _transition(staged: Staged, *, is_halving: bool) -> str:
-    """What stands in front of the blocks of a stage, or in place of them."""
+def _transition(staged: Staged, side: int, *, is_halving: bool) -> str:
+    """What stands in front of the blocks of a stage, or in place of them, where maps have so many pixels to a side."""
     if staged.pooling == TRANSITION:
-        return f"conv 3x3, {HALF}"
+        return f"conv 3x3, {HALF}" if is_pooled(side) else "conv 3x3"
     if not is_halving:
         return "conv 3x3"
     return "conv 3x3 / 2" if staged.pooling == "stride" else f"{HALF}, conv 3x3"

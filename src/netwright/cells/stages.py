@@ -138,6 +138,16 @@ def begins_apart(staged: Staged, stage: Stage) -> bool:
     return staged.pooling == TRANSITION or not stage.depth
 
 
+def is_patched(staged: Staged, reduction: int, side: int) -> bool:
+    """Whether the stem takes images of so many pixels to their shorter side apart into windows side by side."""
+    return staged.stem == "patch" and 1 < reduction <= side
+
+
+def is_pooled(side: int) -> bool:
+    """Whether a transition halves maps of so many pixels to their shorter side."""
+    return side > FEWEST
+
+
 def is_pre_activated(stage: Stage) -> bool:
     """Whether a stage has blocks that begin with an activation, and end without one."""
     return stage.depth > 0 and stage.block == "pre-activation"
@@ -153,7 +163,7 @@ class _Writer:
     def stem(self, reduction: int) -> int:
         """A convolution, or as many as it takes to divide the sides; widths double on the way to the stem's."""
         plan, staged = self.plan, self.staged
-        if staged.stem == "patch" and 1 < reduction <= min(plan.size(plan.image)):
+        if is_patched(staged, reduction, min(plan.size(plan.image))):
             x = plan.conv(plan.image, staged.width, reduction, reduction, padded=False)
             steps = 0
         else:
@@ -169,7 +179,7 @@ class _Writer:
         """A convolution in front of a stage, or in place of it."""
         if self.staged.pooling == TRANSITION:
             x = self.plan.conv(x, width, 3)
-            if min(self.plan.size(x)) > FEWEST:
+            if is_pooled(min(self.plan.size(x))):
                 x = self.plan.max_pool(x, 2, 2)
             return self.activated(self.normed(x))
         x, stride = self.pooled(x, stride)

@@ -13,6 +13,7 @@ import typer
 from netwright.cli import architecture, damage, options
 from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
+from netwright.core.protocols import graph_of
 from netwright.core.records import IO, Genotype, LabeledGraph
 
 DEFAULT_IO = IO(3, 32, 32, 10)
@@ -40,7 +41,7 @@ def show(
     target, space, genotype = found.target, found.space, found.genotype
     shape = architecture.shape(found, io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
-    key, graph, tuned = space.key(genotype), space.graph(genotype), settings.values(space, genotype)
+    key, graph, tuned = space.key(genotype), graph_of(space, genotype, shape), settings.values(space, genotype)
     drawn = _draw(graph, out) if out else []
     if networks is not None:
         drawn += _draw_networks(space, genotype, networks, out)

@@ -12,7 +12,7 @@ from netwright.cli.signals import INTERRUPTED, TERMINATED
 from netwright.core.protocols import STOP_SECONDS
 from netwright.core.trust import Trust
 from netwright.executors import stop_signals, supervisor
-from netwright.runs import run_folder
+from netwright.runs import ownership, run_folder
 
 
 def worker(
@@ -24,7 +24,7 @@ def worker(
 
     It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that.
     """
-    controller = run_folder.controller(folder)
+    controller = ownership.controller(folder)
     store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder, Trust(trust))
     options = run.executor.options

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from netwright.core.baselines import Baseline, note
-from netwright.core.objectives import Objective, rank
-from netwright.core.records import Genotype, Trial, has_stopped_early
+from netwright.core.objectives import Objective
+from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 
 BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
@@ -122,30 +121,3 @@ class Final:
 
 def _name(label: str, trial_id: int | None) -> str:
     return label if trial_id is None else f"{label}, trial {trial_id}"
-
-
-def finalists(trials: Iterable[Trial], count: int) -> tuple[Trial, ...]:
-    """The best different networks of a search, best first, by what was measured alone.
-
-    A network counts by its trial at the largest budget, and networks at a larger budget come before all others; at one
-    budget the score decides, that of the first objective, and among equals the trial that finished first. A training
-    that ended by itself counts as one at the largest budget of all, as it would have stayed as it is.
-
-    Args:
-        trials: Finished trials, in any order, with their scores; those that failed are passed over.
-        count: Largest number of networks to name, at least 0.
-
-    Returns:
-        At most `count` trials, no two with one key.
-    """
-    scored = [trial for trial in trials if trial.scores]
-    top = max((rank(trial)[0] for trial in scored), default=0)
-
-    def place(trial: Trial) -> tuple[int, float, int]:
-        budget, score = rank(trial)
-        return -(top if has_stopped_early(trial) else budget), -score, trial.finish or trial.id
-
-    best: dict[str, Trial] = {}
-    for trial in sorted(scored, key=place):
-        best.setdefault(trial.key, trial)
-    return tuple(best.values())[:count]

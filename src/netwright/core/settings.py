@@ -320,6 +320,11 @@ class Adapted:
         """The layers of the network."""
         return self.found.plan(self.tuned.network(genotype), io)
 
+    def graph_for(self, genotype: Genotype, io: IO) -> LabeledGraph:
+        """What a drawing of the network for these inputs shows."""
+        graph: LabeledGraph = self.found.graph_for(self.tuned.network(genotype), io)
+        return graph
+
     def trivial(self) -> Genotype:
         """The simplest network, trained as usual."""
         return self.tuned.with_defaults(self.found.trivial())

@@ -25,7 +25,7 @@ from netwright.core import refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
-from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, unwrap
+from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, graph_of, unwrap
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -239,7 +239,7 @@ def _write_papers(
     }
     for name, text in texts.items():
         (draft / name).write_text(text, encoding="utf-8")
-    drawing.save(drawing.draw(parts.space.graph(model.genotype)), draft / "cell")
+    drawing.save(drawing.draw(graph_of(parts.space, model.genotype, parts.task.io)), draft / "cell")
 
 
 def _options(model: TrainedModel) -> dict[str, dict[str, Any]]:

@@ -132,17 +132,24 @@ def start_population(history: History) -> int:
     A trial that continues another at a larger budget is the same network again and no descendant.
     """
     descendants = history.ids[(history.parents > 0) & (history.continued == 0)]
-    descendants = history.ids[(history.parents > 0) & (history.continued == 0)]
     return int(np.count_nonzero(history.ids < descendants.min())) if len(descendants) else 0
 
 
-def ten_best(history: History, most: int = 10) -> list[Trial]:
-    """Best trials of different networks (`key`), best first, the earliest of equals; failed ones are left out.
+def finalists(history: History, most: int = 10) -> list[Trial]:
+    """The best different networks (`key`) of a search, best first, by what was measured alone.
 
-    Larger budgets come first: each network stands with its score at the largest that it was measured at.
+    A network counts by its trial at the largest budget, and networks at a larger budget come before all others; at one
+    budget the score decides, and among equals the trial that finished first. A training that ended by itself counts as
+    one at the largest budget of all, as it would have stayed as it is.
+
+    Args:
+        history: Finished trials; those that failed are passed over.
+        most: Largest number of networks to name, at least 0.
     """
     scored = np.flatnonzero(~np.isnan(history.scores))
-    ranked = scored[np.lexsort((-history.scores[scored], -history.budgets[scored]))]  # stable
+    top = history.budgets[scored].max(initial=0)
+    budgets = np.where(history.has_ended[scored], top, history.budgets[scored])
+    ranked = scored[np.lexsort((-history.scores[scored], -budgets))]  # stable: of equals, the first to finish
     _, first = np.unique(history.keys[ranked], return_index=True)
     return history.trials(ranked[np.sort(first)[:most]])
 

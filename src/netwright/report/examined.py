@@ -88,10 +88,13 @@ def _fault(final: Final) -> str:
     return left.fault(final.folder, seed) if final.folder else ""
 
 
-def examined(finals: Sequence[Final]) -> Examined | None:
-    """The first network with examples, references left out; one measured on the test split comes before others."""
-    own = [final for final in finals if not final.reference]
-    for final in sorted(own, key=lambda final: not final.is_tested):
+def examined(finals: Sequence[Final], shipped: Final | None = None) -> Examined | None:
+    """The first network with examples: what ships, then those measured on the test split, then others.
+
+    References are left out, unless one of them ships.
+    """
+    own = sorted((final for final in finals if not final.reference), key=lambda final: not final.is_tested)
+    for final in (*([shipped] if shipped else []), *own):
         if kept := examples_of(final):
             return Examined(final, kept)
     return None

@@ -30,6 +30,7 @@ INK = "#333333"
 SIZE = (7.2, 3.7)  # inches
 WINDOWS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 RASTER = 1000  # points above which they are one image within an SVG
+FEW = 50  # points that lie on top of lines
 POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # times finer that the fitness axis must become to be cut
@@ -59,7 +60,7 @@ def fitness(runs: Sequence[RunData]) -> Figure:
         _cloud(axes, run.objective.measured(values), window, number, mask)
         for number, (run, values, mask) in enumerate(zip(runs, scores, judged, strict=True))
     )
-    _entitle(axes, f"dots: {_dots(shown, scores)}{budgets}; line: mean of the last {window:,} trials{failed}")
+    _entitle(axes, f"dots: {_dots(shown, scores)}{budgets}; line: {_mean(runs, window)}{failed}")
     if not axes.lines:
         return _finish(figure, axes, runs, objective_label(runs), is_empty=True)
     _cut_outliers(axes, runs, scores)
@@ -98,7 +99,7 @@ def parameters(runs: Sequence[RunData]) -> Figure:
     highest = max((float(np.nanmax(c)) for c in counts if not np.isnan(c).all()), default=0.0)
     factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
     shown = sum(_cloud(axes, values / factor, window, number) for number, values in enumerate(counts))
-    _entitle(axes, f"dots: {_dots(shown, counts)}; line: mean of the last {window:,} trials")
+    _entitle(axes, f"dots: {_dots(shown, counts)}; line: {_mean(runs, window)}")
     label = f"parameters ({unit})" if unit else "parameters"
     return _finish(figure, axes, runs, label, is_empty=not axes.lines)
 
@@ -172,7 +173,8 @@ def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str, is_
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
     longest = max((len(run.history) for run in runs), default=0)
-    axes.set_xlim(-0.01 * longest, 1.01 * longest + 1)
+    margin = max(0.5, 0.01 * longest)
+    axes.set_xlim(1 - margin, max(1, longest) + margin)
     if is_empty:
         _say(axes, "nothing measured yet" if longest else "no trial has finished yet")
         return figure
@@ -212,10 +214,13 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: 
     color, style = _ink(number)
     places = curves.thin(values, POINTS)
     places = places[~np.isnan(values[places])]
-    size, alpha = (10, 0.6) if len(values) < 500 else (3, 0.3)
+    size, alpha = (26, 0.9) if len(values) < FEW else (10, 0.6) if len(values) < 500 else (3, 0.3)
     is_raster = len(places) > RASTER
     dots = judged[places] + 1
-    axes.scatter(dots, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster)
+    over = 3 if len(values) < FEW else 1  # few dots would vanish under the line, and many would hide it
+    axes.scatter(
+        dots, values[places], s=size, color=color, alpha=alpha, linewidths=0, rasterized=is_raster, zorder=over
+    )
     average = curves.moving_average(values, window)
     places = curves.thin(average, POINTS)
     places = places[(places >= window // 5 - 1) | (len(values) < window)]  # the mean of the first few jumps about
@@ -243,6 +248,12 @@ def _cut_outliers(axes: Axes, runs: Sequence[RunData], scores: Sequence[np.ndarr
         marker = "v" if sign > 0 else "^"
         axes.plot(beyond + 1, height, marker, color=_ink(number)[0], markersize=4, transform=place)
     _entitle(axes, f"{axes.get_title(loc='left')}; triangles: beyond the axis")
+
+
+def _mean(runs: Sequence[RunData], window: int) -> str:
+    """What the line of moving averages is."""
+    is_short = max((len(run.history) for run in runs), default=0) <= window
+    return "mean so far" if is_short else f"mean of the last {window:,} trials"
 
 
 def _dots(shown: int, values: Sequence[np.ndarray]) -> str:

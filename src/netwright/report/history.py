@@ -17,7 +17,7 @@ import numpy as np
 from netwright.core import objectives
 from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
-from netwright.core.records import MODEL, ROUND, Trial
+from netwright.core.records import MODEL, ROUND, Trial, has_stopped_early
 
 PAGE = 2000  # rows that are in memory at a time
 BRACKET = "bracket"  # the note of a proposal that numbers its bracket
@@ -33,6 +33,7 @@ COLUMNS: dict[str, tuple[type, Callable[[Trial], Any]]] = {
     "finishes": (np.int64, lambda t: t.finish or 0),
     "scores": (np.float64, lambda t: t.scores[0] if t.scores else np.nan),
     "budgets": (np.int64, lambda t: t.proposal.budget or 0),
+    "has_ended": (np.bool_, has_stopped_early),
     "params": (np.float64, lambda t: t.result.metrics.get("params", np.nan) if t.result else np.nan),
     "seconds": (np.float64, lambda t: t.result.seconds if t.result and t.result.reused is None else 0.0),
     "is_reused": (np.bool_, lambda t: t.result is not None and t.result.reused is not None),
@@ -54,6 +55,7 @@ class History:
         finishes: Numbers in order of finishing, int64; with gaps where rows of the table were left out.
         scores: First scores, float64, higher is better; NaN where the trial failed.
         budgets: Budgets, int64; 0: none.
+        has_ended: Whether the training ended by itself before its budget.
         params: Parameters as measured, float64; NaN: not measured.
         seconds: Seconds of evaluation, float64; 0 where the answer came from the table.
         is_reused: Whether the answer came from the table.
@@ -72,6 +74,7 @@ class History:
     finishes: np.ndarray
     scores: np.ndarray
     budgets: np.ndarray
+    has_ended: np.ndarray
     params: np.ndarray
     seconds: np.ndarray
     is_reused: np.ndarray

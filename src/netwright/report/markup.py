@@ -55,6 +55,8 @@ h1 { font-size: 1.6rem; margin: 0 0 4px; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 0 0 10px; }
 h3 { font-size: 1rem; margin: 22px 0 6px; }
 p { margin: 0 0 10px; color: var(--faint); }
+h1 + section > p { color: var(--ink); }
+section > p:last-child { margin-bottom: 0; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 10px;
   padding: 18px 20px; margin-top: 18px; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 14px; margin: 0; }
@@ -74,17 +76,25 @@ figure.full svg { max-width: none; }
 .pictures span { display: block; overflow: hidden; text-overflow: ellipsis; max-width: 170px; white-space: nowrap; }
 .pictures .faint { color: var(--faint); }
 .scroll { overflow: auto; max-height: 36rem; }
-.scroll + p { margin: 12px 0 0; }
+.scroll + p { margin-top: 12px; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 5px 22px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--faint); font-weight: 600; font-size: 0.85rem; white-space: nowrap; position: sticky; top: 0;
   background: var(--card); }
 .number { width: 1%; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td { overflow-wrap: anywhere; min-width: 4.5rem; }
+td { overflow-wrap: anywhere; min-width: 7rem; }
+td.number { min-width: 0; }
+td code { white-space: nowrap; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
 pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0; overflow-x: auto; }
 pre + pre, pre + p, h3 + pre { margin-top: 10px; }
 summary { cursor: pointer; margin: 6px 0; }
+@media (max-width: 560px) {
+  main { padding: 16px 10px 40px; }
+  section { padding: 14px; }
+  .tiles, .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+  figure:not(.full) svg { min-width: 460px; }
+}
 """
 
 _PAGE = Template("""<!DOCTYPE html>

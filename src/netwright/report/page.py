@@ -1,7 +1,8 @@
 """The report of one search, or of several overlaid: figures as files, and one HTML page that holds everything.
 
-With several runs the curves are overlaid and the cell, its lineage and the tables are those of the run with the best
-first objective (among those that share the first run's).
+The drawing is that of the network that ships after a contest, else of the best of the search. With several runs the
+curves are overlaid and the drawing, the lineage and the tables are those of the run with the best first objective
+(among those that share the first run's).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from netwright.core import files, run_file
 from netwright.core.baselines import beside
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import short
-from netwright.core.protocols import of_seed
-from netwright.core.records import Genotype, Trial
+from netwright.core.protocols import graph_of, of_seed
+from netwright.core.records import Genotype, LabeledGraph, Trial
 from netwright.report import curves, drawing, examined, figures, markup, reported, trained
 from netwright.report.examined import Examined
 from netwright.report.files import save
@@ -89,7 +90,8 @@ def _figures(
     seen: Examined | None,
 ) -> dict[str, Html]:
     """Write the figures; returns each as part of a page."""
-    captions = {**CAPTIONS, **{part.name: part.caption for part in reported.parts()}, **examined.captions()}
+    named = {"cell": "The architecture that ships, at every level"} if winner.shipped else {}
+    captions = {**CAPTIONS, **named, **{part.name: part.caption for part in reported.parts()}, **examined.captions()}
     data = [run.data for run in runs]
     made: dict[str, Figure] = {
         "fitness": figures.fitness(data),
@@ -97,11 +99,10 @@ def _figures(
         "parameters": figures.parameters(data),
     }
     made |= {part.name: figure for part in reported.parts() if (figure := part.figure(winner))}
-    if len(line):
-        if len(line) > 1:
-            made["lineage"] = figures.lineage(winner.history, line, winner.objective)
-        [best] = winner.history.trials(line[-1:])
-        made["cell"] = drawing.draw(of_seed(winner.space, best.seed).graph(best.proposal.genotype))
+    if len(line) > 1:
+        made["lineage"] = figures.lineage(winner.history, line, winner.objective)
+    if graph := _architecture(winner, line):
+        made["cell"] = drawing.draw(graph)
     if seen:
         made |= seen.examples.figures()
     for name in captions.keys() - made.keys():
@@ -135,9 +136,9 @@ def _parts(
         examples,
         markup.section("The search", _objectives_note(winner), three),
         *(part.section(winner, whose, drawn[part.name]) for part in reported.parts() if part.name in drawn),
-        markup.section(f"Best architecture{whose}", drawn["cell"]) if len(line) else "",
+        markup.section(_architecture_title(winner, whose), drawn["cell"]) if "cell" in drawn else "",
         _lineage(winner, line, drawn, whose),
-        _ten_best(winner, whose),
+        _best_networks(winner, whose),
         _failures(runs),
         markup.section("Run files" if len(runs) > 1 else "Run file", *_run_files(runs)),
         _repeated(runs),
@@ -227,11 +228,30 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
-    """The end of the title, and the network whose examples are shown: the winner's, if it has one."""
+    """The end of the title, and the network whose examples are shown: one of the winner's, if it has any."""
     for run in (winner, *runs):
-        if seen := examined.examined(run.finals):
+        if seen := examined.examined(run.finals, run.shipped):
             return f" of {run.name}" if len(runs) > 1 else "", seen
     return "", None
+
+
+def _architecture(run: ReportedRun, line: np.ndarray) -> LabeledGraph | None:
+    """The network that a page draws: the one that ships or, without a contest, the best; None: there is neither."""
+    if final := run.shipped:
+        space = of_seed(run_file.load_space(final.space), final.repetitions[0].seed)
+        return graph_of(space, final.genotype, run.io)
+    if not len(line):
+        return None
+    [best] = run.history.trials(line[-1:])
+    return graph_of(of_seed(run.space, best.seed), best.proposal.genotype, run.io)
+
+
+def _architecture_title(run: ReportedRun, whose: str) -> str:
+    """Says which network is drawn."""
+    if run.shipped is None:
+        return f"Best architecture{whose}"
+    reference = ", the reference" if run.shipped.reference else ""
+    return f"What ships{whose}: {run.shipped.name}{reference}"
 
 
 def _lineage(run: ReportedRun, line: np.ndarray, drawn: dict[str, Html], whose: str) -> str:
@@ -256,12 +276,12 @@ def _lineage(run: ReportedRun, line: np.ndarray, drawn: dict[str, Html], whose: 
             text = f"goes on to the budget {child.proposal.budget:,}"
         rows.append(row(child, text))
     objective = run.objective.label
-    listed = markup.table(("trial", *named, objective, "changed"), rows, (*named, objective))
+    listed = markup.table(("trial", *named, objective, "changed"), rows, ("trial", *named, objective))
     return markup.section(f"Lineage of the best{whose}", drawn.get("lineage", ""), listed)
 
 
-def _ten_best(run: ReportedRun, whose: str) -> str:
-    found = curves.ten_best(run.history)
+def _best_networks(run: ReportedRun, whose: str) -> str:
+    found = curves.finalists(run.history)
     if not found:
         return ""
     measured = [objective.label for objective in run.objectives]
@@ -279,7 +299,7 @@ def _ten_best(run: ReportedRun, whose: str) -> str:
         )
         for trial in found
     ]
-    return markup.section(f"Ten best networks{whose}", markup.table(columns, rows, columns[1:-2]))
+    return markup.section(f"Best networks{whose}", markup.table(columns, rows, columns[:-2]))
 
 
 def _budget_column(trials: Sequence[Trial]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from netwright.core.finals import Final
 from netwright.core.members import members
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
+from netwright.core.records import IO
 from netwright.core.run_file import RunFile
 from netwright.report.figures import RunData
 from netwright.report.history import History
@@ -43,6 +44,8 @@ class ReportedRun:
         baselines: What results are to be compared with.
         faults: What of its tables is damaged or missing and was left out, a sentence each.
         verdict: How what ships does beside a plain network, where they contested; "": they did not.
+        shipped: What ships, where there was a contest, one of `finals`; None: there was none, or it is not over.
+        io: What goes into the networks and what comes out; None: not known.
     """
 
     name: str
@@ -60,6 +63,8 @@ class ReportedRun:
     baselines: tuple[Baseline, ...] = ()
     faults: tuple[str, ...] = ()
     verdict: str = ""
+    shipped: Final | None = None
+    io: IO | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

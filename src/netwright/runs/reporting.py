@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from netwright.core import remembered, run_file
+from netwright.core.contest import ContestRecord
 from netwright.core.finals import Final
 from netwright.core.trust import Trust
 from netwright.report.reported import ReportedRun
@@ -29,7 +30,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
         known = remembered.baselines(store)
-        contest = remembered.contest(store)
+        contest, io = remembered.contest(store), store.recall("io")
     history = run_folder.history(place, settings.objectives)
     found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
@@ -48,6 +49,22 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         known,
         (*history.faults, *(fault for fault in faults if place == folder)),
         contest.verdict if contest else "",
+        _shipped(contest, found) if contest else None,
+        run_file.read_io(io) if io else None,
+    )
+
+
+def _shipped(contest: ContestRecord, finals: Sequence[Final]) -> Final | None:
+    """What ships after a contest, among all networks that were trained in full; None: that is not known yet."""
+    return next(
+        (
+            final
+            for final in finals
+            if final.folder is not None
+            and final.folder.parent.parent.name == contest.trainings
+            and final.genotype == contest.genotype
+        ),
+        None,
     )
 
 

@@ -32,7 +32,7 @@ from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
 from netwright.report.history import History
-from netwright.runs import beforehand, finals, run_folder
+from netwright.runs import beforehand, finals, ownership, run_folder
 from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
@@ -74,7 +74,7 @@ def chosen(folder: Path, history: History, trial: int | None, top: int | None) -
             f"best; `netwright search --out {short(folder)}` asks them again, or name a trial with --trial"
         )
     if top is not None:
-        found = enumerate(curves.ten_best(history, top), 1)
+        found = enumerate(curves.finalists(history, top), 1)
         listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
     elif trial is not None:
         row = history.trial(trial)
@@ -179,7 +179,7 @@ def train(
     if run_folder.holds_run(place):
         run = replace(run, threads_per_trial=None)  # as it began
     command = session.command or _command(folder, candidates, changes)
-    with run_folder.opened(place, run) as opened:
+    with ownership.opened(place, run) as opened:
         parts = run_file.build(opened.settings)
         if opened.is_complete:
             refuse_other_data(place, parts.task)

@@ -29,7 +29,7 @@ from netwright.report import page, progress, promotions
 from netwright.report.history import History
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, reporting, retraining, run_folder
+from netwright.runs import beforehand, finals, ownership, reporting, retraining, run_folder
 from netwright.runs.display import best_line
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Ended, Session, refuse_other_data, short
@@ -175,7 +175,7 @@ class Run:
         genotypes = beforehand.samples(parts.space, settings.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
-        with run_folder.opened(self.folder, settings) as run:
+        with ownership.opened(self.folder, settings) as run:
             self.settings = run.settings
             place = shlex.quote(short(self.folder))
             command = self._session.command or f"netwright search {place}/run.toml --out {place}"
@@ -271,7 +271,7 @@ class Run:
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # a published network, for which nothing was searched
             settings = run_file.resolved(settings, run_file.measures_of(settings))
-        with run_folder.controlled(self.folder), run_folder.claimed(self.folder):
+        with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
             if reference:

@@ -28,7 +28,7 @@ from netwright.report import progress
 from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done
-from netwright.runs.run_folder import OpenRun
+from netwright.runs.ownership import OpenRun
 from netwright.search import Ending, Search
 from netwright.training import constant, ranks
 

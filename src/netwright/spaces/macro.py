@@ -105,6 +105,7 @@ _ALWAYS: Final = (_STAGES, _WIDTH, _GROWTH, _WIDEST, _NORM, _STEM, _POOLING, _AC
 # take 1.1 to 1.35 times as much, which with a process of 250 MB is less than 10**9
 MOST_BYTES: Final = 500_000_000
 LARGEST_INPUT: Final = IO(3, 64, 64, 10)
+TYPICAL_INPUT: Final = IO(3, 32, 32, 10)
 BATCH: Final = 64
 
 _TRIES: Final = 1000
@@ -174,8 +175,12 @@ class MacroSpace:
         return genes.digest(f"macro {_identity(genotype)}")
 
     def graph(self, genotype: Genotype) -> LabeledGraph:
-        """A drawing of the chain of stages, below it the stages, below them their blocks."""
-        return staged_graph.of_network(staged(genotype))
+        """A drawing of the chain of stages, below it the stages, below them their blocks: for 32 x 32 pixels."""
+        return self.graph_for(genotype, TYPICAL_INPUT)
+
+    def graph_for(self, genotype: Genotype, io: IO) -> LabeledGraph:
+        """The same for the network that such images get: small ones leave stages and poolings out."""
+        return staged_graph.of_network(staged(genotype), io)
 
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
@@ -324,7 +329,6 @@ def _plain(
     *,
     pooling: str = "stride",
     widest: float = inf,
-    is_squeezed: bool = False,
     is_halved: bool = False,
 ) -> Genotype:
     """A genotype of three stages of one kind, of which each is twice as wide as the one before; else as usual.
@@ -333,7 +337,7 @@ def _plain(
     """
     kind = BLOCKS.index(block)
     shape = (width // UNIT, GROWTHS.index(2.0), WIDEST.index(widest), KERNELS.index(3), EXPANSIONS.index(2))
-    common = (0, int(is_squeezed), int(is_halved), POOLINGS.index(pooling), 0)
+    common = (0, 0, int(is_halved), POOLINGS.index(pooling), 0)
     return (3, *depths, depths[-1], *[kind] * MOST_STAGES, *shape, *common, 0, SECOND.index("identity"), 1)
 
 
@@ -349,11 +353,11 @@ STARTS: Final = (  # those that learn most in the same seconds on a processor co
     _apart(16, "convolution", (1, 1, 1), widest=4.0),
     _apart(8, "additive", (1, 0, 1)),
     _apart(8, "convolution", (1, 1, 1), widest=4.0),
+    _plain(32, "depthwise", is_halved=True),
     _apart(8, "additive", (1, 0, 1), widest=4.0),
     _apart(24, "additive", (1, 0, 1)),
     _apart(8, "additive", (1, 1, 0)),
     _plain(32, is_halved=True),
-    _plain(16, is_squeezed=True),
 )
 
 

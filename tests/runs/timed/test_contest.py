@@ -17,7 +17,7 @@ from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.runs import retraining, run_folder
+from netwright.runs import ownership, retraining, run_folder
 from netwright.runs.session import Drained, Session
 from netwright.runs.timed import contest, heats
 from tests.contest_toys import ToyStarting
@@ -49,7 +49,7 @@ def run_with(rows, folder, **options):
         objectives=("valid_accuracy",),
         threads_per_trial=1,
     )
-    with run_folder.opened(folder, run) as opened, opened.table() as (store, _):
+    with ownership.opened(folder, run) as opened, opened.table() as (store, _):
         for number, (genotype, score, budget, *more) in enumerate(rows, 1):
             store.add(Proposal(genotype, budget=budget), SPACE.key(genotype), number)
             store.claim("w")

@@ -84,6 +84,8 @@ def test_what_ships_is_exported_and_the_verdict_stands_first_in_the_report(searc
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     first = page.index("<h2")
     assert first < page.index("Verdict") < page.index(found.verdict[1:].split("%")[0]) < page.index("Trained in full")
+    assert f"What ships: searched network, trial {found.winner.trial_id}</h2>" in page
+    assert "Best architecture" not in page and "The architecture that ships, at every level" in page
     assert not (tmp_path / "run" / "report" / "report.html").exists(), "its owner finds one page"
     assert (tmp_path / "run" / "report" / "best.svg").exists()
     assert Run(tmp_path / "run", trust=True, console=Console(file=io.StringIO())).report().name == "report.html"
@@ -106,6 +108,8 @@ def test_a_reference_that_ships_is_exported(searched, tmp_path, monkeypatch):
     assert (model.genotype, model.name) == ((4, 1), "plain residual network")
     assert "the plain residual network ships: " in said
     assert "it is better" in model.verdict
+    reported = Run(tmp_path / "run", trust=True, console=Console(file=io.StringIO())).reported()
+    assert reported.shipped == found.winner and reported.io == IO(1, 8, 8, 2)
 
 
 def test_a_network_of_the_user_s_takes_part_but_is_no_source(searched, tmp_path, monkeypatch):

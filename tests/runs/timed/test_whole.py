@@ -6,33 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from netwright.core import timetable
-from netwright.core.timetable import Timetable
 from netwright.runs import run_folder
 from netwright.runs.timed import contest, heats
 from netwright.runs.timed import play as playing
 from netwright.worker import WorkerContext
 from tests.cli.test_stopping import TWICE, rows, step_of
 from tests.cli.test_train_and_export import run
+from tests.core.test_timetable import PLAN
 
-# of a machine that takes two seconds for a step of any network, so that all ends by its steps, long before its hours
-PLAN = Timetable(
-    hours=0.05,
-    workers=1,
-    threads=1,
-    side=8,
-    batch=64,
-    precision="float32",
-    pace=(*(0.0,) * 6, 2.0),
-    rungs=(12,),
-    trials=3,
-    splits=1,
-    finalists=2,
-    search_seconds=50.0,
-    contest_seconds=100.0,
-    rank_seconds=12.0,
-    final_seconds=30.0,
-    played={"trials": 3},
-)
 BRIEF = {"rungs": (2,), "search_seconds": 1.0, "contest_seconds": 2.0, "pace": (*(0.0,) * 6, 0.2)}
 LOOK = 4  # of a training, whether to stop: after its fourth step
 

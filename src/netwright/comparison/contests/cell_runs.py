@@ -20,10 +20,10 @@ from netwright.core.protocols import HasFingerprint
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import contents
-from netwright.runs import finals, retraining, run_folder
+from netwright.runs import finals, ownership, retraining, run_folder
 
 RUNS, RECIPE, DATA = "runs", "recipe.toml", "data.txt"
-COMMON = tuple(name for name in run_folder.IDENTITY if name not in ("strategy", "seed"))
+COMMON = tuple(name for name in ownership.IDENTITY if name not in ("strategy", "seed"))
 LONGEST = 80  # characters of a label in the name of a folder
 VALUE = r"(True|False|None|-?\d+(\.\d+)?(e-\d+)?)"
 # such a label loses nothing when its brackets, commas and equals signs become "-"

@@ -25,8 +25,8 @@ from netwright.core import run_file
 from netwright.core.errors import Terminated
 from netwright.core.records import Trial
 from netwright.report.history import History
-from netwright.runs import retraining, run_folder
-from netwright.runs.run_folder import OpenRun
+from netwright.runs import ownership, retraining
+from netwright.runs.ownership import OpenRun
 from netwright.runs.session import Session
 from netwright.search import Search
 
@@ -60,7 +60,7 @@ class ContestPlayer:
     def _played(self, cell: SearchCell) -> str:
         text, folder = self._cells[named(cell)]
         settings, place = run_file.from_toml(text), Path(folder)
-        with run_folder.opened(place, settings) as run:
+        with ownership.opened(place, settings) as run:
             where = shlex.quote(folder)
             ended = self._session.play(
                 run,

@@ -73,6 +73,14 @@ class HasStarts(Protocol):
 
 
 @runtime_checkable
+class DrawsFor(Protocol):
+    """Capability of a space: what there is of a network depends on what goes in, and so does its drawing."""
+
+    def graph_for(self, genotype: Genotype, io: IO) -> LabeledGraph:
+        """What a drawing shows of the network that is built for these inputs."""
+
+
+@runtime_checkable
 class Generates(Protocol):
     """Capability of a space: a genotype describes a generator, and each seed draws one of its networks.
 
@@ -133,6 +141,12 @@ def starts_of(space: SearchSpace) -> tuple[Genotype, ...]:
     """The networks from which a search of the space, or of the one within its wrapper, begins; (): it has none."""
     found = unwrap(space, HasStarts)
     return () if found is None else found.starts()
+
+
+def graph_of(space: SearchSpace, genotype: Genotype, io: IO | None) -> LabeledGraph:
+    """What a drawing of a network shows: of the one for these inputs, where that matters and they are known."""
+    found = unwrap(space, DrawsFor)
+    return space.graph(genotype) if found is None or io is None else found.graph_for(genotype, io)
 
 
 def of_seed(space: SearchSpace, seed: int) -> SearchSpace:

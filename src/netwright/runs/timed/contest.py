@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import objectives, remembered, run_file
+from netwright.core import remembered, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
-from netwright.core.finals import SEARCHED, Candidate, Final, finalists
+from netwright.core.finals import SEARCHED, Candidate, Final
 from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
+from netwright.report import curves
 from netwright.runs import run_folder
 from netwright.runs.session import Session, short
 from netwright.runs.timed import averaging, heats, reference, states, verdict
@@ -137,7 +138,11 @@ def seeds_for(seconds: float) -> int:
 
 def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     """The first heat, the decision, and the second heat as it is noted before it begins."""
-    heat = record.heat("rank") or _rank(floor, record.reference)
+    heat = record.heat("rank")
+    best: list[Trial] = []
+    if heat is None:
+        best = _finalists(floor)
+        heat = _rank(floor, record.reference, best)
     rival = next((each for each in heat.entrants if each.candidate.is_reference), None)
     ranked: Standings = []
     if floor.repeats and not _is_repeated(floor, heat, rival):
@@ -145,7 +150,7 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
         floor = replace(floor, repeats=())
     if len(heat.entrants) == 1:
         first = heat.entrants[0]
-        reason = "there is no plain network to compare with" if rival is None else _alone(floor, first)
+        reason = "there is no plain network to compare with" if rival is None else _alone(first, best)
     elif not heat.ends if floor.repeats else heat.seconds < SHORTEST and floor.is_limited:
         first, reason = heat.entrants[0], "the search decided: there is no time to rank its best networks anew"
     else:
@@ -166,13 +171,12 @@ def _decided(floor: Floor, record: ContestRecord) -> ContestRecord:
     return floor.saved(replace(record, heats=(*record.heats, final), shipped=shipped, reason=reason))
 
 
-def _rank(floor: Floor, given: str) -> Heat:
+def _rank(floor: Floor, given: str, best: Sequence[Trial]) -> Heat:
     """The first heat: who enters, the one that the search holds best first; for how long; from which states.
 
     Raises:
         StoreError: Nobody can enter.
     """
-    best = _finalists(floor)
     params = int(best[0].result.metrics.get("params", 0)) if best and best[0].result else 0
     task_io = floor.task.io
     rival = reference.of_text(given) if given else reference.plain(floor.run, floor.space, task_io, params or None)
@@ -197,10 +201,8 @@ def _rank(floor: Floor, given: str) -> Heat:
 
 def _finalists(floor: Floor) -> list[Trial]:
     """The best different networks of the search, costlier ones among them."""
-    with closing(run_folder.open_table(floor.folder, "inspect")) as store:
-        rows = [row for page in run_folder.pages(store) for row in page]
-    ranked = finalists(objectives.with_scores(rows, floor.run.objectives), MOST_LOOKED_AT)
-    return varied(ranked, max(1, floor.timetable.finalists))
+    history = run_folder.history(floor.folder, floor.run.objectives)
+    return varied(curves.finalists(history, MOST_LOOKED_AT), max(1, floor.timetable.finalists))
 
 
 def varied(ranked: Sequence[Trial], count: int) -> list[Trial]:
@@ -220,9 +222,9 @@ def _cost(trial: Trial) -> float:
     return trial.result.metrics.get("multiply_adds", 0.0) if trial.result else 0.0
 
 
-def _alone(floor: Floor, rival: Entrant) -> str:
+def _alone(rival: Entrant, best: Sequence[Trial]) -> str:
     """Why the reference ships without a contest."""
-    if _finalists(floor):
+    if best:
         return f"the best network of the search is the {rival.candidate.label} itself: it is trained, with all the time"
     return f"no trial has succeeded, so the {rival.candidate.label} is trained, with all the time"
 
@@ -311,7 +313,7 @@ def _instead(floor: Floor, record: ContestRecord, failed: Heat) -> ContestRecord
     ranked = heats.held(floor, rank) if rank else []
     others = [each for each in ranked if each[0] not in failed.entrants]
     if rank is None:
-        rank = _rank(floor, record.reference)
+        rank = _rank(floor, record.reference, _finalists(floor))
     first = best_of(others)[0] if others else next((e for e in rank.entrants if e not in failed.entrants), None)
     names = " and ".join(_called(each) for each in failed.entrants)
     if first is None:

@@ -1,4 +1,4 @@
-"""Playing a timed run: measured, planned, searched, decided in a contest, exported and reported within its hours.
+"""Playing a timed run: begun, searched, decided in a contest, exported and reported within its hours.
 
 Each stage leaves what the next one needs in the run's folder, so that the same command goes on from wherever it was
 stopped: the timetable, the seconds used, the table of the search, those of the contest, the export.
@@ -7,43 +7,33 @@ stopped: the timetable, the seconds used, the table of the search, those of the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from netwright.core import cards, files, locks, reading, refs, remembered, run_file, timetable
+from netwright.core import files, locks, reading, remembered, run_file, timetable
 from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
 from netwright.core.reading import BadText
-from netwright.core.records import IO
-from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.core.shapes import Image
 from netwright.core.timetable import PlayedHeat, Timetable
-from netwright.data.by_class import BALANCED, default_objective
-from netwright.data.images import ImageClassification
-from netwright.runs import run_folder
+from netwright.data.by_class import BALANCED
+from netwright.runs import ownership, run_folder
 from netwright.runs.display import clock
 from netwright.runs.run import Run
 from netwright.runs.session import Drained, Session, short
-from netwright.runs.timed import beside, crew, probe
+from netwright.runs.timed import beside, probe
 from netwright.runs.timed import timetable as plans
-from netwright.runs.timed.beside import SharedTraining
-from netwright.runs.timed.crew import Crew
-from netwright.runs.timed.defaults import HOURS, Defaults
-from netwright.runs.timed.probe import Patience
+from netwright.runs.timed.beginning import CheckReference, Measure, Share, begun
+from netwright.runs.timed.defaults import Defaults
 from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
-from netwright.runs.timed.timetable import Circumstances, Speed
 from netwright.runs.timed.wish import (
     Wish,
     changes_of,
-    check_objectives,
-    has_no_settings,
     holds_timed,
-    image_task_of,
     typed_of,
 )
 
@@ -52,8 +42,6 @@ EXPORT: Final = "export"
 LOCK: Final = "timed.lock"
 ACCURACY: Final = "accuracy"  # as tasks of classes name it
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
-SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
-MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
 
 PAUSED: Final = "the same command goes on"
 UNBEGUN: Final = "nothing was written yet, and the same command begins anew"
@@ -89,9 +77,6 @@ class Contested(Protocol):
 
 
 Contest = Callable[[Session, Path, RunFile, Timetable, float, str | None, float], Contested]
-CheckReference = Callable[[str, IO, tuple[str, ...]], None]
-Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
-Share = Callable[[ImageClassification, int, SharedTraining, int], Mapping[int, float]]
 
 
 def play(
@@ -134,7 +119,7 @@ def play(
             return _known(folder, session)
         session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
     else:
-        run, plan = _begun(wish, session, watch, check_reference, defaults, measure, share)
+        run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
     watch.total = 3600 * plan.hours
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -196,122 +181,13 @@ def _continued(wish: Wish, session: Session, watch: Stopwatch) -> tuple[Run, Tim
             given[part] = str(typed)
     own: dict[str, Any] = {"trust": wish.trust, "session": session, "reference": wish.reference}
     run = Run(wish.folder, **given, workers=wish.workers, changes=changes, **own)
-    run_folder.refuse_other(run.folder, run.settings)
+    ownership.refuse_other(run.folder, run.settings)
     return run, plan
 
 
 def _is_same(given: Timetable, plan: Timetable) -> bool:
     """Whether a plan is that of a timetable which was given to be played, maybe by other workers."""
     return replace(given, played={}, heats=(), workers=plan.workers) == replace(plan, played={}, heats=())
-
-
-def _begun(
-    wish: Wish,
-    session: Session,
-    watch: Stopwatch,
-    check_reference: CheckReference,
-    defaults: Defaults,
-    measure: Measure,
-    share: Share,
-) -> tuple[Run, Timetable]:
-    """A new run, planned and checked."""
-    if wish.timetable is not None and wish.timetable.absolute() == wish.folder.absolute() / timetable.FILE:
-        raise BadRunFile(
-            f"--timetable {wish.timetable} lies where the run writes its own; give another folder with --out"
-        )
-    given = timetable.read(wish.timetable) if wish.timetable else None
-    if wish.task is None:
-        raise BadRunFile("a timed run needs data; give a folder of images, an array file (.npz) or --task")
-    if given is not None and wish.hours is not None and abs(wish.hours - given.hours) > 1e-9:
-        raise BadRunFile(f"--hours is {wish.hours:g}, but the timetable given is for {given.hours:g}; leave one out")
-    hours = given.hours if given else HOURS if wish.hours is None else wish.hours
-    if not 0 < hours <= timetable.MOST_HOURS:
-        raise BadRunFile(f"--hours is {hours:g}; it must be above 0 and at most {timetable.MOST_HOURS:,.0f}")
-    watch.total = 3600 * hours
-    changes = changes_of(wish)
-    named = Reference(wish.task.name, {**wish.task.options, **changes.pop("task", {})})
-    named = Reference(named.name, run_file.with_absolute_path(named.options))
-    if wish.taken:
-        session.say(wish.taken)
-    if wish.hours is None and given is None:
-        session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
-    task = image_task_of(named)
-    if (oriented := _mirrored(named, task, session)) != named:
-        named, task = oriented, image_task_of(oriented)
-    check_objectives(wish.given.get("objectives"), task)
-    if wish.reference is not None:
-        check_reference(wish.reference, task.io, tuple(wish.given.get("constraints") or ()))
-    workers = crew.of(wish, given)
-    if given is None:
-        own_device = crew.device_of(wish)
-        named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
-    else:
-        named = _sized(named, given.side)
-        task, plan = image_task_of(named), replace(given, workers=workers.workers)
-        session.prepare(named, task)
-    images = task.examples("train")
-    tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
-    tables["task"] = {"ref": named.name, **named.options}
-    if has_no_settings(wish):
-        tables["space"].pop("with", None)
-    played = workers.executor or Reference(tables["executor"]["ref"])
-    tables["executor"] = {"ref": played.name, **workers.options(played)}
-    if evaluator := typed_of(wish, "evaluator"):
-        tables["evaluator"] |= evaluator.options
-    trials = plan.played.get("trials")
-    tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
-    tables["objectives"] = [default_objective(task.class_counts("train"))]
-    own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
-    for part in run_file.PARTS:
-        typed = named if part == "task" else typed_of(wish, part)
-        if typed is not None:
-            changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
-    own |= {"trust": wish.trust, "session": session, "reference": wish.reference}
-    run = Run(wish.folder, tables, **own, changes=changes)
-    session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
-    for name, text in plans.lines(plan).items():
-        session.say(f"  {name:<10}{text}")
-    return run, replace(plan, played={})  # the heats are to be repeated
-
-
-def _planned(
-    named: Reference,
-    task: ImageClassification,
-    hours: float,
-    workers: Crew,
-    session: Session,
-    watch: Stopwatch,
-    measure: Measure,
-    share: Share,
-    device: str,
-) -> tuple[Reference, ImageClassification, Timetable, Crew]:
-    """The task at the size that fits, its data made ready, the timetable, and the workers that it is for."""
-    threads = max(1, crew.cores() // workers.workers)
-    image = task.io.input
-    assert isinstance(image, Image)
-    is_sized = SIZE in named.options
-    sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
-    count = sum(task.expected_counts("train+valid"))
-    seconds = plans.probe_seconds(hours)
-    batch = plans.batch_for(count)
-    session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
-    speeds = measure(task, sides, batch, threads, Patience(seconds, watch.now), device)
-    speed = plans.chosen_speed(speeds, hours, workers.workers, count)
-    if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
-        session.say("measuring how many trainings a GPU takes at a time")
-        told = SharedTraining(run_file.write_io(probe.sized(task, speed.side)), batch, speed.precision, 1, device)
-        rates = share(task, speed.side, told, workers.most_on_a_card)
-        if rates:
-            each = cards.best(rates)
-            workers, speeds = workers.sharing(each), crew.slower(speeds, cards.slowdown(rates, each))
-            session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
-            threads = max(1, crew.cores() // workers.workers)
-            speed = plans.chosen_speed(speeds, hours, workers.workers, count)
-    if (sized := _sized(named, speed.side)) != named:
-        named, task = sized, image_task_of(sized)
-    session.prepare(named, task)
-    given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))
-    return named, task, plans.planned(given, speed), workers
 
 
 def _searched(run: Run, plan: Timetable, watch: Stopwatch) -> Timetable:
@@ -401,26 +277,6 @@ def _known(folder: Path, session: Session) -> dict[str, Any]:
     session.say(str(facts.get("verdict", "")))
     session.say("This run was done before. Another one: give another folder with --out.")
     return facts
-
-
-def _sized(named: Reference, side: int) -> Reference:
-    """The task with images of this size, where it has them made to size and nobody says how large."""
-    if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
-        return named
-    return Reference(named.name, {**named.options, SIZE: side})
-
-
-def _mirrored(named: Reference, task: ImageClassification, session: Session) -> Reference:
-    """The task with mirrored training images or without, where nobody says: a gray image may be a letter or a digit."""
-    if MIRROR in named.options or MIRROR not in refs.options_of(refs.locate("task", named.name)):
-        return named
-    is_mirrored = task.io.channels == COLORS
-    if is_mirrored == task.augmentation.flip:
-        return named
-    why = "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
-    other = "false" if is_mirrored else "true"
-    session.say(f"images are {why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)")
-    return Reference(named.name, {**named.options, MIRROR: is_mirrored})
 
 
 def _searched_seconds(folder: Path) -> float:

@@ -1,0 +1,190 @@
+"""Beginning a timed run: its data made ready, the machine measured, the whole planned and checked.
+
+Nothing of the run is written yet: only the cache of its data is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from netwright.core import cards, refs, run_file, timetable
+from netwright.core.errors import BadRunFile
+from netwright.core.records import IO
+from netwright.core.refs import Reference
+from netwright.core.shapes import Image
+from netwright.core.timetable import Timetable
+from netwright.data.by_class import default_objective
+from netwright.data.images import ImageClassification
+from netwright.runs.display import clock
+from netwright.runs.run import Run
+from netwright.runs.session import Session, short
+from netwright.runs.timed import crew, probe
+from netwright.runs.timed import timetable as plans
+from netwright.runs.timed.beside import SharedTraining
+from netwright.runs.timed.crew import Crew
+from netwright.runs.timed.defaults import HOURS, Defaults
+from netwright.runs.timed.probe import Patience
+from netwright.runs.timed.stopwatch import Stopwatch
+from netwright.runs.timed.timetable import Circumstances, Speed
+from netwright.runs.timed.wish import (
+    Wish,
+    changes_of,
+    check_objectives,
+    has_no_settings,
+    image_task_of,
+    typed_of,
+)
+
+SIZE: Final = "size"  # option of tasks that bring images to any size, see `ImageClassification.candidate_sizes`
+MIRROR, COLORS = "flip", 3  # option of tasks of images; channels of an image in color
+
+CheckReference = Callable[[str, IO, tuple[str, ...]], None]
+Measure = Callable[[ImageClassification, Sequence[int], int, int, Patience, str], Sequence[Speed]]
+Share = Callable[[ImageClassification, int, SharedTraining, int], Mapping[int, float]]
+
+
+def begun(
+    wish: Wish,
+    session: Session,
+    watch: Stopwatch,
+    check_reference: CheckReference,
+    defaults: Defaults,
+    measure: Measure,
+    share: Share,
+) -> tuple[Run, Timetable]:
+    """A new run, planned and checked.
+
+    Args:
+        wish: What was asked for.
+        session: Says what happens.
+        watch: Counts the time, of which it is told the whole.
+        check_reference: Refuses a reference that could not be trained, or is beyond the constraints.
+        defaults: What is played where nobody says otherwise.
+        measure: Measures how fast this machine trains.
+        share: Measures how fast a GPU trains several networks side by side.
+
+    Returns:
+        The run, and its timetable, of which nothing was played.
+
+    Raises:
+        NetwrightError: Settings or data cannot be used, or the hours do not suffice.
+    """
+    if wish.timetable is not None and wish.timetable.absolute() == wish.folder.absolute() / timetable.FILE:
+        raise BadRunFile(
+            f"--timetable {wish.timetable} lies where the run writes its own; give another folder with --out"
+        )
+    given = timetable.read(wish.timetable) if wish.timetable else None
+    if wish.task is None:
+        raise BadRunFile("a timed run needs data; give a folder of images, an array file (.npz) or --task")
+    if given is not None and wish.hours is not None and abs(wish.hours - given.hours) > 1e-9:
+        raise BadRunFile(f"--hours is {wish.hours:g}, but the timetable given is for {given.hours:g}; leave one out")
+    hours = given.hours if given else HOURS if wish.hours is None else wish.hours
+    if not 0 < hours <= timetable.MOST_HOURS:
+        raise BadRunFile(f"--hours is {hours:g}; it must be above 0 and at most {timetable.MOST_HOURS:,.0f}")
+    watch.total = 3600 * hours
+    changes = changes_of(wish)
+    named = Reference(wish.task.name, {**wish.task.options, **changes.pop("task", {})})
+    named = Reference(named.name, run_file.with_absolute_path(named.options))
+    if wish.taken:
+        session.say(wish.taken)
+    if wish.hours is None and given is None:
+        session.say(f"no --hours are given: {60 * HOURS:.0f} minutes, the default")
+    task = image_task_of(named)
+    if (oriented := _mirrored(named, task, session)) != named:
+        named, task = oriented, image_task_of(oriented)
+    check_objectives(wish.given.get("objectives"), task)
+    if wish.reference is not None:
+        check_reference(wish.reference, task.io, tuple(wish.given.get("constraints") or ()))
+    workers = crew.of(wish, given)
+    if given is None:
+        own_device = crew.device_of(wish)
+        named, task, plan, workers = _planned(named, task, hours, workers, session, watch, measure, share, own_device)
+    else:
+        named = _sized(named, given.side)
+        task, plan = image_task_of(named), replace(given, workers=workers.workers)
+        session.prepare(named, task)
+    images = task.examples("train")
+    tables = defaults.tables(plan, images, *(typed_of(wish, part) for part in ("space", "strategy")))
+    tables["task"] = {"ref": named.name, **named.options}
+    if has_no_settings(wish):
+        tables["space"].pop("with", None)
+    played = workers.executor or Reference(tables["executor"]["ref"])
+    tables["executor"] = {"ref": played.name, **workers.options(played)}
+    if evaluator := typed_of(wish, "evaluator"):
+        tables["evaluator"] |= evaluator.options
+    trials = plan.played.get("trials")
+    tables["limits"] = {"trials": trials} if trials else {"hours": plan.search_seconds / 3600}
+    tables["objectives"] = [default_objective(task.class_counts("train"))]
+    own = {name: value for name, value in wish.given.items() if name not in run_file.PARTS}
+    for part in run_file.PARTS:
+        typed = named if part == "task" else typed_of(wish, part)
+        if typed is not None:
+            changes[part] = {"ref": typed.name, **changes.get(part, {})}  # what the user typed is trusted
+    own |= {"trust": wish.trust, "session": session, "reference": wish.reference}
+    run = Run(wish.folder, tables, **own, changes=changes)
+    session.say(f"the plan, whose numbers stand in {short(run.folder / timetable.FILE)}:")
+    for name, text in plans.lines(plan).items():
+        session.say(f"  {name:<10}{text}")
+    return run, replace(plan, played={})  # the heats are to be repeated
+
+
+def _planned(
+    named: Reference,
+    task: ImageClassification,
+    hours: float,
+    workers: Crew,
+    session: Session,
+    watch: Stopwatch,
+    measure: Measure,
+    share: Share,
+    device: str,
+) -> tuple[Reference, ImageClassification, Timetable, Crew]:
+    """The task at the size that fits, its data made ready, the timetable, and the workers that it is for."""
+    threads = max(1, crew.cores() // workers.workers)
+    image = task.io.input
+    assert isinstance(image, Image)
+    is_sized = SIZE in named.options
+    sides = (max(image.height, image.width),) if is_sized else task.candidate_sizes()
+    count = sum(task.expected_counts("train+valid"))
+    seconds = plans.probe_seconds(hours)
+    batch = plans.batch_for(count)
+    session.say(f"measuring how fast this machine trains, for at most {clock(seconds)}")
+    speeds = measure(task, sides, batch, threads, Patience(seconds, watch.now), device)
+    speed = plans.chosen_speed(speeds, hours, workers.workers, count)
+    if workers.most_on_a_card > 1 and hours >= crew.SHARED_HOURS:
+        session.say("measuring how many trainings a GPU takes at a time")
+        told = SharedTraining(run_file.write_io(probe.sized(task, speed.side)), batch, speed.precision, 1, device)
+        rates = share(task, speed.side, told, workers.most_on_a_card)
+        if rates:
+            each = cards.best(rates)
+            workers, speeds = workers.sharing(each), crew.slower(speeds, cards.slowdown(rates, each))
+            session.say(f"{each} at a time on each; steps a second by their number: {cards.rates_text(rates)}")
+            threads = max(1, crew.cores() // workers.workers)
+            speed = plans.chosen_speed(speeds, hours, workers.workers, count)
+    if (sized := _sized(named, speed.side)) != named:
+        named, task = sized, image_task_of(sized)
+    session.prepare(named, task)
+    given = Circumstances(hours, watch.used, workers.workers, threads, task.examples("train"), task.examples("valid"))
+    return named, task, plans.planned(given, speed), workers
+
+
+def _sized(named: Reference, side: int) -> Reference:
+    """The task with images of this size, where it has them made to size and nobody says how large."""
+    if SIZE in named.options or SIZE not in refs.options_of(refs.locate("task", named.name)):
+        return named
+    return Reference(named.name, {**named.options, SIZE: side})
+
+
+def _mirrored(named: Reference, task: ImageClassification, session: Session) -> Reference:
+    """The task with mirrored training images or without, where nobody says: a gray image may be a letter or a digit."""
+    if MIRROR in named.options or MIRROR not in refs.options_of(refs.locate("task", named.name)):
+        return named
+    is_mirrored = task.io.channels == COLORS
+    if is_mirrored == task.augmentation.flip:
+        return named
+    why = "in color, and so half of the training images are" if is_mirrored else "gray, and so none is"
+    other = "false" if is_mirrored else "true"
+    session.say(f"images are {why} mirrored at first; the search tries both (--task.{MIRROR} {other} begins with that)")
+    return Reference(named.name, {**named.options, MIRROR: is_mirrored})
