@@ -1,4 +1,4 @@
-"""A stand-in for CUDA graphs on the CPU: what torch computes in a step is noted, operation by operation, and done again.
+"""A stand-in for CUDA graphs on the CPU: what torch computes in a step is noted and done again.
 
 As in a real one, numbers of the host are frozen when the step is recorded, memory is not, and a step that waits for the
 device cannot be recorded.

@@ -34,7 +34,20 @@ from netwright.core.settings import Setting
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
-from netwright.training import checkpoint, device, distillation, loop, memory, mixing, pace, parallel, promotion, ranks
+from netwright.training import (
+    captured,
+    checkpoint,
+    device,
+    distillation,
+    layout,
+    loop,
+    memory,
+    mixing,
+    pace,
+    parallel,
+    promotion,
+    ranks,
+)
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule
 from netwright.training.descent import Descent
@@ -175,7 +188,8 @@ class Training(Options):
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:
             metrics["carried_steps"] = min(state.carried)
-        message = "; ".join(filter(None, (self._why_anew(trial, state, context), why_inexact(state.done))))
+        why = (self._why_anew(trial, state, context), why_inexact(state.done), *state.notes)
+        message = "; ".join(filter(None, why))
         return Result(metrics, tuple(state.curve), seconds, message=message)
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
@@ -242,6 +256,7 @@ class Training(Options):
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
+        state.notes.update(dict.fromkeys(descent.notes))
         course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "")
         if context is None:
             return Measurement({}, *course_of)
@@ -287,16 +302,16 @@ class Training(Options):
         context: Context | None,
     ) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
-        network = network.to(team.device, memory_format=layout)
+        memory_format = layout.of(self.channels_last, network, team.device, self.precision)
+        network = network.to(team.device, memory_format=memory_format)
         optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         teacher = None
         if context and self.teachers:
             place = context.folder.parent.parent / self.teachers
-            teachers = distillation.read(place, self.space, self.task.io, layout).to(team.device)
+            teachers = distillation.read(place, self.space, self.task.io, memory_format).to(team.device)
             teacher = distillation.Teacher(teachers, self.distill)
         return Descent(
             network,
@@ -304,11 +319,13 @@ class Training(Options):
             optimizer,
             self,
             steps=span,
-            memory_format=layout,
+            memory_format=memory_format,
             seed=masks,
             team=team,
             teacher=teacher,
             updates=updates,
+            graphs=captured.graphs_of(team.device, self.graphs),
+            compile=self.compile,
         )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Training steps without launches: a step is recorded as a CUDA graph once, and played with a single call thereafter.
 
-A network of search size has thousands of small kernels in a step, and starting them takes the host longer than running
-them takes the card. Whatever changes from step to step, the batch, what is dropped, how examples are mixed, the learning
-rate, lies in buffers on the device that are filled before the step is played; all else is frozen in it.
+A network of search size has thousands of small kernels in a step, and starting them takes the host longer than
+running them takes the card. Whatever changes from step to step, the batch, what is dropped, how examples are mixed, the
+learning rate, lies in buffers on the device that are filled before the step is played; all else is frozen in it.
 
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#whole-network-capture
 """
@@ -46,7 +46,7 @@ class Graphs(Protocol):
         """Take a step as it is; also whether the host waited for the device in it, which no recorded step can."""
 
     def record(self, step: Step) -> Step:
-        """Record a step, which is not taken; what is returned takes it. Raises RuntimeError where that is impossible."""
+        """Record a step, which is not taken; what is returned takes it. RuntimeError: that is impossible."""
 
     def release(self) -> None:
         """Let go what was recorded last, and its memory."""

@@ -1,7 +1,7 @@
 """Networks that torch's compiler makes into few kernels, where a training is long enough to earn the time it takes.
 
-The compiler fuses normalizations, activations, sums and depthwise convolutions' surroundings, which are limited by memory
-traffic; it takes the better part of a minute for a network of some hundred layers, once for each.
+The compiler fuses normalizations, activations and sums, which are limited by memory traffic; it takes the better part
+of a minute for a network of some hundred layers, once for each.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from netwright.core import reading
 
 BREAK_EVEN: Final = 10_000
-"""Steps from which "auto" compiles. A recorded step of search size (batches of 256 at about 10,000 images a second) takes
-26 ms; where fusion saves a quarter of it, the minute or so that compiling takes is earned back within 10,000 steps. An
-estimate: it was not measured on a card."""
+"""Steps from which "auto" compiles. A recorded step of search size (batches of 256 at about 10,000 images a second)
+takes 26 ms; where fusion saves a quarter of it, the minute or so that compiling takes is earned back within 10,000 steps.
+An estimate: it was not measured on a card."""
 
 Wanted = Literal["auto", "never", "always"]
 

@@ -209,9 +209,10 @@ class Descent:
     def _received(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Received:
         """The batch of a step, and what is drawn for it."""
         shares = self._team.shares(batch, self._settings.accumulate)
-        mix: Mix | Masked | None = self._drawn_mix(step, inputs.shape) if self._settings.mixing else None
-        if self._settings.mixing and self._captured:
-            mix = Masked.of(mix, inputs.shape)
+        mix: Mix | Masked | None = None
+        if self._settings.mixing:
+            drawn = self._drawn_mix(step, inputs.shape)
+            mix = Masked.of(drawn, inputs.shape) if self._captured else drawn
         dropped: tuple[tuple[Tensor | None, ...], ...] = ()
         if self._regularization:
             dropped = tuple(self._dropped(self._regularization, step, rows, batch) for rows in shares)
@@ -251,9 +252,7 @@ class Descent:
             self._outputs = Compiled(joined) if self._compiles else joined
         return self._outputs
 
-    def _dropped(
-        self, regularization: Regularization, step: int, rows: slice, batch: int
-    ) -> tuple[Tensor | None, ...]:
+    def _dropped(self, regularization: Regularization, step: int, rows: slice, batch: int) -> tuple[Tensor | None, ...]:
         """What a part of a step drops: each begins with the same generator, and finds the draws of its own rows."""
         assert isinstance(self.network, Regularizes)
         generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
 from netwright.core.places import PLACES
-from netwright.training import device
+from netwright.training import compiling, device, layout
 from netwright.training.pace import Pace
 from netwright.training.settings import StepSettings
 
@@ -29,7 +29,11 @@ class Options(StepSettings):
         split: Split to measure on; for "test", training and validation data are both trained on.
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
         device: Name of the device; "auto": the worker's own GPU, else the CPU.
-        channels_last: Memory format of weights, and of inputs that are images.
+        channels_last: Memory format of weights, and of inputs that are images; "auto": where it pays, see
+            `training.layout`.
+        graphs: "auto": on a GPU, steps are recorded once and played, see `training.captured`; "never": none is.
+        compile: "auto": trainings on a GPU that are long enough are compiled, see `training.compiling`; "always":
+            every one is, at the cost of a minute or so each; "never": none is. Trainings of one process only.
         checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
             is written only when the worker is told to stop.
         save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
@@ -62,7 +66,9 @@ class Options(StepSettings):
     split: Literal["valid", "test"] = "valid"
     curve_every: int = 0
     device: str = "auto"
-    channels_last: bool = True
+    channels_last: layout.Wanted = "auto"
+    graphs: Literal["auto", "never"] = "auto"
+    compile: compiling.Wanted = "auto"
     checkpoint_minutes: float = 0.0
     save: bool = False
     processes: int = 1
@@ -78,7 +84,7 @@ class Options(StepSettings):
         length={"epochs": 30},
         usual={"checkpoint_minutes": 5.0, "save": True},
         searched=("repeats", "splits", "begin", "deadline", "plateau"),
-        incidental=("checkpoint_minutes", "save", "device", "processes"),
+        incidental=("checkpoint_minutes", "save", "device", "processes", "graphs", "compile"),
         places={option: place.off for option, place in PLACES.items()},
     )
 
