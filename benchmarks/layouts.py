@@ -1,6 +1,7 @@
 """Convolutions of several kinds with channels first and last, forward and backward, on a GPU.
 
-`training.layout` goes by what it measures. It prints one line for each kind of convolution and precision, and appends rows to the table.
+`training.layout` goes by what it measures. It prints one line for each kind of convolution and precision, and appends
+rows to the table.
 """
 
 from __future__ import annotations

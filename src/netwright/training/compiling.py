@@ -16,8 +16,8 @@ from netwright.core import reading
 
 BREAK_EVEN: Final = 10_000
 """Steps from which "auto" compiles. A recorded step of search size (batches of 256 at about 10,000 images a second)
-takes 26 ms; where fusion saves a quarter of it, the minute or so that compiling takes is earned back within 10,000 steps.
-An estimate: it was not measured on a card."""
+takes 26 ms; where fusion saves a quarter of it, the minute or so that compiling takes is earned back within 10,000
+steps. An estimate: it was not measured on a card."""
 
 Wanted = Literal["auto", "never", "always"]
 
