@@ -1,8 +1,13 @@
-"""What holds for all tests: one thread a process, and the same examples every time, however slow the machine."""
+"""What holds for all tests: one thread a process, the same examples every time, however slow the machine, and no GPU.
+
+GPUs are hidden from tests, and from all that they start, so that `device = "auto"` is the CPU on any machine. Only
+where the marker is asked for, as by `pytest -m gpu`, are they seen; elsewhere the tests marked `gpu` are skipped.
+"""
 
 import gc
 import os
 
+import pytest
 from hypothesis import settings
 
 # before any test imports numpy or torch: two processes of two threads each wait for one another on two cores
@@ -11,6 +16,27 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECL
 
 settings.register_profile("netwright", deadline=None, derandomize=True, database=None)
 settings.load_profile("netwright")
+
+
+def pytest_configure(config):
+    """Before any test, in each process of xdist too: CUDA looks at this once, when it is first used."""
+    if not _asks_for_gpus(config):
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("gpu") is None:
+        return
+    if not _asks_for_gpus(item.config):
+        pytest.skip("needs a GPU, which only `pytest -m gpu` sees")
+    import torch  # late: not every test needs it
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU, and torch sees none here")
+
+
+def _asks_for_gpus(config):
+    return "gpu" in config.option.markexpr and "not gpu" not in config.option.markexpr
 
 
 def pytest_collection_finish():

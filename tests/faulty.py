@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from netwright.core.errors import DeviceLost
 from netwright.core.protocols import SearchSpace, Task
 from netwright.core.records import Result
 from netwright.testing.toys import ToySpace
@@ -45,7 +46,7 @@ class Evaluator:
             "text",
             "memory",
         ),
-        *("print", "gate", "names", "reports", "babble"),
+        *("print", "gate", "names", "reports", "babble", "card", "kernel"),
     ] = "raise"
     every: int = 2
 
@@ -137,6 +138,23 @@ class Evaluator:
 
     def _memory(self, trial, context):
         raise OutOfMemoryError("tried to allocate 80 GiB")
+
+    def _card(self, trial, context):
+        """Loses its device once."""
+        mark = context.folder / "lost"
+        if not mark.exists():
+            mark.touch()
+            raise DeviceLost("the card is gone")
+
+    def _kernel(self, trial, context):
+        """Takes a gigabyte of a GPU and keeps it busy for minutes."""
+        import torch
+
+        taken = torch.ones(10**9, dtype=torch.uint8, device="cuda")
+        torch.cuda.synchronize()
+        torch.cuda._sleep(10**12)  # cycles
+        (context.trials_folder.parent / "taken").touch()
+        return Result({"valid_accuracy": float(taken[0])})  # which waits for the kernel
 
     def _print(self, trial, context):
         print("x" * 5_000_000)

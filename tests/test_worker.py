@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.core.errors import PutBack
-from netwright.core.records import Proposal, Result, Trial
+from netwright.core.errors import DeviceLost, PutBack
+from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.worker import WorkerContext, evaluate, run_once
@@ -206,3 +206,14 @@ def test_arrays_of_one_number_are_numbers(value, stored):
 @pytest.mark.parametrize("value", [10**400, -(10**400), torch.tensor(math.nan), np.inf])
 def test_numbers_beyond_any_are_divergence(value):
     assert result_of(Result({"x": value})).failure == "diverged"
+
+
+def test_a_lost_device_puts_the_row_back_and_ends_the_worker_until_it_was_lost_too_often():
+    store = MemoryStore()
+    store.add(Proposal((0,)), "key", 1)
+    for losses in range(MAX_LOSSES + 1):
+        assert ([row.status for row in store.unfinished()], len(store.finished())) == (["pending"], 0), losses
+        with pytest.raises(DeviceLost, match=r"^the card is gone$"):
+            run_once(store, Answers(DeviceLost("the card is gone")), "w0", lambda trial: WorkerContext(store, None, 1))
+    [row] = store.finished()
+    assert (row.result.failure, row.result.message) == ("lost", f"{LOST}; the last time, the card is gone")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
-from netwright.core.errors import PutBack, Terminated
+from netwright.core.errors import DeviceLost, PutBack, Terminated
 from netwright.core.protocols import Evaluator, LeavesState, Store
 from netwright.core.records import Failure, Result, Trial
 
@@ -105,6 +105,7 @@ def run_once(
 
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did; its row is pending again, with its folder.
+        DeviceLost: This process can evaluate no more; its row is pending again, or failed as `lost` after too many.
     """
     trial = store.claim(name)
     if trial is None:
@@ -114,6 +115,9 @@ def run_once(
         result = evaluate(evaluator, trial, lent)
     except PutBack:
         store.put_back(name)
+        raise
+    except DeviceLost as error:
+        store.requeue(0.0, name, str(error))
         raise
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result)
@@ -135,6 +139,7 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
 
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did.
+        DeviceLost: The device that it used answers no more.
     """
     start = time.perf_counter()
     try:
@@ -149,7 +154,7 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
             listed = ", ".join(filter(None, get_args(Failure)))
             raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
         return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
-    except Terminated:
+    except (Terminated, DeviceLost):
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
         if isinstance(error, PutBack) and context.should_stop():  # unasked, it would be put back again and again

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from netwright.core.errors import BadReference, MissingCapability, NetwrightError
+from netwright.core.errors import BadReference, DeviceLost, MissingCapability, NetwrightError, PutBack
 from netwright.core.records import Proposal, Trial
 from netwright.data import outcome
 from netwright.evaluators.training import Training
@@ -16,7 +16,7 @@ from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.testing.toys import ToySpace, ToyTask
-from netwright.training import loop, reports
+from netwright.training import faults, loop, reports
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext
 from tests import carries, regularized
@@ -397,8 +397,8 @@ class Killed(BaseException):
     """As a kill would: not caught on the way."""
 
 
-def _folder_context(folder, on_report=lambda step, metrics: True):
-    return WorkerContext(MemoryStore(), folder, 1, on_report=on_report)
+def _folder_context(folder, on_report=lambda step, metrics: True, **changed):
+    return WorkerContext(MemoryStore(), folder, 1, on_report=on_report, **changed)
 
 
 RECIPE = {"schedule": "constant", "cooldown": 0.4, "averaging": 0.3, "nesterov": True, "decay_on": "weights"}
@@ -596,3 +596,80 @@ def test_memory_is_estimated_from_the_plan():
     averaged = Training(SPACE, TASK, optimizer="rmsprop", ema=0.9, **settings).memory_mb(GENOTYPE)
     assert averaged - one == pytest.approx(2 * weights), "and a mean of squares and an average"
     assert Training(Watched(), TASK).memory_mb(GENOTYPE) == Training(SPACE, TASK).memory_mb(GENOTYPE)
+
+
+class Failing:
+    """A space whose networks cannot be built, for a reason of the device."""
+
+    def __getattr__(self, name):
+        return getattr(SPACE, name)
+
+    def build(self, genotype, io, rng):
+        raise RuntimeError("CUDA error: out of memory")
+
+
+def test_a_fault_of_the_device_is_a_failed_trial_or_one_that_is_put_back(monkeypatch):
+    with pytest.raises(RuntimeError, match=r"^CUDA error: out of memory$"):
+        _evaluate(Failing())  # as on the CPU that is no fault of the device
+    monkeypatch.setattr(faults, "of", lambda error, own: faults.Fault("out_of_memory", f"{own.type} is full"))
+    result = _evaluate(Failing())
+    assert (result.failure, result.message, result.metrics) == ("out_of_memory", "cpu is full", {})
+    assert result.seconds > 0
+    monkeypatch.setattr(faults, "of", lambda error, own: faults.Fault("error", "the card is gone", is_lost=True))
+    with pytest.raises(DeviceLost, match=r"^the card is gone$"):
+        _evaluate(Failing())
+
+
+def test_what_trainings_run_on_is_said_where_it_is_a_gpu(monkeypatch):
+    evaluator = Training(SPACE, TASK)
+    assert evaluator.remarks() == ()
+    monkeypatch.setattr(faults, "why_no_gpu", lambda: "the driver is too old")
+    assert evaluator.remarks() == ("trainings run on the CPU: the driver is too old",)
+    for name, found in (("is_available", True), ("device_count", 1)):
+        monkeypatch.setattr(torch.cuda, name, lambda found=found: found)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _device: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _device: "NVIDIA H100")
+    assert evaluator.remarks()[0].startswith("trainings run on NVIDIA H100, in bfloat16; the same command gives other")
+    exact = replace(evaluator, deterministic=True, precision="float32")
+    assert exact.remarks() == ("trainings run on NVIDIA H100, in float32",)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_a_deterministic_training_on_a_gpu_repeats_bit_for_bit(precision):
+    options = {"steps": 30, "precision": precision, "deterministic": True, "device": "cuda", **RECIPE}
+    results = [_evaluate(**options) for _ in range(2)]
+    assert _exact(results[0]) == _exact(results[1])
+
+
+@pytest.mark.gpu
+def test_a_training_on_a_gpu_learns_what_one_on_the_cpu_does():
+    losses = {place: _evaluate(steps=40, lr=0.05, device=place).metrics["train_loss"] for place in ("auto", "cpu")}
+    assert losses["auto"] == pytest.approx(losses["cpu"], rel=0.1)
+
+
+@pytest.mark.gpu
+def test_a_training_that_fills_the_card_fails_with_sizes_and_the_next_one_is_trained():
+    torch.cuda.empty_cache()
+    total = torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 16e6) / total)
+    try:
+        result = _evaluate(replace(SPACE, channels=256), batch=100, device="cuda")
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert result.failure == "out_of_memory"
+    assert "ran out: " in result.message and "GB free" in result.message
+    assert not _evaluate(replace(SPACE, channels=256), batch=100, device="cuda").failure
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("places", [("cuda", "cpu"), ("cpu", "cuda")], ids=str)
+def test_a_training_stopped_on_one_device_goes_on_on_another(tmp_path, places):
+    """In single precision, so that both come to nearly the same."""
+    looks = iter([False] * 9)
+    options = {"steps": 20, "lr": 0.01, "precision": "float32", "deterministic": True, **RECIPE}
+    with pytest.raises(PutBack, match="to go on from there"):
+        _evaluate(context=_folder_context(tmp_path, on_look=lambda: next(looks, True)), device=places[0], **options)
+    result = _evaluate(context=_folder_context(tmp_path), device=places[1], **options)
+    whole = _evaluate(device="cpu", **options)
+    assert result.metrics["train_loss"] == pytest.approx(whole.metrics["train_loss"], rel=1e-2)

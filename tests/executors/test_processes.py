@@ -5,8 +5,9 @@ import time
 
 import psutil
 import pytest
+import torch
 
-from netwright.core import liveness, room, run_file
+from netwright.core import liveness, refs, room, run_file
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.records import LOST, Proposal
@@ -211,6 +212,64 @@ def test_last_words_are_few_and_those_of_the_trial(tmp_path):
     assert len(words.splitlines()) <= 20 and len(words) <= 2000 and words.endswith("line 299")
     assert deaths.last_words(log, log.stat().st_size) == deaths.last_words(tmp_path / "none") == ""
     assert max(map(len, deaths.last_words(log).splitlines())) <= 300
+
+
+def test_a_worker_that_lost_its_device_is_replaced_and_the_trial_asked_again(tmp_path):
+    rows = search(tmp_path, "card", trials=3)
+    assert [row.status for row in rows] == ["done"] * 3
+    assert rows[0].result.metrics["pid"] != rows[1].result.metrics["pid"]
+    assert "the card is gone" in (tmp_path / "logs" / "w0.log").read_text()
+
+
+@pytest.mark.gpu
+def test_a_worker_killed_in_a_kernel_gives_its_memory_back(tmp_path):
+    torch.zeros((), device="cuda")  # this process's own share
+    free = lambda: torch.cuda.mem_get_info()[0]  # noqa: E731
+    before, (store, executor) = free(), begun(tmp_path, "kernel")
+    store.add(Proposal((0,) * 12), "k", 0)
+    executor.start(Job(store, tmp_path))
+    try:
+        while not (tmp_path / "taken").exists():
+            executor.poll(0.1)
+        assert before - free() > 0.9e9
+    finally:
+        executor.stop()
+    assert_nothing_left(tmp_path)
+    until = time.monotonic() + 30
+    while before - free() > 0.1e9:
+        assert time.monotonic() < until, f"{before - free()} bytes are still taken"
+        time.sleep(0.1)
+
+
+def trained(folder, evaluator, options, trials, workers):
+    """Rows of a search that trains small networks on the card."""
+    space = Reference("hierarchical", {"motifs": [2, 1], "nodes": [3, 3], "channels": 4})
+    own = Reference(evaluator, {"steps": 20, "batch": 25, "device": "cuda", **options})
+    run = RunFile(space=space, task=Reference("digits", {"train_limit": 100}), evaluator=own)
+    store = SqliteStore(str(folder / "trials.sqlite"))
+    store.remember("run", run_file.to_toml(run))
+    made = refs.load("space", space)
+    search = Search(
+        made, RandomSearch(made), store, Processes(workers=workers), limits=Limits(trials=trials), folder=folder
+    )
+    assert search.run() == "trials"
+    return sorted(store.finished(), key=lambda trial: trial.id)
+
+
+@pytest.mark.gpu
+def test_several_workers_share_one_card(tmp_path):
+    rows = trained(tmp_path, "training", {}, trials=6, workers=3)
+    assert [row.status for row in rows] == ["done"] * 6, [row.result.message for row in rows]
+    assert all(row.result.metrics["peak_memory_mb"] > 0 for row in rows)
+    assert all((tmp_path / "logs" / f"w{index}.log").exists() for index in range(3))
+
+
+@pytest.mark.gpu
+def test_a_card_that_fails_in_a_training_costs_no_trial(tmp_path):
+    """By an assertion within a kernel, after which CUDA refuses all that the process asks for."""
+    rows = trained(tmp_path, "tests.losing_card:Evaluator", {}, trials=3, workers=1)
+    assert [row.status for row in rows] == ["done"] * 3, [row.result.message for row in rows]
+    assert "answers this process no more" in (tmp_path / "logs" / "w0.log").read_text()
 
 
 def test_a_trial_whose_worker_died_once_is_asked_again(tmp_path):

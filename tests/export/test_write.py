@@ -14,7 +14,7 @@ from PIL import Image
 
 from netwright.core import refs, run_file, seeds
 from netwright.core.errors import ExportError, InvalidGenotype, MissingCapability
-from netwright.core.records import IO
+from netwright.core.records import IO, Proposal, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs, standalone
@@ -24,7 +24,9 @@ from netwright.export.media.images import Images
 from netwright.export.medium import Checked
 from netwright.export.write import TrainedModel, write
 from netwright.plans import source
+from netwright.stores.memory import MemoryStore
 from netwright.training import loop
+from netwright.worker import WorkerContext
 
 FILES = {
     "README.md",
@@ -380,3 +382,18 @@ def test_a_network_of_a_generator_is_exported_with_the_seed_that_draws_it(tmp_pa
     images = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(load(out)(images), net.eval().to(memory_format=torch.contiguous_format)(images))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["auto", "float16"])
+def test_what_a_gpu_trained_is_exported_and_checked_on_the_cpu(exported, tmp_path, precision):
+    """The accuracy that the GPU measured is that of the exported files."""
+    options = {"steps": 40, "split": "test", "save": True, "device": "cuda", "precision": precision, "lr": 0.05}
+    run = replace(exported.model.run, evaluator=Reference("training", options))
+    trial = Trial(1, Proposal(exported.model.genotype), "key", 7, "running")
+    context = WorkerContext(MemoryStore(), tmp_path / "trials", 1)
+    result = run_file.build_evaluator(run).evaluate(trial, context)
+    assert not result.failure, result.message
+    weights = context.folder / "weights.safetensors"
+    model = replace(exported.model, run=run, weights=weights, metrics=dict(result.metrics))
+    assert write(tmp_path / "out", model, say=lambda _text: None).is_dir()

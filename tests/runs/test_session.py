@@ -12,6 +12,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.runs import run_folder
 from netwright.runs.session import Drained, Session
+from netwright.testing.toys import ToyEvaluator
 from tests.comparison.tables import small
 
 TOYS = "netwright.testing.toys"
@@ -75,6 +76,22 @@ def test_what_is_refused_once_the_data_is_ready_leaves_nothing(tmp_path):
 def test_a_strategy_with_nothing_more_to_ask_has_exhausted_the_space(tmp_path):
     ended = play(tmp_path, replace(RUN, strategy=Reference("listed", {"genotypes": [[1] * 12]})))
     assert (ended.ending, len(ended.trials)) == ("exhausted", 1)
+
+
+class Remarking(ToyEvaluator):
+    """Says on what it works."""
+
+    def remarks(self):
+        return ("trainings run on a card",)
+
+
+def test_what_an_evaluator_remarks_is_said_before_the_first_trial_only(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(Session, "say", lambda _self, text: said.append(text))
+    run = replace(RUN, evaluator=Reference("tests.runs.test_session:Remarking"))
+    for _ in range(2):
+        play(tmp_path, run)
+    assert said.count("trainings run on a card") == 1
 
 
 def test_a_stop_on_the_way_is_no_end(tmp_path):

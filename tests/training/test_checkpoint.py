@@ -41,6 +41,41 @@ def test_weights_optimizer_averages_and_facts_come_back(tmp_path):
         assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.gpu
+def test_a_checkpoint_goes_from_gpu_to_cpu_and_back(tmp_path):
+    """With the memory formats and the fused optimizer that trainings have."""
+    path, found = tmp_path / "c.safetensors", []
+    made = [(_fused(place, seed), place) for seed, place in enumerate(("cuda", "cpu", "cuda"))]
+    for ((network, optimizer, averages), place), (other, _) in zip(made, [*made[1:], (None, None)], strict=True):
+        found.append({name: value.cpu() for name, value in network.state_dict().items()})
+        found[-1] |= {f"average {name}": value.cpu() for name, value in averages.tensors.items()}
+        found[-1] |= {
+            f"momentum {n}": state["momentum_buffer"].cpu() for n, state in optimizer.state_dict()["state"].items()
+        }
+        assert {str(value.device.type) for value in network.state_dict().values()} == {place}
+        if other:
+            checkpoint.write(path, network, optimizer, {}, averages.tensors)
+            checkpoint.restore(path.read_bytes(), other[0], other[1], other[2].tensors)
+    for name, value in found[0].items():
+        assert torch.equal(value, found[1][name]) and torch.equal(value, found[2][name]), name
+    network, optimizer, _ = made[-1][0]
+    optimizer.step()
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())
+
+
+def _fused(place, seed):
+    generator = torch.Generator().manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4))
+    initialize(network, generator)
+    network.to(place, memory_format=torch.channels_last)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, fused=True)
+    network(torch.randn(2, 2, 5, 5, generator=generator).to(place)).square().sum().backward()
+    optimizer.step()
+    averages = Averages(network, exponential(0.9))
+    averages.update(0)
+    return network, optimizer, averages
+
+
 def test_a_checkpoint_of_another_architecture_is_one_clear_sentence(tmp_path):
     network, optimizer, _ = _trained()
     path = tmp_path / "c.safetensors"

@@ -150,12 +150,16 @@ def test_the_average_follows_and_is_lent():
     assert torch.equal(_weights(network), own)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("clip", [0.0, 5.0])
+@pytest.mark.parametrize("place", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_low_precision_trains_nearly_the_same(precision):
+def test_low_precision_trains_nearly_the_same(precision, place, clip, optimizer):
     losses, (images, targets) = {}, _batch()
+    rate = {"sgd": 0.1, "rmsprop": 0.01}[optimizer]
     for used in ("float32", precision):
-        network = _network()
-        descent = _descent(network, precision=used, auxiliary=0.4, clip=5.0)
+        network = _network().to(place)
+        descent = _descent(network, precision=used, auxiliary=0.4, clip=clip, optimizer=optimizer, lr=rate)
         losses[used] = [descent(images, targets, step, len(targets)).item() for step in range(10)]
         assert {p.dtype for p in network.parameters()} == {torch.float32}
     assert losses[precision] != losses["float32"]
@@ -200,6 +204,26 @@ def test_an_infinite_gradient_skips_the_step_of_half_precision():
     assert all(torch.isfinite(network.get_parameter(name)).all() for name in trained)
     assert descent.facts()["scale"] < scale
     assert before.shape == _weights(network).shape
+
+
+@pytest.mark.parametrize("place", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("clip", [0.0, 5.0])
+def test_where_half_precision_skips_the_first_step_the_momentum_begins_at_the_second(clip, place):
+    """Torch's own SGD then goes on with whatever lay in memory."""
+    weights, (images, targets) = [], _batch()
+    for skipped in (True, False):
+        network = _without_norms().to(place)
+        descent = _descent(network, precision="float16", clip=clip)
+        torch.use_deterministic_algorithms(True, warn_only=True)  # which fills new memory with NaN
+        try:
+            if skipped:
+                descent(images * math.inf, targets, 0, 8)
+            descent(images, targets, 1, 8)
+        finally:
+            torch.use_deterministic_algorithms(False)
+        weights.append(_weights(network))
+    assert torch.isfinite(weights[0]).all()
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)
 
 
 class Weighted(Classes):

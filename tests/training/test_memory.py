@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -42,3 +45,26 @@ def test_without_proc_the_peak_is_that_of_the_whole_process(monkeypatch, tmp_pat
     monkeypatch.setattr(memory, "_CLEAR", tmp_path / "none" / "none")
     memory.reset_peak(CPU)
     assert 50 < memory.peak_mb(CPU) < 100_000
+
+
+FRESH = """
+import torch
+from netwright.training import memory
+card = torch.device("cuda", 0)
+assert not torch.cuda.is_initialized()
+memory.reset_peak(card)
+block = torch.ones(10**8, dtype=torch.uint8, device=card)
+del block
+print(memory.peak_mb(card))
+memory.reset_peak(card)
+print(memory.peak_mb(card))
+"""
+
+
+@pytest.mark.gpu
+def test_the_peak_of_a_gpu_is_known_from_the_very_first_allocation_on():
+    """In a process of its own: what failed was to reset it before CUDA was first used."""
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = map(float, done.stdout.split())
+    assert 100 <= first < 110 and second < 10

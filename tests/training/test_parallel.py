@@ -13,6 +13,7 @@ from torch import nn
 from netwright.core.errors import BadReference
 from netwright.data.augment import Augmentation
 from netwright.tasks.digits import digits
+from netwright.training import parallel
 from netwright.training.parallel import ALONE, Team
 
 
@@ -76,3 +77,20 @@ def test_the_batches_of_all_processes_are_those_of_one(wrap, accumulate):
                 piece for x in zip(*(batch[number].chunk(accumulate) for batch in own), strict=True) for piece in x
             ]
             torch.testing.assert_close(torch.cat(chunks), together[number])
+
+
+@pytest.mark.parametrize(
+    ("places", "backend"),
+    [
+        (["", ""], "gloo"),
+        (["GPU-a", "GPU-b"], "nccl"),
+        (["GPU-a", "GPU-a"], "gloo"),
+        (["GPU-a", ""], "gloo"),
+        (["GPU-a", "GPU-b", "GPU-a", "GPU-b"], "gloo"),
+    ],
+)
+def test_nccl_is_for_those_who_have_a_gpu_each(monkeypatch, places, backend):
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    assert parallel.backend_of(places) == backend
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    assert parallel.backend_of(places) == "gloo"

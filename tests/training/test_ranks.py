@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -22,7 +23,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
 from netwright.stores.memory import MemoryStore
-from netwright.training import checkpoint
+from netwright.training import checkpoint, ranks
 from netwright.worker import WorkerContext
 
 VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
@@ -106,6 +107,34 @@ def test_two_processes_do_what_one_does(tmp_path, options, is_double):
     assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-5)
     assert other["test_loss"] == pytest.approx(one["test_loss"], rel=1e-5)
     assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [PLAIN, FANCY], ids=["plain", "fancy"])
+def test_two_processes_on_one_card_do_what_one_does(tmp_path, options):
+    """By gloo, as NCCL refuses them; in double precision."""
+    own = {**options, "device": "cuda:0", "precision": "float32"}
+    for n in (1, 2):
+        _evaluated(tmp_path / str(n), {**own, "processes": n}, is_double=True)
+    _assert_close([tmp_path / "1", tmp_path / "2"], 1e-10)
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.gpu
+def test_two_processes_on_one_card_train_in_its_own_precision(tmp_path):
+    one, two = (_evaluated(tmp_path / str(n), {**PLAIN, "processes": n}) for n in (1, 2))
+    assert two.metrics["train_loss"] == pytest.approx(one.metrics["train_loss"], rel=0.05)
+
+
+def test_where_exchanges_never_fail_the_first_process_ends_with_any_other(monkeypatch, capsys):
+    ended, dead = [], threading.Event()
+    monkeypatch.setattr(torch.distributed, "get_backend", lambda: "nccl")
+    monkeypatch.setattr(ranks, "LEAVE_SECONDS", 0.01)
+    monkeypatch.setattr(os, "_exit", lambda code: (ended.append(code), dead.set()))
+    with subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"]) as helper, ranks._watching([helper]):
+        assert dead.wait(60)
+    assert ended[0] == 1
+    assert "process 1 of the training's 2 ended with code 1" in capsys.readouterr().err
 
 
 def test_two_processes_go_on_from_the_trial_that_is_continued(tmp_path):

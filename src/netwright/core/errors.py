@@ -64,6 +64,10 @@ class PutBack(NetwrightError):
     """An evaluation that was asked to stop, and has written down where it stands: its row goes back to pending."""
 
 
+class DeviceLost(NetwrightError):
+    """The device of an evaluation answers its process no more: its row is put back, for another process to go on."""
+
+
 class ExportError(NetwrightError):
     """A trained network that cannot be exported, or an exported folder that is damaged or not one: says which file."""
 

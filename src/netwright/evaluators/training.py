@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import left, refs, room, seeds, settings
-from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, PutBack
+from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, MissingCapability, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Context,
@@ -39,6 +39,7 @@ from netwright.training import (
     checkpoint,
     device,
     distillation,
+    faults,
     layout,
     loop,
     memory,
@@ -157,13 +158,25 @@ class Training(Options):
 
         Raises:
             PutBack: The worker asked to stop; where the trial stands is written down, and is where it goes on.
+            DeviceLost: The device does not answer this process any more.
         """
-        return self._of(trial.proposal.genotype)._evaluate(trial, context)
-
-    def _evaluate(self, trial: Trial, context: Context) -> Result:
-        """Train and measure, once the settings that the genotype holds are in place."""
         start = time.perf_counter()
         own = self.device_of(context.worker_index * self.processes)
+        try:
+            return self._of(trial.proposal.genotype)._evaluate(trial, context, own)
+        except (RuntimeError, AssertionError) as error:
+            fault = faults.of(error, own)
+            if fault is None:
+                raise
+            if fault.is_lost:
+                raise DeviceLost(fault.message) from error
+        faults.release()  # here, since the error held what its frames had made
+        return Result(seconds=time.perf_counter() - start, failure=fault.failure, message=fault.message)
+
+    def _evaluate(self, trial: Trial, context: Context, own: torch.device) -> Result:
+        """Train and measure on a device, once the settings that the genotype holds are in place."""
+        start = time.perf_counter()
+        device.check_has(own, self.precision_on(own))
         space = of_seed(self.space, trial.seed)
         self._check(space, trial.proposal.genotype, with_data=True)
         counts = space.count(trial.proposal.genotype, self.task.io)
@@ -188,7 +201,8 @@ class Training(Options):
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:
             metrics["carried_steps"] = min(state.carried)
-        why = (self._why_anew(trial, state, context), why_inexact(state.done), *state.notes)
+        is_exact = device.is_exact(own, self.deterministic) or not self._states_length
+        why = (self._why_anew(trial, state, context), why_inexact(state.done, is_exact), *state.notes)
         message = "; ".join(filter(None, why))
         return Result(metrics, tuple(state.curve), seconds, message=message)
 
@@ -204,7 +218,7 @@ class Training(Options):
 
     def _train(self, trial: Trial, state: Standing, team: Team, threads: int, context: Context | None) -> None:
         """Do all trainings that are left; `state` takes in what they measure."""
-        with device.repeatable(max(1, threads // team.local)):
+        with device.working(team.device, max(1, threads // team.local), self.deterministic):
             while len(state.done) < self.trainings:
                 state.finish(self._on_division(len(state.done))._train_once(trial, state, team, context))
 
@@ -304,7 +318,7 @@ class Training(Options):
         """The network of a training, as it is before the first step, with what takes the steps."""
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
-        memory_format = layout.of(self.channels_last, network, team.device, self.precision)
+        memory_format = layout.of(self.channels_last, network, team.device, self.precision_on(team.device))
         network = network.to(team.device, memory_format=memory_format)
         optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
@@ -414,11 +428,13 @@ class Training(Options):
             InvalidGenotype: The genotype is no network; for a generator, the networks of the first few seeds
                 do not fit.
             WorkerError: The machine's memory does not hold the processes.
-            BadReference: The device is not there, the batch cannot be divided as asked, or the schedule does not end at
-                the largest budget.
+            BadReference: The device is not there or lacks the precision, the batch cannot be divided as asked, or the
+                schedule does not end at the largest budget.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
+        own = self.device_of(0)
+        device.check_has(own, self.precision_on(own))
         room.refuse_crowd("evaluator.processes", self.processes, self.processes, memory.PROCESS_MB)
         is_to_go_on = self.schedule == "constant" and budget is not None and budget < (self.horizon or 0)
         if budget is not None and self.horizon not in (None, budget) and not is_to_go_on:
@@ -457,6 +473,19 @@ class Training(Options):
     def device_of(self, index: int) -> torch.device:
         """What process `index` of this machine works on."""
         return device.pick(self.device, index)
+
+    def remarks(self) -> tuple[str, ...]:
+        """On what GPU trainings run and in which precision, or why on none; on a CPU there is nothing to say."""
+        own = self.device_of(0)
+        if own.type == "cpu" and self.device == "auto" and (why := faults.why_no_gpu()):
+            return (f"trainings run on the CPU: {why}",)
+        if own.type != "cuda":
+            return ()
+        told = f"trainings run on {torch.cuda.get_device_name(own)}, in {self.precision_on(own)}"
+        again = (
+            "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
+        )
+        return (told if self.deterministic else f"{told}; {again}",)
 
     def memory_mb(self, genotype: Genotype) -> float | None:
         """Estimated memory of one evaluation, in 10**6 bytes; None: the space has no layer plans to count.

@@ -12,6 +12,7 @@ from netwright.core.protocols import (
     EstimatesMemory,
     Evaluator,
     Executor,
+    HasRemarks,
     IsBounded,
     KeepsTime,
     NamesBudgets,
@@ -98,6 +99,11 @@ def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
     if not (isinstance(strategy, NamesBudgets) and isinstance(evaluator, TrainsToBudgets)):
         return ""
     return evaluator.advice(strategy.largest_budget)
+
+
+def remarks(evaluator: Evaluator) -> Sequence[str]:
+    """Sentences about how the evaluator works here, to be said before it does."""
+    return evaluator.remarks() if isinstance(evaluator, HasRemarks) else ()
 
 
 def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:

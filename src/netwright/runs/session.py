@@ -130,6 +130,7 @@ class Session:
             beforehand.check(parts.evaluator, genotypes, parts.strategy, data_is_ready=True)
             when_ready()
             for sentence in (
+                *beforehand.remarks(parts.evaluator),
                 beforehand.promotions(parts.evaluator, parts.strategy),
                 beforehand.memory_estimate(parts, genotypes),
             ):

@@ -124,7 +124,8 @@ class Descent:
                 "and evaluator.accumulate to 1"
             )
         self._outputs: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] | None = None
-        self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
+        self._precision = settings.precision_on(self.device)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision == "float16")
         kept = settings.average
         self.averages = Averages(network, kept) if kept and team.is_first else None
         self._factor = 1.0
@@ -274,18 +275,24 @@ class Descent:
         """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
         factors = [each if each is None else each.to(self.device, non_blocking=True) for each in dropped]
-        with _precision(settings, self.device):
+        with self._autocast():
             logits, others = outputs(inputs, factors)
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
         loss = mixing.of_both(mix, targets, partial(self._smoothed, logits))
         if self._teacher:
             weights = self._weights(targets, mix)
-            with _precision(settings, self.device):
+            with self._autocast():
                 loss = self._teacher.mixed(loss, logits, inputs, weights)
         for other in others:
             loss = loss + settings.auxiliary * mixing.of_both(mix, targets, partial(self._smoothed, other))
         return loss
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        if self._precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self._precision == "bfloat16" else torch.float16)
 
     def _weights(self, targets: Tensor, mix: Mix | Masked | None = None) -> Tensor | None:
         """The task's weight of each example, shape (B,), mixed as the examples are; None: all are 1."""
@@ -301,7 +308,7 @@ class Descent:
         Where the task weighs examples, the spread part of each has its example's weight too.
         """
         share = self._settings.label_smoothing
-        if self._settings.precision != "float32":
+        if self._precision != "float32":
             logits = logits.float()
         loss = self._task.loss(logits, targets)
         if not share:
@@ -346,9 +353,3 @@ def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_
 def _alone(outputs: object) -> AbstractContextManager[None]:
     """Keep gradients in this process: those of later parts are still to be added."""
     return outputs.no_sync() if isinstance(outputs, DistributedDataParallel) else nullcontext()
-
-
-def _precision(settings: StepSettings, device: torch.device) -> AbstractContextManager[Any]:
-    if settings.precision == "float32":
-        return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16 if settings.precision == "bfloat16" else torch.float16)

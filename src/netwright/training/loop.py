@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from netwright.core import seeds
 from netwright.core.protocols import Gathers, Split, Task
 from netwright.core.shapes import IO, positions
-from netwright.training import carrying, summing
+from netwright.training import carrying, device, summing
 from netwright.training.ahead import ahead
 from netwright.training.captured import graphs_of
 from netwright.training.descent import Descent, to_device
@@ -207,16 +207,17 @@ def measure(
 ) -> dict[str, float]:
     """The task's metrics over a split, without augmentation; `watch` sees outputs and targets of each batch.
 
-    A state that the network carries is the same afterwards as before.
+    On a GPU it computes in single precision without TF32, so that what is measured there is found on any device. A
+    state that the network carries is the same afterwards as before.
     """
-    device = next(network.parameters()).device
+    place = next(network.parameters()).device
     network.eval()
     sums: dict[str, float] = {}
     counts: dict[str, int] = {}
     gathering = task.gathering() if isinstance(task, Gathers) else None
-    with carrying.left_as_found(network), torch.inference_mode():
+    with carrying.left_as_found(network), torch.inference_mode(), device.in_single_precision(place):
         for inputs, targets in task.batches(split, evaluation_batch(task.io), None):
-            outputs, targets = network(to_device(inputs, device, memory_format)), targets.to(device)
+            outputs, targets = network(to_device(inputs, place, memory_format)), targets.to(place)
             watch(outputs, targets)
             if gathering is not None:
                 gathering.add(outputs, targets)

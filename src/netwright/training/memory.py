@@ -16,6 +16,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 def reset_peak(device: torch.device) -> None:
     """Reset the peak: that of the GPU, else, on Linux, that of this process."""
     if device.type == "cuda":
+        torch.zeros((), device=device)  # starts CUDA, before which there are no statistics to reset
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:

@@ -28,7 +28,7 @@ class Options(StepSettings):
             the task's own alone.
         split: Split to measure on; for "test", training and validation data are both trained on.
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
-        device: Name of the device; "auto": the worker's own GPU, else the CPU.
+        device: Name of the device; "cuda": the worker's own GPU, which several may share; "auto": that, else the CPU.
         channels_last: Memory format of weights, and of inputs that are images; "auto": where it pays, see
             `training.layout`.
         graphs: "auto": on a GPU, steps are recorded once and played, see `training.captured`; "never": none is.

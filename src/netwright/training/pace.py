@@ -221,7 +221,7 @@ def measure(
         steps: Number of steps that are measured, after a few that are not.
         clock: Gives the seconds.
     """
-    with devices.repeatable(threads):
+    with devices.working(device, threads, settings.deterministic):
         net = network.build(plan, np.random.default_rng(0)).to(device, memory_format=torch.channels_last)
         optimizer = step_settings.optimizer(settings, net)
         descent = Descent(net, task, optimizer, settings, steps=2**31, memory_format=torch.channels_last)

@@ -198,10 +198,29 @@ def check_divides(
     )
 
 
+def backend_of(places: Sequence[str]) -> str:
+    """What processes speak by: "nccl", or "gloo" where some share a GPU, or have none.
+
+    Args:
+        places: Each process's GPU, by a name that no other one in the world has; "": it works on something else.
+    """
+    has_own = all(places) and len(set(places)) == len(places)
+    return "nccl" if has_own and dist.is_nccl_available() else "gloo"
+
+
+def _place(device: torch.device) -> str:
+    """A GPU's own name; "" for any other device."""
+    return str(torch.cuda.get_device_properties(device).uuid) if device.type == "cuda" else ""
+
+
 @contextmanager
 def joined(store: dist.Store, rank: int, size: int, device: torch.device, local: int) -> Iterator[Team]:
-    """Join the processes that meet at a store, by NCCL on GPUs and gloo elsewhere. Such blocks must not be nested."""
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    """Join the processes that meet at a store. Such blocks must not be nested.
+
+    They speak by NCCL where each has a GPU of its own, and by gloo elsewhere: NCCL refuses two processes on one GPU.
+    """
+    store.set(f"place{rank}", _place(device))
+    backend = backend_of([store.get(f"place{number}").decode() for number in range(size)])
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)

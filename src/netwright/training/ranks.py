@@ -127,7 +127,7 @@ def gathered(processes: int, device: torch.device, job: Mapping[str, Any], conte
         helpers = [_start(meeting, rank) for rank in range(1, processes)]
         try:
             _await(store, helpers)
-            with _meet(store, meeting, text, device) as team, _blaming(helpers):
+            with _meet(store, meeting, text, device) as team, _blaming(helpers), _watching(helpers):
                 yield team
             dismiss(store)
             for helper in helpers:
@@ -258,6 +258,33 @@ def _blaming(helpers: list[Popen[bytes]]) -> Iterator[None]:
         time.sleep(0.5)  # its end may be seen a little later than its silence
         _refuse_dead(helpers)
         raise
+
+
+@contextmanager
+def _watching(helpers: list[Popen[bytes]]) -> Iterator[None]:
+    """Where processes speak by NCCL, whose exchanges wait for ever for one that has died, end with it.
+
+    Nothing but the end of this process ends such an exchange. Its row is then put back, as of any worker that dies.
+    """
+    if dist.get_backend() != "nccl":
+        yield  # gloo's exchanges fail
+        return
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            try:
+                _refuse_dead(helpers)
+            except WorkerError as error:
+                if not over.wait(LEAVE_SECONDS):  # an error of this process's own would be known better
+                    print(error, file=sys.stderr, flush=True)
+                    os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _refuse_dead(helpers: list[Popen[bytes]]) -> None:

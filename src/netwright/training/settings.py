@@ -19,9 +19,10 @@ from netwright.core.places import PLACES
 from netwright.core.settings import Setting
 from netwright.plans.plan import Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
-from netwright.training import averages, schedules
+from netwright.training import averages, device, schedules
 from netwright.training.rmsprop import RMSProp
 
+Precision = Literal["float32", "bfloat16", "float16"]
 BATCHES = (32, 64, 128)  # that a search may choose from
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate", "mixing_alpha")
 _AT_LEAST_0 = (
@@ -80,6 +81,9 @@ class StepSettings:
             `training.mixing`; 0: none ever is.
         mixing_alpha: Parameter of the Beta distribution from which the share of the one in the other is drawn.
         precision: Number format of the forward pass where torch holds it safe; weights and measurements stay "float32".
+            "auto": "float32", but "bfloat16" on GPUs that have it (compute capability 8.0).
+        deterministic: Whether a training gives the same bits each time on a GPU too, which takes longer: by algorithms
+            that do, and without TF32, with which GPUs otherwise compute what is "float32". On the CPU it always does.
         accumulate: Number of parts in which a batch is worked through, to save memory. Their gradients add up; batch
             normalization sees one part at a time.
 
@@ -114,7 +118,8 @@ class StepSettings:
     averaging: float = 0.0
     mixing: float = 0.0
     mixing_alpha: float = 1.0
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    deterministic: bool = False
     accumulate: int = 1
 
     def __post_init__(self) -> None:
@@ -158,6 +163,12 @@ class StepSettings:
         if self.drop_path_keep == 1 and not self.dropout:
             return None
         return Regularization(self.drop_path_keep, self.drop_path_version, self.dropout)
+
+    def precision_on(self, place: torch.device) -> Precision:
+        """The precision of the forward pass on a device."""
+        if self.precision != "auto":
+            return self.precision
+        return "bfloat16" if place.type == "cuda" and device.has(place, "bfloat16") else "float32"
 
     @property
     def copies(self) -> int:
@@ -227,7 +238,7 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
     if settings.optimizer == "rmsprop":
         options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
         return RMSProp(_groups(settings, network), settings.lr, weight_decay=weight_decay, **options)
-    return torch.optim.SGD(
+    made = torch.optim.SGD(
         _groups(settings, network),
         settings.lr,
         momentum=momentum,
@@ -235,6 +246,13 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
         nesterov=settings.nesterov,
         fused=True,
     )
+    first = next(network.parameters(), None)
+    if momentum and first is not None and settings.precision_on(first.device) == "float16":
+        for (
+            parameter
+        ) in network.parameters():  # torch leaves them undefined where the scale makes it skip the first step
+            made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return made
 
 
 def _groups(settings: StepSettings, network: nn.Module) -> list[dict[str, Any]]:

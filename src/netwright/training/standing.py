@@ -182,8 +182,13 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
     }
 
 
-def why_inexact(done: Sequence[Measurement]) -> str:
-    """Why the metric `steps`, given as the number of steps, does not repeat these trainings; "" where it does."""
+def why_inexact(done: Sequence[Measurement], is_exact: bool = True) -> str:
+    """Why the metric `steps`, given as the number of steps, does not repeat these trainings; "" where it does.
+
+    Args:
+        done: What the trainings measured.
+        is_exact: Whether the device gives the same bits each time.
+    """
     if late := [str(found.steps) for found in done if found.why == "late"]:
         return (
             f"the deadline broke off the cooldown at step {', '.join(late)}, as the machine became slower; that number "
@@ -191,4 +196,4 @@ def why_inexact(done: Sequence[Measurement]) -> str:
         )
     if len({found.steps for found in done}) > 1:
         return f"the trainings took {', '.join(str(found.steps) for found in done)} steps"
-    return ""
+    return "" if is_exact else "on a GPU, that number of steps does not repeat it bit for bit"

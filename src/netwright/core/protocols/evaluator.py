@@ -81,6 +81,14 @@ class ChecksSettings(Protocol):
 
 
 @runtime_checkable
+class HasRemarks(Protocol):
+    """Capability of an evaluator: it knows what is to be said before any trial, such as on what device they run."""
+
+    def remarks(self) -> Sequence[str]:
+        """Whole sentences without a full stop."""
+
+
+@runtime_checkable
 class EstimatesMemory(Protocol):
     """Capability of an evaluator: it knows beforehand about how much memory a trial takes."""
 
