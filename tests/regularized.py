@@ -70,7 +70,7 @@ class _Double(nn.Module):
     def __init__(self, network):
         super().__init__()
         self.network = network
-        self.regularize = network.regularize
+        self.draws, self.regularize = network.draws, network.regularize
 
     def forward(self, images):
         return self.network(images.double())

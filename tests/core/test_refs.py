@@ -28,6 +28,7 @@ class Wild:
     rate: float = 0.5
     mode: Literal["fast", "slow"] = "fast"
     widths: tuple[int, ...] = (1, 2)
+    last: bool | Literal["auto"] = "auto"
 
     def __post_init__(self):
         if self.size < 0:
@@ -158,6 +159,8 @@ def test_loads_by_short_name_and_by_function():
         (f"{HERE}:Wild", {"size": 1.5}, "strategy.size is 1.5: should be a valid integer"),
         (f"{HERE}:Wild", {"size": 1, "mode": "fats"}, "strategy.mode is 'fats': should be 'fast' or 'slow'"),
         (f"{HERE}:Wild", {"size": 1, "widths": [1, "x"]}, "strategy.widths.1 is 'x': should be a valid integer"),
+        (f"{HERE}:Wild", {"size": 1, "widths": ["x", "x"]}, "strategy.widths.0 is 'x': should be a valid integer"),
+        (f"{HERE}:Wild", {"size": 1, "last": "x"}, "strategy.last is 'x': should be a valid boolean.* or .*'auto'"),
         (f"{HERE}:Wild", {"size": -1}, "strategy.size is -1; it must be at least 0"),
         ("random", {"size": 1}, "has no option 'size'; its options: none"),
     ],
@@ -219,7 +222,7 @@ def test_available_imports_nothing():
 
 
 def test_options_of_lists_parameters_in_order():
-    assert list(refs.options_of(Wild, without=("space",))) == ["size", "rate", "mode", "widths"]
+    assert list(refs.options_of(Wild, without=("space",))) == ["size", "rate", "mode", "widths", "last"]
     assert list(refs.options_of(make)) == ["length"]
 
 

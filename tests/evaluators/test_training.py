@@ -19,7 +19,8 @@ from netwright.testing.toys import ToySpace, ToyTask
 from netwright.training import faults, loop, reports
 from netwright.training.memory import PROCESS_MB
 from netwright.worker import WorkerContext, evaluate
-from tests import regularized
+from tests import carries, regularized
+from tests.replayed import Replayed
 
 MEASURED_IN_TIME = ("seconds", "examples_per_second", "peak_memory_mb")
 SPACE = HierarchicalSpace(motifs=(2, 1), nodes=(3, 3), channels=4)
@@ -293,6 +294,27 @@ def test_a_network_that_trains_longer_is_better():
 def test_the_memory_format_changes_no_more_than_rounding(is_last):
     result = _evaluate(steps=1, channels_last=is_last)
     assert result.metrics["train_loss"] == pytest.approx(_evaluate(steps=1).metrics["train_loss"], rel=1e-4)
+
+
+def test_steps_that_are_recorded_change_no_more_than_rounding(monkeypatch):
+    made = []
+
+    def graphs_of(device, wanted):
+        made.append(Replayed() if wanted == "auto" else None)
+        return made[-1]
+
+    monkeypatch.setattr("netwright.training.captured.graphs_of", graphs_of)
+    results = [_evaluate(steps=9, repeats=2, graphs=wanted) for wanted in ("auto", "never")]
+    assert [(each.recorded, each.released) for each in made[:2]] == [(1, 1), (1, 1)]
+    assert results[0].metrics["train_loss"] == pytest.approx(results[1].metrics["train_loss"], rel=1e-4)
+    assert results[0].message == results[1].message == ""
+
+
+def test_why_steps_were_not_recorded_is_said_once(monkeypatch):
+    monkeypatch.setattr("netwright.training.captured.graphs_of", lambda _device, _wanted: Replayed())
+    found = _evaluate(carries.Space(), carries.Text(), steps=2, repeats=2)
+    reason = "its network carries a state from batch to batch"
+    assert found.message == f"its steps were taken without a CUDA graph, as {reason}"
 
 
 @pytest.mark.parametrize(

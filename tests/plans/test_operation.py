@@ -187,7 +187,7 @@ def test_weights_that_it_draws_itself_come_from_the_seed_alone():
 def test_what_it_drops_is_dropped():
     net = network.build(_plan(), seeds.rng_for(0, seeds.BUILD)).train()
     inputs = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
-    net.regularize(Regularization(), 0.0, torch.Generator().manual_seed(0))
+    net.regularize(net.draws(Regularization(), 0.0, torch.Generator().manual_seed(0), slice(0, 64), 64))
     bias = net.get_submodule([name for name, _ in net.named_children()][-1]).bias
     dropped = (net(inputs) == bias).all(1)
     assert 16 < dropped.sum() < 48

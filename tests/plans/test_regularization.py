@@ -58,6 +58,10 @@ def test_schedules_by_hand(version, depth, progress, keep):
     assert Regularization(1.0, version).keep(depth, progress) == 1.0
 
 
+def _drop(net, some, progress, size, generator, *, batch=None, first=0):
+    net.regularize(net.draws(some, progress, generator, slice(first, first + size), batch or size))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -74,7 +78,7 @@ def test_whole_samples_are_dropped_and_the_others_grow():
     net, images = _network(_plan()), _images(4000)
     bias = net.get_submodule("linear1").bias
     plain = net(images) - bias
-    net.regularize(Regularization(0.6, "v2"), 0.0, _generator())
+    _drop(net, Regularization(0.6, "v2"), 0.0, len(images), _generator())
     factors = (net(images) - bias) / plain
     torch.testing.assert_close(factors, factors[:, :1].expand_as(factors), rtol=1e-3, atol=1e-3)
     kept = factors[:, 0] > 0.5
@@ -87,7 +91,7 @@ def test_branches_are_dropped_apart_and_by_their_depth():
     net, images = _network(_plan((0.25, 1.0))), _images(4000)
     bias = net.get_submodule([name for name, _ in net.named_children()][-1]).bias
     plain = net(images) - bias  # of two equal branches
-    net.regularize(Regularization(0.5, "v2"), 0.0, _generator())
+    _drop(net, Regularization(0.5, "v2"), 0.0, len(images), _generator())
     factors = (2 * (net(images) - bias) / plain)[:, 0]
     expected = {0.0: 0.125 * 0.5, 1 / 0.875: 0.875 * 0.5, 2.0: 0.125 * 0.5, 1 / 0.875 + 2: 0.875 * 0.5}
     for value, chance in expected.items():
@@ -99,7 +103,7 @@ def test_dropout_drops_single_numbers_before_the_classifier():
     seen = []
     net.get_submodule("linear1").register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     net(images)
-    net.regularize(Regularization(dropout=0.25), 0.5, _generator())
+    _drop(net, Regularization(dropout=0.25), 0.5, len(images), _generator())
     net(images)
     factors = seen[1] / seen[0]
     kept = factors != 0
@@ -110,13 +114,13 @@ def test_dropout_drops_single_numbers_before_the_classifier():
 def test_only_the_next_pass_in_training_drops_anything():
     net, images = _network(_plan(dropout=True)), _images()
     plain, strong = net(images), Regularization(0.1, "v1", 0.9)
-    net.regularize(strong, 1.0, _generator())
+    _drop(net, strong, 1.0, len(images), _generator())
     assert not torch.equal(net(images), plain)
     assert torch.equal(net(images), plain), "the pass after it"
-    net.regularize(strong, 1.0, _generator())
+    _drop(net, strong, 1.0, len(images), _generator())
     assert torch.equal(net.eval()(images), plain), "none in evaluation"
     assert torch.equal(net.train()(images), plain), "nor kept for later"
-    net.regularize(Regularization(), 1.0, _generator())
+    _drop(net, Regularization(), 1.0, len(images), _generator())
     assert torch.equal(net(images), plain), "and nothing by default"
 
 
@@ -125,7 +129,7 @@ def test_drawn_from_the_generator_alone():
     state = torch.random.get_rng_state()
     results = []
     for seed in (1, 1, 2):
-        net.regularize(some, 1.0, _generator(seed))
+        _drop(net, some, 1.0, len(images), _generator(seed))
         results.append(net(images))
     assert torch.equal(state, torch.random.get_rng_state())
     assert torch.equal(results[0], results[1])
@@ -134,16 +138,15 @@ def test_drawn_from_the_generator_alone():
 
 def test_parts_of_a_batch_drop_what_the_whole_drops():
     net, images, some = _network(_plan((0.5, 1.0), dropout=True)), _images(24), Regularization(0.3, "v3", 0.5)
-    net.regularize(some, 0.9, _generator())
+    _drop(net, some, 0.9, len(images), _generator())
     whole = net(images)
     parts = []
     for first in (0, 8, 16):
-        net.regularize(some, 0.9, _generator(), batch=24, first=first)
+        _drop(net, some, 0.9, 8, _generator(), batch=24, first=first)
         parts.append(net(images[first : first + 8]))
     torch.testing.assert_close(torch.cat(parts), whole)
-    net.regularize(some, 0.9, _generator(), batch=24, first=23)
     with pytest.raises(ValueError, match="examples 23 to 25 are no part of a batch of 24"):
-        net(images[:2])
+        _drop(net, some, 0.9, 2, _generator(), batch=24, first=23)
 
 
 def test_a_relu_of_a_branch_that_is_not_dropped_leaves_its_source_alone():
@@ -182,12 +185,12 @@ def test_a_copy_draws_what_the_network_draws():
     twin = copy.deepcopy(net)
     results = []
     for each in (net, twin):
-        each.regularize(some, 1.0, _generator())
+        _drop(each, some, 1.0, len(images), _generator())
         results.append(each(images))
     assert torch.equal(*results)
 
 
 def test_half_precision_stays():
     net, images = _network(_plan((1.0, 1.0), dropout=True)).bfloat16(), _images().bfloat16()
-    net.regularize(Regularization(0.5, "v1", 0.5), 1.0, _generator())
+    _drop(net, Regularization(0.5, "v1", 0.5), 1.0, len(images), _generator())
     assert net(images).dtype == torch.bfloat16

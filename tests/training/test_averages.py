@@ -20,12 +20,12 @@ def test_the_first_updates_forget_the_beginning():
     network = _network(1.0)
     averages = Averages(network, exponential(0.99))
     network.weight.data.fill_(2.0)
-    averages.update(0)
+    averages.update(averages.share(0))
     assert averages.tensors["weight"].item() == pytest.approx(0.1 * 1 + 0.9 * 2)
     network.weight.data.fill_(4.0)
-    averages.update(1)
+    averages.update(averages.share(1))
     assert averages.tensors["weight"].item() == pytest.approx(2 / 11 * 1.9 + 9 / 11 * 4)
-    averages.update(10**6)
+    averages.update(averages.share(10**6))
     assert averages.tensors["weight"].item() == pytest.approx(0.99 * (2 / 11 * 1.9 + 9 / 11 * 4) + 0.01 * 4)
 
 
@@ -43,7 +43,7 @@ def test_a_polynomial_average_over_all_steps_is_their_mean():
     averages = Averages(network := _network(9.0), polynomial(1.0))
     for update, value in enumerate((1.0, 2.0, 6.0)):
         network.weight.data.fill_(value)
-        averages.update(update)
+        averages.update(averages.share(update))
     assert averages.tensors["weight"].item() == pytest.approx(3.0)
 
 

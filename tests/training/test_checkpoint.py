@@ -25,7 +25,7 @@ def _trained(width=3, seed=0):
 
 def test_weights_optimizer_averages_and_facts_come_back(tmp_path):
     network, optimizer, averages = _trained()
-    averages.update(0)
+    averages.update(averages.share(0))
     path = tmp_path / "c.safetensors"
     checkpoint.write(path, network, optimizer, {"step": 3}, averages.tensors)
     other, its_optimizer, its_averages = _trained(seed=1)

@@ -247,3 +247,26 @@ def test_weights_of_classes_hold_for_smoothed_targets_and_parts_of_a_batch(accum
         expected += share * float((each * Weighted().weights(targets)).mean())
     descent = Descent(network, Weighted(), step_settings.optimizer(used, network), used, steps=10)
     assert float(descent(images, targets, 0, len(images))) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_compiled_network_is_one_graph_whatever_is_dropped(monkeypatch):
+    """By torch's tracer, without the compiler behind it, which takes a minute."""
+    graphs = []
+
+    def compile(module):
+        return torch.compile(
+            module, dynamic=False, fullgraph=True, backend=lambda graph, _: graphs.append(graph) or graph
+        )
+
+    monkeypatch.setattr("netwright.training.compiling._by_torch", compile)
+    used = StepSettings(auxiliary=0.4, drop_path_keep=0.6, drop_path_version="v2", dropout=0.3, accumulate=2)
+    found = []
+    for wanted in ("never", "always"):
+        network = _network()
+        descent = Descent(network, Classes(), step_settings.optimizer(used, network), used, steps=9, compile=wanted)
+        losses = [descent(*_batch(size), step, size).item() for step, size in enumerate((8, 8, 4, 8))]
+        found.append((losses, _weights(network)))
+        assert descent.notes == ()
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    torch.testing.assert_close(found[0][1], found[1][1])
+    assert len(graphs) == 1

@@ -109,7 +109,7 @@ def _measured(found: Architecture, evaluator: Training, steps: int, threads: int
     from netwright.core import room
     from netwright.core.protocols import unwrap
     from netwright.plans.plan import HasPlan
-    from netwright.training import faults
+    from netwright.training import faults, layout
     from netwright.training.loop import Diverged
     from netwright.training.profile.measure import step_profile
 
@@ -126,13 +126,14 @@ def _measured(found: Architecture, evaluator: Training, steps: int, threads: int
     writer = unwrap(found.space, HasPlan)
     of_run = found.run.threads_per_trial if found.run else None
     try:
+        network = found.space.build(found.genotype, io, np.random.default_rng(0))
         return step_profile(
-            found.space.build(found.genotype, io, np.random.default_rng(0)),
+            network,
             evaluator.task,
             evaluator,
             plan=writer.plan(found.genotype, io) if writer else None,
             counts=found.space.count(found.genotype, io),
-            memory_format=torch.channels_last if evaluator.channels_last else torch.contiguous_format,
+            memory_format=layout.of(evaluator.channels_last, network, place, evaluator.precision_on(place)),
             device=place,
             threads=threads or of_run or torch.get_num_threads(),
             steps=steps,

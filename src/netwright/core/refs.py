@@ -245,11 +245,16 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
     try:
         model = create_model("Options", __config__=config, **fields)(**reference.options)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
+        fault, *others = error.errors()
+        place = fault["loc"]
+        # a value that may be of several types has a fault for each, which pydantic places below its name
+        is_of_several = isinstance(place[-1], str) and len(place) > 1
+        likewise = [each for each in others if is_of_several and each["loc"][:-1] == place[:-1]]
+        where = ".".join(str(part) for part in (place[:-1] if likewise else place))
         if fault["type"] == "missing":
             raise BadReference(f"{kind} {reference.name!r} needs the option {where!r}") from None
-        raise BadReference(f"{kind}.{where} is {shown(fault['input'])}: {as_sentence(fault['msg'])}") from None
+        why = " or ".join(as_sentence(each["msg"]) for each in (fault, *likewise))
+        raise BadReference(f"{kind}.{where} is {shown(fault['input'])}: {why}") from None
     except Exception as error:  # types that cannot be checked, or values that cannot be compared
         raise BadReference(f"the options of {kind} {reference.name!r} cannot be read: {_reason(error)}") from None
     return {name: getattr(model, name) for name in fields}

@@ -36,11 +36,13 @@ from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import (
+    captured,
     cards,
     checkpoint,
     device,
     distillation,
     faults,
+    layout,
     loop,
     memory,
     mixing,
@@ -206,7 +208,8 @@ class Training(Options):
         if state.ends:
             metrics["carried_steps"] = min(state.carried)
         is_exact = device.is_exact(own, self.deterministic) or not self._states_length
-        message = "; ".join(filter(None, (self._why_anew(trial, state, context), why_inexact(state.done, is_exact))))
+        why = (self._why_anew(trial, state, context), why_inexact(state.done, is_exact), *state.notes)
+        message = "; ".join(filter(None, why))
         return Result(metrics, tuple(state.curve), seconds, message=message)
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
@@ -277,6 +280,7 @@ class Training(Options):
                 state.write(state.path, descent, at)
                 reports.say(at.step)
 
+        state.notes.update(dict.fromkeys(descent.notes))
         course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "", course.span)
         if context is None:
             return Measurement({}, *course_of)
@@ -331,16 +335,16 @@ class Training(Options):
         context: Context | None,
     ) -> Descent:
         """The network of a training, as it is before the first step, with what takes the steps."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
         rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
         network = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
-        network = network.to(team.device, memory_format=layout)
+        memory_format = layout.of(self.channels_last, network, team.device, self.precision_on(team.device))
+        network = network.to(team.device, memory_format=memory_format)
         optimizer = step_settings.optimizer(self, network)
         masks = seeds.trial_seed(trial.seed, "masks", repeat)
         teacher = None
         if context and self.teachers:
             place = context.folder.parent.parent / self.teachers
-            teachers = distillation.read(place, self.space, self.task.io, layout).to(team.device)
+            teachers = distillation.read(place, self.space, self.task.io, memory_format).to(team.device)
             teacher = distillation.Teacher(teachers, self.distill)
         return Descent(
             network,
@@ -348,11 +352,13 @@ class Training(Options):
             optimizer,
             self,
             steps=span,
-            memory_format=layout,
+            memory_format=memory_format,
             seed=masks,
             team=team,
             teacher=teacher,
             updates=updates,
+            graphs=captured.graphs_of(team.device, self.graphs),
+            compile=self.compile,
         )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:

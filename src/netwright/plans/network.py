@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +16,6 @@ from netwright.plans.names import module_of
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Layer, Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
-
-
-@dataclass(frozen=True)
-class _Noise:
-    """What the next training pass drops: see `Network.regularize`."""
-
-    regularization: Regularization
-    progress: float
-    generator: torch.Generator
-    batch: int | None
-    first: int
 
 
 @dataclass(frozen=True)
@@ -73,7 +62,7 @@ class Network(nn.Module):
         self._auxiliary_outputs = tuple(
             position for position, layer in enumerate(plan) if is_auxiliary(layer) and not readers[position]
         )
-        self._noise: _Noise | None = None
+        self._factors: Sequence[Tensor | None] = ()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits, shape (B, outputs)."""
@@ -84,31 +73,51 @@ class Network(nn.Module):
         logits, *others = self._run(inputs, is_auxiliary_wanted=True)
         return logits, tuple(others)
 
-    def regularize(
-        self,
-        regularization: Regularization,
-        progress: float,
-        generator: torch.Generator,
-        *,
-        batch: int | None = None,
-        first: int = 0,
-    ) -> None:
-        """Drop branches and numbers at random in the next pass, if it is in training mode; later passes drop none.
+    def draws(
+        self, regularization: Regularization, progress: float, generator: torch.Generator, rows: slice, batch: int
+    ) -> tuple[Tensor | None, ...]:
+        """Draw what some examples of a batch lose in a step; `regularize` takes it.
 
         Args:
             regularization: What is dropped, and how much of it.
             progress: Share of the training that is done, in [0, 1].
             generator: Source of all randomness; one on the CPU gives every device the same numbers.
-            batch: Size of the whole batch, where the examples of the next pass are part of a larger one; None: they are
-                all of it. Processes that draw for a common batch drop what a single process would.
-            first: Position of the first of these examples in the whole batch.
+            rows: The examples' places in the whole batch. Parts and processes that draw for a common batch drop what
+                the whole batch would.
+            batch: Number of examples in the whole batch.
+
+        Returns:
+            Factors, 0 where dropped, else 1 / keep, on the generator's device: of all layers that drop examples in one,
+            shape (layers, rows); then of each that drops numbers, shape (rows, ...). None: all is kept.
+
+        Raises:
+            ValueError: The rows are no part of the batch.
         """
-        self._noise = _Noise(regularization, progress, generator, batch, first)
+        if rows.stop > batch:
+            raise ValueError(f"examples {rows.start} to {rows.stop} are no part of a batch of {batch}")
+        samples, numbers = None, []
+        keeps = [drop.op.keep(regularization, progress) for drop in self._of_samples.values()]
+        if min(keeps, default=1.0) < 1:
+            drawn = torch.rand(len(keeps), batch, generator=generator, device=generator.device)
+            keep = torch.tensor(keeps, device=generator.device)[:, None]
+            samples = (drawn < keep)[:, rows] / keep
+        for drop in self._of_numbers.values():
+            chance = drop.op.keep(regularization, progress)
+            factor = None
+            if chance < 1:
+                drawn = torch.rand(batch, *drop.size, generator=generator, device=generator.device)
+                factor = (drawn >= 1 - chance)[rows] / chance
+            numbers.append(factor)
+        return samples, *numbers
+
+    def regularize(self, factors: Sequence[Tensor | None]) -> None:
+        """Multiply by what `draws` gave, on the network's device, in the next pass if it is in training mode."""
+        self._factors = factors
 
     def _run(self, inputs: Tensor, is_auxiliary_wanted: bool) -> list[Tensor]:
         """The logits, followed by those of auxiliary heads if wanted."""
-        noise, self._noise = self._noise, None
-        factors = self._drawn(noise, inputs) if noise and self.training else {}
+        given, self._factors = self._factors, ()
+        factors = self._by_layer(*given) if given and self.training else {}
         values: dict[int, Tensor] = {0: inputs}
         others: list[Tensor] = []
         for position, step in enumerate(self._steps, start=1):
@@ -123,26 +132,14 @@ class Network(nn.Module):
                 values.pop(source, None)  # an auxiliary head that did not run left none
         return [values[len(self._steps)], *others]
 
-    def _drawn(self, noise: _Noise, inputs: Tensor) -> dict[int, Tensor]:
-        """By layer, the factors of its output: 0 where dropped, else 1 / keep; only for layers that drop something."""
-        generator, rows = noise.generator, slice(noise.first, noise.first + len(inputs))
-        batch = noise.batch or len(inputs)
-        if rows.stop > batch:
-            raise ValueError(f"examples {rows.start} to {rows.stop} are no part of a batch of {batch}")
+    def _by_layer(self, samples: Tensor | None, *numbers: Tensor | None) -> dict[int, Tensor]:
+        """The factors of each layer's output, only for layers that drop something."""
         factors: dict[int, Tensor] = {}
-        keeps = [drop.op.keep(noise.regularization, noise.progress) for drop in self._of_samples.values()]
-        if min(keeps, default=1.0) < 1:
-            drawn = torch.rand(len(keeps), batch, generator=generator, device=generator.device)
-            keep = torch.tensor(keeps, device=generator.device)[:, None]
-            kept = ((drawn < keep)[:, rows] / keep).to(inputs.device)  # (drops, B)
-            for (position, drop), factor in zip(self._of_samples.items(), kept, strict=True):
+        if samples is not None:
+            for (position, drop), factor in zip(self._of_samples.items(), samples, strict=True):
                 factors[position] = factor.view(-1, *(1 for _ in drop.size))
-        for position, drop in self._of_numbers.items():
-            chance = drop.op.keep(noise.regularization, noise.progress)
-            if chance < 1:
-                drawn = torch.rand(batch, *drop.size, generator=generator, device=generator.device)
-                factors[position] = ((drawn >= 1 - chance)[rows] / chance).to(inputs.device)  # (B, *size)
-        return factors
+        found = zip(self._of_numbers, numbers, strict=True)
+        return factors | {position: factor for position, factor in found if factor is not None}
 
     def _add(self, layer: Layer, module: nn.Module) -> None:
         """Take in the module of a layer. Raises ValueError where another has its name."""

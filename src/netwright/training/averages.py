@@ -22,9 +22,19 @@ class Averages:
         self._live = {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
         self.tensors = {name: value.clone() for name, value in self._live.items()}
 
-    def update(self, updates: int) -> None:
-        """Take in the network's present weights, after `updates` earlier updates."""
-        torch._foreach_lerp_(list(self.tensors.values()), list(self._live.values()), 1 - self._kept(updates))
+    def share(self, updates: int) -> float:
+        """The share of the present weights in an update after `updates` earlier ones, in (0, 1]."""
+        return 1 - self._kept(updates)
+
+    def update(self, share: float | Tensor) -> None:
+        """Take in the network's present weights, with this share; a tensor, shape (), lies on their device."""
+        averages, weights = list(self.tensors.values()), list(self._live.values())
+        if isinstance(share, Tensor):  # for which torch has no lerp of many tensors at once
+            ways = torch._foreach_sub(weights, averages)
+            torch._foreach_mul_(ways, share)
+            torch._foreach_add_(averages, ways)
+        else:
+            torch._foreach_lerp_(averages, weights, share)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

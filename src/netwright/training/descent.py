@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +17,12 @@ from netwright.core.errors import MissingCapability
 from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
-from netwright.training import mixing
+from netwright.training import compiling, mixing
 from netwright.training.averages import Averages
+from netwright.training.captured import CapturedStep, Graphs
+from netwright.training.compiling import Compiled
 from netwright.training.distillation import Teacher
-from netwright.training.mixing import Mix
+from netwright.training.mixing import Masked, Mix
 from netwright.training.parallel import ALONE, Team
 from netwright.training.settings import StepSettings
 
@@ -29,16 +31,13 @@ from netwright.training.settings import StepSettings
 class Regularizes(Protocol):
     """Capability of a network: drop path and dropout whose draws belong to places in the whole batch."""
 
-    def regularize(
-        self,
-        regularization: Regularization,
-        progress: float,
-        generator: torch.Generator,
-        *,
-        batch: int | None = None,
-        first: int = 0,
-    ) -> None:
-        """Set what the next forward pass in training drops; see `plans.network.Network.regularize`."""
+    def draws(
+        self, regularization: Regularization, progress: float, generator: torch.Generator, rows: slice, batch: int
+    ) -> tuple[Tensor | None, ...]:
+        """Draw what some examples of a batch lose in a step; see `plans.network.Network.draws`."""
+
+    def regularize(self, factors: Sequence[Tensor | None]) -> None:
+        """Let the next forward pass in training lose what was drawn, as tensors on the network's device."""
 
 
 @runtime_checkable
@@ -47,6 +46,24 @@ class HasAuxiliary(Protocol):
 
     def with_auxiliary(self, images: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Logits, shape (B, outputs), and those of each auxiliary head."""
+
+
+class Received(NamedTuple):
+    """All that a step has of its own; whatever else it reads stays where it is in memory.
+
+    Args:
+        inputs: Inputs of this process's part of the batch.
+        targets: Their targets.
+        dropped: What each part of the batch loses, as the network drew it; empty: nothing.
+        mix: How examples are mixed; None: not at all.
+        share: Share of the new weights in their average; a tensor has shape ().
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    dropped: tuple[tuple[Tensor | None, ...], ...]
+    mix: Mix | Masked | None
+    share: float | Tensor
 
 
 class Descent:
@@ -63,6 +80,8 @@ class Descent:
         team: The processes that train together; all of them make every call.
         teacher: What it learns from besides the labels; None: from nothing else.
         updates: Gives the number of earlier steps that the average of the weights holds, after a step.
+        graphs: What records steps, see `training.captured`; None: all are taken plainly.
+        compile: Whether the network is compiled, see `training.compiling`.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
@@ -82,6 +101,8 @@ class Descent:
         team: Team = ALONE,
         teacher: Teacher | None = None,
         updates: Callable[[int], int] = lambda step: step,
+        graphs: Graphs | None = None,
+        compile: compiling.Wanted = "never",
     ) -> None:
         self._teacher, self._updates = teacher, updates
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
@@ -102,11 +123,20 @@ class Descent:
                 "the network carries a state from batch to batch, so that each must be whole; set evaluator.processes "
                 "and evaluator.accumulate to 1"
             )
-        self._outputs: nn.Module | None = None
+        self._outputs: Callable[..., tuple[Tensor, tuple[Tensor, ...]]] | None = None
         self._precision = settings.precision_on(self.device)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision == "float16")
         kept = settings.average
         self.averages = Averages(network, kept) if kept and team.is_first else None
+        self._factor = 1.0
+        self._compiles = compiling.pays(compile, self.device, steps) and team.size == 1
+        self._why_plain = self._why_not_recorded() if graphs else ""
+        self._captured = CapturedStep(self._take, graphs) if graphs and not self._why_plain else None
+        if self._captured and graphs:
+            for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
+                group["lr"] = torch.tensor(rate, dtype=torch.float32, device=self.device)
+            # which gives the optimizer other tensors than those that a recorded step changes
+            optimizer.register_load_state_dict_post_hook(lambda _optimizer: self.release())
 
     def __call__(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Tensor:
         """Take one step.
@@ -123,39 +153,37 @@ class Descent:
         Raises:
             BadReference: The batch cannot be divided among processes and accumulated parts.
         """
-        shares = self._team.shares(batch, self._settings.accumulate)
-        self.optimizer.zero_grad()
-        losses = torch.zeros((), device=self.device)
-        mix = self._drawn_mix(step, inputs.shape) if self._settings.mixing else None
-        parts = zip(shares, inputs.chunk(len(shares)), targets.chunk(len(shares)), strict=True)
-        for rows, part, wanted in parts:
-            part = to_device(part, self.device, self.memory_format)
-            part = mix.inputs(part) if mix else part
-            outputs = self._joined(part)
-            if self._regularization:
-                self._regularize(self._regularization, step, rows.start, batch)
-            with _alone(outputs) if rows is not shares[-1] else nullcontext():
-                loss = self._loss(outputs, part, wanted.to(self.device, non_blocking=True), mix) / len(shares)
-                self._scaler.scale(loss).backward()
-            losses += loss.detach()
-        if self._settings.clip:
-            self._scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
-        if self.averages:
-            self.averages.update(self._updates(step))
-        return self._team.mean(losses)
+        received = self._received(inputs, targets, step, batch)
+        return self._team.mean(self._captured(received) if self._captured else self._take(received))
 
     @property
     def rate(self) -> float:
         """The learning rate."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        return float(self._rates[0] * self._factor)
 
     def set_rate(self, factor: float) -> None:
         """Set the learning rate of the next steps to `factor` times the initial one."""
+        self._factor = factor
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate * factor)
+            else:
+                group["lr"] = rate * factor
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was wanted of the steps and could not be, in phrases for a message."""
+        plain = self._why_plain or (self._captured.why_plain if self._captured else "")
+        compiled = self._outputs.why_plain if isinstance(self._outputs, Compiled) else ""
+        return (
+            *([f"its steps were taken without a CUDA graph, as {plain}"] if plain else []),
+            *([f"its network was not compiled, as {compiled}"] if compiled else []),
+        )
+
+    def release(self) -> None:
+        """Let go a recorded step and its memory; steps that follow are recorded anew."""
+        if self._captured:
+            self._captured.release()
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint must hold besides tensors, as JSON."""
@@ -169,29 +197,86 @@ class Descent:
         """Give the network, within the block, the weights that are measured and saved."""
         return self.averages.in_place() if self.averages else nullcontext()
 
-    def _joined(self, inputs: Tensor) -> nn.Module:
-        """The module that runs the network, made with the first inputs."""
+    def _why_not_recorded(self) -> str:
+        """Why no step of these settings can be recorded, for after "as"; "" where it can."""
+        if self._team.size > 1:
+            return "several processes share its batches"
+        if isinstance(self.network, CarriesState):
+            return "its network carries a state from batch to batch"
+        if self._scaler.is_enabled() and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            return f"in float16 {type(self.optimizer).__name__} looks at its gradients on the host"
+        return ""
+
+    def _received(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Received:
+        """The batch of a step, and what is drawn for it."""
+        shares = self._team.shares(batch, self._settings.accumulate)
+        mix: Mix | Masked | None = None
+        if self._settings.mixing:
+            drawn = self._drawn_mix(step, inputs.shape)
+            mix = Masked.of(drawn, inputs.shape) if self._captured else drawn
+        dropped: tuple[tuple[Tensor | None, ...], ...] = ()
+        if self._regularization:
+            dropped = tuple(self._dropped(self._regularization, step, rows, batch) for rows in shares)
+        share = self.averages.share(self._updates(step)) if self.averages else 0.0
+        return Received(inputs, targets, dropped, mix, share)
+
+    def _take(self, received: Received) -> Tensor:
+        """Take a step, with gradients of all parts of the batch; its mean loss in this process, shape ()."""
+        inputs, targets, dropped, mix, share = received
+        count = self._settings.accumulate
+        self.optimizer.zero_grad()
+        losses = torch.zeros((), device=self.device)
+        parts = zip(inputs.chunk(count), targets.chunk(count), dropped or ((),) * count, strict=True)
+        for place, (part, wanted, factors) in enumerate(parts, 1):
+            part = to_device(part, self.device, self.memory_format)
+            part = mix.inputs(part) if mix else part
+            outputs = self._joined(part)
+            with _alone(outputs) if place < count else nullcontext():
+                wanted = wanted.to(self.device, non_blocking=True)
+                loss = self._loss(outputs, part, wanted, mix, factors) / count
+                self._scaler.scale(loss).backward()
+            losses += loss.detach()
+        if self._settings.clip:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        if self.averages:
+            self.averages.update(share)
+        return losses
+
+    def _joined(self, inputs: Tensor) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
+        """What runs the network, made with the first inputs."""
         if self._outputs is None:
             outputs = _Outputs(self.network, self._settings.auxiliary > 0)
-            self._outputs = self._team.join(self.network, outputs, inputs)
+            joined = self._team.join(self.network, outputs, inputs)
+            self._outputs = Compiled(joined) if self._compiles else joined
         return self._outputs
 
-    def _regularize(self, regularization: Regularization, step: int, first: int, batch: int) -> None:
-        """Set what a part of a step drops: each begins with the same generator, and finds the draws of its own rows."""
+    def _dropped(self, regularization: Regularization, step: int, rows: slice, batch: int) -> tuple[Tensor | None, ...]:
+        """What a part of a step drops: each begins with the same generator, and finds the draws of its own rows."""
         assert isinstance(self.network, Regularizes)
         generator = torch_rng.from_numpy(seeds.rng_for(self._seed, seeds.TRAIN, step))
-        self.network.regularize(regularization, step / self._steps, generator, batch=batch, first=first)
+        return self.network.draws(regularization, step / self._steps, generator, rows, batch)
 
     def _drawn_mix(self, step: int, shape: torch.Size) -> Mix | None:
         """How the examples of a step are mixed: alike in all its parts and processes."""
         rng = seeds.rng_for(self._seed, seeds.TRAIN, step, attempt=1)  # drop path and dropout have attempt 0
         return mixing.drawn(rng, self._settings.mixing, self._settings.mixing_alpha, shape)
 
-    def _loss(self, outputs: nn.Module, inputs: Tensor, targets: Tensor, mix: Mix | None) -> Tensor:
+    def _loss(
+        self,
+        outputs: Callable[..., tuple[Tensor, tuple[Tensor, ...]]],
+        inputs: Tensor,
+        targets: Tensor,
+        mix: Mix | Masked | None,
+        dropped: Sequence[Tensor | None],
+    ) -> Tensor:
         """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
+        factors = [each if each is None else each.to(self.device, non_blocking=True) for each in dropped]
         with self._autocast():
-            logits, others = outputs(inputs)
+            logits, others = outputs(inputs, factors)
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
         loss = mixing.of_both(mix, targets, partial(self._smoothed, logits))
@@ -209,7 +294,7 @@ class Descent:
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16 if self._precision == "bfloat16" else torch.float16)
 
-    def _weights(self, targets: Tensor, mix: Mix | None = None) -> Tensor | None:
+    def _weights(self, targets: Tensor, mix: Mix | Masked | None = None) -> Tensor | None:
         """The task's weight of each example, shape (B,), mixed as the examples are; None: all are 1."""
         task = self._task
         found = task.weights(targets) if isinstance(task, WeighsExamples) else None
@@ -247,8 +332,11 @@ class _Outputs(nn.Module):
         super().__init__()
         self.network, self._with_auxiliary = network, with_auxiliary
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(self, inputs: Tensor, dropped: Sequence[Tensor | None] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The network's outputs, and those of auxiliary heads where they are wanted."""
+        if dropped:
+            assert isinstance(self.network, Regularizes)
+            self.network.regularize(dropped)
         if not self._with_auxiliary:
             return self.network(inputs), ()
         assert isinstance(self.network, HasAuxiliary)
@@ -262,6 +350,6 @@ def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_
     return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
 
 
-def _alone(outputs: nn.Module) -> AbstractContextManager[None]:
+def _alone(outputs: object) -> AbstractContextManager[None]:
     """Keep gradients in this process: those of later parts are still to be added."""
     return outputs.no_sync() if isinstance(outputs, DistributedDataParallel) else nullcontext()

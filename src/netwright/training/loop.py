@@ -18,6 +18,7 @@ from netwright.core import seeds
 from netwright.core.protocols import Gathers, Split, Task
 from netwright.core.shapes import IO, positions
 from netwright.training import carrying, device, summing
+from netwright.training.captured import graphs_of
 from netwright.training.descent import Descent, to_device
 from netwright.training.feeding import Batch, BatchesBy, fed
 from netwright.training.parallel import ALONE, Team
@@ -168,35 +169,10 @@ def steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress = P
         Diverged: The loss became infinite or NaN.
         ValueError: The split is too small for a batch.
     """
-    step, examples, seconds = start.step, start.examples, start.seconds
-    for epoch in count(start.epoch):
-        begun = time.perf_counter()
-        done = start.batches if epoch == start.epoch else 0
-        total = torch.full((), start.total if done else 0.0, device=descent.device)
-        descent.network.train()
-        if not done:
-            carrying.begin_anew(descent.network)
-        with passes.batches(epoch, done, descent.device) as coming:
-            for inputs, targets, size in coming:
-                if step == schedule.steps:
-                    break
-                descent.set_rate(schedule.factor(step))
-                total = total + descent(inputs, targets, step, size)
-                step, examples, done = step + 1, examples + size, done + 1
-                is_look = step % LOOK_EVERY == 0 or step == schedule.steps
-                if is_look:
-                    _check_finite(total, step, descent)
-                so_far = seconds + time.perf_counter() - begun
-                yield At(step, epoch, done, total, examples, so_far, is_look)
-        if not done:
-            raise ValueError(
-                f"the split {passes.split!r} gave no batch of {passes.batch} examples; give a smaller batch"
-            )
-        _check_finite(total, step, descent)
-        seconds += time.perf_counter() - begun
-        yield At(step, epoch, done, total, examples, seconds, is_look=True, ends_pass=True)
-        if step == schedule.steps:
-            return
+    try:
+        yield from _steps(passes, descent, schedule, start)
+    finally:
+        descent.release()
 
 
 def train(
@@ -227,7 +203,8 @@ def train(
         Diverged: The loss became infinite or NaN.
     """
     passes = Passes(task, "train", batch, lambda epoch: seeds.rng_for(seed, seeds.TRAIN, epoch))
-    descent = Descent(network, task, optimizer, steps=schedule.steps, memory_format=memory_format)
+    graphs = graphs_of(next(network.parameters()).device)
+    descent = Descent(network, task, optimizer, steps=schedule.steps, memory_format=memory_format, graphs=graphs)
     for at in steps(passes, descent, schedule):
         last = at
     return last
@@ -273,6 +250,38 @@ def measure(
 def evaluation_batch(io: IO) -> int:
     """Number of examples measured at a time, 16 to 500: about as many pixels or tokens as in 500 images of 32x32."""
     return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // positions(io.input)))
+
+
+def _steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress) -> Iterator[At]:
+    step, examples, seconds = start.step, start.examples, start.seconds
+    for epoch in count(start.epoch):
+        begun = time.perf_counter()
+        done = start.batches if epoch == start.epoch else 0
+        total = torch.full((), start.total if done else 0.0, device=descent.device)
+        descent.network.train()
+        if not done:
+            carrying.begin_anew(descent.network)
+        with passes.batches(epoch, done, descent.device) as coming:
+            for inputs, targets, size in coming:
+                if step == schedule.steps:
+                    break
+                descent.set_rate(schedule.factor(step))
+                total = total + descent(inputs, targets, step, size)
+                step, examples, done = step + 1, examples + size, done + 1
+                is_look = step % LOOK_EVERY == 0 or step == schedule.steps
+                if is_look:
+                    _check_finite(total, step, descent)
+                so_far = seconds + time.perf_counter() - begun
+                yield At(step, epoch, done, total, examples, so_far, is_look)
+        if not done:
+            raise ValueError(
+                f"the split {passes.split!r} gave no batch of {passes.batch} examples; give a smaller batch"
+            )
+        _check_finite(total, step, descent)
+        seconds += time.perf_counter() - begun
+        yield At(step, epoch, done, total, examples, seconds, is_look=True, ends_pass=True)
+        if step == schedule.steps:
+            return
 
 
 def _check_finite(total: Tensor, step: int, descent: Descent) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,11 @@ class Mix:
     share: float
     rectangle: tuple[slice, slice] | None = None
 
+    @property
+    def others(self) -> float:
+        """What each takes of its neighbor."""
+        return 1 - self.share
+
     def inputs(self, inputs: Tensor) -> Tensor:
         """Mixed inputs, shape (B, ...), of an even number of places of the batch, or of all; the given ones stay."""
         if self.rectangle is None:
@@ -39,6 +45,36 @@ class Mix:
         place = (slice(None), *self.rectangle)
         found[:, *place] = _neighbors(inputs[:, *place])
         return found
+
+
+class Masked(NamedTuple):
+    """The same in one form for any draw, with nothing but numbers to be filled in: what a recorded step needs.
+
+    Args:
+        share: What each keeps of itself, in [0, 1]; a tensor has shape ().
+        others: What each takes of its neighbor.
+        mask: Which pixels of an image are its neighbor's, shape (H, W); None: all numbers are averaged.
+    """
+
+    share: float | Tensor
+    others: float | Tensor
+    mask: Tensor | None = None
+
+    @staticmethod
+    def of(mix: Mix | None, shape: torch.Size) -> Masked:
+        """A mix, or that nothing is mixed, of inputs of this shape, (B, ...); the mask is on the CPU."""
+        mask = torch.zeros(shape[2:], dtype=torch.bool) if len(shape) == 4 else None
+        if mix is None:
+            return Masked(1.0, 0.0, mask)
+        if mask is not None and mix.rectangle is not None:
+            mask[mix.rectangle] = True
+        return Masked(mix.share, mix.others, mask)
+
+    def inputs(self, inputs: Tensor) -> Tensor:
+        """As `Mix.inputs`."""
+        if self.mask is None:
+            return torch.lerp(_neighbors(inputs), inputs, self.share)
+        return torch.where(self.mask.to(inputs.device), _neighbors(inputs), inputs)
 
 
 def drawn(rng: np.random.Generator, probability: float, alpha: float, shape: torch.Size) -> Mix | None:
@@ -64,7 +100,7 @@ def drawn(rng: np.random.Generator, probability: float, alpha: float, shape: tor
     return Mix(1 - taken / (height * width), (rows, columns))
 
 
-def of_both(mix: Mix | None, targets: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+def of_both(mix: Mix | Masked | None, targets: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     """What a function gives for the targets of examples and of their neighbors, by their shares.
 
     Args:
@@ -73,7 +109,7 @@ def of_both(mix: Mix | None, targets: Tensor, function: Callable[[Tensor], Tenso
         function: Gives a loss, shape (), or a number for each target, shape (B,).
     """
     own = function(targets)
-    return own if mix is None else mix.share * own + (1 - mix.share) * function(_neighbors(targets))
+    return own if mix is None else mix.share * own + mix.others * function(_neighbors(targets))
 
 
 def is_possible(io: IO) -> bool:

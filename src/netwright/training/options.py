@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
 from netwright.core.places import PLACES
-from netwright.training import device
+from netwright.training import compiling, device, layout
 from netwright.training.feeding import BatchesBy
 from netwright.training.pace import Pace
 from netwright.training.settings import StepSettings
@@ -33,7 +33,11 @@ class Options(StepSettings):
         batches_by: What makes the batches: "device": the one that trains, where the task lets it; "host": the CPU;
             "auto": the device, unless it is the CPU. Examples and their order are the same, only the draws that augment
             them differ.
-        channels_last: Memory format of weights, and of inputs that are images.
+        channels_last: Memory format of weights, and of inputs that are images; "auto": where it pays, see
+            `training.layout`.
+        graphs: "auto": on a GPU, steps are recorded once and played, see `training.captured`; "never": none is.
+        compile: "auto": trainings on a GPU that are long enough are compiled, see `training.compiling`; "always":
+            every one is, at the cost of a minute or so each; "never": none is. Trainings of one process only.
         checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
             is written only when the worker is told to stop.
         save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.
@@ -71,7 +75,9 @@ class Options(StepSettings):
     curve_every: int = 0
     device: str = "auto"
     batches_by: BatchesBy = "auto"
-    channels_last: bool = True
+    channels_last: layout.Wanted = "auto"
+    graphs: Literal["auto", "never"] = "auto"
+    compile: compiling.Wanted = "auto"
     checkpoint_minutes: float = 0.0
     save: bool = False
     processes: int = 1
@@ -89,7 +95,7 @@ class Options(StepSettings):
         length={"epochs": 30},
         usual={"checkpoint_minutes": 5.0, "save": True},
         searched=("repeats", "splits", "begin", "deadline", "deadlines", "cuts", "plateau"),
-        incidental=("checkpoint_minutes", "save", "device", "processes"),
+        incidental=("checkpoint_minutes", "save", "device", "processes", "graphs", "compile"),
         places={option: place.off for option, place in PLACES.items()},
     )
 

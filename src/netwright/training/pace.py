@@ -27,8 +27,8 @@ from netwright.core.shapes import IO, Image, Numbers, Shape, Tokens, dimensions,
 from netwright.plans import network
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
+from netwright.training import captured, loop
 from netwright.training import device as devices
-from netwright.training import loop
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
 from netwright.training.loop import At, Passes, Schedule
@@ -274,7 +274,15 @@ def between_looks(
 def _descent(plan: Plan, task: Task, settings: StepSettings, device: torch.device) -> Descent:
     net = network.build(plan, np.random.default_rng(0)).to(device, memory_format=torch.channels_last)
     optimizer = step_settings.optimizer(settings, net)
-    return Descent(net, task, optimizer, settings, steps=ENDLESS, memory_format=torch.channels_last)
+    return Descent(
+        net,
+        task,
+        optimizer,
+        settings,
+        steps=ENDLESS,
+        memory_format=torch.channels_last,
+        graphs=captured.graphs_of(device),
+    )
 
 
 def _seconds(

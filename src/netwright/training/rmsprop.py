@@ -23,7 +23,7 @@ class RMSProp(torch.optim.Optimizer):
 
     Args:
         params: Parameters to train.
-        lr: Learning rate.
+        lr: Learning rate; a tensor, shape (), on the parameters' device can change under a recorded step.
         decay: Decay of the mean of squares, in [0, 1).
         epsilon: Number added to the mean of squares, greater than 0.
         momentum: Momentum of the steps, in [0, 1).
@@ -35,7 +35,7 @@ class RMSProp(torch.optim.Optimizer):
     def __init__(
         self,
         params: Iterable[Tensor],
-        lr: float,
+        lr: float | Tensor,
         *,
         decay: float = 0.9,
         epsilon: float = 0.1,
@@ -63,7 +63,12 @@ class RMSProp(torch.optim.Optimizer):
             roots = torch._foreach_add(squares, group["epsilon"])
             torch._foreach_sqrt_(roots)
             torch._foreach_mul_(momenta, group["momentum"])
-            torch._foreach_addcdiv_(momenta, gradients, roots, group["lr"])
+            if isinstance(group["lr"], Tensor):
+                steps = torch._foreach_div(gradients, roots)
+                torch._foreach_mul_(steps, group["lr"])
+                torch._foreach_add_(momenta, steps)
+            else:
+                torch._foreach_addcdiv_(momenta, gradients, roots, group["lr"])
             torch._foreach_sub_(weights, momenta)
 
     def _state_of(self, weights: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:

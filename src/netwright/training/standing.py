@@ -63,6 +63,7 @@ class Standing:
         cut: How the present training was shortened; None: it was not.
         stall: How long the present training has learned nothing.
         ends: Where the trainings that those of this trial go on from stopped; None: unknown, this one begins anew.
+        notes: What this worker could not do as it was to, each once, in order.
     """
 
     path: Path | None
@@ -78,6 +79,7 @@ class Standing:
     cut: Cut | None = None
     stall: Stall = Stall()
     ends: tuple[Standing | None, ...] = ()
+    notes: dict[str, None] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     def facts(self) -> dict[str, Any]:

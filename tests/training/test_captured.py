@@ -1,0 +1,310 @@
+"""Steps that are recorded and played: they do what plain ones do, whatever changes from one to the next."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from netwright.core.records import IO
+from netwright.training import captured, checkpoint, loop
+from netwright.training import settings as step_settings
+from netwright.training.captured import WARM_UP, CapturedStep
+from netwright.training.descent import Descent
+from netwright.training.distillation import Averaged, Teacher
+from netwright.training.loop import Passes, Schedule
+from netwright.training.parallel import Team
+from netwright.training.settings import StepSettings
+from tests import replayed
+from tests.carries import Recurrent
+from tests.regularized import Space
+from tests.replayed import Replayed
+
+INPUTS = IO(1, 4, 4, 3)
+SIZES = (8, 8, 8, 8, 8, 4, 8, 8, 8, 8, 4, 8)
+RICH = {
+    "clip": 0.5,
+    "accumulate": 2,
+    "label_smoothing": 0.1,
+    "auxiliary": 0.4,
+    "drop_path_keep": 0.6,
+    "dropout": 0.3,
+    "mixing": 0.6,
+    "decay_on": "weights",
+    "weight_decay": 0.01,
+    "averaging": 0.5,
+}
+
+
+class Classes:
+    """Cross entropy in which the last class counts more."""
+
+    def __init__(self, split=""):
+        self._weights = torch.tensor([0.5, 0.5, 2.0])
+
+    def weights(self, targets):
+        return self._weights[targets]
+
+    def loss(self, outputs, targets):
+        return (F.cross_entropy(outputs, targets, reduction="none") * self.weights(targets)).mean()
+
+    def batches(self, split, size, rng):
+        for place in range(6):
+            count = size if place < 5 else size // 2
+            images = torch.from_numpy(rng.standard_normal((count, 1, 4, 4), dtype=np.float32))
+            yield images, torch.from_numpy(rng.integers(3, size=count))
+
+
+def _descent(graphs=None, teacher=None, network=None, **settings):
+    used = StepSettings(**{"lr": 0.1, **settings})
+    network = network or Space(channels=2).build((0,), INPUTS, np.random.default_rng(0))
+    optimizer = step_settings.optimizer(used, network)
+    return Descent(
+        network.train(),
+        Classes(),
+        optimizer,
+        used,
+        steps=20,
+        seed=3,
+        teacher=teacher,
+        graphs=graphs,
+        memory_format=torch.channels_last,
+    )
+
+
+def _taken(descent, first=0, last=len(SIZES)):
+    """The losses of some steps, whose learning rates differ."""
+    losses = []
+    for step in range(first, last):
+        rng = np.random.default_rng(step)
+        images = torch.from_numpy(rng.standard_normal((SIZES[step], 1, 4, 4), dtype=np.float32))
+        descent.set_rate(1 / (1 + step))
+        losses.append(descent(images, torch.from_numpy(rng.integers(3, size=SIZES[step])), step, SIZES[step]))
+    return [loss.item() for loss in losses]
+
+
+def _state(descent):
+    averages = descent.averages.tensors if descent.averages else {}
+    momenta = {f"{n}": state for n, state in descent.optimizer.state_dict()["state"].items()}
+    momenta = {f"{n}.{name}": value for n, state in momenta.items() for name, value in state.items()}
+    weights = {name: value.clone() for name, value in descent.network.state_dict().items()}
+    return weights | {f"average.{name}": value.clone() for name, value in averages.items()} | momenta
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        RICH,
+        RICH | {"optimizer": "rmsprop", "accumulate": 1},
+        RICH | {"ema": 0.9, "averaging": 0.0, "drop_path_version": "v2", "nesterov": True},
+        {"precision": "bfloat16", "mixing": 0.5, "lr": 0.01},
+        {"precision": "float16", "clip": 0.1, "lr": 0.01},
+    ],
+)
+def test_recorded_steps_do_what_plain_ones_do(settings):
+    """Rates, draws, mixes, averages, running statistics and all: what is frozen wrongly comes out here."""
+    graphs, plain = Replayed(), _descent(**settings)
+    descent = _descent(graphs, **settings)
+    rounding = 1e-4 if "precision" in settings else 1e-5
+    assert _taken(descent) == pytest.approx(_taken(plain), rel=rounding)
+    expected = _state(plain)
+    for name, value in _state(descent).items():
+        torch.testing.assert_close(value, expected[name], rtol=rounding, atol=rounding, msg=name)
+    assert graphs.recorded == 1
+    assert graphs.played == SIZES.count(8) - graphs.warmed
+    assert descent.notes == ()
+
+
+def test_teachers_are_asked_in_the_recorded_step():
+    def teacher():
+        torch.manual_seed(0)
+        return Teacher(Averaged([nn.Sequential(nn.Flatten(), nn.Linear(16, 3))]), 0.5)
+
+    graphs = Replayed()
+    assert _taken(_descent(graphs, teacher())) == pytest.approx(_taken(_descent(teacher=teacher())), rel=1e-5)
+    assert graphs.recorded == 1
+
+
+def test_vectors_are_mixed_too():
+    torch.manual_seed(0)
+    found = []
+    for graphs in (None, Replayed()):
+        network = nn.Linear(4, 3)
+        nn.init.constant_(network.weight, 0.1)
+        nn.init.zeros_(network.bias)
+        descent = _descent(graphs, network=network, mixing=0.7)
+        rng = np.random.default_rng(0)
+        vectors = torch.from_numpy(rng.standard_normal((9, 7, 4), dtype=np.float32))
+        targets = torch.from_numpy(rng.integers(3, size=7))
+        found.append([descent(each, targets, step, 7).item() for step, each in enumerate(vectors)])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("stop", [2, 5, 7])
+@pytest.mark.parametrize("is_anew", [True, False])
+def test_a_checkpoint_before_or_after_the_recording_is_gone_on_from(tmp_path, stop, is_anew):
+    """Bit for bit; in a training that is made anew, and in one that has recorded a step itself."""
+    path, settings = tmp_path / "checkpoint", RICH | {"optimizer": "rmsprop"}
+    whole = _descent(Replayed(), **settings)
+    losses = _taken(whole)
+    part = _descent(Replayed(), **settings)
+    _taken(part, last=stop)
+    checkpoint.write(path, part.network, part.optimizer, part.facts(), part.averages.tensors)
+    if is_anew:
+        part = _descent(Replayed(), **settings)
+    else:
+        _taken(part, stop)
+    checkpoint.restore(path.read_bytes(), part.network, part.optimizer, part.averages.tensors)
+    part.restore(checkpoint.read_facts(path))
+    assert _taken(part, stop) == losses[stop:]
+    expected = _state(whole)
+    for name, value in _state(part).items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_loss_stays_what_it_was():
+    descent = _descent(Replayed())
+    images, targets = torch.ones(4, 1, 4, 4), torch.tensor([0, 1, 2, 0])
+    losses = [descent(images, targets, step, 4) for step in range(8)]
+    assert len({loss.item() for loss in losses}) == 8
+
+
+class Waiting(nn.Linear):
+    """A network whose course depends on what it computes."""
+
+    def forward(self, x):
+        found = super().forward(x.flatten(1))
+        return found if found.sum().item() > 0 else -found
+
+
+@pytest.mark.parametrize(
+    ("notices", "reason"),
+    [
+        (True, "the host waits for the device in them"),
+        (False, "recording one failed: CUDA error: operation not permitted when stream is capturing"),
+    ],
+)
+def test_a_network_that_cannot_be_recorded_is_trained_plainly_and_said_so_once(notices, reason):
+    networks = [Waiting(16, 3), Waiting(16, 3)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    graphs = Replayed(notices=notices)
+    descent, plain = _descent(graphs, network=networks[0]), _descent(network=networks[1])
+    assert _taken(descent) == pytest.approx(_taken(plain), rel=1e-6)
+    assert (graphs.recorded, graphs.played, graphs.warmed) == (0, 0, WARM_UP)
+    assert descent.notes == (f"its steps were taken without a CUDA graph, as {reason}",)
+
+
+def test_what_can_never_be_recorded_is_known_before():
+    def notes(graphs=True, team=Team(), network=None, **settings):
+        network = network or nn.Linear(4, 3)
+        used = StepSettings(**settings)
+        chosen = Replayed() if graphs else None
+        return Descent(
+            network, Classes(), step_settings.optimizer(used, network), used, steps=1, team=team, graphs=chosen
+        ).notes
+
+    assert notes() == notes(team=Team(0, 2), graphs=False) == ()
+    assert "several processes share its batches" in notes(team=Team(0, 2))[0]
+    assert "carries a state from batch to batch" in notes(network=Recurrent())[0]
+    assert "in float16 RMSProp looks at its gradients" in notes(precision="float16", optimizer="rmsprop")[0]
+
+
+def test_only_a_form_that_comes_in_a_row_is_recorded():
+    graphs = Replayed()
+    step = CapturedStep(lambda received: received[0].sum(), graphs)
+    for size in (2, 2, 3, 2, 2, 3):
+        assert step((torch.ones(size), None)) == size
+    assert graphs.recorded == 0
+    for _ in range(WARM_UP + 1):
+        step((torch.ones(2), None))
+    assert (graphs.recorded, graphs.played) == (1, 1)
+    for _ in range(WARM_UP + 1):
+        assert step((torch.ones(3), None)) == 3
+        assert step((torch.ones(2), 1.0)) == 2, "a number where there was none"
+    assert (graphs.recorded, graphs.played) == (1, 1)
+    step.release()
+    step.release()
+    assert graphs.released == 1
+
+
+def _passes():
+    return Passes(Classes(), "train", 8, np.random.default_rng)
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_end_of_a_training_lets_it_go(is_whole):
+    graphs = Replayed()
+    steps = loop.steps(_passes(), _descent(graphs), Schedule(15))
+    for at in steps:
+        if at.step == 9 and not is_whole:
+            break
+    del steps
+    assert (graphs.recorded, graphs.released) == (1, 1)
+
+
+def test_the_loop_waits_for_the_device_at_looks_only():
+    descent = _descent(Replayed(), **RICH)
+    with replayed.waits() as noted:
+        looks = sum(at.is_look for at in loop.steps(_passes(), descent, Schedule(2 * loop.LOOK_EVERY)))
+    assert noted.count <= looks
+
+
+def test_no_device_but_a_gpu_records():
+    assert captured.graphs_of(torch.device("cpu")) is None
+    assert captured.graphs_of(torch.device("cuda"), "never") is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("settings", [{}, RICH, RICH | {"optimizer": "rmsprop"}, {"precision": "float16", "clip": 0.1}])
+def test_a_gpu_plays_what_it_takes_plainly(settings):
+    device = torch.device("cuda")
+
+    def network():
+        return Space(channels=8).build((0,), INPUTS, np.random.default_rng(0)).to(device)
+
+    task = Classes()
+    task._weights = task._weights.to(device)
+    graphs = captured.graphs_of(device)
+    found = []
+    for chosen in (None, graphs):
+        descent = _descent(chosen, network=network(), **settings)
+        descent._task = task
+        found.append((_taken(descent), _state(descent)))
+        assert descent.notes == ()
+        assert descent._captured is None or descent._captured._recorded
+        descent.release()
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-3)
+    for name, value in found[0][1].items():
+        torch.testing.assert_close(value, found[1][1][name], rtol=1e-2, atol=1e-3, msg=name)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_goes_on_plainly_where_recording_fails_and_has_its_memory_back():
+    device = torch.device("cuda")
+
+    class Unnoticed(captured.CudaGraphs):
+        def waits(self, step):
+            return self.warm(step), False
+
+    for make in (captured.CudaGraphs, Unnoticed):
+        descent = _descent(make(device), network=Waiting(16, 3).to(device))
+        descent._task._weights = descent._task._weights.to(device)
+        assert len(_taken(descent)) == len(SIZES)
+        assert len(descent.notes) == 1
+    torch.randn(3, device=device)
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    for at in loop.steps(_passes(), _on(device), Schedule(12)):
+        assert at
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before + 2**22
+
+
+def _on(device):
+    network = Space(channels=32).build((0,), INPUTS, np.random.default_rng(0)).to(device)
+    descent = _descent(captured.graphs_of(device), network=network)
+    descent._task._weights = descent._task._weights.to(device)
+    return descent

@@ -1,0 +1,63 @@
+"""Networks that are compiled, and those that are not."""
+
+import pytest
+import torch
+from torch import nn
+
+from netwright.training import compiling
+from netwright.training.compiling import BREAK_EVEN, Compiled
+
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "device", "steps", "expected"),
+    [
+        ("auto", GPU, BREAK_EVEN, True),
+        ("auto", GPU, BREAK_EVEN - 1, False),
+        ("auto", CPU, 10**9, False),
+        ("always", CPU, 1, True),
+        ("never", GPU, 10**9, False),
+    ],
+)
+def test_long_trainings_on_a_gpu_pay(wanted, device, steps, expected):
+    assert compiling.pays(wanted, device, steps) == expected
+
+
+class Double(nn.Module):
+    def forward(self, x, more=0):
+        return 2 * x + more
+
+
+def test_one_shape_is_compiled_and_others_run_plainly():
+    seen = []
+
+    def compile(module):
+        def run(x, *more):
+            seen.append(len(x))
+            return module(x, *more)
+
+        return run
+
+    module = Compiled(Double(), compile)
+    for size in (4, 4, 3, 4):
+        assert torch.equal(module(torch.ones(size), 1), torch.full((size,), 3.0))
+    assert seen == [4, 4, 4]
+    assert module.why_plain == ""
+
+
+def test_what_cannot_be_compiled_runs_plainly_and_says_why():
+    calls = []
+
+    def compile(module):
+        def run(x):
+            calls.append(x)
+            raise RuntimeError("no compiler\nwas found")
+
+        return run
+
+    module = Compiled(Double(), compile)
+    for _ in range(2):
+        assert torch.equal(module(torch.ones(2)), torch.full((2,), 2.0))
+    assert len(calls) == 1
+    assert module.why_plain == "the compiler failed: no compiler"
