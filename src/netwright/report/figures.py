@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -217,7 +218,7 @@ def _cloud(axes: Axes, values: np.ndarray, window: int, number: int, is_judged: 
     size, alpha = (26, 0.9) if len(values) < FEW else (10, 0.6) if len(values) < 500 else (3, 0.3)
     is_raster = len(places) > RASTER
     dots = judged[places] + 1
-    look = {"s": size, "color": color, "alpha": alpha, "linewidths": 0, "rasterized": is_raster}
+    look: dict[str, Any] = {"s": size, "color": color, "alpha": alpha, "linewidths": 0, "rasterized": is_raster}
     over = 3 if len(values) < FEW else 1  # few dots would vanish under the line, and many would hide it
     axes.scatter(dots, values[places], **look, zorder=over)
     average = curves.moving_average(values, window)
