@@ -74,6 +74,7 @@ def main() -> None:
             if given.wheels is None:
                 raise SystemExit(f"missing modules: {', '.join(absent)}; install them, or give --wheels FOLDER")
             modules.unpack(list(absent.values()), given.wheels, Path(site))
+        modules.name_checkout(Path(site))
         variables = modules.environment(Path(site))
         facts = looked_up(variables)
         (given.folder / "machine.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -50,6 +52,18 @@ def unpack(packages: Sequence[str], wheels: Path, target: Path) -> None:
     if done.returncode:
         lines = done.stderr.strip().splitlines()
         raise SystemExit(f"{wheels} has not all of {', '.join(packages)} for this Python: {lines[-1] if lines else ''}")
+
+
+def name_checkout(target: Path) -> None:
+    """Say in a folder of modules which version this checkout is, as netwright asks, where it is not installed."""
+    try:
+        importlib.metadata.version("netwright")
+    except importlib.metadata.PackageNotFoundError:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        place = target / f"netwright-{project['version']}.dist-info"
+        place.mkdir(parents=True)
+        about = f"Metadata-Version: 2.1\nName: netwright\nVersion: {project['version']}\n"
+        (place / "METADATA").write_text(about, encoding="utf-8")
 
 
 def environment(site: Path) -> dict[str, str]:

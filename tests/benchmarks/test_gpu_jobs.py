@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -153,6 +154,19 @@ def test_missing_modules_come_from_wheels(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], env=modules.environment(site)).returncode == 7
     with pytest.raises(SystemExit, match="has not all of other-thing"):
         modules.unpack(["other-thing"], wheels, site)
+
+
+def test_a_checkout_that_is_not_installed_has_a_version(tmp_path, monkeypatch):
+    def not_there(name):
+        raise metadata.PackageNotFoundError(name)
+
+    modules.name_checkout(tmp_path / "installed")
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "version", not_there)
+        modules.name_checkout(tmp_path / "not")
+    [found] = metadata.distributions(path=[str(tmp_path / "not")])
+    assert (found.name, found.version) == ("netwright", metadata.version("netwright"))
+    assert not (tmp_path / "installed").exists()
 
 
 @pytest.fixture
