@@ -4,7 +4,7 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test fuzz verify bench lint clean
+.PHONY: search test fuzz verify bench gpu gpu-evidence lint clean
 
 search: $(READY)
 	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
@@ -38,6 +38,17 @@ bench: $(READY)
 	$(BIN)/python benchmarks/image_data.py
 	$(BIN)/python benchmarks/table_scale.py
 	$(BIN)/python benchmarks/report_scale.py
+
+# where a card is: tests, benchmarks and real runs cut to 40 s, 8 minutes at most, one table last; without one, what needs
+# it is skipped by name. No network, no installation: GPU_PYTHON has torch and the dependencies
+GPU_PYTHON ?= $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
+GPU_FOLDER ?= runs/gpu
+gpu:
+	PYTHONPATH=src $(GPU_PYTHON) benchmarks/gpu.py --folder $(GPU_FOLDER)
+
+# the real runs whole, a piece of 6 minutes; again until the table says that all are done
+gpu-evidence:
+	PYTHONPATH=src $(GPU_PYTHON) benchmarks/gpu.py --whole --folder $(GPU_FOLDER)-evidence
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -47,11 +47,12 @@ class Row:
     ratio_to: str = ""
 
 
-def append(path: Path, rows: Sequence[Row]) -> None:
-    """Write rows to the table; a new table starts with the header."""
+def append(path: Path, rows: Sequence[Row], card: str = "") -> None:
+    """Write rows to the table; a new table starts with the header. `card`: name of the GPU that was measured."""
     name = Path(sys.argv[0])
     command = " ".join(["python", f"benchmarks/{name.name}", *sys.argv[1:]])
-    start = (name.stem, commit(), command, hardware(), datetime.date.today().isoformat())
+    machine = f"{card}; {hardware()}" if card else hardware()
+    start = (name.stem, commit(), command, machine, datetime.date.today().isoformat())
     is_new = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -63,9 +64,17 @@ def append(path: Path, rows: Sequence[Row]) -> None:
 
 
 def commit() -> str:
-    """The commit that is measured, "+dirty" when the code differs from it."""
+    """The commit that is measured, "+dirty" when the code differs from it.
+
+    A copy of the files without their history has what the variable NETWRIGHT_COMMIT says, else "unknown".
+    """
+    if given := os.environ.get("NETWRIGHT_COMMIT"):
+        return given
     measured = (":(exclude,top)benchmarks/*.csv", ":(exclude,top)benchmarks/*.jsonl")
-    changed = _git("status", "--porcelain", "--", ":/src", ":/benchmarks", *measured)
+    try:
+        changed = _git("status", "--porcelain", "--", ":/src", ":/benchmarks", *measured)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
     return _git("rev-parse", "--short", "HEAD") + ("+dirty" if changed else "")
 
 

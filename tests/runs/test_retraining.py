@@ -114,3 +114,19 @@ def test_the_reference_is_trained_without_what_it_has_no_place_for(tmp_path):
     found = Run(tmp_path / "run", recipe).train(published="amoebanet_a")
     assert [final.reference for final in found] == [False, True]
     assert found[0].way == found[1].way
+
+
+def test_the_data_of_a_recipe_may_lie_elsewhere(tmp_path):
+    """Its path, which is another machine's, is read nowhere: not to learn what the task measures, either."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    np.savez(tmp_path / "here.npz", images=rng.integers(256, size=(40, 16, 16, 3), dtype=np.uint8), labels=labels)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        f'task = {{ref = "arrays", path = "{tmp_path}/not-there.npz", cache = "{tmp_path}/cache"}}\n'
+        'executor = "inline"\nspace = {ref = "nasnet", channels = 4, repeats = 1}\n'
+        'evaluator = {ref = "training", steps = 1, batch = 10}\n'
+    )
+    changes = {"task": {"path": str(tmp_path / "here.npz")}}
+    [found] = Run(tmp_path / "run", recipe).train(published="amoebanet_a", reference=False, changes=changes)
+    assert found.metric == "test_accuracy"

@@ -270,7 +270,8 @@ class Run:
             chosen = retraining.chosen(self.folder, self._history(), trial, top)
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # a published network, for which nothing was searched
-            settings = run_file.resolved(settings, run_file.measures_of(settings))
+            there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
+            settings = run_file.resolved(settings, run_file.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
