@@ -6,7 +6,7 @@ from pathlib import Path
 import netwright
 
 ROOT = Path(netwright.__file__).parent
-PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "executors")
+PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "executors", "observers")
 # a package imports those of levels below its own
 LEVELS = (
     ("core",),

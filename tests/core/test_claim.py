@@ -140,7 +140,7 @@ def test_who_wakes_up_and_finds_its_claim_taken_stops(store):
             store,
             Inline(ToyEvaluator(space, ToyTask())),
             limits=Limits(trials=9),
-            observers=(Thief(), own),
+            watchers=(Thief(), own),
         )
         with pytest.raises(ControlLost, match="is being searched by process 1 on there now"):
             search.run()

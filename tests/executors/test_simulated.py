@@ -328,7 +328,7 @@ def test_drain_lets_rows_that_run_finish():
         def tick(self):
             pass
 
-    search = Search(SPACE, RandomSearch(SPACE), MemoryStore(), executor, limits=Limits(trials=50), observers=(Stop(),))
+    search = Search(SPACE, RandomSearch(SPACE), MemoryStore(), executor, limits=Limits(trials=50), watchers=(Stop(),))
     assert search.run() == "drained"
     assert {t.id for t in search.store.finished()} == {1, 2, 3}, "the row ahead was claimed before the controller knew"
     assert [t.status for t in search.store.unfinished()] == []

@@ -300,7 +300,7 @@ def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch)
     strategy, impatient = Nao(SPACE, **SMALL), Impatient(store, 8)
     executor = Inline(ToyEvaluator(SPACE, ToyTask()))
     impatient.search = Search(
-        SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, observers=(impatient,)
+        SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, watchers=(impatient,)
     )
     assert impatient.search.run() == "drained"
     assert len(store.finished()) == 8 and strategy._told == 8

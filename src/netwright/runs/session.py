@@ -196,7 +196,7 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
-            observers=(display, own),
+            watchers=(display, own),
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):

@@ -47,7 +47,7 @@ def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: st
     """
     store, watch = MemoryStore(), _Watch()
     search = Search(
-        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, observers=(watch,)
+        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, watchers=(watch,)
     )
     watch.begin = time.perf_counter()
     ending = search.run()

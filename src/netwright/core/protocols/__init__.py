@@ -24,7 +24,7 @@ from netwright.core.protocols.evaluator import (
 )
 from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime
 from netwright.core.protocols.network import CarriesState
-from netwright.core.protocols.observer import Observer
+from netwright.core.protocols.observer import Observed, Observer, Watcher
 from netwright.core.protocols.space import (
     SEEDS,
     Accepts,
@@ -93,6 +93,7 @@ __all__ = [
     "LeavesState",
     "ListsMetrics",
     "NamesBudgets",
+    "Observed",
     "Observer",
     "OffersMetrics",
     "Prepares",
@@ -113,6 +114,7 @@ __all__ = [
     "TrainsInFull",
     "TrainsToBudgets",
     "Tunes",
+    "Watcher",
     "WeighsExamples",
     "check_accepts",
     "has_networks_for",
