@@ -11,7 +11,7 @@ PLUGINS = ("spaces", "strategies", "tasks", "tables", "evaluators", "stores", "e
 LEVELS = (
     ("core",),
     ("plans",),
-    ("search", "worker", "cells", "training", "data", "surrogates"),
+    ("controller", "worker", "cells", "training", "data", "surrogates"),
     PLUGINS,
     ("report", "export", "zoo", "testing"),
     ("runs",),

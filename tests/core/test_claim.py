@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core import claim, liveness
 from netwright.core.claim import FACT, Owner, Watch, living_owner, taken
 from netwright.core.errors import ControlLost
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask

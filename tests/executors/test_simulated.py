@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.errors import BadReference, WorkerError
 from netwright.core.protocols import Job
@@ -15,7 +16,6 @@ from netwright.core.run_file import Limits
 from netwright.executors import simulated
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import SIMULATED_FAILURE, STRAGGLING, Simulated, busy, utilization
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore

@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright.controller import Ending, Search
 from netwright.core import baselines, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.claim import Claim
@@ -29,7 +30,6 @@ from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder
 from netwright.runs.display import Display, work_done
 from netwright.runs.run_folder import OpenRun
-from netwright.search import Ending, Search
 from netwright.training import constant, ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core import seeds
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadRunFile, InvalidGenotype, WorkerError
@@ -12,7 +13,6 @@ from netwright.core.protocols import of_seed
 from netwright.core.records import IO, Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
