@@ -31,6 +31,7 @@ from netwright.core.protocols import (
     of_seed,
     unwrap,
 )
+from netwright.core.protocols.executor import OnReport
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.run_file import Limits
 
@@ -82,6 +83,7 @@ class Search:
         prefetch: Pending rows beyond the number of workers. None: 0 with one worker, so that a resumed run repeats the
             undisturbed one; else 1, so that no worker waits for the controller.
         watchers: Watchers, which are told about every row.
+        on_report: Is told what evaluations in this process report: trial, step and metrics.
     """
 
     space: SearchSpace
@@ -98,6 +100,7 @@ class Search:
     io: IO | None = None
     prefetch: int | None = None
     watchers: Sequence[Watcher] = ()
+    on_report: OnReport = lambda _trial_id, _step, _metrics: None
 
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
@@ -147,7 +150,7 @@ class Search:
             return used_up
         is_ours = True
         try:
-            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop))
+            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop, self.on_report))
             while (ending := self._ending()) is None:
                 self._top_up()
                 self.executor.poll(LOOK_EVERY)

@@ -21,7 +21,7 @@ from netwright.core import objectives, refs, remembered, run_file, settings
 from netwright.core.contest import ContestRecord
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
-from netwright.core.protocols import Generates, unwrap
+from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
 from netwright.core.trust import of_typed
 from netwright.export import write as export_write
@@ -29,10 +29,11 @@ from netwright.report import page, progress, promotions
 from netwright.report.history import History
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, reporting, retraining, run_folder
+from netwright.runs import beforehand, finals, observing, reporting, retraining, run_folder
 from netwright.runs.display import best_line
+from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
-from netwright.runs.session import Attended, Ended, Session, refuse_other_data, short
+from netwright.runs.session import Attended, Drained, Ended, Session, refuse_other_data, short
 from netwright.training import checkpoint
 
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
@@ -87,7 +88,10 @@ class Run:
         trust: Whether plug-ins that the recipe or the folder names are loaded though they are neither of this package,
             nor installed (`core.trust`), nor given here.
         reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
-        session: Plays the run, in place of one that is made with `command`, `console` and `attended`.
+        session: Plays the run, in place of one that is made with `command`, `console`, `attended` and the observers.
+        observers: Who is told how the search goes: references, as "csv", or objects (`core.protocols.Observer`).
+        on_trial: Is called with each trial of the search that has finished.
+        on_step: Is called as trials go on, about once a second: (trial's number, step, steps planned or None, values).
 
     Raises:
         BadRunFile, BadReference: The settings do not describe a run, or name a plug-in that is not trusted.
@@ -116,9 +120,13 @@ class Run:
         trust: bool = False,
         reference: str | None = None,
         session: Session | None = None,
+        observers: Sequence[str | Observer] = (),
+        on_trial: OnTrial | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
-        self._session = session or Session(console or Console(), attended, command)
+        watching = observing.loaded(observers, on_trial, on_step)
+        self._session = session or Session(console or Console(), attended, command, observers=watching)
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
@@ -175,7 +183,8 @@ class Run:
         genotypes = beforehand.samples(parts.space, settings.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
-        with run_folder.opened(self.folder, settings) as run:
+        watching = self._session.observing
+        with watching.until_over(Drained), run_folder.opened(self.folder, settings) as run:
             self.settings = run.settings
             place = shlex.quote(short(self.folder))
             command = self._session.command or f"netwright search {place}/run.toml --out {place}"
@@ -186,10 +195,12 @@ class Run:
                 facts={} if run.is_complete else {"command": command},
                 genotypes=genotypes,
                 when_ready=lambda: self._check_final(data_is_ready=True),
+                is_observed=True,
             )
             if ended.work:
                 self._session.say(ended.work)
             came, best = ended.progress, ended.progress.best
+            watching.facts |= {"ending": ended.ending, "trials": came.finished, "best": best.id if best else None}
             self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")

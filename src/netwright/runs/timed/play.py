@@ -130,10 +130,12 @@ def play(
     watch.total = 3600 * plan.hours
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with watch.noting(folder):
+        with session.observing.until_over(Drained), watch.noting(folder):
             plan = _searched(run, plan, watch)
             found = _decided(run, plan, session, watch, contest, wish.reference)
-            return _shipped(run, found, session, watch)
+            facts = _shipped(run, found, session, watch)
+            session.observing.facts |= facts
+            return facts
     except Drained:  # it may name a folder of trainings within
         raise Drained(short(folder)) from None
     except NetwrightError:
