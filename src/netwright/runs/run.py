@@ -23,7 +23,9 @@ from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
+from netwright.core.refs import Reference
 from netwright.core.trust import of_typed
+from netwright.data import given as given_data
 from netwright.export import write as export_write
 from netwright.report import page, progress, promotions
 from netwright.report.history import History
@@ -89,6 +91,9 @@ class Run:
             nor installed (`core.trust`), nor given here.
         reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
         session: Plays the run, in place of one that is made with `command`, `console`, `attended` and the observers.
+        data: Images and labels in memory, or a data set, in place of `task`; written into the folder at once, see
+            `data.given.write`.
+        size: Side in pixels to which such images are cut and scaled; None: they have one size.
         observers: Who is told how the search goes: references, as "csv", or objects (`core.protocols.Observer`).
         on_trial: Is called with each trial of the search that has finished.
         on_step: Is called as trials go on, about once a second: (trial's number, step, steps planned or None, values).
@@ -120,6 +125,8 @@ class Run:
         trust: bool = False,
         reference: str | None = None,
         session: Session | None = None,
+        data: Any = None,
+        size: int | None = None,
         observers: Sequence[str | Observer] = (),
         on_trial: OnTrial | None = None,
         on_step: OnStep | None = None,
@@ -127,6 +134,12 @@ class Run:
         self.folder = Path(folder).absolute()
         watching = observing.loaded(observers, on_trial, on_step)
         self._session = session or Session(console or Console(), attended, command, observers=watching)
+        if data is not None:
+            if task is not None:
+                raise BadRunFile(f"task is {task!r} and data is given too; give one of them")
+            path, sentence = given_data.write(self.folder, data, size=size)
+            self._session.say(sentence)
+            task = str(Reference("arrays", {"path": str(path)}))
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
