@@ -95,7 +95,7 @@ def search(
         attended: Lends each controller to someone who may stop it, such as a handler of signals.
 
     Returns:
-        The run: `best`, `trials`, `result`, `export`, `report`, `trials_frame`; a notebook shows it as a page.
+        The run: `verdict`, `best`, `trials`, `trials_frame`, `export`, `report`; a notebook shows it as a page.
 
     Raises:
         Drained: It was stopped; the same call goes on.
