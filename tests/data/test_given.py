@@ -154,6 +154,6 @@ def test_what_is_no_such_data_is_named_with_a_remedy_and_leaves_nothing(tmp_path
 
 def test_a_disk_without_room_is_named_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _path: type("Usage", (), {"free": 100}))
-    with pytest.raises(NetwrightError, match="20 images of 5x6 take .* are free"):
+    with pytest.raises(NetwrightError, match=r"20 images of 5x6 take .* are free"):
         given.write(tmp_path / "run", (GRAY, LABELS))
     assert not (tmp_path / "run").exists()

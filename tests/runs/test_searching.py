@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 
 import netwright
-from netwright.core import timetable
 from netwright.core.errors import NetwrightError
-from tests.runs.timed.test_whole import PLAN
 
 RNG = np.random.default_rng(1)
 LABELS = np.arange(40) % 2
@@ -75,17 +73,21 @@ def test_a_run_takes_data_in_place_of_a_task(tmp_path):
         netwright.Run("s", task="digits", data=(IMAGES, LABELS))
 
 
-def test_a_timed_run_on_arrays_ships(tmp_path):
-    listens, given = Listens(), tmp_path / "plan.toml"
-    given.write_text(timetable.to_toml(PLAN))
-    images = RNG.integers(0, 99, (120, 8, 8), dtype=np.uint8)
-    labels = np.arange(120) % 2
-    images += (100 * labels).astype(np.uint8)[:, None, None]
-    run = netwright.search(images, labels, timetable=given, executor="inline", out="timed", observers=[listens])
-    assert run.verdict and run.verdict[1:50] in run._repr_html_()
-    [end] = [each for each in listens.heard if each[0] == "end"]
-    assert end[1:3] == ("trials", 3) and end[3] in ("searched", "reference")
-    assert len([each for each in listens.heard if each[0] == "trial"]) == 3, "trainings of the contest are none"
+def test_without_trials_it_is_a_timed_run(tmp_path, monkeypatch):
+    played = []
+    monkeypatch.setattr("netwright.runs.timed.play.play", lambda wish, session, *rest: played.append((wish, session)))
+    run = netwright.search(IMAGES, LABELS, test=(IMAGES[:4] ^ 1, LABELS[:4]), hours=0.2, out="timed", workers=2, seed=3)
+    [(wish, _)] = played
+    assert (wish.hours, wish.workers, wish.given, wish.folder) == (
+        0.2,
+        2,
+        {"seed": 3},
+        run.folder.relative_to(tmp_path),
+    )
+    assert wish.task.name == "arrays" and wish.task.options == {"path": str(tmp_path / "timed" / "data.npz")}
+    assert wish.taken.startswith("images given: 40 to train and validate, 4 to test; 8x8, 1 channel, 2 classes (0, 1)")
+    netwright.search("digits", hours=0.1, size=8)
+    assert played[1][0].task.name == "digits" and played[1][0].changes == {"task": {"size": 8}}
 
 
 def test_an_observer_that_fails_is_named_once_and_stops_nothing(capsys):

@@ -16,7 +16,7 @@ from netwright.core.baselines import Baseline, beside
 from netwright.core.objectives import Objective, rank, result_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Tally, Trial
-from netwright.runs.notebook import Panel
+from netwright.runs.notebook import Output
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -52,7 +52,7 @@ class Display:
         self._console, self._store, self._outlook = console, store, outlook
         self._title, self._trials, self._objective, self._baselines = title, trials, objective, baselines
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._panel = Panel(title) if console.is_jupyter else None
+        self._panel = Output(title) if console.is_jupyter else None
         self._begun = self._shown = self._drawn = time.monotonic()
         self._finished = self._finished_before = self._failed = self._reused = 0
         self._best: Trial | None = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 from netwright.core.errors import MissingCapability
@@ -40,14 +40,23 @@ def frame(listed: list[dict[str, Any]], kind: Kind | None = None) -> Any:
     if kind is not None and kind not in LIBRARIES:
         raise MissingCapability(f"kind is {kind!r}; there are pandas, polars and dicts")
     for name in LIBRARIES if kind is None else (kind,):
-        try:
-            library = importlib.import_module(name)
-        except ImportError:
-            continue
-        return library.DataFrame(listed, infer_schema_length=None) if name == "polars" else library.DataFrame(listed)
+        with suppress(ImportError):
+            return _polars(listed) if name == "polars" else _pandas(listed)
     if kind is not None:
         raise MissingCapability(f"{kind} is not installed; install it, or give kind='dicts'")
     return listed
+
+
+def _pandas(listed: list[dict[str, Any]]) -> Any:
+    import pandas
+
+    return pandas.DataFrame(listed)
+
+
+def _polars(listed: list[dict[str, Any]]) -> Any:
+    import polars
+
+    return polars.DataFrame(listed, infer_schema_length=None)
 
 
 def _row(trial: Trial, genes: Sequence[Gene], metrics: Sequence[str], notes: Sequence[str]) -> dict[str, Any]:

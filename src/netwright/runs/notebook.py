@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 _STYLE = "font-family:sans-serif;max-width:46em"
 
 
-class Panel:
+class Output:
     """An output of the cell that runs.
 
     Args:
@@ -19,7 +18,9 @@ class Panel:
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._display = importlib.import_module("IPython.display")
+        from IPython import display
+
+        self._display = display
         self._handle: Any = None
 
     def show(self, facts: Sequence[tuple[str, str]], done: int, total: int | None) -> None:
@@ -32,7 +33,7 @@ class Panel:
 
 
 def html(title: str, facts: Sequence[tuple[str, str]], done: int, total: int | None) -> str:
-    """The output; see `Panel.show`."""
+    """The output; see `Output.show`."""
     bar = f'<progress style="width:100%" value="{min(done, total)}" max="{total}"></progress>' if total else ""
     rows = "".join(
         f'<tr><td style="text-align:left">{escape(name)}</td><td style="text-align:left">{escape(text)}</td></tr>'
