@@ -35,6 +35,7 @@ import threadpoolctl
 import torch
 from peers import PEERS, POPULATION, SAMPLE
 
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.protocols import Strategy
 from netwright.core.records import Genotype, Proposal, Result, Trial
@@ -43,7 +44,6 @@ from netwright.core.run_file import Limits
 from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces import nats
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.aging import AgingEvolution

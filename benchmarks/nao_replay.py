@@ -19,11 +19,11 @@ from pathlib import Path
 
 import results
 
+from netwright.controller import Search
 from netwright.core.protocols import Context
 from netwright.core.records import Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.nao import NaoSpace
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.nao import Nao

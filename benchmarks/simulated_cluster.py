@@ -31,13 +31,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from netwright.controller import Search
 from netwright.core import genes, seeds
 from netwright.core.protocols import Context
 from netwright.core.records import Genotype, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.simulated import Simulated, busy, utilization
 from netwright.report.figures import INK, PALETTE, TEXT_SIZE
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.tournament import Tournament

@@ -30,11 +30,11 @@ from pathlib import Path
 import results
 import torch
 
+from netwright.controller import Search
 from netwright.core.protocols import Context, SearchSpace, Store, Strategy
 from netwright.core.records import Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore

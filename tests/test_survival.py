@@ -13,9 +13,9 @@ from contextlib import closing
 import psutil
 import pytest
 
+from netwright.controller import Search
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.tournament import Tournament
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask

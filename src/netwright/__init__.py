@@ -1,4 +1,4 @@
-"""Neural architecture search: `Run` searches, trains and exports; `load` gives an exported network back."""
+"""Neural architecture search: `search` goes from images to a network, `Run` does each step, `load` gives one back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from netwright.export.load import load
     from netwright.runs.run import Run
+    from netwright.runs.searching import search
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load"]
+__all__ = ["Run", "__version__", "load", "search"]
 
-_HOMES = {"Run": "netwright.runs.run", "load": "netwright.export.load"}
+_HOMES = {"Run": "netwright.runs.run", "load": "netwright.export.load", "search": "netwright.runs.searching"}
 
 
 def __getattr__(name: str) -> Any:

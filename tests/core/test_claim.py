@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core import claim, liveness
 from netwright.core.claim import FACT, Owner, Watch, living_owner, taken
 from netwright.core.errors import ControlLost
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
@@ -140,7 +140,7 @@ def test_who_wakes_up_and_finds_its_claim_taken_stops(store):
             store,
             Inline(ToyEvaluator(space, ToyTask())),
             limits=Limits(trials=9),
-            observers=(Thief(), own),
+            watchers=(Thief(), own),
         )
         with pytest.raises(ControlLost, match="is being searched by process 1 on there now"):
             search.run()

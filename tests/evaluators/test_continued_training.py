@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 from netwright.evaluators.training import Training
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.errors import BadReference
 from netwright.core.records import Proposal, Result, Trial
@@ -9,7 +10,6 @@ from netwright.core.run_file import Limits
 from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch

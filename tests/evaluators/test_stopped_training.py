@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.controller import Search
 from netwright.core.errors import PutBack
 from netwright.core.records import Proposal, Trial
 from netwright.core.run_file import Limits
 from netwright.evaluators.training import Training
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import Simulated
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch
 from netwright.tasks.digits import digits
@@ -158,7 +158,7 @@ class Ticking:
 @pytest.mark.parametrize("make", [Inline, Simulated])
 def test_the_end_of_the_hours_stops_a_trial_that_goes_on_with_more_of_them(tmp_path, monkeypatch, make):
     clock = Clock()
-    monkeypatch.setattr("netwright.search.time.monotonic", lambda: clock.seconds)
+    monkeypatch.setattr("netwright.controller.time.monotonic", lambda: clock.seconds)
 
     def searched(folder, store, **limits):
         evaluator = Training(SPACE, Ticking(clock), batch=10, steps=10)

@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
+from netwright.controller import Search
 from netwright.core import run_file
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import card_service, side_by_side
 from netwright.executors.processes import Processes
 from netwright.executors.rehearsal import Rehearsal
-from netwright.search import Search
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace

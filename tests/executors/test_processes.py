@@ -7,6 +7,7 @@ import psutil
 import pytest
 import torch
 
+from netwright.controller import Search
 from netwright.core import liveness, refs, room, run_file
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
@@ -16,7 +17,6 @@ from netwright.core.run_file import Limits, RunFile
 from netwright.executors import deaths
 from netwright.executors.descendants import MARK
 from netwright.executors.processes import Processes
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.errors import BadReference, WorkerError
 from netwright.core.protocols import Job
@@ -15,7 +16,6 @@ from netwright.core.run_file import Limits
 from netwright.executors import simulated
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import SIMULATED_FAILURE, STRAGGLING, Simulated, busy, utilization
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
@@ -328,7 +328,7 @@ def test_drain_lets_rows_that_run_finish():
         def tick(self):
             pass
 
-    search = Search(SPACE, RandomSearch(SPACE), MemoryStore(), executor, limits=Limits(trials=50), observers=(Stop(),))
+    search = Search(SPACE, RandomSearch(SPACE), MemoryStore(), executor, limits=Limits(trials=50), watchers=(Stop(),))
     assert search.run() == "drained"
     assert {t.id for t in search.store.finished()} == {1, 2, 3}, "the row ahead was claimed before the controller knew"
     assert [t.status for t in search.store.unfinished()] == []

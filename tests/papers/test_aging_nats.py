@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.controller import Search
 from netwright.core import refs, seeds
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.aging import AgingEvolution

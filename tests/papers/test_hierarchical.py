@@ -15,13 +15,13 @@ import pytest
 import torch
 from scipy import stats
 
+from netwright.controller import Search
 from netwright.core import run_file, seeds
 from netwright.core.records import IO, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.plans import counting, network
 from netwright.plans.plan import PlanWriter
-from netwright.search import Search
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace, write_motif
 from netwright.stores.memory import MemoryStore

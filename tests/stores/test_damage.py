@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.controller import Search
 from netwright.core.errors import StoreError
 from netwright.core.records import Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores import sqlite_damage, sqlite_rows
 from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite import SqliteStore

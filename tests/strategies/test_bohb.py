@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netwright.controller import Search
 from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.genes import Choice, Integer, Real
@@ -14,7 +15,6 @@ from netwright.core.run_file import Limits
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import Simulated
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.bohb import Bohb, _Finished
 from netwright.tables.csv import csv

@@ -3,13 +3,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core import constraints, genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
 from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.local_search import NEAR, LocalSearch, neighbors
 from netwright.testing.strategies import check_strategy

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from netwright.controller import Search
 from netwright.core import constraints, genes, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
@@ -21,7 +22,6 @@ from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import Simulated
-from netwright.search import Search
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
@@ -299,9 +299,7 @@ def test_a_search_that_is_stopped_does_not_wait_for_what_is_learned(monkeypatch)
     monkeypatch.setattr(joint_training, "train", endless)
     strategy, impatient = Nao(SPACE, **SMALL), Impatient(store, 8)
     executor = Inline(ToyEvaluator(SPACE, ToyTask()))
-    impatient.search = Search(
-        SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, observers=(impatient,)
-    )
+    impatient.search = Search(SPACE, strategy, store, executor, limits=Limits(trials=20), seed=3, watchers=(impatient,))
     assert impatient.search.run() == "drained"
     assert len(store.finished()) == 8 and strategy._told == 8
     impatient.search = None

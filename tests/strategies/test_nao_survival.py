@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 
+from netwright.controller import Search
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.nao import Nao
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask

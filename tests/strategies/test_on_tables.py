@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netwright.comparison.tables import table_search
+from netwright.controller import ATTEMPTS, Search
 from netwright.core import refs, seeds
 from netwright.core.errors import InvalidGenotype
 from netwright.core.objectives import with_scores
 from netwright.core.run_file import Limits
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import ATTEMPTS, Search
 from netwright.spaces.nats import NatsTopology
 from netwright.spaces.nats_size import NatsSize
 from netwright.stores.memory import MemoryStore

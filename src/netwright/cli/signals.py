@@ -14,7 +14,7 @@ from netwright.core.errors import Terminated
 from netwright.runs.display import clock
 
 if TYPE_CHECKING:
-    from netwright.search import Search
+    from netwright.controller import Search
 
 INTERRUPTED, TERMINATED = 130, 143
 MARGIN = 5.0  # seconds after those that trials have for writing down where they stand

@@ -132,7 +132,7 @@ class Taken(Exception):
 
 
 class Claim:
-    """The claim of this process on a run; as an observer of a search it raises ControlLost once it is lost."""
+    """The claim of this process on a run; as a watcher of a search it raises ControlLost once it is lost."""
 
     def __init__(self, store: Store, own: Owner, number: Callable[[], int]) -> None:
         self._store, self._own, self._number = store, own, number

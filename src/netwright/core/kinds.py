@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import FunctionType, ModuleType
 from typing import Any, Final, get_type_hints
 
-from netwright.core.protocols import Evaluator, Executor, SearchSpace, Store, Strategy, Task
+from netwright.core.protocols import Evaluator, Executor, Observer, SearchSpace, Store, Strategy, Task
 from netwright.core.table import Table
 
 # the folder that the plug-ins of a kind stand in, and the protocol that they keep; None: an object, not called
@@ -23,6 +23,7 @@ FOLDERS: Final[Mapping[str, str]] = {
     "evaluator": "evaluators",
     "store": "stores",
     "executor": "executors",
+    "observer": "observers",
     "zoo": "zoo",
 }
 _PROTOCOLS: Final[Mapping[str, type]] = {
@@ -33,6 +34,7 @@ _PROTOCOLS: Final[Mapping[str, type]] = {
     "evaluator": Evaluator,
     "store": Store,
     "executor": Executor,
+    "observer": Observer,
 }
 _PUBLISHED: Final = ("space", "genotype", "io")  # of an entry of the zoo
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from netwright import worker
-from netwright.core import refs, run_file
+from netwright.core import activity, refs, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
@@ -88,8 +88,7 @@ def work(post: Post, line: Line) -> None:
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
-        measured = "".join(f", {name[:80]} {value:.4g}" for name, value in list(metrics.items())[:1])
-        line.say("report", text=f"step {step}{measured}")
+        line.say("report", text=activity.written(activity.of_report(step, metrics)))
         return True
 
     def context(trial: Trial) -> worker.WorkerContext:

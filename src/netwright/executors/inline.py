@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netwright import worker
@@ -63,7 +64,14 @@ class Inline:
         job = self._job
         assert job is not None
         trials_folder = job.folder / "trials" if job.folder else None
-        return worker.WorkerContext(job.store, trials_folder, trial.id, job.threads, on_look=job.should_stop)
+
+        def on_report(step: int, metrics: Mapping[str, float]) -> bool:
+            job.on_report(trial.id, step, metrics)
+            return True
+
+        return worker.WorkerContext(
+            job.store, trials_folder, trial.id, job.threads, on_report=on_report, on_look=job.should_stop
+        )
 
 
 plugin = Inline

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright.controller import Ending, Search
 from netwright.core import baselines, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
-from netwright.core.objectives import SPLITS
-from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Prepares, Store, Task
+from netwright.core.objectives import SPLITS, Objective
+from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Observed, Observer, Prepares, Store, Task
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts
@@ -28,8 +30,8 @@ from netwright.report import progress
 from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done
+from netwright.runs.observing import Observing
 from netwright.runs.ownership import OpenRun
-from netwright.search import Ending, Search
 from netwright.training import constant, ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
@@ -79,12 +81,19 @@ class Session:
         command: The command that the user typed; "": none was typed.
         outlook: Says what is done now and when all will be over, where runs are parts of something longer; None: each
             stands for itself.
+        observers: Are told how a search goes.
     """
 
     def __init__(
-        self, console: Console, attended: Attended, command: str, outlook: Callable[[], str] | None = None
+        self,
+        console: Console,
+        attended: Attended,
+        command: str,
+        outlook: Callable[[], str] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         self._console, self._attended, self.command, self._outlook = console, attended, command, outlook
+        self.observing = Observing(observers, self.say)
         self._prepared: Reference | None = None
 
     def say(self, text: str) -> None:
@@ -100,6 +109,7 @@ class Session:
         facts: Mapping[str, str],
         genotypes: Sequence[Genotype] = (),
         when_ready: Callable[[], None] = lambda: None,
+        is_observed: bool = False,
     ) -> Ended:
         """Play a run until a limit is met: begin it, or go on with it.
 
@@ -110,6 +120,7 @@ class Session:
             facts: What is noted in the run's table, such as the command that repeats it.
             genotypes: A few networks to come: a run in which all of them would fail does not begin.
             when_ready: Called when the data is ready, to refuse what can only be known then.
+            is_observed: Whether observers are told of it.
 
         Raises:
             Drained: The run was stopped before a limit was met.
@@ -156,7 +167,7 @@ class Session:
                     self.say(sentence)
             for name, text in facts.items():
                 store.remember(name, text)
-            ending, work = self._control(run, store, parts, title, own)
+            ending, work = self._control(run, store, parts, title, own, is_observed)
             store.remember("ending", ending)
             names = run_folder.named_objectives(store, run.settings)
             known = remembered.baselines(store)
@@ -171,7 +182,9 @@ class Session:
             for line in task.prepare():
                 self.say(line)
 
-    def _control(self, run: OpenRun, store: Store, parts: Parts, title: str, own: Claim) -> tuple[Ending, str]:
+    def _control(
+        self, run: OpenRun, store: Store, parts: Parts, title: str, own: Claim, is_observed: bool
+    ) -> tuple[Ending, str]:
         """Let a controller search, shown by a display; returns which limit was met, and how busy the workers were.
 
         What a strategy learns is small algebra: one thread does it, since more would wait for cores that workers use.
@@ -202,11 +215,14 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
-            observers=(display, own),
+            watchers=(display, own, self.observing) if is_observed else (display, own),
+            on_report=self.observing.reported if is_observed else _unheard,
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
                 display.replayed(before, progress.best_of(store, names))
+                if is_observed:
+                    self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
@@ -218,6 +234,22 @@ class Session:
         if after.finished == before.finished:
             return ending, ""
         return ending, work_done(after.seconds - before.seconds, parts.executor, wall_seconds)
+
+
+def _observed(run: OpenRun, store: Store, finished: int) -> Observed:
+    """The run as observers see it, with so many trials of before."""
+    names = run_folder.named_objectives(store, run.settings)
+
+    def earlier() -> Iterator[Trial]:
+        rows = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
+        return islice(rows, finished)
+
+    named = tuple(Objective.read(name).name for name in names or ())
+    return Observed(run.folder, run_file.to_tables(run.settings), named, finished, earlier)
+
+
+def _unheard(_trial_id: int, _step: int, _metrics: Mapping[str, float]) -> None:
+    """Nobody is told of reports."""
 
 
 def _note(store: Store, parts: Parts) -> None:

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from netwright.core.activity import STEPS
 from netwright.core.protocols import Context
 from netwright.training.loop import At
 
 WITHIN_PASS = 5.0  # seconds between reports within a pass, which may take hours
-
-STEPS = "steps"  # metric of reports: how many steps the trial is planned to take in all
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from netwright.comparison.tables import table_search
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal
@@ -14,7 +15,6 @@ from netwright.core.run_file import Limits
 from netwright.core.table import Table
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 from netwright.testing.toys import ToySpace
 from tests.comparison.strange import Remembering

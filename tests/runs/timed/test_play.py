@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from netwright.controller import Search
 from netwright.core import timetable
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability, StoreError
 from netwright.core.finals import Candidate, Final
@@ -27,7 +28,6 @@ from netwright.runs.timed.stopwatch import FILE as USED
 from netwright.runs.timed.stopwatch import Stopwatch
 from netwright.runs.timed.timetable import Speed
 from netwright.runs.timed.wish import Wish, holds_timed, image_task_of, is_timed
-from netwright.search import Search
 from netwright.spaces.residual import ResidualSpace
 
 PACE = (1e-11, 1e-10, 1e-10, 1e-9, 1e-5, 1e-3)

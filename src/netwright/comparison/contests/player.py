@@ -21,6 +21,7 @@ from rich.console import Console
 from netwright.comparison import courses, player, strategy_refs
 from netwright.comparison.contests import cell_runs
 from netwright.comparison.courses import Course, SearchCell
+from netwright.controller import Search
 from netwright.core import run_file
 from netwright.core.errors import Terminated
 from netwright.core.records import Trial
@@ -28,7 +29,6 @@ from netwright.report.history import History
 from netwright.runs import ownership, retraining
 from netwright.runs.ownership import OpenRun
 from netwright.runs.session import Session
-from netwright.search import Search
 
 PROGRAM = "netwright.comparison.contests.player"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netwright.comparison.courses import Course
+from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.protocols import SearchSpace, Strategy
 from netwright.core.records import Trial
@@ -18,7 +19,6 @@ from netwright.core.run_file import Limits
 from netwright.core.table import Table, column_of
 from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.stores.memory import MemoryStore
 
 MESSAGE_CHARACTERS = 300  # kept of a failed trial's message
@@ -47,7 +47,7 @@ def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: st
     """
     store, watch = MemoryStore(), _Watch()
     search = Search(
-        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, observers=(watch,)
+        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, watchers=(watch,)
     )
     watch.begin = time.perf_counter()
     ending = search.run()

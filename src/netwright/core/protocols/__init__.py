@@ -26,7 +26,7 @@ from netwright.core.protocols.evaluator import (
 )
 from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime, SharesCards
 from netwright.core.protocols.network import CarriesState
-from netwright.core.protocols.observer import Observer
+from netwright.core.protocols.observer import Observed, Observer, Watcher
 from netwright.core.protocols.space import (
     SEEDS,
     Accepts,
@@ -102,6 +102,7 @@ __all__ = [
     "LeavesState",
     "ListsMetrics",
     "NamesBudgets",
+    "Observed",
     "Observer",
     "OffersMetrics",
     "OnDevice",
@@ -125,6 +126,7 @@ __all__ = [
     "TrainsToBudgets",
     "Tunes",
     "UsesCards",
+    "Watcher",
     "WeighsExamples",
     "check_accepts",
     "graph_of",

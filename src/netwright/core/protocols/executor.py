@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol, runtime_checkable
@@ -12,8 +12,15 @@ from netwright.core.protocols.store import Store
 STOP_SECONDS: Final = 20.0  # which evaluations have for writing down where they stand; schedulers often give 30 in all
 
 
+OnReport = Callable[[int, int, Mapping[str, float]], None]
+
+
 def _never() -> bool:
     return False
+
+
+def _unheard(_trial_id: int, _step: int, _metrics: Mapping[str, float]) -> None:
+    return
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,7 @@ class Job:
     threads: int = 1
     keep: bool = False  # leave the folders of finished trials
     should_stop: Callable[[], bool] = _never  # asked by evaluations in the controller's own process
+    on_report: OnReport = _unheard  # told by them, too: trial, step, metrics
 
 
 class Executor(Protocol):

@@ -124,10 +124,12 @@ def play(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         try:
-            with watch.noting(folder):
+            with session.observing.until_over(Drained), watch.noting(folder):
                 plan = _searched(run, plan, watch)
                 found = _decided(run, plan, session, watch, contest, wish.reference)
-                return _shipped(run, found, session, watch)
+                facts = _shipped(run, found, session, watch)
+                session.observing.facts |= facts
+                return facts
         except Drained:  # it may name a folder of trainings within
             raise Drained(short(folder)) from None
         except NetwrightError:

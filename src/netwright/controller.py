@@ -24,13 +24,14 @@ from netwright.core.protocols import (
     Job,
     KeepsTime,
     LearnsAside,
-    Observer,
     SearchSpace,
     Store,
     Strategy,
+    Watcher,
     of_seed,
     unwrap,
 )
+from netwright.core.protocols.executor import OnReport
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.run_file import Limits
 
@@ -46,24 +47,24 @@ HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the el
 
 @dataclass(frozen=True)
 class Watchers:
-    """Passes every event on to several observers."""
+    """Passes every event on to several watchers."""
 
-    observers: tuple[Observer, ...] = ()
+    watchers: tuple[Watcher, ...] = ()
 
     def asked(self, trial: Trial) -> None:
         """A row was added."""
-        for observer in self.observers:
-            observer.asked(trial)
+        for watcher in self.watchers:
+            watcher.asked(trial)
 
     def told(self, trial: Trial) -> None:
         """The strategy was told a finished trial."""
-        for observer in self.observers:
-            observer.told(trial)
+        for watcher in self.watchers:
+            watcher.told(trial)
 
     def tick(self) -> None:
         """The loop of the search went round once more."""
-        for observer in self.observers:
-            observer.tick()
+        for watcher in self.watchers:
+            watcher.tick()
 
 
 @dataclass
@@ -81,7 +82,8 @@ class Search:
         io: Inputs and outputs of the task, where they are known: networks of generators must also fit them.
         prefetch: Pending rows beyond the number of workers. None: 0 with one worker, so that a resumed run repeats the
             undisturbed one; else 1, so that no worker waits for the controller.
-        observers: Observers, which are told about every row.
+        watchers: Watchers, which are told about every row.
+        on_report: Is told what evaluations in this process report: trial, step and metrics.
     """
 
     space: SearchSpace
@@ -97,7 +99,8 @@ class Search:
     keep: bool = False
     io: IO | None = None
     prefetch: int | None = None
-    observers: Sequence[Observer] = ()
+    watchers: Sequence[Watcher] = ()
+    on_report: OnReport = lambda _trial_id, _step, _metrics: None
 
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
@@ -107,7 +110,7 @@ class Search:
         self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
         self._generates = unwrap(self.space, Generates) is not None
-        self._watchers = Watchers(tuple(self.observers))
+        self._watchers = Watchers(tuple(self.watchers))
         self._pending: dict[int, Trial] = {}  # unfinished rows by id
         self._waiting: tuple[Trial, ...] | None = ()  # the same as a sequence; None: to be made anew
         self._asked = 0
@@ -132,7 +135,7 @@ class Search:
 
         Raises:
             WorkerError: Too many failures in a row, or workers that cannot start.
-            ControlLost: An observer has found that another process searches now.
+            ControlLost: A watcher has found that another process searches now.
             KeyboardInterrupt: It was raised during the search; running trials are put back first, as by `stop`, or at
                 once where that was under way.
         """
@@ -147,7 +150,7 @@ class Search:
             return used_up
         is_ours = True
         try:
-            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop))
+            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop, self.on_report))
             while (ending := self._ending()) is None:
                 self._top_up()
                 self.executor.poll(LOOK_EVERY)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from netwright.controller import Search
 from netwright.core import seeds
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadRunFile, InvalidGenotype, WorkerError
@@ -12,7 +13,6 @@ from netwright.core.protocols import of_seed
 from netwright.core.records import IO, Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
-from netwright.search import Search
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
@@ -138,7 +138,7 @@ def test_reuse_does_not_answer_failures_or_other_budgets():
 def test_failures_count_as_rows_and_the_strategy_hears_of_them():
     watcher = Watcher()
     search = searching(
-        evaluator=Failing(lambda n: n % 3 == 0), limits=Limits(trials=12, failures_in_a_row=2), observers=(watcher,)
+        evaluator=Failing(lambda n: n % 3 == 0), limits=Limits(trials=12, failures_in_a_row=2), watchers=(watcher,)
     )
     assert search.run() == "trials"
     assert [row[4] for row in table(search.store)] == ["done", "done", "failed"] * 4

@@ -1,0 +1,1 @@
+"""Observers: who is told how a search goes, one kind per file."""
