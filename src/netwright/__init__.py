@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netwright.export.load import load
+    from netwright.runs.optuna_study import optuna_study
     from netwright.runs.run import Run
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load"]
+__all__ = ["Run", "__version__", "load", "optuna_study"]
 
-_HOMES = {"Run": "netwright.runs.run", "load": "netwright.export.load"}
+_HOMES = {
+    "Run": "netwright.runs.run",
+    "load": "netwright.export.load",
+    "optuna_study": "netwright.runs.optuna_study",
+}
 
 
 def __getattr__(name: str) -> Any:
