@@ -14,7 +14,7 @@ LEVELS = (
     ("controller", "worker", "cells", "training", "data", "surrogates"),
     PLUGINS,
     ("report", "export", "zoo", "testing"),
-    ("runs",),
+    ("runs", "hub"),
     ("comparison",),
     ("comparison/tables", "comparison/contests"),
     ("cli",),

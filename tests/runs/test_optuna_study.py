@@ -41,9 +41,7 @@ def test_smaller_budgets_are_pruned(run):
 
 
 def test_a_storage_keeps_it_and_gives_it_back(run, tmp_path):
-    journal = optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log"))
-    )
+    journal = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(tmp_path / "journal.log")))
     netwright.optuna_study(run.folder, journal, name="mine")
     again = optuna.load_study(study_name="mine", storage=journal)
     assert [trial.user_attrs["trial"] for trial in again.trials] == [trial.id for trial in run.trials]

@@ -10,7 +10,21 @@ from typing import Any
 import typer
 
 from netwright import __version__
-from netwright.cli import bench, export, import_table, options, predict, report, search, show, status, train, worker
+from netwright.cli import (
+    bench,
+    export,
+    import_table,
+    options,
+    predict,
+    pull,
+    push,
+    report,
+    search,
+    show,
+    status,
+    train,
+    worker,
+)
 from netwright.cli import list as list_command
 
 app = typer.Typer(
@@ -23,6 +37,8 @@ app.command("search")(search.search)
 app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("push")(push.push)
+app.command("pull")(pull.pull)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)

@@ -21,7 +21,7 @@ class Wandb:
 
     Steps are numbers of finished trials; each has what was measured, the best value so far of the first objective, the
     genes under `gene/`, and what was measured at the steps of trials under `trial/`. The run file is the configuration.
-    A search that goes on goes on with the same run; one that is first observed as it goes on has its earlier trials too.
+    A search that goes on goes on with the same run; one first observed as it goes on has its earlier trials too.
 
     Args:
         project: Name of the project.

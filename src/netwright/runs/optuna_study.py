@@ -21,9 +21,7 @@ from netwright.runs import run_folder
 NEED: Final = ("optuna", "an Optuna study")  # the extra, and what needs it
 
 
-def optuna_study(
-    folder: str | Path, storage: Any = None, *, name: str | None = None, trust: bool = False
-) -> Any:
+def optuna_study(folder: str | Path, storage: Any = None, *, name: str | None = None, trust: bool = False) -> Any:
     """The finished trials of a run as an Optuna study, in order of finishing.
 
         study = netwright.optuna_study("runs/digits", "sqlite:///digits.db")   # then: optuna-dashboard sqlite:///digits.db
