@@ -1,4 +1,4 @@
-"""Neural architecture search: `Run` searches, trains and exports; `load` gives an exported network back."""
+"""Neural architecture search: `search` goes from images to a network, `Run` does each step, `load` gives one back."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from netwright.export.load import load
     from netwright.runs.optuna_study import optuna_study
     from netwright.runs.run import Run
+    from netwright.runs.searching import search
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "optuna_study"]
+__all__ = ["Run", "__version__", "load", "optuna_study", "search"]
 
 _HOMES = {
     "Run": "netwright.runs.run",
     "load": "netwright.export.load",
     "optuna_study": "netwright.runs.optuna_study",
+    "search": "netwright.runs.searching",
 }
 
 

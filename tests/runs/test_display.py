@@ -2,6 +2,8 @@
 
 import io
 import re
+import sys
+from types import SimpleNamespace
 
 from rich.console import Console
 
@@ -70,3 +72,33 @@ def test_where_time_decides_a_line_comes_once_a_minute_and_says_when_all_is_over
     assert lines[1].startswith("search; 60 s used, all done about 12:30; 6/50 finished, 6 a minute; best: trial 60, ")
     Console(file=out, width=200).print(picture)
     assert re.search(r"^now +search; 180 s used", out.getvalue(), re.MULTILINE)
+
+
+def test_a_notebook_shows_one_output_with_a_bar(monkeypatch):
+    shown, out = [], io.StringIO()
+
+    class Handle:
+        def update(self, made):
+            shown.append(("update", made))
+
+    def display(made, display_id):
+        assert display_id is True
+        shown.append(("display", made))
+        return Handle()
+
+    own = SimpleNamespace(HTML=str, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=own))
+    console = Console(file=out, width=200)
+    console.is_jupyter = True
+    seconds = [0.0]
+    monkeypatch.setattr("netwright.runs.display.time.monotonic", lambda: seconds[0])
+    objective = Objective("valid_accuracy", shown="share")
+    with Display(console, MemoryStore(), title="a <b>", trials=4, objective=objective) as display_:
+        for n in (1, 2):
+            seconds[0] += 1
+            display_.told(Trial(n, Proposal((n,)), str(n), 1, "done", Result({"valid_accuracy": n / 4}), (n / 4,), n))
+            display_.tick()
+    assert [kind for kind, _ in shown] == ["display", "update", "update"]
+    assert 'value="2" max="4"' in shown[-1][1] and "a &lt;b&gt;" in shown[-1][1]
+    assert "trial 2, valid_accuracy" in shown[-1][1]
+    assert out.getvalue() == "", "no lines beside it"

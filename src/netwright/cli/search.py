@@ -45,6 +45,9 @@ def search(
     ),
     reference: str = typer.Option(None, help="A network of yours to beat, as mylab:net; by default a plain one."),
     timetable: Path = typer.Option(None, help="The timetable.toml of another run, to be played again."),
+    observers: list[str] = typer.Option(
+        None, "--observer", help="Who is told how the search goes, as csv; may be given again."
+    ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
 ) -> None:
@@ -55,6 +58,7 @@ def search(
     the end of the hours stop them where they stand, from where they go on another time; a third one loses that.
     """
     from netwright.core import refs
+    from netwright.runs import observing
     from netwright.runs.run import Run
     from netwright.runs.session import Drained, Session
     from netwright.runs.timed import play, recognized
@@ -90,6 +94,7 @@ def search(
         trust=trust,
     )
     console = Console(stderr=as_json)
+    watching = observing.loaded(observers or ())
     is_played = is_timed(wish, trials, is_recipe=begun is not None and begun.task is None)
     if not is_played:
         _refuse_without(wish, begun, trials)
@@ -103,7 +108,7 @@ def search(
                 from netwright.runs.timed import contest
                 from netwright.runs.timed.reference import check_reference
 
-                session = Session(console, signals.attended, context.obj.command, watch.outlook)
+                session = Session(console, signals.attended, context.obj.command, watch.outlook, watching)
                 facts = play.play(wish, session, watch, contest.play, check_reference)
             else:
                 run = Run(
@@ -118,6 +123,7 @@ def search(
                     command=context.obj.command,
                     console=console,
                     attended=signals.attended,
+                    observers=watching,
                     **given,
                 )
                 found = run.search()

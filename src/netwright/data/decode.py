@@ -264,7 +264,7 @@ def _decoded(
     if image.mode not in (mode, "RGBA"):
         image = (image.convert("RGB") if image.mode == "CMYK" else image).convert(mode)
     if image.size != (form.width, form.height):
-        image = _resized(image, form)
+        image = resized(image, form)
     if image.mode == "RGBA":  # only now: on its ground it is three images of this size
         image = Image.alpha_composite(Image.new("RGBA", image.size, ground), image).convert("RGB").convert(mode)
     return np.asarray(image).reshape(form.height, form.width, form.channels), tuple(notes)
@@ -280,7 +280,8 @@ def _reduce_early(image: Any, form: Form) -> None:
         image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
-def _resized(image: Any, form: Form) -> Any:
+def resized(image: Any, form: Form) -> Any:
+    """An image of Pillow, scaled and cut or surrounded as a form says."""
     target = (form.width, form.height)
     scales = (form.width / image.width, form.height / image.height)
     if form.fit == "stretch":

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live table on a terminal, plain lines elsewhere."""
+"""What a person sees while a search runs: a live table on a terminal or in a notebook, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from netwright.core.baselines import Baseline, beside
 from netwright.core.objectives import Objective, rank, result_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Tally, Trial
+from netwright.runs.notebook import Output
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -27,7 +28,7 @@ class Display:
     """Watches a search and shows best so far, rate, time left, and what each worker does.
 
     Args:
-        console: Where to show it: a live table on a terminal, plain lines elsewhere.
+        console: Where to show it: a live table on a terminal, one with a bar in a notebook, plain lines elsewhere.
         store: The table of the run, asked what the workers do.
         title: What is searched.
         trials: Limit of finished trials; None: no such limit.
@@ -51,19 +52,22 @@ class Display:
         self._console, self._store, self._outlook = console, store, outlook
         self._title, self._trials, self._objective, self._baselines = title, trials, objective, baselines
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._begun = self._shown = time.monotonic()
+        self._panel = Output(title) if console.is_jupyter else None
+        self._begun = self._shown = self._drawn = time.monotonic()
         self._finished = self._finished_before = self._failed = self._reused = 0
         self._best: Trial | None = None
 
     def __enter__(self) -> Display:
         self._context: AbstractContextManager[object] = self._live or nullcontext()
         self._context.__enter__()
-        if self._outlook is not None and self._live is None:
+        if self._outlook is not None and self._is_plain:
             self.say(self._outlook())
         return self
 
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(None, None, None)
+        if self._panel is not None:
+            self._panel.show(self._facts(), self._finished, self._trials)
 
     def asked(self, trial: Trial) -> None:
         """Nothing to show: what matters is what finishes."""
@@ -81,7 +85,7 @@ class Display:
         if trial.result and trial.result.failure:
             reason = trial.result.message.strip().rpartition("\n")[2]
             self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
-        elif self._live is None and self._outlook is None and trial.scores is not None:
+        elif self._is_plain and self._outlook is None and trial.scores is not None:
             mark = "  best so far" if is_better else ""
             again = " (reused)" if trial.result and trial.result.reused else ""
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
@@ -91,11 +95,19 @@ class Display:
     def tick(self) -> None:
         """Show a new picture, or a plain line, when it is time."""
         now = time.monotonic()
+        if self._panel is not None and now - self._drawn >= REFRESH:
+            self._drawn = now
+            self._panel.show(self._facts(), self._finished, self._trials)
         if self._live is not None and now - self._shown >= REFRESH:
             self._shown = now
             self._live.update(self._picture(), refresh=True)
-        elif self._live is None and now - self._shown >= (BEAT if self._outlook is None else OUTLOOK_BEAT):
+        elif self._is_plain and now - self._shown >= (BEAT if self._outlook is None else OUTLOOK_BEAT):
             self.say(f"{self._progress()}; {self._doing()}" if self._outlook is None else self._prospect(self._outlook))
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether lines stand in for a picture."""
+        return self._live is None and self._panel is None
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
@@ -134,19 +146,24 @@ class Display:
         return "; ".join(states) or "no worker yet"
 
     def _picture(self) -> Group:
-        facts = Table.grid(padding=(0, 2))
-        if self._outlook is not None:
-            facts.add_row("now", self._outlook())
-        facts.add_row("finished", self._progress())
+        table = Table.grid(padding=(0, 2))
+        for name, text in self._facts():
+            table.add_row(name, text)
+        return Group(Text(self._title, style="bold"), table)
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """What a picture shows, by name."""
+        facts = [("now", self._outlook())] if self._outlook is not None else []
+        facts.append(("finished", self._progress()))
         if self._best is not None:
-            facts.add_row("best", best_line(self._best, self._objective, self._baselines))
+            facts.append(("best", best_line(self._best, self._objective, self._baselines)))
         if self._failed or self._reused:
-            facts.add_row("of them", f"{self._failed} failed, {self._reused} reused")
-        facts.add_row("running for", clock(time.monotonic() - self._begun))
+            facts.append(("of them", f"{self._failed} failed, {self._reused} reused"))
+        facts.append(("running for", clock(time.monotonic() - self._begun)))
         for worker in self._store.workers():
             doing = f"trial {worker.trial_id}  {worker.activity}" if worker.trial_id else worker.activity or "idle"
-            facts.add_row(worker.name, doing)
-        return Group(Text(self._title, style="bold"), facts)
+            facts.append((worker.name, doing))
+        return facts
 
 
 def best_line(best: Trial, objective: Objective, baselines: Sequence[Baseline]) -> str:

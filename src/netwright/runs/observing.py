@@ -84,17 +84,17 @@ class Observing:
         self._tell(lambda observer: observer.on_begin(run))
 
     @contextmanager
-    def until_over(self, interruptions: type[BaseException] | tuple[type[BaseException], ...]) -> Iterator[None]:
+    def until_over(self, interruption: type[BaseException]) -> Iterator[None]:
         """Tell the end where this block, and one that it stands in, is left.
 
         Args:
-            interruptions: Exceptions after which the run can go on; besides, Ctrl-C and SIGTERM are.
+            interruption: What is raised where the run was stopped and can go on, besides Ctrl-C and SIGTERM.
         """
         self._depth += 1
         try:
             yield
         except BaseException as error:
-            is_stop = isinstance(error, (KeyboardInterrupt, SystemExit)) or isinstance(error, interruptions)
+            is_stop = isinstance(error, (KeyboardInterrupt, SystemExit, interruption))
             self.facts["ending"] = "drained" if is_stop else "failed"
             raise
         finally:

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,16 @@ from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
+from netwright.core.refs import Reference
 from netwright.core.trust import of_typed
+from netwright.data import given as given_data
+from netwright.data.text import counted
 from netwright.export import write as export_write
-from netwright.report import page, progress, promotions
+from netwright.report import card, page, progress, promotions
 from netwright.report.history import History
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, observing, reporting, retraining, run_folder
+from netwright.runs import beforehand, finals, frame, observing, reporting, retraining, run_folder
 from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
@@ -89,6 +93,9 @@ class Run:
             nor installed (`core.trust`), nor given here.
         reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
         session: Plays the run, in place of one that is made with `command`, `console`, `attended` and the observers.
+        data: Images and labels in memory, or a data set, in place of `task`; written into the folder at once, see
+            `data.given.write`.
+        size: Side in pixels to which such images are cut and scaled; None: they have one size.
         observers: Who is told how the search goes: references, as "csv", or objects (`core.protocols.Observer`).
         on_trial: Is called with each trial of the search that has finished.
         on_step: Is called as trials go on, about once a second: (trial's number, step, steps planned or None, values).
@@ -120,6 +127,8 @@ class Run:
         trust: bool = False,
         reference: str | None = None,
         session: Session | None = None,
+        data: Any = None,
+        size: int | None = None,
         observers: Sequence[str | Observer] = (),
         on_trial: OnTrial | None = None,
         on_step: OnStep | None = None,
@@ -127,6 +136,12 @@ class Run:
         self.folder = Path(folder).absolute()
         watching = observing.loaded(observers, on_trial, on_step)
         self._session = session or Session(console or Console(), attended, command, observers=watching)
+        if data is not None:
+            if task is not None:
+                raise BadRunFile(f"task is {task!r} and data is given too; give one of them")
+            path, sentence = given_data.write(self.folder, data, size=size)
+            self._session.say(sentence)
+            task = str(Reference("arrays", {"path": str(path)}))
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
@@ -163,6 +178,35 @@ class Run:
     def best(self) -> Trial | None:
         """The best trial so far; None: no trial has succeeded."""
         return self.progress.best
+
+    @property
+    def verdict(self) -> str:
+        """How what ships does beside the reference, in a sentence; "": no contest has been decided."""
+        found = self._contest()
+        return found.verdict if found else ""
+
+    def trials_frame(self, kind: frame.Kind | None = None) -> Any:
+        """Finished trials in order of finishing as a frame: a row each, with metrics, genes and notes as columns.
+
+        Args:
+            kind: "pandas", "polars" or "dicts", a list of dictionaries; None: the first of them that is installed.
+
+        Raises:
+            MissingCapability: The library asked for is not installed.
+        """
+        genes = run_file.load_space(self.settings.space).genes
+        return frame.frame(frame.rows(self.trials, genes), kind)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdict, numbers, curve and architecture."""
+        if not (run_folder.holds_run(self.folder) or run_folder.trainings(self.folder)):
+            return f"<div>{escape(repr(self))}</div>"
+        return card.card(self.reported())
+
+    def __repr__(self) -> str:
+        """The folder, what is searched, and how far it is."""
+        named = f"{self.settings.strategy.name} on {self.settings.space.name}, {self.settings.task.name}"
+        return f"<Run in {short(self.folder)}: {named}; {counted(self.progress.finished, 'finished trial')}>"
 
     def search(self, *, is_stage: bool = False) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.

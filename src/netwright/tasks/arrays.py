@@ -1,6 +1,7 @@
 """Images in a NumPy file: a `.npz` of `x_train, y_train, x_test, y_test`, or of `images, labels`.
 
-`x_valid, y_valid` validate when they are there, else part of the training images does; `images` are split by class into
+`x_valid, y_valid` validate when they are there, else part of the training images does; so is the test cut where only
+`x_test` is missing. An array `classes` of texts names the classes. `images` are split by class into
 60 % training, 20 % validation and 20 % test images. Searches never read the test part.
 """
 
@@ -30,7 +31,9 @@ LAYOUTS = {
     "test": ("x_test", "y_test"),
 }
 WHOLE = ("images", "labels")
+NAMES = "classes"  # names of the classes in order of the labels, where the file has them
 MAX_VALUES = 2**28  # of an image
+MAX_NAMES = 2**24  # bytes of the names of classes
 
 
 def _recognizes(path: Path) -> Mapping[str, Any] | None:
@@ -86,7 +89,7 @@ def _selection(path: Path, shares: Mapping[str, float], seed: int, limit: int | 
     found = {
         split: _labels(path, label, heads[label], heads[images].shape[0]) for split, (images, label) in layout.items()
     }
-    classes = _classes(path, found)
+    classes = _named(path, heads, _classes(path, found))
     labels = np.concatenate(list(found.values()))
     stops = np.cumsum([len(part) for part in found.values()])
     given = dict(zip(found, np.split(np.arange(len(labels)), stops[:-1]), strict=True))
@@ -104,7 +107,9 @@ def _layout(path: Path, heads: Mapping[str, Head]) -> Mapping[str, tuple[str, st
     """Members of images and labels by split."""
     layout: Mapping[str, tuple[str, str]] = {"train": WHOLE}
     if not set(WHOLE) <= set(heads):
-        layout = {split: names for split, names in LAYOUTS.items() if split != "valid" or set(names) & set(heads)}
+        layout = {split: names for split, names in LAYOUTS.items() if split == "train" or set(names) & set(heads)}
+        if len(layout) == 1:  # a file that validates may leave the test to a cut; one of neither is not understood
+            layout = {split: LAYOUTS[split] for split in ("train", "test")}
     missing = [name for names in layout.values() for name in names if name not in heads]
     if missing:
         raise BadReference(
@@ -133,7 +138,8 @@ def _remarks(
     rest = f"; images {' and '.join(cut)} are cut from {'those to train' if len(layout) > 1 else 'them'}" if cut else ""
     order = "first" if is_channels_first else "last"
     taken = f"arrays, with channels {order}: {', '.join(parts)}{rest}"
-    others = [shortened(name) for name in heads if not any(name in names for names in layout.values())]
+    used = {NAMES, *(name for names in layout.values() for name in names)}
+    others = [shortened(name) for name in heads if name not in used]
     return (taken, f"{counted(len(others), 'array')} left out: {listed(others)}") if others else (taken,)
 
 
@@ -181,6 +187,15 @@ def _classes(path: Path, labels: Mapping[str, np.ndarray]) -> tuple[str, ...]:
                 f"the label {odd[0]} is in y_{split} but not in y_train of {path}; add training images or remove it"
             )
     return tuple(map(str, known.tolist()))
+
+
+def _named(path: Path, heads: Mapping[str, Head], numbers: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the classes as the file has them, else their numbers."""
+    head = heads.get(NAMES)
+    if head is None or head.dtype.kind != "U" or head.shape != (len(numbers),) or head.size > MAX_NAMES:
+        return numbers
+    names = tuple(map(str, archive.read(path, NAMES).tolist()))
+    return names if len(set(names)) == len(names) and all(names) else numbers
 
 
 plugin = arrays

@@ -62,7 +62,8 @@ class Observer(Protocol):
         Args:
             facts: JSON values: "ending" says which limit was met ("trials", "hours", "table_seconds", "exhausted"),
                 or "drained" where the search was stopped and can go on, or "failed"; "trials" is the number of finished
-                ones; "best" the number of the best trial, or None; a timed run adds what `netwright search --json` prints.
+                ones; "best" the number of the best trial, or None; a timed run adds what
+                `netwright search --json` prints.
         """
 
 
