@@ -18,7 +18,7 @@ def test_every_trial_is_a_line_also_those_that_finished_while_nobody_watched(tmp
     assert [line["trial"] for line in lines] == ["1", "2", "3", "4"]
     assert [line["failure"] for line in lines] == ["", "diverged", "", ""]
     assert [line["valid_accuracy"] for line in lines] == ["0.5", "", "0.75", "0.625"]
-    assert [line["gene 0"] for line in lines] == ["option 0", "option 1", "option 2", "option 2"]
+    assert [line["gene gene 0"] for line in lines] == ["option 0", "option 1", "option 2", "option 2"]
     assert [json.loads(line["genotype"]) for line in lines] == [list(t.proposal.genotype) for t in TRIALS]
     assert [path.name for path in tmp_path.iterdir()] == ["trials.csv"]
 

@@ -1,5 +1,6 @@
 import json
 import struct
+import time
 
 import pytest
 
@@ -27,13 +28,24 @@ def _data(path):
             found = b""
 
 
+def _whole(path, proto):
+    """The records of a file, once the last has come: the library's own process writes them when it finds time."""
+    until = time.monotonic() + 60
+    while True:
+        records = [proto.Record.FromString(data) for data in _data(path)]
+        if any(record.HasField("exit") for record in records):
+            return records
+        assert time.monotonic() < until, f"{path} was never ended"
+        time.sleep(0.02)
+
+
 def _records(folder):
     """What stands in the offline files, oldest first: configuration, lines of the history, names of runs."""
     proto = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     config, lines, ids = {}, [], []
-    for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb")):
         ids.append(path.stem)
-        for record in map(proto.Record.FromString, _data(path)):
+        for record in _whole(path, proto):
             for item in record.run.config.update:
                 config[item.key] = json.loads(item.value_json)
             if record.HasField("history"):

@@ -108,9 +108,9 @@ def _kind(facts: dict[str, Any]) -> str | None:
     """What the hub calls the kind of task; None: it has no word for it."""
     io = facts.get("io")
     shapes = [io.get(name) for name in ("input", "output")] if isinstance(io, dict) else []
-    first = [shape[0] if isinstance(shape, list) and shape else None for shape in shapes]
-    kinds = {("image", "classes"): "image-classification", ("tokens", "classes"): "text-classification"}
-    return kinds.get((first[0], first[1])) if len(first) == 2 else None
+    names = [str(shape[0]) if isinstance(shape, list) and shape else "" for shape in shapes]
+    kinds = {"image classes": "image-classification", "tokens classes": "text-classification"}
+    return kinds.get(" ".join(names))
 
 
 def _places(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from netwright.core import extras
@@ -18,7 +18,8 @@ IDENTITY: Final = "mlflow-run.txt"  # the number by which MLflow knows the searc
 NEED: Final = ("mlflow", "the observer mlflow")  # the extra, and what needs it
 URI: Final = "MLFLOW_TRACKING_URI"  # environment variable, of MLflow itself
 TRIAL: Final = "netwright.trial"  # tag of a trial's run
-MOST: Final = 100  # parameters that MLflow takes at once
+PARAMETERS: Final = 100  # that MLflow takes at once
+METRICS: Final = 800  # with them, at most 1,000 of both
 LONGEST: Final = 500  # characters of a parameter
 
 
@@ -60,7 +61,7 @@ class MlFlow:
         known = self._client.get_experiment_by_name(self.experiment)
         place = {"artifact_location": (run.folder / "mlflow-artifacts").as_uri()} if uri == own else {}
         self._in = known.experiment_id if known else self._client.create_experiment(self.experiment, **place)
-        self._search = rows.identity(run, IDENTITY, lambda: self._begin(run), self._is_known)
+        self._search, _ = rows.identity(run, IDENTITY, lambda: self._begin(run), self._is_known)
         self._client.update_run(self._search, status="RUNNING")
         ended = set()
         for number, found in self._runs():
@@ -91,7 +92,7 @@ class MlFlow:
     def _begin(self, run: Observed) -> str:
         begun = self._client.create_run(self._in, run_name=rows.title(run), tags={"netwright.folder": str(run.folder)})
         number: str = begun.info.run_id
-        self._parameters(number, dict(rows.settings(run.settings)))
+        self._send(number, dict(rows.settings(run.settings)))
         return number
 
     def _is_known(self, number: str) -> bool:
@@ -119,14 +120,13 @@ class MlFlow:
         run, measured, result = self._run_of(trial.id), rows.metrics(trial), trial.result
         asked = {"budget": trial.proposal.budget, "seed": trial.seed, "key": trial.key}
         asked["parents"] = " ".join(map(str, trial.proposal.parents)) or None
-        self._parameters(run, {**rows.named(self._genes, trial), **asked})
+        points: list[Any] = []
         if result is not None:
             points = [each for step, value in result.curve for each in self._metrics({"curve": value}, step)]
-            for start in range(0, len(points), 1000):
-                self._client.log_batch(run, metrics=points[start : start + 1000])
-            self._client.log_batch(run, metrics=self._metrics({**measured, "seconds": result.seconds}, 0))
+            points += self._metrics({**measured, "seconds": result.seconds}, 0)
             if result.failure:
                 self._client.set_tag(run, "failure", f"{result.failure}: {result.message}"[-LONGEST:])
+        self._send(run, {**rows.named(self._genes, trial), **asked}, points)
         of_search = {name: measured[name] for name in self._objectives if name in measured}
         if self._best is not None and self._objectives:
             of_search[f"best {self._objectives[0]}"] = rows.metrics(self._best)[self._objectives[0]]
@@ -138,11 +138,17 @@ class MlFlow:
         now = int(time.time() * 1000)
         return [self._entities.Metric(_name(name), float(value), now, step) for name, value in values.items()]
 
-    def _parameters(self, run: str, values: Mapping[str, Any]) -> None:
-        known = {_name(name): str(value)[:LONGEST] for name, value in values.items() if value is not None}
+    def _send(self, run: str, parameters: Mapping[str, Any], metrics: Sequence[Any] = ()) -> None:
+        """Log parameters, but for those that are None, and metrics, in as few calls as MLflow's limits allow."""
+        known = {_name(name): str(value)[:LONGEST] for name, value in parameters.items() if value is not None}
         given = [self._entities.Param(name, value) for name, value in known.items()]
-        for start in range(0, len(given), MOST):
-            self._client.log_batch(run, params=given[start : start + MOST])
+        calls = max(-(-len(given) // PARAMETERS), -(-len(metrics) // METRICS))
+        for n in range(calls):
+            self._client.log_batch(
+                run,
+                params=given[n * PARAMETERS : (n + 1) * PARAMETERS],
+                metrics=metrics[n * METRICS : (n + 1) * METRICS],
+            )
 
 
 def _name(text: str) -> str:

@@ -48,7 +48,7 @@ def row(genes_: Sequence[Gene], trial: Trial) -> dict[str, Value | None]:
         "seed": trial.seed,
         "key": trial.key,
         "genotype": genes.to_json(asked.genotype),
-        **named(genes_, trial),
+        **{f"gene {name}": value for name, value in named(genes_, trial).items()},
         **metrics(trial),
     }
 
@@ -73,8 +73,8 @@ def title(run: Observed) -> str:
     return f"{read.strategy.name} on {read.space.name}, {read.task.name}"
 
 
-def identity(run: Observed, name: str, make: Callable[[], str], is_known: Callable[[str], bool]) -> str:
-    """The name by which a service knows the run, the same whenever the run goes on.
+def identity(run: Observed, name: str, make: Callable[[], str], is_known: Callable[[str], bool]) -> tuple[str, bool]:
+    """The name by which a service knows the run, the same whenever the run goes on, and whether it is a new one.
 
     Args:
         run: The run.
@@ -84,7 +84,7 @@ def identity(run: Observed, name: str, make: Callable[[], str], is_known: Callab
     """
     path = run.folder / name
     if run.finished and path.is_file() and is_known(kept := path.read_text(encoding="utf-8").strip()):
-        return kept
+        return kept, False
     made = make()
     files.write(path, made.encode())
-    return made
+    return made, True

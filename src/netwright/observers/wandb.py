@@ -43,8 +43,7 @@ class Wandb:
         """Begin the run, or go on with it."""
         wandb = extras.load("wandb", *NEED)
         self._genes, self._objectives, self._best = rows.genes_of(run), run.objectives, None
-        made: list[str] = []
-        number = rows.identity(run, IDENTITY, lambda: made.append(uuid.uuid4().hex[:8]) or made[0], lambda _: True)
+        number, is_new = rows.identity(run, IDENTITY, lambda: uuid.uuid4().hex[:8], lambda _: True)
         quiet = wandb.Settings(
             console="off", silent=True, disable_git=True, save_code=False, x_disable_stats=True, x_disable_meta=True
         )
@@ -61,7 +60,7 @@ class Wandb:
         )
         self._run.define_metric("trial/*", step_metric="trial/step")
         for trial in run.earlier():
-            if made:
+            if is_new:
                 self.on_trial(trial)
             else:
                 self._best = rows.better(self._best, trial)
