@@ -14,7 +14,7 @@ LEVELS = (
     ("controller", "worker", "cells", "training", "data", "surrogates"),
     PLUGINS,
     ("report", "export", "zoo", "testing"),
-    ("runs",),
+    ("runs", "hub"),
     ("comparison",),
     ("comparison/tables", "comparison/contests"),
     ("cli",),
@@ -165,6 +165,7 @@ def test_nothing_is_unpickled():
 RUNS_TEXT = {
     "core/refs.py": "import_module, ast",
     "core/members.py": "import_module",
+    "core/extras.py": "import_module",
     "export/programs.py": "exec, compile",
     "export/standalone.py": "ast",
     "export/fresh.py": "module_from_spec",

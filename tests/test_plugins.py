@@ -5,9 +5,11 @@ import inspect
 import pytest
 
 from netwright.core import refs
+from netwright.core.errors import MissingCapability
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO
 from netwright.testing.executors import check_executor
+from netwright.testing.observers import check_observer
 from netwright.testing.spaces import check_network, check_space
 from netwright.testing.stores import check_store
 from netwright.testing.strategies import check_strategy
@@ -57,6 +59,15 @@ def test_executor(plugin, tmp_path):
         lambda: store(str(tmp_path / "trials.sqlite")),
         tmp_path,
     )
+
+
+@pytest.mark.parametrize("plugin", _plugins("observer"))
+def test_observer(plugin, tmp_path):
+    try:
+        plugin()
+    except MissingCapability as error:  # an extra is not installed
+        pytest.skip(str(error))
+    check_observer(plugin, tmp_path)
 
 
 @pytest.mark.parametrize("plugin", _plugins("task"))

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from netwright.export.load import load
+    from netwright.runs.optuna_study import optuna_study
     from netwright.runs.run import Run
     from netwright.runs.searching import search
 
 __version__ = "0.1.0"
-__all__ = ["Run", "__version__", "load", "search"]
+__all__ = ["Run", "__version__", "load", "optuna_study", "search"]
 
-_HOMES = {"Run": "netwright.runs.run", "load": "netwright.export.load", "search": "netwright.runs.searching"}
+_HOMES = {
+    "Run": "netwright.runs.run",
+    "load": "netwright.export.load",
+    "optuna_study": "netwright.runs.optuna_study",
+    "search": "netwright.runs.searching",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,8 @@ from netwright.cli import (
     options,
     predict,
     profile,
+    pull,
+    push,
     report,
     search,
     show,
@@ -36,6 +38,8 @@ app.command("search")(search.search)
 app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("push")(push.push)
+app.command("pull")(pull.pull)
 app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show")(show.show)

@@ -1,0 +1,1 @@
+"""Exported networks on the Hugging Face hub: `push` publishes one, `pull` fetches one."""
