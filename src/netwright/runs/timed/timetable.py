@@ -42,7 +42,8 @@ FINALIST_STEPS: Final = 1_000  # of the reference in a ranking, below which one 
 
 RESPLIT_BELOW: Final = 3_000  # training and validation images together
 SPLITS: Final = 3
-FEW: Final = 20  # trials of the lowest rung, as above, below which several divisions would leave too few networks
+FEW: Final = 20  # trials of the lowest rung, as above, below which images are smaller
+FEWEST: Final = 10  # of them, below which several divisions would leave too few: the starts of the space
 BATCH: Final = 64
 STEPS_OF_A_PASS: Final = 8  # at least, for which the batch is made smaller
 LEAST_BATCH: Final = 8
@@ -115,7 +116,7 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
     lowest, splits = _lowest(search, given.workers, step), 1
     if given.train + given.valid < RESPLIT_BELOW:
         divided = _lowest(search, given.workers, step * SPLITS)
-        if divided * FEW <= search * given.workers and rank >= SPLITS * RANKED_STEPS * step:
+        if divided * FEWEST <= search * given.workers and rank >= SPLITS * RANKED_STEPS * step:
             lowest, splits = divided, SPLITS
     rungs = _rungs(search, rank, given.workers, lowest)
     return Timetable(
