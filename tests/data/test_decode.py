@@ -363,8 +363,8 @@ def test_reducing_is_antialiased():
 def test_large_jpegs_are_reduced_early_to_the_same_picture(fit, shape, monkeypatch):
     smooth = np.array(Image.fromarray(pixels(0, 9, 12)).resize(shape[::-1], Image.Resampling.BICUBIC))
     data = encoded(smooth, "JPEG", quality=95)
-    sizes, resized = [], module._resized
-    monkeypatch.setattr(module, "_resized", lambda image, form: sizes.append(image.size) or resized(image, form))
+    sizes, resized = [], module.resized
+    monkeypatch.setattr(module, "resized", lambda image, form: sizes.append(image.size) or resized(image, form))
     early, _ = decode(data, channels=3, height=48, width=64, fit=fit)
     monkeypatch.setattr(module, "_reduce_early", lambda image, form: None)
     whole, _ = decode(data, channels=3, height=48, width=64, fit=fit)

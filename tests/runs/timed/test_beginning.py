@@ -10,22 +10,7 @@ from rich.console import Console
 from netwright.core.refs import Reference
 from netwright.runs.session import Session
 from netwright.runs.timed import beginning
-from netwright.runs.timed.wish import Wish, image_task_of
-
-
-@pytest.mark.parametrize(
-    ("executor", "more", "expected"),
-    [
-        ("inline", {}, {}),
-        ("processes", {"workers": 2}, {"workers": 2}),
-        ("processes(workers=2,stop_seconds=3)", {}, {"workers": 2, "stop_seconds": 3}),
-        ("processes(workers=2)", {"changes": {"executor": {"workers": 1}}}, {"workers": 1}),
-    ],
-)
-def test_an_executor_that_is_typed_has_the_workers_that_the_plan_is_for(tmp_path, executor, more, expected):
-    wish = Wish(tmp_path, Reference("digits"), given={"executor": executor}, **more)
-    found, count = beginning._crew(wish, None)
-    assert found.options == expected and count == expected.get("workers", 1)
+from netwright.runs.timed.wish import image_task_of
 
 
 @pytest.mark.parametrize(

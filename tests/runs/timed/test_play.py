@@ -20,7 +20,7 @@ from netwright.core.timetable import PlayedHeat
 from netwright.runs import run_folder
 from netwright.runs.run import Run
 from netwright.runs.session import Session
-from netwright.runs.timed import crew
+from netwright.runs.timed import beginning, crew
 from netwright.runs.timed import play as playing
 from netwright.runs.timed import timetable as plans
 from netwright.runs.timed.defaults import Defaults
@@ -383,7 +383,7 @@ def test_trainings_that_share_a_card_are_planned_with_the_steps_that_they_then_t
     task = image_task_of(data)
     alone = crew.Crew(None, 1, cards=1, is_asked=False)
     measure = Measurements()
-    _, _, plan, found = playing._planned(data, task, hours, alone, session, Stopwatch(), measure, share, "cuda")
+    _, _, plan, found = beginning._planned(data, task, hours, alone, session, Stopwatch(), measure, share, "cuda")
     assert asked == ([(8, "float32", "cuda", 6)] if workers > 1 else []), "a short run is not measured so"
     assert (plan.workers, found.workers) == (workers, workers)
     assert plan.threads == 8 // workers
