@@ -23,7 +23,7 @@ from netwright.training import checkpoint
 from tests.executors.test_processes import assert_nothing_left
 
 VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
-KILLS = 30 if os.environ.get("NETWRIGHT_VERIFY") else 8
+KILLS = 30 if os.environ.get("NETWRIGHT_VERIFY") else 5
 TOYS = "netwright.testing.toys"
 INITIAL = 10
 

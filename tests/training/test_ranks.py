@@ -137,6 +137,7 @@ def test_where_exchanges_never_fail_the_first_process_ends_with_any_other(monkey
     assert "process 1 of the training's 2 ended with code 1" in capsys.readouterr().err
 
 
+@VERIFIED
 def test_two_processes_go_on_from_the_trial_that_is_continued(tmp_path):
     """And both begin anew where that one has left nothing."""
     options = {**FANCY, "horizon": 20, "processes": 2, "repeats": 2}
@@ -173,6 +174,7 @@ def test_two_processes_end_early_together(tmp_path, ending):
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@VERIFIED
 def test_two_processes_do_what_one_does_with_an_amoebanet(tmp_path):
     """In double precision: in single, the rounding of so deep a network soon grows to what is seen."""
     entry = refs.locate("zoo", "amoebanet-b")
