@@ -4,7 +4,7 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test fuzz verify bench lint clean
+.PHONY: search test fuzz verify bench lint release-check clean
 
 search: $(READY)
 	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
@@ -38,6 +38,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/image_data.py
 	$(BIN)/python benchmarks/table_scale.py
 	$(BIN)/python benchmarks/report_scale.py
+
+# wheel and source archive in clean environments, lowest and locked versions, licenses: minutes, and packages from pip
+release-check: $(READY)
+	$(BIN)/python -m release.check $(RELEASE)
 
 lint: $(READY)
 	$(BIN)/ruff check .
