@@ -138,8 +138,8 @@ def archives(given: Given) -> str:
         raise Failed(f"the wheel made from {source.name} is not, byte for byte, {wheel.name}")
     sizes = (f"{each.name} {each.stat().st_size / 1e6:.1f} MB" for each in (wheel, source))
     return (
-        f"{', '.join(sizes)}; {len(package)} modules and {len(held)} files as in git, metadata {metadata.metadata_version} "
-        "valid, and the wheel made from the source archive is the same"
+        f"{', '.join(sizes)}; {len(package)} modules and {len(held)} files as in git, metadata "
+        f"{metadata.metadata_version} valid, and the wheel made from the source archive is the same"
     )
 
 
@@ -195,7 +195,7 @@ def other(given: Given, release: str) -> str:
     for words in ON_A_TABLE:
         here.netwright(words, place)
     raise LeftOut(
-        f"nothing was trained, as {given.torch} for Python {release} is not at hand (--torch any downloads it). Without: "
+        f"nothing was trained, as {given.torch} for Python {release} is not at hand (--torch any gets it). Without: "
         f"{inspected['modules']} modules compile without a warning, {_importing(inspected)} import, "
         f"{len(ON_A_TABLE)} commands run, a search over a table among them"
     )
@@ -225,7 +225,7 @@ def _importing(inspected: dict[str, Any]) -> int:
 
 
 def _has_torch(given: Given, here: Environment, release: str) -> bool:
-    """Whether torch is to be installed there: on the Python that runs this, where it is asked for, or where it is at hand."""
+    """Whether torch is installed there: on the Python that runs this, where it is asked for, or where it is at hand."""
     return release == RUNNING or given.any_torch or _at_hand(here, given.torch)
 
 

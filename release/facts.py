@@ -8,22 +8,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 # licenses that allow any use and oblige no program that merely imports what is under them, in SPDX
-PERMISSIVE = frozenset(
-    (
-        "0BSD",
-        "Apache-2.0",
-        "BSD-2-Clause",
-        "BSD-3-Clause",
-        "BSL-1.0",
-        "CC0-1.0",
-        "HPND",
-        "ISC",
-        "MIT",
-        "MIT-CMU",
-        "PSF-2.0",
-    )
-    + ("Unlicense", "Zlib")
-)
+PERMISSIVE = {
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "HPND",
+    "ISC",
+    "MIT",
+    "MIT-CMU",
+    "PSF-2.0",
+    "Unlicense",
+    "Zlib",
+}
 # how older metadata say it
 CLASSIFIED = {
     "Apache Software License": "Apache-2.0",
@@ -65,7 +64,7 @@ class License:
         return SAID.get(first, first)
 
     def is_permissive(self) -> bool:
-        """Whether each part, or one that may be chosen in its place, is in `PERMISSIVE`; brackets are not understood."""
+        """Whether each part, or one that may be chosen for it, is in `PERMISSIVE`; brackets are not understood."""
         parts = (re.sub(r" WITH [\w.-]+", "", part) for part in self.name.split(" AND "))
         return all(any(choice.strip() in PERMISSIVE for choice in part.split(" OR ")) for part in parts)
 
