@@ -148,7 +148,7 @@ def locked(given: Given) -> str:
     place = given.place("locked")
     here = made(Path(sys.executable), given.scratch / "locked-env")
     here.install("--only-binary", ":all:", "-c", ROOT / "requirements.lock", given.archive("*.whl"))
-    found = _used(here, place)
+    found = _used(given, here, place)
     licenses = {
         name: facts.License(expression, tuple(classifiers), text)
         for name, (expression, classifiers, text) in here.inspected(place)["licenses"].items()
@@ -171,7 +171,7 @@ def lowest(given: Given) -> str:
     ]
     here.install("--only-binary", ":all:", *exact, given.torch)
     here.install(given.archive("*.tar.gz"))
-    found = _used(here, given.place("lowest"))
+    found = _used(given, here, given.place("lowest"))
     return f"{found}; {len(exact)} dependencies at their lower bounds, {given.torch} as locked"
 
 
@@ -182,16 +182,14 @@ def other(given: Given, release: str) -> str:
     wheel, lock = given.archive("*.whl"), ROOT / "requirements.lock"
     if _has_torch(given, here, release):
         here.install("--only-binary", ":all:", "-c", lock, wheel)
-        return _used(here, place)
+        return _used(given, here, place)
     rest = [name for name in facts.bounds(given.text("pyproject.toml")) if name != "torch"]
     here.install("--no-deps", wheel)
     here.install("--only-binary", ":all:", "-c", lock, *rest)
     compiled = here.folder / "lib" / f"python{release}" / "site-packages" / "netwright"
     said([here.script("python"), "-W", "error", "-m", "compileall", "-q", "-f", compiled], place)
     inspected = here.inspected(place)
-    without = {name: len(modules) for name, modules in inspected["missing"].items()}
-    if set(without) - {"torch"}:
-        raise Failed(f"modules need packages that are not installed: {without}")
+    _refuse_missing(inspected, {"torch", *facts.optional(given.text("pyproject.toml"))})
     for words in ON_A_TABLE:
         here.netwright(words, place)
     raise LeftOut(
@@ -201,16 +199,17 @@ def other(given: Given, release: str) -> str:
     )
 
 
-def _used(here: Environment, place: Path) -> str:
+def _used(given: Given, here: Environment, place: Path) -> str:
     """Runs a search, trains, exports and predicts with what is installed; says so."""
     here.pip("check")
     inspected = here.inspected(place)
+    _refuse_missing(inspected, facts.optional(given.text("pyproject.toml")))
     if not Path(inspected["place"]).is_relative_to(here.folder):
         raise Failed(f"netwright was imported from {inspected['place']}, not from the environment")
     said([here.script("python"), "-c", DIGIT], place)
     for words in WITH_TORCH:
         here.netwright(words, place)
-    for name in ("run/report.html", "exported/model.py", "bench/index.html"):
+    for name in ("run/report/report.html", "exported/model.py", "bench/index.html"):
         if not (place / name).is_file():
             raise Failed(f"the commands ended with 0 but left no {name}")
     needed = f" (the others need {', '.join(sorted(inspected['missing']))})" if inspected["missing"] else ""
@@ -218,6 +217,13 @@ def _used(here: Environment, place: Path) -> str:
         f"{_importing(inspected)} of {inspected['modules']} modules import{needed}; {len(WITH_TORCH)} commands run, "
         "from a search to a prediction"
     )
+
+
+def _refuse_missing(inspected: dict[str, Any], expected: set[str]) -> None:
+    """Raises Failed where modules of netwright need a package that is not installed, but for these."""
+    unknown = {name: modules[0] for name, modules in inspected["missing"].items() if name.split(".")[0] not in expected}
+    if unknown:
+        raise Failed(f"neither a dependency nor of an extra, but imported: {unknown}")
 
 
 def _importing(inspected: dict[str, Any]) -> int:

@@ -84,6 +84,12 @@ def bounds(pyproject: str) -> dict[str, str]:
     return found
 
 
+def optional(pyproject: str) -> set[str]:
+    """Packages that extras bring, by the names that Python imports most of them by: small letters and underscores."""
+    extras = tomllib.loads(pyproject)["project"]["optional-dependencies"]
+    return {normal(re.split(r"[^\w.-]", line)[0]).replace("-", "_") for lines in extras.values() for line in lines}
+
+
 def pinned(lock: str) -> dict[str, str]:
     """The versions of a lock file, by names in small letters with hyphens."""
     lines = (line.partition("#")[0].strip() for line in lock.splitlines())

@@ -52,6 +52,11 @@ def test_a_dependency_without_a_plain_lower_bound_is_refused(line):
         facts.bounds(f'[project]\ndependencies = ["{line}"]')
 
 
+def test_packages_of_extras_are_known_by_what_is_imported():
+    text = '[project.optional-dependencies]\na = ["huggingface-hub>=1", "onnx[x]>=1"]\nb = ["mlflow>=2; os_name"]\n'
+    assert facts.optional(text) == {"huggingface_hub", "onnx", "mlflow"}
+
+
 def test_the_versions_of_this_repository_agree():
     package = (ROOT / "src/netwright/__init__.py").read_text(encoding="utf-8")
     cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
