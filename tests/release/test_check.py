@@ -11,10 +11,10 @@ def _raises(fault):
 
 
 def test_each_check_is_one_line_that_says_what_became_of_it(capsys):
-    assert check.checked("a", lambda: "all of it")
-    assert check.checked("b", lambda: _raises(check.LeftOut("no Python 3.99 here")))
-    assert not check.checked("c", lambda: _raises(Failed("it differs")))
-    assert not check.checked("d", lambda: _raises(FileNotFoundError("CITATION.cff")))
+    assert check.checked("a", lambda: "all of it") == "ok"
+    assert check.checked("b", lambda: _raises(check.LeftOut("no Python 3.99 here"))) == "left out"
+    assert check.checked("c", lambda: _raises(Failed("it differs"))) == "FAILED"
+    assert check.checked("d", lambda: _raises(FileNotFoundError("CITATION.cff"))) == "FAILED"
     assert capsys.readouterr().out.splitlines() == [
         "ok       a, 0 s: all of it",
         "left out b, 0 s: no Python 3.99 here",
@@ -43,6 +43,6 @@ def test_a_python_that_is_not_there_is_left_out(tmp_path):
 
 def test_a_package_that_nothing_brings_is_refused():
     missing = {"missing": {"onnxruntime": ["netwright.export.onnx"], "strange.part": ["netwright.odd"]}}
-    with pytest.raises(Failed, match="'strange.part': 'netwright.odd'") as refused:
+    with pytest.raises(Failed, match=r"'strange\.part': 'netwright\.odd'") as refused:
         check._refuse_missing(missing, {"onnxruntime"})
     assert "onnxruntime" not in str(refused.value)
