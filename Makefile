@@ -4,7 +4,7 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test fuzz verify bench gpu gpu-evidence lint clean
+.PHONY: search test fuzz verify bench gpu gpu-evidence lint release-check clean
 
 search: $(READY)
 	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
@@ -49,6 +49,10 @@ gpu:
 # the real runs whole, a piece of 6 minutes; again until the table says that all are done
 gpu-evidence:
 	PYTHONPATH=src $(GPU_PYTHON) benchmarks/gpu.py --whole --folder $(GPU_FOLDER)-evidence
+
+# wheel and source archive in clean environments, lowest and locked versions, licenses: minutes, and packages from pip
+release-check: $(READY)
+	$(BIN)/python -m release.check $(RELEASE)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,9 +6,13 @@ where the marker is asked for, as by `pytest -m gpu`, are they seen; elsewhere t
 
 import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests import systems
 
 # before any test imports numpy or torch: two processes of two threads each wait for one another on two cores
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
@@ -39,6 +43,12 @@ def _asks_for_gpus(config):
     return "gpu" in config.option.markexpr and "not gpu" not in config.option.markexpr
 
 
+def pytest_ignore_collect(collection_path):
+    """Leaves out what does not work on this system, without importing it; names and reasons stand in `systems.py`."""
+    place = collection_path.relative_to(Path(__file__).parents[1]).as_posix()
+    return True if place in systems.left_out(sys.platform) else None
+
+
 def pytest_collection_finish():
     """What the modules of tests have made stays: to look through it for garbage again and again takes a tenth."""
     gc.collect()
@@ -46,7 +56,9 @@ def pytest_collection_finish():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """What became of malformed input, where it was more than a few (`make fuzz`)."""
+    """What this system left out; what became of malformed input, where it was more than a few (`make fuzz`)."""
+    for place, why in systems.left_out(sys.platform).items():
+        terminalreporter.write_line(f"left out on {sys.platform}: {place}: {why}")
     if "NETWRIGHT_FUZZ" not in os.environ:
         return
     reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
