@@ -43,7 +43,7 @@ LEFT_OUT = {
         "tests/test_fuzz.py": RUNS,
         "tests/test_fuzz_commands.py": RUNS,
         "tests/test_plugins.py": TRAININGS,
-        "tests/test_search.py": RUNS,
+        "tests/test_controller.py": RUNS,
         "tests/test_sentences.py": RUNS,
         "tests/test_survival.py": RUNS,
         "tests/test_worker.py": RUNS,
