@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from netwright.report.figures import INK, PALETTE, STYLES, TEXT_SIZE
+from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE
 from netwright.report.text import printable, shortened, text_width
 
-SIZE = (7.2, 4.2)  # inches
+SIZE = (4.4, 3.4)  # inches, to be read on a phone
 SETTLED = 0.1  # share of a search that is left out when the limits of an axis are set
 
 
@@ -19,7 +20,8 @@ def start(title: str) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
     axes = figure.add_subplot(facecolor="white")
-    axes.set_title(printable(title), loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
+    text = fill(printable(title), LETTERS)
+    axes.set_title(text, loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#777777")
     axes.grid(True, which="both", color="#ececec", linewidth=0.7)
