@@ -29,7 +29,9 @@ ACCURACY = Objective("valid_accuracy", shown="share")
 TESTED = ACCURACY.moved_to("test")
 SPACE = HierarchicalSpace()
 FILES = [
-    f"{name}.{suffix}" for name in ("best", "cell", "fitness", "lineage", "parameters") for suffix in ("png", "svg")
+    f"{name}.{suffix}"
+    for name in ("best", "cell", "fitness", "hours", "lineage", "parameters", "size")
+    for suffix in ("png", "svg")
 ]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -132,7 +134,7 @@ def test_the_page_is_whole_and_holds_its_drawings(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([*FILES, "report.html"])
     checker = read(path)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert path.read_text(encoding="utf-8").count("<svg") == 5
+    assert path.read_text(encoding="utf-8").count("<svg") == 7
     assert len(set(checker.ids)) == len(checker.ids)
     inner = {use for use in checker.uses if use.startswith("#")}
     assert inner and {use[1:] for use in inner} <= set(checker.ids)
@@ -228,7 +230,10 @@ def test_runs_without_much_to_tell_are_reported(tmp_path, trials):
     write(tmp_path, [reported(rows(2))])  # an earlier report
     read(write(tmp_path, [reported(trials)]))
     has_best = any(trial.scores for trial in trials)
-    assert (tmp_path / "cell.svg").exists() == (tmp_path / "lineage.png").exists() == has_best
+    for name in ("cell.svg", "lineage.png", "fitness.png", "best.svg"):
+        assert (tmp_path / name).exists() == has_best, name
+    has_params = any(trial.result.metrics.get("params") for trial in trials)
+    assert (tmp_path / "size.png").exists() == (tmp_path / "parameters.svg").exists() == has_params
 
 
 def test_a_best_without_ancestors_has_no_figure_of_them(tmp_path):
@@ -268,6 +273,8 @@ def test_mistakes_of_the_best_network_are_shown(tmp_path):
     assert "Mistakes on the test images" in text and "20 of 40 images" in text
     assert "<b>大 taken for dog" in text and "<b>大" not in page
     assert text.count("loss 4.00") == 1 and "4.png" in text
+    assert "Naming the largest class, dog, always would recognize 50.0% of the images" in text
+    assert text.index("Best architecture") < text.index("Mistakes on")
     assert page.count("<img") == 5 and page.count('class="crisp"') == 5
     assert len(set(checker.ids)) == len(checker.ids)
     inner = {use[1:] for use in checker.uses if use.startswith("#")}

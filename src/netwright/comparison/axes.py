@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import fill
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,6 +34,11 @@ def start(title: str) -> tuple[Figure, Axes]:
 def look(number: int) -> tuple[str, str]:
     """Color and line style of the strategy of this number; up to 28 strategies differ."""
     return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+
+
+def mark(values: np.ndarray) -> str:
+    """The marker of a line: a dot where it would be a single point, which no line shows; "" else."""
+    return "o" if np.count_nonzero(~np.isnan(values)) == 1 else ""
 
 
 def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
