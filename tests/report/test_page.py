@@ -1,3 +1,4 @@
+import math
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -17,6 +18,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.data import outcome
 from netwright.data.outcome import Outcome
+from netwright.report import markup
 from netwright.report.history import History
 from netwright.report.page import changes, write
 from netwright.report.reported import ReportedRun
@@ -290,6 +292,38 @@ def test_figures_of_mistakes_go_when_there_is_nothing_to_show(tmp_path):
     text = " ".join(read(write(tmp_path / "out", [reported(rows(3), finals=(trained_in_full(),))])).text)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "report.html"])
     assert "Mistakes" not in text
+
+
+def test_of_the_images_of_the_largest_loss_only_mistakes_are_shown(tmp_path):
+    """Of two kept images the second was recognized, for all its loss."""
+    kept = Outcome(
+        np.array([0, 1]),
+        np.array([1, 1]),
+        np.array([3.0, 2.0], np.float32),
+        np.zeros((2, 8, 8, 1), np.uint8),
+        np.arange(2),
+        ("wrong.png", "right.png"),
+        ("cat", "dog"),
+    )
+    for targets, count in ((kept.targets, 1), (np.array([1, 1]), 0)):
+        folder = tmp_path / f"kept{count}"
+        folder.mkdir()
+        (folder / outcome.OUTCOME).write_bytes(outcome.to_bytes(replace(kept, targets=targets)))
+        page = write(tmp_path / "out", [reported(rows(3), finals=(trained_in_full(folder=folder),))])
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<img") == count and "right.png" not in text and "recognized</span>" not in text
+        assert (tmp_path / "out" / "worst.png").exists() == bool(count)
+
+
+def test_words_break_at_their_ends_but_for_those_that_no_column_holds():
+    made = markup.table(("why",), [("a word",), ("x" * 30 + " &",)])
+    assert made.count('class="long"') == 1 and f'<span class="long">{"x" * 30}</span> &amp;' in made
+
+
+def test_drawings_shrink_no_further_than_their_text_can_be_read():
+    svg = '<?xml?><svg width="720pt" height="1pt"></svg>'
+    assert 'style="min-width: 800px"' in markup.figure(svg, "a", "b", 9.0)
+    assert 'style="min-width: 0px"' in markup.figure(svg, "a", "b", math.inf), "no text"
 
 
 def test_photographs_are_made_small_for_the_page(tmp_path):

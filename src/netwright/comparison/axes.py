@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE
+from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE, UPRIGHT
 from netwright.report.text import printable, shortened, text_width
 
 SIZE = (4.4, 3.4)  # inches, to be read on a phone
@@ -32,8 +32,13 @@ def start(title: str) -> tuple[Figure, Axes]:
 
 
 def look(number: int) -> tuple[str, str]:
-    """Color and line style of the strategy of this number; up to 28 strategies differ."""
-    return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    """Color and line style of the strategy of this number; up to 28 differ, and of equal lines all show."""
+    return PALETTE[number % len(PALETTE)], STYLES[number % len(STYLES)]
+
+
+def name_values(axes: Axes, text: str) -> None:
+    """Write what the vertical axis shows beside it, in as many lines as it needs."""
+    axes.set_ylabel(fill(text, UPRIGHT), size=TEXT_SIZE, parse_math=False)
 
 
 def mark(values: np.ndarray) -> str:

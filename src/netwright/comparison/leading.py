@@ -15,11 +15,11 @@ from netwright.comparison.measures import MeanOfSeeds
 from netwright.comparison.numbers import Pair, with_error
 from netwright.report import markup
 
-COLUMNS = ("strategy", "other", "difference", "95 % interval", "p", "seeds")
+COLUMNS = ("other", "difference", "95 % interval", "p", "seeds")
 EXPLAINED = (
-    "The first strategy less another, over common seeds: the mean difference, its 95 % interval by paired bootstrap, "
-    "and twice the share of resampled means on the other side of zero. Nothing is corrected for the number of pairs, or "
-    "for choosing the first after the fact. Every pair stands in pairs.csv."
+    "The first strategy less the other, over common seeds: the mean difference, its 95 % interval by paired bootstrap, "
+    "and twice the share of resampled means on the other side of zero. Nothing is corrected for the number of pairs, "
+    "or for choosing the first after the fact. Every pair stands in pairs.csv."
 )
 
 
@@ -82,7 +82,9 @@ def sentence(found: Leading) -> str:
     near = [lead.other for lead in found.leads if not _is_clear(lead, found.sign)]
     if near:
         more = f" and {len(near) - 3:,} more" if len(near) > 3 else ""
-        return f"no clear winner: {found.strategy} is first ({value}), but not clearly before {', '.join(near[:3])}{more}"
+        return (
+            f"no clear winner: {found.strategy} is first ({value}), but not clearly before {', '.join(near[:3])}{more}"
+        )
     if not found.leads:
         return f"{found.strategy} is first ({value})"
     rival = found.leads[0]
@@ -99,12 +101,12 @@ def parts(found: Leading | None) -> list[str]:
         return []
     caveat = caveats.few_seeds([lead.difference for lead in found.leads])
     shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []
-    rows = [(lead.strategy, lead.other, *numbers.difference(lead)) for lead in found.leads]
-    named = [(lead.strategy, lead.other, lead.measure, *numbers.difference(lead)) for lead in found.others]
-    columns = (*COLUMNS[:2], "measure", *COLUMNS[2:])
-    folded = markup.folded("by other measures", markup.table(columns, named, COLUMNS[2:])) if named else ""
-    title = f"Before the others by {found.label}"
-    return [markup.subsection(title, markup.table(COLUMNS, rows, COLUMNS[2:]), EXPLAINED, *shown, folded)]
+    rows = [(lead.other, *numbers.difference(lead)) for lead in found.leads]
+    named = [(lead.other, lead.measure, *numbers.difference(lead)) for lead in found.others]
+    columns = (COLUMNS[0], "measure", *COLUMNS[1:])
+    folded = markup.folded("by other measures", markup.table(columns, named, COLUMNS[1:])) if named else ""
+    title = f"{found.strategy} less every other, by {found.label}"
+    return [markup.subsection(title, markup.table(COLUMNS, rows, COLUMNS[1:]), EXPLAINED, *shown, folded)]
 
 
 def _of(pair: Pair, first: str) -> Lead:

@@ -1,7 +1,8 @@
 """Drawings of architectures: the graph on top, and below it every graph that its labels stand for, level by level.
 
 `layout` says where things lie; here they get ink. Equal labels have equal colors in all graphs of a drawing; beyond
-the fourteen colors the line style changes, and what is drawn below keeps colors of its own. The figure grows with its content, so that text has one size everywhere.
+the fourteen colors the line style changes, and what is drawn below keeps colors of its own. The figure grows with its
+content, so that text has one size everywhere.
 """
 
 from __future__ import annotations
@@ -147,8 +148,8 @@ def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
 def assign_inks(graphs: Iterable[LabeledGraph]) -> dict[str, Ink]:
     """Color and line style of each edge label; few enough of them share no color, and none share both.
 
-    Names of parts come last, so that operations get the solid lines. Where there are more labels than colors, operations
-    share theirs among themselves and parts among themselves, since a part is named by its color alone over its drawing.
+    Names of parts come last, so that operations get the solid lines. Where there are more labels than colors,
+    operations share theirs among themselves and parts among themselves: over its drawing, a part is named by its color.
     """
     listed = list(graphs)
     parts = {part.name for graph in listed for part in graph.parts}

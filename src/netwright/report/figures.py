@@ -1,7 +1,7 @@
 """The curves of one or several searches, after figures 3 to 5 of Liu et al. 2018, and the lineage of a trial.
 
 Each function returns a matplotlib Figure, or None where there is nothing to draw; `files.save` writes it. Several runs
-share one pair of axes: one color and, beyond seven runs, one line style each. A minimized objective is shown as measured,
+share one pair of axes, with a color and a line style each. A minimized objective is shown as measured,
 so that lower is better. Figures are so narrow that they can be read on a phone.
 """
 
@@ -36,7 +36,7 @@ POINTS = 5000  # at most, of one run in one figure
 NAMED = 60  # points of a lineage that carry their trial's id
 OUTLIERS = 4  # times finer that the fitness axis must become to be cut
 LETTERS = 46  # in a line above the axes
-UPRIGHT = 32  # letters in a line beside the axes
+UPRIGHT = 30  # letters in a line beside the axes
 GRAY, OTHERS = "#999999", "gray: at others"  # of trials at other budgets than the largest
 SCALES = ((1e9, "billions"), (1e6, "millions"), (1e3, "thousands"))
 
@@ -203,9 +203,7 @@ def with_legend(figure: Figure, runs: Sequence[RunData]) -> Figure:
     columns = max(1, min(len(runs), int((SIZE[0] - 0.3) / widest)))
     # a label that starts with an underscore would be left out
     labels = [f"\u200b{label}" if label.startswith("_") else label for label in labels]
-    legend = figure.legend(
-        handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE
-    )
+    legend = figure.legend(handles, labels, loc="outside upper left", ncols=columns, frameon=False, fontsize=TEXT_SIZE)
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
@@ -354,5 +352,5 @@ def group_thousands(axes: Axes) -> None:
 
 
 def ink(number: int) -> tuple[str, str]:
-    """Color and line style of the run of this number."""
-    return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    """Color and line style of the run of this number; up to 28 differ, and of equal lines all show."""
+    return PALETTE[number % len(PALETTE)], STYLES[number % len(STYLES)]

@@ -85,9 +85,11 @@ def _next(run: ReportedRun, final: Final | None) -> Html:
         export = _from_here(run.export)
         is_image = run.io is not None and isinstance(run.io.input, Image)
         listed = [("Classify images of yours, files or folders:", f"netwright predict {export} IMAGES")] * is_image
-        listed.append(("Write it as ONNX as well:", f"netwright export {place} --out {export}-onnx --onnx"))
+        onnx = _from_here(run.export.with_name(f"{run.export.name}-onnx"))
+        listed.append(("Write it as ONNX as well:", f"netwright export {place} --out {onnx} --onnx"))
     elif final is not None:
-        listed = [("Write the network as a folder of its own:", f"netwright export {place} --out {place}/export")]
+        out = _from_here(run.place / "export")
+        listed = [("Write the network as a folder of its own:", f"netwright export {place} --out {out}")]
     else:
         listed = [("Train the best in full, beside a plain network, and test both:", f"netwright train {place}")]
     if final is not None and final.trial_id is not None and not final.reference:

@@ -1,9 +1,9 @@
 """The report of one search, or of several overlaid: figures as files, and one HTML page that holds everything.
 
-A reader finds first how it came out, what was tested and what to do next, then the network and what it gets wrong, then
-the search. What there is nothing to show of is left out. The drawing is that of the network that ships after a contest, else of the best of the search. With several runs the
-curves are overlaid and the drawing, the lineage and the tables are those of the run with the best first objective
-(among those that share the first run's).
+A reader finds first how it came out, what was tested and what to do next, then the network and what it gets wrong,
+then the search. What there is nothing to show of is left out. The drawing is that of the network that ships after a
+contest, else of the best of the search. With several runs the curves are overlaid and the drawing, the lineage and the
+tables are those of the run with the best first objective (among those that share the first run's).
 """
 
 from __future__ import annotations

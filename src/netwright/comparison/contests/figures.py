@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy import special
 
 from netwright.comparison import measures
-from netwright.comparison.axes import SETTLED, legend, look, mark, start
+from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.contests.standings import RecipeStanding
 from netwright.report import curves
@@ -67,7 +67,14 @@ def size(standing: RecipeStanding) -> Figure:
             x, y = np.array(chosen).T
             best_mark = MARKS[number % len(MARKS)]
             axes.plot(
-                x, standing.sign * y, best_mark, color=color, markersize=7, markeredgecolor="white", linewidth=0, zorder=3
+                x,
+                standing.sign * y,
+                best_mark,
+                color=color,
+                markersize=7,
+                markeredgecolor="white",
+                linewidth=0,
+                zorder=3,
             )
     axes.set_xlabel("parameters", size=TEXT_SIZE)
     axes.set_ylabel(standing.objective, size=TEXT_SIZE, parse_math=False)
@@ -93,7 +100,7 @@ def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray]
         space = 0.06 * (high - low) or 0.05
         axes.set_ylim(low - space, high + space)
     hint = " (lower is better)" if standing.sign < 0 else ""
-    axes.set_ylabel(f"{printable(label)}{hint}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"{printable(label)}{hint}")
     axes.ticklabel_format(axis="y", useOffset=False)
     _by_trials(axes, standing)
     return legend(figure, list(standing.paths))

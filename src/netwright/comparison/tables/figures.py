@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from netwright.comparison.axes import SETTLED, legend, look, mark, start
+from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
 from netwright.comparison.numbers import BAND
 from netwright.comparison.tables.summary import Curve
 from netwright.report.figures import TEXT_SIZE
@@ -20,7 +20,7 @@ LONG = 1000  # trials from which on their axis is logarithmic
 
 
 def regret(curves: Sequence[Curve]) -> Figure | None:
-    """Mean regret of each strategy as the search goes on, on a logarithmic axis, with its 95 % band; None: no values."""
+    """Mean regret of each strategy as the search goes on, on a logarithmic axis, with its 95 % band; None: no value."""
     shown = np.concatenate([curve.regret for curve in curves])
     if np.isnan(shown).all():
         return None
@@ -34,7 +34,7 @@ def regret(curves: Sequence[Curve]) -> Figure | None:
         axes.set_ylim(floor, positive.max() * 1.4)
         _plain_ticks(axes)
     signal = printable(curves[0].problem.signal) if curves else "signal"
-    axes.set_ylabel(f"regret in {signal}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"regret in {signal}")
     return _finish(figure, axes, curves)
 
 
@@ -57,7 +57,7 @@ def final(curves: Sequence[Curve]) -> Figure | None:
         axes.set_ylim(low - space, high + space)
     name = printable(curves[0].problem.final) if curves else "final measure"
     hint = " (lower is better)" if curves and curves[0].problem.final_sign < 0 else ""
-    axes.set_ylabel(f"{name} of the incumbent{hint}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"{name} of the incumbent{hint}")
     axes.ticklabel_format(axis="y", useOffset=False)
     return _finish(figure, axes, curves)
 
