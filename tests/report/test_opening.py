@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netwright.core.baselines import Baseline
 from netwright.core.finals import RESIDUAL
 from netwright.core.records import IO
 from netwright.report import opening
@@ -39,6 +40,12 @@ def test_verdict_tested_accuracy_and_plain_network_come_first(tmp_path):
 def test_what_decided_may_be_another_metric_than_the_accuracy_that_everybody_asks_for():
     balanced = replace(FOUND, objective=replace(FOUND.objective, name="test_balanced_accuracy"), accuracy=0.95)
     assert ("test accuracy", "95.00 %") in re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", of(finals=(balanced,)))
+
+
+def test_what_a_constant_answer_gives_stands_beside_what_was_tested():
+    known = Baseline("test_accuracy", 0.9, "the largest class is 90.00 % of it", "no better than naming it always")
+    text = of(finals=(replace(FOUND, baselines=(known,)),))
+    assert "Test accuracy: 90.00 % (the largest class is 90.00 % of it: no better than naming it always)." in text
 
 
 def test_nothing_tested_yet_is_said():

@@ -26,12 +26,17 @@ def section(runs: Sequence[ReportedRun], winner: ReportedRun, whose: str) -> Htm
     """
     told = [_sentence(run, f"{run.name}: " if len(runs) > 1 else "") for run in runs]
     notes = [f"Note: {caveat}." for caveat in winner.caveats]
-    final = _tested(winner)
+    final = tested(winner)
     facts = [] if final is None else _facts_of_test(winner, final)
-    best = _best(winner) if final is None else ""
+    untested = "" if winner.history.best() is None else " The network is not tested yet."
+    came = f"{best(winner)}{untested}"
+    if final is not None:
+        label = final.objective.label
+        value = f"{label[:1].upper()}{label[1:]}: {final.objective.text(final.mean)} ({final.note})."
+        came = value if final.note else ""
     title = f"Result{whose}" if whose or not any(told) else "Verdict"
     tiles = markup.tiles(facts) if facts else ""
-    return markup.section(title, *told, best, *notes, tiles, _next(winner, final))
+    return markup.section(title, *told, came, *notes, tiles, _next(winner, final))
 
 
 def _sentence(run: ReportedRun, name: str) -> str:
@@ -43,16 +48,16 @@ def _sentence(run: ReportedRun, name: str) -> str:
     return f"{name}{verdict}" if verdict else ""
 
 
-def _best(run: ReportedRun) -> str:
-    """What the search came to, where nothing is tested yet."""
-    if (best := run.history.best()) is None:
+def best(run: ReportedRun) -> str:
+    """The best that the search measured, and what it is to be compared with, as a sentence."""
+    if (place := run.history.best()) is None:
         return "No trial has succeeded yet." if len(run.history) else "No trial has finished yet."
-    value = run.objective.measured(float(run.history.scores[best]))
+    value = run.objective.measured(float(run.history.scores[place]))
     result = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
-    return f"Best {run.objective.label}: {result}. The network is not tested yet."
+    return f"Best {run.objective.label}: {result}."
 
 
-def _tested(run: ReportedRun) -> Final | None:
+def tested(run: ReportedRun) -> Final | None:
     """The network to tell about: what ships, else the first that was found and tested; None: none was."""
     if run.shipped:
         return run.shipped if run.shipped.is_tested else None

@@ -152,7 +152,8 @@ def _search(run: ReportedRun, whose: str, drawn: dict[str, Html]) -> str:
     """The search in numbers and curves."""
     curves_drawn = "".join(drawn[name] for name in CURVES if name in drawn)
     shown = Html(f'<div class="curves">{curves_drawn}</div>') if curves_drawn else ""
-    return markup.section(f"The search{whose}", _objectives_note(run), _numbers(run), shown)
+    best = opening.best(run) if opening.tested(run) else ""  # else it stands first on the page
+    return markup.section(f"The search{whose}", _objectives_note(run), best, _numbers(run), shown)
 
 
 def _numbers(run: ReportedRun) -> Html:
