@@ -44,7 +44,7 @@ def test_equal_cells_have_equal_texts():
 def test_drawings():
     cell = Cell(((("a", 0), ("b", 1)), (("c", 0), ("c", 0))), (2,))  # nobody reads state 3
     drawn = two_cells.cell_graph("normal", cell, ("direct", "skip"))
-    assert drawn.nodes == ("0 direct", "1 skip", "2", "output")
+    assert drawn.nodes == ("0 direct: one cell before", "1 skip: two cells before", "2", "output")
     assert drawn.edges == ((0, 2, "a"), (1, 2, "b"), (2, 3, "concat"))
     stacks = two_cells.stacks_graph("conv 3x3", (1, 2), 4, 6, drawn, drawn)
     assert stacks.nodes[:4] == ("image", "stem", "width 1", "width 2")

@@ -6,6 +6,7 @@ from netwright.report import drawing
 from netwright.spaces.flat import flat_space
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
+from netwright.spaces.nasnet import NasnetSpace
 from netwright.zoo.hierarchical import plugin as published
 
 LEAF = LabeledGraph("leaf", ("in", "out"), ((0, 1, "conv"),))
@@ -65,6 +66,19 @@ def test_equal_labels_have_equal_colors_and_colors_run_out_into_styles():
     inks = drawing.assign_inks([graph, LEAF])
     assert len(set(inks.values())) == 21
     assert drawing.assign_inks([TOP, MIDDLE, LEAF])["leaf"] == drawing.assign_inks([TOP])["leaf"]
+
+
+def test_what_is_drawn_below_shares_no_color_with_an_operation():
+    """As the reduction cell once did with the concatenation, a line style apart."""
+    space = NasnetSpace(operations="sp2")
+    graph = space.graph(space.sample(np.random.default_rng(0)))
+    many = LabeledGraph("g", ("a", "b"), tuple((0, 1, f"op {n}") for n in range(30)), (LEAF, MIDDLE))
+    top = LabeledGraph("t", ("a", "b"), ((0, 1, "leaf"), (0, 1, "middle")))
+    for listed, parts in (([graph, *graph.parts], graph.parts), ([many, top], many.parts)):
+        inks = drawing.assign_inks(listed)
+        own = {inks[part.name].color for part in parts}
+        assert len(own) == len(parts)
+        assert own.isdisjoint(ink.color for label, ink in inks.items() if label not in {p.name for p in parts})
 
 
 def test_text_from_data_is_not_read_as_mathematics():

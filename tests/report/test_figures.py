@@ -7,7 +7,7 @@ import pytest
 
 from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
-from netwright.report import curves, figures
+from netwright.report import costs, curves, figures, files
 from netwright.report.figures import RunData
 from netwright.report.history import History
 
@@ -68,7 +68,7 @@ def test_scores_of_other_budgets_are_pale_and_neither_averaged_nor_the_best():
     pale, dots = (collection.get_offsets() for collection in axes.collections[:2])
     np.testing.assert_allclose(pale, [(1, 0.9), (4, 0.2)])
     np.testing.assert_allclose(dots, [(2, 0.3), (3, 0.5), (5, 0.6)])
-    np.testing.assert_allclose(axes.lines[1].get_xydata(), [(2, 0.3), (3, 0.4), (5, 1.4 / 3)])
+    np.testing.assert_allclose(axes.lines[0].get_xydata(), [(2, 0.3), (3, 0.4), (5, 1.4 / 3)])
     assert "at the largest budget" in axes.get_title(loc="left")
     figure = figures.best([RunData("a", History.of(trials))])
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [(2, 0.3), (3, 0.5), (5, 0.6), (5, 0.6)])
@@ -142,13 +142,33 @@ def test_a_very_long_lineage_names_some_first_and_last_among_them():
 
 
 @pytest.mark.parametrize("trials", [[], made([None]), made([None, None]), made([0.5])])
-def test_runs_without_much_to_show_are_drawn(trials):
-    for draw in (figures.fitness, figures.best, figures.parameters):
+def test_of_nothing_there_is_no_figure_and_a_single_point_is_large(trials):
+    is_measured = any(trial.scores for trial in trials)
+    for draw in (figures.fitness, figures.best, figures.parameters, costs.size):
         figure = draw([RunData("a", History.of(trials))])
+        assert (figure is not None) == is_measured
+        if figure is None:
+            continue
         figure.draw_without_rendering()
-        is_measured = any(trial.scores for trial in trials)
-        assert bool(note_texts(figure)) != is_measured or draw is figures.best
+        [axes] = figure.axes
+        large = [size for points in axes.collections for size in points.get_sizes()]
+        large += [line.get_markersize() ** 2 for line in axes.lines if line.get_marker() == "o"]
+        assert max(large) >= 25
     lineage_of(trials).draw_without_rendering()
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_the_line_of_means_lies_below_the_points(count):
+    axes = figures.fitness([RunData("a", History.of(made([0.5] * count)))]).axes[0]
+    assert axes.collections[0].get_zorder() > max(line.get_zorder() for line in axes.lines)
+
+
+def test_no_text_of_a_figure_is_below_ten_pixels_on_a_phone():
+    """335 pixels are left of 400."""
+    for draw in (figures.fitness, figures.best, figures.parameters, costs.size):
+        figure = draw([RunData("a", History.of(RISING))])
+        figure.draw_without_rendering()
+        assert files.smallest_text(figure) * 335 / (72 * figure.get_figwidth()) >= 10
 
 
 def test_no_global_setting_is_changed():
@@ -162,7 +182,7 @@ def test_of_a_lineage_of_thousands_some_generations_are_drawn():
     line = figure.axes[0].lines[0]
     assert len(line.get_xdata()) <= figures.RASTER and line.get_xdata()[-1] == 4999
     assert {tuple(text.xy) for text in figure.axes[0].texts} <= set(map(tuple, line.get_xydata()))
-    assert f"{len(line.get_xdata()):,} of 5,000 generations" in figure.axes[0].get_title(loc="left")
+    assert f"{len(line.get_xdata()):,} of 5,000 generations" in " ".join(figure.axes[0].get_title(loc="left").split())
 
 
 def test_legends_say_how_many_dots_there_are_and_are_not_cut():

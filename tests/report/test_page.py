@@ -1,3 +1,4 @@
+import math
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -17,6 +18,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.data import outcome
 from netwright.data.outcome import Outcome
+from netwright.report import markup
 from netwright.report.history import History
 from netwright.report.page import changes, write
 from netwright.report.reported import ReportedRun
@@ -29,7 +31,9 @@ ACCURACY = Objective("valid_accuracy", shown="share")
 TESTED = ACCURACY.moved_to("test")
 SPACE = HierarchicalSpace()
 FILES = [
-    f"{name}.{suffix}" for name in ("best", "cell", "fitness", "lineage", "parameters") for suffix in ("png", "svg")
+    f"{name}.{suffix}"
+    for name in ("best", "cell", "fitness", "hours", "lineage", "parameters", "size")
+    for suffix in ("png", "svg")
 ]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -132,7 +136,7 @@ def test_the_page_is_whole_and_holds_its_drawings(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([*FILES, "report.html"])
     checker = read(path)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert path.read_text(encoding="utf-8").count("<svg") == 5
+    assert path.read_text(encoding="utf-8").count("<svg") == 7
     assert len(set(checker.ids)) == len(checker.ids)
     inner = {use for use in checker.uses if use.startswith("#")}
     assert inner and {use[1:] for use in inner} <= set(checker.ids)
@@ -228,7 +232,10 @@ def test_runs_without_much_to_tell_are_reported(tmp_path, trials):
     write(tmp_path, [reported(rows(2))])  # an earlier report
     read(write(tmp_path, [reported(trials)]))
     has_best = any(trial.scores for trial in trials)
-    assert (tmp_path / "cell.svg").exists() == (tmp_path / "lineage.png").exists() == has_best
+    for name in ("cell.svg", "lineage.png", "fitness.png", "best.svg"):
+        assert (tmp_path / name).exists() == has_best, name
+    has_params = any(trial.result.metrics.get("params") for trial in trials)
+    assert (tmp_path / "size.png").exists() == (tmp_path / "parameters.svg").exists() == has_params
 
 
 def test_a_best_without_ancestors_has_no_figure_of_them(tmp_path):
@@ -268,6 +275,8 @@ def test_mistakes_of_the_best_network_are_shown(tmp_path):
     assert "Mistakes on the test images" in text and "20 of 40 images" in text
     assert "<b>大 taken for dog" in text and "<b>大" not in page
     assert text.count("loss 4.00") == 1 and "4.png" in text
+    assert "Naming the largest class, dog, always would recognize 50.0% of the images" in text
+    assert text.index("Best architecture") < text.index("Mistakes on")
     assert page.count("<img") == 5 and page.count('class="crisp"') == 5
     assert len(set(checker.ids)) == len(checker.ids)
     inner = {use[1:] for use in checker.uses if use.startswith("#")}
@@ -283,6 +292,38 @@ def test_figures_of_mistakes_go_when_there_is_nothing_to_show(tmp_path):
     text = " ".join(read(write(tmp_path / "out", [reported(rows(3), finals=(trained_in_full(),))])).text)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "report.html"])
     assert "Mistakes" not in text
+
+
+def test_of_the_images_of_the_largest_loss_only_mistakes_are_shown(tmp_path):
+    """Of two kept images the second was recognized, for all its loss."""
+    kept = Outcome(
+        np.array([0, 1]),
+        np.array([1, 1]),
+        np.array([3.0, 2.0], np.float32),
+        np.zeros((2, 8, 8, 1), np.uint8),
+        np.arange(2),
+        ("wrong.png", "right.png"),
+        ("cat", "dog"),
+    )
+    for targets, count in ((kept.targets, 1), (np.array([1, 1]), 0)):
+        folder = tmp_path / f"kept{count}"
+        folder.mkdir()
+        (folder / outcome.OUTCOME).write_bytes(outcome.to_bytes(replace(kept, targets=targets)))
+        page = write(tmp_path / "out", [reported(rows(3), finals=(trained_in_full(folder=folder),))])
+        text = page.read_text(encoding="utf-8")
+        assert text.count("<img") == count and "right.png" not in text and "recognized</span>" not in text
+        assert (tmp_path / "out" / "worst.png").exists() == bool(count)
+
+
+def test_words_break_at_their_ends_but_for_those_that_no_column_holds():
+    made = markup.table(("why",), [("a word",), ("x" * 30 + " &",)])
+    assert made.count('class="long"') == 1 and f'<span class="long">{"x" * 30}</span> &amp;' in made
+
+
+def test_drawings_shrink_no_further_than_their_text_can_be_read():
+    svg = '<?xml?><svg width="720pt" height="1pt"></svg>'
+    assert 'style="min-width: 800px"' in markup.figure(svg, "a", "b", 9.0)
+    assert 'style="min-width: 0px"' in markup.figure(svg, "a", "b", math.inf), "no text"
 
 
 def test_photographs_are_made_small_for_the_page(tmp_path):

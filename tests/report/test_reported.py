@@ -23,7 +23,7 @@ def test_another_part_of_the_page_is_one_file(tmp_path, monkeypatch):
     run = test_page.reported(rows(3))
     text = " ".join(read(page.write(tmp_path, [run])).text)
     assert "Weather of a run" in text and "Clouds" in text
-    assert text.index("The search") < text.index("Weather") < text.index("Best architecture")
+    assert text.index("Best architecture") < text.index("The search") < text.index("Weather") < text.index("Lineage")
     assert (tmp_path / "weather.svg").exists()
     assert "Weather" not in " ".join(read(page.write(tmp_path, [test_page.reported(rows(2))])).text)
     assert not (tmp_path / "weather.svg").exists()

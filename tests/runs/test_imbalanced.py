@@ -49,7 +49,7 @@ def test_the_commands_say_so(run, capsys):
 def test_the_report_says_so(run):
     text = (run.folder / "report" / "report.html").read_text()
     assert f"Best valid accuracy: 90.00 % (higher is better; {WORDS})." in text
-    assert f"best of the search: test accuracy 90.00 % ({WORDS})." in text
+    assert f"Test accuracy: 90.00 % ({WORDS})." in text
 
 
 def test_the_export_says_so_and_its_predictions_are_all_alike(run, tmp_path, capsys):

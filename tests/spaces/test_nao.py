@@ -188,7 +188,7 @@ def test_the_drawing():
     assert graph.nodes[:4] == ("image", "stem", "3 x width 32", "width 64")
     normal, reduction = graph.parts
     assert (normal.name, reduction.name) == ("normal cell", "reduction cell")
-    assert normal.nodes == ("0 skip", "1 direct", "2", "3", "4", "5", "6", "output")
+    assert normal.nodes == ("0 skip: two cells before", "1 direct: one cell before", "2", "3", "4", "5", "6", "output")
     assert normal.edges[:4] == ((0, 2, CONV), (1, 2, AVG), (0, 3, NONE), (2, 3, MAX))
     assert normal.edges[-4:] == ((3, 7, "concat"), (4, 7, "concat"), (5, 7, "concat"), (6, 7, "concat"))
     deep = replace(SPACE, skeleton="imagenet").graph(genotype)

@@ -196,7 +196,7 @@ def test_the_drawing():
     assert [label for _, _, label in graph.edges][1:4] == ["normal cell", "reduction cell", "normal cell"]
     normal, reduction = graph.parts
     assert (normal.name, reduction.name) == ("normal cell", "reduction cell")
-    assert normal.nodes == ("0 direct", "1 skip", "2", "3", "4", "5", "6", "output")
+    assert normal.nodes == ("0 direct: one cell before", "1 skip: two cells before", "2", "3", "4", "5", "6", "output")
     assert normal.edges[:4] == ((0, 2, SEP), (1, 2, AVG), (0, 3, NONE), (2, 3, MAX))
     assert normal.edges[-4:] == ((3, 7, "concat"), (4, 7, "concat"), (5, 7, "concat"), (6, 7, "concat"))
     deep = replace(SPACE, skeleton="imagenet", channels=10).graph(genotype)

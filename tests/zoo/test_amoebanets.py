@@ -61,7 +61,9 @@ def _edges(text):
 def test_the_drawings_are_the_published_cells(name):
     entry = refs.locate("zoo", name)
     parts = entry.space.graph(entry.genotype).parts
-    assert [part.nodes for part in parts] == [("0 direct", "1 skip", "2", "3", "4", "5", "6", "output")] * 2
+    assert [part.nodes for part in parts] == [
+        ("0 direct: one cell before", "1 skip: two cells before", "2", "3", "4", "5", "6", "output")
+    ] * 2
     assert [sorted(part.edges) for part in parts] == [_edges(text) for text in CELLS[name]]
 
 

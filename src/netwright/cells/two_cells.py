@@ -17,6 +17,7 @@ from netwright.core.records import Genotype, LabeledGraph
 Row = tuple[str, int, str, int]  # of a published table: an operation and its state, twice
 
 CELLS: Final = ("normal", "reduction")
+ORIGINS: Final = {"direct": "one cell before", "skip": "two cells before"}  # whose output it is that a cell reads
 
 
 def values(normal: Sequence[Row], reduction: Sequence[Row], names: Sequence[str]) -> list[int]:
@@ -76,10 +77,12 @@ def cell_text(cell: Cell) -> str:
 
 
 def cell_graph(name: str, cell: Cell, inputs: tuple[str, str]) -> LabeledGraph:
-    """A drawing of a cell without its dead states; `inputs` are the names of states 0 and 1."""
+    """A drawing of a cell without its dead states; `inputs` are the names of states 0 and 1, keys of ORIGINS."""
     living = sorted(nasnet.alive(cell))
     places = {state: place for place, state in enumerate(living)}
-    labels = [f"{state} {inputs[state]}" if state < len(inputs) else str(state) for state in living]
+    labels = [
+        f"{state} {inputs[state]}: {ORIGINS[inputs[state]]}" if state < len(inputs) else str(state) for state in living
+    ]
     edges = [
         (places[read], places[state], operation)
         for state, pair in enumerate(cell.combinations, start=2)

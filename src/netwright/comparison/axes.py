@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from netwright.report.figures import INK, PALETTE, STYLES, TEXT_SIZE
+from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE, UPRIGHT
 from netwright.report.text import printable, shortened, text_width
 
-SIZE = (7.2, 4.2)  # inches
+SIZE = (4.4, 3.4)  # inches, to be read on a phone
 SETTLED = 0.1  # share of a search that is left out when the limits of an axis are set
 
 
@@ -19,7 +21,8 @@ def start(title: str) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
     axes = figure.add_subplot(facecolor="white")
-    axes.set_title(printable(title), loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
+    text = fill(printable(title), LETTERS)
+    axes.set_title(text, loc="left", size=TEXT_SIZE, color="#555555", parse_math=False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#777777")
     axes.grid(True, which="both", color="#ececec", linewidth=0.7)
@@ -29,8 +32,18 @@ def start(title: str) -> tuple[Figure, Axes]:
 
 
 def look(number: int) -> tuple[str, str]:
-    """Color and line style of the strategy of this number; up to 28 strategies differ."""
-    return PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)]
+    """Color and line style of the strategy of this number; up to 28 differ, and of equal lines all show."""
+    return PALETTE[number % len(PALETTE)], STYLES[number % len(STYLES)]
+
+
+def name_values(axes: Axes, text: str) -> None:
+    """Write what the vertical axis shows beside it, in as many lines as it needs."""
+    axes.set_ylabel(fill(text, UPRIGHT), size=TEXT_SIZE, parse_math=False)
+
+
+def mark(values: np.ndarray) -> str:
+    """The marker of a line: a dot where it would be a single point, which no line shows; "" else."""
+    return "o" if np.count_nonzero(~np.isnan(values)) == 1 else ""
 
 
 def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:

@@ -1,22 +1,15 @@
-"""Means, errors and differences as a reader of a comparison sees them, and the table of every pair of strategies."""
+"""Means, errors and differences as a reader of a comparison sees them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Protocol
 
-from netwright.comparison import caveats
 from netwright.comparison.bootstrap import Difference
 from netwright.comparison.measures import MeanOfSeeds
-from netwright.report import markup
 
 BAND = 1.96  # standard errors either side of a mean: 95 %
 MISSING = "–"
-EXPLAINED = (
-    "Strategy less other, over common seeds: the mean difference, its 95 % interval by paired bootstrap, and twice the "
-    "share of resampled means on the other side of zero. Nothing is corrected for the number of pairs."
-)
 
 
 class Pair(Protocol):
@@ -64,14 +57,3 @@ def difference(pair: Pair) -> tuple[str, ...]:
     places = decimals((found.high - found.low) / (2 * BAND))
     interval = f"{found.low:+,.{places}f} to {found.high:+,.{places}f}"
     return (f"{found.mean:+,.{places}f}", interval, f"{found.p:.2g}", f"{found.seeds:,}")
-
-
-def parts(pairs: Sequence[Pair]) -> list[str]:
-    """Table and explanation of the pairs of one problem or recipe; empty where there are no pairs."""
-    if not pairs:
-        return []
-    columns = ("measure", "strategy", "other", "difference", "95 % interval", "p", "seeds")
-    rows = [(pair.measure, pair.strategy, pair.other, *difference(pair)) for pair in pairs]
-    caveat = caveats.few_seeds([pair.difference for pair in pairs])
-    shown = [f"{caveat[0].upper()}{caveat[1:]}."] if caveat else []
-    return [markup.table(columns, rows, columns[3:]), EXPLAINED, *shown]

@@ -1,7 +1,8 @@
 """Drawings of architectures: the graph on top, and below it every graph that its labels stand for, level by level.
 
 `layout` says where things lie; here they get ink. Equal labels have equal colors in all graphs of a drawing; beyond
-the nine colors the line style changes. The figure grows with its content, so that text has one size everywhere.
+the fourteen colors the line style changes, and what is drawn below keeps colors of its own. The figure grows with its
+content, so that text has one size everywhere.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from netwright.report.files import save as save
 from netwright.report.layout import ARROW, PADDING, Layout, Point, Wire, layout
 from netwright.report.text import FONT, FONT_SIZE, printable, text_width
 
-# Paul Tol's "muted" scheme, made for color-blind readers; its two palest darkened for thin lines
-PALETTE = ("#332288", "#117733", "#CC6677", "#3A9FC8", "#882255", "#B08D2E", "#44AA99", "#AA4499", "#7F7F2A")
+# Paul Tol's "muted" scheme, made for color-blind readers, its two palest darkened for thin lines; then five that differ
+PALETTE = (
+    *("#332288", "#117733", "#CC6677", "#3A9FC8", "#882255", "#B08D2E", "#44AA99", "#AA4499", "#7F7F2A"),
+    *("#E06A00", "#2F5FD0", "#C81E1E", "#7A4A1E", "#6FA800"),
+)
 STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = (
     "solid",
     (0, (4, 1.6)),
@@ -142,15 +146,28 @@ def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
 
 
 def assign_inks(graphs: Iterable[LabeledGraph]) -> dict[str, Ink]:
-    """Color and line style of each edge label: names of parts last, so that operations get the solid lines."""
+    """Color and line style of each edge label; few enough of them share no color, and none share both.
+
+    Names of parts come last, so that operations get the solid lines. Where there are more labels than colors,
+    operations share theirs among themselves and parts among themselves: over its drawing, a part is named by its color.
+    """
     listed = list(graphs)
     parts = {part.name for graph in listed for part in graph.parts}
     labels = dict.fromkeys(label for graph in listed for _, _, label in graph.edges if label)
     labels |= {node: None for graph in listed for node in graph.nodes if node in parts}  # where nodes do the work
-    ordered = sorted(labels, key=lambda label: (label in parts, len(label) if label in parts else 0, label))
+    operations = sorted(labels.keys() - parts)
+    named = sorted(labels.keys() & parts, key=lambda label: (len(label), label))
+    if len(labels) <= len(PALETTE):
+        return _inks([*operations, *named], PALETTE)
+    own = min(len(named), len(PALETTE) // 2)
+    return _inks(operations, PALETTE[: len(PALETTE) - own]) | _inks(named, PALETTE[len(PALETTE) - own :])
+
+
+def _inks(labels: Sequence[str], colors: Sequence[str]) -> dict[str, Ink]:
+    """A color for each label in turn, and another line style each time that they run out."""
     return {
-        label: Ink(PALETTE[number % len(PALETTE)], STYLES[number // len(PALETTE) % len(STYLES)])
-        for number, label in enumerate(ordered)
+        label: Ink(colors[number % len(colors)], STYLES[number // len(colors) % len(STYLES)])
+        for number, label in enumerate(labels)
     }
 
 

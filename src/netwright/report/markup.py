@@ -1,6 +1,8 @@
 """HTML as strings: tables, sections, drawings within the page, and the page around them.
 
-The page is one file that fetches nothing. Whatever comes from data is escaped here; only `Html` passes unchanged.
+The page is one file that fetches nothing. Whatever comes from data is escaped here; only `Html` passes unchanged. It is
+to be read on a phone as well: tables and drawings that are too wide scroll within themselves, no text of a drawing is
+ever smaller than SMALLEST, and words break at their ends.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from html import escape
 from string import Template
 
 MISSING = "–"  # stands where there is no value
+SMALLEST = 10.0  # pixels, of a text in a drawing
+PIXELS = 96 / 72  # of a point
+LONGEST = 24  # letters of a word that stays whole
 
 
 class Html(str):
@@ -63,7 +68,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .tiles dt { color: var(--faint); font-size: 0.85rem; }
 .tiles dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 .tiles .main dd { color: var(--strong); font-weight: 650; }
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); gap: 14px 24px; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); gap: 18px 24px; }
 figure { margin: 0; overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
@@ -82,18 +87,22 @@ th, td { text-align: left; padding: 5px 22px 5px 0; border-bottom: 1px solid var
 th { color: var(--faint); font-weight: 600; font-size: 0.85rem; white-space: nowrap; position: sticky; top: 0;
   background: var(--card); }
 .number { width: 1%; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td { overflow-wrap: anywhere; min-width: 7rem; }
+td { overflow-wrap: break-word; min-width: 6.2rem; }
 td.number { min-width: 0; }
 td code { white-space: nowrap; }
+.long { overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
-pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0; overflow-x: auto; }
-pre + pre, pre + p, h3 + pre { margin-top: 10px; }
+pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0;
+  white-space: pre-wrap; overflow-wrap: anywhere; }
+pre + pre, pre + p, h3 + pre, details + details, figure + h3, figure + .scroll { margin-top: 10px; }
+.tiles + .curves { margin-top: 18px; }
 summary { cursor: pointer; margin: 6px 0; }
 @media (max-width: 560px) {
-  main { padding: 16px 10px 40px; }
-  section { padding: 14px; }
+  main { padding: 14px 8px 40px; }
+  section { padding: 12px 10px; }
+  th, td { padding-right: 12px; }
+  td { min-width: 5.6rem; }
   .tiles, .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); }
-  figure:not(.full) svg { min-width: 460px; }
 }
 """
 
@@ -155,8 +164,18 @@ def code(text: str) -> Html:
 
 def listing(text: str, summary: str = "") -> Html:
     """Lines of text as they are; with `summary`, folded away under it."""
-    lines = f"<pre>{escape(text)}</pre>"
-    return Html(f"<details><summary>{escape(summary)}</summary>{lines}</details>" if summary else lines)
+    lines = Html(f"<pre>{escape(text)}</pre>")
+    return folded(summary, lines) if summary else lines
+
+
+def commands(each: Iterable[tuple[str, str]]) -> Html:
+    """Commands, each with what it does before it."""
+    return Html("\n".join(f"<p>{escape(what)}</p>\n<pre>{escape(text)}</pre>" for what, text in each))
+
+
+def folded(summary: str, *parts: str) -> Html:
+    """Parts that show when one asks for them; parts as in `section`."""
+    return Html(f"<details><summary>{escape(summary)}</summary>{_body(parts)}</details>")
 
 
 def subsection(title: str, *parts: str) -> Html:
@@ -169,19 +188,20 @@ def pictures(shown: Iterable[Picture]) -> Html:
     return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
 
 
-def figure(svg: str, name: str, caption: str, *, is_full_size: bool = False) -> Html:
-    """An SVG file of matplotlib's as part of a page.
+def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, *, is_full_size: bool = False) -> Html:
+    """An SVG file of matplotlib's as part of a page; it shrinks no further than its text can be read, and scrolls then.
 
     Args:
         svg: Content of the whole file.
         name: Letters and digits, different for each figure of a page: ids begin with it, because matplotlib gives a
             glyph the same id in every file.
         caption: What the figure shows, for all readers.
+        text: Size of its smallest text in points (`files.smallest_text`).
         is_full_size: Let a wide drawing scroll instead of shrinking it.
     """
     kind = ' class="full"' if is_full_size else ""
     heading = f"<figcaption>{escape(caption)}</figcaption>"
-    return Html(f"<figure{kind}>{heading}\n{inline_svg(svg, name, caption)}</figure>")
+    return Html(f"<figure{kind}>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
 
 
 def inline_svg(svg: str, name: str, label: str) -> str:
@@ -193,6 +213,15 @@ def inline_svg(svg: str, name: str, label: str) -> str:
     element = re.sub(r'href="#', f'href="#{name}-', element)
     element = element.replace("url(#", f"url(#{name}-")
     return element.replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+
+
+def _no_smaller(element: str, text: float) -> str:
+    """The `svg` element with the least width at which its text of so many points has SMALLEST pixels."""
+    width = re.search(r'<svg[^>]*\swidth="([0-9.]+)pt"', element)
+    if not width:
+        return element
+    least = float(width[1]) / text * SMALLEST
+    return element.replace("<svg", f'<svg style="min-width: {least:.0f}px"', 1)
 
 
 def _picture(shown: Picture) -> str:
@@ -210,4 +239,8 @@ def _body(parts: Iterable[str]) -> str:
 
 
 def _safe(cell: str) -> str:
-    return cell if isinstance(cell, Html) else escape(cell)
+    """A cell as markup; words that no column can hold may break anywhere, others do not."""
+    if isinstance(cell, Html):
+        return cell
+    words = re.split(r"(\s+)", cell)
+    return "".join(f'<span class="long">{escape(w)}</span>' if len(w) > LONGEST else escape(w) for w in words)

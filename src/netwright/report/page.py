@@ -1,13 +1,14 @@
 """The report of one search, or of several overlaid: figures as files, and one HTML page that holds everything.
 
-The drawing is that of the network that ships after a contest, else of the best of the search. With several runs the
-curves are overlaid and the drawing, the lineage and the tables are those of the run with the best first objective
-(among those that share the first run's).
+A reader finds first how it came out, what was tested and what to do next, then the network and what it gets wrong,
+then the search. What there is nothing to show of is left out. The drawing is that of the network that ships after a
+contest, else of the best of the search. With several runs the curves are overlaid and the drawing, the lineage and the
+tables are those of the run with the best first objective (among those that share the first run's).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,24 +16,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from netwright.core import files, run_file
-from netwright.core.baselines import beside
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import short
 from netwright.core.protocols import graph_of, of_seed
 from netwright.core.records import Genotype, LabeledGraph, Trial
-from netwright.report import curves, drawing, examined, figures, markup, reported, trained
+from netwright.report import costs, curves, drawing, examined, figures, markup, opening, reported, trained
 from netwright.report.examined import Examined
-from netwright.report.files import save
+from netwright.report.figures import RunData
+from netwright.report.files import save, smallest_text
 from netwright.report.markup import MISSING, Html
 from netwright.report.reported import ReportedRun
 
 MOST_CHANGES = 8  # spelled out of one mutation
 MOST_STEPS = 300  # in the table of a lineage
 MOST_REASONS = 100  # in the table of failures
+CURVES: dict[str, tuple[str, Callable[[Sequence[RunData]], Figure | None]]] = {
+    "fitness": ("Objective of every trial", figures.fitness),
+    "best": ("Best so far", figures.best),
+    "hours": ("Objective against time", costs.hours),
+    "size": ("Objective against parameters", costs.size),
+    "parameters": ("Parameters of every trial", figures.parameters),
+}
 CAPTIONS = {
-    "fitness": "Objective of every trial",
-    "best": "Best so far",
-    "parameters": "Parameters of every trial",
+    **{name: caption for name, (caption, _) in CURVES.items()},
     "lineage": "From the start population to the best",
     "cell": "The best architecture, at every level",
 }
@@ -43,9 +49,8 @@ def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -
 
     Args:
         folder: Gets report.html, and the figures named in CAPTIONS, by a part of the page or by a kind of examples, as
-            .png and .svg; made when missing. Without a successful trial there are no lineage and cell, without a
-            network trained in full that left examples none of them, and a part may have nothing to show of the run;
-            figures of an earlier report are then removed.
+            .png and .svg; made when missing. Figures that would be empty are not there, as without a successful trial
+            or without a network trained in full that left examples; those of an earlier report are then removed.
         runs: At least one.
         page: Path of the page; None: report.html in the folder.
 
@@ -93,11 +98,7 @@ def _figures(
     named = {"cell": "The architecture that ships, at every level"} if winner.shipped else {}
     captions = {**CAPTIONS, **named, **{part.name: part.caption for part in reported.parts()}, **examined.captions()}
     data = [run.data for run in runs]
-    made: dict[str, Figure] = {
-        "fitness": figures.fitness(data),
-        "best": figures.best(data),
-        "parameters": figures.parameters(data),
-    }
+    made = {name: figure for name, (_, draw) in CURVES.items() if (figure := draw(data))}
     made |= {part.name: figure for part in reported.parts() if (figure := part.figure(winner))}
     if len(line) > 1:
         made["lineage"] = figures.lineage(winner.history, line, winner.objective)
@@ -112,9 +113,13 @@ def _figures(
         save(figure, folder / name)
     return {
         name: markup.figure(
-            (folder / f"{name}.svg").read_text(encoding="utf-8"), name, captions[name], is_full_size=name == "cell"
+            (folder / f"{name}.svg").read_text(encoding="utf-8"),
+            name,
+            captions[name],
+            smallest_text(figure),
+            is_full_size=name == "cell",
         )
-        for name in made
+        for name, figure in made.items()
     }
 
 
@@ -126,17 +131,15 @@ def _parts(
     examples: str,
 ) -> list[str]:
     whose = f" of {winner.name}" if len(runs) > 1 else ""
-    three = Html(f'<div class="curves">{drawn["fitness"]}{drawn["best"]}{drawn["parameters"]}</div>')
     return [
-        _verdicts(runs),
-        _headline(winner, whose),
+        opening.section(runs, winner, whose),
         _damage(runs),
         _runs(runs) if len(runs) > 1 else "",
+        markup.section(_architecture_title(winner, whose), drawn["cell"]) if "cell" in drawn else "",
         _finals(runs),
         examples,
-        markup.section("The search", _objectives_note(winner), three),
+        _search(winner, whose, drawn),
         *(part.section(winner, whose, drawn[part.name]) for part in reported.parts() if part.name in drawn),
-        markup.section(_architecture_title(winner, whose), drawn["cell"]) if "cell" in drawn else "",
         _lineage(winner, line, drawn, whose),
         _best_networks(winner, whose),
         _failures(runs),
@@ -145,13 +148,15 @@ def _parts(
     ]
 
 
-def _verdicts(runs: Sequence[ReportedRun]) -> str:
-    """What came of contests with a plain network: what a reader wants to know first."""
-    told = [(f"{run.name}: " if len(runs) > 1 else "") + run.verdict for run in runs if run.verdict]
-    return markup.section("Verdict", *(f"{each[:1].upper()}{each[1:]}." for each in told)) if told else ""
+def _search(run: ReportedRun, whose: str, drawn: dict[str, Html]) -> str:
+    """The search in numbers and curves."""
+    curves_drawn = "".join(drawn[name] for name in CURVES if name in drawn)
+    shown = Html(f'<div class="curves">{curves_drawn}</div>') if curves_drawn else ""
+    best = opening.best(run) if opening.tested(run) else ""  # else it stands first on the page
+    return markup.section(f"The search{whose}", _objectives_note(run), best, _numbers(run), shown)
 
 
-def _headline(run: ReportedRun, whose: str) -> str:
+def _numbers(run: ReportedRun) -> Html:
     facts = _facts(run)
     listed = [
         (f"best {run.objective.label}", facts["best"]),
@@ -160,7 +165,7 @@ def _headline(run: ReportedRun, whose: str) -> str:
         ("trials finished", facts["finished"]),
         ("done", facts["done"]),
         ("failed", facts["failed"]),
-        ("answered from the table", facts["reused"]),
+        *([("answered from the table", facts["reused"])] if run.history.is_reused.any() else []),
         ("time searched", _duration(run.hours)),
         ("time in evaluations", _duration(curves.evaluation_seconds(run.history) / 3600)),
     ]
@@ -172,15 +177,7 @@ def _headline(run: ReportedRun, whose: str) -> str:
         share = curves.utilization(run.history, run.workers, hours * 3600)
         if share <= 1:  # else the time is a table's, or that of workers that joined
             listed.append(("workers busy", f"{share:.0%}"))
-    notes = [f"Note: {caveat}." for caveat in run.caveats]
-    if (best := run.history.best()) is None:
-        notes.insert(0, "No trial has succeeded yet." if len(run.history) else "No trial has finished yet.")
-    else:
-        value = run.objective.measured(float(run.history.scores[best]))
-        result = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
-        notes.insert(0, f"Best {run.objective.label}: {result}.")
-    note = " ".join(notes)
-    return markup.section(f"Result{whose}", note, markup.tiles(listed))
+    return markup.tiles(listed)
 
 
 def _damage(runs: Sequence[ReportedRun]) -> str:
@@ -220,11 +217,9 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
         return ""
     finals = [(name, final) for name, run in named for final in run.finals]
     listed = trained.table(finals)
-    compared = [f"{name}{sentence}" for name, run in named for sentence in trained.compared(run.finals)]
-    told = [name + trained.verdict(run.finals) for name, run in named if not run.verdict]
-    told += [f"Note: {name}{final.broken_off} of the {final.label}." for name, final in finals if final.broken_off]
+    told = [f"Note: {name}{final.broken_off} of the {final.label}." for name, final in finals if final.broken_off]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
-    return markup.section("Trained in full", listed, *compared, *told)
+    return markup.section("Trained in full", listed, *told)
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:
@@ -324,12 +319,13 @@ def _failures(runs: Sequence[ReportedRun]) -> str:
             cells = ("…", f"{len(more):,} other reasons", f"{sum(group.times for group in more):,}", "")
             rows.append((run.name, *cells) if len(runs) > 1 else cells)
     if not rows:
-        return markup.section("Failures", "No trial failed.")
+        return ""
     return markup.section("Failures", markup.table(("run", *columns) if len(runs) > 1 else columns, rows, ("times",)))
 
 
 def _run_files(runs: Sequence[ReportedRun]) -> list[Html]:
-    return [markup.listing(run_file.to_toml(run.run), run.name if len(runs) > 1 else "") for run in runs]
+    named = [run.name if len(runs) > 1 else "all settings of the search" for run in runs]
+    return [markup.listing(run_file.to_toml(run.run), name) for name, run in zip(named, runs, strict=True)]
 
 
 def _repeated(runs: Sequence[ReportedRun]) -> str:

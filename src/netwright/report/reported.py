@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from matplotlib.figure import Figure
 
@@ -46,6 +47,8 @@ class ReportedRun:
         verdict: How what ships does beside a plain network, where they contested; "": they did not.
         shipped: What ships, where there was a contest, one of `finals`; None: there was none, or it is not over.
         io: What goes into the networks and what comes out; None: not known.
+        place: The folder of the run, which the next commands name; None: it lies in none.
+        export: The folder in it that holds what ships; None: there is none.
     """
 
     name: str
@@ -65,6 +68,8 @@ class ReportedRun:
     verdict: str = ""
     shipped: Final | None = None
     io: IO | None = None
+    place: Path | None = None
+    export: Path | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:
@@ -84,7 +89,7 @@ class ReportedRun:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the page, between the curves of the search and its best architecture.
+    """A part of the page, between the curves of the search and the lineage of its best network.
 
     Args:
         name: Name of its figure and of the figure's files, different for each part: letters and digits.

@@ -16,30 +16,22 @@ SIMILAR = 2.0  # times the parameters, more or fewer, up to which a reference te
 
 def table(named: Sequence[tuple[str, Final]]) -> Html:
     """A table with a row for each network; each comes with what its name begins with, such as its run."""
-    columns = ("network", "trial", "setting", "params", "measure", "mean", "sd", "trainings")
+    columns = ("network", "trial", "mean", "measure", "params", "setting", "sd", "trainings", "to compare with")
     rows = [
         (
             f"{name}{final.label}",
             MISSING if final.trial_id is None else str(final.trial_id),
-            final.setting or MISSING,
-            f"{final.params:,}",
-            final.objective.label,
             f"{final.mean:.4f}",
+            final.objective.label,
+            f"{final.params:,}",
+            final.setting or MISSING,
             MISSING if final.sd is None else f"{final.sd:.4f}",
             str(final.n),
+            final.note or MISSING,
         )
         for name, final in named
     ]
-    return markup.table(columns, rows, ("trial", "params", "mean", "sd", "trainings"))
-
-
-def compared(finals: Sequence[Final]) -> list[str]:
-    """A sentence on each network that a constant answer can be compared with: the two, and whether it is better."""
-    return [
-        f"{final.label}: {final.objective.label} {final.objective.text(final.mean)} ({final.note})."
-        for final in finals
-        if final.note
-    ]
+    return markup.table(columns, rows, ("trial", "mean", "params", "sd", "trainings"))
 
 
 def verdict(finals: Sequence[Final]) -> str:

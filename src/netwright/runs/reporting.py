@@ -51,6 +51,8 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         contest.verdict if contest else "",
         _shipped(contest, found) if contest else None,
         run_file.read_io(io) if io else None,
+        folder,
+        export if (export := folder / run_folder.EXPORT).is_dir() else None,
     )
 
 

@@ -27,6 +27,7 @@ FORMAT = 1  # of the folders that this release writes; folders of earlier releas
 TABLE = "trials.sqlite"
 PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
+EXPORT = "export"  # the folder of what ships after a contest
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
 CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
 

@@ -34,7 +34,7 @@ def test_axes_say_what_they_show(found):
     assert figures.regret(found.curves).axes[0].get_yscale() == "log"
     assert figures.final(found.curves).axes[0].get_ylabel() == "test of the incumbent"
     minus = summarized(comparison(MINUS, (3,), ("random",)), outcome({"random": [made([5, 3, 9])] * 2}, "loss"))
-    assert figures.final(minus.curves).axes[0].get_ylabel() == "test of the incumbent (lower is better)"
+    assert figures.final(minus.curves).axes[0].get_ylabel() == "test of the incumbent (lower\nis better)"
     paid = outcome({"random": [made([70, 80], costs=[40, 60])] * 2})
     seconds = summarized(comparison(horizons=(), strategies=("random",), table_seconds=100.0), paid)
     assert figures.regret(seconds.curves).axes[0].get_xlabel() == "seconds of evaluation"
@@ -65,3 +65,11 @@ def test_no_global_setting_is_changed(found):
     before = dict(matplotlib.rcParams)
     figures.regret(found.curves).draw_without_rendering()
     assert dict(matplotlib.rcParams) == before
+
+
+def test_equal_lines_differ_in_style_and_a_single_point_is_a_dot():
+    whole = summarized(comparison(strategies=("random", "aging")), outcome(dict.fromkeys(COURSES, COURSES["random"])))
+    lines = figures.regret(whole.curves).axes[0].lines
+    assert lines[0].get_linestyle() != lines[1].get_linestyle() and lines[0].get_marker() in ("", "None")
+    once = summarized(comparison(horizons=(1,), strategies=("random",)), outcome({"random": [made([70.0])] * 2}))
+    assert figures.final(once.curves).axes[0].lines[0].get_marker() == "o"

@@ -22,18 +22,21 @@ def found():
 
 
 @pytest.mark.parametrize(
-    "courses",
+    ("courses", "count"),
     [
-        [made([], ending="exhausted")] * 2,
-        [made([NAN, NAN])] * 2,
-        [made([80.0])] * 2,
-        [made([80.0, 80.0], [NAN, NAN])] * 2,
-        [made([70.0] * 1200)] * 2,
+        ([made([], ending="exhausted")] * 2, 0),
+        ([made([NAN, NAN])] * 2, 0),
+        ([made([80.0])] * 2, 2),
+        ([made([80.0, 80.0], [NAN, NAN])] * 2, 1),
+        ([made([70.0] * 1200)] * 2, 2),
     ],
 )
-def test_odd_results_are_written(courses, tmp_path):
+def test_odd_results_are_written_and_empty_figures_are_not(courses, count, tmp_path):
+    whole = summarized(comparison(), outcome(COURSES))
+    report.write(tmp_path, whole)  # of before
     found = summarized(comparison(strategies=("random",), horizons=(2,)), outcome({"random": courses}))
-    assert report.write(tmp_path, found).stat().st_size > 5000
+    html = report.write(tmp_path, found).read_text()
+    assert html.count("<svg") == len(list(tmp_path.glob("*.png"))) == len(list(tmp_path.glob("*.svg"))) == count
 
 
 def test_the_page_and_the_files(found, tmp_path):
@@ -75,8 +78,9 @@ def test_a_strategy_that_yields_nothing_has_found_no_share_of_the_best():
 def test_one_seed_has_a_difference_and_no_interval(tmp_path):
     whole = summarized(comparison(), outcome({name: [each[0], None] for name, each in COURSES.items()}))
     html = report.write(tmp_path, whole).read_text()
-    row = re.search(r"<tr><td[^>]*>final</td>.*?</tr>", html, re.DOTALL)[0]
-    assert re.findall(r">([^<>]+)</td>", row) == ["final", "random", "aging", "-6", "–", "–", "1"]
+    row = re.search(r"<h3>aging less every other, by test</h3>.*?<tbody>(.*?)</tbody>", html, re.DOTALL)[1]
+    assert re.findall(r">([^<>]+)</td>", row) == ["random", "+6", "–", "–", "1"]
+    assert "t c10, 4 trials: no clear winner: aging is first (test 9), but not clearly before random." in html
     assert "With 1 common seed, fewer than 20, intervals are too short" in html
 
 

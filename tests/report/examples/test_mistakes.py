@@ -72,7 +72,7 @@ def test_labels_neither_overlap_nor_leave_the_figure(classes, name):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, label.get_text()
     if not axes.get_xticklabels()[0].get_rotation() % 90:
         assert not overlap(figure, axes.get_xticklabels())
-    assert max(figure.get_size_inches()) < 12
+    assert max(figure.get_size_inches()) < mistakes.WIDEST + 3
 
 
 def test_many_classes_have_no_numbers_and_too_many_no_names():

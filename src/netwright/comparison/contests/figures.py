@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from scipy import special
 
 from netwright.comparison import measures
-from netwright.comparison.axes import SETTLED, legend, look, start
+from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.contests.standings import RecipeStanding
 from netwright.report import curves
-from netwright.report.figures import PALETTE, POINTS, RASTER, TEXT_SIZE
+from netwright.report.figures import FEW, PALETTE, POINTS, RASTER, TEXT_SIZE
 from netwright.report.text import printable
 
 INTERVAL = 0.95  # of the bands
@@ -58,21 +58,28 @@ def size(standing: RecipeStanding) -> Figure:
         params = np.concatenate([path.params for path in listed] or [np.zeros(0)])
         scores = standing.sign * np.concatenate([path.scores for path in listed] or [np.zeros(0)])
         shown = np.linspace(0, len(params) - 1, min(POINTS, len(params))).astype(int)
-        raster = len(shown) > RASTER
+        raster, dot = len(shown) > RASTER, 6 if len(shown) < FEW else 3.5
         axes.plot(
-            params[shown], scores[shown], ".", color=color, alpha=0.35, markersize=3.5, linewidth=0, rasterized=raster
+            params[shown], scores[shown], ".", color=color, alpha=0.5, markersize=dot, linewidth=0, rasterized=raster
         )
         chosen = [(path.params[path.incumbent], path.scores[path.incumbent]) for path in listed if path.incumbent >= 0]
         if chosen:
             x, y = np.array(chosen).T
-            mark = MARKS[number % len(MARKS)]
+            best_mark = MARKS[number % len(MARKS)]
             axes.plot(
-                x, standing.sign * y, mark, color=color, markersize=7, markeredgecolor="white", linewidth=0, zorder=3
+                x,
+                standing.sign * y,
+                best_mark,
+                color=color,
+                markersize=7,
+                markeredgecolor="white",
+                linewidth=0,
+                zorder=3,
             )
     axes.set_xlabel("parameters", size=TEXT_SIZE)
     axes.set_ylabel(standing.objective, size=TEXT_SIZE, parse_math=False)
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
     handles = [
         Line2D([], [], color=PALETTE[n % len(PALETTE)], marker=MARKS[n % len(MARKS)], linewidth=0)
         for n in range(len(standing.paths))
@@ -93,7 +100,7 @@ def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray]
         space = 0.06 * (high - low) or 0.05
         axes.set_ylim(low - space, high + space)
     hint = " (lower is better)" if standing.sign < 0 else ""
-    axes.set_ylabel(f"{printable(label)}{hint}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"{printable(label)}{hint}")
     axes.ticklabel_format(axis="y", useOffset=False)
     _by_trials(axes, standing)
     return legend(figure, list(standing.paths))
@@ -104,7 +111,7 @@ def _mean_line(axes: Axes, lines: Sequence[np.ndarray], length: int, number: int
     color, style = look(number)
     means, around = mean_and_band(lines, length)
     x = np.arange(1, length + 1)
-    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
+    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6, marker=mark(means), markersize=6)
     axes.fill_between(x, means - around, means + around, color=color, alpha=0.15, linewidth=0)
 
 

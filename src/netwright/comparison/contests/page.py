@@ -1,4 +1,4 @@
-"""The report of a comparison on real tasks: curves, the final table and every pair, as a page and as files."""
+"""The report of a comparison on real tasks: who won, the final table and curves, as a page and as files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from netwright.comparison import numbers
+from netwright.comparison import leading
 from netwright.comparison.contests import figures, json_and_csv
 from netwright.comparison.contests.json_and_csv import share
 from netwright.comparison.contests.standings import RecipeRow, RecipeStanding, Standings
+from netwright.comparison.leading import Leading
 from netwright.comparison.numbers import MISSING, with_error
 from netwright.core import files
 from netwright.report import markup
-from netwright.report.files import save
+from netwright.report.files import save, smallest_text
 from netwright.report.markup import Html
 
-FIGURES = {
+FIGURES = {  # none of them where nothing succeeded
     "best": (figures.best, "Best so far"),
     "population": (figures.population, "Mean of the population"),
     "size": (figures.size, "Model size against the objective"),
@@ -59,7 +60,7 @@ def write(folder: Path, standings: Standings, command: str = "") -> Path:
     if command:
         parts.append(markup.section("To repeat this", markup.listing(command)))
     path = folder / "index.html"
-    files.write(path, markup.page("Comparison of strategies", parts).encode(errors="replace"))
+    files.write(path, markup.page("Comparison of strategies", [_winners(standings), *parts]).encode(errors="replace"))
     return path
 
 
@@ -106,20 +107,40 @@ def top(standing: RecipeStanding) -> str:
     return f"The best of all: {standing.objective} {standing.best:.6g} {standing.beside}."
 
 
+def winner(standing: RecipeStanding) -> Leading | None:
+    """Who is first: by what full trainings tested, else by the best of the searches; None: fewer than two have any."""
+    if standing.test_metric:
+        tested = {row.strategy: row.test for row in standing.rows}
+        return leading.leading("test", standing.test_metric, standing.sign, tested, standing.pairs)
+    best = {row.strategy: row.best for row in standing.rows}
+    return leading.leading("best", f"best {standing.objective}", standing.sign, best, standing.pairs)
+
+
+def _winners(standings: Standings) -> Html:
+    """A sentence for each recipe; empty where nothing was compared."""
+    named = [(title(standing), winner(standing)) for standing in standings.recipes]
+    told = [f"{name}: {leading.sentence(found)}." for name, found in named if found]
+    return markup.section("Who won", *told) if told else Html("")
+
+
 def _section(folder: Path, place: int, standing: RecipeStanding, standings: Standings) -> Html:
     drawn = []
     for name, (figure, caption) in FIGURES.items():
-        if name == "fan-in" and standing.random_fan_in is None:
-            continue
         path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', standing.name)}-{name}"
-        save(figure(standing), path)
+        if math.isnan(standing.best) or (name == "fan-in" and standing.random_fan_in is None):
+            for suffix in (".png", ".svg"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            continue
+        made = figure(standing)
+        save(made, path)
         svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
-        drawn.append(markup.figure(svg, f"{name.replace('-', '')}{place}", f"{caption}: {standing.name}"))
+        shown = f"{caption}: {standing.name}"
+        drawn.append(markup.figure(svg, f"{name.replace('-', '')}{place}", shown, smallest_text(made)))
     heads = columns(standing, standings.fractions)
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
     warnings = [f"{remark}." for remark in standing.remarks]
     warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
-    parts = [listed, *warnings, top(standing), EXPLAINED, *numbers.parts(standing.pairs)]
+    parts = [listed, *warnings, top(standing), EXPLAINED, *leading.parts(winner(standing))]
     return markup.section(
         title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
     )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from netwright.comparison.axes import SETTLED, legend, look, start
+from netwright.comparison.axes import SETTLED, legend, look, mark, name_values, start
 from netwright.comparison.numbers import BAND
 from netwright.comparison.tables.summary import Curve
 from netwright.report.figures import TEXT_SIZE
@@ -19,10 +19,12 @@ from netwright.report.text import printable
 LONG = 1000  # trials from which on their axis is logarithmic
 
 
-def regret(curves: Sequence[Curve]) -> Figure:
-    """Mean regret of each strategy as the search goes on, on a logarithmic axis, with its 95 % band."""
-    figure, axes = _start(curves)
+def regret(curves: Sequence[Curve]) -> Figure | None:
+    """Mean regret of each strategy as the search goes on, on a logarithmic axis, with its 95 % band; None: no value."""
     shown = np.concatenate([curve.regret for curve in curves])
+    if np.isnan(shown).all():
+        return None
+    figure, axes = _start(curves)
     positive = shown[shown > 0]
     floor = positive.min() / 1.6 if len(positive) else 0.0  # a band around small regrets would reach below 0
     for number, curve in enumerate(curves):
@@ -32,15 +34,17 @@ def regret(curves: Sequence[Curve]) -> Figure:
         axes.set_ylim(floor, positive.max() * 1.4)
         _plain_ticks(axes)
     signal = printable(curves[0].problem.signal) if curves else "signal"
-    axes.set_ylabel(f"regret in {signal}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"regret in {signal}")
     return _finish(figure, axes, curves)
 
 
-def final(curves: Sequence[Curve]) -> Figure:
-    """Mean final measure of each strategy's incumbent as the search goes on, with its 95 % band.
+def final(curves: Sequence[Curve]) -> Figure | None:
+    """Mean final measure of each strategy's incumbent as the search goes on, with its 95 % band; None: no values.
 
     The axis shows what happens after the first tenth: the first few networks are far from all others.
     """
+    if all(np.isnan(curve.final).all() for curve in curves):
+        return None
     figure, axes = _start(curves)
     for number, curve in enumerate(curves):
         _line(axes, curve.x, curve.final, curve.final_error, number)
@@ -53,7 +57,7 @@ def final(curves: Sequence[Curve]) -> Figure:
         axes.set_ylim(low - space, high + space)
     name = printable(curves[0].problem.final) if curves else "final measure"
     hint = " (lower is better)" if curves and curves[0].problem.final_sign < 0 else ""
-    axes.set_ylabel(f"{name} of the incumbent{hint}", size=TEXT_SIZE, parse_math=False)
+    name_values(axes, f"{name} of the incumbent{hint}")
     axes.ticklabel_format(axis="y", useOffset=False)
     return _finish(figure, axes, curves)
 
@@ -67,7 +71,7 @@ def _line(
     axes: Axes, x: np.ndarray, means: np.ndarray, errors: np.ndarray, number: int, floor: float = -math.inf
 ) -> None:
     color, style = look(number)
-    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6)
+    axes.plot(x, means, color=color, linestyle=style, linewidth=1.6, marker=mark(means), markersize=6)
     band = BAND * np.nan_to_num(errors)
     low, high = np.maximum(means - band, floor), np.maximum(means + band, floor)
     axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)

@@ -1,4 +1,4 @@
-"""The report of a comparison on tables: curves for each problem, and one page with tables, curves and every pair."""
+"""The report of a comparison on tables: one page that says who won, with a table and curves for each problem."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from netwright.comparison import numbers
+from netwright.comparison import leading
+from netwright.comparison.leading import Leading
 from netwright.comparison.measures import WITHIN, MeanOfSeeds
 from netwright.comparison.numbers import MISSING, with_error
 from netwright.comparison.tables import figures, json_and_csv
@@ -16,7 +17,7 @@ from netwright.comparison.tables.problems import Problem
 from netwright.comparison.tables.summary import ProblemRow, Results
 from netwright.core import files
 from netwright.report import markup
-from netwright.report.files import save
+from netwright.report.files import save, smallest_text
 from netwright.report.markup import Html
 
 COLUMNS = (
@@ -37,7 +38,7 @@ def write(folder: Path, results: Results, command: str = "") -> Path:
 
     Args:
         folder: Gets index.html, bench.json, bench.csv, pairs.csv and, for each problem, `<problem>-regret` and
-            `<problem>-final` as .png and .svg; made when missing.
+            `<problem>-final` as .png and .svg, where there is something to draw; made when missing.
         results: The results to show.
         command: The command that made them, for the page; "": no command did.
 
@@ -53,7 +54,7 @@ def write(folder: Path, results: Results, command: str = "") -> Path:
     }
     parts = [_problem(problem, results, drawn[problem.name]) for problem in problems(results)]
     path = folder / "index.html"
-    page = markup.page("Comparison of strategies", [*parts, _failed(results), _repeated(command)])
+    page = markup.page("Comparison of strategies", [_winners(results), *parts, _failed(results), _repeated(command)])
     files.write(path, page.encode(errors="replace"))
     return path
 
@@ -94,6 +95,21 @@ def groups(rows: Sequence[ProblemRow]) -> list[list[ProblemRow]]:
     return list(found.values())
 
 
+def winner(rows: Sequence[ProblemRow], results: Results) -> Leading | None:
+    """Who is first in a group of rows by the final measure; None: fewer than two strategies were measured."""
+    problem, trials = rows[0].problem, rows[0].trials
+    pairs = [pair for pair in results.pairs if (pair.problem.name, pair.trials) == (problem.name, trials)]
+    means = {row.strategy: row.final for row in rows}
+    return leading.leading("final", problem.final, problem.final_sign, means, pairs)
+
+
+def _winners(results: Results) -> Html:
+    """A sentence for each problem and horizon; empty where nothing was compared."""
+    named = [(title(rows[0]), winner(rows, results)) for rows in groups(results.rows)]
+    told = [f"{name}: {leading.sentence(found)}." for name, found in named if found]
+    return markup.section("Who won", *told) if told else Html("")
+
+
 def _reached(found: MeanOfSeeds, seeds: int) -> str:
     return f"{found.mean:,.1f} ({found.seeds / seeds:.0%})" if found.seeds else MISSING
 
@@ -104,9 +120,13 @@ def _figures(folder: Path, number: int, problem: Problem, results: Results) -> l
     shown = []
     for measure, figure in (("regret", figures.regret(curves)), ("final", figures.final(curves))):
         path = folder / f"{file_name(problem, problems(results))}-{measure}"
+        if figure is None:
+            for suffix in (".png", ".svg"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            continue
         save(figure, path)
         svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
-        shown.append(markup.figure(svg, f"{measure}{number}", captions[measure]))
+        shown.append(markup.figure(svg, f"{measure}{number}", captions[measure], smallest_text(figure)))
     return shown
 
 
@@ -125,11 +145,11 @@ def _problem(problem: Problem, results: Results, drawn: Sequence[Html]) -> Html:
     for rows in groups([row for row in results.rows if row.problem.name == problem.name]):
         listed = markup.table(COLUMNS, [cells(row) for row in rows], COLUMNS[1:])
         warnings = [f"{row.strategy}: {warning}." for row in rows for warning in row.warnings]
-        pairs = [pair for pair in results.pairs if pair.problem.name == problem.name and pair.trials == rows[0].trials]
         seeds = sorted({row.seeds for row in rows})
         count = f"{seeds[0]:,}" if len(seeds) == 1 else f"{seeds[0]:,} to {seeds[-1]:,}"
         heading = f"{title(rows[0])}, {count} seeds"
-        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED, *numbers.parts(pairs)))
+        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED))
+        parts += leading.parts(winner(rows, results))
     return markup.section(problem.name, *parts)
 
 

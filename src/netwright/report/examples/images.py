@@ -22,7 +22,7 @@ from netwright.report.markup import MISSING, Html, Picture
 
 CAPTIONS = {
     "confusion": "Images by true and predicted class; the color says the share of the true class",
-    "worst": "Images of the largest loss",
+    "worst": "Mistakes of the largest loss",
 }
 FREQUENT = 10  # confusions listed
 THUMBNAIL = 160  # pixels; larger pictures are made smaller for the page
@@ -40,12 +40,14 @@ class ImageExamples:
         return len(self.outcome.targets)
 
     def figures(self) -> dict[str, Figure]:
-        """The confusion matrix, and the images of the largest loss."""
+        """The confusion matrix, and the mistakes of the largest loss where there are any."""
         kept = self.outcome
-        return {"confusion": mistakes.matrix(confusion.counts(kept), kept.classes), "worst": mistakes.worst(kept)}
+        wrong = mistakes.only_mistakes(kept)
+        worst = {"worst": mistakes.worst(wrong)} if len(wrong.worst) else {}
+        return {"confusion": mistakes.matrix(confusion.counts(kept), kept.classes), **worst}
 
     def section(self, final: Final, whose: str, drawn: Mapping[str, Html]) -> Html:
-        """The mistakes of a network: figure, most frequent confusions, classes, and images of the largest loss.
+        """The mistakes of a network: figure, most frequent confusions, classes, and mistakes of the largest loss.
 
         The images are put into the page as files of their own, not as the figure.
         """
@@ -57,24 +59,25 @@ class ImageExamples:
         told = f"{final.label}{setting}{first}: {wrong:,} of {total:,} images are taken for another class."
         told = " ".join([told, *(f"Note: {caveat}." for caveat in kept.caveats)])
         frequent = confusion.most_frequent(counts, FREQUENT)
-        columns = ("confusion", "images", "of", "share")
+        columns = ("confusion", "share", "images", "of")
         rows = [
             (
                 f"{kept.classes[each.true]} taken for {kept.classes[each.predicted]}",
+                f"{each.images / each.total:.1%}",
                 f"{each.images:,}",
                 f"{each.total:,}",
-                f"{each.images / each.total:.1%}",
             )
             for each in frequent
         ]
+        shown = mistakes.only_mistakes(kept)
         return markup.section(
             f"Mistakes on the {'test' if final.is_tested else 'validation'} images{whose}",
             told,
             drawn["confusion"],
             markup.subsection("Most frequent confusions", markup.table(columns, rows, columns[1:])) if rows else "",
-            markup.subsection("Classes, the hardest first", _classes(kept, counts)),
-            markup.subsection("Images of the largest loss", markup.pictures(_pictures(kept)))
-            if len(kept.worst)
+            markup.subsection("Classes, the hardest first", _largest(kept, counts), _classes(kept, counts)),
+            markup.subsection("Mistakes of the largest loss", markup.pictures(_pictures(shown)))
+            if len(shown.worst)
             else "",
         )
 
@@ -87,17 +90,30 @@ def read(folder: Path) -> ImageExamples | None:
         return None
 
 
+def _largest(kept: Outcome, counts: np.ndarray) -> str:
+    """What naming the largest class always would score; "" without images."""
+    images = counts.sum(1)
+    if not images.sum():
+        return ""
+    share = images.max() / images.sum()
+    known = np.trace(counts) / images.sum()
+    whose = np.flatnonzero(images == images.max())
+    which = f"the largest class, {kept.classes[whose[0]]}," if len(whose) == 1 else "one of the largest classes"
+    return f"Naming {which} always would recognize {share:.1%} of the images; this network recognizes {known:.1%}."
+
+
 def _classes(kept: Outcome, counts: np.ndarray) -> Html:
-    accuracies = confusion.accuracies(counts)
-    columns = ("number", "class", "images", "recognized", "accuracy", "most often taken for")
+    accuracies, total = confusion.accuracies(counts), max(int(counts.sum()), 1)
+    columns = ("class", "accuracy", "recognized", "images", "share of all", "most often taken for", "number")
     rows = []
     for number in np.argsort(accuracies, kind="stable").tolist():  # NaN comes last
         others = counts[number] * (np.arange(len(counts)) != number)
         taken = f"{kept.classes[others.argmax()]} ({others.max():,})" if others.any() else MISSING
         accuracy = MISSING if np.isnan(accuracies[number]) else f"{accuracies[number]:.1%}"
         images, right = f"{counts[number].sum():,}", f"{counts[number, number]:,}"
-        rows.append((str(number), kept.classes[number], images, right, accuracy, taken))
-    return markup.table(columns, rows, ("number", "images", "recognized", "accuracy"))
+        share = f"{counts[number].sum() / total:.1%}"
+        rows.append((kept.classes[number], accuracy, right, images, share, taken, str(number)))
+    return markup.table(columns, rows, ("accuracy", "recognized", "images", "share of all", "number"))
 
 
 def _pictures(kept: Outcome) -> list[Picture]:

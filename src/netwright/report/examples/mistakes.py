@@ -6,6 +6,7 @@ Sizes are set in inches, so that text has one size everywhere; a figure grows wi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ COLORS = colormaps["Blues"]
 SCALE = (0.0, 0.01, 0.05, 0.2, 0.5, 1.0)  # shares named beside the colors, which follow the share's root
 DARK = 0.3  # shares above it are too dark for dark text
 SIDE = 9.0  # inches, of a matrix of many classes
-SMALLEST = 4.5  # points; smaller labels are left out
+WIDEST = 13.1  # inches, of one that grows so that its classes can be named
+SMALLEST = 7.5  # points, 10 pixels of a page; smaller labels are left out
 LABEL = 1.7  # inches, of the longest class name
 GAP = 0.08  # inches, between things that belong together
 
@@ -31,7 +33,7 @@ COLUMNS = 6
 TILE = 1.5  # inches, the longer side of a picture
 BETWEEN = 0.16  # inches, between pictures
 LINE = 0.14  # inches, of the text below a picture
-TEXT_SIZE = 7.5
+TEXT_SIZE = 8.0
 CRISP = 64  # images up to this side are shown pixel by pixel, larger ones smoothed
 
 
@@ -43,17 +45,19 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
         classes: Names of the classes; long ones are shortened, and left out when there are too many to be read.
 
     Returns:
-        A figure on a white ground. Above 20 classes cells have no numbers, above about 140 classes no names.
+        A figure on a white ground. Above 20 classes cells have no numbers, above 100 classes no names.
     """
     number = len(classes)
-    cell = min(0.8, 5.2 / number) if number <= 10 else min(0.5, SIDE / number)
+    legible = SMALLEST / (0.8 * 72)  # inches of a cell
+    least = legible if number * legible <= WIDEST else 0.0
+    cell = min(0.54, 5.2 / number) if number <= 10 else min(0.5, max(SIDE / number, least))
     size = min(9.0, 0.8 * 72 * cell)
     labels = class_labels(classes, LABEL, size) if size >= SMALLEST else []
     longest = max((text_width(label, size) for label in labels), default=0.4)
     angle = 0 if labels and longest < cell - GAP else 45 if number <= NUMBERED else 90 if labels else 0
     below = {0: 0.15, 45: 0.72 * longest + GAP, 90: longest}[angle]
-    left, bottom, side = longest + 0.42, below + 0.42, cell * number
-    figure = Figure(figsize=(left + side + 0.85, max(bottom + side + 0.1, 1.5)), facecolor="white")
+    left, bottom, side = longest + 0.4, below + 0.42, cell * number
+    figure = Figure(figsize=(left + side + 0.75, max(bottom + side + 0.1, 1.5)), facecolor="white")
     axes = _axes(figure, left, bottom, side, side)
     axes.imshow(
         np.sqrt(confusion.shares(counts)),
@@ -65,7 +69,7 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     )
     if labels:
         _name_classes(axes, labels, size, angle)
-    axes.tick_params(length=0, labelsize=size if labels else 8, labelcolor=INK, pad=3)
+    axes.tick_params(length=0, labelsize=size if labels else 9, labelcolor=INK, pad=3)
     axes.spines[:].set_color(FAINT)
     axes.set_xlabel("predicted class", size=9, color=INK)
     axes.set_ylabel("true class", size=9, color=INK)
@@ -79,7 +83,7 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
 
 
 def worst(outcome: Outcome) -> Figure:
-    """The images of the largest loss, largest first, with true class, predicted class, loss and name."""
+    """The worst images, of the largest loss first, with true class, predicted class, loss and name."""
     images = [picture(image) for image in outcome.worst]
     columns = max(1, min(COLUMNS, len(images)))
     rows = max(1, -(-len(images) // columns))
@@ -106,6 +110,14 @@ def worst(outcome: Outcome) -> Figure:
                 x / size[0], y, line, size=TEXT_SIZE, family=FONT, color=FAINT if row > 1 else INK, parse_math=False
             )
     return figure
+
+
+def only_mistakes(outcome: Outcome) -> Outcome:
+    """The outcome without those of the worst images that were recognized all the same."""
+    at = outcome.worst_positions
+    wrong = np.flatnonzero(outcome.targets[at] != outcome.predictions[at])
+    names = tuple(outcome.worst_names[place] for place in wrong)
+    return replace(outcome, worst=outcome.worst[wrong], worst_positions=at[wrong], worst_names=names)
 
 
 def captions(outcome: Outcome, classes: Sequence[str]) -> list[tuple[str, str, str, str]]:
@@ -159,5 +171,5 @@ def _color_scale(axes: Axes) -> None:
     )
     axes.yaxis.tick_right()
     axes.set(xticks=[], yticks=np.sqrt(SCALE), yticklabels=[f"{share:.0%}" for share in SCALE])
-    axes.tick_params(length=2, labelsize=8, labelcolor=INK, color=FAINT)
+    axes.tick_params(length=2, labelsize=9, labelcolor=INK, color=FAINT)
     axes.spines[:].set(color=FAINT, linewidth=0.5)

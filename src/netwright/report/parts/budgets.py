@@ -38,20 +38,22 @@ def figure(history: History, objective: Objective = UNNAMED) -> Figure:
         kept = [k for k in places if history.budgets[k] > 0 and not np.isnan(history.scores[k])]
         return np.searchsorted(ladder, history.budgets[kept]).tolist(), values[kept].tolist()
 
-    axes.plot(*path(dots.tolist()), "o", color="#999999", alpha=0.6, markersize=4, mew=0)
+    few = len(alone) + len(followed) < figures.FEW
+    axes.plot(*path(dots.tolist()), "o", color=figures.GRAY, alpha=0.8, markersize=6 if few else 4, mew=0, zorder=2.5)
     for number in drawn.tolist():
-        axes.plot(*path(found.line(number)), "-o", color="#6b8fa8", alpha=0.7, markersize=3.5, linewidth=1.1)
+        marker = 6 if few else 3.5
+        axes.plot(*path(found.line(number)), "-o", color="#6b8fa8", alpha=0.7, markersize=marker, linewidth=1.1)
     if len(followed):
         ends = found.bests[followed]
         best = np.lexsort((-history.scores[ends], -history.budgets[ends]))[0]
         x, y = path(found.line(int(followed[best])))
-        axes.plot(x, y, "-o", color=figures.PALETTE[1], markersize=5, linewidth=2)
-        axes.margins(x=0.12, y=0.1)
+        axes.plot(x, y, "-o", color=figures.PALETTE[1], markersize=7, linewidth=1.6)
+        axes.margins(x=0.12, y=0.16)
         text = f"trial {history.ids[ends[best]]}: {short(y[-1])}"
-        figures.note(axes, text, (x[-1], y[-1]), (7, 0), "left", "center")
+        figures.note(axes, text, (x[-1], y[-1]), (4, 9), "right", "bottom")
     ticks = curves.spread(np.arange(len(ladder)), NAMED).tolist()
     axes.set_xticks(ticks, [f"{ladder[tick]:,}" for tick in ticks])
-    axes.set_xlim(-0.3, len(ladder) - 0.4)
+    axes.set_xlim(-0.3, len(ladder) - 0.7)
     axes.set_xlabel("budget", size=figures.TEXT_SIZE)
     axes.set_ylabel(figures.objective_label([shown]), size=figures.TEXT_SIZE, parse_math=False)
     figures.group_thousands(axes)
@@ -68,16 +70,16 @@ def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Ht
         objective: The first one, whose best at each budget is shown as measured.
     """
     ladder = [rung.budget for rung in found.rungs]
-    columns = ("", *(f"budget {budget:,}" for budget in ladder), "best")
+    columns = ("", "best", *(f"budget {budget:,}" for budget in ladder))
     named = [("all", found.rungs), *((f"bracket {number}", rungs) for number, rungs in found.brackets.items())]
     rows = []
     for name, rungs in named:
         cells = {rung.budget: _rung(rung) for rung in rungs}
         best = next((rung.best for rung in reversed(rungs) if rung.best is not None), None)  # of the judged budget
         shown = MISSING if best is None else short(objective.measured(best))
-        rows.append((name, *(cells.get(budget, MISSING) for budget in ladder), shown))
+        rows.append((name, shown, *(cells.get(budget, MISSING) for budget in ladder)))
     if found.more_brackets:
-        rows.append((f"and {found.more_brackets:,} more", *([""] * len(ladder)), ""))
+        rows.append((f"and {found.more_brackets:,} more", "", *([""] * len(ladder))))
     agreed = markup.table(
         ("budgets", "networks", "Spearman", "Kendall"),
         [

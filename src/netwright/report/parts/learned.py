@@ -14,8 +14,8 @@ from netwright.report.markup import MISSING, Html
 from netwright.report.reported import Part, ReportedRun
 from netwright.report.text import printable
 
-PANEL = (2.4, 2.0)  # inches
-ACROSS = 3  # panels
+PANEL = (2.2, 1.9)  # inches
+ACROSS = 2  # panels
 
 
 def measures(rounds: Sequence[LearnedRound]) -> list[str]:
@@ -33,11 +33,11 @@ def figure(rounds: Sequence[LearnedRound]) -> Figure:
         axes = made.add_subplot(down, across, place)
         axes.set_title(printable(_named(name)), loc="left", size=figures.TEXT_SIZE, color=figures.INK, parse_math=False)
         shown = [(each.number, each.model[name]) for each in rounds if name in each.model]
-        axes.plot(*zip(*shown, strict=True), "-o", color=figures.PALETTE[0], markersize=3, linewidth=1.2)
+        axes.plot(*zip(*shown, strict=True), "-o", color=figures.PALETTE[0], markersize=4.5, linewidth=1.2)
         axes.set_xlim(rounds[0].number - 0.5, rounds[-1].number + 0.5)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, min_n_ticks=1))
+        axes.xaxis.set_major_locator(MaxNLocator(3, integer=True, min_n_ticks=1))
         axes.ticklabel_format(axis="y", useOffset=False)
-        axes.tick_params(labelsize=figures.TEXT_SIZE - 1, color="#777777", labelcolor=figures.INK)
+        axes.tick_params(labelsize=figures.TEXT_SIZE - 0.5, color="#777777", labelcolor=figures.INK)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(True, color="#e6e6e6", linewidth=0.7)
         if place > len(names) - across:

@@ -38,7 +38,6 @@ from netwright.runs.timed.wish import (
 )
 
 RESULT: Final = "result.json"  # in the folder of a run that is over: what --json prints
-EXPORT: Final = "export"
 LOCK: Final = "timed.lock"
 ACCURACY: Final = "accuracy"  # as tasks of classes name it
 GRACE: Final = 15.0  # seconds that a contest gets at least, when the hours are over before it
@@ -262,7 +261,7 @@ def _accuracy(final: Finalist) -> tuple[str, bool]:
 def _exported(run: Run, session: Session) -> Path | None:
     """The folder of the export; None, which is said: what ships is a network that cannot be exported."""
     try:
-        return run.export(run.folder / EXPORT, is_stage=True)
+        return run.export(run.folder / run_folder.EXPORT, is_stage=True)
     except MissingCapability as error:
         session.say(f"nothing is exported: {error}")
         return None
