@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 
@@ -89,12 +89,12 @@ def run(arguments: list[str] | None, begun: float) -> Any:
     typed = sys.argv[1:] if arguments is None else arguments
     words, pairs = options.split(typed)
     if asked := options.helped(pairs):
-        return _show_options(words, asked)
+        _show_options(words, asked)
     return app(words, prog_name=PROGRAM, obj=options.Typed(tuple(pairs), shlex.join(["netwright", *typed]), begun))
 
 
-def _show_options(words: Sequence[str], sections: Sequence[str]) -> None:
-    """What --space.help asks for, by what else the command line says."""
+def _show_options(words: Sequence[str], sections: Sequence[str]) -> NoReturn:
+    """Print what --space.help asks for, by what else the command line says, and leave, as --help does."""
     from netwright.cli import section_help
 
     name, rest = (words[0], list(words[1:])) if words else ("", [])
@@ -103,3 +103,4 @@ def _show_options(words: Sequence[str], sections: Sequence[str]) -> None:
         listed = ", ".join(options.SECTIONS_OF)
         raise BadRunFile(f"--{sections[0]}.{options.HELP} goes behind one of the commands {listed}")
     section_help.show(name, command.make_context(name, rest, resilient_parsing=True).params, sections)
+    sys.exit(0)

@@ -14,6 +14,7 @@ from netwright.core.run_file import PARTS
 
 SECTIONS = (*PARTS, "limits", "final")
 TABLE = "table"  # of `netwright bench`
+DOTTED = r"--\w+\."
 HELP = "help"  # as in --space.help, which lists the options of the space
 # which sections' options each command takes; commands that are not here take none
 SECTIONS_OF: Final[Mapping[str, Sequence[str]]] = {
@@ -49,7 +50,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        if not re.match(r"--\w+\.", word):
+        if not re.match(DOTTED, word):
             left.append(word)
             continue
         name, has_value, value = word.removeprefix("--").partition("=")
@@ -62,11 +63,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def split_unfinished(arguments: Sequence[str]) -> list[str]:
-    """The words that `split` leaves, of a command line that is still being typed: the last value may be missing."""
+    """The words that `split` leaves, of a command line that is still being typed: values may be missing."""
     try:
         return split(arguments)[0]
     except BadRunFile:
-        return split(arguments[:-1])[0] if arguments else []
+        return [word for word in arguments if not re.match(DOTTED, word)]
 
 
 def helped(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
