@@ -35,24 +35,25 @@ def list_plugins(
         found = refs.available(_kind(kind))
         _print(as_json, [{"name": each, "summary": summary} for each, summary in found.items()], lambda: _names(found))
     elif _kind(kind) == "zoo":
-        facts = _published(name)
+        facts = _published(refs.spelled("zoo", name))
         _print(as_json, facts, lambda: _facts(facts))
     else:
         from netwright.core import described
 
-        described_options = described.options(_kind(kind), name)
+        short = name if ":" in name else refs.spelled(_kind(kind), name)
+        listed = described.options(_kind(kind), short)
         facts = {
             "kind": _kind(kind),
-            "name": name,
-            "summary": refs.available(_kind(kind)).get(refs.spelled(_kind(kind), name), ""),
-            "options": [asdict(option) for option in described_options],
+            "name": short,
+            "summary": refs.available(_kind(kind)).get(short, ""),
+            "options": [asdict(option) for option in listed],
         }
-        _print(as_json, facts, lambda: lines_of(_kind(kind), name, described_options))
+        _print(as_json, facts, lambda: lines_of(_kind(kind), short, listed))
 
 
 def lines_of(kind: str, name: str, found: Sequence[Option]) -> Iterator[str]:
     """The options of a plug-in for people: what it is, then two or more lines for each option."""
-    if summary := refs.available(kind).get(refs.spelled(kind, name)):
+    if summary := refs.available(kind).get(name):
         yield from _wrapped(f"{name}: {summary}", "")
         yield ""
     if not found:
@@ -110,11 +111,10 @@ def _kind(word: str) -> str:
 def _published(name: str) -> dict[str, Any]:
     """What is known of an entry of the zoo."""
     entry = refs.locate("zoo", name)
-    spelled = refs.spelled("zoo", name)
     return {
         "kind": "zoo",
-        "name": spelled,
-        "summary": refs.available("zoo").get(spelled, ""),
+        "name": name,
+        "summary": refs.available("zoo").get(name, ""),
         "source": entry.source,
         "space": refs.reference_of("space", entry.space).name,
         "params": entry.params,

@@ -112,9 +112,9 @@ def test_where_a_task_is_asked_for_a_path_of_data_will_do(tmp_path):
     photos(tmp_path / "photos")
     for word in ("photos", "./photos", str(tmp_path / "photos")):
         assert named(word).name == "image_folder" and is_path(word)
-    for word in ("digits", "image-folder(path='photos')", "my.lab:Task(path='a/b')", "recipe.toml"):
+    for word in ("digits", "image_folder(path='photos')", "my.lab:Task(path='a/b')", "recipe.toml"):
         assert not is_path(word)
-    assert named("image-folder(path='photos')") == Reference("image-folder", {"path": "photos"})
+    assert named("image_folder(path='photos')") == Reference("image_folder", {"path": "photos"})
     (tmp_path / "digits").mkdir()
     assert named("digits") == Reference("digits"), "what lies there is asked for by ./digits"
     with pytest.raises(BadRunFile, match="is neither there nor the name of a task"):
