@@ -37,6 +37,9 @@ def test_several_sections_beside_other_options(capsys):
 def test_the_options_of_what_a_run_or_a_recipe_names(capsys, tmp_path):
     (tmp_path / "recipe.toml").write_text('strategy = {ref = "aging"}\n')
     assert "--strategy.population" in run(capsys, "search", tmp_path / "recipe.toml", "--strategy.help")[1]
+    words = ("zoo:naonet-a", tmp_path / "recipe.toml", "--evaluator.help")
+    (tmp_path / "recipe.toml").write_text('evaluator = {ref = "lookup", table = "x"}\n')
+    assert "Options of the evaluator lookup" in run(capsys, "train", *words)[1]
     assert run(capsys, "search", *TOY, "--out", tmp_path / "run")[0] == 0
     assert (
         "the evaluator netwright.testing.toys:ToyEvaluator"

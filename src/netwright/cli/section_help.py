@@ -108,8 +108,9 @@ def _reference(kind: str, given: Mapping[str, Any]) -> Reference | None:
         return _task(first) if kind == "task" else refs.parse(first)
     target = str(given.get("target") or "")
     zoo, _, name = target.partition(":")
-    if zoo == "zoo":
-        return refs.reference_of("space", refs.locate("zoo", name).space) if kind == "space" else None
+    is_published = zoo == "zoo"
+    if is_published and kind == "space":
+        return refs.reference_of("space", refs.locate("zoo", name).space)
     data = str(given.get("data") or "")
     recipes = given.get("recipe") or ()
     files = [str(each) for each in (recipes if isinstance(recipes, list | tuple) else (recipes,))]
