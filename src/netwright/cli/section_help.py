@@ -108,8 +108,7 @@ def _reference(kind: str, given: Mapping[str, Any]) -> Reference | None:
         return _task(first) if kind == "task" else refs.parse(first)
     target = str(given.get("target") or "")
     zoo, _, name = target.partition(":")
-    is_published = zoo == "zoo"
-    if is_published and kind == "space":
+    if zoo == "zoo" and kind == "space":
         return refs.reference_of("space", refs.locate("zoo", name).space)
     data = str(given.get("data") or "")
     recipes = given.get("recipe") or ()
