@@ -100,6 +100,23 @@ def test_show_takes_any_genotype(capsys):
     assert facts["genes"] == genes
 
 
+def test_show_draws_a_sample_of_a_space(capsys):
+    code, out, _ = run(capsys, "show", "hierarchical(diversification=20)")
+    assert code == 0
+    assert out.startswith("a sample of hierarchical(diversification=20), drawn by --seed 0; --genes '[...]' shows")
+    assert "cell:" in out
+    first, again, other = (as_json(capsys, "show", "flat", "--space.nodes", "4", "--seed", seed) for seed in (1, 1, 2))
+    assert first == again and first["seed"] == 1
+    assert first["genes"] != other["genes"]
+    given = as_json(capsys, "show", "flat(nodes=4)", "--genes", json.dumps(first["genes"]))
+    assert given["key"] == first["key"] and "seed" not in given
+
+
+def test_show_draws_a_sample_of_a_generator_and_its_network(capsys):
+    words = ("hnag(n_top=(3,4),n_mid=(1,2),n_bottom=(3,4),limit=10000)", "--seed", "3")
+    assert as_json(capsys, "show", *words) == as_json(capsys, "show", *words)
+
+
 def test_show_draws_networks_of_one_generator(capsys, tmp_path):
     words = ("--genes", "[3, 2, 0.5, 3, 0.5, 3, 2, 0.5]", "--networks", "2", "--out", tmp_path)
     code, out, _ = run(capsys, "show", "--space", "hnag", *words)
@@ -136,6 +153,10 @@ def test_search_status_report_show_on_one_folder(capsys, tmp_path):
     code, out, _ = run(capsys, "report", folder, "--out", tmp_path / "page")
     assert code == 0
     assert Path(out.strip()) == tmp_path / "page" / "report.html"
+    report = as_json(capsys, "report", folder, "--out", tmp_path / "page")
+    assert report["page"] == str(tmp_path / "page" / "report.html")
+    assert str(tmp_path / "page" / "fitness.png") in report["figures"]
+    assert report["runs"][0]["best"] == found["best"] and report["runs"][0]["trials"] == 6
     facts = as_json(capsys, "show", folder, "--trial", "2")
     assert len(facts["genes"]) == 12
     assert as_json(capsys, "show", folder)["key"] == found["best"]["key"]
@@ -229,16 +250,9 @@ def test_a_run_is_shown_and_reported_without_its_data(capsys, tmp_path):
     assert as_json(capsys, "show", tmp_path / "run", "--trial", "1")["params"] > 0
 
 
-def test_list(capsys):
-    names = {row["name"]: row["summary"] for row in as_json(capsys, "list", "strategies")}
-    assert {"random", "tournament", "listed"} <= set(names)
-    assert all(names.values())
-    code, out, _ = run(capsys, "list", "spaces")
-    assert code == 0
-    assert "flat" in out
-
-
-@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["--version"], ["list", "strategies"], ["status"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["search", "--help"], ["--version"], ["list"], ["list", "strategies"], ["status"]]
+)
 def test_quick_commands_import_no_torch(tmp_path, words):
     if words == ["status"]:
         store = SqliteStore(str(tmp_path / "trials.sqlite"))

@@ -65,7 +65,7 @@ def test_a_run_whose_evaluator_trains_nothing_is_trained_by_default(capsys, tmp_
     ("words", "sentence"),
     [
         (["nowhere/"], "there is no space 'nowhere/'"),
-        (["flat"], "flat is a space; give --genes"),
+        (["flat", "--seed", "-1"], "--seed is -1; it must be at least 0"),
         ([], "give either TARGET or --space"),
         (["zoo:nothing"], "there is no zoo 'nothing'"),
         (["zoo:hierarchical", "--batch", "0"], "evaluator.batch is 0; it must be greater than 0"),

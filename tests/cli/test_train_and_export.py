@@ -88,9 +88,10 @@ def test_from_images_to_predictions(searched, tmp_path, capsys):
     page = (searched / "report" / "report.html").read_text()
     assert "plain residual network of similar size" in page
     assert "netwright search" in page, "how to repeat it"
-    code, out, err = run(capsys, "export", searched, "--out", tmp_path / "out")
-    assert code == 0, err
-    assert out.rstrip().endswith(str(tmp_path / "out"))
+    exported = as_json(capsys, "export", searched, "--out", tmp_path / "out")
+    assert exported["folder"] == str(tmp_path / "out")
+    assert {"model.py", "weights.safetensors", "metrics.json"} <= set(exported["files"])
+    assert 0 <= exported["metrics"]["test_accuracy"] <= 1
     code, out, _ = run(capsys, "predict", tmp_path / "out", tmp_path / "photos" / "light")
     assert code == 0
     assert len(out.splitlines()) == 20

@@ -44,5 +44,5 @@ def test_counts_are_exact_at_every_setting(published):
 
 def test_a_hyphen_names_a_file_with_an_underscore():
     assert refs.locate("zoo", "amoebanet-a") is refs.locate("zoo", "amoebanet_a")
-    with pytest.raises(BadReference, match="there is no zoo 'amoebanet-e'; did you mean 'amoebanet_"):
+    with pytest.raises(BadReference, match="there is no zoo 'amoebanet-e'; did you mean 'amoebanet-"):
         refs.locate("zoo", "amoebanet-e")

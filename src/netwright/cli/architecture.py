@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from netwright.core import run_file
-from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.protocols import check_accepts
+from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype
+from netwright.core.protocols import check_accepts, of_seed
 from netwright.core.records import IO, Genotype
 from netwright.core.run_file import RunFile
 from netwright.core.shapes import describe
 
 DEFAULT_IO = IO(3, 32, 32, 10)
+SAMPLES = 20  # draws of which one is to be a network
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Architecture:
         io: What goes in and comes out, by the zoo, the run, or as CIFAR-10 has it.
         run: The run that it is from; None: it is from none.
         faults: What of that run is damaged.
+        seed: What drew the genotype; None: it was given.
     """
 
     target: str
@@ -36,6 +38,7 @@ class Architecture:
     io: IO
     run: RunFile | None = None
     faults: Sequence[str] = ()
+    seed: int | None = None
 
 
 def find(
@@ -46,6 +49,7 @@ def find(
     skeleton: str | None,
     changes: dict[str, Any],
     trust: bool,
+    seed: int = 0,
 ) -> Architecture:
     """The architecture of a command line.
 
@@ -57,6 +61,7 @@ def find(
         skeleton: The option of that name of the space; None: as it is.
         changes: Other options of the space.
         trust: Whether plug-ins that a run file names are loaded, whoever wrote them.
+        seed: Of a space without a genotype: draws the sample of it that is taken, and the network of a generator.
 
     Raises:
         BadRunFile, BadReference, InvalidGenotype: There is no such architecture.
@@ -69,10 +74,11 @@ def find(
         from netwright.core import genes as encodings
 
         genotype = encodings.from_json(genes)
+    is_sample = genotype is None
     if genotype is None:
-        raise BadRunFile(f"{target or named} is a space; give --genes '[...]' for one of its architectures")
+        space, genotype = _sampled(space, changes, seed)
     space.check(genotype)
-    return Architecture(target or str(named), space, genotype, io, run, faults)
+    return Architecture(target or str(named), space, genotype, io, run, faults, seed if is_sample else None)
 
 
 def shape(found: Architecture, text: str | None) -> IO:
@@ -86,6 +92,31 @@ def shape(found: Architecture, text: str | None) -> IO:
         given = describe(asked.input)
         raise BadRunFile(f"{found.target} builds no networks for {given}; say what goes in with --io") from None
     return asked
+
+
+def _sampled(space: Any, changes: dict[str, Any], seed: int) -> tuple[Any, Genotype]:
+    """The space, of a generator as this seed draws its network, and a genotype that it samples.
+
+    Raises:
+        BadRunFile: The seed is no seed.
+        InvalidGenotype: None of a few samples is a network.
+    """
+    import numpy as np
+
+    if seed < 0:
+        raise BadRunFile(f"--seed is {seed}; it must be at least 0")
+    rng = np.random.default_rng(seed)
+    drawn = space if "seed" in changes or seed == 0 else of_seed(space, seed)
+    refusal: InvalidGenotype | None = None
+    for _ in range(SAMPLES):
+        genotype = drawn.sample(rng)
+        try:
+            drawn.check(genotype)
+        except InvalidGenotype as error:
+            refusal = refusal or error
+        else:
+            return drawn, genotype
+    raise refusal or InvalidGenotype("the space samples nothing")
 
 
 def _found(
@@ -106,6 +137,9 @@ def _found(
     if folder.is_dir():
         raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
     reference = refs.parse(target)
+    entry = refs.spelled("zoo", reference.name)
+    if reference.name not in refs.available("space") and entry in refs.available("zoo"):
+        raise BadReference(f"{target} is no space but a published network; write zoo:{entry}")
     space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
     return space, None, DEFAULT_IO, None, ()
 
@@ -114,7 +148,6 @@ def _of_run(
     folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool
 ) -> tuple[Any, Genotype, IO, RunFile, Sequence[str]]:
     from netwright.core import trust
-    from netwright.core.protocols import of_seed
     from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "inspect")

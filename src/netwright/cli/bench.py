@@ -29,7 +29,6 @@ WIDE = 200  # columns, where no terminal sets them
 BEAT = 30.0  # seconds between plain lines
 SHOWN = 5  # failed searches that are spelled out
 SEEDS = "200"
-SECTION = "table"  # begins the options that are not declared here
 
 Watch = Callable[[int, int], None]
 
@@ -81,8 +80,8 @@ def bench(
     given: dict[str, Any] = {name: value for name, value in columns.items() if value is not None}
     if genes is not None:
         given["genes"] = list(options.names("--genes", genes))
-    changes = options.tables(context.obj.pairs, contests.SECTIONS if recipe else (SECTION,))
-    given |= changes.get(SECTION, {})
+    changes = options.tables(context.obj.pairs, contests.SECTIONS if recipe else (options.TABLE,))
+    given |= changes.get(options.TABLE, {})
     if workers is not None and workers < 1:
         raise BadRunFile(f"--workers is {workers}; it must be at least 1")
     console = Console(stderr=as_json)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from netwright.core import reading
 from netwright.core.errors import BadRunFile
@@ -13,6 +13,18 @@ from netwright.core.reading import BadText, NoToml
 from netwright.core.run_file import PARTS
 
 SECTIONS = (*PARTS, "limits", "final")
+TABLE = "table"  # of `netwright bench`
+DOTTED = r"--\w+\."
+HELP = "help"  # as in --space.help, which lists the options of the space
+# which sections' options each command takes; commands that are not here take none
+SECTIONS_OF: Final[Mapping[str, Sequence[str]]] = {
+    "search": SECTIONS,
+    "train": ("space", "task", "evaluator", "executor", "final"),
+    "export": ("task",),
+    "show": ("space",),
+    "profile": ("space", "task", "evaluator"),
+    "bench": (TABLE, "space", "task", "evaluator", "executor", "final"),
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     """Take `--section.option value` and `--section.option=value` out of a command line.
 
     Returns:
-        The words that are left, for typer, and the (section.option, value) pairs.
+        The words that are left, for typer, and the (section.option, value) pairs; `--section.help` has the value "".
 
     Raises:
         BadRunFile: A value is missing.
@@ -38,16 +50,30 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[tuple[str, str]]]:
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
-        if not re.match(r"--\w+\.", word):
+        if not re.match(DOTTED, word):
             left.append(word)
             continue
         name, has_value, value = word.removeprefix("--").partition("=")
-        if not has_value:
+        if not has_value and name.partition(".")[2] != HELP:
             if not rest or rest[0].startswith("--"):
                 raise BadRunFile(f"option --{name} needs a value, as in --{name} 4")
             value = rest.pop(0)
         found.append((name, value))
     return left, found
+
+
+def split_unfinished(arguments: Sequence[str]) -> list[str]:
+    """The words that `split` leaves, of a command line that is still being typed: values may be missing."""
+    try:
+        return split(arguments)[0]
+    except BadRunFile:
+        return [word for word in arguments if not re.match(DOTTED, word)]
+
+
+def helped(pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The sections whose options are asked for, as by --space.help, in order."""
+    found = (name.partition(".") for name, _ in pairs)
+    return tuple(dict.fromkeys(section for section, _, option in found if option == HELP))
 
 
 def tables(pairs: Sequence[tuple[str, str]], sections: Sequence[str] = SECTIONS) -> dict[str, dict[str, Any]]:

@@ -28,6 +28,7 @@ def profile(
     named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
     trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
     genes: str = typer.Option(None, help="The genotype as a JSON array."),
+    seed: int = typer.Option(0, help="Of a space without --genes: draws the sample."),
     task: str = typer.Option(None, help="Task to train on; by default the run's, else random examples."),
     io: str = typer.Option(None, help="Of random examples: what goes in and comes out, as 3x32x32:10."),
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
@@ -49,11 +50,11 @@ def profile(
     for option, number in {"--steps": steps, "--threads": threads}.items():
         if number is not None and number < 1:
             raise BadRunFile(f"{option} is {number}; it must be at least 1")
-    changes = options.tables(context.obj.pairs, ("space", "task", "evaluator"))
+    changes = options.tables(context.obj.pairs, options.SECTIONS_OF["profile"])
     for name, value in {"batch": batch, "device": device, "precision": precision}.items():
         if value is not None:
             changes.setdefault("evaluator", {})[name] = value
-    found = architecture.find(target, named, trial, genes, skeleton, changes.get("space", {}), trust)
+    found = architecture.find(target, named, trial, genes, skeleton, changes.get("space", {}), trust, seed)
     evaluator = _evaluator(found, task, io, changes)
     measured = _measured(found, evaluator, steps, threads)
     drawn = _draw(measured, found.target, out) if out else []
@@ -72,11 +73,12 @@ def _evaluator(found: Architecture, named: str | None, io: str | None, changes: 
     from netwright.core.protocols import Prepares, check_accepts
     from netwright.core.run_file import RunFile
     from netwright.evaluators.training import Training
+    from netwright.runs.timed import recognized
     from netwright.training.pace import Noise
 
     run = found.run or RunFile()
     if named is not None:
-        run = replace(run, task=refs.parse(named))
+        run = replace(run, task=recognized.named(named))
     run = run_file.override(run, "task", run_file.with_absolute_path(changes.get("task", {})))
     if found.run is None and named is None:
         if "task" in changes:

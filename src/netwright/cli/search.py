@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from netwright.cli import options, signals
+from netwright.cli import completion, options, signals
 from netwright.cli.signals import INTERRUPTED
 from netwright.core.errors import BadRunFile
+from netwright.core.run_file import RunFile
+from netwright.runs.timed.defaults import HOURS, STRATEGY
 
 if TYPE_CHECKING:
     from netwright.runs.run import Run, Searched
@@ -30,23 +32,63 @@ def search(
         help="A folder of images, an array file (.npz), a folder of parquet files, a task by name, or a run file.",
     ),
     out: Path = typer.Option(None, help="Folder of the run; by default runs/ and the name of the data."),
-    space: str = typer.Option(None, help="Reference, as in 'flat(nodes=7)'."),
-    strategy: str = typer.Option(None, help="Reference."),
-    task: str = typer.Option(None, help="Reference."),
-    evaluator: str = typer.Option(None, help="Reference."),
-    executor: str = typer.Option(None, help="Reference."),
-    seed: int = typer.Option(None, help="Of everything that is drawn."),
-    trials: int = typer.Option(None, help="Budget in finished trials, over all restarts: the search alone."),
-    hours: float = typer.Option(None, help="From the start to the report; with a run file, of the search alone."),
-    workers: int = typer.Option(None, help="How many worker processes."),
-    constraints: list[str] = typer.Option(None, "--constraint", help="As in 'params <= 1e6'; may be given again."),
+    space: str = typer.Option(
+        None,
+        help="What networks there are: `netwright list spaces`; with options as in 'flat(nodes=7)'.",
+        show_default=RunFile().space.name,
+        autocompletion=completion.plugins("space"),
+    ),
+    strategy: str = typer.Option(
+        None,
+        help="What looks for the best: `netwright list strategies`.",
+        show_default=f"{STRATEGY}; of a search alone {RunFile().strategy.name}",
+        autocompletion=completion.plugins("strategy"),
+    ),
+    task: str = typer.Option(
+        None,
+        help="In place of DATA, the path of data or what `netwright list tasks` lists.",
+        show_default="none",
+        autocompletion=completion.plugins("task"),
+    ),
+    evaluator: str = typer.Option(
+        None,
+        help="What measures a network: `netwright list evaluators`.",
+        show_default=RunFile().evaluator.name,
+        autocompletion=completion.plugins("evaluator"),
+    ),
+    executor: str = typer.Option(
+        None,
+        help="What runs the workers: `netwright list executors`.",
+        show_default=RunFile().executor.name,
+        autocompletion=completion.plugins("executor"),
+    ),
+    seed: int = typer.Option(None, help="Of everything that is drawn.", show_default=str(RunFile().seed)),
+    trials: int = typer.Option(
+        None, help="Budget in finished trials, over all restarts: the search alone.", show_default="no limit"
+    ),
+    hours: float = typer.Option(
+        None,
+        help="From the start to the report; with a run file, of the search alone.",
+        show_default=f"{HOURS}; of a search alone no limit",
+    ),
+    workers: int = typer.Option(
+        None, help="How many worker processes.", show_default="one per core or GPU, fewer where memory is short"
+    ),
+    constraints: list[str] = typer.Option(
+        None, "--constraint", help="As in 'params <= 1e6'; may be given again.", show_default="none"
+    ),
     objectives: list[str] = typer.Option(
-        None, "--objectives", help="Metrics to search by, with commas between; a leading minus: lower is better."
+        None,
+        "--objectives",
+        help="Metrics to search by, with commas between; a leading minus: lower is better.",
+        show_default="the first that the task measures",
     ),
     reference: str = typer.Option(None, help="A network of yours to beat, as mylab:net; by default a plain one."),
-    timetable: Path = typer.Option(None, help="The timetable.toml of another run, to be played again."),
+    timetable: Path = typer.Option(
+        None, help="The timetable.toml of another run, to be played again.", show_default="none"
+    ),
     observers: list[str] = typer.Option(
-        None, "--observer", help="Who is told how the search goes, as csv; may be given again."
+        None, "--observer", help="Who is told how the search goes, as csv; may be given again.", show_default="none"
     ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
@@ -54,10 +96,10 @@ def search(
     """From images to a tested and exported network within --hours; the same command goes on where it was stopped.
 
     With a run file or --trials: the search alone. Every option of a plug-in is --space.OPTION, --strategy.OPTION,
-    --task.OPTION, --evaluator.OPTION or --executor.OPTION. Ctrl-C lets running trials finish; a second one, SIGTERM and
-    the end of the hours stop them where they stand, from where they go on another time; a third one loses that.
+    --task.OPTION, --evaluator.OPTION or --executor.OPTION; --space.help lists those of the space. Ctrl-C lets running
+    trials finish; a second one, SIGTERM and the end of the hours stop them where they stand, from where they go on
+    another time; a third one loses that.
     """
-    from netwright.core import refs
     from netwright.runs import observing
     from netwright.runs.run import Run
     from netwright.runs.session import Drained, Session
@@ -66,10 +108,12 @@ def search(
     from netwright.runs.timed.wish import Wish, is_timed
 
     watch = Stopwatch(begun=context.obj.begun)
+    if data is None and task is not None and recognized.is_path(task):
+        data, task = task, None
     begun = None if data is None else recognized.recognized(data)
     if begun is not None and begun.task is not None and task is not None:
         raise BadRunFile(f"{data} and --task {task} both say what to search on; give one of them")
-    named = begun.task if begun and begun.task is not None else None if task is None else refs.parse(task)
+    named = begun.task if begun and begun.task is not None else None if task is None else recognized.named(task)
     changes = options.tables(context.obj.pairs)
     given: dict[str, Any] = {
         "space": space,
@@ -172,16 +216,5 @@ def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
         "folder": str(run.folder),
         "trials": came.finished,
         **facts.of_progress(came, objectives.first(named), known),
-        "finals": [
-            {
-                "label": f.label,
-                "metric": f.metric,
-                "mean": f.mean,
-                "sd": f.sd,
-                "n": f.n,
-                "params": f.params,
-                "note": f.note,
-            }
-            for f in (found.finals if found else ())
-        ],
+        "finals": [facts.of_final(final) for final in (found.finals if found else ())],
     }

@@ -25,6 +25,7 @@ def show(
     named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
     trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
     genes: str = typer.Option(None, help="The genotype as a JSON array."),
+    seed: int = typer.Option(0, help="Of a space without --genes: draws the sample."),
     io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10 or vector=16:numbers=1."),
     skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
     out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
@@ -36,8 +37,8 @@ def show(
 
     Damaged or missing trials of a run are named and left out, and the command then exits with 2.
     """
-    changes = options.tables(context.obj.pairs, ("space",)).get("space", {})
-    found = architecture.find(target, named, trial, genes, skeleton, changes, trust)
+    changes = options.tables(context.obj.pairs, options.SECTIONS_OF["show"]).get("space", {})
+    found = architecture.find(target, named, trial, genes, skeleton, changes, trust, seed)
     target, space, genotype = found.target, found.space, found.genotype
     shape = architecture.shape(found, io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
@@ -52,12 +53,15 @@ def show(
             "multiply_adds": counts.multiply_adds,
             "flops": 2 * counts.multiply_adds,
             "genes": list(genotype),
+            **({} if found.seed is None else {"seed": found.seed}),
             "key": key,
             **({"settings": tuned} if tuned else {}),
         }
         typer.echo(json.dumps(facts))
         damage.leave({Path(target): found.faults})
         return
+    if found.seed is not None:
+        typer.echo(f"a sample of {target}, drawn by --seed {found.seed}; --genes '[...]' shows one of your choice")
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
     if params_with_auxiliary is not None:

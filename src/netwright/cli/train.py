@@ -40,11 +40,13 @@ def train(
     --space.channels, --space.repeats and other options of the space scale the network; --evaluator.OPTION and
     --task.OPTION say how and on what to train.
     """
+    from netwright.core import refs
     from netwright.runs import run_folder
-    from netwright.runs.run import TRAINED, Run
+    from netwright.runs.run import Run
     from netwright.runs.session import Drained
+    from netwright.runs.timed import recognized
 
-    changes = options.tables(context.obj.pairs, TRAINED)
+    changes = options.tables(context.obj.pairs, options.SECTIONS_OF["train"])
     if skeleton is not None:
         changes.setdefault("space", {})["skeleton"] = skeleton
     kind, _, name = target.partition(":")
@@ -62,7 +64,10 @@ def train(
         if workers is not None:
             changes.setdefault("executor", {})["workers"] = workers
     else:
-        run = Run(out or Path("runs") / name, recipe, task=task, seed=seed, workers=workers, **attended)
+        own = None if task is None else str(recognized.named(task))
+        run = Run(
+            out or Path("runs") / refs.spelled("zoo", name), recipe, task=own, seed=seed, workers=workers, **attended
+        )
     try:
         # what plug-ins print must not stand among the JSON
         with redirect_stdout(sys.stderr) if as_json else nullcontext():

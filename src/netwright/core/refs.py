@@ -135,7 +135,7 @@ def reference_of(kind: str, instance: Any) -> Reference:
 
 
 def locate(kind: str, name: str) -> Any:
-    """The object that a name stands for; in a short name, hyphens count as underscores.
+    """The object that a name stands for; in a short name, hyphens and underscores are the same.
 
     Raises:
         BadReference: There is none; the message lists what there is.
@@ -144,7 +144,7 @@ def locate(kind: str, name: str) -> Any:
     is_short = not attribute
     if is_short:
         known, file_name = available(kind), name.replace("-", "_")
-        if file_name not in known:
+        if spelled(kind, name) not in known:
             raise BadReference(
                 f"there is no {kind} {shown(name)}{_hint(name, known)}; there are {', '.join(known)}, "
                 f"and anything importable as package.module:Name"
@@ -177,6 +177,11 @@ def _imported(kind: str, name: str, module_name: str) -> ModuleType:
         raise BadReference(f"{kind} {name!r} cannot be imported: {_reason(error)}") from error
 
 
+def spelled(kind: str, name: str) -> str:
+    """A short name as lists, labels and messages spell it: of published networks with hyphens, as papers do."""
+    return name.replace("_", "-") if kind == "zoo" else name.replace("-", "_")
+
+
 @functools.cache
 def available(kind: str) -> Mapping[str, str]:
     """Name and first docstring line of every plug-in file of a kind, read without importing them, once a process."""
@@ -184,7 +189,7 @@ def available(kind: str) -> Mapping[str, str]:
     for path in sorted((Path(__file__).parent.parent / FOLDERS[kind]).glob("*.py")):
         text = path.read_text(encoding="utf-8")
         if re.search(r"^plugin(: .*)? = ", text, re.MULTILINE):
-            found[path.stem] = text.removeprefix('"""').partition("\n")[0].removesuffix('"""')
+            found[spelled(kind, path.stem)] = text.removeprefix('"""').partition("\n")[0].removesuffix('"""')
     return MappingProxyType(found)
 
 
@@ -230,7 +235,7 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
                 f"its options: {', '.join(known) or 'none'}"
             )
     try:
-        hints = _hints(plugin)
+        hints = hints_of(plugin)
     except Exception as error:  # names that only a type checker knows, or text that is no type
         raise BadReference(
             f"the types of {kind} {reference.name!r} cannot be read: {_reason(error)}; import what they name outside "
@@ -260,8 +265,8 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
     return {name: getattr(model, name) for name in fields}
 
 
-def _hints(plugin: Any) -> dict[str, Any]:
-    """Types of what the plug-in takes; those of options that a class has from another one, by the names known there."""
+def hints_of(plugin: Any) -> dict[str, Any]:
+    """Types of what a plug-in takes; those of options that a class has from another one, by the names known there."""
     if not inspect.isclass(plugin):
         return get_type_hints(plugin)
     known: dict[str, Any] = {}

@@ -38,8 +38,9 @@ def card(run: ReportedRun) -> Html:
         value = run.objective.measured(best.scores[0])
         known = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
         told.append(escape(f"best: trial {best.id}, {run.objective.label} {known}"))
+        curve = figures.best([run.data])
         pictures = [
-            _picture(figures.best([run.data]), f"Best {run.objective.label} so far after each trial"),
+            *([_picture(curve, f"Best {run.objective.label} so far after each trial")] if curve else []),
             _picture(drawing.draw(of_seed(run.space, best.seed).graph(best.proposal.genotype)), "Best architecture"),
         ]
     elif len(history):

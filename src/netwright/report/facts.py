@@ -1,4 +1,4 @@
-"""What `netwright search --json` and `status --json` both say of finished trials."""
+"""What `netwright search --json`, `status --json` and `report --json` say of finished trials and trained networks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from netwright.core import objectives
 from netwright.core.baselines import Baseline, beside
+from netwright.core.finals import Final
 from netwright.core.objectives import Objective
 from netwright.core.records import Trial
 from netwright.report import promotions
@@ -28,6 +29,11 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
         "model": progress.model.facts() if progress.model else None,
         **(promotions.facts(progress.budgets) if progress.budgets else {}),
     }
+
+
+def of_final(final: Final) -> dict[str, Any]:
+    """Plain values about a network that was trained in full; `mean` and `sd` are of `metric` over `n` trainings."""
+    return {name: getattr(final, name) for name in ("label", "metric", "mean", "sd", "n", "params", "note")}
 
 
 def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -> dict[str, Any] | None:

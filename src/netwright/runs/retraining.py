@@ -100,7 +100,7 @@ def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
     space = Reference(own.name, {**own.options, **network})
     budget = in_full.of(settings.evaluator).budget(settings.evaluator.options)
     final = {**budget, **(settings.final or {})}  # nothing was searched: the evaluator's budget is for this training
-    return replace(settings, space=space, final=final), [Candidate(f"zoo:{name}", entry.genotype)]
+    return replace(settings, space=space, final=final), [Candidate(f"zoo:{refs.spelled('zoo', name)}", entry.genotype)]
 
 
 def ranked(

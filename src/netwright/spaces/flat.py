@@ -17,7 +17,15 @@ def flat_space(
     skeleton: Skeleton = "cifar",
     diversification: int = 1000,
 ) -> HierarchicalSpace:
-    """A space of cells that are one graph of primitives; its options are those of the hierarchical space."""
+    """A space of cells that are one graph of primitives: the hierarchical space with one level.
+
+    Args:
+        nodes: Number of nodes of the graph, at least 2.
+        channels: Width of the first cell; None: the skeleton's default.
+        repeats: Number of cells per group; None: the skeleton's default.
+        skeleton: The network that the cell is put into.
+        diversification: Number of random mutations that turn the trivial genotype into a sample.
+    """
     return HierarchicalSpace((1,), (nodes,), channels, repeats, skeleton, diversification)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.refs import Reference
-from netwright.runs.timed.recognized import recognized
+from netwright.runs.timed.recognized import is_path, named, recognized
 from tests.tiny_data import cifar, photos
 
 
@@ -106,6 +106,19 @@ def test_a_slip_is_pointed_out(tmp_path):
         recognized("phots")
     with pytest.raises(BadRunFile, match="did you mean 'digits'"):
         recognized("digist")
+
+
+def test_where_a_task_is_asked_for_a_path_of_data_will_do(tmp_path):
+    photos(tmp_path / "photos")
+    for word in ("photos", "./photos", str(tmp_path / "photos")):
+        assert named(word).name == "image_folder" and is_path(word)
+    for word in ("digits", "image_folder(path='photos')", "my.lab:Task(path='a/b')", "recipe.toml"):
+        assert not is_path(word)
+    assert named("image_folder(path='photos')") == Reference("image_folder", {"path": "photos"})
+    (tmp_path / "digits").mkdir()
+    assert named("digits") == Reference("digits"), "what lies there is asked for by ./digits"
+    with pytest.raises(BadRunFile, match="is neither there nor the name of a task"):
+        named("./phots")
 
 
 def test_the_folder_of_a_run_goes_on_by_another_word(tmp_path):

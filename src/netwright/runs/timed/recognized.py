@@ -81,6 +81,25 @@ def recognized(word: str) -> Recognized:
     raise BadRunFile(f"{shown(word)} is a file of no known kind; {GIVE}")
 
 
+def named(word: str) -> Reference:
+    """The task that a word stands for where only a task can be meant: a name or reference, or the path of data.
+
+    Raises:
+        BadReference: It is no name of a task.
+        BadRunFile: What lies at that path is no data of a task.
+    """
+    found = recognized(word).task if is_path(word) else None
+    return found or refs.parse(word)
+
+
+def is_path(word: str) -> bool:
+    """Whether a word that stands for a task is the path of data, and neither a reference nor a run file."""
+    head = word.partition("(")[0]
+    if head.replace("-", "_") in refs.available("task") or head.lower().endswith(RUN_FILE):
+        return False
+    return "/" in head or os.sep in head or Path(word).expanduser().exists()
+
+
 def _tasks_of(path: Path) -> Mapping[str, Mapping[str, Any]]:
     """Options of each task that reads what lies at a path, by its name."""
     if not path.exists():
