@@ -1,5 +1,8 @@
 """Steps that are recorded and played: they do what plain ones do, whatever changes from one to the next."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -193,6 +196,74 @@ def test_a_network_that_cannot_be_recorded_is_trained_plainly_and_said_so_once(n
     assert _taken(descent) == pytest.approx(_taken(plain), rel=1e-6)
     assert (graphs.recorded, graphs.played, graphs.warmed) == (0, 0, WARM_UP)
     assert descent.notes == (f"its steps were taken without a CUDA graph, as {reason}",)
+
+
+class Failing(Replayed):
+    """Fails to record what it has taken, and notes whether that is gone where its memory is to be given back."""
+
+    def record(self, step):
+        loss = step()
+        self.kept = weakref.ref(loss)
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+
+    def release(self):
+        self.was_gone = self.kept() is None
+
+
+def test_what_a_failed_recording_made_is_gone_when_its_memory_is_given_back(no_collector):
+    graphs = Failing()
+    _taken(_descent(graphs))
+    assert graphs.was_gone
+
+
+@pytest.mark.parametrize("graphs", [None, Replayed(), Failing()])
+def test_a_training_that_is_over_keeps_no_memory(graphs, no_collector):
+    """Of a card, on which the next one needs it at once."""
+    descent = _descent(graphs, **RICH)
+    _taken(descent)
+    descent.release()
+    kept = [weakref.ref(each) for each in (descent, descent.network, descent.optimizer)]
+    del descent
+    assert [each() for each in kept] == [None, None, None]
+
+
+@pytest.fixture
+def no_collector():
+    torch.optim.SGD([torch.zeros(1)])  # what torch makes at the first optimizer
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_what_torch_leaves_of_a_failed_recording_is_undone(monkeypatch):
+    """Its pool, and the generator of the card, which else refuses to draw."""
+
+    class Generator:
+        state = "recording"
+
+        def clone_state(self):
+            return "ready"
+
+        def graphsafe_set_state(self, state):
+            self.state = state
+
+    undone, generator = [], Generator()
+    for name in ("_cuda_endAllocateToPool", "_cuda_releasePool"):
+        monkeypatch.setattr(torch._C, name, lambda *given, name=name: undone.append((name, *given)), raising=False)
+    monkeypatch.setattr(torch.cuda, "default_generators", (None, generator))
+    captured._leave_recording(1, (0, 7))
+    assert undone == [("_cuda_endAllocateToPool", 1, (0, 7)), ("_cuda_releasePool", 1, (0, 7))]
+    assert generator.state == "ready"
+
+
+def test_all_trainings_of_a_process_share_the_side_stream_of_a_card(monkeypatch):
+    """For every stream, cuBLAS takes memory of the card and keeps it."""
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: [device])
+    card, other = torch.device("cuda", 98), torch.device("cuda", 99)
+    first, second, third = (captured.CudaGraphs(each)._stream for each in (card, card, other))
+    captured._stream_of.cache_clear()
+    assert first is second is not third
 
 
 def test_what_can_never_be_recorded_is_known_before():

@@ -1,5 +1,7 @@
 """Networks that are compiled, and those that are not."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -61,3 +63,19 @@ def test_what_cannot_be_compiled_runs_plainly_and_says_why():
         assert torch.equal(module(torch.ones(2)), torch.full((2,), 2.0))
     assert len(calls) == 1
     assert module.why_plain == "the compiler failed: no compiler"
+
+
+def test_every_training_of_a_process_is_compiled(monkeypatch):
+    """However many there are: torch itself stops at the eighth form of one forward function."""
+    compiled = []
+
+    def backend(graph, _inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    for width in range(1, 11):
+        network = Compiled(nn.Sequential(nn.Linear(2, width)))
+        assert network(torch.ones(1, 2)).shape == (1, width)
+        assert network.why_plain == ""
+    assert len(compiled) == 10

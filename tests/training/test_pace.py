@@ -49,6 +49,19 @@ def test_multiply_adds_are_those_of_the_count_and_groups_are_told_apart():
     assert [pace.costs(plan, 1).grouped > 0 for plan in (PLANS[0], PLANS[-1])] == [False, True]
 
 
+def test_steps_are_measured_in_the_memory_format_of_trainings(monkeypatch):
+    asked = []
+
+    def of(wanted, _network, device, precision):
+        asked.append((wanted, device, precision))
+        return torch.contiguous_format
+
+    monkeypatch.setattr("netwright.training.layout.of", of)
+    settings, device = StepSettings(batch=2, precision="bfloat16"), torch.device("cpu")
+    pace.measure(PLANS[0], pace.Noise(IMAGES), settings, steps=1)
+    assert asked == [("auto", device, "bfloat16")]
+
+
 def test_channels_count_in_whole_eights():
     narrow, wide = PlanWriter(IO(6, 8, 8, 2)), PlanWriter(IO(8, 8, 8, 2))
     for writer in (narrow, wide):

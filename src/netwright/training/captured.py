@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import torch
@@ -117,10 +118,9 @@ class CapturedStep:
         try:
             return self._graphs.record(self._step)
         except RuntimeError as error:
-            cause = error.__context__ or error  # ending the recording fails as well, which says less
-            self._graphs.release()
-            self.why_plain = f"recording one failed: {reading.line(str(cause).partition(chr(10))[0])}"
-            return None
+            self.why_plain = f"recording one failed: {_first_line(error)}"
+        self._graphs.release()  # here, since the error held what the step had made
+        return None
 
 
 class CudaGraphs:
@@ -132,7 +132,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = _stream_of(device)
         self._graph: torch.cuda.CUDAGraph | None = None
 
     def buffer(self, value: Tensor | float) -> Tensor:
@@ -174,8 +174,7 @@ class CudaGraphs:
             with self._aside(), torch.cuda.graph(graph, pool, self._stream, capture_error_mode="thread_local"):
                 loss = step()
         except RuntimeError:
-            with suppress(RuntimeError, AttributeError):  # torch leaves its allocator in the recording where it failed
-                torch._C._cuda_endAllocateToPool(self.device.index or 0, pool)
+            _leave_recording(self.device.index or 0, pool)
             raise
 
         def play() -> Tensor:
@@ -202,6 +201,25 @@ class CudaGraphs:
             with torch.cuda.stream(self._stream):  # which a capture that fails does not leave by itself
                 yield
             main.wait_stream(self._stream)
+
+
+@cache
+def _stream_of(device: torch.device) -> torch.cuda.Stream:
+    """The side stream of a GPU, one for all trainings of this process: cuBLAS keeps memory for each that it has seen."""
+    return torch.cuda.Stream(device)
+
+
+def _leave_recording(index: int, pool: tuple[int, int]) -> None:
+    """Undo on a GPU what torch leaves of a recording that failed; later versions of it do so themselves.
+
+    Its allocator still fills the pool and would hold it for ever, and its generator draws no number outside.
+    """
+    with suppress(RuntimeError, AttributeError):
+        torch._C._cuda_endAllocateToPool(index, pool)
+        torch._C._cuda_releasePool(index, pool)
+    with suppress(RuntimeError, AttributeError):
+        generator = torch.cuda.default_generators[index]
+        generator.graphsafe_set_state(generator.clone_state())
 
 
 def graphs_of(device: torch.device, wanted: Literal["auto", "never"] = "auto") -> Graphs | None:
@@ -233,6 +251,11 @@ def _leaves(value: Any) -> Iterator[Any]:
 def _form(leaf: Tensor | float | None) -> object:
     """What of a leaf is frozen in a recorded step."""
     return (leaf.shape, leaf.dtype) if isinstance(leaf, Tensor) else type(leaf)
+
+
+def _first_line(error: RuntimeError) -> str:
+    cause = error.__context__ or error  # ending the recording fails as well, which says less
+    return reading.line(str(cause).partition("\n")[0])
 
 
 def _noted_in_this_thread(text: str) -> list[str]:

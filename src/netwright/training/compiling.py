@@ -59,5 +59,6 @@ class Compiled:
 
 
 def _by_torch(module: nn.Module) -> Callable[..., Any]:
+    torch.compiler.reset()  # of one forward function torch compiles eight forms, those of earlier trainings included
     compiled: Callable[..., Any] = torch.compile(module, dynamic=False)
     return compiled

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from weakref import WeakMethod
 
 import torch
 import torch.nn.functional as F
@@ -131,12 +132,13 @@ class Descent:
         self._factor = 1.0
         self._compiles = compiling.pays(compile, self.device, steps) and team.size == 1
         self._why_plain = self._why_not_recorded() if graphs else ""
-        self._captured = CapturedStep(self._take, graphs) if graphs and not self._why_plain else None
-        if self._captured and graphs:
+        captured = CapturedStep(_without_keeping(self._take), graphs) if graphs and not self._why_plain else None
+        self._captured = captured
+        if captured:
             for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
                 group["lr"] = torch.tensor(rate, dtype=torch.float32, device=self.device)
             # which gives the optimizer other tensors than those that a recorded step changes
-            optimizer.register_load_state_dict_post_hook(lambda _optimizer: self.release())
+            optimizer.register_load_state_dict_post_hook(lambda _optimizer: captured.release())
 
     def __call__(self, inputs: Tensor, targets: Tensor, step: int, batch: int) -> Tensor:
         """Take one step.
@@ -348,6 +350,18 @@ def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_
     if inputs.dim() != 4:
         return inputs.to(device, non_blocking=True)
     return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
+
+
+def _without_keeping(method: Callable[[Received], Tensor]) -> Callable[[Received], Tensor]:
+    """A method that does not keep its object: in a circle, a training's memory would outlive it on the device."""
+    known = WeakMethod(method)
+
+    def call(received: Received) -> Tensor:
+        found = known()
+        assert found is not None
+        return found(received)
+
+    return call
 
 
 def _alone(outputs: object) -> AbstractContextManager[None]:

@@ -27,7 +27,7 @@ from netwright.core.shapes import IO, Image, Numbers, Shape, Tokens, dimensions,
 from netwright.plans import network
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
-from netwright.training import captured, loop
+from netwright.training import captured, layout, loop
 from netwright.training import device as devices
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
@@ -272,7 +272,9 @@ def between_looks(
 
 
 def _descent(plan: Plan, task: Task, settings: StepSettings, device: torch.device) -> Descent:
-    net = network.build(plan, np.random.default_rng(0)).to(device, memory_format=torch.channels_last)
+    net = network.build(plan, np.random.default_rng(0))
+    memory_format = layout.of("auto", net, device, settings.precision_on(device))
+    net = net.to(device, memory_format=memory_format)
     optimizer = step_settings.optimizer(settings, net)
     return Descent(
         net,
@@ -280,7 +282,7 @@ def _descent(plan: Plan, task: Task, settings: StepSettings, device: torch.devic
         optimizer,
         settings,
         steps=ENDLESS,
-        memory_format=torch.channels_last,
+        memory_format=memory_format,
         graphs=captured.graphs_of(device),
     )
 
