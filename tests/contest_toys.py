@@ -48,6 +48,7 @@ class PacedToy:
     fails: tuple[int, ...] = ()
     fails_tested: tuple[int, ...] = ()
     breaks_off: tuple[int, ...] = ()
+    span: int = 10_000
 
     @property
     def measures(self) -> tuple[Objective, ...]:
@@ -71,7 +72,7 @@ class PacedToy:
         (context.folder / "end-0.safetensors").write_bytes(trial.key.encode())
         begun = context.folder.parent.parent / self.begin / f"{trial.key}-0.safetensors"
         own = self.deadlines[trial.id - 1] if self.deadlines else self.deadline
-        steps = self.cuts[trial.id - 1] if self.cuts else (round(10 * own) + 1, 10_000)
+        steps = self.cuts[trial.id - 1] if self.cuts else (round(10 * own) + 1, self.span)
         return Result(
             {
                 "broken_off": float(genotype[0] in self.breaks_off),

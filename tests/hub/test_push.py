@@ -62,6 +62,14 @@ def test_the_card_has_metadata_that_the_hub_understands(exported, server):
     assert result.metric_value == exported.model.metrics["test_accuracy"]
 
 
+def test_what_was_fetched_can_be_published_anew_with_one_head_in_its_card(exported, server, tmp_path):
+    push(exported.folder, "me/digits", endpoint=server.address, token=TOKEN)
+    found = pull("me/digits", tmp_path / "out", endpoint=server.address)
+    push(found, "me/again", license="mit", endpoint=server.address, token=TOKEN)
+    text = server.repos["me/again"]["README.md"].decode()
+    assert text == metadata(exported.folder, "me/again", "mit") + (exported.folder / "README.md").read_text()
+
+
 def test_only_files_of_an_export_travel_and_those_of_an_earlier_one_go(exported, server, tmp_path):
     folder = shutil.copytree(exported.folder, tmp_path / "export")
     (folder / "secrets.txt").write_text("mine")

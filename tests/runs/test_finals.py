@@ -46,6 +46,15 @@ def test_results_are_means_of_the_measure_itself(tmp_path):
     assert (loss.metric, loss.mean) == ("test_loss", 2.5)
 
 
+def test_a_broken_off_end_whose_length_an_earlier_release_did_not_note_is_said_without_it(tmp_path):
+    row = final_row(1, (1,), 0.8)
+    row.result.metrics.update(broken_off=1.0, steps_1=90, span_1=0, steps_2=70, span_2=70)
+    [found] = finals.results(
+        _stored([row], [Candidate(SEARCHED, (1,))]), RunFile(objectives=("test_accuracy",)), tmp_path
+    )
+    assert found.broken_off == "the deadline broke off the cooldown"
+
+
 def test_the_accuracy_is_known_whatever_the_objective(tmp_path):
     rows = [final_row(n, (1,), 2.5, metric="test_loss") for n in (1, 2)]
     for row, accuracy in zip(rows, (0.8, 0.9), strict=True):

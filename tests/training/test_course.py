@@ -89,6 +89,21 @@ def test_a_first_step_that_is_slow_does_not_end_a_training_that_goes_on(start, l
     assert elapsed[0] <= left + 1
 
 
+def test_a_machine_that_is_busy_at_first_does_not_end_a_training_that_goes_on():
+    course, elapsed, start = _course(5000, 0.2), [0.0], 500
+    deadline = Deadline(80.0, lambda: elapsed[0], measuring=0.0, start=start)
+    step = start
+    while step < course.steps:
+        step += 1
+        elapsed[0] += 1.4 if step - start in (2, 3, 4) else 0.02
+        if course.is_cooling(step):
+            if deadline.is_over(step):
+                course.stop(step)
+        elif course.must_cool(step, deadline.possible(step)):
+            course.shorten(step, "deadline")
+    assert 75.0 <= elapsed[0] <= 81.0
+
+
 def test_a_machine_that_becomes_slower_breaks_the_cooldown_off():
     course = _course(100, 0.5)
     course.shorten(20, "deadline")

@@ -49,7 +49,7 @@ def push(
     if not architecture.is_export(place):
         raise ExportError(f"{place} holds no exported network; write one by `netwright export` and give its folder")
     load.load(place)  # refuses damaged ones
-    card = (metadata(place, repo, license) + (place / CARD).read_text(encoding="utf-8")).encode()
+    card = (metadata(place, repo, license) + _text_of((place / CARD).read_text(encoding="utf-8"))).encode()
     if named := _places(place):
         say(f"README.md and run.toml name {', '.join(named)}, and will be read by whoever may read the repository")
     found = [name for name in FILES if (place / name).is_file()]
@@ -98,6 +98,12 @@ def metadata(folder: Path, repo: str, license: str | None = None) -> str:
         multiply_adds=facts.get("multiply_adds"),
     )
     return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _text_of(card: str) -> str:
+    """A model card without metadata, which one that was fetched has already."""
+    head, found, text = card.removeprefix("---\n").partition("\n---\n")
+    return text.lstrip("\n") if found and head and card.startswith("---\n") else card
 
 
 def _run(folder: Path) -> RunFile:

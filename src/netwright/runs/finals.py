@@ -97,9 +97,12 @@ def _broken_off(measured: Sequence[Mapping[str, float]]) -> str:
         return ""
     numbers = ((metrics, number) for metrics in measured for number in range(1, len(metrics)))
     ends = [(m[f"{STEPS_DONE}_{n}"], m[f"{SPAN}_{n}"]) for m, n in numbers if f"{SPAN}_{n}" in m]
-    steps, span = min((end for end in ends if end[0] < end[1]), key=lambda end: end[0] / end[1])
-    several = f" of {count} trainings, one" if count > 1 else ""
-    return f"the deadline broke off the cooldown{several} at step {steps:,.0f} of {span:,.0f}"
+    several = f" of {count} trainings" if count > 1 else ""
+    if not (known := [end for end in ends if end[0] < end[1]]):  # of trainings that an earlier release began
+        return f"the deadline broke off the cooldown{several}"
+    steps, span = min(known, key=lambda end: end[0] / end[1])
+    one = ", one" if several else ""
+    return f"the deadline broke off the cooldown{several}{one} at step {steps:,.0f} of {span:,.0f}"
 
 
 def setting(run: RunFile, rows: Sequence[Trial] = ()) -> str:

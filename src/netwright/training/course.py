@@ -16,7 +16,7 @@ from netwright.training.loop import At
 LEAST_GAIN = 0.01  # share by which the loss of a pass must be below the least so far, to count as learning
 SLACK = 0.02  # share of the time that is left unplanned
 FIRST = 0.5  # share of the time that the first step may take and still be left out of the speed
-TRIED, TRIED_SHARE = 10, 0.05  # steps, or share of the time, before which the speed decides nothing
+TRIED, TRIED_SHARE = 10, 0.2  # steps, or share of the time, before which the speed decides nothing
 
 
 class Cut(NamedTuple):

@@ -229,6 +229,11 @@ def test_heats_are_repeated_without_a_clock(tmp_path):
         assert one[row].result.metrics["clocked"] and not two[row].result.metrics["clocked"]
 
 
+def test_lengths_that_an_earlier_release_did_not_note_are_not_given_to_be_repeated(tmp_path):
+    found, _ = played(run_with(ROWS, tmp_path / "run", span=0), tmp_path / "run")
+    assert {ends for heat in found.heats for each in heat.ends for ends in each} == {()}
+
+
 def test_a_search_that_decided_does_so_again(tmp_path):
     first, _ = played(run_with(ROWS, tmp_path / "one"), tmp_path / "one", -5.0)
     again, said = played(run_with(ROWS, tmp_path / "two"), tmp_path / "two", times=Times(heats=first.heats))

@@ -256,12 +256,12 @@ def played(floor: Floor, heat: Heat) -> PlayedHeat:
 
 
 def _ends_of(row: Trial | None) -> tuple[int, ...]:
-    """Steps and span of each training of a trial; empty where that is not noted."""
+    """Steps and span of each training of a trial; empty where that is not noted of all of them."""
     metrics = row.result.metrics if row and row.result else {}
     found: list[int] = []
     while (name := f"_{len(found) // 2 + 1}") and {STEPS_DONE + name, SPAN + name} <= metrics.keys():
         found += [int(metrics[STEPS_DONE + name]), int(metrics[SPAN + name])]
-    return tuple(found)
+    return tuple(found) if min(found, default=0) > 0 else ()  # 0: of a training that an earlier release began
 
 
 def sets(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
