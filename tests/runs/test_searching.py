@@ -90,6 +90,19 @@ def test_without_trials_it_is_a_timed_run(tmp_path, monkeypatch):
     assert played[1][0].task.name == "digits" and played[1][0].changes == {"task": {"size": 8}}
 
 
+def test_data_of_a_run_that_did_not_begin_makes_way_for_other_data(tmp_path):
+    images, labels = np.arange(6 * 64, dtype=np.uint16).reshape(6, 8, 8) % 251, [0, 1] * 3
+    for count in (4, 6):
+        with pytest.raises(NetwrightError, match="--hours is 0; it must be above 0"):
+            netwright.search(images[:count], labels[:count], hours=0.0, out=tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("kept")
+    with pytest.raises(NetwrightError, match="--hours is 0"):
+        netwright.search(images, labels, hours=0.0, out=tmp_path / "run")
+    assert (tmp_path / "run" / "mine.txt").exists()
+
+
 def test_an_observer_that_fails_is_named_once_and_stops_nothing(capsys):
     def fails(_trial):
         raise OSError("no space left")

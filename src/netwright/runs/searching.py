@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from netwright.core import refs
-from netwright.core.errors import BadRunFile
+from netwright.core.errors import BadRunFile, NetwrightError
 from netwright.core.protocols import Observer
 from netwright.data import given
 from netwright.runs import observing
@@ -108,6 +108,7 @@ def search(
     if named is not None and named.task is None:
         raise BadRunFile(f"{named.word} is a run file; give it to netwright.Run(folder, {named.word!r}).search()")
     folder = Path(out) if out is not None else Path("runs", named.name) if named else OUT
+    was_there = (folder / given.FILE).exists()
     merged = {part: dict(options) for part, options in (changes or {}).items()}
     if named is not None:
         task, taken = named.task, named.sentence
@@ -120,6 +121,7 @@ def search(
         task, taken = _written(folder, parts, classes, columns, size)
     else:
         task, taken = None, ""
+    fresh = None if named is not None or data is None or was_there else folder / given.FILE
     settings: dict[str, Any] = {
         "space": space,
         "strategy": strategy,
@@ -144,7 +146,11 @@ def search(
     )
     if is_timed(wish, trials, is_recipe=False):
         session = Session(console, attended, "", watch.outlook, watching)
-        play.play(wish, session, watch, contest.play, check_reference)
+        try:
+            play.play(wish, session, watch, contest.play, check_reference)
+        except NetwrightError:
+            _take_back(fresh)
+            raise
         return Run(folder, trust=trust, reference=reference, session=Session(console, attended, ""))
     if reference is not None or timetable is not None:
         raise BadRunFile("reference and timetable go with a run on images that is given hours, and no trials")
@@ -163,6 +169,13 @@ def search(
     )
     run.search()
     return run
+
+
+def _take_back(fresh: Path | None) -> None:
+    """Remove the data that this call has written, where no run has begun with it: others may be given next."""
+    if fresh is not None and fresh.parent.is_dir() and {each.name for each in fresh.parent.iterdir()} == {fresh.name}:
+        fresh.unlink()
+        fresh.parent.rmdir()
 
 
 def _named(data: Any, labels: Any, valid: Any, test: Any) -> Recognized | None:
