@@ -205,7 +205,7 @@ class CudaGraphs:
 
 @cache
 def _stream_of(device: torch.device) -> torch.cuda.Stream:
-    """The side stream of a GPU, one for all trainings of this process: cuBLAS keeps memory for each that it has seen."""
+    """The side stream of a GPU, one for all trainings of a process: cuBLAS keeps memory for each that it has seen."""
     return torch.cuda.Stream(device)
 
 
