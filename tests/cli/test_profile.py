@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from netwright.cli import profile as command
+from netwright.data.images import ImageClassification
 from netwright.training.profile import floors
 from netwright.training.profile.floors import Ceilings
 from netwright.training.profile.laps import PHASES
@@ -49,6 +50,17 @@ def test_a_run_is_measured_as_it_trains(capsys, tmp_path):
     code, out, err = run(capsys, *words, "--batch", "4", "--precision", "bfloat16", "--task", "digits")
     assert code == 0, err
     assert (json.loads(out)["batch"], json.loads(out)["precision"]) == (4, "bfloat16")
+
+
+def test_batches_are_made_as_the_evaluator_says(capsys, monkeypatch):
+    asked = []
+    on_device = ImageClassification.on_device
+    monkeypatch.setattr(ImageClassification, "on_device", lambda *given: asked.append(given[1:]) or on_device(*given))
+    words = ["profile", *SMALL[1:8], "--task", "digits", "--batch", "2", "--steps", "1", "--threads", "1"]
+    for maker in ("host", "device"):
+        code, _, err = run(capsys, *words, "--evaluator.batches_by", maker)
+        assert code == 0, err
+        assert bool(asked) == (maker == "device")
 
 
 def test_a_run_whose_evaluator_trains_nothing_is_trained_by_default(capsys, tmp_path):

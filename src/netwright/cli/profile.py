@@ -139,6 +139,7 @@ def _measured(found: Architecture, evaluator: Training, steps: int, threads: int
             device=place,
             threads=threads or of_run or torch.get_num_threads(),
             steps=steps,
+            batches_by=evaluator.batches_by,
         )
     except Diverged as error:
         raise BadRunFile(f"{found.target} cannot be trained: {error}; give --precision float32") from None

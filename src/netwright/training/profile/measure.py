@@ -20,6 +20,7 @@ from netwright.training import device as devices
 from netwright.training import loop
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
+from netwright.training.feeding import BatchesBy
 from netwright.training.loop import Passes, Schedule
 from netwright.training.pace import RATE
 from netwright.training.profile import floors, kernels, laps
@@ -110,6 +111,7 @@ def step_profile(
     device: torch.device = torch.device("cpu"),
     threads: int = 1,
     steps: int = 20,
+    batches_by: BatchesBy = "auto",
     clock: Callable[[], float] = time.perf_counter,
 ) -> StepProfile:
     """Train a network for a few steps at next to no learning rate, timed from outside; then record a few more.
@@ -124,6 +126,7 @@ def step_profile(
         device: Where to train: a CPU, or a GPU by CUDA.
         threads: Threads of the host.
         steps: Number of steps to measure, after DISCARDED that are not.
+        batches_by: What makes the batches; see `feeding.fed`.
         clock: Gives the seconds of the host.
     """
     precision = settings.precision_on(device)
@@ -133,7 +136,14 @@ def step_profile(
         network = network.to(device, memory_format=memory_format)
         optimizer = step_settings.optimizer(settings, network)
         descent = Descent(network, task, optimizer, settings, steps=2**31, memory_format=memory_format)
-        passes = Passes(task, "train", settings.batch, np.random.default_rng, accumulate=settings.accumulate)
+        passes = Passes(
+            task,
+            "train",
+            settings.batch,
+            np.random.default_rng,
+            accumulate=settings.accumulate,
+            batches_by=batches_by,
+        )
         times = Laps(device, clock)
         with laps.marked(network, optimizer, times.mark):
             examples = _train(passes, descent, DISCARDED + steps, times, lambda: None)
