@@ -20,7 +20,7 @@ def _cells(path):
 
 
 def _python(source):
-    """The Python of a cell, without what only notebooks understand: magics and commands, which may go on in more lines."""
+    """The Python of a cell, without what only notebooks understand: magics and commands, of one line or more."""
     return re.sub(r"^[%!](?:.*\\\n)*.*$", "", source, flags=re.MULTILINE)
 
 
