@@ -18,14 +18,13 @@ from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parent / "plain"))
 import harness  # noqa: F401 - before numpy and torch: one numerical thread
-import matplotlib
 import numpy as np
 import results
 import torch
-from matplotlib import pyplot
 
 from netwright.core import genes
 from netwright.core.table import Table
+from netwright.report import figures
 from netwright.surrogates import joint_training
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, pool
 from netwright.surrogates.joint_training import JointSettings
@@ -87,14 +86,14 @@ def draw(table: Table, controller: EncoderPredictorDecoder, count: int, rng: np.
     _, _, directions = np.linalg.svd(centered, full_matrices=False)
     x, y = (centered @ directions[:2].T).T
     ranks = joint_training.normalized(scores_of(table, sequences).tolist(), "ranks")
-    figure, axes = pyplot.subplots(figsize=(6, 5), layout="constrained")
-    shown = axes.scatter(x, y, c=ranks, s=6, cmap="viridis")
-    figure.colorbar(shown, label="rank of the validation accuracy (1: best)")
-    axes.set(
-        xlabel="first main direction", ylabel="second main direction", title=f"Embeddings of {count:,} random cells"
-    )
-    figure.savefig(path, dpi=90)
-    pyplot.close(figure)
+    figure, axes = figures.start(f"{count:,} random cells, as the encoder places them")
+    figure.set_size_inches(6, 4.6)
+    bar = figure.colorbar(axes.scatter(x, y, c=ranks, s=6, cmap="viridis"))
+    bar.set_label("rank of the validation accuracy (1: best)", size=figures.TEXT_SIZE)
+    bar.ax.tick_params(labelsize=figures.TEXT_SIZE - 0.5)
+    axes.set_xlabel("first main direction", size=figures.TEXT_SIZE)
+    axes.set_ylabel("second main direction", size=figures.TEXT_SIZE)
+    figure.savefig(path, dpi=150)
 
 
 def told(found: list[tuple[int, float, float]]) -> tuple[str, str]:
@@ -132,7 +131,6 @@ def main() -> None:
     if not options.path.is_file():
         print("left out: give --path, or set NETWRIGHT_DATA to a folder that holds nats-tss/nats_tss.csv")
         return
-    matplotlib.use("Agg")
     table = nats_tss(str(options.path))
     cells, rows = list(table.rows), []
     for size in options.pools:

@@ -76,7 +76,7 @@ def victims(process, rng):
     return rng.choice([group for group in groups if group])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=VERIFIED), 2])
 def test_kills_at_random_instants(tmp_path, workers):
     rng, trials, kills, process = random.Random(workers), 10 * KILLS, 0, None
     while True:
