@@ -38,7 +38,7 @@ class PacedToy:
     horizon: int | None = None
     deadline: float = 0.0
     deadlines: tuple[float, ...] = ()
-    cuts: tuple[tuple[int, ...], ...] = ()
+    cuts: tuple[tuple[tuple[int, ...], ...], ...] = ()
     begin: str = ""
     schedule: str = "constant"
     cooldown: float = 0.0
@@ -72,7 +72,7 @@ class PacedToy:
         (context.folder / "end-0.safetensors").write_bytes(trial.key.encode())
         begun = context.folder.parent.parent / self.begin / f"{trial.key}-0.safetensors"
         own = self.deadlines[trial.id - 1] if self.deadlines else self.deadline
-        steps = self.cuts[trial.id - 1] if self.cuts else (round(10 * own) + 1, self.span)
+        steps = self.cuts[trial.id - 1][0] if self.cuts else (round(10 * own) + 1, self.span)
         return Result(
             {
                 "broken_off": float(genotype[0] in self.breaks_off),

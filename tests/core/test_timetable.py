@@ -33,7 +33,9 @@ PLAN = Timetable(
 )
 COUNTS = st.integers(1, 10**9)
 SECONDS = st.floats(0.001, 3600)
-HEAT = PlayedHeat(name="rank", keys=("a", "b"), repeats=2, budget=90, ends=(((3, 4), ()), ((5, 6, 5, 7), (8, 9))))
+HEAT = PlayedHeat(
+    name="rank", keys=("a", "b"), repeats=2, budget=90, ends=((((3, 4),), ()), (((5, 6), (5, 7, 3, 4)), ((8, 9),)))
+)
 HEATS = st.builds(
     replace, st.just(HEAT), name=st.text(max_size=9), keys=st.tuples(st.text(max_size=9), st.just("b")), budget=COUNTS
 )
@@ -78,8 +80,9 @@ def test_text_gives_the_timetable_back(plan):
         ({"final_seconds": 0.0}, "final_seconds must be above 0"),
         ({"played": {"trials": -1}}, "played must be counts"),
         ({"heats": [{**asdict(HEAT), "repeats": 1}]}, "must have ends for each of its keys and repeats"),
-        ({"heats": [{**asdict(HEAT), "ends": [[[3], []], [[], []]]}]}, "pairs of steps and span"),
-        ({"heats": [{**asdict(HEAT), "ends": [[[0, 1], []], [[], []]]}]}, "pairs of steps and span"),
+        ({"heats": [{**asdict(HEAT), "ends": [[[[3]], []], [[], []]]}]}, "ends of steps, span and bends"),
+        ({"heats": [{**asdict(HEAT), "ends": [[[[0, 1]], []], [[], []]]}]}, "ends of steps, span and bends"),
+        ({"heats": [{**asdict(HEAT), "ends": [[[[3, 4, 2, 2]], []], [[], []]]}]}, "ends of steps, span and bends"),
         ({"heats": [{**asdict(HEAT), "budget": -1}]}, "a budget of at least 0"),
         ({"more": 1}, "its 'more' is 1"),
         ({"hours": None}, "it has no hours: a timetable has one"),

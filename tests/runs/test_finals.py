@@ -70,6 +70,7 @@ def test_a_cooldown_that_a_deadline_broke_off_is_noted(tmp_path):
     rows = [final_row(n, (genotype,), 0.8) for n, genotype in ((1, 1), (2, 2), (3, 2), (4, 0))]
     for row, steps in zip(rows, ((1900, 2000), (95, 100), (90, 100), (50, 50)), strict=True):
         row.result.metrics.update(broken_off=float(steps[0] < steps[1]), steps_1=steps[0], span_1=steps[1])
+    rows[3].result.metrics.update(span_1=60, bend_1_1=40)  # shortened, as every second step was left out
     chosen = [Candidate(BEST, (genotype,)) for genotype in (1, 2, 0)]
     found = finals.results(_stored(rows, chosen), RunFile(objectives=("test_accuracy",)), tmp_path)
     assert [each.broken_off for each in found] == [

@@ -1,16 +1,21 @@
 """The course of a training that is shortened."""
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.training import schedules
-from netwright.training.course import Cut, Deadline, FlexibleSchedule, Stall
+from netwright.training.course import Cut, Deadline, FlexibleSchedule, Stall, end_of
+from netwright.training.ending import Ending
 from netwright.training.lengths import Length
 from netwright.training.loop import At
+from netwright.training.parallel import ALONE
+from netwright.training.standing import Standing
 
 COOLDOWNS = st.floats(0.0, 0.9)
 
@@ -18,6 +23,19 @@ COOLDOWNS = st.floats(0.0, 0.9)
 def _course(steps, cooldown, cut=None, span=None):
     rates = lambda step, span: schedules.constant(step, span, cooldown)  # noqa: E731
     return FlexibleSchedule(Length(steps, span or steps), rates, cooldown, cut)
+
+
+def _played(course, seconds, each, measuring=0.0, start=0):
+    """Train until the course ends, `each` telling what a step takes; returns step, seconds, and the last factor."""
+    elapsed = [0.0]
+    deadline = Deadline(seconds, lambda: elapsed[0], measuring, start)
+    ending, step, factor = Ending(course, Standing(None, 0), ALONE, deadline), start, 1.0
+    while step < course.steps:
+        factor = course.factor(step)
+        step += 1
+        elapsed[0] += each(step)
+        ending.look(At(step, 0, 1, torch.tensor(1.0), step, elapsed[0], is_look=False))
+    return step, elapsed[0], factor
 
 
 @given(steps=st.integers(2, 2000), share=st.floats(0.001, 1.0), cooldown=COOLDOWNS)
@@ -53,58 +71,87 @@ def test_averages_begin_anew_where_the_rate_begins_to_fall(steps, share, cooldow
 
 @given(steps=st.integers(50, 3000), cooldown=COOLDOWNS, share=st.floats(0.1, 3.0), each=st.floats(0.01, 10.0))
 def test_a_training_fills_its_time_and_no_more(steps, cooldown, share, each):
-    course, elapsed = _course(steps, cooldown), [0.0]
-    seconds = share * steps * each
-    deadline = Deadline(seconds, lambda: elapsed[0], measuring=2.0, start=0)
-    step = 0
-    while step < course.steps:
-        step += 1
-        elapsed[0] += each
-        if step == course.steps:
-            break
-        if course.is_cooling(step):
-            if deadline.is_over(step):
-                course.stop(step)
-        elif course.must_cool(step, deadline.possible(step)):
-            course.shorten(step, "deadline")
-    assert elapsed[0] + 2 * each <= max(seconds, 4 * each) + each + 1e-6 or step == steps, "to a step"
+    course, seconds = _course(steps, cooldown), share * steps * each
+    step, elapsed, _ = _played(course, seconds, lambda _step: each, measuring=2.0)
+    assert elapsed + 2 * each <= max(seconds, 4 * each) + each + 1e-6 or step == steps, "to a step"
     assert step >= min(steps, 0.98 * share * steps - 3 - 1 / (1 - cooldown))
     assert course.cut is not None or step == steps
 
 
 @given(start=st.integers(0, 5000), left=st.integers(100, 3000), first=st.floats(1.0, 40.0))
 def test_a_first_step_that_is_slow_does_not_end_a_training_that_goes_on(start, left, first):
-    course, elapsed = _course(start + 2 * left, 0.2), [0.0]
-    deadline = Deadline(float(left), lambda: elapsed[0], measuring=0.0, start=start)
-    step = start
-    while step < course.steps:
-        step += 1
-        elapsed[0] += first if step == start + 1 else 1.0
-        if course.is_cooling(step):
-            if deadline.is_over(step):
-                course.stop(step)
-        elif course.must_cool(step, deadline.possible(step)):
-            course.shorten(step, "deadline")
+    course = _course(start + 2 * left, 0.2)
+    step, elapsed, _ = _played(course, float(left), lambda step: first if step == start + 1 else 1.0, start=start)
     assert step - start >= 0.98 * left - first - 3, "all of the time is used"
-    assert elapsed[0] <= left + 1
+    assert elapsed <= left + 1
 
 
 def test_a_machine_that_is_busy_at_first_does_not_end_a_training_that_goes_on():
-    course, elapsed, start = _course(5000, 0.2), [0.0], 500
-    deadline = Deadline(80.0, lambda: elapsed[0], measuring=0.0, start=start)
-    step = start
+    _, elapsed, _ = _played(_course(5000, 0.2), 80.0, lambda s: 1.4 if s in (502, 503, 504) else 0.02, start=500)
+    assert 75.0 <= elapsed <= 81.0
+
+
+def test_the_noise_of_a_quiet_machine_bends_no_cooldown():
+    """Where the speed told from all steps alone decides, two cooldowns of three break off."""
+    for seed in range(10):
+        rng, course = np.random.default_rng(seed), _course(4000, 0.2)
+        _, elapsed, factor = _played(course, 20.0, lambda _step, rng=rng: 0.01 * max(0.3, rng.normal(1, 0.3)))
+        assert (course.cut.why, course.cut.bends) == ("deadline", ())
+        assert factor < 0.01 and 19.0 < elapsed < 20.0
+
+
+def test_a_cooldown_begins_by_the_speed_of_late_and_earlier_the_more_steps_differ():
+    begun = {}
+    for name, each in {
+        "even": lambda _step: 1.0,
+        "uneven": lambda step: 1.5 if step // 60 % 2 else 0.5,
+        "slower": lambda step: 1.0 if step < 300 else 1.25,
+    }.items():
+        course = _course(4000, 0.2)
+        _, elapsed, factor = _played(course, 1000.0, each)
+        assert (course.cut.why, course.cut.bends) == ("deadline", ()), name
+        assert factor < 0.01 and 900 < elapsed < 1000
+        begun[name] = 0.8 * course.cut.span
+    assert begun["uneven"] < begun["even"] - 10
+    assert begun["slower"] == pytest.approx(0.8 * (300 + 680 / 1.25), abs=5)
+
+
+@pytest.mark.parametrize("slower", [1.3, 2.0, 4.0])
+def test_a_cooldown_that_is_late_comes_to_its_end_all_the_same(slower):
+    course = _course(4000, 0.2)
+    step, elapsed, factor = _played(course, 1000.0, lambda step: slower if step > 800 else 1.0)
+    cut = course.cut
+    assert cut.why == "deadline" and cut.bends, "it was shortened, not broken off"
+    assert factor < 0.15 and 950 < elapsed < 1000
+    assert (step, cut.steps) == (end_of(cut.span, cut.bends),) * 2
+    again = _course(4000, 0.2, cut=Cut(cut.steps, cut.span, "repeated", cut.bends))
+    rates = [again.factor(step) for step in range(again.steps)]
+    assert again.steps == step and rates == sorted(rates, reverse=True) and rates[-1] == factor
+    falls = [before - after for before, after in pairwise(rates)]
+    assert falls[cut.bends[0] + 1] == pytest.approx(2 * falls[cut.bends[0] - 1]), "twice as steeply"
+
+
+@given(span=st.integers(2, 300), seed=st.integers(0, 99))
+def test_bends_drop_every_second_step_up_to_the_end(span, seed):
+    course, rng, whole = _course(span, 0.5), np.random.default_rng(seed), _course(span, 0.5)
+    known, step = [], 0
     while step < course.steps:
+        known.append(course.factor(step))
         step += 1
-        elapsed[0] += 1.4 if step - start in (2, 3, 4) else 0.02
-        if course.is_cooling(step):
-            if deadline.is_over(step):
-                course.stop(step)
-        elif course.must_cool(step, deadline.possible(step)):
-            course.shorten(step, "deadline")
-    assert 75.0 <= elapsed[0] <= 81.0
+        if course.is_cooling(step) and course.steps - step > 1 and rng.random() < 0.1:
+            course.bend(step)
+    rates = [whole.factor(step) for step in range(span)]
+    assert set(known) <= set(rates) and len(known) == step
+    assert known == [_course(span, 0.5, cut=course.cut).factor(step) for step in range(step)]
 
 
-def test_a_machine_that_becomes_slower_breaks_the_cooldown_off():
+def test_a_machine_that_stands_still_breaks_the_cooldown_off():
+    course = _course(4000, 0.2)
+    step, _, _ = _played(course, 1000.0, lambda step: 500.0 if step == 850 else 1.0)
+    assert (course.cut.why, step) == ("late", 850) and course.cut.span > 950
+
+
+def test_a_course_can_be_stopped_within_its_cooldown():
     course = _course(100, 0.5)
     course.shorten(20, "deadline")
     assert (course.steps, course.is_cooling(20), course.is_cooling(21)) == (40, False, True)

@@ -53,7 +53,7 @@ class Heat:
     begin: str = ""
     deadlines: tuple[float, ...] = ()
     total: float = 0.0
-    ends: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    ends: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ LOST = f"its worker died or fell silent {MAX_LOSSES + 1} times; see the logs of 
 ROUND = "round"  # note of a proposal: the round of learning that it comes from, 1, 2, ...
 STEPS_DONE = "steps"  # metric of a training whose length is measured, not given: how many steps it took
 SPAN = "span"  # begins the names of metrics: steps that the schedule of training 1, 2, ... spanned, as in "span_1"
+BEND = "bend"  # likewise, as in "bend_1_1": first step from which on the rate of training 1 fell twice as steeply
 BROKEN_OFF = "broken_off"  # metric of a trial that had a deadline: how many of its cooldowns that broke off
 STOPPED_EARLY = "stopped_early"  # metric of a training: 1 where it ended by itself, as it learned nothing more
 MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals

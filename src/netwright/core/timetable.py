@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -39,8 +39,9 @@ class PlayedHeat:
         keys: Keys of its networks.
         repeats: Trainings of each network, from different seeds.
         budget: Budget of each, in seconds of the pace; 0: as long as its options say.
-        ends: For each network and each of its `repeats`, where its trainings ended: steps and span of the first
-            division of the images, of the second, and so on; empty: not noted, as where it failed.
+        ends: For each network, each of its `repeats` and each division of the images, where the training ended: its
+            steps, its span, and the steps at which its cooldown bent, as `evaluator.cuts` has them; empty: not noted,
+            as where it failed.
 
     Raises:
         ValueError: A number is out of range, or does not go with the others.
@@ -50,7 +51,7 @@ class PlayedHeat:
     keys: tuple[str, ...]
     repeats: int
     budget: int
-    ends: tuple[tuple[tuple[int, ...], ...], ...]
+    ends: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -59,8 +60,14 @@ class PlayedHeat:
             raise ValueError(f"the heat {shown(self.name)} must have ends for each of its keys and repeats")
         if not 0 <= self.budget <= MOST_COUNT or not 1 <= self.repeats <= MOST_COUNT:
             raise ValueError(f"the heat {shown(self.name)} must have a budget of at least 0 and repeats of at least 1")
-        if any(len(end) % 2 or min(end, default=1) < 1 for each in self.ends for end in each):
-            raise ValueError(f"the heat {shown(self.name)} must have ends that are pairs of steps and span, from 1 on")
+        if not all(is_end(end) for each in self.ends for repeat in each for end in repeat):
+            raise ValueError(f"the heat {shown(self.name)} must have ends of steps, span and bends, from 1 on")
+
+
+def is_end(numbers: Sequence[int]) -> bool:
+    """Whether numbers say where a training ended: its steps, its span, and ascending steps at which its rate bent."""
+    bends = list(numbers[2:])
+    return len(numbers) >= 2 and min(numbers) >= 1 and bends == sorted(set(bends))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,7 @@ from netwright.training import (
     ranks,
 )
 from netwright.training import settings as step_settings
-from netwright.training.course import Cut, Deadline, FlexibleSchedule
+from netwright.training.course import Cut, Deadline, FlexibleSchedule, end_of
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths
@@ -281,7 +281,8 @@ class Training(Options):
                 reports.say(at.step)
 
         state.notes.update(dict.fromkeys(descent.notes))
-        course_of = (at.loss, at.examples, at.seconds, at.step, course.cut.why if course.cut else "", course.span)
+        why, bends = (course.cut.why, course.cut.bends) if course.cut else ("", ())
+        course_of = (at.loss, at.examples, at.seconds, at.step, why, course.span, bends)
         if context is None:
             return Measurement({}, *course_of)
         if length.steps < length.span:  # for a trial that continues this one
@@ -295,11 +296,12 @@ class Training(Options):
 
     def _cut(self, trial: Trial, repeat: int, length: Length) -> Cut | None:
         """How a training ends that repeats another one which was shortened; None: it does not, or that one was not."""
-        ends = self.cuts[trial.id - 1][2 * repeat : 2 * repeat + 2] if trial.id <= len(self.cuts) else ()
-        if not ends or ends == length:
+        ends = self.cuts[trial.id - 1][repeat : repeat + 1] if trial.id <= len(self.cuts) else ()
+        if not ends or ends[0] == length:
             return None
-        steps, span = ends
-        return Cut(steps, span, "late" if length.steps == length.span and steps < span else "repeated")
+        steps, span, *bends = ends[0]
+        is_late = length.steps == length.span and steps < end_of(span, bends)
+        return Cut(steps, span, "late" if is_late else "repeated", tuple(bends))
 
     def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""

@@ -17,10 +17,12 @@ from pathlib import Path
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
 from netwright.core.finals import Candidate, Final, Repetition
 from netwright.core.protocols import Store
-from netwright.core.records import BROKEN_OFF, SPAN, STEPS_DONE, Trial
+from netwright.core.records import BROKEN_OFF, STEPS_DONE, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
+from netwright.training.course import end_of
+from netwright.training.standing import ends_in
 
 
 def facts(candidates: Sequence[Candidate], command: str, now: float) -> dict[str, str]:
@@ -95,8 +97,7 @@ def _broken_off(measured: Sequence[Mapping[str, float]]) -> str:
     count = round(sum(metrics.get(BROKEN_OFF, 0) for metrics in measured))
     if not count:
         return ""
-    numbers = ((metrics, number) for metrics in measured for number in range(1, len(metrics)))
-    ends = [(m[f"{STEPS_DONE}_{n}"], m[f"{SPAN}_{n}"]) for m, n in numbers if f"{SPAN}_{n}" in m]
+    ends = [(steps, end_of(span, bends)) for metrics in measured for steps, span, *bends in ends_in(metrics)]
     several = f" of {count} trainings" if count > 1 else ""
     if not (known := [end for end in ends if end[0] < end[1]]):  # of trainings that an earlier release began
         return f"the deadline broke off the cooldown{several}"

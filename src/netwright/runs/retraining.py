@@ -158,6 +158,7 @@ def train(
     *,
     budget: int | None = None,
     exactly: Mapping[str, Any] = MappingProxyType({}),
+    threads: int | None = None,
 ) -> list[Final]:
     """Train and measure each network; those in the table already are not trained again.
 
@@ -170,11 +171,12 @@ def train(
         split: Name of the split to measure on, "valid" or "test".
         budget: Budget of each training, in the evaluator's unit; None: the length that the options say.
         exactly: Options of the evaluator, put over all others as they are.
+        threads: Threads of each training; None: those of the search, or where fewer train side by side, more.
 
     Raises:
         Drained: The trainings were stopped before their end.
     """
-    run = run_of(settings, candidates, changes, split, budget=budget, exactly=exactly)
+    run = run_of(settings, candidates, changes, split, budget=budget, exactly=exactly, threads=threads)
     place = place_of(folder, run)
     if run_folder.holds_run(place):
         run = replace(run, threads_per_trial=None)  # as it began
@@ -214,6 +216,7 @@ def run_of(
     *,
     budget: int | None = None,
     exactly: Mapping[str, Any] = MappingProxyType({}),
+    threads: int | None = None,
 ) -> RunFile:
     """The run file of trainings: the run's own options, over them those of `final`, over them `changes`.
 
@@ -224,6 +227,7 @@ def run_of(
         split: Split to measure on; for "test", training and validation data are both trained on.
         budget: Budget of each training, which replaces the length that the options say; None: there is none.
         exactly: Options of the evaluator, put over all others as they are.
+        threads: Threads of each training; None: those of the search, or where fewer train side by side, more.
     """
     _refuse_genes(run, changes)
     layers = [dict(layer) for layer in (run.final or {}, changes.get("final", {}), changes.get("evaluator", {}))]
@@ -242,7 +246,7 @@ def run_of(
     count, workers = len(genotypes) * each, run.executor.options.get("workers")
     if isinstance(workers, int) and workers > count:
         run = run_file.override(run, "executor", {"workers": count})
-        run = replace(run, threads_per_trial=None)  # the remaining workers share the machine
+        run = replace(run, threads_per_trial=threads)  # None: the remaining workers share the machine
     at_length = {} if budget is None else {"budget": budget}
     return replace(
         run,

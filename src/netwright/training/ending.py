@@ -44,7 +44,11 @@ class Ending:
     def _look_at_clock(self, deadline: Deadline, step: int) -> None:
         course = self._course
         if course.is_cooling(step):
-            if self._team.agree(deadline.is_over(step)):
+            planned = course.steps - step
+            possible = deadline.left(step, planned)
+            if planned > 1 and self._team.agree(possible <= 0):
                 course.stop(step)
+            elif planned > 1 and self._team.agree(2 * possible <= planned):  # the end shall come all the same
+                course.bend(step)
         elif self._team.agree(course.must_cool(step, deadline.possible(step))):
             course.shorten(step, "deadline")

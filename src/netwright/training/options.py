@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from netwright.core import timetable
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
 from netwright.core.places import PLACES
@@ -57,8 +58,8 @@ class Options(StepSettings):
             repeat it exactly, without a clock.
         deadlines: Such seconds for each trial of a run by its number, from 1 on, in place of `deadline`.
         cuts: For each trial of a run by its number, where each of its trainings ended in another run, which is repeated
-            exactly, without a clock: steps and span of the first (the metrics `steps_1` and `span_1` there), of the
-            second, and so on.
+            exactly, without a clock: for the first, its steps, its span, and the steps from which on its rate fell
+            twice as steeply (the metrics `steps_1`, `span_1`, `bend_1_1`, `bend_1_2` and so on); then for the second.
         plateau: Passes in a row over the training data, without an average loss that is a hundredth below the least so
             far, after which a training ends, by way of its cooldown where it was to have one; 0: it goes on.
         teachers: Folder of networks from whose averaged outputs it learns besides the labels, as seen from the run's
@@ -86,7 +87,7 @@ class Options(StepSettings):
     begin: str = ""
     deadline: float = 0.0
     deadlines: tuple[float, ...] = ()
-    cuts: tuple[tuple[int, ...], ...] = ()
+    cuts: tuple[tuple[tuple[int, ...], ...], ...] = ()
     plateau: int = 0
     teachers: str = ""
     distill: float = 0.0
@@ -122,10 +123,10 @@ class Options(StepSettings):
         self._check_splits()
         if not all(0 < seconds < math.inf for seconds in self.deadlines):
             raise BadReference(f"evaluator.deadlines is {list(self.deadlines)}; each must be above 0, and finite")
-        if any(len(ends) % 2 or min(ends, default=1) < 1 for ends in self.cuts):
+        if not all(timetable.is_end(end) for ends in self.cuts for end in ends):
             raise BadReference(
-                f"evaluator.cuts is {[list(ends) for ends in self.cuts]}; for each trial it has steps and span of each "
-                "training, whole numbers of at least 1"
+                f"evaluator.cuts is {[[list(end) for end in ends] for ends in self.cuts]}; for each trial it has "
+                "the steps of each training, its span, and where its cooldown bent: whole numbers of at least 1"
             )
         for name in ("deadline", "deadlines", "cuts", "plateau"):
             if getattr(self, name):

@@ -6,13 +6,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from netwright.core import files
-from netwright.core.records import BROKEN_OFF, SPAN, STEPS_DONE, Counts, Trial
+from netwright.core.records import BEND, BROKEN_OFF, SPAN, STEPS_DONE, Counts, Trial
 from netwright.training import checkpoint
 from netwright.training.course import Cut, Stall
 from netwright.training.descent import Descent
@@ -34,6 +35,7 @@ class Measurement:
         steps: Number of steps that it did, those that it went on from among them.
         why: Why it was shortened, as of `course.Cut`; "": it was not.
         span: Number of steps that its schedule spanned in the end; 0: not noted.
+        bends: Steps from which on its rate fell more steeply, as of `course.Cut`.
     """
 
     metrics: dict[str, float]
@@ -43,6 +45,7 @@ class Measurement:
     steps: int = 0
     why: str = ""
     span: int = 0
+    bends: tuple[int, ...] = ()
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Standing:
 
     def facts(self) -> dict[str, Any]:
         """Everything but path and ends, as JSON."""
-        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why, m.span)) for m in self.done]
+        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why, m.span, m.bends)) for m in self.done]
         progress = asdict(self.progress)
         progress["images"] = progress.pop("examples")  # as checkpoints have always had it
         return {**{name: getattr(self, name) for name in KEPT}, "progress": progress, "done": done}
@@ -92,12 +95,13 @@ class Standing:
     @staticmethod
     def of(path: Path | None, facts: Mapping[str, Any]) -> Standing:
         """Inverse of `facts`."""
-        done = [Measurement(metrics, *course) for metrics, course in facts["done"]]
+        done = [replace(m, bends=tuple(m.bends)) for m in (Measurement(one, *course) for one, course in facts["done"])]
         curve = [(step, value) for step, value in facts["curve"]]
         progress = {name: value for name, value in facts["progress"].items() if name != "images"}
         made = Progress(**progress, examples=facts["progress"]["images"])
         kept = {name: facts[name] for name in KEPT if name in facts}  # the last two are younger than some files
-        kept |= {"cut": Cut(*kept["cut"]) if kept.get("cut") else None, "stall": Stall(*kept.get("stall", ()))}
+        cut = Cut(*kept["cut"]) if kept.get("cut") else None
+        kept |= {"cut": cut and cut._replace(bends=tuple(cut.bends)), "stall": Stall(*kept.get("stall", ()))}
         return Standing(path, **{**kept, "progress": made, "done": done, "curve": curve})
 
     @staticmethod
@@ -107,6 +111,8 @@ class Standing:
         A checkpoint that is damaged or of another trial is put aside, a message says so, and the training begins anew.
         """
         beginning = Standing(path, trial.seed, trial.key)
+        if path is not None:
+            files.sweep(path.parent)
         if path is None or not path.exists():
             return beginning
         facts = checkpoint.read_facts(path)
@@ -187,13 +193,23 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
 def lengths(done: Sequence[Measurement]) -> dict[str, float]:
     """Where the trainings of a trial ended, as metrics: what `evaluator.cuts` takes to repeat them.
 
-    For each of them, from 1 on, the steps that it took and those that its schedule spanned in the end; and how many
-    cooldowns the deadline broke off.
+    For each of them, from 1 on, the steps that it took, those that its schedule spanned in the end, and from which on
+    its rate fell more steeply; and how many cooldowns the deadline broke off.
     """
     found: dict[str, float] = {BROKEN_OFF: sum(each.why == "late" for each in done)}
     for number, each in enumerate(done, 1):
         found |= {f"{STEPS_DONE}_{number}": each.steps, f"{SPAN}_{number}": each.span}
+        found |= {f"{BEND}_{number}_{place}": bend for place, bend in enumerate(each.bends, 1)}
     return found
+
+
+def ends_in(metrics: Mapping[str, float]) -> tuple[tuple[int, ...], ...]:
+    """Where trainings ended, by such metrics: of each of them steps, span and bends."""
+    found: list[tuple[int, ...]] = []
+    while (end := f"_{len(found) + 1}") and {STEPS_DONE + end, SPAN + end} <= metrics.keys():
+        bends = takewhile(metrics.__contains__, (f"{BEND}{end}_{place}" for place in count(1)))
+        found.append(tuple(int(metrics[name]) for name in (STEPS_DONE + end, SPAN + end, *bends)))
+    return tuple(found)
 
 
 def why_inexact(done: Sequence[Measurement], is_exact: bool = True) -> str:
@@ -207,6 +223,11 @@ def why_inexact(done: Sequence[Measurement], is_exact: bool = True) -> str:
         return (
             f"the deadline broke off the cooldown at step {', '.join(late)}, as the machine became slower; that number "
             "of steps does not repeat it exactly"
+        )
+    if bent := [str(found.bends[0]) for found in done if found.bends]:
+        return (
+            f"the cooldown was shortened from step {', '.join(bent)} on, as the machine became slower; the number of "
+            "steps alone does not repeat it exactly"
         )
     if len({found.steps for found in done}) > 1:
         return f"the trainings took {', '.join(str(found.steps) for found in done)} steps"

@@ -121,6 +121,16 @@ def test_all_are_trained_alike_from_the_states_that_the_search_left(tmp_path):
     assert rows["test", BEST].result.metrics["cooldown"] == heats.COOLDOWN
 
 
+def test_a_training_that_is_alone_has_the_threads_of_the_plan(tmp_path):
+    """The rest of the machine is not given to it: the pace was measured with these, and a repetition has them."""
+    run = replace(run_with(ROWS, tmp_path / "run"), executor=Reference("processes", {"workers": 2}))
+    floor = heats.Floor(None, tmp_path / "run", run, None, Times(), time.monotonic() + 9)
+    alone = Entrant(Candidate(PLAIN, START, is_reference=True))
+    settings, given = heats._trainings(floor, Heat("final", (alone,), seconds=5.0), [alone])
+    found = retraining.run_of(settings, [alone.candidate], **given)
+    assert (found.executor.options["workers"], found.threads_per_trial) == (1, 1)
+
+
 def test_averaged_weights_rank_without_a_fall_of_the_rate_and_go_on_from_there(tmp_path):
     run = run_with(ROWS, tmp_path / "run", averaging=0.5)
     played(run, tmp_path / "run")

@@ -17,13 +17,14 @@ from netwright.core import contest, in_full, refs, run_file
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.finals import Final
 from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets
-from netwright.core.records import SPAN, STEPS_DONE, Trial
+from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 from netwright.core.timetable import PlayedHeat
 from netwright.runs import retraining, run_folder
 from netwright.runs.session import Session
 from netwright.runs.timed import states
 from netwright.runs.timed.states import Begun
+from netwright.training.standing import ends_in
 
 # of a set of trainings before its first step: processes that start, each about as long as the command did, and data
 # that is read
@@ -235,7 +236,7 @@ def held(floor: Floor, heat: Heat) -> Standings:
 
 def played(floor: Floor, heat: Heat) -> PlayedHeat:
     """What the clock decided in a heat that is over."""
-    ends: dict[Entrant, list[tuple[int, ...]]] = {}
+    ends: dict[Entrant, list[tuple[tuple[int, ...], ...]]] = {}
     for own in sets(heat.entrants):
         run, given = _trainings(floor, heat, own)
         place = retraining.place_of(floor.folder, retraining.run_of(run, [each.candidate for each in own], **given))
@@ -255,13 +256,10 @@ def played(floor: Floor, heat: Heat) -> PlayedHeat:
     )
 
 
-def _ends_of(row: Trial | None) -> tuple[int, ...]:
-    """Steps and span of each training of a trial; empty where that is not noted of all of them."""
-    metrics = row.result.metrics if row and row.result else {}
-    found: list[int] = []
-    while (name := f"_{len(found) // 2 + 1}") and {STEPS_DONE + name, SPAN + name} <= metrics.keys():
-        found += [int(metrics[STEPS_DONE + name]), int(metrics[SPAN + name])]
-    return tuple(found) if min(found, default=0) > 0 else ()  # 0: of a training that an earlier release began
+def _ends_of(row: Trial | None) -> tuple[tuple[int, ...], ...]:
+    """Where each training of a trial ended; empty where that is not noted of all of them."""
+    found = ends_in(row.result.metrics) if row and row.result else ()
+    return found if all(min(end) > 0 for end in found) else ()  # 0: of a training that an earlier release began
 
 
 def sets(entrants: Sequence[Entrant]) -> list[list[Entrant]]:
@@ -282,6 +280,7 @@ def _trainings(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> tuple[RunFil
         "split": SPLITS[heat.name],
         "budget": heat.budget,
         "exactly": options,
+        "threads": floor.run.threads_per_trial,  # which the pace was measured with, however few train at a time
     }
 
 
@@ -290,7 +289,8 @@ def _options(floor: Floor, heat: Heat, own: Sequence[Entrant]) -> dict[str, Any]
     teachers, places = own[0].teachers, [heat.entrants.index(each) for each in own]
     found: dict[str, Any] = {"begin": heat.begin}
     if heat.ends:
-        cuts = [list(heat.ends[place][repeat]) for repeat in range(heat.repeats) for place in places]
+        repeats = range(heat.repeats)
+        cuts = [list(map(list, heat.ends[place][repeat])) for repeat in repeats for place in places]
         found["cuts"] = cuts if any(cuts) else []
     elif heat.deadlines:
         found["deadlines"] = [heat.deadlines[place] for _ in range(heat.repeats) for place in places]
