@@ -111,8 +111,8 @@ def data(tmp_path):
 
 
 class Played:
-    def __init__(self, folder, task, contest=None, **wish):
-        self.contest, self.measure, self.out = contest or Contests(), Measurements(), io.StringIO()
+    def __init__(self, folder, task, contest=None, out=None, **wish):
+        self.contest, self.measure, self.out = contest or Contests(), Measurements(), out or io.StringIO()
         self.watch = Stopwatch()
         session = Session(Console(file=self.out, width=200), lambda *_: nullcontext(), "a command", self.watch.outlook)
         given = {**GIVEN, **wish.pop("given", {})}
@@ -169,7 +169,7 @@ def test_an_accuracy_is_told_whatever_decided(data, tmp_path):
 
 
 def test_heats_that_were_played_stand_in_the_timetable_and_are_given_again(data, tmp_path):
-    heat = PlayedHeat(name="final", keys=("a",), repeats=1, budget=9, ends=(((3, 3),),))
+    heat = PlayedHeat(name="final", keys=("a",), repeats=1, budget=9, ends=((((3, 3),),),))
     Played(tmp_path / "one", data, Contests(heats=(heat,)), hours=0.1)
     plan = tmp_path / "one" / timetable.FILE
     assert timetable.read(plan).heats == (heat,)
@@ -187,13 +187,15 @@ def test_a_second_process_is_refused_and_counts_no_seconds(data, tmp_path, monke
     class Second(Contests):
         def __call__(self, *given):
             (folder / USED).write_text("77.0\n")
+            out = io.StringIO()
             with pytest.raises(StoreError) as refused:
-                Played(folder, data, hours=0.1)
-            refusals.append((str(refused.value), (folder / USED).read_text()))
+                Played(folder, data, out=out, hours=0.1)
+            refusals.append((str(refused.value), (folder / USED).read_text(), out.getvalue()))
             return super().__call__(*given)
 
     Played(folder, data, Second(), hours=0.1)
-    [(said, used)] = refusals
+    [(said, used, printed)] = refusals
+    assert printed == "", "it does not say that it goes on"
     assert "is played by another process; wait for its end, or give another folder with --out" in said
     assert used == "77.0\n"
 

@@ -112,16 +112,20 @@ def play(
         raise BadRunFile(f"--hours is {reading.shown(wish.hours)}; it must be a number")
     watch.enter("getting ready")
     watch.then = UNBEGUN
-    if holds_timed(folder):
-        run, plan = _continued(wish, session, watch)
-        if (folder / RESULT).exists():
-            return _known(folder, session)
-        session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
-    else:
-        run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
-    watch.total = 3600 * plan.hours
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with ExitStack() as stack:
+        if holds_timed(folder):
+            is_over = (folder / RESULT).exists()
+            if not is_over:  # else nothing is written
+                stack.enter_context(_alone(folder))
+            run, plan = _continued(wish, session, watch)
+            if is_over or (folder / RESULT).exists():  # since another process came to its end
+                return _known(folder, session)
+            session.say(f"going on after {clock(watch.used)} of {clock(watch.total)}")
+        else:
+            run, plan = begun(wish, session, watch, check_reference, defaults, measure, share)
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_alone(folder))
+        watch.total = 3600 * plan.hours
         try:
             with session.observing.until_over(Drained), watch.noting(folder):
                 plan = _searched(run, plan, watch)
