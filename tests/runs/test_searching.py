@@ -1,13 +1,16 @@
 """A search from Python: on images in memory, told to observers, shown in a notebook, read as a frame."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import netwright
 from netwright.core.errors import NetwrightError
+from netwright.core.refs import Reference
 
 RNG = np.random.default_rng(1)
 LABELS = np.arange(40) % 2
@@ -100,7 +103,48 @@ def test_data_of_a_run_that_did_not_begin_makes_way_for_other_data(tmp_path):
     (tmp_path / "run" / "mine.txt").write_text("kept")
     with pytest.raises(NetwrightError, match="--hours is 0"):
         netwright.search(images, labels, hours=0.0, out=tmp_path / "run")
-    assert (tmp_path / "run" / "mine.txt").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"strategy": "aging(population=-3)"}, "population"),
+        (
+            {"changes": {"evaluator": {"steps": 4, "drop_path_keep": 0.5}}},
+            "networks of this space have no place for it",
+        ),
+        ({"changes": {"space": {"with": ["nothing"]}}}, "nothing"),
+        ({"changes": {"evaluator": {"batch": -1}}}, "batch"),
+    ],
+)
+def test_settings_that_are_refused_leave_no_data(tmp_path, given, message):
+    settings = {**SMALL, "trials": 1, **given}
+    with pytest.raises(NetwrightError, match=message):
+        netwright.search(IMAGES, LABELS, out="one", **settings)
+    with pytest.raises(NetwrightError, match=message):
+        netwright.Run("two", data=(IMAGES, LABELS), **settings).search()
+    assert [path.name for path in tmp_path.iterdir() if path.name in ("one", "two")] == []
+
+
+def test_a_run_that_was_refused_writes_its_data_again(tmp_path):
+    run = netwright.Run("two", data=(IMAGES, LABELS), trials=1, **SMALL)
+    with pytest.raises(NetwrightError, match="no part 'limits' to change"):
+        run.train(changes={"limits": {"trials": 1}})
+    assert not (tmp_path / "two").exists()
+    assert run.search().best is not None and (tmp_path / "two" / "data.npz").exists()
+
+
+@pytest.mark.parametrize("word", ["./photos", Path("photos")])
+def test_a_task_may_be_a_folder_as_for_the_command(tmp_path, word):
+    for name, value in (("a", 9), ("b", 200)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(2):
+            Image.new("L", (8, 8), value + number).save(tmp_path / "photos" / name / f"{number}.png")
+    run = netwright.Run("r", task=word)
+    assert run.settings.task == Reference("image_folder", {"path": str(tmp_path / "photos")})
+    with pytest.raises(NetwrightError, match=r"'\./nowhere' is neither there nor the name of a task"):
+        netwright.Run("r", task="./nowhere")
 
 
 def test_an_observer_that_fails_is_named_once_and_stops_nothing(capsys):

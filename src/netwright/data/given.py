@@ -12,7 +12,8 @@ import io
 import os
 import shutil
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from PIL import Image
 
-from netwright.core import memory, reading
+from netwright.core import files, memory, reading
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.data import decode
 from netwright.data.decode import Form
@@ -78,6 +79,54 @@ class _Look:
     scale: float
 
 
+class Given:
+    """Data that is written into the folder of a run. Takes what `write` does.
+
+    Args:
+        folder: Folder of the run.
+        data: Images and labels, or a data set.
+        classes: Names of the classes.
+        columns: Columns of a Hugging Face data set.
+        size: Side in pixels.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        data: Any,
+        *,
+        classes: Sequence[str] | None = None,
+        columns: tuple[str, str] | None = None,
+        size: int | None = None,
+    ) -> None:
+        self.path = folder / FILE
+        self._data, self._classes, self._columns, self._size = data, classes, columns, size
+        self._sentence, self._beside, self._is_new = "", frozenset[str](), False
+
+    @contextmanager
+    def written(self) -> Iterator[str]:
+        """The data lies in the folder; where an error ends the block and no run has begun, it is taken away again.
+
+        Yields:
+            A sentence on what was taken for what.
+        """
+        if not self._sentence:
+            self._beside = _names(self.path.parent)
+            _, self._sentence = write(
+                self.path.parent, self._data, classes=self._classes, columns=self._columns, size=self._size
+            )
+            self._is_new = FILE not in self._beside
+        try:
+            yield self._sentence
+        except Exception:
+            if self._is_new and _names(self.path.parent) <= self._beside | {FILE}:
+                self.path.unlink(missing_ok=True)
+                self._sentence = ""
+                with suppress(OSError):  # it holds something else
+                    self.path.parent.rmdir()
+            raise
+
+
 def write(
     folder: Path,
     data: Any,
@@ -119,7 +168,7 @@ def write(
             f"{counted(total, 'image')} of {form.width}x{form.height} take {memory.size_text(need)}, and "
             f"{memory.size_text(free)} are free where {folder} lies; give a smaller size, or another folder with out"
         )
-    fresh = folder / f".{FILE}.{os.getpid()}"
+    fresh = files.draft_of(path)
     try:
         names = _write(fresh, parts, look, labels)
         if path.exists() and not filecmp.cmp(path, fresh, shallow=False):
@@ -383,6 +432,10 @@ def _numbered(parts: Sequence[Pairs], labels: Mapping[str, np.ndarray]) -> tuple
     named = {split: np.array([numbers[label] for label in found.tolist()], np.int64) for split, found in labels.items()}
     names = [stated[label] if stated and not isinstance(label, str) else str(label) for label in known]
     return named, names
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(os.listdir(folder)) if folder.is_dir() else frozenset()
 
 
 def _remove_empty(folder: Path) -> None:

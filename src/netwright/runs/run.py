@@ -8,13 +8,15 @@ run.export("out/flowers")
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import wraps
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rich.console import Console
 
@@ -26,7 +28,7 @@ from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.trust import of_typed
-from netwright.data import given as given_data
+from netwright.data.given import Given
 from netwright.data.text import counted
 from netwright.export import write as export_write
 from netwright.report import card, page, progress, promotions
@@ -38,9 +40,22 @@ from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Drained, Ended, Session, refuse_other_data, short
+from netwright.runs.timed import recognized
 from netwright.training import checkpoint
 
+P, R = ParamSpec("P"), TypeVar("R")
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
+
+
+def _with_data(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate[Run, P], R]:
+    """The method, which has the data of the run lie in its folder, and leaves nothing there where it refuses."""
+
+    @wraps(method)
+    def within(run: Run, *args: P.args, **named: P.kwargs) -> R:
+        with run._data():
+            return method(run, *args, **named)
+
+    return within
 
 
 @dataclass(frozen=True)
@@ -76,7 +91,7 @@ class Run:
         recipe: A run file (TOML) to begin with, or its tables.
         space: Reference of the space, as in "flat(nodes=7)".
         strategy: Reference of the strategy.
-        task: Reference of the task.
+        task: Reference of the task, or the path of data, as "./photos".
         evaluator: Reference of the evaluator.
         executor: Reference of the executor.
         seed: Seed of everything that is drawn.
@@ -93,8 +108,8 @@ class Run:
             nor installed (`core.trust`), nor given here.
         reference: What the user named to be the reference of a contest, which is then loaded where trainings name it.
         session: Plays the run, in place of one that is made with `command`, `console`, `attended` and the observers.
-        data: Images and labels in memory, or a data set, in place of `task`; written into the folder at once, see
-            `data.given.write`.
+        data: Images and labels in memory, or a data set, in place of `task`; written into the folder at once, but
+            for settings that are refused, see `data.given.write`.
         size: Side in pixels to which such images are cut and scaled; None: they have one size.
         observers: Who is told how the search goes: references, as "csv", or objects (`core.protocols.Observer`).
         on_trial: Is called with each trial of the search that has finished.
@@ -111,7 +126,7 @@ class Run:
         *,
         space: str | None = None,
         strategy: str | None = None,
-        task: str | None = None,
+        task: str | Path | None = None,
         evaluator: str | None = None,
         executor: str | None = None,
         seed: int | None = None,
@@ -136,12 +151,13 @@ class Run:
         self.folder = Path(folder).absolute()
         watching = observing.loaded(observers, on_trial, on_step)
         self._session = session or Session(console or Console(), attended, command, observers=watching)
-        if data is not None:
-            if task is not None:
-                raise BadRunFile(f"task is {task!r} and data is given too; give one of them")
-            path, sentence = given_data.write(self.folder, data, size=size)
-            self._session.say(sentence)
-            task = str(Reference("arrays", {"path": str(path)}))
+        if data is not None and task is not None:
+            raise BadRunFile(f"task is {str(task)!r} and data is given too; give one of them")
+        self._given = None if data is None else Given(self.folder, data, size=size)
+        if self._given is not None:
+            task = str(Reference("arrays", {"path": str(self._given.path)}))
+        elif task is not None:
+            task = str(recognized.named(os.fspath(task)))
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None}
@@ -155,8 +171,11 @@ class Run:
         self._trust = of_typed(given, merged, [reference], trust=trust)
         named = "" if recipe is None or isinstance(recipe, Mapping) else f" {recipe}"
         self._trust.check(run_file.references(self.settings), f"the run file{named or f' in {short(self.folder)}'}")
-        if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
-            self.settings = run_file.tuned(self.settings)
+        with self._data() as sentence:
+            if sentence:
+                self._session.say(sentence)
+            if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
+                self.settings = run_file.tuned(self.settings)
 
     @property
     def trials(self) -> list[Trial]:
@@ -208,6 +227,7 @@ class Run:
         named = f"{self.settings.strategy.name} on {self.settings.space.name}, {self.settings.task.name}"
         return f"<Run in {short(self.folder)}: {named}; {counted(self.progress.finished, 'finished trial')}>"
 
+    @_with_data
     def search(self, *, is_stage: bool = False) -> Searched:
         """Start the search, or go on with it, until a limit is met; then train the best in full if `final` is set.
 
@@ -269,6 +289,7 @@ class Run:
             )
         return Searched(ended, tuple(found), path)
 
+    @_with_data
     def train(
         self,
         *,
@@ -422,6 +443,10 @@ class Run:
     def finals(self) -> list[Final]:
         """Every network trained in full, those asked for last first, references at the end."""
         return reporting.trained(self.folder, self._trust)
+
+    def _data(self) -> AbstractContextManager[str]:
+        """Has data that is in memory lie in the folder, unless an error ends the block before the run begins."""
+        return self._given.written() if self._given else nullcontext("")
 
     def _contest(self) -> ContestRecord | None:
         """The contest of the run, once it is known what ships; None: there is none yet."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from netwright.core import refs
-from netwright.core.errors import BadRunFile, NetwrightError
+from netwright.core.errors import BadRunFile
 from netwright.core.protocols import Observer
-from netwright.data import given
+from netwright.data.given import Given
 from netwright.runs import observing
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
@@ -108,20 +109,20 @@ def search(
     if named is not None and named.task is None:
         raise BadRunFile(f"{named.word} is a run file; give it to netwright.Run(folder, {named.word!r}).search()")
     folder = Path(out) if out is not None else Path("runs", named.name) if named else OUT
-    was_there = (folder / given.FILE).exists()
     merged = {part: dict(options) for part, options in (changes or {}).items()}
     if named is not None:
-        task, taken = named.task, named.sentence
+        holding: AbstractContextManager[str] = nullcontext(named.sentence)
+        task = named.task
         if size is not None:
             merged.setdefault("task", {})["size"] = size
         if classes is not None or columns is not None:
             raise BadRunFile("classes and columns go with data in memory; data on the disk says itself what it is")
     elif data is not None:
         parts = _parts(data, labels, valid, test)
-        task, taken = _written(folder, parts, classes, columns, size)
+        own = Given(folder.absolute(), parts, classes=classes, columns=columns, size=size)
+        holding, task = own.written(), refs.Reference("arrays", {"path": str(own.path)})
     else:
-        task, taken = None, ""
-    fresh = None if named is not None or data is None or was_there else folder / given.FILE
+        holding, task = nullcontext(""), None
     settings: dict[str, Any] = {
         "space": space,
         "strategy": strategy,
@@ -135,7 +136,6 @@ def search(
     wish = Wish(
         folder=folder,
         task=task,
-        taken=taken,
         hours=hours,
         workers=workers,
         given=settings,
@@ -144,38 +144,28 @@ def search(
         timetable=Path(timetable) if timetable is not None else None,
         trust=trust,
     )
-    if is_timed(wish, trials, is_recipe=False):
-        session = Session(console, attended, "", watch.outlook, watching)
-        try:
-            play.play(wish, session, watch, contest.play, check_reference)
-        except NetwrightError:
-            _take_back(fresh)
-            raise
-        return Run(folder, trust=trust, reference=reference, session=Session(console, attended, ""))
-    if reference is not None or timetable is not None:
-        raise BadRunFile("reference and timetable go with a run on images that is given hours, and no trials")
-    session = Session(console, attended, "", observers=watching)
-    if taken:
-        session.say(taken)
-    limits: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers}
-    run = Run(
-        folder,
-        task=None if task is None else str(task),
-        **limits,
-        changes=merged,
-        trust=trust,
-        session=session,
-        **settings,
-    )
-    run.search()
+    with holding as taken:
+        if is_timed(wish, trials, is_recipe=False):
+            session = Session(console, attended, "", watch.outlook, watching)
+            play.play(replace(wish, taken=taken), session, watch, contest.play, check_reference)
+            return Run(folder, trust=trust, reference=reference, session=Session(console, attended, ""))
+        if reference is not None or timetable is not None:
+            raise BadRunFile("reference and timetable go with a run on images that is given hours, and no trials")
+        session = Session(console, attended, "", observers=watching)
+        if taken:
+            session.say(taken)
+        limits: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers}
+        run = Run(
+            folder,
+            task=None if task is None else str(task),
+            **limits,
+            changes=merged,
+            trust=trust,
+            session=session,
+            **settings,
+        )
+        run.search()
     return run
-
-
-def _take_back(fresh: Path | None) -> None:
-    """Remove the data that this call has written, where no run has begun with it: others may be given next."""
-    if fresh is not None and fresh.parent.is_dir() and {each.name for each in fresh.parent.iterdir()} == {fresh.name}:
-        fresh.unlink()
-        fresh.parent.rmdir()
 
 
 def _named(data: Any, labels: Any, valid: Any, test: Any) -> Recognized | None:
@@ -196,15 +186,3 @@ def _parts(data: Any, labels: Any, valid: Any, test: Any) -> Any:
         raise BadRunFile("data is a mapping of parts and valid or test is given beside it; put them into the mapping")
     beside = {"train": own, "valid": valid, "test": test}
     return {split: part for split, part in beside.items() if part is not None}
-
-
-def _written(
-    folder: Path,
-    parts: Any,
-    classes: Sequence[str] | None,
-    columns: tuple[str, str] | None,
-    size: int | None,
-) -> tuple[refs.Reference, str]:
-    """The task that reads the data, which is written to the folder, and a sentence on it."""
-    path, sentence = given.write(folder.absolute(), parts, classes=classes, columns=columns, size=size)
-    return refs.Reference("arrays", {"path": str(path)}), sentence
