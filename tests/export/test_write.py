@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from netwright.core import refs, run_file, seeds
+from netwright.core import liveness, refs, run_file, seeds
 from netwright.core.errors import ExportError, InvalidGenotype, MissingCapability
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.refs import Reference
@@ -211,6 +212,22 @@ def test_a_wrong_accuracy_is_refused(exported, with_accuracy, tmp_path):
     accuracy = exported.model.metrics["test_accuracy"]
     _refused(out, with_accuracy(accuracy - 1 / 360), "weights and metrics are not of one training")
     assert (out / "mine.txt").exists()
+
+
+def test_what_a_killed_export_left_goes_and_what_one_under_way_writes_stays(exported, tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    mark = liveness.place_mark()
+    for pid in (killed.pid, os.getppid()):
+        (tmp_path / f".out.{pid}-1-{mark}.new").mkdir()
+        (tmp_path / f".out.{pid}-1-{mark}.new" / "model.py").touch()
+
+    def stop(_said):
+        raise ExportError("stopped")
+
+    with pytest.raises(ExportError, match="stopped"):
+        write(tmp_path / "out", exported.model, say=stop)
+    assert [path.name for path in tmp_path.iterdir()] == [f".out.{os.getppid()}-1-{mark}.new"]
 
 
 def test_an_earlier_export_is_replaced_also_behind_a_link(exported, tmp_path):

@@ -5,14 +5,13 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from netwright.core import liveness, refs
+from netwright.core import files, liveness, refs
 from netwright.core.errors import StoreError
 from netwright.core.records import LOST, Proposal, Result
 from netwright.stores import sqlite
@@ -152,7 +151,7 @@ def test_a_creation_that_is_cut_short_leaves_nothing(tmp_path, monkeypatch, faul
 
 
 def test_a_half_made_draft_of_a_killed_process_is_no_obstacle(tmp_path):
-    draft = tmp_path / f"trials.sqlite.{os.getpid()}-{threading.get_ident()}.new"
+    draft = files.draft_of(tmp_path / "trials.sqlite")
     draft.write_bytes(b"half a table")
     SqliteStore(str(tmp_path / "trials.sqlite")).close()
     assert {file.name for file in tmp_path.iterdir()} == {"trials.sqlite", "trials.sqlite-count"}

@@ -1,9 +1,11 @@
 import shutil
+import subprocess
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netwright.core import liveness
 from netwright.surrogates import kept_weights
 
 WEIGHTS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1.5]), "scalar": torch.tensor(2.0)}
@@ -45,7 +47,9 @@ def test_what_is_not_there_cut_off_or_of_another_name_is_not_read(tmp_path, caps
 
 
 def test_leftovers_go_and_all_else_stays(tmp_path):
-    gone = ("old-1.safetensors", ".ours-2.safetensors.77.new", ".old-1.safetensors.78.new")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    gone = ("old-1.safetensors", f".ours-2.safetensors.{dead.pid}-1-{liveness.place_mark()}.new")
     stays = ("ours-1.safetensors", "notes.txt", ".hidden", "plan.new")
     for name in gone + stays:
         (tmp_path / name).touch()

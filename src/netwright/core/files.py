@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import threading
+import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
+from netwright.core import liveness
+
+_DRAFT = re.compile(r"\..+\.(?P<pid>[0-9]{1,10})-[0-9]{1,20}-(?P<place>[0-9a-f]{8})\.(new|old)(-[a-z]+)?", re.DOTALL)
+_STALE = 86_400.0  # seconds
 _CHECKSUM = re.compile(r"# checksum ([0-9]{1,10})\n")
 
 
 def write(path: Path, data: bytes) -> None:
     """Replace a file at once: readers see the old file or the new one, also after a kill or on a full disk."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    draft = draft_of(path)
     try:
         with draft.open("wb") as file:
             file.write(data)
@@ -21,6 +29,38 @@ def write(path: Path, data: bytes) -> None:
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def draft_of(path: Path) -> Path:
+    """Where this thread writes what is to lie at a path, file or folder, before it is renamed; beside it.
+
+    What processes that are gone have left in that folder is removed (`sweep`).
+    """
+    sweep(path.parent)
+    return path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}-{liveness.place_mark()}.new")
+
+
+def sweep(folder: Path) -> None:
+    """Remove drafts in a folder whose processes are gone; failing to is no error.
+
+    Those of another machine, container or boot are removed once they are a day old.
+    """
+    with suppress(OSError), os.scandir(folder) as entries:
+        left = [entry for entry in entries if _is_left(entry)]
+        for entry in left:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _is_left(entry: os.DirEntry[str]) -> bool:
+    known = _DRAFT.fullmatch(entry.name)
+    if known is None:
+        return False
+    if known["place"] == liveness.place_mark():
+        return liveness.is_gone(int(known["pid"]))
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
 
 
 def checksum(text: str) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal
@@ -42,18 +43,33 @@ def fate(pid: int, born: str) -> Fate:
     found = _birth(pid, here)
     if found:
         return "alive" if found == born else "dead"
-    try:
-        os.kill(pid, 0)  # hidden from this user (hidepid), or a zombie
-    except (ProcessLookupError, OverflowError, ValueError):
-        return "dead"
-    except PermissionError:
-        return "unseen"
-    return "dead"
+    return "dead" if _is_gone(pid) else "unseen"
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no process of that id is alive where this one is, in its container if it is in one."""
+    return not birth(pid) and _is_gone(pid)
+
+
+def place_mark() -> str:
+    """Eight hexadecimal digits for where ids of processes are those of this one: machine, boot and container."""
+    return f"{zlib.crc32(_place().encode()):08x}"
 
 
 def is_of_this_boot(born: str) -> bool:
     """Whether a birth belongs to this machine since it was started, whatever container it is in."""
     return born.partition("/")[0] == _place().partition("/")[0]
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process without a birth is gone, or a zombie; else it is hidden from this user (hidepid)."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError, ValueError):
+        return True
+    except PermissionError:
+        return False
+    return True
 
 
 def _birth(pid: int, place: str) -> str:

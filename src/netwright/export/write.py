@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from netwright.core import refs, run_file, sealed, settings
+from netwright.core import files, refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
@@ -101,7 +101,7 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
     to_onnx = _onnx_library() if onnx else None
     model = _with_drawing(model)
     parts = _parts(model)
-    draft = out.with_name(f".{out.name}.{os.getpid()}.new")
+    draft = files.draft_of(out)
     try:
         with _writing(out):
             draft.mkdir(parents=True)

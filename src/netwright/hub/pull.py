@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from netwright import __version__
-from netwright.core import sealed
+from netwright.core import files, sealed
 from netwright.core.errors import ExportError
 from netwright.export import architecture, load
 from netwright.hub.asking import FILES, asking, library
@@ -44,7 +44,7 @@ def pull(
     hub, place = library(), Path(os.path.realpath(out))
     if os.path.lexists(place) and not (place.is_dir() and not any(place.iterdir())):
         raise ExportError(f"{place} holds something already; give another folder with --out")
-    draft = place.with_name(f".{place.name}.{os.getpid()}.new")
+    draft = files.draft_of(place)
     try:
         with asking(repo):
             say(f"fetching {repo}")

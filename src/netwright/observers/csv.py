@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from netwright.core import files
 from netwright.core.genes import Gene
 from netwright.core.protocols import Observed
 from netwright.core.records import Trial
@@ -57,7 +58,7 @@ class CsvFile:
 
     def _rewrite(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Replace the file by one with these lines, and hold it open for more."""
-        draft = self._path.with_name(f".{FILE}.{os.getpid()}.new")
+        draft = files.draft_of(self._path)
         with draft.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, list(self._columns))
             if self._columns:

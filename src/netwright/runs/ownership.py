@@ -22,6 +22,7 @@ from netwright.core.protocols import Store
 from netwright.core.records import Tally
 from netwright.core.refs import Reference
 from netwright.core.run_file import PARTS, RunFile
+from netwright.data import given
 from netwright.runs import run_folder
 
 LOCK = "controller.lock"
@@ -137,6 +138,7 @@ def controlled(folder: Path) -> Iterator[None]:
     _refuse_formats(folder)
     run_folder.refuse_links([folder / LOCK, folder / "controller.txt"])
     with _locked(folder):
+        files.sweep(folder)
         if run_folder.holds_run(folder):  # before anything is prepared; what is written is claimed again
             with closing(run_folder.open_table(folder, "read")) as store:
                 _refuse_owner(folder, claim.living_owner(store, _number(folder)))
@@ -147,7 +149,8 @@ def controlled(folder: Path) -> Iterator[None]:
         finally:
             with suppress(OSError):  # as where the folder was removed meanwhile
                 (folder / "controller.txt").unlink(missing_ok=True)
-                if {path.name for path in folder.iterdir()} <= {LOCK}:  # refused before anything was written
+                # refused before anything was written; data in memory is taken back by who put it there
+                if {path.name for path in folder.iterdir()} <= {LOCK, given.FILE}:
                     (folder / LOCK).unlink(missing_ok=True)
                     folder.rmdir()
 

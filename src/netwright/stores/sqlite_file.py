@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from pathlib import Path
 
+from netwright.core import files
 from netwright.core.errors import StoreError
 from netwright.stores import row_count
 
@@ -62,7 +62,7 @@ def create(path: Path) -> None:
         return
     refuse_lost(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+    draft = files.draft_of(path)
     draft.unlink(missing_ok=True)
     db = sqlite3.connect(draft)
     db.executescript(f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA}")

@@ -47,9 +47,8 @@ def read(path: Path) -> tuple[dict[str, Tensor], str] | None:
 
 def clear(folder: Path, prefix: str) -> None:
     """Remove drafts that a kill left, and files whose name does not begin with `prefix`; failing to is no error."""
+    files.sweep(folder)
     with suppress(OSError):
         for path in list(folder.iterdir()):
-            is_old = path.suffix == SUFFIX and not path.name.startswith((prefix, "."))
-            is_draft = path.name.startswith(".") and path.name.endswith(".new")
-            if is_old or is_draft:
+            if path.suffix == SUFFIX and not path.name.startswith((prefix, ".")):
                 path.unlink(missing_ok=True)

@@ -127,7 +127,7 @@ def check(teachers: str, share: float, processes: int, io: IO) -> None:
 
 def link(source: Path, target: Path) -> None:
     """Let a second name stand for a file, or a copy of it where the disk has no second names."""
-    draft = target.with_name(f".{target.name}.{os.getpid()}.new")
+    draft = files.draft_of(target)
     draft.unlink(missing_ok=True)
     try:
         os.link(source, draft)
