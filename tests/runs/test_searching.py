@@ -132,7 +132,7 @@ def test_a_run_that_was_refused_writes_its_data_again(tmp_path):
     with pytest.raises(NetwrightError, match="no part 'limits' to change"):
         run.train(changes={"limits": {"trials": 1}})
     assert not (tmp_path / "two").exists()
-    assert run.search().best is not None and (tmp_path / "two" / "data.npz").exists()
+    assert run.search(is_stage=True).best is not None and (tmp_path / "two" / "data.npz").exists()
 
 
 @pytest.mark.parametrize("word", ["./photos", Path("photos")])

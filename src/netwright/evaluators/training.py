@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,47 +12,41 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from netwright.core import left, refs, room, seeds, settings
+from netwright.core import left, refs, seeds, settings
 from netwright.core.cards import CardMemory
-from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, MissingCapability, PutBack
+from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Context,
-    OffersMetrics,
     Resplits,
     SearchSpace,
     ShowsExamples,
-    Split,
-    StatesMeasures,
     Task,
     Tunes,
     of_any_seed,
     of_seed,
     unwrap,
 )
-from netwright.core.records import BROKEN_OFF, STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
+from netwright.core.records import STEPS_DONE, Failure, Genotype, Proposal, Result, Trial
 from netwright.core.settings import Setting
-from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import (
-    captured,
     cards,
     checkpoint,
     device,
-    distillation,
     faults,
-    layout,
     loop,
+    made,
     memory,
-    mixing,
     pace,
-    parallel,
     promotion,
     ranks,
+    refusals,
+    stated,
 )
 from netwright.training import settings as step_settings
-from netwright.training.course import Cut, Deadline, FlexibleSchedule, end_of
+from netwright.training.course import Deadline, FlexibleSchedule, repeated
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.lengths import Length, Lengths
@@ -64,13 +58,6 @@ from netwright.training.standing import Measurement, Standing, averaged, lengths
 from netwright.training.stops import Interrupted, Stops
 
 CHECKPOINT = "checkpoint.safetensors"
-OF_ANY_TRAINING = (
-    *(Objective(name, -1) for name in ("train_loss", "params", "multiply_adds", "seconds", "peak_memory_mb")),
-    Objective("examples_per_second"),
-    Objective("carried_steps"),
-)
-OF_DEADLINE = (Objective(BROKEN_OFF, -1),)
-OF_LENGTH, OF_PLATEAU = (Objective(STEPS_DONE, -1),), (Objective("stopped_early"),)
 
 
 @dataclass(frozen=True)
@@ -87,48 +74,22 @@ class Training(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        parallel.check_divides(self.batch, self.processes, self.accumulate, called=self._called)
-        if self.label_smoothing and not isinstance(self.task.io.output, Classes | Tokens):
-            raise BadReference(f"evaluator.label_smoothing is {self.label_smoothing}, but the task has no classes")
-        if self.splits > 1 and not isinstance(self.task, Resplits):
-            raise MissingCapability(
-                f"evaluator.splits is {self.splits}, but the task cannot divide its examples in other ways; set it to "
-                "1, and give evaluator.repeats for trainings from several seeds"
-            )
-        mixing.check(self.mixing, self.batch, self.processes * self.accumulate, self.task.io)
-        distillation.check(self.teachers, self.distill, self.processes, self.task.io)
+        refusals.check_task(self, self.task)
 
     @property
     def measures(self) -> tuple[Objective, ...]:
         """Objectives that the task measures, on the evaluator's split; empty: the task does not say."""
-        stated = self.task.measures if isinstance(self.task, StatesMeasures) else ()
-        return tuple(measure.on(self.split) for measure in stated)
+        return stated.measures(self, self.task)
 
     @property
     def metrics(self) -> tuple[Objective, ...]:
-        """What the task measures and what it offers to, on the evaluator's split, and what any training reports.
-
-        Empty where the task does not say what it measures.
-        """
-        measured = self.measures
-        if not measured:
-            return ()
-        offered = self.task.offered if isinstance(self.task, OffersMetrics) else ()
-        named = {each.name: each for each in (*measured, *(offer.on(self.split) for offer in offered))}
-        spreads = [Objective(f"{name}_sd", -1) for name in named] if self.trainings > 1 else []
-        courses = (*(OF_LENGTH if self._states_length else ()), *(OF_PLATEAU if self.plateau else ()))
-        courses += OF_DEADLINE if self._has_deadline else ()
-        return (*named.values(), *OF_ANY_TRAINING, *courses, *spreads)
+        """What the task measures and offers to, and what any training reports; empty: the task does not say."""
+        return stated.metrics(self, self.task)
 
     @property
     def tunable(self) -> dict[str, Setting]:
         """Settings that can be genes: some of its own, and those that the task offers."""
-        own = step_settings.tunable(self, self.accumulate * self.processes)
-        if not isinstance(self.task.io.output, Classes | Tokens):
-            del own["label_smoothing"]
-        if not mixing.is_possible(self.task.io):
-            del own["mixing"]
-        return own | dict(self.task.tunable if isinstance(self.task, Tunes) else {})
+        return stated.tunable(self, self.task)
 
     def tuned(self, values: Mapping[str, Any]) -> Training:
         """This evaluator with other settings.
@@ -199,15 +160,15 @@ class Training(Options):
             state.path.unlink(missing_ok=True)
         seconds = state.seconds + time.perf_counter() - start
         metrics = averaged(state.done, counts, seconds) | {"peak_memory_mb": memory.peak_mb(own)}
-        if self._states_length:
+        if self.states_length:
             metrics[STEPS_DONE] = min(found.steps for found in state.done)
-        if self._has_deadline:
+        if self.has_deadline:
             metrics |= lengths(state.done)
         if self.plateau:
             metrics["stopped_early"] = int(any(found.why == "plateau" for found in state.done))
         if state.ends:
             metrics["carried_steps"] = min(state.carried)
-        is_exact = device.is_exact(own, self.deterministic) or not self._states_length
+        is_exact = device.is_exact(own, self.deterministic) or not self.states_length
         why = (self._why_anew(trial, state, context), why_inexact(state.done, is_exact), *state.notes)
         message = "; ".join(filter(None, why))
         return Result(metrics, tuple(state.curve), seconds, message=message)
@@ -243,7 +204,7 @@ class Training(Options):
         length = self._length(trial)
         passes = Passes(
             self.task,
-            self._trained_on,
+            self.trained_on,
             self.batch,
             lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
             team,
@@ -254,10 +215,11 @@ class Training(Options):
             length,
             lambda step, span: step_settings.rate_factor(self, step, span, per_epoch),
             self.cooldown,
-            state.cut or self._cut(trial, repeat, length),
+            state.cut or repeated(self.cuts, trial.id, repeat, length),
         )
         updates = course.updates if self.averaging else lambda step: step
-        descent = self._descent(trial, repeat, length.span, updates, team, context)
+        teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
+        descent = made.descent(self, self.space, self.task, trial, repeat, length.span, updates, team, teachers)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -294,15 +256,6 @@ class Training(Options):
             state.curve.append((at.step, _main(found)))
         return Measurement(found, *course_of)
 
-    def _cut(self, trial: Trial, repeat: int, length: Length) -> Cut | None:
-        """How a training ends that repeats another one which was shortened; None: it does not, or that one was not."""
-        ends = self.cuts[trial.id - 1][repeat : repeat + 1] if trial.id <= len(self.cuts) else ()
-        if not ends or ends[0] == length:
-            return None
-        steps, span, *bends = ends[0]
-        is_late = length.steps == length.span and steps < end_of(span, bends)
-        return Cut(steps, span, "late" if is_late else "repeated", tuple(bends))
-
     def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
         seconds = self.deadlines[trial.id - 1] if trial.id <= len(self.deadlines) else self.deadline
@@ -326,42 +279,6 @@ class Training(Options):
         if context:
             state.write(state.path or context.folder / CHECKPOINT, descent, at)
         raise PutBack(f"stopped at step {at.step}, to go on from there") from None
-
-    def _descent(
-        self,
-        trial: Trial,
-        repeat: int,
-        span: int,
-        updates: Callable[[int], int],
-        team: Team,
-        context: Context | None,
-    ) -> Descent:
-        """The network of a training, as it is before the first step, with what takes the steps."""
-        rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
-        network = of_seed(self.space, trial.seed).build(trial.proposal.genotype, self.task.io, rng)
-        memory_format = layout.of(self.channels_last, network, team.device, self.precision_on(team.device))
-        network = network.to(team.device, memory_format=memory_format)
-        optimizer = step_settings.optimizer(self, network)
-        masks = seeds.trial_seed(trial.seed, "masks", repeat)
-        teacher = None
-        if context and self.teachers:
-            place = context.folder.parent.parent / self.teachers
-            teachers = distillation.read(place, self.space, self.task.io, memory_format).to(team.device)
-            teacher = distillation.Teacher(teachers, self.distill)
-        return Descent(
-            network,
-            self.task,
-            optimizer,
-            self,
-            steps=span,
-            memory_format=memory_format,
-            seed=masks,
-            team=team,
-            teacher=teacher,
-            updates=updates,
-            graphs=captured.graphs_of(team.device, self.graphs),
-            compile=self.compile,
-        )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
@@ -408,16 +325,8 @@ class Training(Options):
         remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
         return found + remedy if found and self.horizon is None else found
 
-    @property
-    def _called(self) -> str:
-        return plural(self.task.io.input)
-
-    @property
-    def _trained_on(self) -> Split:
-        return "train" if self.split == "valid" else "train+valid"
-
     def _steps_of_epoch(self) -> int:
-        return max(1, self.task.examples(self._trained_on) // self.batch)
+        return max(1, self.task.examples(self.trained_on) // self.batch)
 
     def _length(self, trial: Trial) -> Length:
         """Length of each training of a trial."""
@@ -437,16 +346,6 @@ class Training(Options):
             costs = pace.costs(plan, self.batch, auxiliary=self.auxiliary > 0)
         return pace.Pace.of(self.pace).seconds(costs)
 
-    @property
-    def _states_length(self) -> bool:
-        """Whether the number of steps does not follow from the options and the budget alone, so that it is a metric."""
-        return bool(self.pace or self._has_deadline or self.plateau)
-
-    @property
-    def _has_deadline(self) -> bool:
-        """Whether trainings end by a deadline, or repeat some that did."""
-        return bool(self.deadline or self.deadlines or self.cuts)
-
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
         """Refuse, before anything is started, what would fail every trial of this genotype.
 
@@ -459,15 +358,7 @@ class Training(Options):
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
-        own = self.device_of(0)
-        device.check_has(own, self.precision_on(own))
-        room.refuse_crowd("evaluator.processes", self.processes, self.processes, memory.PROCESS_MB)
-        is_to_go_on = self.schedule == "constant" and budget is not None and budget < (self.horizon or 0)
-        if budget is not None and self.horizon not in (None, budget) and not is_to_go_on:
-            raise BadReference(
-                f"evaluator.horizon is {self.horizon}, but the largest budget of the strategy is {budget}: schedules "
-                f"must end where the last promotions do; give --evaluator.horizon {budget}"
-            )
+        refusals.check_machine(self, self.device_of(0), budget)
 
         def use(space: SearchSpace) -> None:
             space.check(genotype)
@@ -476,20 +367,8 @@ class Training(Options):
         of_any_seed(self.space, use)
 
     def _check(self, space: SearchSpace, genotype: Genotype, *, with_data: bool) -> None:
-        """Refuse what cannot be trained: a network without a place for a setting, a batch that cannot be divided.
-
-        `with_data`: the number of examples is known.
-        """
-        plan = self._plan(space, genotype)
-        if plan is not None:
-            step_settings.check_places(self, plan)
-        if with_data:
-            processes, examples = ranks.size(self.processes), self.task.examples(self._trained_on)
-            mixing.check(self.mixing, min(self.batch, examples), processes * self.accumulate, self.task.io)
-            needs_two = plan is not None and step_settings.needs_two(self, plan)
-            parallel.check_divides(
-                self.batch, processes, self.accumulate, examples=examples, needs_two=needs_two, called=self._called
-            )
+        """Refuse what cannot be trained; `with_data`: the number of examples is known."""
+        refusals.check_network(self, self.task, self._plan(space, genotype), with_data=with_data)
 
     def _plan(self, space: SearchSpace, genotype: Genotype) -> Plan | None:
         """Layers of a network for the task; None: the space writes no plans."""
@@ -502,22 +381,12 @@ class Training(Options):
 
     def remarks(self) -> tuple[str, ...]:
         """On what GPU trainings run and in which precision, or why on none; on a CPU there is nothing to say."""
-        own = self.device_of(0)
-        if own.type == "cpu" and self.device == "auto" and (why := faults.why_no_gpu()):
-            return (f"trainings run on the CPU: {why}",)
-        if own.type != "cuda":
-            return ()
-        told = f"trainings run on {torch.cuda.get_device_name(own)}, in {self.precision_on(own)}"
-        again = (
-            "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
-        )
-        return (told if self.deterministic else f"{told}; {again}",)
+        return stated.remarks(self, self.device_of(0))
 
     def cards(self, worker_index: int) -> tuple[str, ...]:
         """Names of the cards that the processes of a worker's trials lie on."""
         first = worker_index * self.processes
-        devices = [self.device_of(index) for index in range(first, first + self.processes)]
-        return tuple(dict.fromkeys(filter(None, map(cards.name_of, devices))))
+        return cards.names(self.device_of(index) for index in range(first, first + self.processes))
 
     def in_more_parts(self, parts: int, genotype: Genotype) -> Training:
         """This evaluator working through each batch in that many times as many parts.
@@ -556,30 +425,9 @@ class Training(Options):
         needed = counting.training_bytes(plan, part, self.copies * self.processes)
         return memory.PROCESS_MB * self.processes + needed / 1e6
 
-    @property
-    def budget_unit(self) -> str:
-        """Unit of budgets: seconds with a pace, else steps where the evaluator was given steps, else epochs."""
-        return "seconds" if self.pace else "steps" if self.steps else "epochs"
-
-    @property
-    def own_budget(self) -> int | None:
-        """What was given in the unit of budgets; None: nothing, as the default of 100 steps is no budget."""
-        return self.seconds if self.pace else self.steps or self.epochs
-
     def advice(self, largest_budget: int) -> str:
-        """What to give for promotions to go on where trials stopped; "" where they do.
-
-        Going on is never chosen for the user: all trials then share the schedule of the largest budget. A score at a
-        smaller one is then that of a training stopped on its way, no longer of one planned for it.
-        """
-        if self.horizon is not None:
-            return ""
-        return f"promotions begin anew: give --evaluator.horizon {largest_budget} for them to go on"
-
-    def leaves_state(self, trial: Trial) -> bool:
-        """Whether the trial's training stops before its schedule does."""
-        budget = trial.proposal.budget
-        return self.horizon is not None and budget is not None and budget < self.horizon
+        """What to give for promotions to go on where trials stopped; "" where they do."""
+        return stated.advice(self, largest_budget)
 
 
 def _main(metrics: Mapping[str, float]) -> float:

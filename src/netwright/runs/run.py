@@ -43,7 +43,8 @@ from netwright.runs.session import Attended, Drained, Ended, Session, refuse_oth
 from netwright.runs.timed import recognized
 from netwright.training import checkpoint
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 TRAINED = ("space", "task", "evaluator", "executor", "final")  # parts that a full training may change
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import torch
@@ -23,6 +23,11 @@ def name_of(device: torch.device, environment: Mapping[str, str] = os.environ) -
     index = device.index or 0
     visible = [entry.strip() for entry in environment.get("CUDA_VISIBLE_DEVICES", "").split(",")]
     return f"cuda-{visible[index] if index < len(visible) and visible[index] else index}"
+
+
+def names(devices: Iterable[torch.device]) -> tuple[str, ...]:
+    """Names of the cards among devices, each once, in order."""
+    return tuple(dict.fromkeys(filter(None, map(name_of, devices))))
 
 
 def memory() -> CardMemory | None:

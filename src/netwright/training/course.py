@@ -61,6 +61,23 @@ def end_of(span: int, bends: Sequence[int]) -> int:
     return bends[-1] + max(0, math.ceil((span - place_at(bends[-1], bends)) / 2 ** len(bends)))
 
 
+def repeated(cuts: Sequence[Sequence[Sequence[int]]], trial_id: int, repeat: int, length: Length) -> Cut | None:
+    """How a training ends that repeats another one which was shortened; None: it does not, or that one was not.
+
+    Args:
+        cuts: For each trial of a run, steps, span and bends of each of its trainings; some or all may be missing.
+        trial_id: Number of the trial, from 1.
+        repeat: Which of its trainings, from 0.
+        length: Its length as planned.
+    """
+    ends = cuts[trial_id - 1][repeat : repeat + 1] if trial_id <= len(cuts) else ()
+    if not ends or tuple(ends[0]) == length:
+        return None
+    steps, span, *bends = ends[0]
+    is_late = length.steps == length.span and steps < end_of(span, bends)
+    return Cut(steps, span, "late" if is_late else "repeated", tuple(bends))
+
+
 class Stall(NamedTuple):
     """How long a training has learned nothing.
 

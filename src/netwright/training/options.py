@@ -10,6 +10,8 @@ from netwright.core import timetable
 from netwright.core.errors import BadReference
 from netwright.core.in_full import InFull
 from netwright.core.places import PLACES
+from netwright.core.protocols import Split
+from netwright.core.records import Trial
 from netwright.training import compiling, device, layout
 from netwright.training.feeding import BatchesBy
 from netwright.training.pace import Pace
@@ -136,6 +138,36 @@ class Options(StepSettings):
     def trainings(self) -> int:
         """Number of trainings of a trial."""
         return max(self.repeats, self.splits)
+
+    @property
+    def trained_on(self) -> Split:
+        """Split whose examples trainings see."""
+        return "train" if self.split == "valid" else "train+valid"
+
+    @property
+    def states_length(self) -> bool:
+        """Whether the number of steps does not follow from the options and the budget alone, so that it is a metric."""
+        return bool(self.pace or self.has_deadline or self.plateau)
+
+    @property
+    def has_deadline(self) -> bool:
+        """Whether trainings end by a deadline, or repeat some that did."""
+        return bool(self.deadline or self.deadlines or self.cuts)
+
+    @property
+    def budget_unit(self) -> str:
+        """Unit of budgets: seconds with a pace, else steps where steps are given, else epochs."""
+        return "seconds" if self.pace else "steps" if self.steps else "epochs"
+
+    @property
+    def own_budget(self) -> int | None:
+        """What was given in the unit of budgets; None: nothing, as the default of 100 steps is no budget."""
+        return self.seconds if self.pace else self.steps or self.epochs
+
+    def leaves_state(self, trial: Trial) -> bool:
+        """Whether a trial's training stops before its schedule does."""
+        budget = trial.proposal.budget
+        return self.horizon is not None and budget is not None and budget < self.horizon
 
     def _check_splits(self) -> None:
         if self.splits == 1:

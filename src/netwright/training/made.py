@@ -1,0 +1,63 @@
+"""The network of a training as it is before its first step, with what takes the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from netwright.core import seeds
+from netwright.core.protocols import SearchSpace, Task, of_seed
+from netwright.core.records import Trial
+from netwright.training import captured, distillation, layout
+from netwright.training import settings as step_settings
+from netwright.training.descent import Descent
+from netwright.training.options import Options
+from netwright.training.parallel import Team
+
+
+def descent(
+    options: Options,
+    space: SearchSpace,
+    task: Task,
+    trial: Trial,
+    repeat: int,
+    span: int,
+    updates: Callable[[int], int],
+    team: Team,
+    teachers: Path | None,
+) -> Descent:
+    """The network of a trial, made anew for one of its trainings.
+
+    Args:
+        options: The options, with the settings that the genotype holds.
+        space: Builds the network.
+        task: The task.
+        trial: The trial, whose seed all is drawn from.
+        repeat: Which of its trainings, from 0.
+        span: Steps that the schedule spans.
+        updates: Gives the number of steps that weights are averaged over, see `course.FlexibleSchedule.updates`.
+        team: The processes that train together.
+        teachers: Folder of the networks that it learns from besides; None: there are none.
+    """
+    rng = seeds.rng_for(trial.seed, seeds.BUILD, attempt=repeat)
+    network = of_seed(space, trial.seed).build(trial.proposal.genotype, task.io, rng)
+    memory_format = layout.of(options.channels_last, network, team.device, options.precision_on(team.device))
+    network = network.to(team.device, memory_format=memory_format)
+    teacher = None
+    if teachers is not None:
+        known = distillation.read(teachers, space, task.io, memory_format).to(team.device)
+        teacher = distillation.Teacher(known, options.distill)
+    return Descent(
+        network,
+        task,
+        step_settings.optimizer(options, network),
+        options,
+        steps=span,
+        memory_format=memory_format,
+        seed=seeds.trial_seed(trial.seed, "masks", repeat),
+        team=team,
+        teacher=teacher,
+        updates=updates,
+        graphs=captured.graphs_of(team.device, options.graphs),
+        compile=options.compile,
+    )
