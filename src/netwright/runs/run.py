@@ -52,7 +52,7 @@ def _with_data(method: Callable[Concatenate[Run, P], R]) -> Callable[Concatenate
     """The method, which has the data of the run lie in its folder, and leaves nothing there where it refuses."""
 
     @wraps(method)
-    def within(run: Run, *args: P.args, **named: P.kwargs) -> R:
+    def within(run: Run, /, *args: P.args, **named: P.kwargs) -> R:
         with run._data():
             return method(run, *args, **named)
 
