@@ -60,7 +60,7 @@ class NasnetSpace:
         auxiliary: Whether training has a second classifier, which is neither counted nor exported.
         auxiliary_scale: Factor of that classifier's widths, 128 and 768 (1 in the papers, 0.4 in a published program).
         norm_epsilon: Number that batch normalization adds to the variance (1e-3 in that program on ImageNet).
-        norm_momentum: Share of each batch in its running means and variances (3e-4 there, where 1 less it is the decay).
+        norm_momentum: Share of each batch in its running means and variances (3e-4 there; 1 less it is called decay).
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)

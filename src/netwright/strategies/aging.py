@@ -5,8 +5,8 @@ fittest of `sample` members; when it has been evaluated it enters the population
 leaves, however good it is. Nothing is ever measured again in place: a network stays by being found anew, so that one
 lucky measurement does not rule for long.
 
-With several workers each asks as soon as it is free, and age is the order of finishing; `fill_first` has them wait once,
-for the start population. A failed trial has no fitness: it neither enters nor ages the others. Memory and time per
+With several workers each asks as soon as it is free, and age is the order of finishing; `fill_first` has them wait for
+the start population alone. A failed trial has no fitness: it neither enters nor ages the others. Memory and time per
 trial do not grow with the history.
 """
 
@@ -35,8 +35,8 @@ class AgingEvolution:
         population: Number of members in the population (paper: 100).
         sample: Number of members drawn for a tournament (paper: 25). 1 is drift without selection.
         replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
-        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait for
-            the last of the first `population` networks that succeed. Else one that has finished is enough.
+        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait
+            for the last of the first `population` networks that succeed. Else one that has finished is enough.
     """
 
     space: SearchSpace

@@ -33,8 +33,8 @@ class NonAgingEvolution:
         population: Number of members in the population (paper: 100).
         sample: Number of members drawn for a tournament (paper: 25).
         replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
-        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait for
-            the last of the first `population` networks that succeed. Else one that has finished is enough.
+        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait
+            for the last of the first `population` networks that succeed. Else one that has finished is enough.
     """
 
     space: SearchSpace

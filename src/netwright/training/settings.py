@@ -69,8 +69,8 @@ class StepSettings:
         floor: Lowest learning rate, as a share of the initial one.
         warmup: Epochs in which the rate rises in a straight line instead; the schedule counts them too.
         clip: Largest norm of all gradients together; larger ones are scaled down to it; 0: no limit.
-        clip_penalty: Whether the gradients that are clipped hold that of the L2 penalty, as in programs whose loss holds
-            the penalty; else it is added to what clipping leaves of them, as torch's optimizers do.
+        clip_penalty: Whether the gradients that are clipped hold that of the L2 penalty, as in programs whose loss
+            holds the penalty; else it is added to what clipping leaves of them, as torch's optimizers do.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
         auxiliary: Weight of the loss of the network's auxiliary head; 0: it is not run.
         drop_path_keep: Probability that an example keeps a branch, where it is lowest; 1: all branches are kept.
