@@ -11,8 +11,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from netwright.core import objectives, run_file
+from netwright.comparison.command_line import read_strategies
+from netwright.core import objectives, refs, run_file
 from netwright.core.finals import Candidate
+from netwright.core.refs import Reference
 from netwright.runs import retraining
 from netwright.spaces.nats_size import NatsSize
 from netwright.stores.sqlite import SqliteStore
@@ -163,3 +165,15 @@ def test_the_size_space_of_nats_bench(capfd, there, tmp_path, seconds, dataset):
     for row in rows[10:]:
         (parent,) = row.proposal.parents
         assert sum(a != b for a, b in zip(row.proposal.genotype, parents[parent], strict=True)) <= 1
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("controlled-[cg]*.toml")), ids=lambda path: path.stem)
+def test_the_comparison_fills_its_populations_first(path):
+    """In the recipe, and in the command that its head says."""
+    strategy = run_file.from_tables(run_file.read(path)).strategy
+    assert strategy == Reference("aging", {"population": 100, "sample": 25, "fill_first": True})
+    named = read_strategies(re.search(r"'(random,[^']+)'", path.read_text())[1])
+    assert [each.name for each in named] == ["random", "aging", "non_aging", "reinforce"]
+    for each in named[1:3]:
+        made = refs.load("strategy", each, space=NatsSize())
+        assert (made.population, made.sample, made.replacement, made.fill_first) == (100, 25, True, True)
