@@ -85,13 +85,14 @@ def test_the_stride_of_doubled_separable_convolutions_is_in_the_first():
     ]
 
 
-def test_a_seven_by_one_after_a_one_by_seven_at_half_the_resolution():
-    writer = PlanWriter(IO(8, 8, 8, 10))
-    OPERATIONS["conv 1x7 7x1"](writer, 0, 8, 2)
+@pytest.mark.parametrize(("name", "side"), [("conv 1x7 7x1", 7), ("conv 1x3 3x1", 3)])
+def test_each_of_a_pair_strides_along_its_own_side(name, side):
+    writer = PlanWriter(IO(8, 8, 6, 10))
+    OPERATIONS[name](writer, 0, 8, 2)
     inner = [layer for layer in writer.plan() if layer.op.name == "conv"][1:3]
-    assert [(layer.op.kernel, layer.op.stride, layer.shape.height) for layer in inner] == [
-        ((1, 7), (2, 2), 4),
-        ((7, 1), (1, 1), 4),
+    assert [(layer.op.kernel, layer.op.stride, layer.shape[1:]) for layer in inner] == [
+        ((1, side), (1, 2), (8, 3)),
+        ((side, 1), (2, 1), (4, 3)),
     ]
 
 

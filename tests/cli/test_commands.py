@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -15,6 +16,7 @@ from netwright.core import run_file
 from netwright.core.shapes import Vector
 from netwright.runs import retraining
 from netwright.spaces.nats import NatsTopology
+from netwright.spaces.nats_size import NatsSize
 from netwright.stores.sqlite import SqliteStore
 from netwright.testing.toys import ToySpace
 from tests.cli.test_bad_input import TOY, run
@@ -267,11 +269,11 @@ def test_quick_commands_import_no_torch(tmp_path, words):
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def published(path):
-    """A table of one cell, as `netwright import` makes them."""
-    columns = {"arch": [NatsTopology().text((1,) * 6)]}
+def published(path, text, epochs):
+    """A table of one architecture, as `netwright import` makes them."""
+    columns = {"arch": [text]}
     for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
-        columns |= {f"{dataset}_{name}": [1.0] for name in ("val_acc_12ep", "test_acc_200ep", "seconds_12ep")}
+        columns |= {f"{dataset}_{name}": [1.0] for name in ("val_acc_12ep", f"test_acc_{epochs}ep", "seconds_12ep")}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
 
 
@@ -285,7 +287,10 @@ def all_data(tmp_path_factory):
         photos(folder / "imagenet" / split, images=200 if split == "train" else 2)
     photos(folder / "sport8")
     for name in ("nats-tss", "nasbench201"):
-        published(folder / f"{name}.parquet")
+        published(folder / f"{name}.parquet", NatsTopology().text((1,) * 6), 200)
+    published(folder / "nats-sss.parquet", NatsSize().text((1,) * 5), 90)
+    digits, labels = np.zeros((200, 28, 28), np.uint8), np.arange(200) % 10
+    np.savez(folder / "mnist.npz", x_train=digits, y_train=labels, x_test=digits, y_test=labels)
     return folder.parent
 
 

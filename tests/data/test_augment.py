@@ -1,3 +1,4 @@
+import colorsys
 import re
 
 import numpy as np
@@ -237,9 +238,56 @@ def test_no_augmentation_is_normalization():
     assert np.array_equal(plain, augment.normalize(images, MEAN, SD))
 
 
+class Factor:
+    """Draws that are always the same share of what may be drawn."""
+
+    def __init__(self, share):
+        self.share = share
+
+    def uniform(self, low, high, size):
+        return np.full(size, low + self.share * (high - low))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_saturation_and_hue_are_those_of_hsv(share):
+    """Against Python's own conversion, pixel by pixel."""
+    images = _rng().integers(0, 256, (2, 5, 6, 3), np.uint8)
+    images[0, 0] = np.arange(6)[:, None] * 51  # grays
+    images[0, 1] = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255)]
+    found = augment.recolor(images, 0.8, 0.3, Factor(share))
+    assert (found.dtype, found.shape) == (np.float32, images.shape)
+    for pixel, changed in zip(images.reshape(-1, 3) / 255, found.reshape(-1, 3) / 255, strict=True):
+        hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
+        wanted = hue - 0.3 + 0.6 * share, min(1, saturation * (0.2 + 1.6 * share)), value
+        assert changed == pytest.approx(colorsys.hsv_to_rgb(wanted[0] % 1, *wanted[1:]), abs=1e-5)
+
+
+def test_colors_change_by_one_factor_and_one_turn_per_image_within_what_was_asked_for():
+    images = np.zeros((4000, 1, 2, 3), np.uint8)
+    images[:, :, 0], images[:, :, 1] = (200, 100, 100), (150, 150, 50)
+    first, second = (augment.recolor(images, 0.5, 0.1, _rng()) / 255)[:, 0].transpose(1, 0, 2)
+    hsv = np.array([[colorsys.rgb_to_hsv(*pixel) for pixel in pixels] for pixels in (first, second)])
+    turns = (hsv[0, :, 0] + 0.5) % 1 - 0.5
+    assert turns == pytest.approx(hsv[1, :, 0] - 1 / 6, abs=1e-5)
+    assert (turns.min(), turns.max(), turns.mean()) == pytest.approx((-0.1, 0.1, 0), abs=0.005)
+    factors = hsv[0, :, 1] / 0.5
+    assert (factors.min(), factors.max(), factors.mean()) == pytest.approx((0.5, 1.5, 1), abs=0.02)
+    assert np.abs(np.corrcoef(turns, factors)[0, 1]) < 0.06
+
+
+@pytest.mark.parametrize(("option", "value"), [("saturation", 0.5), ("hue", 0.1)])
+def test_gray_images_have_no_colors_to_change(option, value):
+    how = Augmentation(**{option: value})
+    assert how.fitted(8, 8) == how
+    with pytest.raises(BadReference, match=rf"task\.{option} is {value}, but the images are gray; leave it out"):
+        how.fitted(8, 8, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"saturation": 1.5}, "task.saturation is 1.5; it must be from 0 to 1"),
+        ({"hue": 0.6}, "task.hue is 0.6; it must be from 0 to 0.5"),
         ({"brightness": 1.5}, "task.brightness is 1.5; it must be from 0 to 1"),
         ({"contrast": -0.1}, "task.contrast is -0.1; it must be from 0 to 1"),
         ({"area": (0.0, 1.0)}, "task.area is (0.0, 1.0); give two shares"),

@@ -30,13 +30,16 @@ def owns(draw):
         zoom=draw(st.floats(0, 0.5)),
         brightness=draw(UNIT),
         contrast=draw(UNIT),
+        saturation=draw(UNIT),
+        hue=draw(st.floats(0, 0.5)),
     )
     return own.fitted(height, width), height, width
 
 
 def amounts(how):
     area = how.area or (1.0, 1.0)
-    return (how.padding, how.cutout, how.rotation, how.zoom, how.brightness, how.contrast, 1 - area[0])
+    light = how.brightness, how.contrast, how.saturation, how.hue
+    return (how.padding, how.cutout, how.rotation, how.zoom, *light, 1 - area[0])
 
 
 @given(owns(), UNIT, UNIT)
@@ -49,9 +52,9 @@ def test_more_strength_does_no_less_of_anything_and_every_strength_can_be_done(g
     for how in (weak, strong):
         assert how.fitted(height, width) == how
         assert (how.flip, how.crop) == (own.flip, own.crop)
-        images = np.zeros((2, height, width, 1), np.uint8)
+        images = np.zeros((2, height, width, 3), np.uint8)
         sides = (own.crop, own.crop) if own.crop else (height, width)
-        assert augment(images, how, [0.5], [0.5], np.random.default_rng(0)).shape == (2, *sides, 1)
+        assert augment(images, how, [0.5] * 3, [0.5] * 3, np.random.default_rng(0)).shape == (2, *sides, 3)
 
 
 def test_no_strength_leaves_images_as_they_are_and_full_strength_does_everything():

@@ -4,6 +4,7 @@ Numbers are those of section 5 of the specification of the former, and of sectio
 """
 
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from netwright.core import refs, run_file
-from netwright.core.records import Proposal, Trial
+from netwright.core.records import IO, Proposal, Trial
 from netwright.data.augment import cut_out
 from netwright.evaluators.training import Training
 from netwright.stores.memory import MemoryStore
@@ -73,9 +74,9 @@ def test_imagenet(name, lr, epsilon, factor, every):
     used = _recipe(name)
     optimizer = step_settings.optimizer(used, torch.nn.Linear(1, 1))
     assert isinstance(optimizer, RMSProp)
-    expected = {"lr": lr, "decay": 0.9, "epsilon": epsilon, "weight_decay": 4e-5, "momentum": 0.9}
+    expected = {"lr": lr, "decay": 0.9, "epsilon": epsilon, "momentum": 0.9}
     assert {setting: optimizer.defaults[setting] for setting in expected} == expected
-    assert (used.label_smoothing, used.auxiliary, used.ema) == (0.1, 0.4, 0.9999)
+    assert (used.weight_decay, used.label_smoothing, used.auxiliary, used.ema) == (4e-5, 0.1, 0.4, 0.9999)
     for times in (2, 7):
         late = times * every
         assert _rate(used, late + 0.01, 100) == pytest.approx(lr * factor**times)
@@ -86,11 +87,39 @@ def test_imagenet_of_the_paper_and_of_the_code_differ():
     paper, code, cheap = (_recipe(f"amoebanet-{name}imagenet") for name in ("", "code-", "d-"))
     assert (paper.dropout, paper.drop_path_keep, paper.clip, paper.warmup, paper.floor) == (0.5, 0.7, 0.0, 0.0, 0.0)
     assert (code.dropout, code.drop_path_keep, code.clip, code.warmup, code.floor) == (0.5, 0.7, 10.0, 3.0, 1e-4)
-    assert (cheap.dropout, cheap.drop_path_keep, cheap.clip, cheap.warmup) == (0.0, 1.0, 0.0, 0.35)
+    assert (cheap.dropout, cheap.drop_path_keep, cheap.clip, cheap.warmup, cheap.floor) == (0.5, 1.0, 0.0, 0.35, 1e-4)
+    assert (code.batch, cheap.batch) == (32, 1024), "a rate of 0.015 is for 32 images, 2.56 for 1,024"
+    assert [each.decay_on for each in (paper, code, cheap)] == ["all", "weights", "weights"]
+    assert [each.clip_penalty for each in (paper, code, cheap)] == [False, True, False]
     assert [_rate(code, epoch, 400) for epoch in (1.5, 2.999)] == pytest.approx([0.0075, 0.015], rel=1e-3)
     assert _rate(code, 999, 1000) == pytest.approx(0.015 * 1e-4)
-    assert _run("amoebanet-d-imagenet").evaluator.options["epochs"] == 35
+    assert [_run(f"amoebanet-{name}imagenet").evaluator.options["epochs"] for name in ("code-", "d-")] == [100, 35]
     assert [_run(f"amoebanet-{name}imagenet").space.options["channels"] for name in ("", "d-")] == [190, 256]
+
+
+def test_images_and_normalization_on_imagenet():
+    """Of the code: areas of 5 to 100 %, distorted colors; normalizations of its own for each model."""
+    runs = {name: _run(f"amoebanet-{name}imagenet") for name in ("", "code-", "d-")}
+    assert [run.task.options["size"] for run in runs.values()] == [331, 299, 224]
+    assert "hue" not in runs[""].task.options
+    for name, (epsilon, momentum) in {"code-": (1e-3, 3e-4), "d-": (1e-5, 0.1)}.items():
+        said = runs[name].space.options
+        assert (said["norm_epsilon"], said["norm_momentum"]) == (epsilon, momentum)
+        colors = [runs[name].task.options[each] for each in ("brightness", "contrast", "saturation", "hue")]
+        assert (runs[name].task.options["area"], colors) == ([0.05, 1.0], [0.125, 0.5, 0.5, 0.2])
+
+
+def test_the_large_model_has_its_published_cost_at_the_size_that_the_recipe_says():
+    text = (RECIPES / "amoebanet-imagenet.toml").read_text()
+    width, side = map(int, re.search(r"--space\.channels (\d+) --task\.size (\d+)", text).groups())
+    options = {**_run("amoebanet-imagenet").space.options, "channels": width}
+    del options["auxiliary"]
+    counts = replace(amoebanet.space, **options).count(amoebanet.genotype, IO(3, side, side, 1000))
+    assert (counts.params, f"{counts.multiply_adds / 1e9:.2f}") == (468_151_184, "103.89")
+
+
+def test_deviations_are_of_several_trainings():
+    assert _run("amoebanet-cifar10").final == {"repeats": 5}
 
 
 @pytest.mark.parametrize(("version", "first", "last"), [("v1", 0.7, 0.7), ("v2", 0.985, 0.7), ("v3", 0.985, 0.7)])
@@ -123,8 +152,9 @@ def _tiny(tmp_path, **settings):
     if not path.exists():
         images, labels = rng.integers(256, size=(100, 16, 16, 3), dtype=np.uint8), np.arange(100) % 4
         np.savez(path, images=images, labels=labels)
-    space = replace(amoebanet.space, channels=4, repeats=1, auxiliary=True)
-    task = arrays(str(path), cutout=4, flip=True, cache=str(tmp_path / "cache"))
+    space = replace(amoebanet.space, channels=4, repeats=1, auxiliary=True, norm_epsilon=1e-3, norm_momentum=3e-4)
+    colors = {"brightness": 0.125, "contrast": 0.5, "saturation": 0.5, "hue": 0.2}
+    task = arrays(str(path), cutout=4, flip=True, cache=str(tmp_path / "cache"), **colors)
     fixed = {"steps": 6, "batch": 20, "save": True, "checkpoint_minutes": 1e-9}
     return Training(space, task, **{**settings, **fixed})
 

@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -12,8 +13,9 @@ from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.records import IO
 from netwright.core.refs import Reference
+from netwright.export import rows
 from netwright.plans import counting, network, source
-from netwright.plans.plan import AUXILIARY, HasPlan
+from netwright.plans.plan import AUXILIARY, HasPlan, deployed
 from netwright.spaces.nasnet import SETS, NasnetSpace
 from netwright.testing.spaces import check_space
 
@@ -188,6 +190,24 @@ def test_the_auxiliary_head_is_a_setting_that_counts_nothing():
     assert not any(layer.scope == AUXILIARY for layer in TINY.plan(genotype, CIFAR))
 
 
+def test_normalization_has_the_settings_numbers_in_the_network_its_source_and_its_file():
+    space = replace(TINY, auxiliary=True, norm_epsilon=1e-3, norm_momentum=3e-4)
+    genotype = space.sample(_rng())
+    plan = space.plan(genotype, CIFAR)
+    built = network.build(plan, seeds.rng_for(0, seeds.BUILD))
+    norms = [module for module in built.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert len(norms) == sum(layer.op.name == "norm" for layer in plan)
+    assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 3e-4)}
+    text = source.classes(plan)
+    assert text.count("BatchNorm2d(") == text.count("eps=0.001, momentum=0.0003)") > 0
+    layers = []
+    for layer in deployed(plan):
+        layers.append(rows.to_layer(json.loads(json.dumps(rows.of_layer(layer))), layers))
+    assert tuple(layers) == deployed(plan)
+    assert space.count(genotype, CIFAR) == TINY.count(genotype, CIFAR)
+    assert "eps" not in source.classes(TINY.plan(genotype, CIFAR))
+
+
 def test_the_drawing():
     genotype = SPACE.encode(((SEP, 0, AVG, 1), (NONE, 0, MAX, 2), *[(SEP, 1, SEP, 1)] * 3), CHAIN)
     graph = SPACE.graph(genotype)
@@ -226,6 +246,8 @@ def test_every_operation_is_drawn_from_and_every_state():
         ({"concatenated": [[1], []]}, "space.concatenated has (); it takes states from 0 to 6 in order"),
         ({"concatenated": [[1, 7], [2]]}, "space.concatenated has (1, 7); it takes states from 0 to 6 in order"),
         ({"concatenated": [[1], [3, 2]]}, "space.concatenated has (3, 2); it takes states from 0 to 6 in order"),
+        ({"norm_epsilon": 0.0}, "space.norm_epsilon is 0.0; it must be over 0 and at most 1"),
+        ({"norm_momentum": 1.5}, "space.norm_momentum is 1.5; it must be over 0 and at most 1"),
         ({"auxiliary_scale": 0.0}, "space.auxiliary_scale is 0.0; it must be over 0"),
     ],
 )

@@ -51,9 +51,24 @@ def test_options_that_make_no_evolution_are_refused(options, message):
         NonAgingEvolution(SPACE, **options)
 
 
-@pytest.mark.parametrize("replacement", [True, False])
-def test_keeps_the_contracts_with_a_small_population(replacement):
-    check_strategy(lambda space: NonAgingEvolution(space, population=8, sample=4, replacement=replacement))
+@pytest.mark.parametrize("options", [{}, {"replacement": False}, {"fill_first": True}], ids=str)
+def test_keeps_the_contracts_with_a_small_population(options):
+    check_strategy(lambda space: NonAgingEvolution(space, population=8, sample=4, **options))
+
+
+def test_the_population_can_be_filled_before_a_child_is_made():
+    strategy = NonAgingEvolution(SPACE, population=3, sample=2, fill_first=True)
+    assert strategy.ask(_rng(2), _pending(2)) == Proposal(SPACE.sample(_rng(2)))
+    assert strategy.ask(_rng(), _pending(3)) is None, "all of it is on its way"
+    _tell(strategy, 2, 0.5)
+    assert strategy.ask(_rng(), _pending(2, first=3)) is None
+    _tell(strategy, 1, None)
+    assert strategy.ask(_rng(), _pending(1, first=3)) == Proposal(SPACE.sample(_rng())), "one failed: another is drawn"
+    _tell(strategy, 3, 0.2)
+    assert strategy.ask(_rng(), _pending(1, first=4)) is None
+    _tell(strategy, 4, 0.1)
+    for waiting in range(5):
+        assert strategy.ask(_rng(), _pending(waiting, first=5)).parents[0] in (2, 3, 4)
 
 
 def test_the_start_population_is_sampled_and_has_no_parents():

@@ -27,6 +27,7 @@ INPUTS = IO(1, 4, 4, 3)
 SIZES = (8, 8, 8, 8, 8, 4, 8, 8, 8, 8, 4, 8)
 RICH = {
     "clip": 0.5,
+    "clip_penalty": True,
     "accumulate": 2,
     "label_smoothing": 0.1,
     "auxiliary": 0.4,

@@ -94,6 +94,33 @@ def test_large_gradients_are_scaled_down_to_the_clip():
         torch.testing.assert_close(half, whole / 2, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "rmsprop"])
+@pytest.mark.parametrize("decay_on", ["all", "weights"])
+def test_a_penalty_that_is_clipped_is_part_of_the_loss(optimizer, decay_on):
+    """As autograd finds it in half its factor times the sum of squares; torch's own weight decay is not clipped."""
+    (images, targets), factor, reference = _batch(), 0.5, _network()
+    acted = [w for w in reference.parameters() if decay_on == "all" or w.dim() > 1]
+    loss = F.cross_entropy(reference(images), targets) + factor / 2 * sum(w.square().sum() for w in acted)
+    loss.backward()
+    gradients = {name: w.grad for name, w in reference.named_parameters() if AUXILIARY not in name}
+    norm = torch.stack([each.norm() for each in gradients.values()]).norm()
+    found = {}
+    for is_clipped in (False, True):
+        network = _network()
+        used = {"clip": norm.item() / 2, "clip_penalty": is_clipped, "weight_decay": factor, "decay_on": decay_on}
+        descent = _descent(network, optimizer=optimizer, **used)
+        descent(images, targets, 0, len(targets))
+        found[is_clipped] = network
+    for name, weight in found[True].named_parameters():
+        if name in gradients:
+            torch.testing.assert_close(weight.grad, gradients[name] / 2, rtol=1e-4, atol=1e-7)
+            square = 0.9 + 0.1 * weight.grad**2  # RMSProp's, which begins at 1
+            step = weight.grad if optimizer == "sgd" else weight.grad / torch.sqrt(square + 0.1)
+            start = _network().get_parameter(name)
+            torch.testing.assert_close(weight, start - 0.1 * step, rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(_weights(found[False]), _weights(found[True]), atol=1e-4)
+
+
 @pytest.mark.parametrize("parts", [2, 4])
 def test_accumulated_parts_are_the_whole_batch(parts):
     """Drop path, dropout and mixing too: their draws belong to places in the batch."""

@@ -94,6 +94,7 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
         ({"averaging": 0.1, "ema": 0.9}, "evaluator.ema and evaluator.averaging both average the weights; set one"),
         ({"nesterov": True, "momentum": 0.0}, "evaluator.nesterov is true, which is for the optimizer sgd with a"),
         ({"nesterov": True, "optimizer": "rmsprop"}, "evaluator.nesterov is true, which is for the optimizer sgd"),
+        ({"clip_penalty": True}, "evaluator.clip_penalty is true, but evaluator.clip is 0, so that nothing is clipped"),
         ({"momentum": math.nan}, "evaluator.momentum is nan; it must be at least 0"),
     ],
 )

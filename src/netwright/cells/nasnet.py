@@ -20,6 +20,7 @@ from netwright.cells.nasnet_ops import OPERATIONS, factorized_reduction, relu_co
 from netwright.core.records import IO, Counts
 from netwright.core.shapes import Classes, Image
 from netwright.plans import counting
+from netwright.plans.ops.images import Norm
 from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
 
 Skeleton = Literal["cifar", "imagenet"]
@@ -55,6 +56,7 @@ class Outline:
         stem: Channels of the first convolution; None: three widths, or 32 for "imagenet".
         auxiliary: Whether a second classifier, which helps in training, reads the last cell before the last reduction.
         auxiliary_scale: Factor of that classifier's widths, which are 128 and 768 times this.
+        norm: The batch normalization after each convolution.
     """
 
     skeleton: Skeleton
@@ -63,6 +65,7 @@ class Outline:
     stem: int | None = None
     auxiliary: bool = False
     auxiliary_scale: float = 1.0
+    norm: Norm = Norm()
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
     places = _places(outline, normal, reduction)
     needed = _needed(places)
     watched = _watched(places, needed) if outline.auxiliary else 0
-    writer = PlanWriter(io)
+    writer = PlanWriter(io, outline.norm)
     with writer.scope("stem"):
         outputs = {0: _write_stem(writer, outline)}
     for number in needed:

@@ -1,4 +1,4 @@
-"""What happens to a batch of images before a network sees it: crops, scaling, flips, turns, light, cutout.
+"""What happens to a batch of images before a network sees it: crops, scaling, flips, turns, light, color, cutout.
 
 Every function works on a whole batch with channels last, (B, H, W, C), and makes the draws of all its images at once
 from a generator that is an argument. `flip` and `cut_out` work in place, as memory traffic is what batches cost.
@@ -19,6 +19,7 @@ from netwright.data.draws import Draws
 from netwright.data.options import check_least
 
 ASPECTS = (3 / 4, 4 / 3)  # of scaled crops, width to height: Szegedy et al. 2015, section 6
+PHASES = (5, 3, 1)  # of red, green and blue, in sixths of the color circle
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,10 @@ class Augmentation:
         brightness: Pixels of a training image are multiplied by a random factor of 1 plus or minus this; 0: none.
         contrast: Differences of pixels from the mean of their image are multiplied by a random factor of 1 plus or
             minus this; 0: none.
+        saturation: The saturation of a training image's colors is multiplied by a random factor of 1 plus or minus
+            this; 0: none.
+        hue: Hues of a training image are turned by a random share of the color circle of up to this either way, at most
+            0.5; 0: none.
 
     Raises:
         BadReference: A value out of range, or both `area` and `padding`.
@@ -52,9 +57,11 @@ class Augmentation:
     zoom: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
 
     def __post_init__(self) -> None:
-        most = {"rotation": 180, "zoom": 0.5, "brightness": 1, "contrast": 1}
+        most = {"rotation": 180, "zoom": 0.5, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
         for name, limit in most.items():
             if not 0 <= getattr(self, name) <= limit:
                 raise BadReference(f"task.{name} is {getattr(self, name)}; it must be from 0 to {limit}")
@@ -65,12 +72,16 @@ class Augmentation:
         if self.padding:
             raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
 
-    def fitted(self, height: int, width: int) -> Augmentation:
+    def fitted(self, height: int, width: int, channels: int = 3) -> Augmentation:
         """This augmentation for images of this size, with a padding that follows from the size filled in.
 
         Raises:
-            BadReference: A crop below 1 or larger than the padded images, or a negative padding or cutout.
+            BadReference: A crop below 1 or larger than the padded images, a negative padding or cutout, or a change of
+                color for images of one channel.
         """
+        if channels != 3 and (self.saturation or self.hue):
+            name = "saturation" if self.saturation else "hue"
+            raise BadReference(f"task.{name} is {getattr(self, name)}, but the images are gray; leave it out")
         padding = (0 if self.area else height // 8) if self.padding is None else self.padding
         check_least(padding=(padding, 0), cutout=(self.cutout, 0))
         most = min(height, width) + 2 * padding
@@ -97,7 +108,8 @@ def augment(
 
     Args:
         images: uint8, shape (B, H, W, C); may be changed.
-        how: What is done, in this order: crop or scaled crop, flip, rotation and zoom, brightness and contrast, cutout.
+        how: What is done, in this order: crop or scaled crop, flip, rotation and zoom, brightness and contrast,
+            saturation and hue, cutout.
         mean: Mean of each channel, in [0, 1].
         sd: Standard deviation of each channel, on that scale, not 0.
         rng: Source of all draws.
@@ -116,6 +128,8 @@ def augment(
         images = distort(images, how.rotation, how.zoom, rng)
     if how.brightness or how.contrast:
         images = relight(images, how.brightness, how.contrast, rng)
+    if how.saturation or how.hue:
+        images = recolor(images, how.saturation, how.hue, rng)
     images = normalize(images, mean, sd)
     if how.cutout:
         cut_out(images, how.cutout, rng)
@@ -239,6 +253,39 @@ def relight(images: np.ndarray, brightness: float, contrast: float, rng: Draws) 
     result = images * (light * spread)
     result += means * (1 - spread)
     return np.clip(result, 0, 255, out=result)
+
+
+def recolor(images: np.ndarray, saturation: float, hue: float, rng: Draws) -> np.ndarray:
+    """Saturation and hue of every image changed by a random amount, as the HSV hexagon (Smith 1978) has them.
+
+    The largest channel of a pixel stays as large; no channel leaves 0 to 255, and gray stays gray.
+
+    Args:
+        images: Pixels from 0 to 255, any type, shape (B, H, W, 3): red, green and blue.
+        saturation: That of each pixel is multiplied by a factor uniform in 1 plus or minus this, and kept at most 1.
+        hue: That of each pixel is turned by a share of the circle uniform in plus or minus this.
+        rng: Source of the factors and turns.
+
+    Returns:
+        float32, the shape of `images`.
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception Architecture", by the program published with it.
+    """
+    shape = (len(images), 1, 1)
+    factors = rng.uniform(1 - saturation, 1 + saturation, shape).astype(np.float32)
+    turns = rng.uniform(-hue, hue, shape).astype(np.float32)
+    red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
+    value = np.maximum(np.maximum(red, green), blue)
+    chroma = value - np.minimum(np.minimum(red, green), blue)
+    some = np.where(chroma > 0, chroma, np.float32(1))
+    sixths = np.where(value == green, (blue - red) / some + 2, (red - green) / some + 4)
+    sixths = np.where(value == red, (green - blue) / some, sixths) + 6 * turns
+    chroma = np.minimum(chroma * factors, value)
+    result = np.empty(images.shape, np.float32)
+    for channel, first in enumerate(PHASES):
+        place = (sixths + first) % 6
+        result[..., channel] = value - chroma * np.clip(np.minimum(place, 4 - place), 0, 1)
+    return result
 
 
 def normalize(images: np.ndarray, mean: Sequence[float], sd: Sequence[float]) -> np.ndarray:

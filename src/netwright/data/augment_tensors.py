@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.data.augment import ASPECTS, Augmentation
+from netwright.data.augment import ASPECTS, PHASES, Augmentation
 
 
 class Scaling(NamedTuple):
@@ -39,6 +39,7 @@ def needs(how: Augmentation) -> dict[str, int]:
         **({"flip": 1} if how.flip else {}),
         **({"distort": 3} if how.rotation or how.zoom else {}),
         **({"relight": 2} if how.brightness or how.contrast else {}),
+        **({"recolor": 2} if how.saturation or how.hue else {}),
         **({"cut_out": 2} if how.cutout else {}),
     }
 
@@ -73,6 +74,8 @@ def augment(images: Tensor, how: Augmentation, scaling: Scaling, draws: Tensor) 
         images = distort(images, how.rotation, how.zoom, own["distort"])
     if how.brightness or how.contrast:
         images = relight(images, how.brightness, how.contrast, own["relight"])
+    if how.saturation or how.hue:
+        images = recolor(images, how.saturation, how.hue, own["recolor"])
     images = normalize(images, scaling)
     return cut_out(images, how.cutout, own["cut_out"]) if how.cutout else images
 
@@ -132,6 +135,23 @@ def relight(images: Tensor, brightness: float, contrast: float, draws: Tensor) -
     )
     means = images.float().mean((1, 2, 3), keepdim=True) * light
     return (images * (light * spread) + means * (1 - spread)).clamp(0, 255)
+
+
+def recolor(images: Tensor, saturation: float, hue: float, draws: Tensor) -> Tensor:
+    """Saturation and hue of every image changed, float32, within 0 and 255; draws (B, 2)."""
+    factors, turns = (
+        _between(draws[:, n], low, high)[:, None, None]
+        for n, low, high in ((0, 1 - saturation, 1 + saturation), (1, -hue, hue))
+    )
+    red, green, blue = images.float().unbind(-1)
+    value = torch.maximum(torch.maximum(red, green), blue)
+    chroma = value - torch.minimum(torch.minimum(red, green), blue)
+    some = torch.where(chroma > 0, chroma, 1.0)
+    sixths = torch.where(value == green, (blue - red) / some + 2, (red - green) / some + 4)
+    sixths = torch.where(value == red, (green - blue) / some, sixths) + 6 * turns
+    chroma = torch.minimum(chroma * factors, value)
+    places = [(sixths + first).remainder(6) for first in PHASES]
+    return torch.stack([value - chroma * torch.minimum(place, 4 - place).clamp(0, 1) for place in places], -1)
 
 
 def normalize(images: Tensor, scaling: Scaling) -> Tensor:

@@ -139,7 +139,7 @@ def image_task(
         BadReference: An option out of range.
     """
     keeping.check()
-    augmentation = augmentation.fitted(form.height, form.width)
+    augmentation = augmentation.fitted(form.height, form.width, form.channels)
     prepared = _Prepared(selection, form, keeping, is_resizable)
     io = IO(form.channels, form.height, form.width, len(classes))
     made = ImageClassification(io, prepared.load, classes, augmentation, form.fit, prepared.prepare, weighting)

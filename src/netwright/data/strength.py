@@ -16,8 +16,8 @@ def scaled(own: Augmentation, strength: float, height: int, width: int) -> Augme
     From 0 to OWN, all that it does falls to nothing in a straight line. From OWN to 1, it rises to what is strong for
     any images, or stays where it is stronger already: shifts of 3/16 of the side, a square of half the side cut out,
     brightness and contrast by 0.4, turns of 15 degrees and a zoom of 0.15. Windows (`area`) take the place of shifts
-    and may in the end be half as large. Mirroring and the side of a crop stay as they are, as neither is a matter of
-    degree.
+    and may in the end be half as large. Changes of saturation and hue rise no further. Mirroring and the side of a crop
+    stay as they are, as neither is a matter of degree.
 
     Args:
         own: The augmentation, `fitted` to this size.
@@ -48,4 +48,6 @@ def scaled(own: Augmentation, strength: float, height: int, width: int) -> Augme
         zoom=at(own.zoom, ZOOM),
         brightness=at(own.brightness, LIGHT),
         contrast=at(own.contrast, LIGHT),
+        saturation=at(own.saturation, 0),
+        hue=at(own.hue, 0),
     )

@@ -167,8 +167,8 @@ def build(plan: Plan, rng: np.random.Generator) -> Network:
 def initialize(module: nn.Module, generator: torch.Generator) -> None:
     """Draw all convolution and linear weights: normal, variance 2 / fan-in (He et al. 2015) and 1 / fan-in; biases 0.
 
-    The code that AmoebaNets were published with draws by fan-out instead, and normalizes with an epsilon of 1e-3 and a
-    decay of 0.9997 where torch's 1e-5 and 0.9 stand here: a departure, so that networks of all spaces begin alike.
+    The code that AmoebaNets were published with draws by fan-out instead: a departure, so that networks of all spaces
+    begin alike.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

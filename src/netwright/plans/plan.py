@@ -120,9 +120,15 @@ def _ending_at(layers: Sequence[Layer], output: int) -> Plan:
 
 
 class PlanWriter:
-    """Writes a plan layer by layer. A layer is referred to by its position, an int."""
+    """Writes a plan layer by layer. A layer is referred to by its position, an int.
 
-    def __init__(self, io: IO) -> None:
+    Args:
+        io: What goes into the network.
+        norm: What `norm` writes; None: a batch normalization with the defaults.
+    """
+
+    def __init__(self, io: IO, norm: Norm | None = None) -> None:
+        self._norm = norm or _NORM
         self._layers = [Layer("input", Input(io.input), (), io.input)]
         self._known: dict[tuple[Operation, tuple[int, ...]], int] = {}
         self._prefix = ""  # the scopes that are open, as names begin with them
@@ -216,7 +222,7 @@ class PlanWriter:
 
     def norm(self, x: int) -> int:
         """Batch normalization."""
-        return self.write(_NORM, x)
+        return self.write(self._norm, x)
 
     def relu(self, x: int) -> int:
         """Rectified linear unit."""

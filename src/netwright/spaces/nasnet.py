@@ -28,6 +28,7 @@ from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
 from netwright.plans import network
+from netwright.plans.ops.images import EPSILON, MOMENTUM, Norm
 from netwright.plans.plan import Plan
 
 SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
@@ -47,8 +48,8 @@ class NasnetSpace:
 
     Args:
         combinations: Number of combinations per cell (papers: 5; 15 in Real et al.'s SP-III).
-        operations: Operations of a branch: "sp1" is Real et al.'s main list of 8, "sp2" its superset of 19, "nasnet"
-            Zoph et al.'s list of 13; or names from all of these.
+        operations: Operations of a branch: "sp1" is Real et al.'s main list of 8, "sp2" a guess at its superset, whose
+            list is not known here, "nasnet" Zoph et al.'s list of 13; or names from all of these.
         concatenated: States that make the output of the normal and of the reduction cell; None: those that no branch
             reads.
         channels: Width of the first stack (F); None: the skeleton's default, 24 and 50. Where an odd number is halved,
@@ -58,6 +59,8 @@ class NasnetSpace:
         stem: Channels of the first convolution; None: three times the width, or 32 for "imagenet".
         auxiliary: Whether training has a second classifier, which is neither counted nor exported.
         auxiliary_scale: Factor of that classifier's widths, 128 and 768 (1 in the papers, 0.4 in a published program).
+        norm_epsilon: Number that batch normalization adds to the variance (1e-3 in that program on ImageNet).
+        norm_momentum: Share of each batch in its running means and variances (3e-4 there; 1 less it is called decay).
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -71,11 +74,17 @@ class NasnetSpace:
     stem: int | None = None
     auxiliary: bool = False
     auxiliary_scale: float = 1.0
+    norm_epsilon: float = EPSILON
+    norm_momentum: float = MOMENTUM
 
     def __post_init__(self) -> None:
         check_sizes(combinations=self.combinations, channels=self.channels, repeats=self.repeats, stem=self.stem)
         if not 0 < self.auxiliary_scale <= 100:
             raise BadReference(f"space.auxiliary_scale is {self.auxiliary_scale}; it must be over 0 and at most 100")
+        if not 0 < self.norm_epsilon <= 1:
+            raise BadReference(f"space.norm_epsilon is {self.norm_epsilon}; it must be over 0 and at most 1")
+        if not 0 < self.norm_momentum <= 1:
+            raise BadReference(f"space.norm_momentum is {self.norm_momentum}; it must be over 0 and at most 1")
         if isinstance(self.operations, str) and self.operations not in SETS:
             raise BadReference(
                 f"space.operations is {self.operations!r}; it is {', '.join(SETS)}, or a list of operations"
@@ -183,7 +192,8 @@ class NasnetSpace:
     def _outline(self) -> Outline:
         channels, repeats = DEFAULTS[self.skeleton]
         scale = self.channels or channels, self.repeats or repeats
-        return Outline(self.skeleton, *scale, self.stem, self.auxiliary, self.auxiliary_scale)
+        norm = Norm(self.norm_epsilon, self.norm_momentum)
+        return Outline(self.skeleton, *scale, self.stem, self.auxiliary, self.auxiliary_scale, norm)
 
     @cached_property
     def _sizes_listed(self) -> list[int]:

@@ -5,8 +5,9 @@ fittest of `sample` members; when it has been evaluated it enters the population
 leaves, however good it is. Nothing is ever measured again in place: a network stays by being found anew, so that one
 lucky measurement does not rule for long.
 
-With several workers each asks as soon as it is free, and age is the order of finishing. A failed trial has no fitness:
-it neither enters nor ages the others. Memory and time per trial do not grow with the history.
+With several workers each asks as soon as it is free, and age is the order of finishing; `fill_first` has them wait for
+the start population alone. A failed trial has no fitness: it neither enters nor ages the others. Memory and time per
+trial do not grow with the history.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class AgingEvolution:
         population: Number of members in the population (paper: 100).
         sample: Number of members drawn for a tournament (paper: 25). 1 is drift without selection.
         replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
+        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait
+            for the last of the first `population` networks that succeed. Else one that has finished is enough.
     """
 
     space: SearchSpace
@@ -41,6 +44,7 @@ class AgingEvolution:
     population: int = 100
     sample: int = 25
     replacement: bool = True
+    fill_first: bool = False
     _members: deque[Member] = field(init=False, repr=False)  # in order of finishing
     _told: int = field(default=0, init=False, repr=False)
 
@@ -48,10 +52,16 @@ class AgingEvolution:
         check_options("aging", self.objectives, self.population, self.sample, self.replacement)
         self._members = deque(maxlen=self.population)
 
-    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
-        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
-        if not self._members or self._told + len(pending) < self.population:
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner.
+
+        With `fill_first`, None from when the population is on its way until it is there.
+        """
+        begun = (len(self._members) if self.fill_first else self._told) + len(pending)
+        if begun < self.population or not (self._members or self.fill_first):
             return Proposal(nth_sample(self.space, self._told + len(pending), rng))
+        if self.fill_first and len(self._members) < self.population:
+            return None
         parent = max(tournament(self._members, self.sample, self.replacement, rng), key=by_score)
         return Proposal(self.space.mutate(parent.genotype, rng), (parent.trial_id,))
 

@@ -33,6 +33,8 @@ class NonAgingEvolution:
         population: Number of members in the population (paper: 100).
         sample: Number of members drawn for a tournament (paper: 25).
         replacement: Whether a member may be drawn more than once for one tournament, as in the paper.
+        fill_first: Whether no child is made before the population is full, as in the paper's algorithm: workers wait
+            for the last of the first `population` networks that succeed. Else one that has finished is enough.
     """
 
     space: SearchSpace
@@ -40,6 +42,7 @@ class NonAgingEvolution:
     population: int = 100
     sample: int = 25
     replacement: bool = True
+    fill_first: bool = False
     _members: list[Member] = field(default_factory=list, init=False, repr=False)
     _places: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # in `_members`, by trial id
     _told: int = field(default=0, init=False, repr=False)
@@ -47,10 +50,16 @@ class NonAgingEvolution:
     def __post_init__(self) -> None:
         check_options("non_aging", self.objectives, self.population, self.sample, self.replacement)
 
-    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal:
-        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner."""
-        if not self._members or self._told + len(pending) < self.population:
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """A fresh sample until `population` were asked and one has finished, then a mutant of a tournament's winner.
+
+        With `fill_first`, None from when the population is on its way until it is there.
+        """
+        begun = (len(self._members) if self.fill_first else self._told) + len(pending)
+        if begun < self.population or not (self._members or self.fill_first):
             return Proposal(nth_sample(self.space, self._told + len(pending), rng))
+        if self.fill_first and len(self._members) < self.population:
+            return None
         drawn = tournament(self._members, self.sample, self.replacement, rng)
         parent, worst = max(drawn, key=by_score), min(drawn, key=by_score)
         child = self.space.mutate(parent.genotype, rng)

@@ -48,7 +48,7 @@ def digits(
     if train_limit is not None:
         check_least(train_limit=(train_limit, len(CLASSES)))
     load = partial(_load, split_seed, train_limit)
-    augmentation = augmentation.fitted(SIDE, SIDE)
+    augmentation = augmentation.fitted(SIDE, SIDE, 1)
     return ImageClassification(IO(1, SIDE, SIDE, 10), load, CLASSES, augmentation, weighting=weighting)
 
 

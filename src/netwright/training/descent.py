@@ -19,6 +19,7 @@ from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
 from netwright.training import compiling, mixing
+from netwright.training import settings as step_settings
 from netwright.training.averages import Averages
 from netwright.training.captured import CapturedStep, Graphs
 from netwright.training.compiling import Compiled
@@ -111,6 +112,7 @@ class Descent:
         self._task, self._settings, self._steps, self._seed, self._team = task, settings, steps, seed, team
         self._rates = [group["lr"] for group in optimizer.param_groups]
         self._parameters = list(network.parameters())
+        self._penalized = step_settings.penalized(settings, network) if settings.clip_penalty else []
         self._regularization = settings.regularization
         if self._regularization and not isinstance(network, Regularizes):
             raise MissingCapability(
@@ -240,6 +242,8 @@ class Descent:
             losses += loss.detach()
         if self._settings.clip:
             self._scaler.unscale_(self.optimizer)
+            if weights := [each for each in self._penalized if each.grad is not None]:
+                torch._foreach_add_([each.grad for each in weights], weights, alpha=self._settings.weight_decay)
             nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         self._scaler.step(self.optimizer)
         self._scaler.update()

@@ -69,6 +69,8 @@ class StepSettings:
         floor: Lowest learning rate, as a share of the initial one.
         warmup: Epochs in which the rate rises in a straight line instead; the schedule counts them too.
         clip: Largest norm of all gradients together; larger ones are scaled down to it; 0: no limit.
+        clip_penalty: Whether the gradients that are clipped hold that of the L2 penalty, as in programs whose loss
+            holds the penalty; else it is added to what clipping leaves of them, as torch's optimizers do.
         label_smoothing: Share of the target that is spread over all classes, in [0, 1).
         auxiliary: Weight of the loss of the network's auxiliary head; 0: it is not run.
         drop_path_keep: Probability that an example keeps a branch, where it is lowest; 1: all branches are kept.
@@ -109,6 +111,7 @@ class StepSettings:
     floor: float = 0.0
     warmup: float = 0.0
     clip: float = 0.0
+    clip_penalty: bool = False
     label_smoothing: float = 0.0
     auxiliary: float = 0.0
     drop_path_keep: float = 1.0
@@ -148,6 +151,11 @@ class StepSettings:
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise BadReference(
                 "evaluator.nesterov is true, which is for the optimizer sgd with a momentum above 0; leave it out"
+            )
+        if self.clip_penalty and not self.clip:
+            raise BadReference(
+                "evaluator.clip_penalty is true, but evaluator.clip is 0, so that nothing is clipped; give a clip, or "
+                "leave it out"
             )
         if self.factor > 1:
             raise BadReference(f"evaluator.factor is {self.factor}; it must be at most 1: rates fall")
@@ -233,8 +241,11 @@ def needs_two(settings: StepSettings, plan: Plan) -> bool:
 
 
 def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer of the settings, over the network's parameters, at the initial learning rate."""
-    momentum, weight_decay = settings.momentum, settings.weight_decay
+    """The optimizer of the settings, over the network's parameters, at the initial learning rate.
+
+    It adds the gradient of the L2 penalty, unless this is clipped: then whoever clips adds it first.
+    """
+    momentum, weight_decay = settings.momentum, 0.0 if settings.clip_penalty else settings.weight_decay
     if settings.optimizer == "rmsprop":
         options = {"decay": settings.decay, "epsilon": settings.epsilon, "momentum": momentum}
         return RMSProp(_groups(settings, network), settings.lr, weight_decay=weight_decay, **options)
@@ -260,9 +271,13 @@ def _groups(settings: StepSettings, network: nn.Module) -> list[dict[str, Any]]:
     parameters = list(network.parameters())
     if settings.decay_on == "all":
         return [{"params": parameters}]
-    weights = [each for each in parameters if each.dim() > 1]
     others = [each for each in parameters if each.dim() <= 1]
-    return [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    return [{"params": penalized(settings, network)}, {"params": others, "weight_decay": 0.0}]
+
+
+def penalized(settings: StepSettings, network: nn.Module) -> list[nn.Parameter]:
+    """The parameters that the L2 penalty acts on."""
+    return [each for each in network.parameters() if settings.decay_on == "all" or each.dim() > 1]
 
 
 def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -> float:

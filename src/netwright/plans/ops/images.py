@@ -18,6 +18,8 @@ Pair = tuple[int, int]  # height and width
 
 MODULES = "netwright.plans.ops.modules"
 LARGEST: Final = 255  # pixels to a side of a window
+EPSILON: Final = 1e-5  # of batch normalization, and its momentum: torch's defaults
+MOMENTUM: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,15 @@ class Conv(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Norm(Operation):
-    """Batch normalization with scale and shift."""
+    """Batch normalization with scale and shift.
+
+    Args:
+        epsilon: Number added to the variance, within the root.
+        momentum: Share of a batch's mean and variance in their running averages, which are used in measuring.
+    """
+
+    epsilon: float = EPSILON
+    momentum: float = MOMENTUM
 
     name: ClassVar[str] = "norm"
     has_weights: ClassVar[bool] = True
@@ -127,11 +137,14 @@ class Norm(Operation):
 
     def module(self, x: Image) -> Callable[..., Tensor]:
         """Torch's batch normalization."""
-        return importlib.import_module("torch.nn").BatchNorm2d(x.channels)
+        return importlib.import_module("torch.nn").BatchNorm2d(x.channels, self.epsilon, self.momentum)
 
     def constructor(self, numerals: Numerals, x: Image) -> str:
-        """The call of torch's batch normalization."""
-        return f"nn.BatchNorm2d({numerals.channels(x.channels)})"
+        """The call of torch's batch normalization, without options that are its defaults."""
+        words = [numerals.channels(x.channels)]
+        options = (("eps", self.epsilon, EPSILON), ("momentum", self.momentum, MOMENTUM))
+        words += [f"{name}={value}" for name, value, default in options if value != default]
+        return f"nn.BatchNorm2d({', '.join(words)})"
 
 
 @dataclass(frozen=True, slots=True)
