@@ -24,7 +24,7 @@ def test_observations_are_met_and_doubt_grows_away_from_them():
     model = PlainProcess.of(x, y)
     mean, deviation = model.predict(x)
     assert mean == pytest.approx((y - y.mean()) / y.std(), abs=1e-3)
-    assert deviation.max() < 0.01 < model.predict(x + [3.0, 0.0, 0.0])[1].min()
+    assert deviation.max() < 0.01 < model.predict(x + np.array([3.0, 0.0, 0.0]))[1].min()
 
 
 def test_no_length_within_the_bounds_is_likelier():

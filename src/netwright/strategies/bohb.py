@@ -2,8 +2,8 @@
 
 Falkner et al. 2018, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale", arXiv:1807.01774; the strategy
 of NAGO's paper (Ru et al. 2020), there with budgets of 30, 60 and 120 epochs and eta = 2 (its program has another one,
-`vega_bohb`). Brackets start, in turn, on each rung of the ladder of budgets. When all trials of a rung have finished, its
-best are promoted. A new trial is, with the probability `random_fraction`, a sample of the space; else the one of
+`vega_bohb`). Brackets start, in turn, on each rung of the ladder of budgets. When all trials of a rung have finished,
+its best are promoted. A new trial is, with the probability `random_fraction`, a sample of the space; else the one of
 `samples` draws at which the density of the best trials exceeds that of the others most (`surrogates.density`), at the
 largest budget with enough trials.
 
@@ -32,7 +32,7 @@ from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.brackets import ladder, sizes
-from netwright.strategies.hyperband import Finished, Hyperband, BracketRung
+from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import density
 from netwright.surrogates.density import Density

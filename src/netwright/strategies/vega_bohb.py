@@ -1,9 +1,9 @@
 """The search of the program that NAGO was released with: successive halving, filled by a Gaussian process.
 
 Ru et al. 2020, "Neural Architecture Generator Optimization", arXiv:2004.01395, released within the framework Vega. The
-paper's search is `bohb`; Vega's goes by that name, but is another. With budgets of 30, 60 and 120 epochs and eta = 2, an
-iteration has three brackets, of 4, 2 and 1, of 2 and 1, and of 1 trial: 11 trials of 7 networks. The first bracket has
-random networks. Each of a later one's is the best of `samples` random ones by expected improvement, under a process
+paper's search is `bohb`; Vega's goes by that name, but is another. With budgets of 30, 60 and 120 epochs and eta = 2,
+an iteration has three brackets, of 4, 2 and 1, of 2 and 1, and of 1 trial: 11 trials of 7 networks. The first bracket
+has random networks. Each of a later one's is the best of `samples` random ones by expected improvement, under a process
 (`surrogates.plain_process`) of what earlier brackets have measured at the budget on which the bracket starts.
 
 Departures from the program:
@@ -32,7 +32,7 @@ from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.brackets import ladder, single_sizes
-from netwright.strategies.hyperband import Finished, Hyperband, BracketRung
+from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement
 from netwright.surrogates.plain_process import PlainProcess
