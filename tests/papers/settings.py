@@ -28,7 +28,7 @@ from netwright.core.run_file import PARTS, RunFile
 ROOT = Path(__file__).parents[2]
 RECIPES, PUBLISHED = ROOT / "recipes", Path(__file__).parent / "published"
 NONE = "not given"
-# settings that no paper states, since they say where and on what a recipe is run
+# settings that no paper states: where and on what a recipe is run, and what a report shows beside its results
 OF_THE_PLACE = (
     "seed",
     "threads_per_trial",
@@ -41,6 +41,7 @@ OF_THE_PLACE = (
     "evaluator.checkpoint_minutes",
     "evaluator.precision",
     "limits.failures_in_a_row",
+    "published",
 )
 
 
