@@ -237,7 +237,7 @@ def test_budgets_stand_in_every_summary(capsys, tmp_path):
     status = as_json(capsys, "status", tmp_path / "run")
     assert status["rank_agreement"] == found["rank_agreement"]
     _, out, _ = run(capsys, "status", tmp_path / "run")
-    assert "rank agreement of budgets 1 and 2: Spearman 1.00, Kendall 1.00, 4 networks with scores at both" in out
+    assert "rank agreement of budgets 1 and 2: Spearman 1.00, Kendall 1.00, 4 promoted networks" in out
     assert "rank_agreement" not in as_json(capsys, "search", *TOY, "--trials", "3", "--out", tmp_path / "other")
 
 

@@ -105,8 +105,8 @@ def test_json_and_sentences():
     assert facts["budgets"][0] == {"budget": 1, "trials": 4, "failed": 1, "promoted": 3, "best": 0.3}
     assert [each["bracket"] for each in facts["brackets"]] == [0, 1]
     assert promotions.sentences(found)[:2] == [
-        "rank agreement of budgets 1 and 2: Spearman -0.50, Kendall -0.33, 3 networks with scores at both",
-        "rank agreement of budgets 1 and 4: not defined, 2 networks with scores at both",
+        "rank agreement of budgets 1 and 2: Spearman -0.50, Kendall -0.33, 3 promoted networks",
+        "rank agreement of budgets 1 and 4: not defined, 2 promoted networks",
     ]
 
 

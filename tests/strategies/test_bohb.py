@@ -16,7 +16,8 @@ from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import Simulated
 from netwright.stores.memory import MemoryStore
-from netwright.strategies.bohb import Bohb, _Finished
+from netwright.strategies.bohb import Bohb
+from netwright.strategies.hyperband import Finished
 from netwright.tables.csv import csv
 from netwright.testing.toys import ToySpace
 from tests.strategies.halving import SPACE, Played, check_promotions
@@ -82,7 +83,7 @@ def test_failures_never_rise_and_no_bracket_waits_for_them():
     played.run(300, workers=3)
     assert sum(trial.scores is None for trial in played.finished) > 30
     check_promotions(played.finished, (30, 60, 120))
-    assert len(played.strategy._open) < 6, "brackets end"
+    assert len(played.strategy._hyperband.open) < 6, "brackets end"
 
 
 def test_nothing_but_failures_goes_on():
@@ -110,7 +111,7 @@ def test_the_model_is_of_the_largest_budget_with_enough_trials():
 
     def tell(budget, count):
         ranked = strategy._ranked[(1, 3, 9).index(budget)]
-        ranked.update(_Finished(rng.random(), number, SPACE.sample(rng)) for number in range(count))
+        ranked.update(Finished(rng.random(), number, SPACE.sample(rng)) for number in range(count))
         strategy._densities()
         return strategy._model[0] if strategy._model else None
 
@@ -189,7 +190,7 @@ def test_a_budget_that_is_on_no_rung_is_refused_and_nothing_is_lost():
 
 def test_a_long_history_is_seen_in_part():
     strategy, rng = Bohb(SPACE), np.random.default_rng(0)
-    strategy._ranked[0].update(_Finished(-float(number), number, SPACE.sample(rng)) for number in range(3000))
+    strategy._ranked[0].update(Finished(-float(number), number, SPACE.sample(rng)) for number in range(3000))
     good, others = strategy._densities()
     assert (len(good.points), len(others.points)) == (450, 500)
 
@@ -258,5 +259,7 @@ def _signals(store, budget):
 def test_a_trial_of_another_strategy_is_refused_in_one_sentence():
     bohb = Bohb(SPACE, max_budget=1)
     row = Trial(1, Proposal((0,) * 12, budget=1), "key", 1, "done", scores=(0.5,), finish=1)
-    with pytest.raises(NetwrightError, match=r"has no bracket and rung in its notes, so that another strategy"):
+    with pytest.raises(
+        NetwrightError, match=r"has no bracket and rung in its notes, so that a strategy without brackets"
+    ):
         bohb.tell(row, seeds.rng_for(0, seeds.TELL))

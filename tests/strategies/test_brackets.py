@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.records import Proposal, Trial
-from netwright.strategies.brackets import ladder, rung_of, sizes
+from netwright.strategies.brackets import ladder, rung_of, single_sizes, sizes
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,13 @@ def test_brackets_are_those_of_nago():
     assert found[3:] == found[:3]
     epochs = [sum((30, 60, 120)[rung] * count for rung, count in bracket.items()) for bracket in found[:3]]
     assert epochs == [360, 240, 360]
+
+
+def test_brackets_of_nagos_program_end_with_one_trial():
+    """Section 6.1 of the specification: 7 networks in 11 trials, 720 epochs."""
+    found = [single_sizes(3, number, 2) for number in range(6)]
+    assert found[:3] == [{0: 4, 1: 2, 2: 1}, {1: 2, 2: 1}, {2: 1}]
+    assert found[3:] == found[:3]
 
 
 @given(st.integers(1, 6), st.integers(0, 20), st.integers(2, 5))

@@ -58,7 +58,10 @@ def test_a_space_without_starts_draws_what_it_always_drew():
 
 @pytest.mark.parametrize(
     "name",
-    ["aging", "asha", "auto", "bayes", "bohb", "local_search", "nao", "non_aging", "predictor", "random", "tournament"],
+    [
+        *("aging", "asha", "auto", "bayes", "bohb", "local_search", "nao", "non_aging", "predictor", "random"),
+        *("tournament", "vega_bohb"),
+    ],
 )
 @pytest.mark.parametrize("is_parallel", [False, True])
 def test_every_strategy_begins_with_the_starts(name, is_parallel):

@@ -48,6 +48,18 @@ def test_whatever_is_decoded_is_a_genotype(listed):
         genes.check(listed, genes.from_tokens(listed, sequence))
 
 
+def test_the_slope_is_the_gradient_whether_or_not_gradients_are_recorded():
+    """By differences of the predicted scores, and where the caller records none."""
+    controller = controller_of(MIXED, FLAVORS["pt2"])
+    with torch.no_grad():
+        states = controller.encode(sequences_of(MIXED, 4))
+        slope = controller.slope(states)
+        step = 1e-2 * torch.randn(states.shape, generator=torch.Generator().manual_seed(0))
+        gained = controller.predict(states + step) - controller.predict(states - step)
+    assert torch.equal(slope, controller.slope(states))
+    torch.testing.assert_close((slope * 2 * step).sum((1, 2)), gained, rtol=1e-2, atol=1e-7)
+
+
 def test_the_whole_sequence_at_once_is_the_sequence_step_by_step():
     """`spell` on what `decode` chose must hold each choice for the likeliest."""
     controller = controller_of(MIXED, FLAVORS["pt2"])

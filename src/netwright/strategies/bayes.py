@@ -1,10 +1,10 @@
 """Bayesian optimization as in the textbook: a Gaussian process over all genes, and expected improvement.
 
-Jones et al. 1998, "Efficient Global Optimization of Expensive Black-Box Functions"; the model that NAGO's release uses
-(Ru et al. 2020) with a Matern kernel of smoothness 5/2 and one length scale per gene (`surrogates.matern`), targets
-standardized. It suits genes that are numbers, such as those of a generator of networks: the improvement is climbed by
-its gradient in all reals at once, and from neighbor to neighbor in the others. `predictor` is the sibling for cells of
-many choices, with another kernel, and targets that are ranks.
+Jones et al. 1998, "Efficient Global Optimization of Expensive Black-Box Functions", with a Matern kernel of smoothness
+5/2 and one length scale per gene (`surrogates.matern`), targets standardized. It suits genes that are numbers, such as
+those of a generator of networks: the improvement is climbed by its gradient in all reals at once, and from neighbor to
+neighbor in the others. It knows no budgets; what NAGO's program does with them, another kernel and random candidates is
+`vega_bohb`. `predictor` is the sibling for cells of many choices, with another kernel, and targets that are ranks.
 
 * With several workers, pending trials count as observed at what the model expects of them (kriging believer,
   Ginsbourger et al. 2010), so that no two look at one place.

@@ -1,10 +1,11 @@
 """Bayesian optimization with Hyperband: brackets of successive halving, filled by a model of where good networks are.
 
 Falkner et al. 2018, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale", arXiv:1807.01774; the strategy
-of NAGO (Ru et al. 2020), there with budgets of 30, 60 and 120 epochs and eta = 2. Brackets start, in turn, on each
-rung of the ladder of budgets. When all trials of a rung have finished, its best are promoted. A new trial is, with the
-probability `random_fraction`, a sample of the space; else the one of `samples` draws at which the density of the best
-trials exceeds that of the others most (`surrogates.density`), at the largest budget with enough trials.
+of NAGO's paper (Ru et al. 2020), there with budgets of 30, 60 and 120 epochs and eta = 2 (its program has another one,
+`vega_bohb`). Brackets start, in turn, on each rung of the ladder of budgets. When all trials of a rung have finished,
+its best are promoted. A new trial is, with the probability `random_fraction`, a sample of the space; else the one of
+`samples` draws at which the density of the best trials exceeds that of the others most (`surrogates.density`), at the
+largest budget with enough trials.
 
 * Asynchronous: a free worker takes what the oldest unfinished bracket needs; where that waits for its trials, what the
   next needs, and in the end it begins another bracket. Nobody waits.
@@ -18,65 +19,25 @@ trials exceeds that of the others most (`surrogates.density`), at the largest bu
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 from sortedcontainers import SortedList
 
-from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.errors import BadReference
 from netwright.core.genes import to_vector
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
-from netwright.strategies.brackets import ladder, promotion, rung_of, sizes
+from netwright.strategies.brackets import ladder, sizes
+from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import density
 from netwright.surrogates.density import Density
 
 SEEN = 500  # trials of each density, so that an ask costs no more after 100,000 of them
-
-
-class _Finished(NamedTuple):
-    """A trial of a rung; sorts from the best to the worst, and equal scores in order of asking."""
-
-    loss: float  # minus the score; infinite: it failed
-    trial_id: int
-    genotype: Genotype
-
-
-@dataclass
-class _Bracket:
-    """One successive halving.
-
-    Args:
-        sizes: Number of trials that each of its rungs takes, by rung.
-        finished: Trials that finished, by rung.
-        risen: Ids of trials that have been promoted.
-    """
-
-    sizes: dict[int, int]
-    finished: dict[int, list[_Finished]]
-    risen: set[int] = field(default_factory=set)
-
-    def risers(self, rung: int) -> list[_Finished]:
-        """The best trials of a rung, which are to be promoted; none before all its trials have finished."""
-        found = sorted(self.finished[rung])
-        if rung + 1 not in self.sizes or len(found) < self.wanted(rung):
-            return []
-        return [trial for trial in found[: self.sizes[rung + 1]] if trial.loss < math.inf]
-
-    def wanted(self, rung: int) -> int:
-        """Number of trials that finish on a rung: fewer than its size when too many below have failed."""
-        if rung - 1 not in self.sizes or len(self.finished[rung - 1]) < self.wanted(rung - 1):
-            return self.sizes[rung]
-        return len(self.risers(rung - 1))
-
-    def is_complete(self) -> bool:
-        """Whether all its trials have finished."""
-        return all(len(self.finished[rung]) >= self.wanted(rung) for rung in self.sizes)
 
 
 @dataclass
@@ -111,9 +72,7 @@ class Bohb:
     min_points: int | None = None
     bandwidth_factor: float = 3.0
     min_bandwidth: float = 1e-3
-    _ladder: tuple[int, ...] = field(init=False, repr=False)
-    _open: dict[int, _Bracket] = field(default_factory=dict, init=False, repr=False)  # begun and unfinished, by number
-    _begun: int = field(default=0, init=False, repr=False)  # brackets: of each, or of a later one, a trial has finished
+    _hyperband: Hyperband = field(init=False, repr=False)
     _ranked: list[SortedList] = field(init=False, repr=False)  # finished trials of each rung, best first
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     # a memo, made anew when needed: the densities by rung and number of trials
@@ -129,68 +88,34 @@ class Bohb:
                 raise BadReference(f"strategy.{name} is {value}; it must be greater than 0, and finite")
         if self.min_bandwidth >= 1:
             raise BadReference(f"strategy.min_bandwidth is {self.min_bandwidth}; it must be below 1, the whole range")
-        self._ladder = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
-        self._ranked = [SortedList() for _ in self._ladder]
+        budgets = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
+        self._hyperband = Hyperband(budgets, partial(sizes, eta=self.eta))
+        self._ranked = [SortedList() for _ in budgets]
 
     @property
     def largest_budget(self) -> int:
         """Budget of the highest rung."""
-        return self._ladder[-1]
+        return self._hyperband.budgets[-1]
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """What the oldest bracket that does not wait needs; None: no network is new, and none may be promoted."""
-        rising = {trial.proposal.continues for trial in pending}
-        asked = Counter(_place(trial.proposal) for trial in pending)
-        last = max((number for number, _ in asked), default=0)
-        is_exhausted = False
-        for number in (*sorted(self._open), *range(self._begun, max(self._begun, last + 1) + 1)):
-            bracket = self._open.get(number) or self._new(number)
-            for rung in bracket.sizes:
-                for trial in bracket.risers(rung):
-                    if trial.trial_id not in rising and trial.trial_id not in bracket.risen:
-                        notes = {"bracket": number, "rung": rung + 1}
-                        return promotion(trial.genotype, trial.trial_id, self._ladder[rung + 1], notes)
-            first = min(bracket.sizes)
-            if is_exhausted or len(bracket.finished[first]) + asked[number, first] >= bracket.sizes[first]:
-                continue
-            proposal = self._fresh(number, first, pending, rng)
-            if proposal is not None:
-                return proposal
-            is_exhausted = True
-        return None
+        taken = {trial.key for trial in pending}
+        return self._hyperband.needed(pending, lambda place: self._fresh(place, taken, rng))
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Enter the trial into its bracket and the model's data. Raises NetwrightError: no such rung or bracket."""
-        rung = rung_of(trial, self._ladder)
-        number, _ = _place(trial.proposal)
-        while self._begun <= number:
-            self._open[self._begun] = self._new(self._begun)
-            self._begun += 1
-        score = score_of(trial)
-        loss = math.inf if score is None else -score
-        finished = _Finished(loss, trial.id, trial.proposal.genotype)
+        place, finished = self._hyperband.enter(trial)
         self._known.add(trial.key)
-        self._ranked[rung].add(finished)
-        bracket = self._open[number]
-        bracket.finished[rung].append(finished)
-        if trial.proposal.continues is not None:
-            bracket.risen.add(trial.proposal.continues)
-        if bracket.is_complete():
-            del self._open[number]
+        self._ranked[place.rung].add(finished)
 
-    def _new(self, number: int) -> _Bracket:
-        found = sizes(len(self._ladder), number, self.eta)
-        return _Bracket(found, {rung: [] for rung in found})
-
-    def _fresh(self, number: int, rung: int, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+    def _fresh(self, place: BracketRung, taken: set[str], rng: np.random.Generator) -> Proposal | None:
         """A trial on a bracket's first rung: the model's choice, or a sample; None: no network is new."""
-        taken = {trial.key for trial in pending}
         is_random = rng.random() < self.random_fraction
         genotype = None if is_random else self._modeled(taken, rng)
-        notes = {"bracket": number, "rung": rung, "modeled": int(genotype is not None)}
+        notes = {"bracket": place.bracket, "rung": place.rung, "modeled": int(genotype is not None)}
         if genotype is None:
             genotype = new_sample(self.space, self._known, taken, rng)
-        return None if genotype is None else Proposal(genotype, budget=self._ladder[rung], notes=notes)
+        return None if genotype is None else Proposal(genotype, budget=self._hyperband.budgets[place.rung], notes=notes)
 
     def _modeled(self, taken: set[str], rng: np.random.Generator) -> Genotype | None:
         """The best draw that is a new network; None: too few trials for a model, or no draw is."""
@@ -203,7 +128,7 @@ class Bohb:
     def _densities(self) -> tuple[Density, Density] | None:
         """Densities of the best trials and of the others, at the largest budget that has enough; None: none has."""
         fewest = len(self.space.genes) + 1 if self.min_points is None else self.min_points
-        for rung in range(len(self._ladder) - 1, -1, -1):
+        for rung in range(len(self._ranked) - 1, -1, -1):
             ranked = self._ranked[rung]
             count = len(ranked)
             if count < fewest + 2 or ranked[fewest - 1].loss == math.inf:
@@ -216,23 +141,13 @@ class Bohb:
             return self._model[1], self._model[2]
         return None
 
-    def _density(self, trials: Sequence[_Finished]) -> Density:
+    def _density(self, trials: Sequence[Finished]) -> Density:
         """The density of all or, where they are too many, of some that are spread evenly over their ranks."""
         positions = np.unique(np.linspace(0, len(trials) - 1, SEEN).astype(int)) if len(trials) > SEEN else None
         seen = trials if positions is None else [trials[position] for position in positions.tolist()]
         genes = self.space.genes
         points = np.array([to_vector(genes, trial.genotype) for trial in seen])
         return density.fit(genes, points, self.min_bandwidth)
-
-
-def _place(proposal: Proposal) -> tuple[int, int]:
-    """Bracket and rung of a proposal. Raises NetwrightError for a trial of another strategy."""
-    if not {"bracket", "rung"} <= proposal.notes.keys():
-        raise NetwrightError(
-            f"the trial of {list(proposal.genotype)} has no bracket and rung in its notes, so that another strategy "
-            "than bohb asked for it; go on with that one, or start another run"
-        )
-    return int(proposal.notes["bracket"]), int(proposal.notes["rung"])
 
 
 plugin = Bohb

@@ -1,4 +1,4 @@
-"""Ladders of budgets, and the brackets of Hyperband on them: what `asha` and `bohb` share.
+"""Ladders of budgets, and the brackets of Hyperband on them: what `asha`, `bohb` and `vega_bohb` share.
 
 Li et al. 2018, "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization", JMLR 18:185, algorithm 1.
 A rung is a position on the ladder, from 0; a bracket is one successive halving that starts on some rung.
@@ -44,6 +44,15 @@ def sizes(rungs: int, number: int, eta: int) -> dict[int, int]:
     rounds = rungs - 1 - number % rungs  # number of halvings
     start = (rungs // (rounds + 1)) * eta**rounds
     return {rungs - 1 - rounds + k: max(1, start // eta**k) for k in range(rounds + 1)}
+
+
+def single_sizes(rungs: int, number: int, eta: int) -> dict[int, int]:
+    """The same in the program that NAGO was released with (Ru et al. 2020), where the last bracket has one trial.
+
+    With eta = 2 and three rungs they are 4, 2, 1, then 2, 1, then 1: 7 networks in 11 trials.
+    """
+    start = number % rungs
+    return {rung: eta ** (rungs - 1 - rung) for rung in range(start, rungs)}
 
 
 def rung_of(trial: Trial, budgets: Sequence[int]) -> int:

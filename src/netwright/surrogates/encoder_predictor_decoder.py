@@ -157,8 +157,9 @@ class EncoderPredictorDecoder(nn.Module):
 
     def slope(self, states: Tensor) -> Tensor:
         """The gradient of the predicted scores of states, in their shape (B, T, H)."""
-        states = states.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self.predict(states).sum(), states)
+        with torch.enable_grad():
+            states = states.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.predict(states).sum(), states)
         return gradient
 
     def _attended(self, states: Tensor) -> tuple[Tensor, Tensor]:
