@@ -43,6 +43,24 @@ def _asks_for_gpus(config):
     return "gpu" in config.option.markexpr and "not gpu" not in config.option.markexpr
 
 
+@pytest.fixture(scope="module")
+def undrawn():
+    """For tests that write reports and look at no picture (`undrawn.py`)."""
+    from tests.undrawn import figures  # late: matplotlib
+
+    with figures():
+        yield
+
+
+@pytest.fixture
+def drawn():
+    """For a test that looks at pictures, among others that do not."""
+    from tests.undrawn import figures
+
+    with figures(is_drawn=True):
+        yield
+
+
 def pytest_ignore_collect(collection_path):
     """Leaves out what does not work on this system, without importing it; names and reasons stand in `systems.py`."""
     place = collection_path.relative_to(Path(__file__).parents[1]).as_posix()
