@@ -155,9 +155,9 @@ def test_a_folder_of_one_kind_is_not_taken_for_another(recipe, tmp_path, capsys,
 
 
 def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, capsys, in_process):
-    recipe = contests.write(tmp_path / "toy.toml", trials=30, seconds=0.02)
+    recipe = contests.write(tmp_path / "toy.toml", trials=12, seconds=0.05)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    for count, number in ((3, signal.SIGKILL), (40, signal.SIGTERM)):
+    for count, number in ((3, signal.SIGKILL), (16, signal.SIGTERM)):
         process = started(recipe, killed)
         while sum(len(rows) for rows in finished(killed).values()) < count:
             assert process.poll() is None, process.stderr.read()
@@ -170,7 +170,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, capsys, in_proc
         code, _, err = run(capsys, *words_of(recipe, out))
         assert code == 0, err
     assert finished(killed) == finished(undisturbed)
-    assert {len(rows) for rows in finished(killed).values()} == {30}
+    assert {len(rows) for rows in finished(killed).values()} == {12}
 
 
 def words_of(recipe, out):
