@@ -18,7 +18,8 @@ from tests import systems
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-settings.register_profile("netwright", deadline=None, derandomize=True, database=None)
+EXAMPLES = 100 if os.environ.get("NETWRIGHT_VERIFY") else 40  # of a property that says no number of its own
+settings.register_profile("netwright", deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
 settings.load_profile("netwright")
 
 
@@ -41,6 +42,24 @@ def pytest_runtest_setup(item):
 
 def _asks_for_gpus(config):
     return "gpu" in config.option.markexpr and "not gpu" not in config.option.markexpr
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """For tests that write reports and look at no picture (`undrawn.py`)."""
+    from tests.undrawn import figures  # late: matplotlib
+
+    with figures():
+        yield
+
+
+@pytest.fixture
+def drawn():
+    """For a test that looks at pictures, among others that do not."""
+    from tests.undrawn import figures
+
+    with figures(is_drawn=True):
+        yield
 
 
 def pytest_ignore_collect(collection_path):

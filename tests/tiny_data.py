@@ -1,6 +1,7 @@
 """Small data sets in the layouts that users have."""
 
 import io
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,14 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def cifar(folder: Path, train: int = 60, test: int = 20, classes: int = 10) -> Path:
-    """CIFAR's parquet files, each image noise."""
+    """CIFAR's parquet files, each image noise; those beyond the first thousand are copies of these."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     for part, count in (("train", train), ("test", test)):
         labels = pa.array([n % classes for n in range(count)])
         name = "label" if classes == 10 else "fine_label"
-        noise = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
-        images = pa.array([{"bytes": png(each), "path": None} for each in noise])
+        noise = rng.integers(0, 256, (min(count, 1000), 32, 32, 3), dtype=np.uint8)
+        images = pa.array(list(islice(cycle([{"bytes": png(each), "path": None} for each in noise]), count)))
         pq.write_table(pa.table({"img": images, name: labels}), folder / f"{part}.parquet")
     return folder
 

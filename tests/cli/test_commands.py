@@ -87,7 +87,7 @@ def test_show_says_nothing_of_a_head_that_is_not_offered_or_does_not_fit(capsys,
     assert "auxiliary" not in run(capsys, "show", *words)[1]
 
 
-def test_show_prints_and_draws(capsys, tmp_path):
+def test_show_prints_and_draws(drawn, capsys, tmp_path):
     code, out, _ = run(capsys, "show", "zoo:hierarchical", "--out", tmp_path)
     assert code == 0
     assert "542,138 parameters" in out
@@ -119,7 +119,7 @@ def test_show_draws_a_sample_of_a_generator_and_its_network(capsys):
     assert as_json(capsys, "show", *words) == as_json(capsys, "show", *words)
 
 
-def test_show_draws_networks_of_one_generator(capsys, tmp_path):
+def test_show_draws_networks_of_one_generator(drawn, capsys, tmp_path):
     words = ("--genes", "[3, 2, 0.5, 3, 0.5, 3, 2, 0.5]", "--networks", "2", "--out", tmp_path)
     code, out, _ = run(capsys, "show", "--space", "hnag", *words)
     assert code == 0
@@ -137,7 +137,7 @@ def test_show_takes_one_target(capsys, words):
     assert "give either TARGET or --space" in err
 
 
-def test_search_status_report_show_on_one_folder(capsys, tmp_path):
+def test_search_status_report_show_on_one_folder(drawn, capsys, tmp_path):
     folder = tmp_path / "run"
     found = as_json(capsys, "search", *TOY, "--out", folder)
     assert (found["trials"], found["done"], found["failed"]) == (6, 6, 0)
@@ -227,7 +227,7 @@ def test_json_is_alone_on_standard_output(capsys, tmp_path):
     assert as_json(capsys, "search", *words, "--out", tmp_path / "run")["done"] == 2
 
 
-def test_budgets_stand_in_every_summary(capsys, tmp_path):
+def test_budgets_stand_in_every_summary(drawn, capsys, tmp_path):
     given = [word for word in TOY if word not in ("--strategy.initial", "3")]
     words = [*given, "--strategy", "bohb(min_budget=1,max_budget=4,eta=2)", "--trials", "26", "--out", tmp_path / "run"]
     found = as_json(capsys, "search", *words)

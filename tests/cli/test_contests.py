@@ -15,6 +15,7 @@ from netwright.comparison import pool
 from netwright.runs import run_folder
 from tests.cli.test_bad_input import refused, run
 from tests.comparison.contests import toy_contests as contests
+from tests.comparison.in_process import play, playing
 from tests.comparison.tables import small
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,7 @@ def recipe(tmp_path):
 
 @pytest.fixture
 def in_process():
-    with contests.in_process():
+    with playing():
         yield
 
 
@@ -123,7 +124,7 @@ def test_stopped_the_same_command_goes_on(recipe, tmp_path, capsys, monkeypatch)
     words = ("bench", recipe, *STRATEGIES, "--seeds", "2", "--out", tmp_path / "b")
 
     def stopped(*order):
-        for number, played in enumerate(contests._play(*order)):
+        for number, played in enumerate(play(*order)):
             if number == 2:
                 raise KeyboardInterrupt
             yield played
@@ -132,7 +133,7 @@ def test_stopped_the_same_command_goes_on(recipe, tmp_path, capsys, monkeypatch)
     code, out, _ = run(capsys, *words)
     assert code == INTERRUPTED and out.endswith("stopped; the same command goes on\n")
     before = finished(tmp_path / "b")
-    monkeypatch.setattr(pool, "play", contests._play)
+    monkeypatch.setattr(pool, "play", play)
     assert run(capsys, *words)[0] == 0
     after = finished(tmp_path / "b")
     assert {len(rows) for rows in after.values()} == {12} and len(after) == 4
@@ -153,10 +154,10 @@ def test_a_folder_of_one_kind_is_not_taken_for_another(recipe, tmp_path, capsys,
     assert run(capsys, *on_recipes, one)[0] == 0, "the refused ones have locked nobody out"
 
 
-def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
-    recipe = contests.write(tmp_path / "toy.toml", trials=30, seconds=0.02)
+def test_killed_at_any_moment_the_same_command_goes_on(tmp_path, capsys, in_process):
+    recipe = contests.write(tmp_path / "toy.toml", trials=12, seconds=0.05)
     killed, undisturbed = tmp_path / "killed", tmp_path / "undisturbed"
-    for count, number in ((3, signal.SIGKILL), (40, signal.SIGTERM)):
+    for count, number in ((3, signal.SIGKILL), (16, signal.SIGTERM)):
         process = started(recipe, killed)
         while sum(len(rows) for rows in finished(killed).values()) < count:
             assert process.poll() is None, process.stderr.read()
@@ -166,16 +167,18 @@ def test_killed_at_any_moment_the_same_command_goes_on(tmp_path):
         assert process.returncode == (143 if number == signal.SIGTERM else -number)
     assert set(unfinished(killed)) <= {"pending"}, "SIGTERM has put back what ran"
     for out in (killed, undisturbed):
-        process = started(recipe, out)
-        _, err = process.communicate()
-        assert process.returncode == 0, err
+        code, _, err = run(capsys, *words_of(recipe, out))
+        assert code == 0, err
     assert finished(killed) == finished(undisturbed)
-    assert {len(rows) for rows in finished(killed).values()} == {30}
+    assert {len(rows) for rows in finished(killed).values()} == {12}
+
+
+def words_of(recipe, out):
+    return ["bench", str(recipe), *STRATEGIES, "--seeds", "1", "--workers", "1", "--out", str(out)]
 
 
 def started(recipe, out):
-    command = [sys.executable, "-m", "netwright.cli.main", "bench", recipe, *STRATEGIES, "--seeds", "1"]
-    words = [*map(str, command), "--workers", "1", "--out", str(out)]
+    words = [sys.executable, "-m", "netwright.cli.main", *words_of(recipe, out)]
     return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
 
 

@@ -10,6 +10,7 @@ from netwright.cli.main import main
 from netwright.stores import sqlite_rows
 from tests.cli.test_bad_input import TOY, refused, run
 from tests.comparison.contests import toy_contests
+from tests.comparison.in_process import playing
 
 OLD = "was written by an earlier netwright, in a format that this one does not read; use the release that wrote it"
 NEW = "has format 2, of a newer netwright; this one reads format 1: upgrade"
@@ -99,7 +100,7 @@ def contest(tmp_path, capsys):
     """The words of a contest, and its folder."""
     recipe = toy_contests.write(tmp_path / "toy.toml", trials=3)
     words = ["bench", recipe, "--strategies", "random", "--seeds", "1", "--out", tmp_path / "bench"]
-    with toy_contests.in_process():
+    with playing():
         assert run(capsys, *words)[0] == 0
         yield words, tmp_path / "bench"
 

@@ -109,7 +109,7 @@ def test_a_file_of_nats_bench(convert, tmp_path):
     assert nats_tss(str(out), "cifar100").lookup(first)["final"] == 204.0, "x-test, the second set"
 
 
-def test_a_folder_of_nats_bench(convert, tmp_path):
+def test_a_folder_of_nats_bench(unpickled_here, convert, tmp_path):
     folder = tmp_path / "NATS-tss-simple"
     folder.mkdir()
     bz2_pickle(folder / "meta.pickle.pbz2", {"meta_archs": list(CELLS), "total_archs": 2})
@@ -121,7 +121,7 @@ def test_a_folder_of_nats_bench(convert, tmp_path):
     assert [table.lookup(genotype)["signal"] for genotype in table.rows] == [12.0, 22.0]
 
 
-def test_the_size_space(convert, tmp_path):
+def test_the_size_space(unpickled_here, convert, tmp_path):
     infos = [recipes(index, {"01": 1, "12": 12, "90": 90}, (777,)) for index in range(2)]
     data = whole(infos, ("8:8:8:8:8", "64:8:8:8:16"))
     (code, _, _), out = convert("nats", bz2_pickle(tmp_path / "NATS-sss.pickle.pbz2", data), "--trust")
@@ -133,7 +133,7 @@ def test_the_size_space(convert, tmp_path):
 
 
 @pytest.mark.parametrize("is_folder", [False, True])
-def test_nas_bench_201(convert, tmp_path, is_folder):
+def test_nas_bench_201(unpickled_here, convert, tmp_path, is_folder):
     """Recipes are called less and full; some trainings have no times."""
     infos = [recipes(index, {"less": 12, "full": 200}, (777,), with_times=index > 0) for index in range(2)]
     path = tmp_path / "NAS-Bench-201"
@@ -163,7 +163,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("kind", ["nats", "nasbench201"])
-def test_nothing_is_opened_without_trust(convert, tmp_path, kind):
+def test_nothing_is_opened_without_trust(unpickled_here, convert, tmp_path, kind):
     mark = tmp_path / "opened"
     path = tmp_path / "release"
     if kind == "nats":
@@ -190,7 +190,9 @@ def test_nothing_is_opened_without_trust(convert, tmp_path, kind):
         (None, "cannot be unpickled"),
     ],
 )
-def test_other_files_are_refused_in_one_sentence(convert, tmp_path, data, says):
+def test_other_files_are_refused_in_one_sentence(convert, tmp_path, data, says, request):
+    if data is not None:
+        request.getfixturevalue("unpickled_here")
     path = tmp_path / "release.pickle.pbz2"
     if data is None:
         path.write_bytes(b"no archive at all")

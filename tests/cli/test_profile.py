@@ -23,7 +23,7 @@ def ceilings(monkeypatch):
     monkeypatch.setattr(floors, "measured", lambda *_: Ceilings(1e12, 1e11))
 
 
-def test_an_architecture_as_a_table_and_pictures(capsys, tmp_path):
+def test_an_architecture_as_a_table_and_pictures(drawn, capsys, tmp_path):
     code, out, err = run(capsys, *SMALL, "--out", tmp_path / "new")
     assert code == 0, err
     assert "ms a step of 2" in out and "\ncpu, 1 thread, float32\n" in out

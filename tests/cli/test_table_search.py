@@ -58,7 +58,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def there(folder, monkeypatch):
+def there(folder, unpickled_here, monkeypatch):
     monkeypatch.chdir(folder)
     return folder
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -14,11 +15,14 @@ import safetensors.torch
 from netwright.cli.main import main
 from netwright.core.errors import InvalidGenotype
 from netwright.core.records import IO
+from netwright.export import write as export_write
+from netwright.export.medium import Checked
 from netwright.runs import beforehand, run_folder
 from netwright.runs.run import Run
 from netwright.spaces.hnag import HnagSpace
 from tests.tiny_data import cifar, photos
 
+EPOCH = ("--epochs", "1", "--no-reference")
 SMALL = """
 threads_per_trial = 1
 space = {ref = "hierarchical", motifs = [2, 1], nodes = [3, 3], channels = 2}
@@ -74,12 +78,43 @@ def searched(original, tmp_path):
     return Path(shutil.copytree(place / "run", tmp_path / "run"))
 
 
+@pytest.fixture(scope="module")
+def once(original, tmp_path_factory):
+    """The run with a training of one epoch, what that printed, and the export of the network."""
+    place = tmp_path_factory.mktemp("once")
+    folder = Path(shutil.copytree(original[0] / "run", place / "run"))
+    stream = io.StringIO()
+    for words in (["train", folder, *EPOCH, "--json"], ["export", folder, "--out", place / "out"]):
+        with redirect_stdout(stream), pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        assert not left.value.code
+    return folder, stream.getvalue().splitlines()[0], place / "out"
+
+
+@pytest.fixture
+def trained(once, searched):
+    """That run, copied, and what its training would have printed in the copy."""
+    shutil.rmtree(searched)
+    folder, printed, _ = once
+    return Path(shutil.copytree(folder, searched)), json.loads(printed.replace(str(folder), str(searched)))
+
+
+@pytest.fixture
+def believed(monkeypatch):
+    """Exports are written without the proof, a process of seconds: that is the matter of other tests."""
+
+    def check(folder, network, task, medium, *, recorded, **_):
+        return Checked(task.examples("test"), recorded, 0)
+
+    monkeypatch.setattr(export_write, "check", check)
+
+
 def test_a_search_says_what_it_takes_and_what_it_leaves_out(original):
     assert "dark/broken.png" in original[1]
     assert "memory: up to about" in original[1]
 
 
-def test_from_images_to_predictions(searched, tmp_path, capsys):
+def test_from_images_to_predictions(drawn, searched, tmp_path, capsys):
     found = as_json(capsys, "train", searched, "--epochs", "2", "--repeats", "2")
     assert {"params", "test_accuracy_mean", "test_accuracy_sd"} <= set(found)
     labels = [row["label"] for row in found["networks"]]
@@ -101,13 +136,13 @@ def test_from_images_to_predictions(searched, tmp_path, capsys):
     assert set(json.loads(out.splitlines()[0])) == {"path", "class", "probability"}
 
 
-def test_training_twice_trains_once(searched, capsys):
-    first = as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
-    code, out, _ = run(capsys, "train", searched, "--epochs", "1", "--no-reference")
+def test_training_twice_trains_once(trained, capsys):
+    folder, first = trained
+    code, out, _ = run(capsys, "train", folder, *EPOCH)
     assert code == 0
     assert "full training:" not in out
-    assert as_json(capsys, "train", searched, "--epochs", "1", "--no-reference") == first
-    assert len(list(searched.glob("train-*"))) == 1
+    assert as_json(capsys, "train", folder, *EPOCH) == first
+    assert len(list(folder.glob("train-*"))) == 1
 
 
 def test_any_trial_at_any_scale(searched, capsys):
@@ -197,13 +232,14 @@ def test_what_cannot_be_done_is_said(searched, capsys, words, sentence, tmp_path
 
 def test_an_interrupted_training_goes_on(searched, capsys):
     """SIGKILL in the middle; the same command finishes, with the result of the undisturbed one."""
-    words = ["train", str(searched), "--epochs", "30", "--no-reference", "--evaluator.checkpoint_minutes", "1e-6"]
+    words = ["train", str(searched), "--epochs", "20", "--no-reference", "--evaluator.checkpoint_minutes", "1e-6"]
     code = f"from netwright.cli.main import main\nmain({words!r})"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
         checkpoint = None
         while checkpoint is None and process.poll() is None:
             checkpoint = next(searched.glob("train-*/trials/*/checkpoint.safetensors"), None)
+            time.sleep(0.002)
     finally:
         process.kill()
         process.communicate()
@@ -218,41 +254,36 @@ def test_an_interrupted_training_goes_on(searched, capsys):
     assert weights == (folder / "trials" / "000001" / "weights.safetensors").read_bytes()
 
 
-def test_an_export_needs_no_netwright(searched, tmp_path, capsys):
-    as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
-    run(capsys, "export", searched, "--out", tmp_path / "out")
+def test_an_export_needs_no_netwright(once, searched, tmp_path, capsys):
+    out = once[2]
     image = tmp_path / "photos" / "light" / "000.png"
     code = f"import sys; sys.modules['netwright'] = None; sys.argv = ['predict.py', {str(image)!r}]\nimport runpy\n"
-    code += f"sys.path.insert(0, {str(tmp_path / 'out')!r}); runpy.run_path('predict.py', run_name='__main__')"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
+    code += f"sys.path.insert(0, {str(out)!r}); runpy.run_path('predict.py', run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=out, capture_output=True, text=True)
     path, name, share = done.stdout.split("\t")
-    _, out, _ = run(capsys, "predict", tmp_path / "out", image, "--json")
-    ours = json.loads(out)
+    ours = json.loads(run(capsys, "predict", out, image, "--json")[1])
     assert (path, name) == (str(image), ours["class"])
     assert float(share) == pytest.approx(ours["probability"], abs=1e-3)
-    assert Path(tmp_path / "out" / "model.py").exists()
+    assert Path(out / "model.py").exists()
 
 
-def test_images_named_twice_are_classified_twice(searched, tmp_path, capsys):
-    as_json(capsys, "train", searched, "--epochs", "1", "--no-reference")
-    run(capsys, "export", searched, "--out", tmp_path / "out")
+def test_images_named_twice_are_classified_twice(once, searched, tmp_path, capsys):
     one, two = (tmp_path / "photos" / name / "000.png" for name in ("dark", "light"))
-    code, out, _ = run(capsys, "predict", tmp_path / "out", one, two, one)
+    code, out, _ = run(capsys, "predict", once[2], one, two, one)
     lines = out.splitlines()
     assert code == 0
     assert len(lines) == 3
     assert lines[0] == lines[2] != lines[1]
 
 
-def test_other_workers_go_on_with_the_same_trainings(searched, capsys):
-    words = ["train", searched, "--epochs", "1", "--no-reference"]
-    first = as_json(capsys, *words)
-    more = as_json(capsys, *words, "--evaluator.checkpoint_minutes", "9")
+def test_other_workers_go_on_with_the_same_trainings(trained, capsys):
+    folder, first = trained
+    more = as_json(capsys, "train", folder, *EPOCH, "--evaluator.checkpoint_minutes", "9")
     assert more == first
-    assert len(list(searched.glob("train-*"))) == 1
+    assert len(list(folder.glob("train-*"))) == 1
 
 
-def test_images_that_changed_are_noticed(tmp_path, capsys):
+def test_images_that_changed_are_noticed(believed, tmp_path, capsys):
     data = photos(tmp_path / "photos")
     recipe = tmp_path / "small.toml"
     recipe.write_text(SMALL)
@@ -275,9 +306,8 @@ def test_images_that_changed_are_noticed(tmp_path, capsys):
     assert sentence in refused(capsys, *export)
 
 
-def test_a_run_of_any_name_is_exported(searched, tmp_path, capsys):
-    named = searched.rename(tmp_path / "train-dogs")
-    as_json(capsys, "train", named, "--epochs", "1", "--no-reference")
+def test_a_run_of_any_name_is_exported(trained, believed, tmp_path, capsys):
+    named = trained[0].rename(tmp_path / "train-dogs")
     assert run(capsys, "export", named, "--out", tmp_path / "out")[0] == 0
     [training] = named.glob("train-*")
     assert run(capsys, "export", training, "--out", tmp_path / "again")[0] == 0

@@ -89,6 +89,16 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.fixture(scope="module")
+def finals(run):
+    return run.train(epochs=1)
+
+
+@pytest.fixture(scope="module")
+def out(run, finals):
+    return run.export(run.folder.parent / "out")
+
+
 def test_a_search_tunes_and_its_run_file_says_all(run):
     stored = run_file.read(run.folder / "run.toml")
     assert [table["name"] for table in stored["space"]["with"]] == ["lr", "weight_decay", "augment"]
@@ -97,23 +107,21 @@ def test_a_search_tunes_and_its_run_file_says_all(run):
     assert len({trial.proposal.genotype[-3] for trial in run.trials}) > 1
 
 
-def test_the_best_is_trained_in_full_with_its_settings_and_so_is_the_reference(run):
-    found, reference = run.train(epochs=1)
+def test_the_best_is_trained_in_full_with_its_settings_and_so_is_the_reference(run, finals, out):
+    found, reference = finals
     assert found.genotype == run.best.proposal.genotype
     assert reference.reference
     assert reference.genotype[-3:] == found.genotype[-3:]
-    out = run.export(run.folder / "out")
     facts = json.loads((out / "architecture.json").read_text())
     assert [gene["name"] for gene in facts["genes"]][-3:] == ["log10 lr", "log10 weight_decay", "augment"]
     netwright.load(out)
 
 
-def test_what_was_searched_is_said(run, tmp_path, capsys):
+def test_what_was_searched_is_said(run, out, capsys):
     assert code(["show", str(run.folder), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["settings"]
     _, expected = run_file.load_space(run.settings.space).parts(run.best.proposal.genotype)
     assert shown == expected
-    out = run.export(tmp_path / "out")
     card = (out / "README.md").read_text()
     for name, value in expected.items():
         assert any(name in line and str(value) in line for line in card.splitlines()), (name, value)

@@ -1,5 +1,6 @@
 """A run whose table was damaged goes on to what it would have found, and says what it set aside."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -22,11 +23,17 @@ def run_in(folder, trials=8):
     return Run(folder, **PARTS, strategy="aging(population=4,sample=2)", executor="inline", trials=trials)
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched") / "run"
+    run_in(folder).search()
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path):
-    run = run_in(tmp_path / "run")
-    run.search()
-    return run
+def run(searched, tmp_path):
+    """The run, copied: the damage is the test's own."""
+    return run_in(shutil.copytree(searched, tmp_path / "run"))
 
 
 def rows(run):

@@ -157,6 +157,12 @@ def run(tmp_path_factory):
     return run, run.train(epochs=20)
 
 
+@pytest.fixture(scope="module")
+def out(run):
+    """The export of the network that was trained."""
+    return run[0].export(run[0].folder.parent / "out")
+
+
 def test_the_smallest_loss_is_the_best(run):
     losses = [trial.result.metrics["valid_loss"] for trial in run[0].trials]
     assert len(losses) == 4
@@ -180,9 +186,8 @@ def test_the_report_speaks_of_the_loss_and_shows_no_images(run):
     assert not (page.parent / "confusion.svg").exists()
 
 
-def test_what_is_exported_computes_what_was_trained(run, tmp_path):
+def test_what_is_exported_computes_what_was_trained(run, out):
     """In a process without netwright, in netwright, and as a graph."""
-    out = run[0].export(tmp_path / "out")
     assert {path.name for path in out.iterdir()} == {
         *("README.md", "architecture.json", "cell.png", "cell.svg", "metrics.json", "model.py", "program.pt2"),
         *("run.toml", "weights.safetensors"),
@@ -202,20 +207,19 @@ def test_what_is_exported_computes_what_was_trained(run, tmp_path):
     torch.testing.assert_close(torch.tensor(json.loads(done.stdout)), outputs[:3])
 
 
-def test_the_card_says_what_it_is_and_runs_as_it_stands(run, tmp_path):
-    out = run[0].export(tmp_path / "out")
+def test_the_card_says_what_it_is_and_runs_as_it_stands(out, monkeypatch):
     card = (out / "README.md").read_text()
     assert "It takes vectors of 6 and gives 2 numbers." in card
     assert "on 80 test examples" in card
     assert "Note: the numbers are made up." in card
     assert "image" not in card
     [first, second] = [block.partition("```")[0] for block in card.split("```python\n")[1:]]
-    for program in (first, second):
-        subprocess.run([sys.executable, "-B", "-c", program], cwd=out, capture_output=True, check=True)
+    subprocess.run([sys.executable, "-B", "-c", first], cwd=out, capture_output=True, check=True)
+    monkeypatch.chdir(out)
+    exec(compile(second, "README.md", "exec"), {"__name__": "__main__"})
 
 
-def test_its_export_predicts_from_no_image_files(run, tmp_path):
-    out = run[0].export(tmp_path / "out")
+def test_its_export_predicts_from_no_image_files(out, tmp_path):
     with pytest.raises(ExportError, match=r"takes vectors of 6; only one for images predicts from files"):
         list(predict(out, [tmp_path / "a.png"]))
 

@@ -3,15 +3,13 @@
 import json
 from contextlib import nullcontext
 from pathlib import Path
-from unittest.mock import patch
 
-from netwright.comparison import command_line, courses, folder, pool
+from netwright.comparison import command_line, folder
 from netwright.comparison.contests import recipes
 from netwright.comparison.contests.contest import StrategyContest, prepare
 from netwright.comparison.contests.outcome import carry_out
-from netwright.comparison.contests.player import ContestPlayer
-from netwright.comparison.pool import Played
 from netwright.core.trust import Trust
+from tests.comparison import in_process
 
 TOYS = "netwright.testing.toys"
 
@@ -49,21 +47,8 @@ def prepared(path: Path, strategies="random,aging(population=4,sample=2)", seeds
 
 def carried_out(contest, out: Path, workers: int | None = None):
     """Its outcome; with `workers`, cells are played by so many processes."""
-    with folder.taken(out, "recipes"), in_process() if workers is None else nullcontext():
+    with folder.taken(out, "recipes"), in_process.playing() if workers is None else nullcontext():
         return carry_out(contest, out, workers or 1)
-
-
-def in_process():
-    """Within it, cells of contests are played by the real player without processes, which take seconds to start."""
-    return patch.object(pool, "play", _play)
-
-
-def _play(order, cells, workers, logs, program):
-    player = ContestPlayer(order)
-    for cell in cells:
-        [line] = player.lines({"strategy": cell.strategy, "problem": cell.problem, "seeds": [cell.seed]})
-        fault = json.loads(line).get("fault")
-        yield Played(cell, None, fault) if fault else Played(cell, courses.from_line(line)[1])
 
 
 def rows(outcome):

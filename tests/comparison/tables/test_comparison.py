@@ -6,6 +6,7 @@ from netwright.comparison import caveats, folder
 from netwright.comparison.tables import cell_file
 from netwright.comparison.tables.comparison import carry_out, prepare
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError, StoreError
+from tests.comparison.in_process import playing
 from tests.comparison.tables import small
 from tests.comparison.test_pool import without_time
 
@@ -13,6 +14,12 @@ from tests.comparison.test_pool import without_time
 @pytest.fixture
 def table(tmp_path):
     return small.write(tmp_path / "t.csv")
+
+
+@pytest.fixture(autouse=True)
+def _in_process():
+    with playing():
+        yield
 
 
 def carried_out(prepared, where, workers=1):
