@@ -110,6 +110,23 @@ def test_short_runs_search_less():
     assert 0.24 < shares[0] < 0.26 and shares[1] < 1 / 3 and 0.49 < shares[-1] < 0.5001
 
 
+def test_in_short_runs_the_last_training_counts_and_in_long_ones_more_finalists():
+    given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=4_000, valid=1_000)
+    short, long = plans.planned(given, speed(5e-4)), plans.planned(replace(given, hours=4), speed(5e-4))
+    assert (short.finalists, long.finalists) == (2, 4)
+    for plan, share in ((short, plans.RANKING_SHORT), (long, plans.RANKING_LONG)):
+        assert (plan.finalists + 1) * plan.rank_seconds == pytest.approx(share * plan.contest_seconds, rel=0.01)
+        assert 2 * plan.final_seconds == pytest.approx((1 - share) * plan.contest_seconds, rel=0.01)
+
+
+def test_few_images_have_fewer_finalists_where_each_is_trained_on_several_divisions():
+    given = Circumstances(hours=1 / 6, spent=20, workers=1, threads=1, train=960, valid=240)
+    plan = plans.planned(given, speed(4e-4))
+    assert plan.splits == plans.SPLITS
+    assert plan.rank_seconds >= plans.SPLITS * plans.RANKED_STEPS * 4e-4 * plan.batch
+    assert (plan.finalists, planned(replace(given, train=4_000), 4e-4).finalists) == (2, 3)
+
+
 def test_images_are_as_large_as_the_time_allows():
     speeds = [speed(side**2 * 1e-6, side) for side in (24, 32, 48, 64)]
     sides = [plans.chosen_speed(speeds, hours, 2, 600).side for hours in (0.01, 0.05, 0.1, 0.5, 5)]

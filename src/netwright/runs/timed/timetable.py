@@ -22,7 +22,9 @@ CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
 # of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
 SHORT, LONG = 600.0, 4 * 3600.0  # seconds
 SHARE_SHORT, SHARE_LONG = 0.25, 0.5
-RANKING: Final = 0.45  # of the contest: trainings that rank the finalists and the reference
+# of the contest, in the same way: trainings that rank the finalists and the reference. In minutes, most networks have not
+# learned all that they can, and a longer last training is worth more than another finalist
+RANKING_SHORT, RANKING_LONG = 0.25, 0.45
 
 PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
 # where hours are too few, those that are asked for suffice where a step, and all before the plan, takes so much longer
@@ -111,10 +113,11 @@ def planned(given: Circumstances, speed: Speed) -> Timetable:
         )
     search = usable * _search_share(left)
     contest = usable - search
-    finalists = _finalists(contest, given.workers, step)
-    rank = RANKING * contest / math.ceil((finalists + 1) / given.workers)
+    ranking, is_small = contest * _ranking_share(left), given.train + given.valid < RESPLIT_BELOW
+    finalists = _finalists(ranking, given.workers, step, SPLITS * RANKED_STEPS if is_small else FINALIST_STEPS)
+    rank = ranking / math.ceil((finalists + 1) / given.workers)
     lowest, splits = _lowest(search, given.workers, step), 1
-    if given.train + given.valid < RESPLIT_BELOW:
+    if is_small:
         divided = _lowest(search, given.workers, step * SPLITS)
         if divided * FEWEST <= search * given.workers and rank >= SPLITS * RANKED_STEPS * step:
             lowest, splits = divided, SPLITS
@@ -211,13 +214,21 @@ def _usable(total: float, spent: float) -> float:
 
 
 def _search_share(left: float) -> float:
-    place = math.log(max(left, 1.0) / SHORT) / math.log(LONG / SHORT)
-    return SHARE_SHORT + (SHARE_LONG - SHARE_SHORT) * min(1.0, max(0.0, place))
+    return SHARE_SHORT + (SHARE_LONG - SHARE_SHORT) * _length(left)
+
+
+def _ranking_share(left: float) -> float:
+    return RANKING_SHORT + (RANKING_LONG - RANKING_SHORT) * _length(left)
+
+
+def _length(left: float) -> float:
+    """Where so many seconds lie between a short run, 0, and a long one, 1, in their logarithm."""
+    return min(1.0, max(0.0, math.log(max(left, 1.0) / SHORT) / math.log(LONG / SHORT)))
 
 
 def _final_seconds(usable: float, left: float, workers: int) -> float:
     contest = usable * (1 - _search_share(left))
-    return (1 - RANKING) * contest / math.ceil(2 / workers)
+    return (1 - _ranking_share(left)) * contest / math.ceil(2 / workers)
 
 
 def _needed(step: float) -> float:
@@ -246,12 +257,19 @@ def _suffices(hours: float, given: Circumstances, needed: float) -> bool:
     return _final_seconds(_usable(total, spent), total - spent, given.workers) >= needed
 
 
-def _finalists(contest: float, workers: int, step: float) -> int:
-    """As many as each have a training worth ranking; one more than the workers' number must not double the time."""
+def _finalists(ranking: float, workers: int, step: float, steps: int) -> int:
+    """As many as each have a training worth ranking; one more than the workers' number must not double the time.
+
+    Args:
+        ranking: Seconds in which they are all trained, side by side.
+        workers: Trainings that run side by side.
+        step: Seconds of a step of the reference.
+        steps: Steps of the reference that a training worth ranking has.
+    """
     found = 1
     for count in range(2, MOST_FINALISTS + 1):
-        each = RANKING * contest / math.ceil((count + 1) / workers)
-        if each >= max(LEAST_FINAL, FINALIST_STEPS * step):
+        each = ranking / math.ceil((count + 1) / workers)
+        if each >= max(LEAST_FINAL, steps * step):
             found = count
     return found
 
