@@ -22,8 +22,8 @@ CLOSING, CLOSING_SHARE, MOST_CLOSING = 8.0, 0.02, 180.0  # of these, at the end
 # of what is then left: the search's share, between two lengths of a run, in a straight line over their logarithms
 SHORT, LONG = 600.0, 4 * 3600.0  # seconds
 SHARE_SHORT, SHARE_LONG = 0.25, 0.5
-# of the contest, in the same way: trainings that rank the finalists and the reference. In minutes, most networks have not
-# learned all that they can, and a longer last training is worth more than another finalist
+# of the contest, in the same way: trainings that rank the finalists and the reference. In minutes, most networks have
+# not learned all that they can, and a longer last training is worth more than another finalist
 RANKING_SHORT, RANKING_LONG = 0.25, 0.45
 
 PROBE, PROBE_SHARE = 60.0, 0.05  # seconds that the machine is measured, at most, and share of the hours
