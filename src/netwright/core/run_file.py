@@ -36,6 +36,7 @@ from netwright.core.settings import Tuned
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 MOST_THREADS = 1024  # of one trial
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+Reuse = Literal["genotype", "network", False]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class RunFile:
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
-        reuse: Answer a network that was measured before, at the same budget, from the table.
+        reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
+            genotypes; "network": equal networks, by the space's key, whatever their genotypes; False: nothing. A bare
+            `true` in a file means "network".
         threads_per_trial: Threads of one evaluation; None: the machine's cores divided by the workers, fixed when the
             run starts.
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
@@ -90,7 +93,7 @@ class RunFile:
     seed: int = 0
     objectives: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
-    reuse: bool = False
+    reuse: Reuse = False
     threads_per_trial: int | None = None
     keep: Literal["none", "all"] = "none"
     limits: Limits = field(default_factory=Limits)
@@ -148,6 +151,8 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
             raise BadRunFile(f"{shown(name)} {error}") from None
         if isinstance(options, Mapping) and name != "limits":
             _check_plain(name, options)
+    if fields.get("reuse") is True:  # the spelling of earlier releases
+        fields["reuse"] = "network"
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:

@@ -25,6 +25,7 @@ from netwright.core.finals import Final
 from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
+from netwright.core.run_file import Reuse
 from netwright.core.trust import of_typed
 from netwright.data import given as given_data
 from netwright.data.text import counted
@@ -85,6 +86,7 @@ class Run:
         workers: Number of worker processes.
         constraints: Conditions on networks, such as "params <= 1e6".
         objectives: Metrics to search by, as a run file has them: "valid_accuracy", "-valid_loss".
+        reuse: What is answered from the table: identical genotypes, equal networks, or nothing (`RunFile.reuse`).
         changes: Options by part, put over everything else: {"space": {"channels": 8}}.
         command: The command that the user typed, for the report; "": the report gives one that does the same.
         console: Where progress is shown; None: standard output.
@@ -120,6 +122,7 @@ class Run:
         workers: int | None = None,
         constraints: Sequence[str] | None = None,
         objectives: Sequence[str] | None = None,
+        reuse: Reuse | None = None,
         changes: Changes | None = None,
         command: str = "",
         console: Console | None = None,
@@ -144,7 +147,7 @@ class Run:
             task = str(Reference("arrays", {"path": str(path)}))
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
-        given |= {"objectives": tuple(objectives) if objectives else None}
+        given |= {"objectives": tuple(objectives) if objectives else None, "reuse": reuse}
         merged = {section: dict(options) for section, options in (changes or {}).items()}
         limits = (("limits", "trials", trials), ("limits", "hours", hours), ("executor", "workers", workers))
         for section, option, value in limits:
@@ -246,6 +249,8 @@ class Run:
             came, best = ended.progress, ended.progress.best
             watching.facts |= {"ending": ended.ending, "trials": came.finished, "best": best.id if best else None}
             self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
+            if came.work:
+                self._session.say(came.work)
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(ended)
