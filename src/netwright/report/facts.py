@@ -34,8 +34,12 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
 
 
 def of_final(final: Final) -> dict[str, Any]:
-    """Plain values about a network that was trained in full; `mean` and `sd` are of `metric` over `n` trainings."""
-    return {name: getattr(final, name) for name in ("label", "metric", "mean", "sd", "n", "params", "note")}
+    """Plain values about a network that was trained in full; `mean` and `sd` are of `metric` over `n` trainings.
+
+    `further` has the same of what else was measured, by name of the metric.
+    """
+    own = {name: getattr(final, name) for name in ("label", "metric", "mean", "sd", "n", "params", "note")}
+    return own | {"further": {each.objective.name: {"mean": each.value, "sd": each.sd} for each in final.further}}
 
 
 def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -> dict[str, Any] | None:

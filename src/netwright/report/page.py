@@ -220,7 +220,9 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     listed = trained.table(finals)
     told = [f"Note: {name}{final.broken_off} of the {final.label}." for name, final in finals if final.broken_off]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
-    return markup.section("Trained in full", listed, *told)
+    beside = trained.published(finals)
+    told += ["Beside what papers print, errors on the test data:"] if beside else []
+    return markup.section("Trained in full", listed, *told, *beside)
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:

@@ -280,6 +280,7 @@ class Run:
         trial: int | None = None,
         top: int | None = None,
         published: str | None = None,
+        recipe: str | Path | None = None,
         epochs: int | None = None,
         repeats: int | None = None,
         networks: int | None = None,
@@ -293,6 +294,7 @@ class Run:
             top: Number of the best networks that are first trained on the training data and ranked again by the
                 validation data; the first of them is then trained in full. It replaces `trial`.
             published: Name of an entry of the zoo, which replaces `trial`.
+            recipe: A run file (TOML) that says how, on what and at which scale to train what was searched here.
             epochs: Number of epochs of each training.
             repeats: Number of trainings of each network, from different seeds.
             networks: Number of networks that a generator draws, each trained once. It replaces `repeats`.
@@ -328,8 +330,12 @@ class Run:
             settings, chosen = retraining.published(settings, published)
         else:
             chosen = retraining.chosen(self.folder, self._history(), trial, top)
+        if recipe is not None:
+            asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
+            self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
+            settings = retraining.by_recipe(settings, asked_for, str(recipe))
         retraining.check(settings, asked, chosen)
-        if settings.objectives is None:  # a published network, for which nothing was searched
+        if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
             settings = run_file.resolved(settings, run_file.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
