@@ -109,9 +109,37 @@ def test_seeds_of_equal_networks_differ_from_one_asking_to_the_next():
     assert table(search.store)[1][3] == seeds.trial_seed(0, SPACE.key((0,) * 12), 1)
 
 
+@dataclass(frozen=True)
+class Mirrored(ToySpace):
+    """A genotype and its reverse are one network."""
+
+    def key(self, genotype):
+        return super().key(min(genotype, genotype[::-1]))
+
+
+@pytest.mark.parametrize(
+    ("reuse", "answered"), [("network", [None, 1, 1, 1]), ("genotype", [None, None, 1, 2]), (False, [None] * 4)]
+)
+def test_reuse_says_what_is_answered_from_the_table(reuse, answered):
+    space = Mirrored()
+    one = (0, *(1,) * 11)
+    strategy = Listed(space, (one, one[::-1]), repeats=2)
+    search = searching(space=space, strategy=strategy, limits=Limits(trials=4), reuse=reuse)
+    search.run()
+    rows = sorted(search.store.finished(), key=lambda t: t.id)
+    assert [row.result.reused for row in rows] == answered
+    assert len({row.key for row in rows}) == 1
+    assert len({row.seed for row in rows}) == answered.count(None), "what is measured again has a seed of its own"
+    went_on = searching(search.store, space=space, strategy=Listed(space, (one, one[::-1]), 3), reuse=reuse)
+    went_on.limits = Limits(trials=6)
+    went_on.run()
+    last = [row.result.reused for row in sorted(went_on.store.finished(), key=lambda t: t.id)[4:]]
+    assert last == {"network": [1, 1], "genotype": [1, 2], False: [None, None]}[reuse]
+
+
 def test_reuse_answers_equal_networks_from_the_table():
     strategy = Listed(SPACE, ((0,) * 12, (1,) * 12), repeats=3)
-    search = searching(strategy=strategy, limits=Limits(trials=6), reuse=True)
+    search = searching(strategy=strategy, limits=Limits(trials=6), reuse="network")
     search.run()
     rows = sorted(search.store.finished(), key=lambda t: t.id)
     assert [row.result.reused for row in rows] == [None, None, 1, 2, 1, 2]
@@ -130,7 +158,7 @@ def test_reuse_does_not_answer_failures_or_other_budgets():
         (Budgets(SPACE, ((0,) * 12,), 3), None),
         (Listed(SPACE, ((0,) * 12,), 3), Failing(lambda _: True)),
     ):
-        search = searching(strategy=strategy, evaluator=evaluator, limits=Limits(trials=3), reuse=True)
+        search = searching(strategy=strategy, evaluator=evaluator, limits=Limits(trials=3), reuse="network")
         search.run()
         assert [row.result.reused for row in search.store.finished()] == [None] * 3
 
@@ -171,7 +199,7 @@ def test_hours_end_the_search_over_restarts():
 
 def test_hours_end_a_search_that_only_repeats_itself():
     tiny = ToySpace(length=1, options=2)
-    search = searching(space=tiny, strategy=RandomSearch(tiny), limits=Limits(hours=0.2 / 3600), reuse=True)
+    search = searching(space=tiny, strategy=RandomSearch(tiny), limits=Limits(hours=0.2 / 3600), reuse="network")
     assert search.run() == "hours"
     assert len({row[2] for row in table(search.store)}) == 2
 
@@ -183,7 +211,7 @@ def test_a_trial_that_continues_another_has_its_seed_and_is_never_answered_from_
             proposal = super().ask(rng, pending)
             return proposal and replace(proposal, continues=self._told or None)
 
-    search = searching(strategy=Promotes(SPACE, ((0,) * 12,), 3), limits=Limits(trials=3), reuse=True)
+    search = searching(strategy=Promotes(SPACE, ((0,) * 12,), 3), limits=Limits(trials=3), reuse="network")
     search.run()
     assert len({row[3] for row in table(search.store)}) == 1
     assert [row.result.reused for row in search.store.finished()] == [None] * 3

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,7 @@ from netwright.core.protocols import (
 )
 from netwright.core.protocols.executor import OnReport
 from netwright.core.records import IO, Proposal, Trial
-from netwright.core.run_file import Limits
+from netwright.core.run_file import Limits, Reuse
 
 Ending = Literal["trials", "hours", "table_seconds", "exhausted", "drained"]
 
@@ -75,7 +75,8 @@ class Search:
         objectives: Objectives as a run file writes them; None: the first metric of the results, the higher the better.
         limits: Limits at which the search ends.
         seed: Seed of everything that is drawn.
-        reuse: Whether to answer a proposal from the table where its key and budget were measured before.
+        reuse: What is answered from the table where it was measured before at the same budget: identical genotypes,
+            equal networks (by the space's key), or nothing.
         folder: The run's own folder, for trial folders; None: trials cannot write files.
         threads: Threads per trial.
         keep: Whether to leave the folders of finished trials.
@@ -93,7 +94,7 @@ class Search:
     objectives: tuple[str, ...] | None = None
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
-    reuse: bool = False
+    reuse: Reuse = False
     folder: Path | None = None
     threads: int = 1
     keep: bool = False
@@ -119,7 +120,7 @@ class Search:
         self._is_behind = False  # a trial that finished before others must be measured again before these are told
         self._times: dict[str, int] = {}  # how often each key was asked
         self._seed_of = array("Q")  # of the trial with each number, for those that continue it
-        self._measured: dict[tuple[str, int | None], Trial] = {}  # what `reuse` answers from
+        self._measured: dict[tuple[Hashable, int | None], Trial] = {}  # what `reuse` answers from
         self._seconds = 0.0  # what all finished rows took together
         self._failures = 0  # in a row, in this session
         self._last_failure = ""
@@ -337,7 +338,13 @@ class Search:
 
     def _known(self, proposal: Proposal, key: str) -> Trial | None:
         """The trial of the table that answers a proposal; None: it is to be measured."""
-        return self._measured.get((key, proposal.budget)) if self.reuse and proposal.continues is None else None
+        if not self.reuse or proposal.continues is not None:
+            return None
+        return self._measured.get((self._identity(proposal, key), proposal.budget))
+
+    def _identity(self, proposal: Proposal, key: str) -> Hashable:
+        """What is equal where one measurement answers for both, by `reuse`."""
+        return proposal.genotype if self.reuse == "genotype" else key
 
     def _add(self, proposal: Proposal, key: str, seed: int) -> None:
         known = self._known(proposal, key)
@@ -417,7 +424,7 @@ class Search:
             return
         self._failures = 0
         if self.reuse:
-            self._measured.setdefault((trial.key, trial.proposal.budget), trial)
+            self._measured.setdefault((self._identity(trial.proposal, trial.key), trial.proposal.budget), trial)
 
     def _keep_house(self) -> None:
         self._watchers.tick()

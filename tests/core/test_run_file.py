@@ -34,7 +34,7 @@ RUNS = st.builds(
     seed=st.integers(0, 2**63 - 1),
     objectives=st.lists(st.from_regex("-?[a-z_]{1,9}", fullmatch=True), min_size=1, max_size=3).map(tuple),
     constraints=st.lists(WORDS, max_size=2).map(tuple),
-    reuse=st.booleans(),
+    reuse=st.sampled_from(["genotype", "network", False]),
     threads_per_trial=st.none() | st.integers(1, run_file.MOST_THREADS),
     keep=st.sampled_from(["none", "all"]),
     limits=st.builds(Limits, trials=SOME, hours=st.none() | st.floats(0, exclude_min=True, allow_nan=False)),
@@ -63,6 +63,12 @@ def test_an_option_that_is_none_can_be_stored():
     run = run_file.from_tables({"evaluator": Reference("training", {"epochs": None, "steps": 5})})
     assert run.evaluator.options == {"steps": 5}
     assert run_file.from_toml(run_file.to_toml(run)) == run
+
+
+def test_a_bare_true_answers_equal_networks_as_in_earlier_releases():
+    stored = run_file.from_toml("reuse = true")
+    assert stored.reuse == "network"
+    assert run_file.from_toml(run_file.to_toml(stored)) == stored == run_file.from_tables({"reuse": "network"})
 
 
 def test_an_empty_file_is_a_whole_run():
@@ -107,7 +113,7 @@ def test_references_are_read_in_every_form(text):
         ({"constraints": ["params < 1", 2]}, r"constraints\.1 is 2: should be a valid string"),
         ({"threads_per_trial": 0}, "threads_per_trial must be at least 1, got 0"),
         ({"keep": "some"}, "keep is 'some': should be 'none' or 'all'"),
-        ({"reuse": "perhaps"}, "reuse is 'perhaps': should be a valid boolean"),
+        ({"reuse": "perhaps"}, "reuse is 'perhaps': should be 'genotype', 'network' or False"),
         ({"final": 3}, "final is 3: should be a valid dictionary"),
     ],
 )

@@ -305,7 +305,7 @@ def test_table_seconds_count_over_restarts_and_failures():
 def test_rows_answered_from_the_table_cost_no_table_seconds():
     strategy = Listed(SPACE, ((0,) * 12, (1,) * 12), repeats=2)
     limits = Limits(table_seconds=9.0)
-    search = searched(Inline(Costs((4.0,))), strategy=strategy, limits=limits, reuse=True)
+    search = searched(Inline(Costs((4.0,))), strategy=strategy, limits=limits, reuse="network")
     assert len(search.store.finished()) == 4
 
 

@@ -27,4 +27,7 @@ def test_the_best_says_what_it_is_to_be_compared_with():
 def test_budgets_are_told_of_searches_with_promotions_alone():
     found = _facts_of(SEARCH)
     assert (found["done"], found["failed"], len(found["budgets"])) == (9, 1, 3)
-    assert _facts_of([trial(1, None, 4)]) == {"done": 0, "failed": 1, "best": None, "model": None}
+    assert _facts_of([trial(1, None, 4)]) == {
+        **{"done": 0, "failed": 1, "trainings": 1, "answers": 0},
+        **{"best": None, "model": None},
+    }

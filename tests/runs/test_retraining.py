@@ -42,7 +42,7 @@ def test_their_run_file():
         evaluator=Reference("training", {"steps": 500, "batch": 64, "repeats": 4}),
         executor=Reference("processes", {"workers": 8}),
         constraints=("params <= 9",),
-        reuse=True,
+        reuse="network",
         threads_per_trial=1,
         final={"epochs": 30, "repeats": 2},
     )

@@ -83,6 +83,11 @@ def search(
         help="Metrics to search by, with commas between; a leading minus: lower is better.",
         show_default="the first that the task measures",
     ),
+    reuse: str = typer.Option(
+        None,
+        help="What is answered from the table where it was measured before: genotype, network, or false.",
+        show_default=str(RunFile().reuse).lower(),
+    ),
     reference: str = typer.Option(None, help="A network of yours to beat, as mylab:net; by default a plain one."),
     timetable: Path = typer.Option(
         None, help="The timetable.toml of another run, to be played again.", show_default="none"
@@ -123,6 +128,7 @@ def search(
         "seed": seed,
         "constraints": constraints or None,
         "objectives": _names(objectives),
+        "reuse": {"false": False, "true": True}.get(reuse or "", reuse),
     }
     given = {name: value for name, value in given.items() if value is not None}
     wish = Wish(

@@ -55,6 +55,8 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
         f"{found.finished}{limit} trials finished, {found.failed} of them failed; "
         f"{tally.running} running, {tally.pending} pending"
     )
+    if found.work:
+        typer.echo(found.work)
     if found.best is not None:
         known = remembered.baselines(store)
         typer.echo(f"best: {best_line(found.best, objectives.first(run.objectives), known)}")

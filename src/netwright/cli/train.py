@@ -18,7 +18,7 @@ from netwright.core.errors import BadRunFile
 def train(
     context: typer.Context,
     target: str = typer.Argument(..., help="Folder of a run, or zoo:NAME."),
-    recipe: Path = typer.Argument(None, help="Of a zoo entry: a run file (TOML) that says how to train."),
+    recipe: Path = typer.Argument(None, help="A run file (TOML) that says how, on what and at which scale to train."),
     trial: int = typer.Option(None, help="This trial of the search instead of the best."),
     top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
     epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
@@ -41,6 +41,7 @@ def train(
     --task.OPTION say how and on what to train.
     """
     from netwright.core import refs
+    from netwright.report import facts
     from netwright.runs import run_folder
     from netwright.runs.run import Run
     from netwright.runs.session import Drained
@@ -54,7 +55,7 @@ def train(
     console = Console(stderr=as_json)
     attended = {"command": context.obj.command, "console": console, "attended": signals.attended, "trust": trust}
     if published is None:
-        given = {"RECIPE": recipe, "--task": task, "--seed": seed, "--out": out}
+        given = {"--task": task, "--seed": seed, "--out": out}
         for word, value in given.items():
             if value is not None:
                 raise BadRunFile(f"{word} goes with zoo:NAME; a run has its own, kept in its folder {target}")
@@ -75,6 +76,7 @@ def train(
                 trial=trial,
                 top=top,
                 published=published,
+                recipe=recipe if published is None else None,
                 epochs=epochs,
                 repeats=repeats,
                 networks=networks,
@@ -87,10 +89,10 @@ def train(
     if as_json and finals:
         first, metric = finals[0], finals[0].metric
         listed = [
-            {"label": f.label, "metric": f.metric, "mean": f.mean, "sd": f.sd, "n": f.n, "params": f.params}
+            {name: value for name, value in facts.of_final(f).items() if name != "note"}
             | {"trained": [{"seed": t.seed, "params": t.params, f.metric: t.value} for t in f.repetitions]}
             for f in finals
         ]
-        facts = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}
-        typer.echo(json.dumps({**facts, f"{metric}_sd": first.sd, "n": first.n, "networks": listed}))
+        told = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}
+        typer.echo(json.dumps({**told, f"{metric}_sd": first.sd, "n": first.n, "networks": listed}))
     raise typer.Exit(0 if finals else 1)

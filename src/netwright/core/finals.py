@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,50 @@ class Repetition:
 
 
 @dataclass(frozen=True)
+class Mean:
+    """What was measured of a candidate besides the objective that it is ranked by.
+
+    Args:
+        objective: What was measured.
+        value: Its mean over the trainings.
+        sd: Its standard deviation over the trainings; None: there was one.
+    """
+
+    objective: Objective
+    value: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a paper prints of a network that was trained in full, as recipes state it: errors in percent.
+
+    Args:
+        network: What the network is, and where it is printed.
+        error: Share of the test examples that are not recognized, in percent; None: not printed.
+        deviation: Standard deviation of the error over several trainings, in points; None: not printed.
+        top5_error: Share of the test examples whose class is not among the first five answers; None: not printed.
+        params: Number of parameters; None: not printed.
+        n: Number of trainings; None: not printed.
+    """
+
+    network: str
+    error: float | None = None
+    deviation: float | None = None
+    top5_error: float | None = None
+    params: float | None = None
+    n: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("error", "deviation", "top5_error"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 100:
+                raise ValueError(f"{name} is {value}; it is in percent, from 0 to 100")
+        if self.params is not None and not 0 < self.params < math.inf:
+            raise ValueError(f"params is {self.params}; it must be a number greater than 0")
+
+
+@dataclass(frozen=True)
 class Final:
     """What became of a candidate.
 
@@ -77,6 +122,8 @@ class Final:
             not measured.
         broken_off: Which end of which training a deadline broke off, as the beginning of a sentence that names the
             network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
+        further: What else was measured that the trainings' run file names among its objectives.
+        published: What papers print of such networks, to stand beside these.
     """
 
     label: str
@@ -97,6 +144,8 @@ class Final:
     baselines: tuple[Baseline, ...] = ()
     accuracy: float | None = None
     broken_off: str = ""
+    further: tuple[Mean, ...] = ()
+    published: tuple[Printed, ...] = ()
 
     @property
     def name(self) -> str:

@@ -93,7 +93,7 @@ class Result:
         seconds: Wall-clock time of the evaluation.
         failure: Why there are no metrics; "" when there are.
         message: For people: a traceback, the step of a divergence.
-        reused: Id of the trial whose measurement this repeats (same key and budget); None: measured anew.
+        reused: Id of the trial whose measurement this repeats, at the same budget; None: measured anew.
     """
 
     metrics: Mapping[str, float] = field(default_factory=dict)

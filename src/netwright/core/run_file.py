@@ -15,6 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from netwright.core import directions, reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.finals import Printed
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Evaluator,
@@ -36,6 +37,7 @@ from netwright.core.settings import Tuned
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 MOST_THREADS = 1024  # of one trial
 _STRICT = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+Reuse = Literal["genotype", "network", False]
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,13 @@ class RunFile:
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
-        reuse: Answer a network that was measured before, at the same budget, from the table.
+        reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
+            genotypes; "network": equal networks, by the space's key, whatever their genotypes; False: nothing. A bare
+            `true` in a file means "network".
         threads_per_trial: Threads of one evaluation; None: the machine's cores divided by the workers, fixed when the
             run starts.
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
+        published: What papers print of networks trained as this file says, which reports show beside ours.
     """
 
     space: Reference = Reference("macro")
@@ -90,11 +95,12 @@ class RunFile:
     seed: int = 0
     objectives: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
-    reuse: bool = False
+    reuse: Reuse = False
     threads_per_trial: int | None = None
     keep: Literal["none", "all"] = "none"
     limits: Limits = field(default_factory=Limits)
     final: Mapping[str, Any] | None = None
+    published: tuple[Printed, ...] | None = None
 
     __pydantic_config__ = _STRICT
 
@@ -148,13 +154,15 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
             raise BadRunFile(f"{shown(name)} {error}") from None
         if isinstance(options, Mapping) and name != "limits":
             _check_plain(name, options)
+    if fields.get("reuse") is True:  # the spelling of earlier releases
+        fields["reuse"] = "network"
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "unexpected_keyword_argument":
-            taken = Limits if where.startswith("limits.") else RunFile
+            taken = {"limits": Limits, "published": Printed}.get(where.partition(".")[0], RunFile)
             listed = ", ".join(taken.__dataclass_fields__)
             raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])
@@ -169,7 +177,9 @@ def to_tables(run: RunFile) -> dict[str, Any]:
         if isinstance(value, Reference):
             value = {"ref": value.name, **value.options}
         if isinstance(value, Limits):
-            value = {k: v for k, v in vars(value).items() if v is not None}
+            value = _without_none(value)
+        if name == "published" and value is not None:
+            value = [_without_none(each) for each in value]
         if value is not None:
             tables[name] = value
     scalars = {k: v for k, v in tables.items() if not isinstance(v, Mapping)}
@@ -341,6 +351,10 @@ def read_io(text: str) -> IO:
 def write_io(io: IO) -> str:
     """Inverse of `read_io`."""
     return shapes.to_text(io)
+
+
+def _without_none(value: Limits | Printed) -> dict[str, Any]:
+    return {name: each for name, each in vars(value).items() if each is not None}
 
 
 def _space(run: RunFile, task: Task) -> SearchSpace:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from netwright.core.baselines import beside
 from netwright.core.protocols import of_seed
-from netwright.report import drawing, figures, files
+from netwright.report import drawing, figures, files, progress
 from netwright.report.markup import Html
 from netwright.report.reported import ReportedRun
 
@@ -33,6 +33,8 @@ def card(run: ReportedRun) -> Html:
     told.append(
         f"{len(history):,} trials finished{failed}; {escape(f'{run.run.strategy.name} on {run.run.space.name}')}"
     )
+    if worked := progress.work(len(history), int(history.is_reused.sum())):
+        told.append(worked)
     pictures = []
     if best is not None and best.scores is not None:
         value = run.objective.measured(best.scores[0])

@@ -17,7 +17,7 @@ from netwright.report.progress import RunProgress
 def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Baseline] = ()) -> dict[str, Any]:
     """Plain values about finished trials.
 
-    `done` and `failed` are counts; `best` has `trial`, `score` (higher is better), `key`, `metric`, `value` as it was
+    `done` and `failed` are counts, and so are `trainings` and `answers`, which came from the table; `best` has `trial`, `score` (higher is better), `key`, `metric`, `value` as it was
     measured, `note`, which says which way is better and what to compare the value with, and, where there is one,
     `budget`, and is None without a success; `model` is that of the last round, None without one. Of a search with
     promotions there are also `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
@@ -25,6 +25,8 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
     return {
         "done": progress.done,
         "failed": progress.failed,
+        "trainings": progress.trainings,
+        "answers": progress.answers,
         "best": _best(progress.best, objective, known),
         "model": progress.model.facts() if progress.model else None,
         **(promotions.facts(progress.budgets) if progress.budgets else {}),
@@ -32,8 +34,12 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
 
 
 def of_final(final: Final) -> dict[str, Any]:
-    """Plain values about a network that was trained in full; `mean` and `sd` are of `metric` over `n` trainings."""
-    return {name: getattr(final, name) for name in ("label", "metric", "mean", "sd", "n", "params", "note")}
+    """Plain values about a network that was trained in full; `mean` and `sd` are of `metric` over `n` trainings.
+
+    `further` has the same of what else was measured, by name of the metric.
+    """
+    own = {name: getattr(final, name) for name in ("label", "metric", "mean", "sd", "n", "params", "note")}
+    return own | {"further": {each.objective.name: {"mean": each.value, "sd": each.sd} for each in final.further}}
 
 
 def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -> dict[str, Any] | None:

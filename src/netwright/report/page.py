@@ -157,7 +157,7 @@ def _search(run: ReportedRun, whose: str, drawn: dict[str, Html]) -> str:
 
 
 def _numbers(run: ReportedRun) -> Html:
-    facts = _facts(run)
+    facts, answers = _facts(run), run.history.is_reused.any()
     listed = [
         (f"best {run.objective.label}", facts["best"]),
         ("its trial", facts["trial"]),
@@ -165,7 +165,7 @@ def _numbers(run: ReportedRun) -> Html:
         ("trials finished", facts["finished"]),
         ("done", facts["done"]),
         ("failed", facts["failed"]),
-        *([("answered from the table", facts["reused"])] if run.history.is_reused.any() else []),
+        *([("trainings", facts["trainings"]), ("answers from the table", facts["answers"])] if answers else []),
         ("time searched", _duration(run.hours)),
         ("time in evaluations", _duration(curves.evaluation_seconds(run.history) / 3600)),
     ]
@@ -193,7 +193,8 @@ def _facts(run: ReportedRun) -> dict[str, str]:
         "finished": f"{len(history):,}",
         "done": f"{len(history) - history.failed:,}",
         "failed": f"{history.failed:,}",
-        "reused": f"{np.count_nonzero(history.is_reused):,}",
+        "trainings": f"{np.count_nonzero(~history.is_reused):,}",
+        "answers": f"{np.count_nonzero(history.is_reused):,}",
         "best": _metric(best, run.objective.name) if best else MISSING,
         "trial": str(best.id) if best else MISSING,
         "params": _metric(best, "params") if best else MISSING,
@@ -219,7 +220,9 @@ def _finals(runs: Sequence[ReportedRun]) -> str:
     listed = trained.table(finals)
     told = [f"Note: {name}{final.broken_off} of the {final.label}." for name, final in finals if final.broken_off]
     told += [f"Note: {fault}." for _, run in named for fault in examined.faults(run.finals)]
-    return markup.section("Trained in full", listed, *told)
+    beside = trained.published(finals)
+    told += ["Beside what papers print, errors on the test data:"] if beside else []
+    return markup.section("Trained in full", listed, *told, *beside)
 
 
 def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Examined | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netwright.core.finals import RESIDUAL, Final
+from netwright.core.finals import RESIDUAL, Final, Mean, Printed
 from netwright.core.objectives import Objective
 from netwright.report import markup
 from netwright.report.examined import examples_of
@@ -16,7 +16,9 @@ SIMILAR = 2.0  # times the parameters, more or fewer, up to which a reference te
 
 def table(named: Sequence[tuple[str, Final]]) -> Html:
     """A table with a row for each network; each comes with what its name begins with, such as its run."""
-    columns = ("network", "trial", "mean", "measure", "params", "setting", "sd", "trainings", "to compare with")
+    has_more = any(final.further for _, final in named)
+    measured = ("mean", "measure", "params", "setting", "sd", "trainings", "to compare with")
+    columns = ("network", "trial", *measured, *(("measured besides",) if has_more else ()))
     rows = [
         (
             f"{name}{final.label}",
@@ -28,10 +30,51 @@ def table(named: Sequence[tuple[str, Final]]) -> Html:
             MISSING if final.sd is None else f"{final.sd:.4f}",
             str(final.n),
             final.note or MISSING,
+            *((_further(final),) if has_more else ()),
         )
         for name, final in named
     ]
     return markup.table(columns, rows, ("trial", "mean", "params", "sd", "trainings"))
+
+
+def _further(final: Final) -> str:
+    """What else was measured: "test top5 94.80 %"."""
+    return ", ".join(f"{mean.objective.label} {mean.objective.text(mean.value)}" for mean in final.further) or MISSING
+
+
+def published(named: Sequence[tuple[str, Final]]) -> list[Html]:
+    """Tables of errors in percent, as papers have them: what was printed, and what was measured here, tested networks.
+
+    Networks that stand beside the same printed values share a table; without any such values there is none.
+    """
+    tested = [(name, final) for name, final in named if final.published and final.is_tested]
+    columns = ("network", "from", "error %", "top-5 error %", "params", "trainings", "setting")
+    tables: list[Html] = []
+    for printed in dict.fromkeys(final.published for _, final in tested):
+        rows = [_printed_row(each) for each in printed]
+        rows += [_row(f"{name}{final.name}", final) for name, final in tested if final.published == printed]
+        tables.append(markup.table(columns, rows, columns[2:-1]))
+    return tables
+
+
+def _printed_row(printed: Printed) -> tuple[str, ...]:
+    params = MISSING if printed.params is None else f"{printed.params:,.0f}"
+    error, top5 = (MISSING if value is None else f"{value:g}" for value in (printed.error, printed.top5_error))
+    spread = "" if printed.deviation is None else f" ± {printed.deviation:g}"
+    return printed.network, "published", error + spread, top5, params, str(printed.n or MISSING), MISSING
+
+
+def _row(name: str, final: Final) -> tuple[str, ...]:
+    means = {mean.objective.bare: mean for mean in (Mean(final.objective, final.mean, final.sd), *final.further)}
+    errors = (_error(means.get("accuracy")), _error(means.get("top5")))
+    return name, "here", *errors, f"{final.params:,}", str(final.n), final.setting or MISSING
+
+
+def _error(mean: Mean | None) -> str:
+    """The error in percent of a mean share of right answers."""
+    if mean is None:
+        return MISSING
+    return f"{100 * (1 - mean.value):.2f}" + ("" if mean.sd is None else f" ± {100 * mean.sd:.2f}")
 
 
 def verdict(finals: Sequence[Final]) -> str:

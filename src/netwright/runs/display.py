@@ -87,7 +87,7 @@ class Display:
             self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
         elif self._is_plain and self._outlook is None and trial.scores is not None:
             mark = "  best so far" if is_better else ""
-            again = " (reused)" if trial.result and trial.result.reused else ""
+            again = " (from the table)" if trial.result and trial.result.reused else ""
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
                 again += f" ({trial.result.message.partition(':')[0]})"
             self.say(f"trial {trial.id}: {result_of(trial, self._objective)}{again}, {self._progress()}{mark}")
@@ -158,7 +158,7 @@ class Display:
         if self._best is not None:
             facts.append(("best", best_line(self._best, self._objective, self._baselines)))
         if self._failed or self._reused:
-            facts.append(("of them", f"{self._failed} failed, {self._reused} reused"))
+            facts.append(("of them", f"{self._failed} failed, {self._reused} answered from the table"))
         facts.append(("running for", clock(time.monotonic() - self._begun)))
         for worker in self._store.workers():
             doing = f"trial {worker.trial_id}  {worker.activity}" if worker.trial_id else worker.activity or "idle"

@@ -15,7 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
-from netwright.core.finals import Candidate, Final, Repetition
+from netwright.core.finals import Candidate, Final, Mean, Repetition
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
 from netwright.core.records import BROKEN_OFF, STEPS_DONE, Trial
 from netwright.core.refs import Reference
@@ -51,7 +52,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     trials, command = store.finished(), store.recall("command") or ""
     measures = remembered.measures(store)
     known = remembered.baselines(store)
-    objective = objectives.first(objectives.named(run.objectives, trials), measures)
+    objective, *others = objectives.shown(objectives.named(run.objectives, trials), measures)
     metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
     for candidate in remembered.candidates(store):
@@ -77,7 +78,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 objective=objective,
                 params=round(statistics.fmean(each.params for each in listed)),
                 mean=statistics.fmean(values),
-                sd=statistics.stdev(values) if len(values) > 1 else None,
+                sd=_deviation(values),
                 n=len(values),
                 reference=candidate.is_reference,
                 folder=folder / "trials" / f"{rows[0].id:06d}",
@@ -87,9 +88,25 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 baselines=known,
                 accuracy=statistics.fmean(accuracies) if len(accuracies) == len(measured) else None,
                 broken_off=_broken_off([metrics for _, metrics in measured]),
+                further=_further(others, [metrics for _, metrics in measured]),
+                published=run.published or (),
             )
         )
     return found
+
+
+def _deviation(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def _further(others: Sequence[Objective], measured: Sequence[Mapping[str, float]]) -> tuple[Mean, ...]:
+    """Means of further objectives; those that some training did not measure are left out."""
+    found: list[Mean] = []
+    for objective in others:
+        values = [metrics[objective.name] for metrics in measured if objective.name in metrics]
+        if len(values) == len(measured):
+            found.append(Mean(objective, statistics.fmean(values), _deviation(values)))
+    return tuple(found)
 
 
 def _broken_off(measured: Sequence[Mapping[str, float]]) -> str:
@@ -124,16 +141,21 @@ def setting(run: RunFile, rows: Sequence[Trial] = ()) -> str:
 
 def measured(final: Final) -> str:
     """Mean, spread and number of trainings as text; shares in percent."""
-    is_share = final.objective.is_share
-    mean = f"{final.mean:.2%}" if is_share else f"{final.mean:.4g}"
-    spread = "" if final.sd is None else f" +- {final.sd:.2%}" if is_share else f" +- {final.sd:.2g}"
-    return mean + spread + (f" (n = {final.n})" if final.n > 1 else "")
+    return _spread(Mean(final.objective, final.mean, final.sd)) + (f" (n = {final.n})" if final.n > 1 else "")
+
+
+def _spread(mean: Mean) -> str:
+    """A mean and its spread; shares in percent."""
+    if mean.objective.is_share:
+        return f"{mean.value:.2%}" + ("" if mean.sd is None else f" +- {mean.sd:.2%}")
+    return f"{mean.value:.4g}" + ("" if mean.sd is None else f" +- {mean.sd:.2g}")
 
 
 def result(final: Final) -> str:
     """What was measured of a network and what that is to be compared with, for a line of its own."""
     beside = f" ({final.note})" if final.note else ""
-    return f"{final.metric} {measured(final)}{beside}, {size(final)}: {final.name}"
+    further = "".join(f", {mean.objective.name} {_spread(mean)}" for mean in final.further)
+    return f"{final.metric} {measured(final)}{beside}{further}, {size(final)}: {final.name}"
 
 
 def size(final: Final) -> str:

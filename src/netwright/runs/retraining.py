@@ -98,9 +98,44 @@ def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
     scale = settings.space.options if settings.space.name == own.name else {}
     network = {option: value for option, value in scale.items() if option != "with"}  # no published one has settings
     space = Reference(own.name, {**own.options, **network})
-    budget = in_full.of(settings.evaluator).budget(settings.evaluator.options)
-    final = {**budget, **(settings.final or {})}  # nothing was searched: the evaluator's budget is for this training
-    return replace(settings, space=space, final=final), [Candidate(f"zoo:{refs.spelled('zoo', name)}", entry.genotype)]
+    return replace(_of_training(settings), space=space), [Candidate(f"zoo:{refs.spelled('zoo', name)}", entry.genotype)]
+
+
+def by_recipe(settings: RunFile, recipe: RunFile, name: str) -> RunFile:
+    """The run file of a search with all that a recipe says of training; space and seed stay the search's own.
+
+    Options of the recipe's space say at which scale, so that one for hierarchical cells serves flat ones too.
+
+    Args:
+        settings: Run file of the search.
+        recipe: What says how to train.
+        name: What messages call the recipe.
+
+    Raises:
+        BadRunFile: The recipe does not fit the networks of the search.
+    """
+    given = {"evaluator": recipe.evaluator.options, "task": recipe.task.options, "final": recipe.final or {}}
+    _refuse_genes(settings, given)
+    scale = {option: value for option, value in recipe.space.options.items() if option != "with"}
+    plugin = refs.locate("space", settings.space.name)
+    if other := sorted(scale.keys() - refs.options_of(plugin).keys()):
+        raise BadRunFile(
+            f"{name} sets space.{other[0]}, which the space of the search, {settings.space.name}, does not have; leave "
+            "it out of a copy of the recipe"
+        )
+    found = run_file.override(replace(_of_training(recipe), space=settings.space, seed=settings.seed), "space", scale)
+    if run_file.load_space(found.space).genes != run_file.load_space(settings.space).genes:
+        raise BadRunFile(
+            f"{name} changes the genes of the space of the search, {settings.space}, by its own, {recipe.space}; leave "
+            "out of a copy of the recipe what is no scale"
+        )
+    return found
+
+
+def _of_training(recipe: RunFile) -> RunFile:
+    """A recipe by which nothing was searched: the evaluator's length is that of its training in full."""
+    budget = in_full.of(recipe.evaluator).budget(recipe.evaluator.options)
+    return replace(recipe, final={**budget, **(recipe.final or {})})
 
 
 def ranked(
@@ -252,13 +287,19 @@ def run_of(
         run,
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each, **at_length}),
         evaluator=Reference(run.evaluator.name, options),
-        objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
+        objectives=run.objectives and _measured_on(split, run.objectives),
         constraints=(),
         reuse=False,
         keep="all",
         limits=Limits(trials=count, failures_in_a_row=0),
         final=None,
     )
+
+
+def _measured_on(split: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The first objective on that split, and the others that belong to a split."""
+    first, *others = objectives.shown(names)
+    return tuple(str(each.moved_to(split)) for each in (first, *(other for other in others if other.split)))
 
 
 def _refuse_genes(run: RunFile, changes: Changes) -> None:
@@ -282,6 +323,7 @@ def folder_name(run: RunFile) -> str:
     """Name of the folder of these trainings within the run's: another one for other networks or options."""
     evaluator = Reference(run.evaluator.name, in_full.of(run.evaluator).essential(run.evaluator.options))
     same = replace(run, limits=Limits(), executor=RunFile.executor, threads_per_trial=None, evaluator=evaluator)
+    same = replace(same, published=None)
     return run_folder.TRAININGS + genes.digest(json.dumps(run_file.to_tables(same), sort_keys=True))[:8]
 
 

@@ -27,6 +27,7 @@ from netwright.core.finals import Final
 from netwright.core.protocols import Generates, Observer, unwrap
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
+from netwright.core.run_file import Reuse
 from netwright.core.trust import of_typed
 from netwright.data.given import Given
 from netwright.data.text import counted
@@ -101,6 +102,7 @@ class Run:
         workers: Number of worker processes.
         constraints: Conditions on networks, such as "params <= 1e6".
         objectives: Metrics to search by, as a run file has them: "valid_accuracy", "-valid_loss".
+        reuse: What is answered from the table: identical genotypes, equal networks, or nothing (`RunFile.reuse`).
         changes: Options by part, put over everything else: {"space": {"channels": 8}}.
         command: The command that the user typed, for the report; "": the report gives one that does the same.
         console: Where progress is shown; None: standard output.
@@ -136,6 +138,7 @@ class Run:
         workers: int | None = None,
         constraints: Sequence[str] | None = None,
         objectives: Sequence[str] | None = None,
+        reuse: Reuse | None = None,
         changes: Changes | None = None,
         command: str = "",
         console: Console | None = None,
@@ -161,7 +164,7 @@ class Run:
             task = str(recognized.named(os.fspath(task)))
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
-        given |= {"objectives": tuple(objectives) if objectives else None}
+        given |= {"objectives": tuple(objectives) if objectives else None, "reuse": reuse}
         merged = {section: dict(options) for section, options in (changes or {}).items()}
         limits = (("limits", "trials", trials), ("limits", "hours", hours), ("executor", "workers", workers))
         for section, option, value in limits:
@@ -267,6 +270,8 @@ class Run:
             came, best = ended.progress, ended.progress.best
             watching.facts |= {"ending": ended.ending, "trials": came.finished, "best": best.id if best else None}
             self._session.say(f"{came.finished} trials finished, {came.failed} of them failed")
+            if came.work:
+                self._session.say(came.work)
             if best is None:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(ended)
@@ -297,6 +302,7 @@ class Run:
         trial: int | None = None,
         top: int | None = None,
         published: str | None = None,
+        recipe: str | Path | None = None,
         epochs: int | None = None,
         repeats: int | None = None,
         networks: int | None = None,
@@ -310,6 +316,7 @@ class Run:
             top: Number of the best networks that are first trained on the training data and ranked again by the
                 validation data; the first of them is then trained in full. It replaces `trial`.
             published: Name of an entry of the zoo, which replaces `trial`.
+            recipe: A run file (TOML) that says how, on what and at which scale to train what was searched here.
             epochs: Number of epochs of each training.
             repeats: Number of trainings of each network, from different seeds.
             networks: Number of networks that a generator draws, each trained once. It replaces `repeats`.
@@ -345,8 +352,12 @@ class Run:
             settings, chosen = retraining.published(settings, published)
         else:
             chosen = retraining.chosen(self.folder, self._history(), trial, top)
+        if recipe is not None:
+            asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
+            self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
+            settings = retraining.by_recipe(settings, asked_for, str(recipe))
         retraining.check(settings, asked, chosen)
-        if settings.objectives is None:  # a published network, for which nothing was searched
+        if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
             settings = run_file.resolved(settings, run_file.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
