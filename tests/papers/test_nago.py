@@ -177,6 +177,7 @@ def test_10_2_outputs_are_chosen_by_node():
         (9, (0.33,) * 3, (0, 0, 0, 1, 1, 1, 2, 2, 2)),
         (10, (0.33,) * 3, (0, 0, 0, 0, 1, 1, 1, 2, 2, 2)),
         (20, (0.2, 0.2, 0.6), (0,) * 4 + (1,) * 4 + (2,) * 12),
+        (10, (0.5, 0.2, 0.3), (0,) * 5 + (1,) * 2 + (2,) * 3),
         (5, (1.0,) * 3, (0,) * 5),
         (3, (1.0,) * 3, (0, 1, 2)),
     ],
@@ -196,6 +197,17 @@ def test_12_resolutions_and_13_widths(io, pixels):
         is_operation = layer.op.name == "conv" and layer.op.kernel == (3, 3) and layer.scope.startswith("cell")
         if is_operation and plan[layer.inputs[0]].shape.channels != layer.shape.channels:
             assert "node1" in layer.inner_scopes  # the only input of these groups
+
+
+def test_12_a_cell_that_reads_the_stem_has_the_resolution_of_its_stage():
+    group = Group(((),), ("sum",), ("conv 3x3",))
+    cells = tuple(Cell(((),), ("sum",), (group,), stage, 1, 2**stage) for stage in (0, 1, 2))
+    plan = hnag_network.plan(Drawing(((), (), ()), ("sum",) * 3, cells, 1), 2, CIFAR, True)
+    assert {layer.scope: layer.shape.height for layer in plan if layer.scope.startswith("cell")} == {
+        "cell1": 32,
+        "cell2": 16,
+        "cell3": 8,
+    }
 
 
 def test_12_a_batch_of_logits():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from netwright.cells import two_cells
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice
 from netwright.surrogates import joint_training
@@ -147,10 +148,8 @@ def separable(sequences):
 
 
 def exchanged(sequences, rng):
-    """The two branches of one random node of each cell exchanged."""
-    branches = sequences.view(len(sequences), 2, 5, 2, 2)
-    nodes = torch.from_numpy(rng.integers(5, size=(len(sequences), 2, 1, 1, 1)))
-    return torch.where(torch.arange(5).view(1, 1, 5, 1, 1) == nodes, branches.flip(3), branches).flatten(1)
+    """The two branches of one random node of each cell exchanged, as the spaces do it."""
+    return torch.tensor([two_cells.swap_branches(tuple(sequence), 4, rng) for sequence in sequences.tolist()])
 
 
 def test_an_exchange_is_an_involution_that_keeps_sequences_valid():

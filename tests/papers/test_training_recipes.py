@@ -143,6 +143,9 @@ def test_the_final_training_of_nao_can_be_stated():
     holes = (images[..., 0] == 0).sum((1, 2))
     assert holes.max() == 256
     assert holes.min() < 128, "clipped at all borders"
+    corners = [(images[:, row, column, 0] == 0).mean() for row in (0, -1) for column in (0, -1)]
+    assert corners == pytest.approx([1 / 16] * 4, abs=0.05), "its middle is drawn, and not its corner"
+    assert min(corners) > 0.02
 
 
 def _tiny(tmp_path, **settings):

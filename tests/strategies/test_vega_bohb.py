@@ -18,7 +18,7 @@ class Numbers(ToySpace):
 
 
 def test_an_iteration_is_that_of_the_program():
-    """Section 6.1 of the specification: 4, 2 and 1, then 2 and 1, then 1: 11 evaluations, 720 epochs; 50 of them."""
+    """Section 6.1 of the specification: 4, 2 and 1, then 2 and 1, then 1: 11 evaluations, 720 epochs."""
     played = Played(VegaBohb(SPACE, **RELEASED))
     found = [(int(t.proposal.notes["bracket"]), t.proposal.budget) for t in played.run(11)]
     assert found == [*[(0, 30)] * 4, *[(0, 60)] * 2, (0, 120), *[(1, 60)] * 2, (1, 120), (2, 120)]
@@ -26,7 +26,6 @@ def test_an_iteration_is_that_of_the_program():
     assert sum(trial.proposal.continues is None for trial in played.finished) == 7
     check_promotions(played.finished, (30, 60, 120))
     assert played.ask().notes["bracket"] == 3
-    assert (50 * 7, 50 * 11, 50 * 720) == (350, 550, 36_000)
 
 
 def test_the_first_bracket_is_random_and_every_later_network_the_models():
