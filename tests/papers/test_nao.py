@@ -14,7 +14,8 @@ import torch
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, pool
+from netwright.surrogates.decoders import pool
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices
 from netwright.surrogates.joint_training import JointSettings
 
 IS_FULL = bool(os.environ.get("NETWRIGHT_VERIFY"))

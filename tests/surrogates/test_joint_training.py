@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,7 @@ def test_training_depends_on_its_arguments_alone():
             JointSettings(epochs=3, batch=20),
             torch.Generator().manual_seed(seed),
         )
-        weights.append(learner.out.weight.detach())
+        weights.append(learner.decoder.out.weight.detach())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert torch.equal(state, torch.random.get_rng_state())
@@ -70,6 +72,20 @@ def test_every_spelling_is_learned():
         learner, torch.stack([sequences, other], 1), scores, settings, torch.Generator().manual_seed(0)
     )
     assert joint_training.quality(learner, other, scores.numpy()).hamming < 0.3
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_where_weights_decay(framework):
+    """Adam's decay comes behind the clipping; that of TensorFlow's loss is clipped with the rest. One step says which."""
+    sequences, scores = task()
+    flavor = replace(SMALL, weight_decay=1e6, framework=framework, dropout=0.0)
+    learner = EncoderPredictorDecoder(TokenChoices.of(GENES), flavor, torch.Generator().manual_seed(0))
+    settings = JointSettings(lr=1e-2, clip=1e-12)  # so small that Adam's epsilon is what counts
+    before = learner.decoder.out.weight.detach().clone()
+    optimizer = joint_training.optimizer_of(learner, settings)
+    joint_training.train_step(learner, optimizer, sequences, scores, settings, None)
+    moved = (learner.decoder.out.weight.detach() - before).abs().max().item()
+    assert moved == pytest.approx(1e-2, rel=1e-3) if framework == "pytorch" else moved < 1e-5
 
 
 def test_training_stops_when_told():
