@@ -76,7 +76,7 @@ def test_every_spelling_is_learned():
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_where_weights_decay(framework):
-    """Adam's decay comes behind the clipping; that of TensorFlow's loss is clipped with the rest. One step says which."""
+    """Adam's decay comes behind the clipping; TensorFlow's, of the loss, is clipped with the rest."""
     sequences, scores = task()
     flavor = replace(SMALL, weight_decay=1e6, framework=framework, dropout=0.0)
     learner = EncoderPredictorDecoder(TokenChoices.of(GENES), flavor, torch.Generator().manual_seed(0))

@@ -26,7 +26,7 @@ from netwright.core.records import MODEL, ROUND, Genotype
 from netwright.plans import torch_rng
 from netwright.strategies.members import Member
 from netwright.surrogates import joint_training, kept_weights
-from netwright.surrogates.encoder_predictor_decoder import Flavor, EncoderPredictorDecoder, TokenChoices, shifted
+from netwright.surrogates.encoder_predictor_decoder import EncoderPredictorDecoder, Flavor, TokenChoices, shifted
 from netwright.surrogates.joint_training import JointSettings, Quality, Scale
 
 TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
@@ -192,7 +192,7 @@ def spelled(
     genotypes: Sequence[Genotype],
     rng: np.random.Generator | None = None,
 ) -> Tensor:
-    """Sequences of genotypes, shape (N, spellings, L): themselves alone, or what the flavor learns of a symmetric space.
+    """Sequences of genotypes, shape (N, spellings, L): their own alone, or those that the flavor learns.
 
     Args:
         space: Their space.

@@ -83,9 +83,9 @@ class DotDecoder(nn.Module):
 
 
 class AdditiveDecoder(nn.Module):
-    """The TensorFlow programs' decoder: normalized additive attention, whose context the LSTM reads with the next token.
+    """The TensorFlow programs' decoder: normalized additive attention; the LSTM reads its context with the next token.
 
-    Its LSTM has one vector of biases, in `from_token`, and the gates in the order of torch: input, forget, cell, output.
+    The LSTM has one vector of biases, in `from_token`, and the gates of torch's: input, forget, cell, output.
 
     Args:
         vocabulary: Number of tokens, V.
