@@ -93,7 +93,7 @@ def test_other_spellings_are_learned_where_the_program_has_them(given, copies, m
 
 
 def test_fresh_networks_come_after_the_decoded_ones():
-    options = {**TINY, "seeds": 20, "new": 3, "top": 8, "epochs": 60, "flavor": "pt2"}
+    options = {**TINY, "seeds": 20, "new": 3, "top": 8, "epochs": 30, "flavor": "pt2"}
     trials = list(play(Nao(SPACE, **options, fresh=2, lag=0), SPACE, 20 + 2 * 5))
     rounds = Counter((t.proposal.notes.get("round"), "step" in t.proposal.notes) for t in trials)
     assert rounds == {(None, False): 20, (1.0, True): 3, (1.0, False): 2, (2.0, True): 3, (2.0, False): 2}
@@ -118,6 +118,7 @@ def test_a_space_of_cells_is_searched_by_every_program():
     space = NaoSpace(operations="small")
     for name in PROGRAMS:
         strategy = tell(Nao(space, program=name, **{**TINY, "epochs": 1}, lag=0), history_of(space, 8))
+        assert strategy._tokens.group == (1 if name == "tf-rnn" else 2), "tokens that the encoder reads at a time"
         for proposal in asked(strategy, 2, space):
             space.check(proposal.genotype)
 
