@@ -38,11 +38,7 @@ NAMES = {
     "encoder.embedding": "encoder_embedding",
     "encoder.lstm": "encoder",
     **{f"encoder.mlp.{3 * layer}": f"predictor.{layer}" for layer in range(4)},
-    "decoder.embedding": "decoder_embedding",
-    "decoder.lstm": "decoder",
-    "decoder.query": "query",
-    "decoder.combine": "combine",
-    "decoder.out": "out",
+    **{name: name for name in (f"decoder.{part}" for part in ("embedding", "lstm", "query", "combine", "out"))},
 }
 
 

@@ -26,7 +26,8 @@ from netwright.core import genes
 from netwright.core.table import Table
 from netwright.report import figures
 from netwright.surrogates import joint_training
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, pool
+from netwright.surrogates.decoders import pool
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices
 from netwright.surrogates.joint_training import JointSettings
 from netwright.tables.nats_tss import nats_tss
 

@@ -11,15 +11,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from netwright.controller import Search
 from netwright.core import genes, refs, run_file, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO
+from netwright.core.run_file import Limits
 from netwright.plans import counting
 from netwright.plans.names import module_of
 from netwright.plans.regularization import Regularization
 from netwright.spaces.nao import NaoSpace
+from netwright.stores.memory import MemoryStore
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices
+from netwright.surrogates.encoder_predictor_decoder import size as controller_size
 from netwright.training import settings as step_settings
 from netwright.training.settings import StepSettings
+from tests.tiny_data import cifar
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CIFAR = IO(3, 32, 32, 10)
@@ -273,13 +279,14 @@ def test_imagenet():
 
 
 def test_the_search_on_cifar():
-    """Section 5.2: 1,000 architectures, N = 3, F = 32, 25 epochs; 0.024 on a cosine of 100 epochs ends at 0.0207."""
+    """Section 5.2: TensorFlow's program, N = 3, F = 32, 25 epochs; 0.024 on a cosine of 100 epochs ends at 0.0207."""
     run, used = _recipe("nao-cifar10")
-    assert (run.limits.trials, run.strategy.options["seeds"], run.evaluator.options["epochs"]) == (1000, 600, 25)
+    assert dict(run.strategy.options) == {"program": "tf"}, "a program is not mixed"
+    assert (run.limits.trials, run.evaluator.options["epochs"]) == (1200, 25)
     assert (run.space.options["channels"], run.space.options["repeats"]) == (32, 3)
     assert run.space.options["genes_per_branch"] == 3
     workers = run.executor.options["workers"]
-    assert run.limits.trials - (600 + workers) - 200 == 180, "what is left of the second round's 200, as is said there"
+    assert run.limits.trials - (600 + workers) - 300 == 280, "what is left of the second round's 300, as is said there"
     assert (used.batch, used.weight_decay, used.clip, used.auxiliary) == (128, 5e-4, 5.0, 0.4)
     assert (used.drop_path_keep, used.dropout) == (0.7, 0.0)
     steps = -(-45_000 // 128)
@@ -288,3 +295,38 @@ def test_the_search_on_cifar():
             factor, rel=1e-3
         )
     assert used.lr * 0.8644843 == pytest.approx(0.0207, rel=0.01)
+
+
+@pytest.mark.parametrize(("name", "params"), [("nao-cifar10", 208_535), ("nao-digits", 279_533)])
+def test_a_search_by_the_recipe_has_its_programs_controller(name, params):
+    """Section 3.4."""
+    run, _ = _recipe(name)
+    space = run_file.load_space(run.space)
+    strategy = refs.load("strategy", run.strategy, space=space, objectives=None)
+    flavor = FLAVORS[run.strategy.options["program"]]
+    assert strategy._program.flavor == run.strategy.options["program"]
+    tokens = TokenChoices.of(space.genes, flavor.group)
+    assert controller_size(EncoderPredictorDecoder(tokens, flavor, torch.Generator().manual_seed(0))) == params
+
+
+@pytest.mark.parametrize("name", ["nao-cifar10", "nao-digits"])
+def test_a_tiny_search_by_the_recipe(tmp_path, name):
+    """Two channels, a step each, two rounds: every setting of the recipe is taken, to the end of the search."""
+    changes = {
+        "space": {"channels": 2, "repeats": 1},
+        "strategy": {"seeds": 3, "new": 1, "top": 2, "epochs": 1},
+        "evaluator": {"epochs": 1},
+        "task": {"train_limit": 20},
+    }
+    tables = run_file.read(RECIPES / f"{name}.toml") | {"executor": {"ref": "inline"}}
+    if name == "nao-cifar10":
+        cifar(tmp_path / "data", 40, 20)
+        changes["task"] = {"path": str(tmp_path / "data"), "valid": 20}
+    parts = run_file.build(run_file.from_tables(run_file.merged(tables, changes)))
+    list(parts.task.prepare())
+    store, limits = MemoryStore(), Limits(trials=5)
+    search = Search(parts.space, parts.strategy, store, parts.executor, limits=limits, folder=tmp_path / "run")
+    assert search.run() == "trials"
+    trials = store.finished()
+    assert [trial.proposal.notes.get("round") for trial in trials] == [None] * 3 + [1.0, 2.0]
+    assert all(trial.status == "done" for trial in trials)

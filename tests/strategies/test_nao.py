@@ -27,7 +27,8 @@ from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies import nao
 from netwright.strategies.members import Member
-from netwright.strategies.nao import Lesson, Nao
+from netwright.strategies.nao import Nao
+from netwright.strategies.nao_rounds import Lesson, spelled
 from netwright.surrogates import joint_training
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
@@ -171,12 +172,12 @@ def test_a_move_goes_upwards():
 
 def test_notes_say_how_good_the_controller_is():
     trials = list(play(Nao(SPACE, **SMALL), SPACE, 17))
-    own = {"round", "step", "model_pairwise_accuracy", "model_kendall_tau", "model_hamming"}
+    own = {"round", "step", "model_learned_pairwise_accuracy", "model_learned_kendall_tau", "model_learned_hamming"}
     assert trials[8].proposal.notes.keys() == own
     assert trials[16].proposal.notes.keys() == own | {
-        "model_unseen_pairwise_accuracy",
-        "model_unseen_kendall_tau",
-        "model_unseen_hamming",
+        "model_picked_pairwise_accuracy",
+        "model_picked_kendall_tau",
+        "model_picked_hamming",
     }
     assert all(math.isfinite(value) for trial in trials for value in trial.proposal.notes.values())
 
@@ -247,7 +248,7 @@ def test_the_largest_lag_has_every_round():
         strategy = Nao(SPACE, **{**SMALL, "epochs": 2, **options})
         rounds = [trial.proposal.notes.get("round") for trial in play(strategy, SPACE, 8 + 3 * options["new"])]
         assert rounds[8:] == [number for number in (1.0, 2.0, 3.0) for _ in range(options["new"])]
-        assert any(name.startswith("model_unseen_") for name in strategy._round.notes), "it knows the round before"
+        assert any(name.startswith("model_picked_") for name in strategy._round.notes), "it knows the round before"
 
 
 @pytest.mark.parametrize("workers", [1, 4, 10, 20])
@@ -330,7 +331,7 @@ def test_decoding_stops_when_told(monkeypatch):
     monkeypatch.setattr(joint_training, "train", lambda *_: (0.0, 0.0))
     strategy, asked_times = Nao(SPACE, **SMALL), itertools.count()
     tell(strategy, history_of(SPACE, 6))
-    lesson = Lesson(1, tuple(strategy._members), 0, frozenset(), 0, None, "")
+    lesson = Lesson(1, tuple(strategy._members), (), 0, frozenset(), 0, None, "")
     with pytest.raises(joint_training.LearningStopped):
         strategy._student().learn(lesson, lambda: next(asked_times) >= 0)
     assert next(asked_times) == 1
@@ -498,15 +499,16 @@ def test_other_spellings_are_learned_and_the_same_network_is_not_asked_twice():
     space = MirrorSpace(length=6)
     strategy = Nao(space, **SMALL)
     genotype = (0, 1, 2, 3, 0, 1)
-    spellings = strategy._student()._spellings([Member(1.0, 1, genotype)], np.random.default_rng(0))
+
+    def drawn(flavor, seed=0):
+        return spelled(space, space, FLAVORS[flavor], [genotype], np.random.default_rng(seed))
+
     sequence = genes.to_tokens(space.genes, genotype)
-    assert {tuple(found) for found in spellings[0].tolist()} == {sequence, sequence[::-1]}
+    assert {tuple(found) for found in drawn("pt2")[0].tolist()} == {sequence, sequence[::-1]}
     for seed in range(8):  # "pt2" has the genotype and 9 others, "pt1" 32 others
-        drawn = strategy._student()._spellings([Member(1.0, 1, genotype)], np.random.default_rng(seed))
-        assert drawn.shape == (1, 10, 6) and tuple(drawn[0, 0].tolist()) == sequence
-    student = Nao(space, **{**SMALL, "flavor": "pt1"})._student()
-    drawn = [student._spellings([Member(1.0, 1, genotype)], np.random.default_rng(seed)) for seed in range(8)]
-    assert drawn[0].shape == (1, 32, 6) and any(tuple(each[0, 0].tolist()) != sequence for each in drawn)
+        assert drawn("pt2", seed).shape == (1, 10, 6) and tuple(drawn("pt2", seed)[0, 0].tolist()) == sequence
+    others = [drawn("pt1", seed) for seed in range(8)]
+    assert others[0].shape == (1, 32, 6) and any(tuple(each[0, 0].tolist()) != sequence for each in others)
     assert len({trial.key for trial in play(strategy, space, 32)}) == 32
 
 

@@ -82,7 +82,7 @@ def test_a_killed_search_goes_on_as_if_it_had_not_been(tmp_path, capsys):
     assert found == undisturbed()
     assert {json.loads(row[3]).get("round") for row in found} == {None, 1, 2, 3}
     told = json.loads(out)["model"]
-    assert told["round"] == 3 and 0 <= told["pairwise_accuracy"] <= 1 and told["hamming"] >= 0
+    assert told["round"] == 3 and 0 <= told["learned_pairwise_accuracy"] <= 1 and told["learned_hamming"] >= 0
     assert json.loads(run(capsys, "status", tmp_path, "--json")[1])["model"] == told
     assert "model of round 3: " in run(capsys, "status", tmp_path)[1]
     assert "What the strategy learned" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")

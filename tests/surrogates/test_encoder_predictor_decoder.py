@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice, Integer, Real
-from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, Flavor, TokenChoices, pool
+from netwright.surrogates.decoders import pool
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, Flavor, TokenChoices
 
 SMALL = Flavor(8, 6, 1, 5, 0.5, 0.0, 2)
 MIXED = (Choice("op", ("a", "b", "c")), Integer("width", 3, 900, bins=7), Real("rate", 0.1, 0.5, bins=4))
@@ -60,9 +61,10 @@ def test_the_slope_is_the_gradient_whether_or_not_gradients_are_recorded():
     torch.testing.assert_close((slope * 2 * step).sum((1, 2)), gained, rtol=1e-2, atol=1e-7)
 
 
-def test_the_whole_sequence_at_once_is_the_sequence_step_by_step():
+@pytest.mark.parametrize("name", FLAVORS)
+def test_the_whole_sequence_at_once_is_the_sequence_step_by_step(name):
     """`spell` on what `decode` chose must hold each choice for the likeliest."""
-    controller = controller_of(MIXED, FLAVORS["pt2"])
+    controller = controller_of(MIXED, FLAVORS[name])
     with torch.no_grad():
         states = controller.encode(sequences_of(MIXED, 20))
         decoded = controller.decode(states)
@@ -72,16 +74,16 @@ def test_the_whole_sequence_at_once_is_the_sequence_step_by_step():
 
 def test_logits_are_those_of_the_formula():
     controller = controller_of(MIXED)
-    sequences = sequences_of(MIXED, 4)
+    decoder, sequences = controller.decoder, sequences_of(MIXED, 4)
     with torch.no_grad():
         states = controller.encode(sequences)
         start = pool(states).unsqueeze(0)
-        outputs, _ = controller.decoder(controller.decoder_embedding(F.pad(sequences[:, :-1], (1, 0))), (start, start))
+        outputs, _ = decoder.lstm(decoder.embedding(F.pad(sequences[:, :-1], (1, 0))), (start, start))
         for n in range(4):
             for t in range(3):
-                weights = torch.softmax(states[n] @ controller.query(outputs[n, t]), 0)
+                weights = torch.softmax(states[n] @ decoder.query(outputs[n, t]), 0)
                 context = (weights[:, None] * states[n]).sum(0)
-                expected = controller.out(torch.tanh(controller.combine(torch.cat([context, outputs[n, t]]))))
+                expected = decoder.out(torch.tanh(decoder.combine(torch.cat([context, outputs[n, t]]))))
                 assert torch.allclose(controller.spell(sequences, states)[n, t], expected, atol=1e-6)
 
 
@@ -114,10 +116,39 @@ def test_a_group_of_tokens_is_one_step():
     assert controller_of(MIXED).encode(torch.ones(2, 3, dtype=torch.int64)).shape == (2, 3, 6)
 
 
-@pytest.mark.parametrize("name", FLAVORS)
+@pytest.mark.parametrize("name", ["pt1", "pt2", "tf-ws-rnn"])
 def test_initial_weights_have_the_spread_of_torch(name):
     controller = controller_of(MIXED, FLAVORS[name])
-    hidden = FLAVORS[name].hidden
+    decoder, hidden = controller.decoder, FLAVORS[name].hidden
     assert float(controller.encoder.weight_hh_l0.detach().abs().max()) == pytest.approx(hidden**-0.5, rel=1e-2)
-    assert float(controller.out.weight.detach().abs().max()) == pytest.approx(hidden**-0.5, rel=2e-2)
-    assert float(controller.decoder_embedding.weight.detach().std()) == pytest.approx(1.0, abs=0.1)
+    assert float(decoder.out.weight.detach().abs().max()) == pytest.approx(hidden**-0.5, rel=2e-2)
+    assert float(decoder.embedding.weight.detach().std()) == pytest.approx(1.0, abs=0.1)
+    spread = max(float(parameter.detach().abs().max()) for parameter in controller.predictor.parameters())
+    assert spread == pytest.approx(0.04 if name == "tf-ws-rnn" else hidden**-0.5, rel=5e-2)
+
+
+@pytest.mark.parametrize("name", ["tf", "tf-rnn", "tf-ws"])
+def test_initial_weights_have_the_spread_of_tensorflow(name):
+    controller = controller_of(MIXED, FLAVORS[name])
+    decoder, lstm = controller.decoder, controller.encoder
+    for weight in (lstm.weight_hh_l0, decoder.out.weight, decoder.embedding.weight, controller.predictor[0].weight):
+        assert float(weight.detach().abs().max()) == pytest.approx(0.1, rel=2e-2)
+    assert lstm.bias_hh_l0.any().item() is False and not lstm.bias_hh_l0.requires_grad
+    for bias in (lstm.bias_ih_l0, decoder.from_token.bias):
+        assert bias.view(4, -1).detach().unique(dim=1).flatten().tolist() == [0, 1, 0, 0], "the forget gate begins open"
+    weights = torch.cat([decoder.from_token.weight, decoder.from_memory.weight], 1).detach()
+    is_orthogonal = torch.allclose(weights.T @ weights, torch.eye(weights.shape[1]), atol=1e-4)
+    assert is_orthogonal == (name != "tf-rnn")
+
+
+@pytest.mark.parametrize(("name", "is_behind"), [("tf", True), ("tf-ws-rnn", False)])
+def test_dropout_of_the_encoder(name, is_behind):
+    """Of its outputs, before they are scaled, or of its embeddings; none without a generator."""
+    controller, sequences = controller_of(MIXED, FLAVORS[name]), sequences_of(MIXED, 30)
+    with torch.no_grad():
+        states = controller.encode(sequences)
+        dropped = controller.encode(sequences, torch.Generator().manual_seed(0))
+    assert torch.allclose(dropped.norm(dim=-1), torch.ones(()), atol=1e-5)
+    share = float((dropped == 0).float().mean())
+    assert share == pytest.approx(0.1, abs=0.02) if is_behind else share == 0.0
+    assert not torch.equal(states, dropped)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,7 @@ def test_training_depends_on_its_arguments_alone():
             JointSettings(epochs=3, batch=20),
             torch.Generator().manual_seed(seed),
         )
-        weights.append(learner.out.weight.detach())
+        weights.append(learner.decoder.out.weight.detach())
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert torch.equal(state, torch.random.get_rng_state())
@@ -70,6 +72,37 @@ def test_every_spelling_is_learned():
         learner, torch.stack([sequences, other], 1), scores, settings, torch.Generator().manual_seed(0)
     )
     assert joint_training.quality(learner, other, scores.numpy()).hamming < 0.3
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+@pytest.mark.parametrize("clip", [1e9, 1e-12])  # the latter so small that Adam's epsilon is what counts
+def test_where_weights_decay(framework, clip):
+    """Adam's decay comes behind the clipping; TensorFlow's, of the loss, is clipped with the rest."""
+    sequences, scores = task()
+    flavor = replace(SMALL, weight_decay=1e6, framework=framework, dropout=0.0)
+    learner = EncoderPredictorDecoder(TokenChoices.of(GENES), flavor, torch.Generator().manual_seed(0))
+    settings = JointSettings(lr=1e-3, clip=clip)
+    before = learner.decoder.out.weight.detach().clone()
+    optimizer = joint_training.optimizer_of(learner, settings)
+    joint_training.train_step(learner, optimizer, sequences, scores, settings, None)
+    shrunk = (before - learner.decoder.out.weight.detach()) * before.sign()
+    is_clipped = framework == "tensorflow" and clip < 1
+    assert shrunk.median().item() == pytest.approx(0.0, abs=1e-6) if is_clipped else shrunk.median() > 9e-4
+
+
+def test_a_step_drops_units_of_the_encoder():
+    sequences, scores = task()
+    flavor = replace(SMALL, dropout=0.0, encoder_dropout=0.5)
+    found = [
+        joint_training.train_step(
+            learner := EncoderPredictorDecoder(TokenChoices.of(GENES), flavor, torch.Generator().manual_seed(0)),
+            joint_training.optimizer_of(learner, JointSettings()),
+            *(sequences, scores, JointSettings()),
+            generator,
+        )
+        for generator in (None, torch.Generator().manual_seed(0))
+    ]
+    assert found[0] != found[1]
 
 
 def test_training_stops_when_told():

@@ -1,14 +1,15 @@
 """NAO: sequences are encoded as points, moved along the gradient of a predicted score and decoded (Luo et al. 2018).
 
-"Neural Architecture Optimization", arXiv:1808.07233, section 3; written from a description of the published programs.
-After `seeds` random networks, each round trains the controller on all that was measured (it goes on from the round
-before), moves the `top` best networks by 1, 2, 3, ... times the gradient, and proposes what decodes to a new, valid
-network. Works on the genes of any space.
+"Neural Architecture Optimization", arXiv:1808.07233, section 3; written from a description of the published programs,
+one of which a search takes whole by its name (`nao_programs`). After `seeds` random networks, each round trains the
+controller on all that was measured (it goes on from the round before), moves the `top` best networks by multiples of
+the gradient (1, 2, 3, ... in most programs), and proposes what decodes to a new, valid network. Works on the genes of
+any space.
 
 Departures: a network is new by its key, not by its tokens; a round whose best networks do not lead to enough new ones
 moves the next best, and at last goes on with random ones; of more candidates than needed those predicted best can be
 taken (`surplus`), and scores may be ranked (`scale`); an epoch reads one spelling of each network, of a few that each
-training draws once.
+training draws once; Adam begins anew in each training, which the TensorFlow program with shared weights goes on with.
 
 Workers need not wait for the controller. That of a round is swapped in when a stated number of trials has finished, and
 has learned from those that had finished `lag` trials before; meanwhile the candidates of the round before are used.
@@ -22,134 +23,82 @@ the random networks at the start become `seeds` + W, and the last round has W fe
 from __future__ import annotations
 
 import hashlib
-import itertools
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from netwright import __version__
-from netwright.core import genes, seeds
-from netwright.core.errors import BadReference, InvalidGenotype
+from netwright.core.errors import BadReference
 from netwright.core.objectives import check_single, score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
-from netwright.core.records import MODEL, ROUND, Genotype, Proposal, Trial
-from netwright.plans import torch_rng
+from netwright.core.records import Proposal, Trial
 from netwright.strategies.members import Member
+from netwright.strategies.nao_programs import PROGRAMS, UNNAMED, Program
+from netwright.strategies.nao_rounds import Lesson, Round, Student, cached
 from netwright.strategies.novelty import new_sample
-from netwright.surrogates import joint_training, kept_weights
+from netwright.surrogates import kept_weights
 from netwright.surrogates.background import Background
-from netwright.surrogates.encoder_predictor_decoder import (
-    FLAVORS,
-    EncoderPredictorDecoder,
-    FlavorName,
-    TokenChoices,
-    shifted,
-)
-from netwright.surrogates.joint_training import JointSettings, Quality, Scale
+from netwright.surrogates.encoder_predictor_decoder import FLAVORS, FlavorName, TokenChoices
+from netwright.surrogates.joint_training import JointSettings, Scale
 
-TOGETHER = 512  # moved points that are decoded at a time: more may not be needed, fewer take as long
-ALGORITHM = 2  # to be raised with any change to what is learned from the same trials, so that no cache hides it
-
-
-class DecodedNetwork(NamedTuple):
-    """A network that the controller decoded.
-
-    Args:
-        genotype: The decoded network.
-        key: Key of the network in its space.
-        parent: Id of the trial whose point was moved.
-        step: How far the point was moved, in multiples of the gradient.
-    """
-
-    genotype: Genotype
-    key: str
-    parent: int
-    step: int
-
-
-@dataclass(frozen=True, eq=False)
-class Round:
-    """What one training of the controller gave.
-
-    Args:
-        weights: Weights of the controller.
-        candidates: Decoded networks, in the order in which they are proposed.
-        notes: Quality of the controller, for the table.
-    """
-
-    weights: Mapping[str, Tensor]
-    candidates: tuple[DecodedNetwork, ...]
-    notes: Mapping[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """All that one training depends on besides the strategy's options.
-
-    Args:
-        number: Number of the round: 1, 2, ...
-        members: Genotypes that were measured, with their scores, in order of finishing.
-        seen: Number of members that the round before had learned from.
-        known: Keys of all networks that finished.
-        seed: Seed of all randomness.
-        before: The round before; None: this is the first.
-        digest: Digest of all the above.
-    """
-
-    number: int
-    members: tuple[Member, ...]
-    seen: int
-    known: frozenset[str]
-    seed: int
-    before: Round | None
-    digest: str
+ALGORITHM = 3  # to be raised with any change to what is learned from the same trials, so that no cache hides it
 
 
 @dataclass
 class Nao:
     """Search by gradient in the space of an encoder, with rounds of `new` networks.
 
+    Every option whose default is None takes the program's number.
+
     Args:
         space: Search space, which samples, checks and names networks.
         objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        program: Which published program is taken whole: "tf" or "tf-rnn" (without shared weights, TensorFlow), "tf-ws"
+            or "tf-ws-rnn" (with them), "pt1" or "pt2" (PyTorch). None: the controller of "pt1" in rounds of 200.
         seeds: Number of random networks before the first round.
-        new: Number of networks of a round.
+        new: Number of networks that a round decodes.
+        fresh: Number of random networks that a round proposes besides, after the decoded ones.
         top: Number of best networks that are moved in a round.
-        largest_step: Largest multiple of the gradient by which points are moved.
+        steps: Multiples of the gradient by which points are moved, in the order in which they are tried.
+        largest_step: Short for `steps` of 1, 2, 3, ... up to this.
         surplus: How many times as many networks are decoded as a round needs; those predicted best are proposed. 1, as
             published: the first ones are.
         epochs: Passes over all sequences in each training of the controller.
         batch: Sequences per step of such a training.
         trade_off: Weight of the predictor's loss against the decoder's.
-        flavor: Sizes of the controller: those of the cells of NAONet, or the smaller ones of the one-shot search.
+        symmetry: Whether other spellings of a network are learned too, where the space has them.
+        flavor: Controller of another program.
         scale: How scores become targets: linearly, as published, or by rank.
         lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
             None: a quarter of `new` or of `seeds`, whichever is less.
+        held_out: Number of random networks that no training reads: the first that are measured. Each round's notes say
+            how good its controller is on them. The authors have 50.
     """
 
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
-    seeds: int = 600
-    new: int = 200
-    top: int = 100
-    largest_step: int = 51
+    program: FlavorName | None = None
+    seeds: int | None = None
+    new: int | None = None
+    fresh: int | None = None
+    top: int | None = None
+    steps: tuple[int, ...] | None = None
+    largest_step: int | None = None
     surplus: int = 1
-    epochs: int = 1000
-    batch: int = 100
-    trade_off: float = 0.8
-    flavor: FlavorName = "pt1"
+    epochs: int | None = None
+    batch: int | None = None
+    trade_off: float | None = None
+    symmetry: bool | None = None
+    flavor: FlavorName | None = None
     scale: Scale = "minmax"
     lag: int | None = None
+    held_out: int = 0
     _told: int = field(default=0, init=False, repr=False)
     _members: list[Member] = field(default_factory=list, init=False, repr=False)
+    _unseen: list[Member] = field(default_factory=list, init=False, repr=False)  # held out
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _round: Round | None = field(default=None, init=False, repr=False)
     _number: int = field(default=0, init=False, repr=False)  # number of the round that was begun last
@@ -160,29 +109,52 @@ class Nao:
 
     def __post_init__(self) -> None:
         check_single("nao", self.objectives, "predicts")
-        for name in ("seeds", "new", "top", "largest_step", "surplus", "epochs", "batch"):
-            least = 2 if name == "seeds" else 1
-            if getattr(self, name) < least:
-                raise BadReference(f"strategy.{name} is {getattr(self, name)}; it must be at least {least}")
-        if not 0 <= self.trade_off <= 1:
-            raise BadReference(f"strategy.trade_off is {self.trade_off}; it must be in [0, 1]")
-        longest = min(self.new, self.seeds - 2)
-        self._lag = min(self.new, self.seeds) // 4 if self.lag is None else self.lag
+        program = self._program = self._resolved()
+        longest = min(program.new, program.seeds - self.held_out - 2)
+        self._lag = min(program.new, program.seeds) // 4 if self.lag is None else self.lag
         if not 0 <= self._lag <= longest:
             raise BadReference(
-                f"strategy.lag is {self.lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
-                "strategy.seeds less 2"
+                f"strategy.lag is {self._lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
+                "strategy.seeds less 2 and less strategy.held_out"
             )
-        self._tokens = TokenChoices.of(self.space.genes)
-        self._symmetric: Symmetric | None = unwrap(self.space, Symmetric)
-        options = {name: getattr(self, name) for name in ("new", "top", "largest_step", "surplus", "scale")}
-        self._settings = JointSettings(self.epochs, self.batch, trade_off=self.trade_off)
-        self._begins = self.seeds - self._lag  # trials told when the next round begins to learn
+        flavor = FLAVORS[program.flavor]
+        self._tokens = TokenChoices.of(self.space.genes, flavor.group)
+        self._symmetric: Symmetric | None = unwrap(self.space, Symmetric) if program.symmetry else None
+        self._settings = JointSettings(program.epochs, program.batch, trade_off=program.trade_off)
+        self._begins = program.seeds - self._lag  # trials told when the next round begins to learn
         self._history = b""  # digest of all that was told, and of what else learning depends on
+        options = asdict(program) | {"surplus": self.surplus, "scale": self.scale, "held_out": self.held_out}
         space = re.sub(" at 0x[0-9a-f]+", "", repr(self.space))  # an address is another one in each process
-        self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._settings), asdict(FLAVORS[self.flavor]))
+        self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._settings), asdict(flavor))
         self._remember(space, self.space.genes)
         self._prefix = self._history.hex()[:8]  # of file names: tells apart, for removal, what other options learned
+
+    def _resolved(self) -> Program:
+        """The program with the options that were given. Raises BadReference for those that make no search."""
+        names = ("flavor", "seeds", "new", "fresh", "top", "steps", "epochs", "batch", "trade_off", "symmetry")
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        if self.largest_step is not None:
+            _check_least("largest_step", self.largest_step, 1)
+            if self.steps is not None:
+                raise BadReference(
+                    f"strategy.largest_step is {self.largest_step} beside strategy.steps; give one of the two"
+                )
+            given["steps"] = tuple(range(1, self.largest_step + 1))
+        program = replace(UNNAMED if self.program is None else PROGRAMS[self.program], **given)
+        for name in ("new", "top", "epochs", "batch"):
+            _check_least(name, getattr(program, name), 1)
+        for name, value in (("surplus", self.surplus), ("steps", min(program.steps, default=0))):
+            _check_least(name, value, 1)
+        _check_least("seeds", program.seeds, 2)
+        _check_least("fresh", program.fresh, 0)
+        _check_least("held_out", self.held_out, 0)
+        if self.held_out > program.seeds - 2:
+            raise BadReference(
+                f"strategy.held_out is {self.held_out}; it must be at most {program.seeds - 2}, strategy.seeds less 2"
+            )
+        if not 0 <= program.trade_off <= 1:
+            raise BadReference(f"strategy.trade_off is {program.trade_off}; it must be in [0, 1]")
+        return program
 
     def cache_in(self, folder: Path) -> None:
         """Keep what is learned in `folder`; what other options, spaces or versions left there is removed."""
@@ -217,7 +189,8 @@ class Nao:
         self._known.add(trial.key)
         self._remember(trial.id, trial.proposal.genotype, trial.scores)
         if (score := score_of(trial)) is not None:
-            self._members.append(Member(score, trial.id, trial.proposal.genotype))
+            members = self._unseen if len(self._unseen) < self.held_out else self._members
+            members.append(Member(score, trial.id, trial.proposal.genotype))
         if self._told >= self._begins and len(self._members) >= 2:
             self._take_over()  # with the largest lag, one round is due where the next one begins
             self._begin(int(rng.integers(2**63)))
@@ -228,12 +201,14 @@ class Nao:
 
     def _begin(self, seed: int) -> None:
         """Learn from what was told so far. A round that began late, for lack of members, delays those after it."""
-        self._begins, self._due = self._told + self.new, self._told + self._lag
+        between = self._program.new + self._program.fresh
+        self._begins, self._due = self._told + between, self._told + self._lag
         self._number += 1
         self._remember(seed)
         lesson = Lesson(
             self._number,
             tuple(self._members),
+            tuple(self._unseen),
             self._seen,
             frozenset(self._known),
             seed,
@@ -244,19 +219,20 @@ class Nao:
         # the thread holds the student and not the strategy, whose end stops it
         name = f"{self._prefix}-{lesson.digest}{kept_weights.SUFFIX}"
         student, path = self._student(), self._folder and self._folder / name
-        self._learning = Background(lambda is_stopped: _cached(path, lambda: student.learn(lesson, is_stopped)))
+        self._learning = Background(lambda is_stopped: cached(path, lambda: student.learn(lesson, is_stopped)))
 
     def _student(self) -> Student:
+        program = self._program
         return Student(
             self.space,
             self._symmetric,
             self._tokens,
-            self.flavor,
+            FLAVORS[program.flavor],
             self._settings,
             self.scale,
-            wanted=self.new + self._lag,
-            top=self.top,
-            largest_step=self.largest_step,
+            wanted=program.new + max(0, self._lag - program.fresh),
+            top=program.top,
+            steps=program.steps,
             surplus=self.surplus,
         )
 
@@ -265,128 +241,9 @@ class Nao:
         self._history = hashlib.blake2b(self._history + repr(facts).encode(), digest_size=16).digest()
 
 
-@dataclass(frozen=True, eq=False)
-class Student:
-    """Learns lessons: the part of the strategy that runs in a thread of its own and changes nothing outside it."""
-
-    space: SearchSpace
-    symmetric: Symmetric | None
-    tokens: TokenChoices
-    flavor: FlavorName
-    settings: JointSettings
-    scale: Scale
-    wanted: int
-    top: int
-    largest_step: int
-    surplus: int
-
-    def learn(self, lesson: Lesson, is_stopped: Callable[[], bool]) -> Round:
-        """Train on all members, from the weights of the round before, and decode candidates."""
-        rng = seeds.rng_for(lesson.seed, seeds.TRAIN)
-        generator = torch_rng.from_numpy(rng)
-        controller = EncoderPredictorDecoder(self.tokens, FLAVORS[self.flavor], generator)
-        notes = {ROUND: float(lesson.number)}
-        sequences = self._sequences([member.genotype for member in lesson.members])
-        scores = np.array([member.score for member in lesson.members])
-        if lesson.before is not None and all(weight.isfinite().all() for weight in lesson.before.weights.values()):
-            controller.load_state_dict(lesson.before.weights)
-            if lesson.seen < len(scores):  # the controller so far, on what it had no part in learning from
-                unseen = joint_training.quality(controller, sequences[lesson.seen :], scores[lesson.seen :])
-                notes |= _notes(unseen, "unseen_")
-        targets = torch.from_numpy(joint_training.normalized(scores.tolist(), self.scale))
-        spellings = self._spellings(lesson.members, rng)
-        joint_training.train(controller, spellings, targets, self.settings, generator, is_stopped)
-        notes |= _notes(joint_training.quality(controller, sequences, scores))
-        weights = {name: value.clone() for name, value in controller.state_dict().items()}
-        return Round(weights, tuple(self._candidates(controller, lesson, is_stopped)), notes)
-
-    def _candidates(
-        self, controller: EncoderPredictorDecoder, lesson: Lesson, is_stopped: Callable[[], bool]
-    ) -> list[DecodedNetwork]:
-        """New valid networks near the best, the best predicted first.
-
-        The `top` best are moved by one step after the other until enough was found; if that does not yield enough,
-        the next best are.
-        """
-        ranking = sorted(lesson.members, key=lambda member: -member.score)
-        found: dict[str, DecodedNetwork] = {}
-        for start in range(0, len(ranking), self.top):
-            for candidate in self._near(controller, ranking[start : start + self.top], is_stopped):
-                if candidate.key not in lesson.known:
-                    found.setdefault(candidate.key, candidate)
-                if len(found) == self.surplus * self.wanted:
-                    return self._sorted(controller, list(found.values()))
-        return self._sorted(controller, list(found.values()))
-
-    def _near(
-        self,
-        controller: EncoderPredictorDecoder,
-        members: Sequence[Member],
-        is_stopped: Callable[[], bool] = lambda: False,
-    ) -> Iterator[DecodedNetwork]:
-        """Valid networks that moved points decode to, by step, then in order of the members."""
-        with torch.no_grad():
-            states = controller.encode(self._sequences([member.genotype for member in members]))
-        slope, tried = controller.slope(states), set()
-        stride = max(1, TOGETHER // len(members))
-        for first in range(1, self.largest_step + 1, stride):
-            if is_stopped():
-                raise joint_training.LearningStopped
-            steps = range(first, min(first + stride, self.largest_step + 1))
-            moved = torch.cat([shifted(states, slope, step) for step in steps])
-            decoded = map(tuple, controller.decode(moved).tolist())
-            for (step, member), sequence in zip(itertools.product(steps, members), decoded, strict=True):
-                if (member.trial_id, sequence) in tried:  # most steps decode to the same as the step before
-                    continue
-                tried.add((member.trial_id, sequence))
-                genotype = genes.from_tokens(self.space.genes, sequence, like=member.genotype)
-                with suppress(InvalidGenotype):
-                    self.space.check(genotype)
-                    yield DecodedNetwork(genotype, self.space.key(genotype), member.trial_id, step)
-
-    def _sorted(self, controller: EncoderPredictorDecoder, candidates: list[DecodedNetwork]) -> list[DecodedNetwork]:
-        """The `wanted` candidates that are predicted best."""
-        if not candidates:
-            return []
-        with torch.no_grad():
-            states = controller.encode(self._sequences([candidate.genotype for candidate in candidates]))
-            order = (-controller.predict(states)).argsort(stable=True).tolist()
-        return [candidates[position] for position in order[: self.wanted]]
-
-    def _sequences(self, genotypes: Sequence[Genotype]) -> Tensor:
-        return torch.tensor([genes.to_tokens(self.space.genes, genotype) for genotype in genotypes])
-
-    def _spellings(self, members: Sequence[Member], rng: np.random.Generator) -> Tensor:
-        """Sequences of the same networks, shape (N, spellings, L)."""
-        flavor = FLAVORS[self.flavor]
-        if self.symmetric is None:
-            return self._sequences([member.genotype for member in members]).unsqueeze(1)
-        drawn = [
-            member.genotype if copy == 0 and flavor.has_original else self.symmetric.equivalents(member.genotype, rng)
-            for member in members
-            for copy in range(flavor.copies)
-        ]
-        return self._sequences(drawn).view(len(members), flavor.copies, -1)
-
-
-def _notes(found: Quality, prefix: str = "") -> dict[str, float]:
-    """The quality of a controller, as notes under the names that reports expect."""
-    return {f"{MODEL}{prefix}{name}": value for name, value in asdict(found).items() if value is not None}
-
-
-def _cached(path: Path | None, learn: Callable[[], Round]) -> Round:
-    """The round that a file holds; where none can be read, the one that `learn` gives, which is then written."""
-    if path is None:
-        return learn()
-    if (kept := kept_weights.read(path)) is not None:
-        facts = json.loads(kept[1])
-        candidates = tuple(DecodedNetwork(tuple(genotype), *rest) for genotype, *rest in facts["candidates"])
-        return Round(kept[0], candidates, facts["notes"])
-    found = learn()
-    facts = {"notes": dict(found.notes), "candidates": found.candidates}
-    with suppress(OSError):  # a full disk costs time at the next start, nothing else
-        kept_weights.write(path, found.weights, json.dumps(facts))
-    return found
+def _check_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise BadReference(f"strategy.{name} is {value}; it must be at least {least}")
 
 
 plugin = Nao

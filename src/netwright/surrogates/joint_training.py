@@ -69,8 +69,9 @@ class Quality:
 
 def optimizer_of(controller: EncoderPredictorDecoder, settings: JointSettings) -> torch.optim.Optimizer:
     """A fresh Adam over all parameters of the controller."""
-    decay = controller.flavor.weight_decay
-    return torch.optim.Adam(controller.parameters(), settings.lr, weight_decay=decay, fused=True)
+    decay = 0.0 if controller.flavor.framework == "tensorflow" else controller.flavor.weight_decay
+    trained = [parameter for parameter in controller.parameters() if parameter.requires_grad]
+    return torch.optim.Adam(trained, settings.lr, weight_decay=decay, fused=True)
 
 
 def train_step(
@@ -86,14 +87,24 @@ def train_step(
     Returns:
         Squared error and cross-entropy before the step.
     """
-    states = controller.encode(sequences)
+    states = controller.encode(sequences, generator)
     error = F.mse_loss(controller.predict(states, generator), scores)
     entropy = F.cross_entropy(controller.spell(sequences, states).flatten(0, 1), sequences.flatten())
     optimizer.zero_grad()
     (settings.trade_off * error + (1.0 - settings.trade_off) * entropy).backward()
+    if controller.flavor.framework == "tensorflow":
+        _decay(controller)
     torch.nn.utils.clip_grad_norm_(controller.parameters(), settings.clip, foreach=True)
     optimizer.step()
     return float(error.detach()), float(entropy.detach())
+
+
+@torch.no_grad()
+def _decay(controller: EncoderPredictorDecoder) -> None:
+    """Add the gradient of a loss of weight_decay times half the squares of all parameters."""
+    for parameter in controller.parameters():
+        if parameter.grad is not None:
+            parameter.grad.add_(parameter, alpha=controller.flavor.weight_decay)
 
 
 def train(
