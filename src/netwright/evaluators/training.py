@@ -39,6 +39,7 @@ from netwright.training import (
     captured,
     cards,
     checkpoint,
+    compiling,
     device,
     distillation,
     faults,
@@ -257,7 +258,7 @@ class Training(Options):
             state.cut or self._cut(trial, repeat, length),
         )
         updates = course.updates if self.averaging else lambda step: step
-        descent = self._descent(trial, repeat, length.span, updates, team, context)
+        descent = self._descent(trial, repeat, length, updates, team, context)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
@@ -329,7 +330,7 @@ class Training(Options):
         self,
         trial: Trial,
         repeat: int,
-        span: int,
+        length: Length,
         updates: Callable[[int], int],
         team: Team,
         context: Context | None,
@@ -351,14 +352,14 @@ class Training(Options):
             self.task,
             optimizer,
             self,
-            steps=span,
+            steps=length.span,
             memory_format=memory_format,
             seed=masks,
             team=team,
             teacher=teacher,
             updates=updates,
             graphs=captured.graphs_of(team.device, self.graphs),
-            compile=self.compile,
+            compile=compiling.pays(self.compile, team.device, length.steps, is_paced=bool(self.pace)),
         )
 
     def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:

@@ -22,9 +22,19 @@ steps. An estimate: it was not measured on a card."""
 Wanted = Literal["auto", "never", "always"]
 
 
-def pays(wanted: Wanted, device: torch.device, steps: int) -> bool:
-    """Whether a training of so many steps on a device is to be compiled."""
-    return wanted == "always" or (wanted == "auto" and device.type == "cuda" and steps >= BREAK_EVEN)
+def pays(wanted: Wanted, device: torch.device, steps: int, *, is_paced: bool = False) -> bool:
+    """Whether a training is to be compiled.
+
+    Args:
+        wanted: What the options say.
+        device: Where it is trained.
+        steps: Steps that it takes, which may be fewer than its schedule has.
+        is_paced: Whether a pace decided how many. It was measured without the compiler, whose minute is in no budget
+            of seconds, and it would give as many steps to a network that the compiler makes faster: "auto" is "never".
+    """
+    if wanted != "auto":
+        return wanted == "always"
+    return device.type == "cuda" and steps >= BREAK_EVEN and not is_paced
 
 
 class Compiled:
