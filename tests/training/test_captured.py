@@ -228,7 +228,10 @@ def _counted(network):
     ("make", "reason"),
     [
         (lambda: _counted, "its network changes calls in each, which is no tensor"),
-        (lambda: partial(_drawn, np.random.default_rng(0)), "what Python gives aten.mul.Tensor differs from step to step"),
+        (
+            lambda: partial(_drawn, np.random.default_rng(0)),
+            "what Python gives aten.mul.Tensor differs from step to step",
+        ),
         (lambda: partial(_taken_turns, [0]), "what Python gives aten.relu.default differs from step to step"),
     ],
 )

@@ -19,7 +19,7 @@ class Mine(nn.Identity):
 
 def test_tensors_of_the_host_are_compared_by_their_contents():
     host, values = HostSide(Mine(), CARD), iter([0.5, 0.5, 0.7])
-    images = torch.ones(4, dtype=torch.bfloat16)
+    images = torch.ones(4)
 
     def step():
         return images * torch.tensor(next(values))

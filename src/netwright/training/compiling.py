@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from netwright.core import reading
 
@@ -40,7 +41,7 @@ def pays(wanted: Wanted, device: torch.device, steps: int, *, is_paced: bool = F
 class Compiled:
     """A module that is compiled for the shape of the first inputs; others, as those of the last batch, run plainly.
 
-    Where it cannot be compiled, all run plainly.
+    Where it cannot be compiled, all run plainly, and so do those whose operations are noted (`training.host_side`).
 
     Args:
         module: Takes inputs, shape (B, ...), and whatever else.
@@ -55,7 +56,8 @@ class Compiled:
 
     def __call__(self, inputs: Tensor, *more: Any) -> Any:
         """What the module gives."""
-        if self.why_plain or self._shape not in (None, inputs.shape):
+        is_noted = is_in_torch_dispatch_mode()  # under which torch compiles nothing, then or later
+        if self.why_plain or is_noted or self._shape not in (None, inputs.shape):
             return self._module(inputs, *more)
         if self._shape is not None:
             return self._compiled(inputs, *more)
