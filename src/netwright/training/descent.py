@@ -28,7 +28,8 @@ from netwright.training.mixing import Masked, Mix
 from netwright.training.parallel import ALONE, Team
 from netwright.training.settings import StepSettings
 
-Given, Found = ParamSpec("Given"), TypeVar("Found")
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
 @runtime_checkable
