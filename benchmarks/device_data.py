@@ -18,13 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "plain"))
 import image_pipeline as plain
-import numpy as np
+import noise
 import results
 import torch
 
 from netwright.core import seeds
 from netwright.core.records import IO
-from netwright.data.image_splits import ArrayPixels, ImageSplits
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.on_device import DeviceImages
 from netwright.training.feeding import BatchesBy, fed
@@ -81,15 +80,7 @@ def seconds(run: Callable[[], None], device: torch.device, repeats: int) -> list
 
 def measured(device: torch.device, count: int, repeats: int) -> list[results.Row]:
     """Images a second of each way."""
-    rng, everything = np.random.default_rng(0), np.arange(count)
-    splits = ImageSplits.of(
-        ArrayPixels(rng.integers(0, 256, (count, 32, 32, 3), np.uint8)),
-        rng.integers(0, 10, count),
-        train=everything,
-        valid=everything[:1],
-        test=everything[:1],
-        names=str,
-    )
+    splits = noise.splits(count)
     io, classes = IO(3, 32, 32, 10), tuple(map(str, range(10)))
     task, areas = (ImageClassification(io, lambda: splits, classes, how) for how in (FULL, AREAS))
     handed = Handed(io, lambda: splits, classes, FULL)

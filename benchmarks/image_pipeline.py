@@ -14,11 +14,11 @@ import training_step  # before numpy and torch: one numerical thread, one core, 
 
 harness = training_step.harness
 import image_pipeline as plain  # noqa: E402
-import numpy as np  # noqa: E402
+import noise  # noqa: E402
 import results  # noqa: E402
 
 from netwright.core import seeds  # noqa: E402
-from netwright.data.images import ArrayPixels, Augmentation, ImageSplits  # noqa: E402
+from netwright.data.images import Augmentation, ImageSplits  # noqa: E402
 
 BATCH = 128
 CROPS = Augmentation(crop=training_step.SIZE, flip=True)
@@ -89,15 +89,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     options = parser.parse_args()
     count, repeats = (1_280, 2) if options.quick else (12_800, options.repeats)
-    rng, everything = np.random.default_rng(0), np.arange(count)
-    splits = ImageSplits.of(
-        ArrayPixels(rng.integers(0, 256, (count, 32, 32, 3), np.uint8)),
-        rng.integers(0, 10, count),
-        train=everything,
-        valid=everything[:1],
-        test=everything[:1],
-        names=str,
-    )
+    splits = noise.splits(count)
     images, steps = throughput(splits, repeats), share_of_step(splits, repeats)
     ratio, share = images[1].median / images[0].median, steps[1].median / steps[0].median
     verdict = "reached" if ratio >= LEAST_RATIO else "NOT reached"

@@ -47,6 +47,11 @@ class Place:
         """Why jobs that need CIFAR-10 are skipped; "" where it is there."""
         return "" if self.data else "needs CIFAR-10: set NETWRIGHT_DATA to the folder that holds cifar10/"
 
+    @property
+    def no_runs(self) -> str:
+        """Why real runs are skipped; "" where they are not."""
+        return self.no_card or self.no_data
+
     def python(self, script: str, *words: object) -> Callable[[Path], Sequence[str]]:
         """The command of a script of this folder."""
         return lambda _folder: [sys.executable, str(HERE / script), *map(str, words)]
@@ -62,15 +67,12 @@ class Place:
 
 def cut(place: Place) -> list[Job]:
     """`make gpu`: everything once, real runs cut to 40 s each, 8 minutes in all."""
-    no_runs = place.no_card or place.no_data
+    runs = Runs(lambda folder: steps_within(folder, 0.6 * CUT), CUT, CUT, CUT, CUT + 35, search_words=_shared(place, 4))
     return [
-        _data(place, 90, place.no_card or place.no_data),
+        _data(place, 90, place.no_runs),
         _tests(place, 80),
         _step(place, "step", ("--repeats", 2, "--seconds", 1), 170),
-        _fitness(place, lambda folder: steps_within(folder, 0.6 * CUT), CUT + 35, no_runs),
-        _fast(place, CUT, CUT + 35, no_runs),
-        _plain(place, CUT, CUT + 35, no_runs),
-        _search(place, CUT, CUT + 35, no_runs, _shared(place, 4)),
+        *runs.jobs(place, place.no_runs),
         _profile(place, "profile", 40, place.no_card, AT_SEARCH),
         _many(place, ("--at-once", 1, 6, "--steps", 60, "--each", 2), 90),
     ]
@@ -78,61 +80,82 @@ def cut(place: Place) -> list[Job]:
 
 def whole(place: Place) -> list[Job]:
     """`make gpu-evidence`: the real runs whole, in pieces."""
-    no_runs = place.no_card or place.no_data
+    runs = Runs(lambda _folder: FITNESS_STEPS, TEN_MINUTES, TEN_MINUTES, TEN_MINUTES, 2 * TEN_MINUTES)
     options = ("--evaluator.epochs", 20, "--evaluator.batch", 256)
-    alike = [
-        _alike(place, "best", "the best of the search, 20 epochs", TEN_MINUTES, no_runs, options),
-        _alike(place, "first", "the best of its first random trials, 20 epochs", TEN_MINUTES, no_runs, options),
-    ]
+    no_graphs = "" if place.has("evaluator", "graphs") else "this version has no option graphs"
+    before = (*AT_SEARCH, "--evaluator.graphs", "never", "--evaluator.precision", "float32")
     return [
-        _data(place, 120, no_runs),
-        _fitness(place, lambda _folder: FITNESS_STEPS, TEN_MINUTES, no_runs),
-        _fast(place, TEN_MINUTES, 2 * TEN_MINUTES, no_runs),
-        _plain(place, TEN_MINUTES, 2 * TEN_MINUTES, no_runs),
-        _search(place, TEN_MINUTES, 2 * TEN_MINUTES, no_runs),
-        *alike,
+        _data(place, 120, place.no_runs),
+        *runs.jobs(place, place.no_runs),
+        _alike(place, "best", "the best of the search, 20 epochs", TEN_MINUTES, place.no_runs, options),
+        _alike(place, "first", "the best of its first random trials, 20 epochs", TEN_MINUTES, place.no_runs, options),
         *[_step(place, f"step-{name}", ("--cases", name, "--repeats", 5), 150) for name in STEP_CASES],
         _step(place, "step-compiled", ("--cases", "hierarchical-64", "--repeats", 3, "--compile"), 300),
         _pipeline(place, 60),
-        *[
-            _many(place, ("--at-once", *counts, "--each", 2), 340, name=f"many-{counts[-1]}")
-            for counts in ((1, 4), (1, 8), (1, 16))
-        ],
+        *[_many(place, ("--at-once", 1, most, "--each", 2), 340, name=f"many-{most}") for most in (4, 8, 16)],
         _profile(place, "profile", 60, place.no_card, AT_SEARCH),
-        _profile(
-            place,
-            "profile-before",
-            60,
-            place.no_card or ("" if place.has("evaluator", "graphs") else "this version has no option graphs"),
-            (*AT_SEARCH, "--evaluator.graphs", "never", "--evaluator.precision", "float32"),
-        ),
+        _profile(place, "profile-before", 60, place.no_card or no_graphs, before),
     ]
 
 
 def small(place: Place) -> list[Job]:
     """Where there is no card: what needs one is skipped by name, everything else is as small as it can be."""
     tiny = ("--task.train_limit", 200, "--task.valid", 50, "--evaluator.batch", 16, "--space.channels", 4)
+    runs = Runs(
+        *(lambda _folder: 4, 15, 8, 15, 90),
+        fitness_words=tiny,
+        fast_words=(*tiny, "--space.repeats", 1),
+        plain_words=("--width", 4, "--batch", 16),
+        search_words=(*tiny, "--evaluator.steps", 4, "--workers", 1),
+    )
     return [
-        Job(
-            "data",
-            "200 images of CIFAR-10 as an array file",
-            place.python("data.py", place.data or "", place.images, "--limit", 200),
-            120,
-            place.no_data,
-        ),
+        _data(place, 120, place.no_data, "200 images of CIFAR-10 as an array file", ("--limit", 200)),
         _tests(place, 80),
         _step(place, "step", ("--small", "--repeats", 1, "--seconds", 0.3), 120, needs_card=False),
         Job("step-bare", "the bare captured graph", lambda _folder: (), 0, place.no_card),
-        _fitness(place, lambda _folder: 4, 90, place.no_data, tiny),
-        _fast(place, 15, 90, place.no_data, (*tiny, "--space.repeats", 1)),
-        _plain(place, 8, 60, place.no_data, ("--width", 4, "--batch", 16)),
-        _search(place, 15, 90, place.no_data, (*tiny, "--evaluator.steps", 4, "--workers", 1)),
+        *runs.jobs(place, place.no_data),
         _alike(place, "best", "the best of the search", 90, place.no_data, ("--evaluator.steps", 4)),
         _profile(place, "profile", 90, "", ("--space.channels", 4, "--space.repeats", 1, "--batch", 16, "--steps", 3)),
         _many(place, ("--small", "--at-once", 1, 2, "--steps", 2, "--each", 1, "--least", 2), 150, needs_card=False),
         Job("many-on-a-card", "several trials on one card", lambda _folder: (), 0, place.no_card),
         _pipeline(place, 60),
     ]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The real runs at some length.
+
+    Args:
+        steps: Steps of the fitness, from the folder that all is written to.
+        fast: Seconds of the recipe for ten minutes.
+        plain: Seconds of the plain network.
+        search: Seconds of the search.
+        most: The most seconds that each command may take, starting up and measuring included.
+        fitness_words: Further options of that command, and so on.
+        fast_words: See there.
+        plain_words: See there.
+        search_words: See there.
+    """
+
+    steps: Callable[[Path], int]
+    fast: float
+    plain: float
+    search: float
+    most: float
+    fitness_words: Sequence[object] = ()
+    fast_words: Sequence[object] = ()
+    plain_words: Sequence[object] = ()
+    search_words: Sequence[object] = ()
+
+    def jobs(self, place: Place, skipped: str) -> list[Job]:
+        """Their jobs, in order."""
+        return [
+            _fitness(place, self.steps, self.most, skipped, self.fitness_words),
+            _fast(place, self.fast, self.most, skipped, self.fast_words),
+            _plain(place, self.plain, self.most, skipped, self.plain_words),
+            _search(place, self.search, self.most, skipped, self.search_words),
+        ]
 
 
 def steps_within(folder: Path, seconds: float) -> int:
@@ -145,8 +168,10 @@ def steps_within(folder: Path, seconds: float) -> int:
     return max(20, min(FITNESS_STEPS, int(seconds * rate / 256)))
 
 
-def _data(place: Place, seconds: float, skipped: str) -> Job:
-    return Job("data", "CIFAR-10 decoded", place.python("data.py", place.data or "", place.images), seconds, skipped)
+def _data(
+    place: Place, seconds: float, skipped: str, about: str = "CIFAR-10 decoded", words: Sequence[object] = ()
+) -> Job:
+    return Job("data", about, place.python("data.py", place.data or "", place.images, *words), seconds, skipped)
 
 
 def _tests(place: Place, seconds: float) -> Job:

@@ -636,6 +636,21 @@ def test_what_trainings_run_on_is_said_where_it_is_a_gpu(monkeypatch):
     assert exact.remarks() == ("trainings run on NVIDIA H100, in float32",)
 
 
+def test_a_training_is_compiled_by_its_own_steps_and_never_by_itself_where_a_pace_gave_them(tmp_path, monkeypatch):
+    asked = []
+
+    def pays(wanted, device, steps, is_paced):
+        asked.append((wanted, steps, is_paced))
+        return False
+
+    monkeypatch.setattr("netwright.training.compiling.pays", pays)
+    pace = (0.0,) * 6 + (0.5,)  # seconds of any step
+    for options in ({"steps": 1, "horizon": 9}, {"pace": pace, "horizon": 9}):
+        evaluator = Training(SPACE, TASK, batch=50, schedule="constant", **options)
+        evaluator.evaluate(_trial(7, 2), WorkerContext(MemoryStore(), tmp_path, 1))
+    assert asked == [("auto", 2, False), ("auto", 4, True)], "not those of the horizon"
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["auto", "float32"])
 def test_a_deterministic_training_on_a_gpu_repeats_bit_for_bit(precision):

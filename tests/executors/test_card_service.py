@@ -1,7 +1,9 @@
 """The multi-process service by a program in its place: used where it works, and nothing is left of it."""
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -56,13 +58,51 @@ def test_clients_are_told_of_it_and_it_ends_with_the_search(tmp_path, quits):
     mark = f"{tmp_path}|card_service|"
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "3"}
     service = card_service.start(mark, control=program, client=WORKS, environment=environment)
-    assert len(marked(mark)) == 2, "the daemon and its server"
+    assert len(marked(mark)) == 3, "the daemon, its server, and what watches over them"
     pipes = service.environment["CUDA_MPS_PIPE_DIRECTORY"]
     assert seen.read_text() == f"all {pipes}", "its clients number the cards"
     service.stop()
     assert not marked(mark)
     assert not Path(pipes).exists()
     assert ("quit" in seen.read_text()) == (quits == "pass")
+
+
+BEGUN = """
+import sys, time
+from netwright.executors import card_service
+assert card_service.start({mark!r}, control={program!r}, client={client!r})
+print("begun", flush=True)
+time.sleep(600)
+"""
+
+
+def test_it_ends_with_a_controller_that_is_killed(tmp_path):
+    program, seen = control(tmp_path)
+    mark = f"{tmp_path}|card_service|"
+    code = BEGUN.format(mark=mark, program=program, client=WORKS)
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as controller:
+        assert controller.stdout.readline() == b"begun\n"
+        assert len(marked(mark)) == 3
+        controller.kill()
+    until = time.monotonic() + 30
+    while marked(mark):
+        assert time.monotonic() < until, "the daemon outlives its controller"
+        time.sleep(0.05)
+    _, pipes, *order = seen.read_text().split()
+    assert order == ["quit", "-t", "2"], "as it is to be told"
+    assert not Path(pipes).exists()
+
+
+def test_a_watcher_that_is_killed_leaves_nothing_when_the_search_ends(tmp_path):
+    program, _seen = control(tmp_path)
+    mark = f"{tmp_path}|card_service|"
+    service = card_service.start(mark, control=program, client=WORKS)
+    service.watcher.kill()
+    service.watcher.wait()
+    assert len(marked(mark)) == 2
+    service.stop()
+    assert not marked(mark)
+    assert not Path(service.environment["CUDA_MPS_PIPE_DIRECTORY"]).exists()
 
 
 @pytest.mark.parametrize(

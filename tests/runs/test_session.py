@@ -85,13 +85,14 @@ class Remarking(ToyEvaluator):
         return ("trainings run on a card",)
 
 
-def test_what_an_evaluator_remarks_is_said_before_the_first_trial_only(tmp_path, monkeypatch):
+def test_what_an_evaluator_remarks_is_said_before_the_first_trial_and_where_a_run_goes_on(tmp_path, monkeypatch):
+    """Such as the precision: a run of an earlier version stores none, and goes on in that which is now the default."""
     said = []
     monkeypatch.setattr(Session, "say", lambda _self, text: said.append(text))
     run = replace(RUN, evaluator=Reference("tests.runs.test_session:Remarking"))
-    for _ in range(2):
-        play(tmp_path, run)
-    assert said.count("trainings run on a card") == 1
+    for trials, times in ((3, 1), (3, 1), (5, 2)):
+        play(tmp_path, replace(run, limits=Limits(trials=trials)))
+        assert said.count("trainings run on a card") == times
 
 
 def test_a_stop_on_the_way_is_no_end(tmp_path):

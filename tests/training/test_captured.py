@@ -2,12 +2,14 @@
 
 import gc
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from netwright.core.records import IO
 from netwright.training import captured, checkpoint, loop
@@ -191,12 +193,133 @@ class Waiting(nn.Linear):
 )
 def test_a_network_that_cannot_be_recorded_is_trained_plainly_and_said_so_once(notices, reason):
     networks = [Waiting(16, 3), Waiting(16, 3)]
+    nn.init.constant_(networks[0].bias, 9)  # so that the course is always the same
     networks[1].load_state_dict(networks[0].state_dict())
     graphs = Replayed(notices=notices)
     descent, plain = _descent(graphs, network=networks[0]), _descent(network=networks[1])
     assert _taken(descent) == pytest.approx(_taken(plain), rel=1e-6)
     assert (graphs.recorded, graphs.played, graphs.warmed) == (0, 0, WARM_UP)
     assert descent.notes == (f"its steps were taken without a CUDA graph, as {reason}",)
+
+
+class Scheduled(nn.Linear):
+    """A network that changes what Python holds as it runs: a number of its own, or one of somebody else's."""
+
+    def __init__(self, factor, in_tensors=False):
+        torch.manual_seed(0)
+        super().__init__(16, 3)
+        self.factor, self.calls = factor, 0
+        if in_tensors:
+            self.register_buffer("calls_there", torch.zeros(()))
+
+    def forward(self, x):
+        found = super().forward(x.flatten(1))
+        if hasattr(self, "calls_there"):
+            self.calls_there += 1
+            return found * (1 + self.calls_there / 10)
+        return found * self.factor(self)
+
+
+def _counted(network):
+    network.calls += 1
+    return 1.0 if network.calls < 1000 else 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: _counted, "its network changes calls in each, which is no tensor"),
+        (
+            lambda: partial(_drawn, np.random.default_rng(0)),
+            "what Python gives aten.mul.Tensor differs from step to step",
+        ),
+        (lambda: partial(_taken_turns, [0]), "what Python gives aten.relu.default differs from step to step"),
+    ],
+)
+def test_what_a_network_of_ones_own_changes_outside_of_tensors_is_not_frozen(make, reason):
+    graphs = Replayed()
+    descent = _descent(graphs, network=Scheduled(make()))
+    assert _taken(descent) == _taken(_descent(network=Scheduled(make())))
+    assert (graphs.recorded, graphs.warmed) == (0, WARM_UP)
+    assert descent.notes == (f"its steps were taken without a CUDA graph, as {reason}",)
+
+
+def _drawn(rng, _network):
+    return float(rng.random())
+
+
+def _taken_turns(turns, network):
+    turns[0] += 1
+    return network.weight.relu().mean() if turns[0] % 2 else 1.0
+
+
+def test_what_it_changes_in_tensors_and_draws_by_torch_is_recorded():
+    graphs, descents = Replayed(), []
+    for chosen in (None, graphs):
+        descents.append(_descent(chosen, network=Scheduled(None, in_tensors=True)))
+    assert _taken(descents[0]) == pytest.approx(_taken(descents[1]), rel=1e-5)
+    assert graphs.recorded == 1
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), Scheduled(lambda _network: 1.0))
+    descent = _descent(graphs, network=network)
+    _taken(descent)
+    assert descent.notes == ()
+
+
+class _Broken(TorchDispatchMode):
+    """Fails at an operation, before it is done."""
+
+    def __init__(self, name):
+        super().__init__()
+        self._name = name
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if self._name in str(function):
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        return function(*args, **(kwargs or {}))
+
+
+class BreakingOff(Replayed):
+    """Fails to record at an operation; like a real one, it has computed nothing then."""
+
+    def __init__(self, tensors, name):
+        super().__init__()
+        self._tensors, self._name = tensors, name
+
+    def record(self, step):
+        known = [(each, each.clone()) for each in self._tensors()]
+        try:
+            with _Broken(self._name):
+                step()
+        finally:
+            with torch.no_grad():
+                for each, value in known:
+                    each.copy_(value)
+
+
+@pytest.mark.parametrize("name", ["unscale", "_fused_sgd_", "_amp_update_scale_"])
+@pytest.mark.parametrize("clip", [0.0, 0.1])
+def test_a_recording_that_is_broken_off_in_float16_changes_no_scale_and_no_step(name, clip):
+    """In the gradients, in the optimizer's step, and between that and the scale's own."""
+    settings = {"precision": "float16", "clip": clip, "lr": 0.01}
+    plain = _descent(**settings)
+
+    def tensors():
+        scaler = descent._scaler
+        return [scaler._scale, scaler._growth_tracker, *_tensors(descent)]
+
+    graphs = BreakingOff(tensors, name)
+    descent = _descent(graphs, **settings)
+    assert _taken(descent) == pytest.approx(_taken(plain), rel=1e-6)
+    assert "recording one failed" in descent.notes[0] and graphs.warmed == WARM_UP
+    assert descent.facts() == plain.facts()
+    expected = _state(plain)
+    for key, value in _state(descent).items():
+        torch.testing.assert_close(value, expected[key], msg=key)
+
+
+def _tensors(descent):
+    momenta = [value for state in descent.optimizer.state.values() for value in state.values()]
+    return [*descent.network.state_dict().values(), *momenta]
 
 
 class Failing(Replayed):

@@ -8,6 +8,7 @@ from torch import nn
 
 from netwright.training import compiling
 from netwright.training.compiling import BREAK_EVEN, Compiled
+from netwright.training.host_side import HostSide
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -24,6 +25,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 )
 def test_long_trainings_on_a_gpu_pay(wanted, device, steps, expected):
     assert compiling.pays(wanted, device, steps) == expected
+    assert compiling.pays(wanted, device, steps, is_paced=True) == (wanted == "always")
 
 
 class Double(nn.Module):
@@ -46,6 +48,22 @@ def test_one_shape_is_compiled_and_others_run_plainly():
         assert torch.equal(module(torch.ones(size), 1), torch.full((size,), 3.0))
     assert seen == [4, 4, 4]
     assert module.why_plain == ""
+
+
+def test_what_is_noted_runs_plainly_and_is_compiled_afterwards():
+    """Within a step that is noted torch compiles nothing, and it would not do so again."""
+    ran = []
+
+    def backend(graph, _):
+        return lambda *given: ran.append(1) or graph.forward(*given)
+
+    network = nn.Linear(2, 2)
+    module = Compiled(network, lambda module: torch.compile(module, dynamic=False, backend=backend))
+    host = HostSide(network, CPU)
+    for is_noted, runs in ((False, 1), (True, 1), (True, 1), (False, 2)):
+        step = partial(module, torch.ones(1, 2))
+        (host.noted(step) if is_noted else step)()
+        assert len(ran) == runs
 
 
 def test_what_cannot_be_compiled_runs_plainly_and_says_why():

@@ -288,7 +288,7 @@ def test_a_compiled_network_is_one_graph_whatever_is_dropped(monkeypatch):
     monkeypatch.setattr("netwright.training.compiling._by_torch", compile)
     used = StepSettings(auxiliary=0.4, drop_path_keep=0.6, drop_path_version="v2", dropout=0.3, accumulate=2)
     found = []
-    for wanted in ("never", "always"):
+    for wanted in (False, True):
         network = _network()
         descent = Descent(network, Classes(), step_settings.optimizer(used, network), used, steps=9, compile=wanted)
         losses = [descent(*_batch(size), step, size).item() for step, size in enumerate((8, 8, 4, 8))]

@@ -16,6 +16,7 @@ from netwright.spaces.nasnet import NasnetSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.tasks.digits import digits
 from netwright.training import loop, pace
+from netwright.training.loop import At
 from netwright.training.pace import Pace, Timing
 from netwright.training.settings import StepSettings
 
@@ -127,3 +128,18 @@ def test_steps_on_a_card_are_timed_from_look_to_look_without_the_first():
         found = pace.between_looks(moments, lambda: next(seconds), lambda: waited.append(1))
     assert found == pytest.approx(4 / loop.LOOK_EVERY)
     assert len(waited) == 4
+
+
+def test_a_span_on_a_card_is_as_many_steps_as_take_a_while():
+    """Looks in mid-pass alone count, the first once steps are recorded; 1 ms a step, of which the first take 9 s."""
+    looks = [At(step, 0, step, torch.zeros(()), 0, 0.0, step % 20 == 0, step == 110) for step in range(1, 2000)]
+    moments = iter(looks)
+    now = [9.0]
+
+    def clock():
+        now[0] += 0.02  # from look to look
+        return now[0]
+
+    found = pace.between_looks(moments, clock, lambda: None, least=0.05)
+    assert found == pytest.approx(0.001)
+    assert next(moments).step == 20 + 3 * 60 + 1, "three spans of 60 steps, which take 0.06 s"

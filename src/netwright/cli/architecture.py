@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import typer
 
 from netwright.core import run_file
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype
@@ -16,6 +18,15 @@ from netwright.core.shapes import describe
 
 DEFAULT_IO = IO(3, 32, 32, 10)
 SAMPLES = 20  # draws of which one is to be a network
+
+# what a command that takes an architecture declares, see `find`
+TARGET: Final[Any] = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'.")
+NAMED: Final[Any] = typer.Option(None, "--space", help="A space, in place of TARGET.")
+TRIAL: Final[Any] = typer.Option(None, help="Of a run: this trial instead of the best.")
+GENES: Final[Any] = typer.Option(None, help="The genotype as a JSON array.")
+SEED: Final[Any] = typer.Option(0, help="Of a space without --genes: draws the sample.")
+SKELETON: Final[Any] = typer.Option(None, help="What the cell is put into; short for --space.skeleton.")
+TRUST: Final[Any] = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them.")
 
 
 @dataclass(frozen=True)

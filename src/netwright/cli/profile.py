@@ -24,21 +24,21 @@ MOST_ROWS = 12  # kernels in the table
 
 def profile(
     context: typer.Context,
-    target: str = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
-    named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
-    trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
-    genes: str = typer.Option(None, help="The genotype as a JSON array."),
-    seed: int = typer.Option(0, help="Of a space without --genes: draws the sample."),
+    target: str = architecture.TARGET,
+    named: str = architecture.NAMED,
+    trial: int = architecture.TRIAL,
+    genes: str = architecture.GENES,
+    seed: int = architecture.SEED,
     task: str = typer.Option(None, help="Task to train on; by default the run's, else random examples."),
     io: str = typer.Option(None, help="Of random examples: what goes in and comes out, as 3x32x32:10."),
-    skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
+    skeleton: str = architecture.SKELETON,
     batch: int = typer.Option(None, help="Examples per step; short for --evaluator.batch."),
     steps: int = typer.Option(20, help="Steps to measure."),
     device: str = typer.Option(None, help="auto, cpu, cuda or cuda:0; short for --evaluator.device."),
     precision: str = typer.Option(None, help="Of the forward pass; short for --evaluator.precision."),
     threads: int = typer.Option(None, help="Threads of the host; by default the run's, else torch's."),
     out: Path = typer.Option(None, help="Folder to draw profile.svg and .png into, and both for narrow places."),
-    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
+    trust: bool = architecture.TRUST,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Train one architecture for a few steps and say where their time goes, on a GPU or a CPU.

@@ -16,21 +16,19 @@ from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.protocols import graph_of
 from netwright.core.records import IO, Genotype, LabeledGraph
 
-DEFAULT_IO = IO(3, 32, 32, 10)
-
 
 def show(
     context: typer.Context,
-    target: str = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
-    named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
-    trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
-    genes: str = typer.Option(None, help="The genotype as a JSON array."),
-    seed: int = typer.Option(0, help="Of a space without --genes: draws the sample."),
+    target: str = architecture.TARGET,
+    named: str = architecture.NAMED,
+    trial: int = architecture.TRIAL,
+    genes: str = architecture.GENES,
+    seed: int = architecture.SEED,
     io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10 or vector=16:numbers=1."),
-    skeleton: str = typer.Option(None, help="What the cell is put into; short for --space.skeleton."),
+    skeleton: str = architecture.SKELETON,
     out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
     networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
-    trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
+    trust: bool = architecture.TRUST,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Show one architecture; --space.OPTION scales it, as in --space.channels 64 --space.repeats 2.

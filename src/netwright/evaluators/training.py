@@ -219,7 +219,7 @@ class Training(Options):
         )
         updates = course.updates if self.averaging else lambda step: step
         teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
-        descent = made.descent(self, self.space, self.task, trial, repeat, length.span, updates, team, teachers)
+        descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers)
         start = state.resume(descent, team)
         ending = Ending(course, state, team, self._deadline(trial, state, start.step), self.plateau)
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from netwright.core import reading
+from netwright.training.host_side import HostSide
 
 WARM_UP: Final = 3  # steps of one form in a row before it is recorded: in them kernels are chosen and states made
 
@@ -63,11 +64,19 @@ class CapturedStep:
         compute: Takes a step from what it receives: tensors, numbers and None in (named) tuples. It gives the loss,
             shape (), and must read nothing else that changes from step to step.
         graphs: What records.
+        host: Compares what the host does in two steps before one is recorded; None: it is known to do the same.
+        undo: Undoes what a recording that failed has left on the host.
     """
 
-    def __init__(self, compute: Callable[[Any], Tensor], graphs: Graphs) -> None:
+    def __init__(
+        self,
+        compute: Callable[[Any], Tensor],
+        graphs: Graphs,
+        host: HostSide | None = None,
+        undo: Callable[[], object] = lambda: None,
+    ) -> None:
         self.why_plain = ""  # a reason, for after "as"; "": steps are recorded
-        self._compute, self._graphs = compute, graphs
+        self._compute, self._graphs, self._host, self._undo = compute, graphs, host, undo
         self._form: tuple[object, ...] = ()
         self._buffers: Any = None
         self._warm = 0
@@ -81,6 +90,8 @@ class CapturedStep:
             return self._compute(self._filled(mapped(self._graphs.buffer, received), received))
         if form != self._form:
             self._form, self._warm = form, 0
+            if self._host:
+                self._host.forget()
             self._buffers = mapped(self._graphs.buffer, received)
         self._filled(self._buffers, received)
         if self._recorded is None:
@@ -106,11 +117,15 @@ class CapturedStep:
 
     def _warmed(self) -> Tensor:
         self._warm += 1
+        # the first one of a training makes states, so that the last two are to be alike
+        step = self._host.noted(self._step) if self._host and self._warm > WARM_UP - 2 else self._step
         if self._warm < WARM_UP:
-            return self._graphs.warm(self._step)
-        loss, waits = self._graphs.waits(self._step)
+            return self._graphs.warm(step)
+        loss, waits = self._graphs.waits(step)
         if waits:
             self.why_plain = "the host waits for the device in them"
+        elif self._host:
+            self.why_plain = self._host.changes
         return loss
 
     def _record(self) -> Step | None:
@@ -120,6 +135,7 @@ class CapturedStep:
         except RuntimeError as error:
             self.why_plain = f"recording one failed: {_first_line(error)}"
         self._graphs.release()  # here, since the error held what the step had made
+        self._undo()
         return None
 
 

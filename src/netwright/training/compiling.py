@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from netwright.core import reading
 
@@ -22,15 +23,25 @@ steps. An estimate: it was not measured on a card."""
 Wanted = Literal["auto", "never", "always"]
 
 
-def pays(wanted: Wanted, device: torch.device, steps: int) -> bool:
-    """Whether a training of so many steps on a device is to be compiled."""
-    return wanted == "always" or (wanted == "auto" and device.type == "cuda" and steps >= BREAK_EVEN)
+def pays(wanted: Wanted, device: torch.device, steps: int, *, is_paced: bool = False) -> bool:
+    """Whether a training is to be compiled.
+
+    Args:
+        wanted: What the options say.
+        device: Where it is trained.
+        steps: Steps that it takes, which may be fewer than its schedule has.
+        is_paced: Whether a pace decided how many. It was measured without the compiler, whose minute is in no budget
+            of seconds, and it would give as many steps to a network that the compiler makes faster: "auto" is "never".
+    """
+    if wanted != "auto":
+        return wanted == "always"
+    return device.type == "cuda" and steps >= BREAK_EVEN and not is_paced
 
 
 class Compiled:
     """A module that is compiled for the shape of the first inputs; others, as those of the last batch, run plainly.
 
-    Where it cannot be compiled, all run plainly.
+    Where it cannot be compiled, all run plainly, and so do those whose operations are noted (`training.host_side`).
 
     Args:
         module: Takes inputs, shape (B, ...), and whatever else.
@@ -45,7 +56,8 @@ class Compiled:
 
     def __call__(self, inputs: Tensor, *more: Any) -> Any:
         """What the module gives."""
-        if self.why_plain or self._shape not in (None, inputs.shape):
+        is_noted = is_in_torch_dispatch_mode()  # under which torch compiles nothing, then or later
+        if self.why_plain or is_noted or self._shape not in (None, inputs.shape):
             return self._module(inputs, *more)
         if self._shape is not None:
             return self._compiled(inputs, *more)

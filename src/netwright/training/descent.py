@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
+from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 from weakref import WeakMethod
 
 import torch
@@ -18,15 +18,19 @@ from netwright.core.errors import MissingCapability
 from netwright.core.protocols import CarriesState, Task, WeighsExamples
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
-from netwright.training import compiling, mixing
+from netwright.training import host_side, mixing
 from netwright.training import settings as step_settings
 from netwright.training.averages import Averages
 from netwright.training.captured import CapturedStep, Graphs
 from netwright.training.compiling import Compiled
 from netwright.training.distillation import Teacher
+from netwright.training.host_side import HostSide
 from netwright.training.mixing import Masked, Mix
 from netwright.training.parallel import ALONE, Team
 from netwright.training.settings import StepSettings
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
 
 
 @runtime_checkable
@@ -83,7 +87,7 @@ class Descent:
         teacher: What it learns from besides the labels; None: from nothing else.
         updates: Gives the number of earlier steps that the average of the weights holds, after a step.
         graphs: What records steps, see `training.captured`; None: all are taken plainly.
-        compile: Whether the network is compiled, see `training.compiling`.
+        compile: Whether the network is compiled, where one process trains it; see `training.compiling`.
 
     Raises:
         MissingCapability: The settings have an auxiliary loss, drop path or dropout, for which the network has no
@@ -104,7 +108,7 @@ class Descent:
         teacher: Teacher | None = None,
         updates: Callable[[int], int] = lambda step: step,
         graphs: Graphs | None = None,
-        compile: compiling.Wanted = "never",
+        compile: bool = False,
     ) -> None:
         self._teacher, self._updates = teacher, updates
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
@@ -132,9 +136,13 @@ class Descent:
         kept = settings.average
         self.averages = Averages(network, kept) if kept and team.is_first else None
         self._factor = 1.0
-        self._compiles = compiling.pays(compile, self.device, steps) and team.size == 1
+        self._compiles = compile and team.size == 1
         self._why_plain = self._why_not_recorded() if graphs else ""
-        captured = CapturedStep(_without_keeping(self._take), graphs) if graphs and not self._why_plain else None
+        captured = None
+        if graphs and not self._why_plain:
+            is_watched = host_side.is_to_be_watched(network, task)
+            host = HostSide(network, self.device) if is_watched else None
+            captured = CapturedStep(_without_keeping(self._take), graphs, host, _without_keeping(self._begin_anew))
         self._captured = captured
         if captured:
             for group, rate in zip(optimizer.param_groups, self._rates, strict=True):
@@ -251,6 +259,18 @@ class Descent:
             self.averages.update(share)
         return losses
 
+    def _begin_anew(self) -> None:
+        """Forget a step that was broken off on the host; the scale, and the steps since it grew, stay.
+
+        Else the scaler refuses the next step as its second, and multiplies its scale with one that it had left to the
+        optimizer.
+        """
+        for name in ("grad_scale", "found_inf"):
+            if hasattr(self.optimizer, name):
+                delattr(self.optimizer, name)
+        if self._scaler.is_enabled():
+            self._scaler.update(self._scaler.get_scale())
+
     def _joined(self, inputs: Tensor) -> Callable[..., tuple[Tensor, tuple[Tensor, ...]]]:
         """What runs the network, made with the first inputs."""
         if self._outputs is None:
@@ -356,14 +376,14 @@ def to_device(inputs: Tensor, device: torch.device, memory_format: torch.memory_
     return inputs.to(device, non_blocking=True).contiguous(memory_format=memory_format)
 
 
-def _without_keeping(method: Callable[[Received], Tensor]) -> Callable[[Received], Tensor]:
+def _without_keeping(method: Callable[Given, Found]) -> Callable[Given, Found]:
     """A method that does not keep its object: in a circle, a training's memory would outlive it on the device."""
     known = WeakMethod(method)
 
-    def call(received: Received) -> Tensor:
+    def call(*given: Given.args, **named: Given.kwargs) -> Found:
         found = known()
         assert found is not None
-        return found(received)
+        return found(*given, **named)
 
     return call
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from netwright.core import seeds
 from netwright.core.protocols import SearchSpace, Task, of_seed
 from netwright.core.records import Trial
-from netwright.training import captured, distillation, layout
+from netwright.training import captured, compiling, distillation, layout
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
+from netwright.training.lengths import Length
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 
@@ -21,7 +22,7 @@ def descent(
     task: Task,
     trial: Trial,
     repeat: int,
-    span: int,
+    length: Length,
     updates: Callable[[int], int],
     team: Team,
     teachers: Path | None,
@@ -34,7 +35,7 @@ def descent(
         task: The task.
         trial: The trial, whose seed all is drawn from.
         repeat: Which of its trainings, from 0.
-        span: Steps that the schedule spans.
+        length: How many steps it takes, and how many the schedule spans.
         updates: Gives the number of steps that weights are averaged over, see `course.FlexibleSchedule.updates`.
         team: The processes that train together.
         teachers: Folder of the networks that it learns from besides; None: there are none.
@@ -52,12 +53,12 @@ def descent(
         task,
         step_settings.optimizer(options, network),
         options,
-        steps=span,
+        steps=length.span,
         memory_format=memory_format,
         seed=seeds.trial_seed(trial.seed, "masks", repeat),
         team=team,
         teacher=teacher,
         updates=updates,
         graphs=captured.graphs_of(team.device, options.graphs),
-        compile=options.compile,
+        compile=compiling.pays(options.compile, team.device, length.steps, is_paced=bool(options.pace)),
     )

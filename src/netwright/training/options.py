@@ -39,8 +39,9 @@ class Options(StepSettings):
         channels_last: Memory format of weights, and of inputs that are images; "auto": where it pays, see
             `training.layout`.
         graphs: "auto": on a GPU, steps are recorded once and played, see `training.captured`; "never": none is.
-        compile: "auto": trainings on a GPU that are long enough are compiled, see `training.compiling`; "always":
-            every one is, at the cost of a minute or so each; "never": none is. Trainings of one process only.
+        compile: "auto": trainings on a GPU that are long enough are compiled, see `training.compiling`, and none whose
+            budget counts in seconds of a `pace`; "always": every one is, at the cost of a minute or so each; "never":
+            none is. Trainings of one process only.
         checkpoint_minutes: Minutes between checkpoints, from which a killed training goes on at that very step; 0: one
             is written only when the worker is told to stop.
         save: Whether to leave the first network's weights and what the task shows of examples in the trial's folder.

@@ -36,7 +36,8 @@ from netwright.training.settings import StepSettings
 
 DISCARDED, MEASURED = 2, 5  # steps
 LANES = 8  # channels that are worked through at once
-LOOKS = 3  # spans from look to look that are measured on a card
+SPANS = 3  # of steps that are measured on a card
+SPAN_SECONDS = 0.25  # of each, at least: beside it, waiting for the card at its ends is nothing
 ENDLESS = 2**31  # steps
 RATE = 1e-6  # times the learning rate, in steps that are measured and train nothing
 
@@ -217,7 +218,7 @@ def measure(
 ) -> Timing:
     """Take a few real steps of a plan's network on this machine: data, forward, backward and optimizer; their median.
 
-    On a card they are those of `loop.steps`, timed in spans of many.
+    On a card they are those of `loop.steps`, timed in spans of as many as take a while, once they are recorded.
 
     Args:
         plan: The layers of the network.
@@ -248,9 +249,13 @@ def trained(plan: Plan, task: Task, settings: StepSettings, device: torch.device
 
 
 def between_looks(
-    moments: Iterator[At], clock: Callable[[], float], wait: Callable[[], object], looks: int = LOOKS
+    moments: Iterator[At],
+    clock: Callable[[], float],
+    wait: Callable[[], object],
+    spans: int = SPANS,
+    least: float = SPAN_SECONDS,
 ) -> float:
-    """Seconds of a step, by the time from look to look; their median.
+    """Seconds of a step, by the time from a look to a later one; their median.
 
     A look at every step would make the device wait for the processor, which prepares many steps ahead. What comes
     before the first look (compiling, choosing algorithms, capturing graphs) is left out.
@@ -259,14 +264,17 @@ def between_looks(
         moments: The moments of a training.
         clock: Gives the seconds.
         wait: Waits until the device has done what it was given.
-        looks: Number of spans that are measured.
+        spans: Number of spans that are measured.
+        least: Seconds of a span; it ends at the first look at which they are over.
     """
     seen: list[tuple[int, float]] = []
     for at in moments:
         if at.is_look and not at.ends_pass:
             wait()
-            seen.append((at.step, clock()))
-        if len(seen) > looks:
+            now = clock()
+            if not seen or now - seen[-1][1] >= least:
+                seen.append((at.step, now))
+        if len(seen) > spans:
             break
     return median((end - begin) / (last - first) for (first, begin), (last, end) in pairwise(seen))
 

@@ -2,6 +2,9 @@
 
 import itertools
 
+import numpy as np
+import torch
+
 from netwright.core import refs
 from netwright.core.refs import Reference
 from netwright.runs.timed import probe
@@ -21,6 +24,21 @@ def test_every_size_and_precision_has_a_speed_however_short_the_patience():
         assert speed.pace == Pace.of(speed.pace).numbers and speed.image_seconds > 0
     single = [speed.image_seconds for speed in speeds if speed.precision == "float32"]
     assert single == sorted(single), "larger images take longer"
+
+
+def test_noise_is_a_pass_of_as_many_steps_as_asked():
+    """On a card as many as keep its end out of what is timed; on a CPU those of the noise at hand, in their order."""
+    task = refs.load("task", Reference("digits", {"train_limit": 20}))
+    for steps in (probe.IMAGES, 20):
+        noise = probe.noise_of(task, 12, 2, steps)
+        passes = [
+            len(list(noise.batches("train", 2, np.random.default_rng(0)))),
+            len(list(noise.on_device("train", torch.device("cpu")).parts(2, np.random.default_rng(0)))),
+        ]
+        assert passes == [steps, steps]
+        assert len(noise.data.pixels.take(noise.data.positions["valid"])) == 2 * probe.IMAGES
+    whole = probe.noise_of(task, 12, 2, probe.IMAGES).data
+    assert np.array_equal(whole.positions["train"], whole.positions["valid"])
 
 
 def test_a_card_is_measured_in_the_precision_that_is_faster_there():

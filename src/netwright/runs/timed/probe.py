@@ -29,6 +29,8 @@ from netwright.training.settings import StepSettings
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "bfloat16")
 REFERENCE: Final = (16, 2)  # width and blocks of the network by which sizes are judged
+IMAGES: Final = 8  # batches of noise, which are a pass on the CPU
+PASS: Final = 400  # steps of a pass on a card, where the end of one waits for the card and the beginning for the host
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def speeds(
     for (side, write), precision in product(product(looked_at, NETWORKS), tried):
         if measured[precision] and patience.clock() >= until:
             break
-        noise = _noise(task, side, batch)
+        noise = noise_of(task, side, batch, IMAGES if place.type == "cpu" else PASS)
         settings = StepSettings(batch=batch, precision=precision)
         plan = write(noise.io)
         found = pace.measure(plan, noise, settings, device=place, threads=threads, clock=patience.clock)
@@ -106,17 +108,18 @@ def _speed(task: ImageClassification, side: int, precision: Precision, fitted: P
     return Speed(side, precision, fitted.numbers, pace.seconds_per_step(plan, batch, fitted) / batch)
 
 
-def _noise(task: ImageClassification, side: int, batch: int) -> ImageClassification:
-    """The task with noise of another size for images."""
+def noise_of(task: ImageClassification, side: int, batch: int, steps: int) -> ImageClassification:
+    """The task with noise of another size for images, of which a pass has so many steps; some come again in it."""
     io = sized(task, side)
     image, output = io.input, io.output
     assert isinstance(image, Image) and isinstance(output, Classes)
-    count = 8 * batch
+    count = IMAGES * batch
     rng = np.random.default_rng(0)
     pixels = ArrayPixels(rng.integers(0, 256, (count, image.height, image.width, image.channels), np.uint8))
     labels = np.arange(count) % output.number
     every = np.arange(count)
     splits = ImageSplits.of(pixels, labels, train=every, valid=every, test=every, names=str)
+    splits = replace(splits, positions={**splits.positions, "train": np.arange(steps * batch) % count})
     augmentation = task.augmentation
     if side != _side(task):
         augmentation = replace(augmentation, crop=None, padding=None).fitted(image.height, image.width)
