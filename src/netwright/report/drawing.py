@@ -121,6 +121,26 @@ def draw_beside(graphs: Sequence[LabeledGraph], titles: Sequence[str], levels: i
     return _figure(panels)
 
 
+def draw_below(graphs: Sequence[LabeledGraph], titles: Sequence[str]) -> Figure:
+    """Draw the uppermost graph of several architectures one below the other, to be read at 400 pixels.
+
+    Args:
+        graphs: The architectures; what their labels stand for is left out.
+        titles: What stands over each in place of the graph's name.
+
+    Raises:
+        ValueError: An edge that leads nowhere or backwards.
+    """
+    placed = [layout(graph) for graph in graphs]
+    named = [replace(graph, name=title) for graph, title in zip(graphs, titles, strict=True)]
+    sizes = [_panel_size(each, place) for each, place in zip(named, placed, strict=True)]
+    width, top, panels = max((width for width, _ in sizes), default=0.0), MARGIN, []
+    for each, place, (_, height) in zip(named, placed, sizes, strict=True):
+        panels.append(Panel(each, place, MARGIN, top, width, height))
+        top += height + SPACE
+    return _figure(panels)
+
+
 def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
     """Places for the graph, on top, and for the graphs within it, up to MOST in all, in rows of equal columns below."""
     listed = _levels(graph)
