@@ -42,7 +42,7 @@ SAMPLE = 0.28  # of a part's line beside its title
 BEND = 0.05  # radius of a lane's corners
 LINE_WIDTH = 1.3
 MOST = 60  # graphs in one drawing; nobody reads further
-WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's
+WIDE = 11.1  # parts stand side by side up to this width, which a page shows whole, or the widest graph's
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
     column = max((width for width, _ in sizes[1:]), default=full)
     columns = max(1, min(len(sizes) - 1, int((full + SPACE) / (column + SPACE))))
     across = max(sizes[0][0], columns * (column + SPACE) - SPACE)
-    panels = [Panel(*sized[0], MARGIN, MARGIN, across, sizes[0][1])]
+    panels = [Panel(*sized[0], MARGIN, MARGIN, *sizes[0])]  # no wider, so that a narrow screen begins with its nodes
     width = (across + SPACE) / columns - SPACE
     top = MARGIN + sizes[0][1] + SPACE
     for first in range(1, len(sized), columns):

@@ -18,6 +18,7 @@ MISSING = "–"  # stands where there is no value
 SMALLEST = 10.0  # pixels, of a text in a drawing
 PIXELS = 96 / 72  # of a point
 LONGEST = 24  # letters of a word that stays whole
+OPTION = re.compile(rf"(?<![\w-])--[a-z][\w.-]{{0,{LONGEST}}}(?![\w.-])")
 
 
 class Html(str):
@@ -92,6 +93,7 @@ td.number { min-width: 0; }
 td code { white-space: nowrap; }
 .long { overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
+.whole { white-space: nowrap; }
 pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 pre + pre, pre + p, h3 + pre, details + details, figure + h3, figure + .scroll { margin-top: 10px; }
@@ -164,13 +166,13 @@ def code(text: str) -> Html:
 
 def listing(text: str, summary: str = "") -> Html:
     """Lines of text as they are; with `summary`, folded away under it."""
-    lines = Html(f"<pre>{escape(text)}</pre>")
+    lines = Html(f"<pre>{_text(text)}</pre>")
     return folded(summary, lines) if summary else lines
 
 
 def commands(each: Iterable[tuple[str, str]]) -> Html:
     """Commands, each with what it does before it."""
-    return Html("\n".join(f"<p>{escape(what)}</p>\n<pre>{escape(text)}</pre>" for what, text in each))
+    return Html("\n".join(f"<p>{_text(what)}</p>\n<pre>{_text(text)}</pre>" for what, text in each))
 
 
 def folded(summary: str, *parts: str) -> Html:
@@ -235,7 +237,12 @@ def _picture(shown: Picture) -> str:
 
 
 def _body(parts: Iterable[str]) -> str:
-    return "\n".join(part if isinstance(part, Html) else f"<p>{escape(part)}</p>" for part in parts if part)
+    return "\n".join(part if isinstance(part, Html) else f"<p>{_text(part)}</p>" for part in parts if part)
+
+
+def _text(text: str) -> str:
+    """Text as markup; a line does not end within the name of an option, which browsers break behind its hyphens."""
+    return OPTION.sub(r'<span class="whole">\g<0></span>', escape(text))
 
 
 def _safe(cell: str) -> str:
