@@ -1,10 +1,10 @@
-"""`python -m release.readme`: every command of the README, in its order, in a fresh clone, with its time and exit status.
+"""`python -m release.readme`: every command of the README in its order, on a fresh clone, with time and exit status.
 
-Commands are the lines of its shell blocks, its Python blocks, and what stands between backticks as a whole command, such
-as `netwright show zoo:hierarchical --space.channels 64`. They are played as one shell would: a folder that one goes into
+Commands are the lines of its shell blocks, its Python blocks, and what stands between backticks as a whole command, as
+`netwright show zoo:hierarchical --space.channels 64`. They are played as one shell would: a folder that one goes into
 and an environment that one activates hold for the next. Data of the reader's own is stood in for: `photos/` and `new/`
 are scikit-learn's digits as JPEG files, `my.csv` is made up. All of it takes hours; `--list` numbers the commands, and
-`--only 1,4` plays some.
+`--only 1,4` plays some. What is not committed is not in the clone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from pathlib import Path
 from release.environments import QUIET, Failed, made
 
 ROOT = Path(__file__).parents[1]
-BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>netwright\s[^`]+)`", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(
+    r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>netwright\s[^`]+)`", re.DOTALL | re.MULTILINE
+)
 PLACEHOLDER = re.compile(r"[A-Z]+|\|")  # a word that stands for another, or between several
 THEIRS = "<this repository>"
 STATE = re.compile(r"git clone |\. |source |cd |export ")  # how such commands begin: those after them need them
@@ -201,7 +203,9 @@ def play(
             Makefile installs them.
         seconds: The most that one command may take.
     """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NETWRIGHT", "PYTHON", "VIRTUAL_"))}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NETWRIGHT", "PYTHON", "VIRTUAL_"))
+    }
     work, logs = place / "work", place / "logs"
     work.mkdir()
     logs.mkdir()

@@ -42,7 +42,7 @@ SAMPLE = 0.28  # of a part's line beside its title
 BEND = 0.05  # radius of a lane's corners
 LINE_WIDTH = 1.3
 MOST = 60  # graphs in one drawing; nobody reads further
-WIDE = 11.1  # parts stand side by side up to this width, which a page shows whole, or the widest graph's
+WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's; a page shows it whole
 
 
 @dataclass(frozen=True)

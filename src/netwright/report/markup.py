@@ -74,7 +74,6 @@ figure { margin: 0; overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
-figure.full svg { max-width: none; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 16px; margin: 0;
   padding: 0; list-style: none; font-size: 0.85rem; line-height: 1.35; }
 .pictures img { display: block; width: 100%; max-width: 170px; border: 1px solid var(--line); margin-bottom: 4px; }
@@ -190,7 +189,7 @@ def pictures(shown: Iterable[Picture]) -> Html:
     return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
 
 
-def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, *, is_full_size: bool = False) -> Html:
+def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS) -> Html:
     """An SVG file of matplotlib's as part of a page; it shrinks no further than its text can be read, and scrolls then.
 
     Args:
@@ -199,11 +198,9 @@ def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, *
             glyph the same id in every file.
         caption: What the figure shows, for all readers.
         text: Size of its smallest text in points (`files.smallest_text`).
-        is_full_size: Let a wide drawing scroll instead of shrinking it.
     """
-    kind = ' class="full"' if is_full_size else ""
     heading = f"<figcaption>{escape(caption)}</figcaption>"
-    return Html(f"<figure{kind}>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
+    return Html(f"<figure>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
 
 
 def inline_svg(svg: str, name: str, label: str) -> str:
