@@ -18,7 +18,7 @@ fuzz: $(READY)
 
 # full counts: hours
 verify: $(READY) lint
-	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-notebooks.lock
+	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-notebooks.lock -r requirements-watching.lock
 	NETWRIGHT_VERIFY=1 $(BIN)/pytest -m "not gpu and not download" --timeout 7200
 
 bench: $(READY)

@@ -37,7 +37,7 @@ from netwright.core.protocols import Context
 from netwright.core.records import Genotype, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.simulated import Simulated, busy, utilization
-from netwright.report.figures import INK, PALETTE, TEXT_SIZE
+from netwright.report.figures import INK, PALETTE, SIZE, TEXT_SIZE
 from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.tournament import Tournament
@@ -201,13 +201,13 @@ def loss_rows(workers: Sequence[int], repeats: int, trials: int) -> list[results
 
 def draw(free: Played, together: Played) -> Figure:
     """Busy workers and the best fitness so far over simulated time, with and without a barrier."""
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    figure = Figure(figsize=(SIZE[0], 2 * SIZE[1]), layout="constrained", facecolor="white")
     upper, lower = figure.subplots(2, 1, sharex=True)
     for played, name, color in ((together, "generations", PALETTE[1]), (free, "asynchronous", PALETTE[0])):
         workers = played.executor.workers
         moments, counts = zip(*busy(played.executor.spells), strict=True)
         share = played.executor.utilization
-        label = f"{name}: {share:.1%} busy until the last start, {played.hours:.1f} h"
+        label = f"{name}: {share:.0%} busy, {played.hours:.1f} h"
         hours = np.array(moments) / HOUR
         upper.step(hours, np.array(counts) / workers, where="post", color=color, linewidth=1.0, label=label)
         ends = {spell.trial_id: spell.end / HOUR for spell in played.executor.spells}
@@ -216,19 +216,26 @@ def draw(free: Played, together: Played) -> Figure:
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))
     style(upper, "busy workers")
     style(lower, "true fitness of the best so far")
-    lower.set_xlabel("simulated hours", fontsize=TEXT_SIZE, color=INK)
+    lower.set_xlabel("simulated hours", size=TEXT_SIZE)
     workers, trials = free.executor.workers, len(free.trials)
-    title = f"{trials:,} evaluations on {workers} workers, log-normal around one hour (sigma 0.5)"
-    figure.suptitle(title, fontsize=TEXT_SIZE + 1, color=INK)
-    upper.legend(fontsize=TEXT_SIZE, frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), borderpad=0.2)
+    title = f"{trials:,} evaluations on {workers} workers,\nlog-normal around one hour (sigma 0.5)"
+    upper.set_title(title, loc="left", size=TEXT_SIZE, color="#555555")
+    figure.legend(loc="outside upper left", frameon=False, fontsize=TEXT_SIZE)
     return figure
 
 
+def save(free: Played, together: Played, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draw(free, together).savefig(path, dpi=150)
+
+
 def style(axes: Axes, label: str) -> None:
-    axes.set_ylabel(label, fontsize=TEXT_SIZE, color=INK)
-    axes.tick_params(labelsize=TEXT_SIZE, colors=INK)
+    axes.set_ylabel(label, size=TEXT_SIZE)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.spines[["left", "bottom"]].set_color("#777777")
+    axes.grid(True, color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
 
 
 def say(is_reached: bool, text: str) -> None:
@@ -240,6 +247,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the trials, few seeds: whether it runs")
     parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="PNG file")
+    parser.add_argument("--figure-only", action="store_true", help="play only the two searches of the figure: seconds")
     arguments = parser.parse_args()
     repeats, seeds_of_loss, trials = (2, 2, TRIALS // 10) if arguments.quick else (5, 20, TRIALS)
     hour = Cluster("200 workers, one hour each", 200)
@@ -265,6 +273,9 @@ def main() -> None:
             straggler_share=0.01,
         ),
     ]
+    if arguments.figure_only:
+        save(play(judged[0], 0, trials), play(shown[0], 0, trials), arguments.figure)
+        return
     rows, first = busy_rows([hour, *judged, *shown], repeats, trials)
     rows += loss_rows((10, 50, 200, 450), seeds_of_loss, trials)
     print(f"\n{results.hardware()}; commit {results.commit()}; {repeats} seeds, {seeds_of_loss} for the loss")
@@ -278,8 +289,7 @@ def main() -> None:
         row = next(row for row in rows if row.subject == f"{cluster.name}: utilization")
         target = f"more than {UTILIZATION_TARGET:.0%}"
         say(row.min > UTILIZATION_TARGET, f"{cluster.name}: at least {row.min:.2%} utilization, {target}")
-    arguments.figure.parent.mkdir(parents=True, exist_ok=True)
-    draw(first[judged[0].name], first[shown[0].name]).savefig(arguments.figure, dpi=150)
+    save(first[judged[0].name], first[shown[0].name], arguments.figure)
     results.append(arguments.out, rows)
 
 

@@ -124,7 +124,8 @@ def test_show_draws_networks_of_one_generator(drawn, capsys, tmp_path):
     code, out, _ = run(capsys, "show", "--space", "hnag", *words)
     assert code == 0
     assert "networks.svg" in out
-    assert (tmp_path / "networks.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("networks.png", "networks-narrow.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
     code, _, err = run(capsys, "show", "zoo:hierarchical", "--networks", "2", "--out", tmp_path)
     assert code == 2
     assert "--networks needs a space of generators" in err

@@ -1,3 +1,4 @@
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,24 @@ def test_names_that_differ_are_said():
     assert facts.difference(["a", "b"], ["b", "a"]) == ""
     assert facts.difference(["a", "secret"], ["a", "b"]) == "missing: b; not in git: secret"
     assert facts.difference(map(str, range(8)), []).endswith("4 and 3 more")
+
+
+def test_locks_that_are_installed_together_name_one_version_of_each_package():
+    """`make bench` and `make verify` install them into one environment; the tools of a release have their own."""
+    first: dict[str, str] = {}
+    for lock in sorted(ROOT.glob("requirements*.lock")):
+        if lock.name != "requirements-release.lock":
+            for name, version in facts.pinned(lock.read_text(encoding="utf-8")).items():
+                assert first.setdefault(name, version) == version, f"{lock.name}: {name}"
+
+
+def test_what_verify_installs_has_every_extra_that_tests_would_be_left_out_without():
+    extras = tomllib.loads(PYPROJECT)["project"]["optional-dependencies"]
+    locks = ("requirements-notebooks.lock", "requirements-watching.lock", "requirements.lock")
+    pinned = {name for lock in locks for name in facts.pinned((ROOT / lock).read_text(encoding="utf-8"))}
+    [verify] = [line for line in (ROOT / "Makefile").read_text().splitlines() if "requirements-watching" in line]
+    assert all(lock in verify for lock in locks[:2])
+    for extra in ("hub", "mlflow", "notebooks", "onnx", "optuna", "tensorboard", "wandb"):
+        for requirement in extras[extra]:
+            assert facts.normal(requirement.partition(">")[0]) in pinned, f"{extra}: {requirement}"
+    assert {"pandas", "polars"} <= pinned

@@ -108,6 +108,19 @@ def test_networks_of_one_generator_stand_side_by_side_and_do_not_overlap():
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
+def test_networks_one_below_the_other_can_be_read_at_400_pixels():
+    space, genotype = HnagSpace(), (4, 2, 0.5, 2, 0.5, 3, 2, 0.5)
+    graphs = [space.seeded(seed).graph(genotype) for seed in range(3)]
+    figure = drawing.draw_below(graphs, ["a", "b", "c"])
+    figure.draw_without_rendering()
+    found = texts(figure)
+    assert {"a", "b", "c"} <= set(found)
+    assert found.count("cell 1") == 3  # as a node alone
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert drawing.FONT_SIZE / 72 * 400 / figure.get_size_inches()[0] > 8, "pixels of the letters"
+
+
 def test_all_three_levels_are_drawn_and_edges_without_labels_have_no_text():
     found = texts(drawing.draw(HnagSpace().graph((3, 2, 0.5, 3, 0.5, 3, 2, 0.5))))
     assert found.count("conv 3x3") == 3  # all wirings of 3 nodes are equal

@@ -25,7 +25,7 @@ def of(**settings):
 
 
 def commands(text):
-    return [html.unescape(each) for each in re.findall(r"<pre>(.*?)</pre>", text)]
+    return [html.unescape(re.sub("</?span[^>]*>", "", each)) for each in re.findall(r"<pre>(.*?)</pre>", text)]
 
 
 def test_verdict_tested_accuracy_and_plain_network_come_first(tmp_path):

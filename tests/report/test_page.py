@@ -320,6 +320,15 @@ def test_words_break_at_their_ends_but_for_those_that_no_column_holds():
     assert made.count('class="long"') == 1 and f'<span class="long">{"x" * 30}</span> &amp;' in made
 
 
+def test_lines_do_not_end_within_the_name_of_an_option():
+    made = markup.listing("netwright search a-b.toml --space.channels 4 -3 --flag=<x>\n--strategies 'x--y'")
+    whole = [f'<span class="whole">{name}</span>' for name in ("--space.channels", "--flag", "--strategies")]
+    first, second, third = whole
+    assert made == (f"<pre>netwright search a-b.toml {first} 4 -3 {second}=&lt;x&gt;\n{third} &#x27;x--y&#x27;</pre>")
+    assert whole[2] in markup.section("", "give --strategies a name")
+    assert "--" + "x" * 40 in markup.listing("--" + "x" * 40), "one that no line holds may break"
+
+
 def test_drawings_shrink_no_further_than_their_text_can_be_read():
     svg = '<?xml?><svg width="720pt" height="1pt"></svg>'
     assert 'style="min-width: 800px"' in markup.figure(svg, "a", "b", 9.0)
@@ -346,15 +355,20 @@ def test_mistakes_of_another_run_are_shown_when_the_best_has_none(tmp_path):
     assert "Result of best" in text and "Mistakes on the test images of other" in text
 
 
+def _without_spans(page):
+    return re.sub("</?span[^>]*>", "", page)
+
+
 def test_commands_and_versions_to_repeat_a_run_are_listed(tmp_path):
     """Each command once, the search first."""
     search, train = "netwright search a.toml --out runs/a", "netwright train runs/a --epochs 30"
     finals = [trained_in_full(command=command) for command in (search, train, train)]
     run = reported(rows(3), finals=tuple(finals), command=search, versions={"python": "3.11.7", "torch": "2.13"})
-    page = write(tmp_path, [run]).read_text(encoding="utf-8")
+    page = _without_spans(write(tmp_path, [run]).read_text(encoding="utf-8"))
     assert f"<pre>{search}\n{train}</pre>" in page and "<pre>python 3.11.7\ntorch 2.13</pre>" in page
     assert "To repeat this" not in write(tmp_path, [reported(rows(3))]).read_text(encoding="utf-8")
-    overlaid = write(tmp_path, [run, replace(run, name="second", command="another")]).read_text(encoding="utf-8")
+    both = [run, replace(run, name="second", command="another")]
+    overlaid = _without_spans(write(tmp_path, both).read_text(encoding="utf-8"))
     assert overlaid.count("<h3>") == 2 and f"another\n{search}" in overlaid
 
 

@@ -111,8 +111,10 @@ def _draw_networks(space: Any, genotype: Genotype, networks: int, out: Path | No
     if out is None or networks < 1:
         raise BadRunFile(f"--networks {networks} needs a number of at least 1, and --out FOLDER to draw into")
     graphs = [generator.seeded(seed).graph(genotype) for seed in range(networks)]
-    drawing.save(drawing.draw_beside(graphs, [f"seed {seed}" for seed in range(networks)]), out / "networks")
-    return [out / "networks.svg", out / "networks.png"]
+    titles = [f"seed {seed}" for seed in range(networks)]
+    drawing.save(drawing.draw_beside(graphs, titles), out / "networks")
+    drawing.save(drawing.draw_below(graphs, titles), out / "networks-narrow")
+    return [out / f"{name}.{ending}" for name in ("networks", "networks-narrow") for ending in ("svg", "png")]
 
 
 def _lines(graph: LabeledGraph) -> list[str]:

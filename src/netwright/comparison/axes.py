@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from textwrap import fill
 
@@ -10,10 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE, UPRIGHT
+from netwright.report.figures import INK, LETTERS, PALETTE, STYLES, TEXT_SIZE
 from netwright.report.text import printable, shortened, text_width
 
-SIZE = (4.4, 3.4)  # inches, to be read on a phone
+SIZE = (4.4, 3.4)  # inches, to be read on a phone; more where the names of strategies take several lines
+ROW = 0.21  # inches of a line of names
+UPRIGHT = 26  # letters in a line beside the axes
 SETTLED = 0.1  # share of a search that is left out when the limits of an axis are set
 
 
@@ -47,7 +50,7 @@ def mark(values: np.ndarray) -> str:
 
 
 def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] | None = None) -> Figure:
-    """The figure with the names of strategies above its axes, in as many columns as fit.
+    """The figure with the names of strategies above its axes, in as many columns as fit; it grows by what they take.
 
     Args:
         figure: A figure with one pair of axes.
@@ -57,6 +60,8 @@ def legend(figure: Figure, strategies: Sequence[str], handles: Sequence[Line2D] 
     names = [shortened(strategy, SIZE[0] - 1, TEXT_SIZE) for strategy in strategies]
     widest = max((text_width(name, TEXT_SIZE) for name in names), default=1.0) + 0.55
     columns = max(1, min(len(names), int((SIZE[0] - 0.3) / widest)))
+    rows = math.ceil(len(names) / columns)
+    figure.set_size_inches(SIZE[0], SIZE[1] + ROW * max(0, rows - 1))
     # a label that starts with an underscore would be left out
     labels = [f"\u200b{name}" if name.startswith("_") else name for name in names]
     lines = figure.axes[0].lines[: len(names)] if handles is None else handles

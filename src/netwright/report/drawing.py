@@ -42,7 +42,7 @@ SAMPLE = 0.28  # of a part's line beside its title
 BEND = 0.05  # radius of a lane's corners
 LINE_WIDTH = 1.3
 MOST = 60  # graphs in one drawing; nobody reads further
-WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's
+WIDE = 11.6  # parts stand side by side up to this width, or the widest graph's; a page shows it whole
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,26 @@ def draw_beside(graphs: Sequence[LabeledGraph], titles: Sequence[str], levels: i
     return _figure(panels)
 
 
+def draw_below(graphs: Sequence[LabeledGraph], titles: Sequence[str]) -> Figure:
+    """Draw the uppermost graph of several architectures one below the other, to be read at 400 pixels.
+
+    Args:
+        graphs: The architectures; what their labels stand for is left out.
+        titles: What stands over each in place of the graph's name.
+
+    Raises:
+        ValueError: An edge that leads nowhere or backwards.
+    """
+    placed = [layout(graph) for graph in graphs]
+    named = [replace(graph, name=title) for graph, title in zip(graphs, titles, strict=True)]
+    sizes = [_panel_size(each, place) for each, place in zip(named, placed, strict=True)]
+    width, top, panels = max((width for width, _ in sizes), default=0.0), MARGIN, []
+    for each, place, (_, height) in zip(named, placed, sizes, strict=True):
+        panels.append(Panel(each, place, MARGIN, top, width, height))
+        top += height + SPACE
+    return _figure(panels)
+
+
 def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
     """Places for the graph, on top, and for the graphs within it, up to MOST in all, in rows of equal columns below."""
     listed = _levels(graph)
@@ -133,7 +153,7 @@ def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
     column = max((width for width, _ in sizes[1:]), default=full)
     columns = max(1, min(len(sizes) - 1, int((full + SPACE) / (column + SPACE))))
     across = max(sizes[0][0], columns * (column + SPACE) - SPACE)
-    panels = [Panel(*sized[0], MARGIN, MARGIN, across, sizes[0][1])]
+    panels = [Panel(*sized[0], MARGIN, MARGIN, *sizes[0])]  # no wider, so that a narrow screen begins with its nodes
     width = (across + SPACE) / columns - SPACE
     top = MARGIN + sizes[0][1] + SPACE
     for first in range(1, len(sized), columns):

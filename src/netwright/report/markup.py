@@ -18,6 +18,7 @@ MISSING = "–"  # stands where there is no value
 SMALLEST = 10.0  # pixels, of a text in a drawing
 PIXELS = 96 / 72  # of a point
 LONGEST = 24  # letters of a word that stays whole
+OPTION = re.compile(rf"(?<![\w-])--[a-z][\w.-]{{0,{LONGEST}}}(?![\w.-])")
 
 
 class Html(str):
@@ -73,7 +74,6 @@ figure { margin: 0; overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
-figure.full svg { max-width: none; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 16px; margin: 0;
   padding: 0; list-style: none; font-size: 0.85rem; line-height: 1.35; }
 .pictures img { display: block; width: 100%; max-width: 170px; border: 1px solid var(--line); margin-bottom: 4px; }
@@ -92,6 +92,7 @@ td.number { min-width: 0; }
 td code { white-space: nowrap; }
 .long { overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
+.whole { white-space: nowrap; }
 pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 pre + pre, pre + p, h3 + pre, details + details, figure + h3, figure + .scroll { margin-top: 10px; }
@@ -164,13 +165,13 @@ def code(text: str) -> Html:
 
 def listing(text: str, summary: str = "") -> Html:
     """Lines of text as they are; with `summary`, folded away under it."""
-    lines = Html(f"<pre>{escape(text)}</pre>")
+    lines = Html(f"<pre>{_text(text)}</pre>")
     return folded(summary, lines) if summary else lines
 
 
 def commands(each: Iterable[tuple[str, str]]) -> Html:
     """Commands, each with what it does before it."""
-    return Html("\n".join(f"<p>{escape(what)}</p>\n<pre>{escape(text)}</pre>" for what, text in each))
+    return Html("\n".join(f"<p>{_text(what)}</p>\n<pre>{_text(text)}</pre>" for what, text in each))
 
 
 def folded(summary: str, *parts: str) -> Html:
@@ -188,7 +189,7 @@ def pictures(shown: Iterable[Picture]) -> Html:
     return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
 
 
-def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, *, is_full_size: bool = False) -> Html:
+def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS) -> Html:
     """An SVG file of matplotlib's as part of a page; it shrinks no further than its text can be read, and scrolls then.
 
     Args:
@@ -197,11 +198,9 @@ def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, *
             glyph the same id in every file.
         caption: What the figure shows, for all readers.
         text: Size of its smallest text in points (`files.smallest_text`).
-        is_full_size: Let a wide drawing scroll instead of shrinking it.
     """
-    kind = ' class="full"' if is_full_size else ""
     heading = f"<figcaption>{escape(caption)}</figcaption>"
-    return Html(f"<figure{kind}>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
+    return Html(f"<figure>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
 
 
 def inline_svg(svg: str, name: str, label: str) -> str:
@@ -235,7 +234,12 @@ def _picture(shown: Picture) -> str:
 
 
 def _body(parts: Iterable[str]) -> str:
-    return "\n".join(part if isinstance(part, Html) else f"<p>{escape(part)}</p>" for part in parts if part)
+    return "\n".join(part if isinstance(part, Html) else f"<p>{_text(part)}</p>" for part in parts if part)
+
+
+def _text(text: str) -> str:
+    """Text as markup; a line does not end within the name of an option, which browsers break behind its hyphens."""
+    return OPTION.sub(r'<span class="whole">\g<0></span>', escape(text))
 
 
 def _safe(cell: str) -> str:

@@ -117,7 +117,6 @@ def _figures(
             name,
             captions[name],
             smallest_text(figure),
-            is_full_size=name == "cell",
         )
         for name, figure in made.items()
     }

@@ -34,7 +34,7 @@ def test_axes_say_what_they_show(found):
     assert figures.regret(found.curves).axes[0].get_yscale() == "log"
     assert figures.final(found.curves).axes[0].get_ylabel() == "test of the incumbent"
     minus = summarized(comparison(MINUS, (3,), ("random",)), outcome({"random": [made([5, 3, 9])] * 2}, "loss"))
-    assert figures.final(minus.curves).axes[0].get_ylabel() == "test of the incumbent (lower\nis better)"
+    assert figures.final(minus.curves).axes[0].get_ylabel() == "test of the incumbent\n(lower is better)"
     paid = outcome({"random": [made([70, 80], costs=[40, 60])] * 2})
     seconds = summarized(comparison(horizons=(), strategies=("random",), table_seconds=100.0), paid)
     assert figures.regret(seconds.curves).axes[0].get_xlabel() == "seconds of evaluation"
@@ -48,7 +48,9 @@ def test_many_strategies_of_long_names_stay_within_the_figure():
     extent = figure.legends[0].get_window_extent()
     assert extent.x0 >= 0 and extent.x1 <= figure.bbox.x1
     assert len(figure.legends[0].get_texts()) == 10
-    assert figure.axes[0].get_window_extent().height > 40
+    assert figure.axes[0].get_window_extent().height > 2 * figure.dpi, "names take nothing from the curves"
+    label = figure.axes[0].yaxis.label.get_window_extent()
+    assert label.y0 >= 0 and label.y1 <= extent.y0
 
 
 def test_bands_of_regret_end_at_the_axis(found):

@@ -50,7 +50,7 @@ def test_the_page_and_the_files(found, tmp_path):
         "t c10, 4 trials",
         "A remark.",
         "a &lt;fault&gt;",
-        "netwright bench --table t.csv",
+        'netwright bench <span class="whole">--table</span> t.csv',
     ):
         assert text in html
     assert html.count("<svg") == 2
