@@ -87,7 +87,7 @@ def test_where_weights_decay(framework, clip):
     joint_training.train_step(learner, optimizer, sequences, scores, settings, None)
     shrunk = (before - learner.decoder.out.weight.detach()) * before.sign()
     is_clipped = framework == "tensorflow" and clip < 1
-    assert shrunk.median().item() == pytest.approx(0.0, abs=1e-6) if is_clipped else shrunk.median() > 9e-4
+    assert shrunk.mean().item() == pytest.approx(0.0, abs=1e-6) if is_clipped else shrunk.mean() > 9e-4
 
 
 def test_a_step_drops_units_of_the_encoder():
