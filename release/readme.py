@@ -251,6 +251,10 @@ def main() -> None:
         return
     chosen = [int(word) for word in options.only.split(",")] if options.only else list(range(1, len(listed) + 1))
     environment = options.environment and options.environment.absolute()
+    if environment and not (environment / "bin" / "python").exists():
+        parser.error(f"--environment {options.environment} has no bin/python")
+    if unknown := sorted(set(chosen) - set(range(1, len(listed) + 1))):
+        parser.error(f"--only names {unknown}; there are commands 1 to {len(listed)}, as --list says")
     place = Path(tempfile.mkdtemp(prefix="netwright-readme-"))
     print("| | command | seconds | exit status | |\n|---|---|---|---|---|", flush=True)
     states = []

@@ -82,3 +82,13 @@ def test_the_readme_of_this_project_can_be_played():
     assert readme.THEIRS in listed[0].words, "the clone comes first"
     assert any(command.is_python for command in listed)
     assert any(command.words.startswith("netwright predict") for command in listed)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"), [(("--only", "99"), "commands 1 to"), (("--environment", "x"), "no bin/python")]
+)
+def test_what_cannot_be_played_is_said_before_anything_is(words, sentence, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["release.readme", *words])
+    with pytest.raises(SystemExit) as left:
+        readme.main()
+    assert left.value.code == 2 and sentence in capsys.readouterr().err
