@@ -28,6 +28,10 @@ def test_budgets_are_told_of_searches_with_promotions_alone():
     found = _facts_of(SEARCH)
     assert (found["done"], found["failed"], len(found["budgets"])) == (9, 1, 3)
     assert _facts_of([trial(1, None, 4)]) == {
-        **{"done": 0, "failed": 1, "trainings": 1, "answers": 0},
-        **{"best": None, "model": None},
+        "done": 0,
+        "failed": 1,
+        "trainings": 1,
+        "answers": 0,
+        "best": None,
+        "model": None,
     }
