@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -162,8 +163,8 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "unexpected_keyword_argument":
-            taken = {"limits": Limits, "published": Printed}.get(where.partition(".")[0], RunFile)
-            listed = ", ".join(taken.__dataclass_fields__)
+            kinds: dict[str, type[Limits | Printed | RunFile]] = {"limits": Limits, "published": Printed}
+            listed = ", ".join(each.name for each in dataclasses.fields(kinds.get(where.partition(".")[0], RunFile)))
             raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])
         raise BadRunFile(f"{where} is {shown(fault['input'])}: {message}" if where else reading.line(message)) from None
