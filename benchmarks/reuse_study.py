@@ -1,4 +1,4 @@
-"""What evolution gains from answers of its table, at equal numbers of trainings: hierarchical cells, a made-up landscape.
+"""What evolution gains from answers of its table, at equal numbers of trainings, on a made-up landscape of cells.
 
 A trial that repeats an earlier one can be answered from the table where the genotype is identical (as in Liu et al.
 2018), where the network is, whatever its genotype (mutations of motifs that a cell does not use change nothing), or not
@@ -36,7 +36,7 @@ from netwright.strategies.tournament import Tournament, tournament_size, winning
 
 SPACE = HierarchicalSpace()
 INITIAL, SHARE = 200, 0.05  # as in the paper
-RANDOM = 2_000  # cells by which the landscape is scaled
+RANDOM = 500  # cells by which the landscape is scaled
 NOISES = (0.1, 0.3, 1.0)
 WAYS: dict[str, tuple[Reuse, bool]] = {
     "answered by network": ("network", False),
@@ -182,14 +182,16 @@ def table(trainings: int, seeds: int, noises: Sequence[float]) -> list[str]:
             by_network = by_network or values
             low, high = interval(values)
             lost = [own - other for own, other in zip(by_network, values, strict=True)]
-            beside = "" if values is by_network else "{:+.2f} ({:+.2f} to {:+.2f})".format(
-                float(np.mean(lost)), *interval(lost)
+            beside = (
+                ""
+                if values is by_network
+                else "{:+.2f} ({:+.2f} to {:+.2f})".format(float(np.mean(lost)), *interval(lost))
             )
             trials = float(np.mean([each.trials for each in found]))
             share = float(np.mean([each.answers / each.trials for each in found]))
             lines.append(
-                f"| {noise:g} | {way} | {trials:,.0f} | {share:.0%} | {np.mean(values):.2f} ({low:.2f} to {high:.2f}) | "
-                f"{beside} |"
+                f"| {noise:g} | {way} | {trials:,.0f} | {share:.0%} | "
+                f"{np.mean(values):.2f} ({low:.2f} to {high:.2f}) | {beside} |"
             )
             print(lines[-1], flush=True)
     return lines

@@ -78,7 +78,11 @@ def test_both_representations_are_trained_by_one_recipe_and_stand_beside_what_is
     [best] = run.train(recipe=tmp_path / "large-cifar10.toml", repeats=2, reference=False, changes=small)
     [first] = run.train(recipe=tmp_path / "small-cifar10.toml", trial=1, repeats=1, reference=False, changes=small)
     assert (best.space.name, best.space.options["repeats"], best.n) == ("flat", 2, 2)
-    assert (first.label, first.space.options["repeats"], first.setting) == ("trial 1", 1, "1 steps, channels 4, repeats 1")
+    assert (first.label, first.space.options["repeats"], first.setting) == (
+        "trial 1",
+        1,
+        "1 steps, channels 4, repeats 1",
+    )
     assert best.published[-1].error == 3.75 and first.published == ()
     [table] = _tables([first, best])
     assert ["hierarchical, evolution, 7,000 samples", "published", "3.75 ± 0.12", "–", "15,700,000", "5", "–"] in table
@@ -102,7 +106,12 @@ def test_trainings_come_to_their_end_with_the_errors_that_are_printed(name, entr
     task = images
     if name != "larger-cifar10":
         folder = photos(tmp_path / "photos", tuple("abcdef"), images=10, side=16)
-        task = {"path": str(folder), "size": 32 if name == "imagenet" else 96, "valid": 0.2, "cache": str(tmp_path / "cache")}
+        task = {
+            "path": str(folder),
+            "size": 32 if name == "imagenet" else 96,
+            "valid": 0.2,
+            "cache": str(tmp_path / "cache"),
+        }
     changes = {"space": space, "task": task, "evaluator": {"steps": 1, "batch": 8, "lr": 1e-4}}
     run = Run(tmp_path / name, RECIPES / f"{name}.toml", executor="inline")
     [final] = run.train(published=entry, repeats=1, reference=False, changes=changes)

@@ -162,7 +162,8 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "unexpected_keyword_argument":
-            taken = {"limits": Limits, "published": Printed}.get(where.partition(".")[0], RunFile)
+            within: dict[str, Any] = {"limits": Limits, "published": Printed}
+            taken = within.get(where.partition(".")[0], RunFile)
             listed = ", ".join(taken.__dataclass_fields__)
             raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])

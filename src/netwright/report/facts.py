@@ -17,10 +17,11 @@ from netwright.report.progress import RunProgress
 def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Baseline] = ()) -> dict[str, Any]:
     """Plain values about finished trials.
 
-    `done` and `failed` are counts, and so are `trainings` and `answers`, which came from the table; `best` has `trial`, `score` (higher is better), `key`, `metric`, `value` as it was
-    measured, `note`, which says which way is better and what to compare the value with, and, where there is one,
-    `budget`, and is None without a success; `model` is that of the last round, None without one. Of a search with
-    promotions there are also `budgets`, `rank_agreement` and `brackets` (`promotions.facts`).
+    `done` and `failed` are counts, and so are `trainings` and `answers`, which came from the table; `best` has `trial`,
+    `score` (higher is better), `key`, `metric`, `value` as it was measured, `note`, which says which way is better and
+    what to compare the value with, and, where there is one, `budget`, and is None without a success; `model` is that of
+    the last round, None without one. Of a search with promotions there are also `budgets`, `rank_agreement` and
+    `brackets` (`promotions.facts`).
     """
     return {
         "done": progress.done,
