@@ -3,8 +3,9 @@
 A trial that repeats an earlier one can be answered from the table where the genotype is identical (as in Liu et al.
 2018), where the network is, whatever its genotype (mutations of motifs that a cell does not use change nothing), or not
 at all: then it is trained again, and its new score stands beside the old one or, averaged, in its place. Each search
-ends with the same number of trainings, and what it found best is judged by its true value, which is the measured one
-without noise. Everything is in standard deviations of random cells.
+ends with the same number of trainings, or at ten times as many trials, where it asks for hardly anything new. What it
+found best is judged by its true value, which is the measured one without noise. Everything is in standard deviations of
+random cells.
 
 The value of a cell is a sum over its edges of a weight times the value of the motif there, which is one over its own
 edges, each bent by a hyperbolic tangent, plus a part of its own that no neighbor shares: equal networks have equal
@@ -38,6 +39,7 @@ SPACE = HierarchicalSpace()
 INITIAL, SHARE = 200, 0.05  # as in the paper
 RANDOM = 500  # cells by which the landscape is scaled
 NOISES = (0.1, 0.3, 1.0)
+MOST = 10  # trials for each training, at which a search ends that asks for nothing new any more
 WAYS: dict[str, tuple[Reuse, bool]] = {
     "answered by network": ("network", False),
     "answered by genotype": ("genotype", False),
@@ -172,11 +174,14 @@ def interval(values: Sequence[float], draws: int = 2_000) -> tuple[float, float]
 def table(trainings: int, seeds: int, noises: Sequence[float]) -> list[str]:
     """The lines of the table: all ways at every noise, on the same landscapes."""
     landscapes = [Landscape(seed) for seed in range(seeds)]
-    lines = ["| noise | way | trials | answered | true value of the best | less than by network |", "|---" * 6 + "|"]
+    lines = [
+        "| noise | way | trainings | trials | answered | true value of the best | less than by network |",
+        "|---" * 7 + "|",
+    ]
     for noise in noises:
         by_network: list[float] = []
         for way in WAYS:
-            limits = Limits(table_seconds=trainings)
+            limits = Limits(table_seconds=trainings, trials=MOST * trainings)
             found = [searched(each, noise, way, seed, limits) for seed, each in enumerate(landscapes)]
             values = [each.value for each in found]
             by_network = by_network or values
@@ -188,9 +193,10 @@ def table(trainings: int, seeds: int, noises: Sequence[float]) -> list[str]:
                 else "{:+.2f} ({:+.2f} to {:+.2f})".format(float(np.mean(lost)), *interval(lost))
             )
             trials = float(np.mean([each.trials for each in found]))
+            trained = float(np.mean([each.trials - each.answers for each in found]))
             share = float(np.mean([each.answers / each.trials for each in found]))
             lines.append(
-                f"| {noise:g} | {way} | {trials:,.0f} | {share:.0%} | "
+                f"| {noise:g} | {way} | {trained:,.0f} | {trials:,.0f} | {share:.0%} | "
                 f"{np.mean(values):.2f} ({low:.2f} to {high:.2f}) | {beside} |"
             )
             print(lines[-1], flush=True)
