@@ -35,6 +35,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/nao_replay.py
 	$(BIN)/python benchmarks/nao_embeddings.py
 	$(BIN)/python benchmarks/nao_quality.py --steps 1000 --seeds 1
+	$(BIN)/python benchmarks/reuse_study.py
 	$(BIN)/python benchmarks/start_up.py
 	$(BIN)/python benchmarks/image_pipeline.py
 	$(BIN)/python benchmarks/image_data.py

@@ -1,5 +1,7 @@
 """What `--json` says of finished trials."""
 
+from dataclasses import replace
+
 from netwright.core.baselines import Baseline
 from netwright.core.objectives import Objective
 from netwright.report import facts, progress
@@ -35,3 +37,15 @@ def test_budgets_are_told_of_searches_with_promotions_alone():
         "best": None,
         "model": None,
     }
+
+
+def test_trainings_and_answers_are_counted_apart():
+    trials = [trial(n, 0.5, None) for n in (1, 2, 3)]
+    trials[2] = replace(trials[2], result=replace(trials[2].result, reused=1))
+    found = progress.of_history(History.of(trials))
+    assert (found.trainings, found.answers) == (2, 1)
+    assert found.work == "3 trials: 2 trainings, 1 answer from the table"
+    told = _facts_of(trials)
+    assert (told["done"], told["trainings"], told["answers"]) == (3, 2, 1)
+    assert progress.work(7000, 5688) == "7,000 trials: 1,312 trainings, 5,688 answers from the table"
+    assert progress.work(7000, 0) == ""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netwright.core.finals import RESIDUAL, Final, Repetition
+from netwright.core.finals import RESIDUAL, Final, Measured, Printed, Repetition
 from netwright.core.genes import Choice, Real
 from netwright.core.objectives import Objective, with_scores
 from netwright.core.records import IO, Proposal, Result
@@ -391,3 +391,15 @@ def test_promotions_have_a_section_of_their_own(tmp_path):
     plain = " ".join(" ".join(read(write(tmp_path, [reported(rows(3))])).text).split())
     assert "trial valid accuracy params key parents" in plain and "budget" not in plain.split("Run file")[0]
     assert not (tmp_path / "budgets.png").exists()
+
+
+def test_what_papers_print_stands_beside_what_was_measured(tmp_path):
+    printed = (Printed("cell of the paper", 20.3, 0.5, 5.2, 64e6, 5), Printed("top-5 alone", top5_error=7.0))
+    further = (Measured(Objective("test_top5", shown="share"), 0.985, None),)
+    found = [trained_in_full(further=further, published=printed), trained_in_full("plain", sd=0.01, n=2)]
+    text = " ".join(" ".join(read(write(tmp_path, [reported(rows(2), finals=tuple(found))])).text).split())
+    assert "cell of the paper published 20.3 ± 0.5 5.2 64,000,000 5 –" in text
+    assert "top-5 alone published – 7 – – –" in text
+    assert "best of the search, trial 9 here 10.00 1.50 7 1 30 epochs" in text
+    assert "test top5 98.50 %" in text
+    assert "plain, trial 9 here" not in text, "its recipe prints nothing"

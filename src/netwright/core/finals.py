@@ -54,7 +54,7 @@ class Repetition:
 
 
 @dataclass(frozen=True)
-class Statistic:
+class Measured:
     """What was measured of a candidate besides the objective that it is ranked by.
 
     Args:
@@ -144,7 +144,7 @@ class Final:
     baselines: tuple[Baseline, ...] = ()
     accuracy: float | None = None
     broken_off: str = ""
-    further: tuple[Statistic, ...] = ()
+    further: tuple[Measured, ...] = ()
     published: tuple[Printed, ...] = ()
 
     @property

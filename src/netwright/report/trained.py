@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from netwright.core.finals import RESIDUAL, Final, Printed, Statistic
+from netwright.core.finals import RESIDUAL, Final, Measured, Printed
 from netwright.core.objectives import Objective
 from netwright.report import markup
 from netwright.report.examined import examples_of
@@ -65,12 +65,12 @@ def _printed_row(printed: Printed) -> tuple[str, ...]:
 
 
 def _row(name: str, final: Final) -> tuple[str, ...]:
-    means = {mean.objective.bare: mean for mean in (Statistic(final.objective, final.mean, final.sd), *final.further)}
+    means = {mean.objective.bare: mean for mean in (Measured(final.objective, final.mean, final.sd), *final.further)}
     errors = (_error(means.get("accuracy")), _error(means.get("top5")))
     return name, "here", *errors, f"{final.params:,}", str(final.n), final.setting or MISSING
 
 
-def _error(mean: Statistic | None) -> str:
+def _error(mean: Measured | None) -> str:
     """The error in percent of a mean share of right answers."""
     if mean is None:
         return MISSING

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from netwright.core import genes, in_full, objectives, remembered, whereabouts
-from netwright.core.finals import Candidate, Final, Repetition, Statistic
+from netwright.core.finals import Candidate, Final, Measured, Repetition
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
 from netwright.core.records import BROKEN_OFF, STEPS_DONE, Trial
@@ -99,13 +99,13 @@ def _deviation(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def _further(others: Sequence[Objective], measured: Sequence[Mapping[str, float]]) -> tuple[Statistic, ...]:
+def _further(others: Sequence[Objective], measured: Sequence[Mapping[str, float]]) -> tuple[Measured, ...]:
     """Means of further objectives; those that some training did not measure are left out."""
-    found: list[Statistic] = []
+    found: list[Measured] = []
     for objective in others:
         values = [metrics[objective.name] for metrics in measured if objective.name in metrics]
         if len(values) == len(measured):
-            found.append(Statistic(objective, statistics.fmean(values), _deviation(values)))
+            found.append(Measured(objective, statistics.fmean(values), _deviation(values)))
     return tuple(found)
 
 
@@ -141,10 +141,10 @@ def setting(run: RunFile, rows: Sequence[Trial] = ()) -> str:
 
 def measured(final: Final) -> str:
     """Mean, spread and number of trainings as text; shares in percent."""
-    return _spread(Statistic(final.objective, final.mean, final.sd)) + (f" (n = {final.n})" if final.n > 1 else "")
+    return _spread(Measured(final.objective, final.mean, final.sd)) + (f" (n = {final.n})" if final.n > 1 else "")
 
 
-def _spread(mean: Statistic) -> str:
+def _spread(mean: Measured) -> str:
     """A mean and its spread; shares in percent."""
     if mean.objective.is_share:
         return f"{mean.value:.2%}" + ("" if mean.sd is None else f" +- {mean.sd:.2%}")
