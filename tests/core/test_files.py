@@ -1,7 +1,9 @@
 """Texts that say whether they were changed since they were written."""
 
+import errno
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -44,7 +46,8 @@ def test_what_dead_processes_left_goes_and_all_else_stays(tmp_path):
     for name in gone | stays | {old}:
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights").touch()
-    os.utime(tmp_path / old, (0, 0))
+    for place in (tmp_path / old, tmp_path / old / "weights", tmp_path / f".model.{dead.pid}-8-{elsewhere}.new"):
+        os.utime(place, (0, 0))
     files.write(tmp_path / "a.txt", b"a")
     assert {path.name for path in tmp_path.iterdir()} == stays | {"a.txt"}
     files.sweep(tmp_path / "absent")
@@ -57,3 +60,16 @@ def test_a_draft_has_the_name_of_what_it_becomes_and_who_writes_it(tmp_path):
     draft.touch()
     files.sweep(tmp_path)
     assert draft.exists(), "its process is alive"
+
+
+def test_a_draft_stays_whose_process_cannot_be_looked_at(tmp_path, monkeypatch):
+    draft = files.draft_of(tmp_path / "model")
+    draft.touch()
+
+    def read_text(self, **given):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    files.sweep(tmp_path)
+    assert draft.exists()
+    assert liveness.fate(os.getpid(), f"{liveness._place()}/1") == "unseen"

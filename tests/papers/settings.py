@@ -6,8 +6,8 @@
 
 What was published stands in `published/`, one file per paper: `[published.NAME]` lists settings as run files spell
 them, each with its value and where it is from; `[recipes.NAME]` says which of these lists a recipe follows (`of`), and
-why it departs from them or says more (`differs`, by setting or pattern of settings). `pending` are reasons and recipes
-of changes under way: they may be there or not. A published setting without an option here has a name in parentheses.
+why it departs from them or says more (`differs`, by setting or pattern of settings). A published setting
+without an option here has a name in parentheses.
 """
 
 from __future__ import annotations
@@ -81,8 +81,6 @@ class Entry:
     paper: str
     of: tuple[str, ...]
     differs: Mapping[str, str] = field(default_factory=dict)
-    pending: Mapping[str, str] = field(default_factory=dict)
-    is_pending: bool = False
 
     @property
     def path(self) -> Path:
@@ -91,10 +89,9 @@ class Entry:
 
     def reason(self, setting: str) -> str:
         """Why the setting differs; "": nothing is said."""
-        for reasons in (self.differs, self.pending):
-            for pattern in (setting, *reasons):
-                if pattern in reasons and fnmatchcase(setting, pattern):
-                    return reasons[pattern]
+        for pattern in (setting, *self.differs):
+            if pattern in self.differs and fnmatchcase(setting, pattern):
+                return self.differs[pattern]
         return ""
 
 
@@ -111,10 +108,7 @@ def entries() -> dict[str, Entry]:
     for paper, tables in papers().items():
         for name, said in tables["recipes"].items():
             assert name not in found, f"{name} is spoken of twice"
-            pending = said.get("pending", {})
-            is_pending = pending is True
-            reasons = {} if is_pending else pending
-            found[name] = Entry(name, paper, tuple(said["of"]), said.get("differs", {}), reasons, is_pending)
+            found[name] = Entry(name, paper, tuple(said["of"]), said.get("differs", {}))
     return found
 
 
@@ -137,7 +131,7 @@ def rows(entry: Entry) -> list[Row]:
 
 
 def stale(entry: Entry) -> list[str]:
-    """Reasons that nothing needs any more; pending ones are not asked for."""
+    """Reasons that nothing needs any more."""
     differing = [row.setting for row in rows(entry) if not row.is_equal]
     return [key for key in entry.differs if not any(fnmatchcase(setting, key) for setting in differing)]
 

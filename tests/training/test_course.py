@@ -171,3 +171,14 @@ def test_a_pass_counts_once_and_only_a_gain_of_a_hundredth_is_one():
     for step, loss in ((4, 1.0), (4, 1.0), (8, 0.995), (12, 0.98), (16, 0.98), (20, 0.9799), (20, 0.9799)):
         stall = stall.after(At(step, 0, 1, torch.tensor(loss), 4, 1.0, is_look=True, ends_pass=True))
     assert (stall.least, stall.passes, stall.step) == (pytest.approx(0.98), 2, 20)
+
+
+@pytest.mark.parametrize("cut", [Cut(47, 50, "repeated", (43,)), Cut(45, 50, "late"), Cut(50, 50, "repeated")])
+def test_a_course_that_stalled_as_its_cooldown_began_is_repeated_to_its_end(cut):
+    course, state = _course(1000, 0.2, cut=cut), Standing(None, 0)
+    ending = Ending(course, state, ALONE, plateau=2)
+    for step in (20, 30, 40):
+        ending.look(At(step, step // 10, 10, torch.tensor(10.0), step, 1.0, is_look=True, ends_pass=True))
+    assert state.stall.passes == 2
+    assert course.cut._replace(why=cut.why) == cut and (course.steps, course.span) == cut[:2]
+    assert course.cut.why == ("plateau" if cut.why == "repeated" else "late")

@@ -43,7 +43,7 @@ def draft_of(path: Path) -> Path:
 def sweep(folder: Path) -> None:
     """Remove drafts in a folder whose processes are gone; failing to is no error.
 
-    Those of another machine, container or boot are removed once they are a day old.
+    Those of another machine, container or boot are removed once nothing in them has changed for a day.
     """
     with suppress(OSError), os.scandir(folder) as entries:
         left = [entry for entry in entries if _is_left(entry)]
@@ -60,7 +60,15 @@ def _is_left(entry: os.DirEntry[str]) -> bool:
         return False
     if known["place"] == liveness.place_mark():
         return liveness.is_gone(int(known["pid"]))
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime > _STALE
+    return time.time() - _changed(entry) > _STALE
+
+
+def _changed(entry: os.DirEntry[str]) -> float:
+    """When a draft was last written to: of a folder, when any file in it was, which does not touch the folder."""
+    own = entry.stat(follow_symlinks=False).st_mtime
+    if not entry.is_dir(follow_symlinks=False):
+        return own
+    return max([own, *(path.lstat().st_mtime for path in Path(entry.path).rglob("*"))])
 
 
 def checksum(text: str) -> int:

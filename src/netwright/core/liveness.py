@@ -27,7 +27,10 @@ STATE, TICKS = 0, 19  # of the words behind the name in /proc/PID/stat: fields 3
 
 def birth(pid: int | None = None) -> str:
     """The birth of a process of this machine, of the caller by default; "" where it is not alive (a zombie is not)."""
-    return _birth(os.getpid() if pid is None else pid, _place())
+    try:
+        return _birth(os.getpid() if pid is None else pid, _place())
+    except OSError:
+        return ""
 
 
 def fate(pid: int, born: str) -> Fate:
@@ -35,20 +38,28 @@ def fate(pid: int, born: str) -> Fate:
 
     Returns:
         "unseen" where it belongs to another container or, going by the text alone, to another machine or an earlier
-        boot of this one: its signs of life decide there. A process that may not be looked at is "unseen" too.
+        boot of this one: its signs of life decide there. A process that may not or cannot be looked at, as with too
+        many files open, is "unseen" too.
     """
     here = _place()
     if not here or born.rpartition("/")[0] != here:
         return "unseen"
-    found = _birth(pid, here)
+    try:
+        found = _birth(pid, here)
+    except OSError:
+        return "unseen"
     if found:
         return "alive" if found == born else "dead"
     return "dead" if _is_gone(pid) else "unseen"
 
 
 def is_gone(pid: int) -> bool:
-    """Whether no process of that id is alive where this one is, in its container if it is in one."""
-    return not birth(pid) and _is_gone(pid)
+    """Whether no process of that id is alive where this one is, in its container if it is in one.
+
+    Raises:
+        OSError: It cannot be looked at, as with too many files open.
+    """
+    return not _birth(pid, _place()) and _is_gone(pid)
 
 
 def place_mark() -> str:
@@ -73,6 +84,7 @@ def _is_gone(pid: int) -> bool:
 
 
 def _birth(pid: int, place: str) -> str:
+    """The birth of a process; "" where it is not alive or hidden. Raises OSError where the system cannot say."""
     if place.startswith("host "):
         try:
             process = psutil.Process(pid)
@@ -82,7 +94,7 @@ def _birth(pid: int, place: str) -> str:
             return ""
     try:
         words = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return ""
     return "" if words[STATE] in "ZX" else f"{place}/{words[TICKS]}"
 

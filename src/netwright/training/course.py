@@ -139,7 +139,13 @@ class FlexibleSchedule:
         return possible < self.steps and step + 1 > (1 - self._cooldown) * possible
 
     def shorten(self, step: int, why: str) -> None:
-        """Begin the cooldown after this step; end there, without one, if the course ends before its schedule does."""
+        """Begin the cooldown after this step; end there, without one, if the course ends before its schedule does.
+
+        A course that repeats another one goes on to where that one ended, which may have been shortened here as well.
+        """
+        if self.cut is not None:
+            self.cut = self.cut._replace(why=why) if self.cut.why == "repeated" else self.cut
+            return
         steps = min(self.steps, max(step, math.ceil(step / (1 - self._cooldown))))
         self._take(Cut(steps, steps if self.steps == self.span else self.span, why))
 

@@ -1,6 +1,7 @@
 """The end of a timed run: who enters, who ships, for how long all are trained, and what a resume does not do twice."""
 
 import io
+import shutil
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -181,6 +182,16 @@ def test_where_the_last_training_fails_the_verdict_says_why_the_reference_ships(
     found, _ = played(run, tmp_path / "run")
     assert (found.shipped, found.winner.genotype) == ("reference", START)
     assert "the training of the other failed, so the plain residual network ships" in found.verdict
+
+
+def test_a_ranking_for_which_no_time_is_left_has_a_deadline_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "SHORTEST", 0.0)
+    folder = tmp_path / "run"
+    run = run_with([(SECOND, 0.5, 2), (BEST, 0.6, 2)], folder)
+    shutil.rmtree(folder / "trials")  # with the states: all begin anew, so that one deadline holds for all
+    played(run, folder, seconds=0.0)
+    found = [row.result.metrics["deadline"] for (split, _), row in trained(folder).items() if split == "valid"]
+    assert found == [heats.LEAST_SECONDS] * 3
 
 
 def test_the_start_of_a_set_of_trainings_takes_what_was_measured(tmp_path):

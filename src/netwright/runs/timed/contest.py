@@ -196,7 +196,8 @@ def _rank(floor: Floor, given: str, best: Sequence[Trial]) -> Heat:
     room = max(0.0, floor.left - floor.start * (len(counts) + len(last)))
     keys = frozenset(floor.key(each) for each in entrants if not each.space)
     begun = states.of_search(floor.folder, keys) if floor.takes("begin") else {}
-    return heats.timed(floor, Heat("rank", entrants, rank[0] * room / planned), begun)
+    seconds = max(heats.LEAST_SECONDS, rank[0] * room / planned)  # 0 would be no limit
+    return heats.timed(floor, Heat("rank", entrants, seconds), begun)
 
 
 def _finalists(floor: Floor) -> list[Trial]:

@@ -33,7 +33,7 @@ START_SECONDS, STARTS = 1.5, 1.3
 # left over where the machine is faster than its pace said
 ROOM = 2.0
 BEYOND = 10  # times the budget: the horizon of trainings whose rate stays, so that the last ones can go on from them
-LEAST_SECONDS = 0.1  # of a training that goes on from more than the others come to
+LEAST_SECONDS = 0.1  # of a training where no time is left, or that goes on from more than the others come to
 COOLDOWN = 0.2  # share of a training, where the rate is constant and nothing else is said
 DISTILLED = 0.5  # share of the loss
 SPLITS = {"rank": "valid", "distill": "valid", "final": "test", "instead": "test"}
