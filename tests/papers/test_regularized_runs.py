@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     rng, labels = np.random.default_rng(0), np.arange(40) % 2
     cifar(made / "data" / "cifar10", 60, 20)
     for split, side in (("train", 8), ("test", 11)):  # of another size, as equal images are found and left out
-        photos(made / "data" / "imagenet" / split, images=10, side=side)
+        photos(made / "data" / "imagenet" / split, tuple("abcdef"), images=4, side=side)  # six, for top-5
     digits, others = rng.integers(256, size=(2, 40, 28, 28), dtype=np.uint8)
     np.savez(made / "data" / "mnist.npz", x_train=digits, y_train=labels, x_test=others, y_test=labels)
     space = NatsSize()
