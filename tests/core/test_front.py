@@ -1,0 +1,74 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
+
+from netwright.core import front
+
+SCORES = st.integers(1, 4).flatmap(
+    lambda objectives: nps.arrays(
+        np.float64, st.tuples(st.integers(1, 12), st.just(objectives)), elements=st.integers(0, 5)
+    )
+)
+
+
+def dominates(a, b):
+    return bool((a >= b).all() and (a > b).any())
+
+
+@given(SCORES)
+def test_nobody_on_the_front_is_dominated_and_everybody_else_is(scores):
+    found = front.nondominated(scores)
+    assert found.tolist() == [not any(dominates(other, each) for other in scores) for each in scores]
+
+
+@given(SCORES)
+def test_a_layer_is_the_front_of_what_is_left(scores):
+    layers = front.layers(scores)
+    for layer in range(layers.max() + 1):
+        left = layers >= layer
+        assert (front.nondominated(scores[left]) == (layers[left] == layer)).all()
+
+
+@given(SCORES)
+def test_the_volume_is_that_of_the_cells_that_are_covered(scores):
+    reference = np.full(scores.shape[1], 0.0)
+    cells = itertools.product(range(5), repeat=scores.shape[1])
+    covered = sum(any((point >= np.array(cell) + 1).all() for point in scores) for cell in cells)
+    assert front.hypervolume(scores, reference) == pytest.approx(covered)
+
+
+def test_a_volume_of_three_objectives_is_the_one_that_is_sampled():
+    rng = np.random.default_rng(0)
+    scores, drawn = rng.random((30, 3)), rng.random((200_000, 3))
+    share = (drawn[:, None] <= scores[front.nondominated(scores)]).all(2).any(1).mean()
+    assert front.hypervolume(scores, np.zeros(3)) == pytest.approx(share, abs=0.005)
+
+
+def test_points_behind_the_reference_add_nothing():
+    scores = np.array([[2.0, 2.0], [5.0, -1.0], [-1.0, 5.0]])
+    assert front.hypervolume(scores, np.zeros(2)) == 4
+    assert front.hypervolume(scores[1:], np.zeros(2)) == 0
+
+
+def test_the_reference_point_lies_behind_the_front_and_not_behind_what_it_dominates():
+    scores = np.array([[1.0, 0.0], [0.0, 1.0], [-50.0, -50.0]])
+    assert front.reference_point(scores).tolist() == [-0.1, -0.1]
+    assert front.reference_point(np.array([[2.0, 0.0]])).tolist() == [1.8, -0.1]
+    assert front.reference_point(np.array([[-2.0, 3.0]])).tolist() == pytest.approx([-2.2, 2.7])
+
+
+def test_the_knee_is_where_a_front_bends():
+    scores = np.array([[0.0, 1.0], [0.8, 0.9], [1.0, 0.0], [0.7, 0.7]])
+    assert front.knee(scores) == 1
+    assert front.knee(np.array([[1.0, 1.0]])) == 0
+    assert front.knee(np.array([[0.5, 0.5], [0.9, 0.6]])) == 1  # a front of one point, behind a dominated one
+
+
+def test_the_ends_of_a_layer_are_farthest_apart():
+    scores = np.array([[0.0, 4.0], [1.0, 3.0], [3.0, 1.0], [4.0, 0.0]])
+    assert front.crowding(scores).tolist() == [np.inf, 1.5, 1.5, np.inf]
+    assert front.crowding(np.ones((3, 2))).tolist()[1] == 0
