@@ -41,6 +41,48 @@ def test_the_volume_is_that_of_the_cells_that_are_covered(scores):
     assert front.hypervolume(scores, reference) == pytest.approx(covered)
 
 
+@given(SCORES)
+def test_the_volume_after_each_point_is_that_of_the_points_up_to_it(scores):
+    reference = np.full(scores.shape[1], 0.5)
+    expected = [front.hypervolume(scores[: n + 1], reference) for n in range(len(scores))]
+    assert front.hypervolumes(scores, reference) == pytest.approx(expected)
+
+
+def test_a_point_without_a_value_adds_no_volume():
+    scores = np.array([[np.nan, np.nan], [1.0, 2.0], [3.0, np.nan], [2.0, 2.0]])
+    assert front.hypervolumes(scores, np.zeros(2)).tolist() == [0, 2, 2, 4]
+    assert front.hypervolumes(scores[:0], np.zeros(2)).shape == (0,)
+
+
+def independent(scores, reference):
+    """The same by another library, whichever is installed; they minimize, but for BoTorch."""
+    try:
+        import moocore
+
+        return moocore.hypervolume(-scores, ref=-reference)
+    except ImportError:
+        pass
+    try:
+        from pymoo.indicators.hv import HV
+
+        return HV(ref_point=-reference)(-scores)
+    except ImportError:
+        pass
+    torch = pytest.importorskip("torch")
+    found = pytest.importorskip(
+        "botorch.utils.multi_objective.hypervolume", reason="none of moocore, pymoo and botorch is installed"
+    ).Hypervolume(ref_point=torch.tensor(reference))
+    return found.compute(torch.tensor(scores[front.nondominated(scores)]))
+
+
+@pytest.mark.parametrize("objectives", [2, 3, 4, 5])
+def test_the_volume_is_that_of_an_independent_library(objectives):
+    rng = np.random.default_rng(objectives)
+    for count in (1, 7, 40):
+        scores, reference = rng.normal(size=(count, objectives)), np.full(objectives, -1.0)
+        assert front.hypervolume(scores, reference) == pytest.approx(independent(scores, reference), rel=1e-9)
+
+
 def test_a_volume_of_three_objectives_is_the_one_that_is_sampled():
     rng = np.random.default_rng(0)
     scores, drawn = rng.random((30, 3)), rng.random((200_000, 3))
@@ -59,6 +101,11 @@ def test_the_reference_point_lies_behind_the_front_and_not_behind_what_it_domina
     assert front.reference_point(scores).tolist() == [-0.1, -0.1]
     assert front.reference_point(np.array([[2.0, 0.0]])).tolist() == [1.8, -0.1]
     assert front.reference_point(np.array([[-2.0, 3.0]])).tolist() == pytest.approx([-2.2, 2.7])
+
+
+def test_behind_all_points_is_behind_the_worst_of_them():
+    scores = np.array([[1.0, 0.0], [0.0, 1.0], [-9.0, -9.0]])
+    assert front.behind(scores).tolist() == [-10.0, -10.0]
 
 
 def test_the_knee_is_where_a_front_bends():

@@ -81,8 +81,19 @@ def reference_point(scores: np.ndarray) -> np.ndarray:
     Returns:
         Shape (M,).
     """
-    front = scores[nondominated(scores)]
-    worst, span = front.min(0), np.ptp(front, axis=0)
+    return behind(scores[nondominated(scores)])
+
+
+def behind(scores: np.ndarray) -> np.ndarray:
+    """A reference point behind the worst of all these points, as `reference_point` has it behind the worst of a front.
+
+    Args:
+        scores: Shape (N, M), N at least 1.
+
+    Returns:
+        Shape (M,).
+    """
+    worst, span = scores.min(0), np.ptp(scores, axis=0)
     return worst - BEHIND * np.where(span > 0, span, np.where(worst != 0, np.abs(worst), 1.0))
 
 
@@ -99,6 +110,29 @@ def hypervolume(scores: np.ndarray, reference: np.ndarray) -> float:
     gains = scores - reference
     gains = gains[(gains > 0).all(1)]
     return _volume(gains[nondominated(gains)]) if len(gains) else 0.0
+
+
+def hypervolumes(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """The hypervolume of the first points, up to and including each: what a search had covered after each trial.
+
+    Args:
+        scores: Shape (N, M); a point with NaN in it adds nothing, as that of a trial that failed.
+        reference: Shape (M,).
+
+    Returns:
+        Shape (N,), never falling.
+    """
+    gains = scores - reference
+    added = np.zeros(len(scores))
+    covered = np.zeros((0, scores.shape[1]))  # the front so far
+    for place in np.flatnonzero((gains > 0).all(1)):
+        gain = gains[place]
+        if (covered >= gain).all(1).any():
+            continue
+        shared = np.minimum(covered, gain)
+        added[place] = gain.prod() - _volume(shared[nondominated(shared)])
+        covered = np.vstack([covered[~(covered <= gain).all(1)], gain])
+    return np.cumsum(added)
 
 
 def knee(scores: np.ndarray) -> int:

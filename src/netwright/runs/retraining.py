@@ -253,6 +253,7 @@ def run_of(
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each, **at_length}),
         evaluator=Reference(run.evaluator.name, options),
         objectives=run.objectives and (str(objectives.first(run.objectives).moved_to(split)),),
+        reference_point=None,
         constraints=(),
         reuse=False,
         keep="all",

@@ -272,6 +272,8 @@ class Run:
                 return Searched(ended)
             first = objectives.first(ended.objectives, parts.measures)
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
+            for sentence in came.front.sentences() if came.front else ():
+                self._session.say(sentence)
             for sentence in promotions.sentences(came.budgets) if came.budgets else ():
                 self._session.say(sentence)
             if is_stage:
