@@ -55,7 +55,10 @@ def test_a_point_without_a_value_adds_no_volume():
 
 
 def independent(scores, reference):
-    """The same by another library, whichever is installed; they minimize, but for BoTorch."""
+    """The same by another library, whichever is installed; all but BoTorch minimize."""
+    scores = scores[(scores > reference).all(1)]
+    if not len(scores):
+        return 0.0
     try:
         import moocore
 
@@ -68,9 +71,15 @@ def independent(scores, reference):
         return HV(ref_point=-reference)(-scores)
     except ImportError:
         pass
+    try:
+        from optuna._hypervolume import compute_hypervolume
+
+        return compute_hypervolume(-scores, -reference)
+    except ImportError:
+        pass
     torch = pytest.importorskip("torch")
     found = pytest.importorskip(
-        "botorch.utils.multi_objective.hypervolume", reason="none of moocore, pymoo and botorch is installed"
+        "botorch.utils.multi_objective.hypervolume", reason="none of moocore, pymoo, optuna and botorch is installed"
     ).Hypervolume(ref_point=torch.tensor(reference))
     return found.compute(torch.tensor(scores[front.nondominated(scores)]))
 

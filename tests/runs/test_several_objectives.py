@@ -83,6 +83,22 @@ def test_front_hypervolume_and_reference_point_stand_beside_the_best(tmp_path, c
     assert "trial 1: valid_accuracy 0." in said.getvalue() and "  on the front" in said.getvalue()
 
 
+def test_from_python_a_run_has_its_front(tmp_path):
+    run, _ = made(tmp_path / "run")
+    assert run.front() == [] and run.trials_frame("dicts") == []
+    run.search(is_stage=True)
+    found = run.front()
+    points = scores(run.trials)
+    expected = np.unique(points[front.nondominated(points)], axis=0)[::-1]
+    assert [trial.scores for trial in found] == list(map(tuple, expected))
+    rows = run.trials_frame("dicts")
+    assert {row["trial"] for row in rows if row["on_front"]} == {trial.id for trial in found}
+    assert {type(row["on_front"]) for row in rows} == {bool}
+    alone, _ = made(tmp_path / "alone", objectives=GOALS[:1], trials=4)
+    alone.search(is_stage=True)
+    assert alone.front() == [alone.best] and "on_front" not in alone.trials_frame("dicts")[0]
+
+
 def test_the_reference_point_stays_when_a_run_goes_on(tmp_path, capsys):
     made(tmp_path / "run", trials=12)[0].search(is_stage=True)
     before = json.loads(command(capsys, "status", tmp_path / "run", "--json")[1])
@@ -131,7 +147,7 @@ def test_a_damaged_reference_point_is_named(tmp_path):
     store = run_folder.open_table(tmp_path / "run", "write")
     store.remember("reference_point", "[1.0]")
     store.close()
-    with pytest.raises(StoreError, match="its fact 'reference_point' is .* which is no list of 2 numbers"):
+    with pytest.raises(StoreError, match=r"its fact 'reference_point' is .* which is no list of 2 numbers"):
         _ = run.progress
 
 

@@ -7,8 +7,8 @@
 * The best was **found** when the regret is 0: any of several best networks counts.
 * A search is **within x %** of the best from the first trial whose regret is at most x / 100 of the size of the best
   signal: within 1 % of an accuracy of 90 % is 89.1 %.
-* Where there are several objectives, the **hypervolume** is the share of that of the table's exact front which the front
-  of all trials so far covers.
+* Where there are several objectives, the **hypervolume** is the share of that of the table's exact front which the
+  front of all trials so far covers.
 
 After a search has ended, because a small space was exhausted, its incumbent stays.
 """

@@ -38,7 +38,7 @@ class RunFront:
     hypervolume: float | None
 
     def facts(self) -> dict[str, Any]:
-        """For JSON: `front`, a list of trials with their values as measured, `hypervolume`, `reference_point`, `knee`."""
+        """For JSON: `front`, a list of trials with values as measured, `hypervolume`, `reference_point` and `knee`."""
         return {
             "front": [{"trial": trial.id, **values(trial, self.goals)} for trial in self.trials],
             "hypervolume": self.hypervolume,

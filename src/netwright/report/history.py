@@ -223,8 +223,8 @@ def _from_pages(pages: Iterable[Sequence[Trial]], fetch: Fetch = _nothing) -> Hi
     columns: dict[str, Any] = {name: np.concatenate(parts.pop(name)) for name in COLUMNS}
     more = max(each.shape[1] for each in others)  # a page of failures alone has no column
     padded = [np.pad(each, ((0, 0), (0, more - each.shape[1])), constant_values=np.nan) for each in others]
-    whole = {"reasons": np.concatenate(reasons), "others": np.concatenate(padded)}
-    return History(**columns, **whole, kinds=tuple(kinds), _fetch=fetch)
+    columns |= {"reasons": np.concatenate(reasons), "others": np.concatenate(padded)}
+    return History(**columns, kinds=tuple(kinds), _fetch=fetch)
 
 
 def _others(page: Sequence[Trial]) -> np.ndarray:

@@ -21,7 +21,17 @@ from netwright.core.baselines import Baseline
 from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
 from netwright.core.objectives import SPLITS, Objective
-from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Observed, Observer, Prepares, Store, Task
+from netwright.core.protocols import (
+    HasCaveats,
+    HasFingerprint,
+    KeepsTime,
+    Observed,
+    Observer,
+    Prepares,
+    Store,
+    Task,
+    Watcher,
+)
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Parts, RunFile
@@ -205,7 +215,9 @@ class Session:
             outlook=self._outlook,
             front=front,
         )
-        watchers = (*([front] if front else []), display, own)
+        watchers: list[Watcher] = [display, own, *([self.observing] if is_observed else [])]
+        if front is not None:  # the display asks it
+            watchers.insert(0, front)
         controller = Search(
             parts.space,
             parts.strategy,
@@ -219,7 +231,7 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
-            watchers=(*watchers, self.observing) if is_observed else watchers,
+            watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
         )
         try:

@@ -73,7 +73,7 @@ class WatchedFront:
         self._store.remember(remembered.REFERENCE_POINT, json.dumps(self._reference))
 
     def holds(self, trial: Trial) -> bool:
-        """Whether nothing that finished before or since is as good as the trial in every objective and better in one."""
+        """Whether the trial is on the front: nothing so far is as good in every objective and better in one."""
         if trial.scores is None or (trial.proposal.budget or 0) != self._budget:
             return False
         return bool((self._front == trial.scores).all(1).any())

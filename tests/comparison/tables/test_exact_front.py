@@ -88,7 +88,8 @@ def test_a_strategy_of_one_objective_says_which_take_several(tmp_path):
 
 
 def test_measurements_of_another_budget_cover_nothing():
-    table = Table("toy", SPACE, ROWS, {"v": SIGNALS, "w": SIGNALS, "cost": COSTS}, "v", "-cost", budgets={1: "w", 9: "v"})
+    columns = {"v": SIGNALS, "w": SIGNALS, "cost": COSTS}
+    table = Table("toy", SPACE, ROWS, columns, "v", "-cost", budgets={1: "w", 9: "v"})
     reference = refs.parse("listed(genotypes=[(2,)], budget=1)")
     strategy = table_search.strategy_of(reference, table, GOALS)
     course = table_search.play(table, strategy, Limits(trials=1), 0, objectives=GOALS)

@@ -75,8 +75,8 @@ def columns(standing: RecipeStanding, fractions: Sequence[float]) -> tuple[str, 
         text for fraction in fractions for text in (f"trials to {share(fraction)}", f"hours to {share(fraction)}")
     ]
     test = [standing.test_metric] if standing.test_metric else []
-    covered = ["hypervolume"] if standing.front else []
-    return ("strategy", *covered, f"best {standing.objective}", *test, "population", *reached, "parameters", "fan-in", "repeats")
+    first = (*(["hypervolume"] if standing.front else []), f"best {standing.objective}")
+    return ("strategy", *first, *test, "population", *reached, "parameters", "fan-in", "repeats")
 
 
 def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
@@ -158,7 +158,8 @@ def _section(folder: Path, place: int, standing: RecipeStanding, standings: Stan
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
     warnings = [f"{remark}." for remark in standing.remarks]
     warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
-    parts = [listed, *warnings, top(standing), EXPLAINED + COVERED * (standing.front is not None), *leading.parts(winner(standing))]
+    explained = EXPLAINED + COVERED * (standing.front is not None)
+    parts = [listed, *warnings, top(standing), explained, *leading.parts(winner(standing))]
     return markup.section(
         title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
     )

@@ -42,7 +42,8 @@ def write(folder: Path, results: Results, command: str = "") -> Path:
 
     Args:
         folder: Gets index.html, bench.json, bench.csv, pairs.csv and, for each problem, `<problem>-regret`,
-            `<problem>-final` and `<problem>-hypervolume` as .png and .svg, where there is something to draw; made when missing.
+            `<problem>-final` and `<problem>-hypervolume` as .png and .svg, where there is something to draw; made when
+            missing.
         results: The results to show.
         command: The command that made them, for the page; "": no command did.
 
@@ -140,7 +141,8 @@ def _figures(folder: Path, number: int, problem: Problem, results: Results) -> l
             continue
         save(figure, path)
         svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
-        shown.append(markup.figure(svg, f"{measure}{number}", f"{captions[measure]} on {problem.name}", smallest_text(figure)))
+        caption = f"{captions[measure]} on {problem.name}"
+        shown.append(markup.figure(svg, f"{measure}{number}", caption, smallest_text(figure)))
     return shown
 
 

@@ -55,8 +55,8 @@ class ComparisonPlan:
                 raise BadReference(f"strategy {strategy_refs.label(strategy)} is given twice; give it once")
         if len(self.objectives) == 1:
             raise BadRunFile(
-                f"objectives name {self.objectives[0]} alone; name several, or leave them out: the signal of a table is "
-                "what is searched by"
+                f"objectives name {self.objectives[0]} alone; name several, or leave them out: a search goes by the "
+                "signal of the table then"
             )
         if min(self.seeds) < 0 or max(self.seeds) >= 2**63:
             raise BadRunFile(f"seeds are {min(self.seeds)} to {max(self.seeds)}; they go from 0 to 2**63 - 1")

@@ -62,7 +62,7 @@ class ProblemRow:
 
 @dataclass(frozen=True)
 class ProblemPair:
-    """`strategy` less `other` over common seeds: their regret, the final measure of their incumbents, or hypervolume."""
+    """`strategy` less `other` over common seeds: regret, final measure of their incumbents, or hypervolume."""
 
     strategy: str
     other: str
@@ -212,7 +212,10 @@ def _curve(
         paths = _Paths(*(_over_seconds(each, found, x) for each in paths))
     succeeded = (~np.isnan(paths.regret)).sum(axis=0)
     begun = succeeded == succeeded.max()  # before that, it would be the mean of the quickest searches alone
-    means = (np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path))
+    regret, regret_error, final, final_error, covered, covered_error = (
+        np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path)
+    )
+    means = (regret, regret_error, final, final_error, covered, covered_error)
     return Curve(strategy, problem, x, *means, is_seconds=table_seconds is not None)
 
 

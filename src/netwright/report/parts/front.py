@@ -142,7 +142,8 @@ def _cloud(axes: Axes, points: np.ndarray, color: str) -> None:
     """A faint dot for each point, of very many a selection."""
     places = curves.spread(np.arange(len(points)), figures.POINTS)
     size = 16 if len(points) < figures.MANY else 5
-    axes.scatter(*points[places].T, s=size, color=color, alpha=0.25, linewidths=0, rasterized=len(places) > 1000)
+    x, y = points[places].T
+    axes.scatter(x, y, s=size, color=color, alpha=0.25, linewidths=0, rasterized=len(places) > 1000)
 
 
 def _name_knee(axes: Axes, text: str, point: np.ndarray, goals: tuple[Objective, Objective]) -> None:
