@@ -45,6 +45,15 @@ def as_json(capsys, *words):
     return json.loads(out), err
 
 
+def test_several_objectives_are_judged_by_hypervolume(table, tmp_path, capsys):
+    words = ("--table", table, "--genes", "a,b,c", "--signal", "val", "--final=-cost", "--trials", "10")
+    words += ("--seeds", "2", "--strategies", "random,listed(genotypes=[(3,2,2)])", "--workers", "1")
+    code, out, err = run(capsys, "bench", *words, "--objectives", "signal,-final", "--out", tmp_path / "bench")
+    assert code == 0, err
+    assert "hypervolume, row less column" in out and "the exact front has 4 networks; hypervolumes are measured" in out
+    assert "my by signal, -final, 10 trials" in out
+
+
 def test_a_table_of_ones_own_without_code(table, tmp_path, capsys):
     words = ("--table", table, *FILE, "--trials", "10,80", "--seeds", "6", "--out", tmp_path / "bench")
     strategies = ("--strategies", "random,tournament,aging(population=5,sample=2), local_search", "--workers", "2")

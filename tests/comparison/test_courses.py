@@ -32,12 +32,14 @@ def test_a_course_is_read_back_as_it_was_written(trials, has_more, message):
     is_repeat = np.array([repeat for *_, repeat, _ in trials], bool)
     elapsed = np.cumsum(np.arange(len(trials), dtype=np.int64))
     is_failed = ~is_repeat if is_repeat.any() and not is_repeat.all() else np.zeros(0, bool)
-    course = Course(columns[0], columns[1], is_repeat, "exhausted", elapsed, costs, values, is_failed, message, "ab12")
+    others = columns[1:].T if has_more else np.zeros((0, 0))
+    head = (columns[0], columns[1], is_repeat, "exhausted", elapsed, costs, values, is_failed)
+    course = Course(*head, message, "ab12", others)
     line = courses.to_line(CELL, course)
     assert "\n" not in line and "NaN" not in line
     cell, again = courses.from_line(line)
     assert cell == CELL
-    for name in ("signals", "finals", "is_repeat", "elapsed", "costs", "values"):
+    for name in ("signals", "finals", "is_repeat", "elapsed", "costs", "values", "others"):
         np.testing.assert_array_equal(getattr(again, name), getattr(course, name))
     assert np.flatnonzero(again.is_failed).tolist() == np.flatnonzero(is_failed).tolist()
     for name in ("ending", "message", "source"):
@@ -51,6 +53,7 @@ def test_a_course_is_read_back_as_it_was_written(trials, has_more, message):
         courses.to_line(CELL, made([1, 2])).replace("[2.0, 3.0]", "[2.0]"),
         courses.to_line(CELL, made([1, 2])).replace("[2.0, 3.0]", '[2.0, "x"]'),
         courses.to_line(CELL, made([1, 2])).replace("[10, 10]", "[10]"),
+        courses.to_line(CELL, made([1, 2], others=np.array([[1.5], [2.5]]))).replace("[1.5, 2.5]", "[1.5]"),
         courses.to_line(CELL, made([1, 2], failed=[1])).replace('"failed": [1]', '"failed": [2]'),
         courses.to_line(CELL, made([1, 2]))[:-5],
     ],
@@ -71,10 +74,10 @@ def test_a_damaged_line_tells_its_cell_while_its_beginning_is_whole(name):
 
 
 def test_failures_and_times_are_cut_with_their_trials():
-    course = made([1, 2, 3, 4], failed=[1, 3], message="missing")
+    course = made([1, 2, 3, 4], failed=[1, 3], message="missing", others=np.arange(4.0)[:, None])
     cut = courses.cut(course, 2, None)
     assert cut.is_failed.tolist() == [False, True] and cut.elapsed.tolist() == [10, 20]
-    assert not courses.cut(course, 1, None).is_failed.any()
+    assert not courses.cut(course, 1, None).is_failed.any() and cut.others.tolist() == [[0], [1]]
 
 
 def test_a_course_is_cut_after_trials():

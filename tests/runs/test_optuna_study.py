@@ -56,6 +56,17 @@ def test_optunas_own_analysis_reads_it(run):
     assert importances.keys() == {f"gene {n}" for n in range(12)}
 
 
+def test_several_objectives_are_several_directions(tmp_path):
+    options = {"strategy": "random", "executor": "inline", "trials": 12, "objectives": ["valid_accuracy", "-params"]}
+    several = Run(tmp_path / "run", **TOYS, **options)
+    several.search(is_stage=True)
+    study = netwright.optuna_study(several.folder)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert study.metric_names == ["valid_accuracy", "params"]
+    values = {tuple(trial.values) for trial in study.best_trials}
+    assert values == {(trial.scores[0], -trial.scores[1]) for trial in several.front()}, "the front of the run"
+
+
 def test_failures_fail_and_lower_is_better_where_it_is(tmp_path):
     options = {"strategy": "random", "executor": "inline", "trials": 3, "objectives": ["-valid_accuracy!"]}
     run = Run(tmp_path / "run", **TOYS, **options)

@@ -138,5 +138,5 @@ def test_a_folder_with_one_result_does_not(tmp_path):
     with ownership.opened(tmp_path, replace(RUN, objectives=("x",))) as opened, opened.table() as (store, _):
         for seed, result in enumerate((FAILED, OTHER)):
             store.add(Proposal((seed,)), str(seed), seed, result)
-    with pytest.raises(BadRunFile, match="holds another run: its objectives is"):
+    with pytest.raises(BadRunFile, match="holds another run: its objectives are"):
         begun(tmp_path, replace(RUN, objectives=("y",)))

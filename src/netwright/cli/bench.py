@@ -57,6 +57,9 @@ def bench(
     signal: str = typer.Option(None, help="Of a file: column that a search sees; a leading minus: lower is better."),
     final: str = typer.Option(None, help="Of a file: column that is reported; by default the signal."),
     seconds: str = typer.Option(None, help="Of a file: column with the cost of one evaluation."),
+    objectives: str = typer.Option(
+        None, help="Of a table: several objectives, the signal first, as signal,-params; judged by hypervolume."
+    ),
     fraction: str = typer.Option(
         None, help="Of a recipe: time to these fractions of the best of all; by default 0.99."
     ),
@@ -71,7 +74,8 @@ def bench(
     """
     columns = {"text": text, "space": space, "signal": signal, "final": final, "seconds": seconds}
     if recipe:
-        _refuse_beside("a recipe", {"--table": table, "--dataset": dataset, "--table-seconds": table_seconds})
+        of_tables = {"--table": table, "--dataset": dataset, "--table-seconds": table_seconds}
+        _refuse_beside("a recipe", of_tables | {"--objectives": objectives})
         _refuse_beside("a recipe", {f"--{name}": value for name, value in columns.items()} | {"--genes": genes})
     elif not table:
         raise BadRunFile("bench needs something to compare on; give a recipe (a TOML file), or --table")
@@ -102,12 +106,14 @@ def bench(
                 from netwright.comparison import command_line
                 from netwright.comparison.tables import json_and_csv, plan
 
+                several = () if objectives is None else options.names("--objectives", objectives)
                 asked = plan.ComparisonPlan(
-                    plan.standard() if strategies is None else command_line.read_strategies(strategies),
+                    plan.standard(several) if strategies is None else command_line.read_strategies(strategies),
                     plan.read_tables(table, options.names("--dataset", dataset) if dataset is not None else (), given),
                     command_line.read_seeds(SEEDS if seeds is None else seeds),
                     plan.read_trials(trials, table_seconds),
                     table_seconds,
+                    tuple(several),
                 )
                 found = _compared(console, asked, out, at_once, context.obj.command)
                 failed, facts = bool(found.failed), json_and_csv.as_json(found, out)
@@ -192,7 +198,7 @@ def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemP
     shown = Table(
         title=f"{report.title(rows[0])}, {rows[0].problem.reported} by {rows[0].problem.searched}", title_justify="left"
     )
-    for number, name in enumerate(report.COLUMNS):
+    for number, name in enumerate(report.columns(rows[0].problem)):
         shown.add_column(name, justify="right" if number else "left", no_wrap=number > 0, overflow="fold")
     for row in rows:
         shown.add_row(*report.cells(row))
@@ -207,15 +213,16 @@ def _show(console: Console, rows: Sequence[ProblemRow], pairs: Sequence[ProblemP
 
 
 def _matrix(rows: Sequence[ProblemRow], pairs: Sequence[ProblemPair]) -> Table:
-    """Differences of regret, row less column; a star where the 95 % interval leaves zero out."""
+    """Differences of regret or hypervolume, row less column; a star where the 95 % interval leaves zero out."""
     from netwright.comparison import numbers
 
     names = [row.strategy for row in rows]
-    shown = Table(title="regret, row less column; *: the 95 % interval leaves 0 out", title_justify="left")
+    measure = "hypervolume" if rows[0].hypervolume else "regret"
+    shown = Table(title=f"{measure}, row less column; *: the 95 % interval leaves 0 out", title_justify="left")
     shown.add_column("")
     for number in range(1, len(names) + 1):
         shown.add_column(str(number), justify="right", no_wrap=True)
-    differences = {(pair.strategy, pair.other): pair.difference for pair in pairs if pair.measure == "regret"}
+    differences = {(pair.strategy, pair.other): pair.difference for pair in pairs if pair.measure == measure}
     for number, name in enumerate(names, start=1):
         texts = []
         for other in names:

@@ -51,7 +51,9 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
             {
                 "folder": str(folder),
                 "trials": len(run.history),
-                **facts.of_progress(progress.of_history(run.history), run.objective, run.baselines),
+                **facts.of_progress(
+                    progress.of_history(run.history, run.objectives, run.reference_point), run.objective, run.baselines
+                ),
                 "finals": [facts.of_final(final) for final in run.finals],
                 "verdict": run.verdict,
                 "damaged": list(run.faults),

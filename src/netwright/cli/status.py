@@ -60,6 +60,8 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
     if found.best is not None:
         known = remembered.baselines(store)
         typer.echo(f"best: {best_line(found.best, objectives.first(run.objectives), known)}")
+    for sentence in found.front.sentences() if found.front else ():
+        typer.echo(sentence)
     for sentence in promotions.sentences(found.budgets) if found.budgets else ():
         typer.echo(sentence)
     if found.model:

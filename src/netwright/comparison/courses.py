@@ -42,6 +42,7 @@ class Course:
         is_failed: Whether the trial failed, shape (trials,), or (0,) where none did.
         message: What the first failed trial said, in one line.
         source: Digest of the program of the strategy that searched; "": not known.
+        others: What each network measured of further objectives, shape (trials, M - 1); (0, 0): there are none.
     """
 
     signals: np.ndarray
@@ -54,6 +55,7 @@ class Course:
     is_failed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
     message: str = ""
     source: str = ""
+    others: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __len__(self) -> int:
         """Number of trials."""
@@ -88,6 +90,7 @@ def cut(course: Course, trials: int | None, table_seconds: float | None) -> Cour
         ending="trials" if length == trials else "table_seconds",
         costs=course.costs[:length],
         values=course.values[:length],
+        others=course.others[:length],
     )
 
 
@@ -109,6 +112,7 @@ def to_line(cell: SearchCell, course: Course) -> str:
         "failed": np.flatnonzero(course.is_failed).tolist(),
         "message": course.message,
         "source": course.source,
+        "others": [_listed(column) for column in course.others.T],
     }
     return json.dumps(found | {name: value for name, value in more.items() if value}, allow_nan=False)
 
@@ -129,6 +133,7 @@ def from_line(line: str) -> tuple[SearchCell, Course]:
             _marked(found.get("failed", []), len(signals)),
             str(found.get("message", "")),
             str(found.get("source", "")),
+            _columns(found.get("others", []), len(signals)),
         )
         lengths = {len(course.finals), len(course.elapsed)}
         lengths |= {len(column) or len(course) for column in (course.costs, course.values)}
@@ -156,6 +161,13 @@ def _marked(places: Any, length: int) -> np.ndarray:
     marked = np.zeros(length, bool)
     marked[places] = True
     return marked
+
+
+def _columns(listed: Any, length: int) -> np.ndarray:
+    columns = [_array(values) for values in listed]
+    if any(len(column) != length for column in columns):
+        raise ValueError("its columns of objectives have other lengths")
+    return np.column_stack(columns) if columns else np.zeros((0, 0))
 
 
 def _array(values: Any) -> np.ndarray:

@@ -7,6 +7,8 @@
 * The best was **found** when the regret is 0: any of several best networks counts.
 * A search is **within x %** of the best from the first trial whose regret is at most x / 100 of the size of the best
   signal: within 1 % of an accuracy of 90 % is 89.1 %.
+* Where there are several objectives, the **hypervolume** is the share of that of the table's exact front which the
+  front of all trials so far covers.
 
 After a search has ended, because a small space was exhausted, its incumbent stays.
 """
@@ -65,6 +67,15 @@ def regret_path(course: Course, sign: int, best: float, length: int) -> np.ndarr
 def final_path(course: Course, sign: int, length: int) -> np.ndarray:
     """Final measure of the incumbent after each trial, as measured, shape (length,); NaN where it is not known."""
     return carried(course.finals, incumbents(sign * course.signals), length)
+
+
+def points(course: Course) -> np.ndarray:
+    """What each trial measured by all objectives, shape (trials, M); NaN where the signal has no value that compares.
+
+    Where the search saw single measurements of the signal, it is their mean.
+    """
+    values = course.values if len(course.values) else course.signals
+    return np.column_stack([np.where(np.isnan(course.signals), np.nan, values), course.others])
 
 
 def at_costs(path: np.ndarray, costs: np.ndarray, grid: np.ndarray) -> np.ndarray:

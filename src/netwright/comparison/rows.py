@@ -21,7 +21,7 @@ def flat(row: Mapping[str, Any]) -> dict[str, Any]:
         if name == "reached":
             found |= {f"{what}_to_{near}": one for near, each in value.items() for what, one in each.items()}
         else:
-            found[name] = "; ".join(value) if isinstance(value, list) else value
+            found[name] = "; ".join(map(str, value)) if isinstance(value, list) else value
     return found
 
 

@@ -192,8 +192,8 @@ def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "r
     """
     if objectives is not None and len(objectives) != 1:
         raise BadReference(
-            f"{strategy} {does} one objective, the run has {len(objectives)}: {tuple(objectives)}; give one, or "
-            "--strategy random, which plays any number"
+            f"{strategy} {does} one objective, the run has {len(objectives)}: {', '.join(objectives) or 'none'}; give "
+            "one, or --strategy nsga2 or mobo, which search by several (random plays any number)"
         )
 
 
@@ -245,6 +245,19 @@ def result_of(trial: Trial, objective: Objective) -> str:
     """The objective and its value for the trial: "valid_accuracy 0.9444 at budget 4"; "" without a score."""
     found = score_of(trial)
     return "" if found is None else f"{objective.name} {short(objective.measured(found))}{at_budget(trial)}"
+
+
+def results_of(trial: Trial, goals: Sequence[Objective]) -> str:
+    """Several objectives and their values: "valid_accuracy 0.9444, params 12,345 at budget 4"; "" without scores."""
+    if not trial.scores:
+        return ""
+    values = [f"{goal.name} {short(goal.measured(score))}" for goal, score in zip(goals, trial.scores, strict=True)]
+    return f"{', '.join(values)}{at_budget(trial)}"
+
+
+def measured(scores: np.ndarray, goals: Sequence[Objective]) -> np.ndarray:
+    """Scores of several objectives, the last axis, as measured: the sign of those to be minimized is turned back."""
+    return scores * [goal.sign for goal in goals]
 
 
 def _first(result: Result) -> float:

@@ -16,6 +16,7 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
 from netwright.core.reading import BadText
 
+REFERENCE_POINT = "reference_point"  # the fact of what hypervolumes are measured from, as measured
 MOST = 1e12  # of hours, and of seconds since 1970: beyond, no clock can have said so
 Record = TypeVar("Record", Objective, Baseline, Candidate)
 
@@ -63,6 +64,25 @@ def baselines(store: Store) -> tuple[Baseline, ...]:
 def candidates(store: Store) -> tuple[Candidate, ...]:
     """The networks that are trained in full; empty where nothing was noted. Raises StoreError for anything else."""
     return _records(store, "candidates", Candidate)
+
+
+def reference_point(store: Store, count: int) -> tuple[float, ...] | None:
+    """What hypervolumes of the run are measured from, as measured; None: nothing was noted yet.
+
+    Args:
+        store: The table of the run.
+        count: Number of objectives.
+
+    Raises:
+        StoreError: The fact is no such list of numbers.
+    """
+    found = _json(store, REFERENCE_POINT, f"list of {count} numbers", None)
+    if found is None:
+        return None
+    is_point = isinstance(found, list) and len(found) == count and all(type(each) in (int, float) for each in found)
+    if not is_point or not all(map(math.isfinite, found)):
+        raise _no(REFERENCE_POINT, str(found), f"list of {count} numbers")
+    return tuple(map(float, found))
 
 
 def contest(store: Store) -> ContestRecord | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -84,6 +85,8 @@ class RunFile:
             `true` in a file means "network".
         threads_per_trial: Threads of one evaluation; None: the machine's cores divided by the workers, fixed when the
             run starts.
+        reference_point: What hypervolumes are measured from where there are several objectives: a number for each, as
+            measured, in their order. None: it lies behind the first trials (`runs/watched_front.py`).
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
         published: What papers print of networks trained as this file says, which reports show beside ours.
     """
@@ -102,6 +105,7 @@ class RunFile:
     limits: Limits = field(default_factory=Limits)
     final: Mapping[str, Any] | None = None
     published: tuple[Printed, ...] | None = None
+    reference_point: tuple[float, ...] | None = None
 
     __pydantic_config__ = _STRICT
 
@@ -111,6 +115,12 @@ class RunFile:
         is_given = self.objectives is not None
         if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
+        point = self.reference_point
+        if point is not None and not (len(point) == len(self.objectives or ()) > 1 and all(map(math.isfinite, point))):
+            raise ValueError(
+                f"reference_point must have a finite number for each of several objectives, got {list(point)} for "
+                f"{', '.join(self.objectives or ()) or 'none'}"
+            )
         threads = 1 if self.threads_per_trial is None else self.threads_per_trial
         if threads < 1:
             raise ValueError(f"threads_per_trial must be at least 1, got {threads}")

@@ -21,7 +21,8 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
     `score` (higher is better), `key`, `metric`, `value` as it was measured, `note`, which says which way is better and
     what to compare the value with, and, where there is one, `budget`, and is None without a success; `model` is that of
     the last round, None without one. Of a search with promotions there are also `budgets`, `rank_agreement` and
-    `brackets` (`promotions.facts`).
+    `brackets` (`promotions.facts`), of one by several objectives `front`, `hypervolume`, `reference_point` and `knee`
+    (`RunFront.facts`).
     """
     return {
         "done": progress.done,
@@ -31,6 +32,7 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
         "best": _best(progress.best, objective, known),
         "model": progress.model.facts() if progress.model else None,
         **(promotions.facts(progress.budgets) if progress.budgets else {}),
+        **(progress.front.facts() if progress.front else {}),
     }
 
 

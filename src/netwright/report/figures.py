@@ -167,7 +167,14 @@ def objective_label(runs: Sequence[RunData]) -> str:
 def start(title: str = "", width: float = SIZE[0]) -> tuple[Figure, Axes]:
     """An empty pair of axes; every style is given here, so that no global setting is touched."""
     figure = Figure(figsize=(width, SIZE[1]), layout="constrained", facecolor="white")
-    axes = figure.add_subplot(facecolor="white")
+    axes = figure.add_subplot()
+    dress(axes, title)
+    return figure, axes
+
+
+def dress(axes: Axes, title: str = "") -> None:
+    """Give axes the style of all figures, and a legend above them."""
+    axes.set_facecolor("white")
     _entitle(axes, title)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#777777")
@@ -175,7 +182,6 @@ def start(title: str = "", width: float = SIZE[0]) -> tuple[Figure, Axes]:
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=TEXT_SIZE - 0.5, color="#777777", labelcolor=INK)
     axes.ticklabel_format(axis="y", useOffset=False)
-    return figure, axes
 
 
 def _finish(figure: Figure, axes: Axes, runs: Sequence[RunData], label: str) -> Figure:

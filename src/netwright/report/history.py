@@ -54,6 +54,7 @@ class History:
         ids: Ids, int64.
         finishes: Numbers in order of finishing, int64; with gaps where rows of the table were left out.
         scores: First scores, float64, higher is better; NaN where the trial failed.
+        others: Scores of the further objectives, shape (trials, M - 1), float64; NaN where the trial failed.
         budgets: Budgets, int64; 0: none.
         has_ended: Whether the training ended by itself before its budget.
         params: Parameters as measured, float64; NaN: not measured.
@@ -73,6 +74,7 @@ class History:
     ids: np.ndarray
     finishes: np.ndarray
     scores: np.ndarray
+    others: np.ndarray
     budgets: np.ndarray
     has_ended: np.ndarray
     params: np.ndarray
@@ -146,6 +148,11 @@ class History:
         return None if place < 0 else self.trials([place])[0]
 
     @property
+    def points(self) -> np.ndarray:
+        """The scores of all objectives, shape (trials, M); NaN where the trial failed."""
+        return np.column_stack([self.scores, self.others])
+
+    @property
     def failed(self) -> int:
         """How many trials failed."""
         return int(np.count_nonzero(self.reasons >= 0))
@@ -207,13 +214,26 @@ def _nothing(_places: Sequence[int]) -> list[Trial]:
 def _from_pages(pages: Iterable[Sequence[Trial]], fetch: Fetch = _nothing) -> History:
     kinds: dict[tuple[str, str], int] = {}
     parts: dict[str, list[np.ndarray]] = {name: [np.zeros(0, dtype)] for name, (dtype, _) in COLUMNS.items()}
-    reasons = [np.zeros(0, np.int64)]
+    reasons, others = [np.zeros(0, np.int64)], [np.zeros((0, 0))]
     for page in pages:
         for name, (dtype, value) in COLUMNS.items():
             parts[name].append(np.fromiter(map(value, page), dtype, len(page)))
         reasons.append(np.fromiter((_reason(trial, kinds) for trial in page), np.int64, len(page)))
+        others.append(_others(page))
     columns: dict[str, Any] = {name: np.concatenate(parts.pop(name)) for name in COLUMNS}
-    return History(**columns, reasons=np.concatenate(reasons), kinds=tuple(kinds), _fetch=fetch)
+    more = max(each.shape[1] for each in others)  # a page of failures alone has no column
+    padded = [np.pad(each, ((0, 0), (0, more - each.shape[1])), constant_values=np.nan) for each in others]
+    columns |= {"reasons": np.concatenate(reasons), "others": np.concatenate(padded)}
+    return History(**columns, kinds=tuple(kinds), _fetch=fetch)
+
+
+def _others(page: Sequence[Trial]) -> np.ndarray:
+    """Scores of the further objectives, a row for each trial; without columns where none has any."""
+    width = next((len(trial.scores) - 1 for trial in page if trial.scores), 0)
+    if not width:
+        return np.zeros((len(page), 0))
+    none = (np.nan,) * width
+    return np.array([trial.scores[1:] if trial.scores else none for trial in page], np.float64)
 
 
 def _reason(trial: Trial, kinds: dict[tuple[str, str], int]) -> int:

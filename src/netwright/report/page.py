@@ -9,6 +9,7 @@ tables are those of the run with the best first objective (among those that shar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -
         raise ValueError("runs is empty; a report needs at least one run")
     folder.mkdir(parents=True, exist_ok=True)
     winner = _winner(runs)
+    winner = replace(winner, overlaid=tuple(runs)) if len(runs) > 1 else winner
     best = winner.history.best()
     line = np.zeros(0, np.int64) if best is None else curves.lineage(winner.history, best)
     owner, seen = _examined(runs, winner)
@@ -344,7 +346,7 @@ def _repeated(runs: Sequence[ReportedRun]) -> str:
 def _objectives_note(run: ReportedRun) -> str:
     first, *others = run.objectives
     direction = "minimized" if first.is_minimized else "maximized"
-    more = f" Further objectives: {', '.join(map(str, others))}; the curves show the first." if others else ""
+    more = f" Further objectives: {', '.join(map(str, others))}; curves of one show the first." if others else ""
     return f"Objective: {first.name}, {direction}.{more}"
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netwright.core import objectives
+from netwright.core import objectives, remembered
+from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.data.text import counted
-from netwright.report import curves, promotions
+from netwright.report import curves, fronts, promotions
 from netwright.report.curves import LearnedRound
+from netwright.report.fronts import RunFront
 from netwright.report.history import History
 from netwright.report.promotions import Budgets
 
@@ -29,6 +31,7 @@ class RunProgress:
         best: The best trial, with scores; None: none succeeded.
         budgets: The summary of a search with promotions; None: it had none.
         model: The last round of a strategy that learns with a model; None: there was none.
+        front: The front of a search by several objectives; None: it has one, or no trial has succeeded.
     """
 
     done: int
@@ -38,6 +41,7 @@ class RunProgress:
     best: Trial | None
     budgets: Budgets | None
     model: LearnedRound | None
+    front: RunFront | None = None
 
     @property
     def finished(self) -> int:
@@ -63,8 +67,16 @@ def work(trials: int, answers: int) -> str:
     return f"{counted(trials, 'trial')}: {trainings}"
 
 
-def of_history(history: History) -> RunProgress:
-    """The progress of finished trials."""
+def of_history(
+    history: History, goals: Sequence[Objective] = (), reference: Sequence[float] | None = None
+) -> RunProgress:
+    """The progress of finished trials.
+
+    Args:
+        history: The trials.
+        goals: The objectives, where there are several.
+        reference: The reference point of the run, as measured; None: it has none yet.
+    """
     learned = curves.learning(history).rounds
     return RunProgress(
         len(history) - history.failed,
@@ -74,6 +86,7 @@ def of_history(history: History) -> RunProgress:
         history.best_trial,
         promotions.summarize(history),
         learned[-1] if learned else None,
+        fronts.of_history(history, goals, reference),
     )
 
 
@@ -84,9 +97,12 @@ def of_table(store: Store, names: Sequence[str] | None) -> RunProgress:
         store: The table.
         names: Objectives of the run, as a run file has them; None: it has none yet.
     """
-    tally = store.tally()
+    tally, goals = store.tally(), objectives.shown(names)
+    reference = remembered.reference_point(store, len(goals)) if len(goals) > 1 else None
+    if len(goals) > 1 and tally.finished > IN_FULL:
+        return of_history(History.of_store(store, names), goals, reference)
     if names is None or tally.finished <= IN_FULL:
-        return of_history(History.of(objectives.with_scores(store.finished(), names)))
+        return of_history(History.of(objectives.with_scores(store.finished(), names)), goals, reference)
     noted = History.of_store(store, names) if tally.continued or tally.noted else History.of([])
     best, learned = best_of(store, names), curves.learning(noted).rounds
     return RunProgress(

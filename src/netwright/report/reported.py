@@ -49,6 +49,9 @@ class ReportedRun:
         io: What goes into the networks and what comes out; None: not known.
         place: The folder of the run, which the next commands name; None: it lies in none.
         export: The folder in it that holds what ships; None: there is none.
+        reference_point: What hypervolumes are measured from, as measured; None: there is one objective, or too few
+            trials have finished.
+        overlaid: All runs of the page in their order, this one among them; empty: it is alone.
     """
 
     name: str
@@ -70,6 +73,8 @@ class ReportedRun:
     io: IO | None = None
     place: Path | None = None
     export: Path | None = None
+    reference_point: tuple[float, ...] | None = None
+    overlaid: tuple[ReportedRun, ...] = ()
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

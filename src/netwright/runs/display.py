@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.core.baselines import Baseline, beside
-from netwright.core.objectives import Objective, rank, result_of, score_of
+from netwright.core.objectives import Objective, rank, result_of, results_of, score_of
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Tally, Trial
 from netwright.runs.notebook import Output
+from netwright.runs.watched_front import WatchedFront
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
@@ -36,6 +37,7 @@ class Display:
         baselines: What results are to be compared with.
         outlook: Says what the search is a part of, and when all of it will be over; trials are then no news, and a
             plain line comes once a minute. None: the search stands for itself.
+        front: The front of a search by several objectives, told of every trial before the display is; None: it has one.
     """
 
     def __init__(
@@ -48,8 +50,9 @@ class Display:
         objective: Objective,
         baselines: Sequence[Baseline] = (),
         outlook: Callable[[], str] | None = None,
+        front: WatchedFront | None = None,
     ) -> None:
-        self._console, self._store, self._outlook = console, store, outlook
+        self._console, self._store, self._outlook, self._front = console, store, outlook, front
         self._title, self._trials, self._objective, self._baselines = title, trials, objective, baselines
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._panel = Output(title) if console.is_jupyter else None
@@ -86,11 +89,13 @@ class Display:
             reason = trial.result.message.strip().rpartition("\n")[2]
             self.say(f"trial {trial.id} failed: {trial.result.failure}: {reason}")
         elif self._is_plain and self._outlook is None and trial.scores is not None:
-            mark = "  best so far" if is_better else ""
+            is_on_front = self._front is not None and self._front.holds(trial)
+            mark = "  best so far" if is_better else "  on the front" if is_on_front else ""
+            found = result_of(trial, self._objective) if self._front is None else results_of(trial, self._front.goals)
             again = " (from the table)" if trial.result and trial.result.reused else ""
             if trial.result and trial.result.message:  # such as that it was trained anew; the row says why
                 again += f" ({trial.result.message.partition(':')[0]})"
-            self.say(f"trial {trial.id}: {result_of(trial, self._objective)}{again}, {self._progress()}{mark}")
+            self.say(f"trial {trial.id}: {found}{again}, {self._progress()}{mark}")
 
     def tick(self) -> None:
         """Show a new picture, or a plain line, when it is time."""
@@ -157,6 +162,8 @@ class Display:
         facts.append(("finished", self._progress()))
         if self._best is not None:
             facts.append(("best", best_line(self._best, self._objective, self._baselines)))
+        if self._front is not None and self._best is not None:
+            facts.append(("front", str(self._front)))
         if self._failed or self._reused:
             facts.append(("of them", f"{self._failed} failed, {self._reused} answered from the table"))
         facts.append(("running for", clock(time.monotonic() - self._begun)))

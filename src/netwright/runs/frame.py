@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final, Literal
 
@@ -14,15 +14,23 @@ Kind = Literal["pandas", "polars", "dicts"]
 LIBRARIES: Final = ("pandas", "polars")
 
 
-def rows(trials: Sequence[Trial], genes: Sequence[Gene]) -> list[dict[str, Any]]:
+def rows(trials: Sequence[Trial], genes: Sequence[Gene], front: Collection[int] | None = None) -> list[dict[str, Any]]:
     """A row for each trial, all with the same columns.
 
     The trial's own facts come first, then what was measured by name of metric, then genes as "gene NAME" (an option by
     its text) and notes of the strategy as "note NAME". None: the trial has no such value.
+
+    Args:
+        trials: The trials.
+        genes: The genes of the space.
+        front: Ids of the trials on the front, for the column "on_front"; None: there is no such column.
     """
     metrics = _names(trial.result.metrics for trial in trials if trial.result)
     notes = _names(trial.proposal.notes for trial in trials)
-    return [_row(trial, genes, metrics, notes) for trial in trials]
+    found = [_row(trial, genes, metrics, notes) for trial in trials]
+    if front is None:
+        return found
+    return [row | {"on_front": trial.id in front} for row, trial in zip(found, trials, strict=True)]
 
 
 def frame(listed: list[dict[str, Any]], kind: Kind | None = None) -> Any:

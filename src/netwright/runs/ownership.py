@@ -293,8 +293,12 @@ def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
         if name in PARTS and old.name == new.name:
             option = next(o for o in (*new.options, *old.options) if old.options.get(o) != new.options.get(o))
             old, new, name = old.options.get(option, "default"), new.options.get(option, "default"), f"{name}.{option}"
+        verb = "is"
+        if name in ("objectives", "constraints"):
+            old, new = (", ".join(each or ()) or "none" for each in (old, new))
+            verb = "are"
         return (
-            f"{folder} holds another run: its {name} is {old}, not {new}; give another folder with --out, "
+            f"{folder} holds another run: its {name} {verb} {old}, not {new}; give another folder with --out, "
             f"or go on with that run by `netwright search --out {folder}`"
         )
     return ""

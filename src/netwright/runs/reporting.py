@@ -30,6 +30,8 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         versions, caveats = remembered.table(store, "versions"), remembered.texts(store, "caveats")
         measures = remembered.measures(store)
         known = remembered.baselines(store)
+        count = len(settings.objectives or ())
+        reference = remembered.reference_point(store, count) if count > 1 else None
         contest, io = remembered.contest(store), store.recall("io")
     history = run_folder.history(place, settings.objectives)
     found, faults = _trained(folders, trust, "inspect")
@@ -53,6 +55,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         run_file.read_io(io) if io else None,
         folder,
         export if (export := folder / run_folder.EXPORT).is_dir() else None,
+        reference,
     )
 
 

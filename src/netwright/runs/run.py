@@ -202,6 +202,17 @@ class Run:
         """The best trial so far; None: no trial has succeeded."""
         return self.progress.best
 
+    def front(self) -> list[Trial]:
+        """The trials that no other one beats in every objective, at the largest budget; empty before any success.
+
+        The best by the first objective comes first; of trials with equal values the earliest stands for all. A run with
+        one objective has its best alone.
+        """
+        came = self.progress
+        if came.front is None:
+            return [came.best] if came.best else []
+        return list(came.front.trials)
+
     @property
     def verdict(self) -> str:
         """How what ships does beside the reference, in a sentence; "": no contest has been decided."""
@@ -211,6 +222,8 @@ class Run:
     def trials_frame(self, kind: frame.Kind | None = None) -> Any:
         """Finished trials in order of finishing as a frame: a row each, with metrics, genes and notes as columns.
 
+        A run with several objectives also has the column `on_front`, which is true of those of `front`.
+
         Args:
             kind: "pandas", "polars" or "dicts", a list of dictionaries; None: the first of them that is installed.
 
@@ -218,7 +231,8 @@ class Run:
             MissingCapability: The library asked for is not installed.
         """
         genes = run_file.load_space(self.settings.space).genes
-        return frame.frame(frame.rows(self.trials, genes), kind)
+        front = {trial.id for trial in self.front()} if len(self.settings.objectives or ()) > 1 else None
+        return frame.frame(frame.rows(self.trials, genes, front), kind)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: verdict, numbers, curve and architecture."""
@@ -277,6 +291,8 @@ class Run:
                 return Searched(ended)
             first = objectives.first(ended.objectives, parts.measures)
             self._session.say(f"best: {best_line(best, first, ended.baselines)}")
+            for sentence in came.front.sentences() if came.front else ():
+                self._session.say(sentence)
             for sentence in promotions.sentences(came.budgets) if came.budgets else ():
                 self._session.say(sentence)
             if is_stage:

@@ -21,10 +21,20 @@ from netwright.core.baselines import Baseline
 from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
 from netwright.core.objectives import SPLITS, Objective
-from netwright.core.protocols import HasCaveats, HasFingerprint, KeepsTime, Observed, Observer, Prepares, Store, Task
+from netwright.core.protocols import (
+    HasCaveats,
+    HasFingerprint,
+    KeepsTime,
+    Observed,
+    Observer,
+    Prepares,
+    Store,
+    Task,
+    Watcher,
+)
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
-from netwright.core.run_file import Parts
+from netwright.core.run_file import Parts, RunFile
 from netwright.core.shapes import contents
 from netwright.report import progress
 from netwright.report.progress import RunProgress
@@ -32,6 +42,7 @@ from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done
 from netwright.runs.observing import Observing
 from netwright.runs.ownership import OpenRun
+from netwright.runs.watched_front import WatchedFront
 from netwright.training import constant, ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
@@ -193,6 +204,7 @@ class Session:
         names = run_folder.named_objectives(store, settings)
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
+        front = _front(store, settings, names, parts.measures)
         display = Display(
             self._console,
             store,
@@ -201,7 +213,11 @@ class Session:
             objective=objective,
             baselines=known,
             outlook=self._outlook,
+            front=front,
         )
+        watchers: list[Watcher] = [display, own, *([self.observing] if is_observed else [])]
+        if front is not None:  # the display asks it
+            watchers.insert(0, front)
         controller = Search(
             parts.space,
             parts.strategy,
@@ -215,7 +231,7 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
-            watchers=(display, own, self.observing) if is_observed else (display, own),
+            watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
         )
         try:
@@ -228,12 +244,25 @@ class Session:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
                 earlier = remembered.number(store, "simulated_hours") or 0.0
                 store.remember("simulated_hours", repr(earlier + parts.executor.elapsed_seconds / 3600))
+        if front is not None and ending != "drained":
+            front.propose()
         if ending == "drained":
             raise Drained(short(run.folder))
         wall_seconds, after = time.monotonic() - begun, store.tally()
         if after.finished == before.finished:
             return ending, ""
         return ending, work_done(after.seconds - before.seconds, parts.executor, wall_seconds)
+
+
+def _front(
+    store: Store, settings: RunFile, names: Sequence[str] | None, measures: Sequence[Objective]
+) -> WatchedFront | None:
+    """The front so far of a run by several objectives, to be watched; None: it has one."""
+    goals = objectives.shown(names, measures)
+    if len(goals) < 2:
+        return None
+    earlier = (row for page in run_folder.pages(store) for row in objectives.with_scores(page, names))
+    return WatchedFront(store, goals, settings.reference_point, earlier)
 
 
 def _observed(run: OpenRun, store: Store, finished: int) -> Observed:

@@ -290,10 +290,11 @@ def test_errors_name_the_recipe_where_there_are_several(recipe, tmp_path):
         contests.prepared(other, "random")
 
 
-def test_of_two_objectives_the_first_judges(recipe):
+def test_of_two_objectives_hypervolume_judges(recipe):
     recipe.write_text('objectives = ["valid_accuracy", "-params"]\n' + recipe.read_text())
     contest = contests.prepared(recipe, "random")
-    assert contest.remarks["toy"] == ("of its objectives valid_accuracy, -params the first alone judges",)
+    assert contest.remarks["toy"] == ("its searches are judged by hypervolume: valid_accuracy, -params",)
+    assert {each.name for each in recipes.standard_strategies(contest.recipes)} <= {"random", "nsga2"}
 
 
 @pytest.mark.parametrize(

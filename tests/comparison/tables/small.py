@@ -20,7 +20,15 @@ def write(path: Path, shift: float = 0.0) -> Path:
     return path
 
 
-def prepared(path: Path, strategies="random,local_search", seeds="4", trials="12", table_seconds=None, **options):
+def prepared(
+    path: Path,
+    strategies="random,local_search",
+    seeds="4",
+    trials="12",
+    table_seconds=None,
+    objectives=(),
+    **options,
+):
     """A comparison on the file."""
     given = {"genes": list(GENES), "signal": "val", "final": "test", **options}
     asked = plan.ComparisonPlan(
@@ -29,5 +37,6 @@ def prepared(path: Path, strategies="random,local_search", seeds="4", trials="12
         command_line.read_seeds(seeds),
         plan.read_trials(trials, table_seconds),
         table_seconds,
+        objectives,
     )
     return comparison.prepare(asked)

@@ -92,7 +92,7 @@ def prepare(contest: StrategyContest) -> StrategyContest:
                 retraining.check(run, {})
         recipes[name] = run_file.resolved(run, parts.measures)
         listed = recipes[name].objectives or ()
-        remarks[name] = (f"of its objectives {', '.join(listed)} the first alone judges",) if len(listed) > 1 else ()
+        remarks[name] = (f"its searches are judged by hypervolume: {', '.join(listed)}",) if len(listed) > 1 else ()
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}
     return replace(contest, recipes=recipes, warnings=warnings, remarks=remarks, sources=sources)
 

@@ -28,6 +28,11 @@ def best(standing: RecipeStanding) -> Figure:
     return _curves(standing, lambda path: standing.sign * path.best, f"best {standing.objective} so far")
 
 
+def hypervolume(standing: RecipeStanding) -> Figure:
+    """Mean over seeds of the share of the hypervolume of the front of all searches, with its 95 % band."""
+    return _curves(standing, lambda path: path.covered, "share of the hypervolume of all", is_rising=True)
+
+
 def population(standing: RecipeStanding) -> Figure:
     """Mean over seeds of the population's mean objective, with its 95 % band."""
     label = f"mean {standing.objective} of the last P trials"
@@ -87,7 +92,9 @@ def size(standing: RecipeStanding) -> Figure:
     return legend(figure, list(standing.paths), handles)
 
 
-def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray], label: str) -> Figure:
+def _curves(
+    standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray], label: str, *, is_rising: bool = False
+) -> Figure:
     figure, axes = start(f"{standing.name}: mean over seeds, band: 95 %")
     settled = []
     for number, listed in enumerate(standing.paths.values()):
@@ -99,7 +106,7 @@ def _curves(standing: RecipeStanding, values: Callable[[SearchPath], np.ndarray]
         low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
         space = 0.06 * (high - low) or 0.05
         axes.set_ylim(low - space, high + space)
-    hint = " (lower is better)" if standing.sign < 0 else ""
+    hint = " (lower is better)" if standing.sign < 0 and not is_rising else ""
     name_values(axes, f"{printable(label)}{hint}")
     axes.ticklabel_format(axis="y", useOffset=False)
     _by_trials(axes, standing)

@@ -28,7 +28,7 @@ def as_json(standings: Standings, folder: Path) -> dict[str, Any]:
 def rows_csv(standings: Standings) -> str:
     """A line for each row, with a header."""
     rows = [flat(_row(row, standing)) for standing in standings.recipes for row in standing.rows]
-    return as_csv(rows, list(rows[0]) if rows else [])
+    return as_csv(rows, list(dict.fromkeys(name for row in rows for name in row)))
 
 
 def pairs_csv(standings: Standings) -> str:
@@ -67,6 +67,19 @@ def _row(row: RecipeRow, standing: RecipeStanding) -> dict[str, Any]:
         "best_of_all": number(standing.best),
         "beside_best": standing.beside,
         "warnings": list(row.warnings),
+        **_front(row, standing),
+    }
+
+
+def _front(row: RecipeRow, standing: RecipeStanding) -> dict[str, Any]:
+    """What there is to say where there are several objectives; empty where there is one."""
+    if (found := standing.front) is None:
+        return {}
+    return {
+        "objectives": [str(goal) for goal in found.goals],
+        **_mean("hypervolume", row.hypervolume),
+        "hypervolume_of_all": found.hypervolume,
+        "reference_point": list(found.reference),
     }
 
 

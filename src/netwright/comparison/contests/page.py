@@ -20,6 +20,7 @@ from netwright.report.files import save, smallest_text
 from netwright.report.markup import Html
 
 FIGURES = {  # none of them where nothing succeeded
+    "hypervolume": (figures.hypervolume, "Hypervolume"),
     "best": (figures.best, "Best so far"),
     "population": (figures.population, "Mean of the population"),
     "size": (figures.size, "Model size against the objective"),
@@ -31,6 +32,10 @@ EXPLAINED = (
     "objective of the last P trials; P is the strategy's own population, or that of the others. Fractions are of the "
     "best that any search found; the searches that came so near stand behind the trials and hours of evaluation until "
     "then, over which those are means. Bands: 95 % by Student's t; a search that ended early stays where it was."
+)
+COVERED = (
+    " Hypervolume: the share of that of the front of all searches together which the front of a search's own trials "
+    "covers; it changes when searches are added."
 )
 FAN_IN_EXPLAINED = (
     "Edges into the last node of each graph of a network, a mean over those graphs in which they vary: of a cell that "
@@ -70,7 +75,8 @@ def columns(standing: RecipeStanding, fractions: Sequence[float]) -> tuple[str, 
         text for fraction in fractions for text in (f"trials to {share(fraction)}", f"hours to {share(fraction)}")
     ]
     test = [standing.test_metric] if standing.test_metric else []
-    return ("strategy", f"best {standing.objective}", *test, "population", *reached, "parameters", "fan-in", "repeats")
+    first = (*(["hypervolume"] if standing.front else []), f"best {standing.objective}")
+    return ("strategy", *first, *test, "population", *reached, "parameters", "fan-in", "repeats")
 
 
 def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
@@ -84,6 +90,7 @@ def cells(row: RecipeRow, standing: RecipeStanding) -> tuple[str, ...]:
     above = "" if math.isnan(row.deviations) else f" ({row.deviations:+.2f})"
     return (
         row.strategy,
+        *([with_error(row.hypervolume)] if standing.front else []),
         with_error(row.best),
         *([with_error(row.test)] if standing.test_metric else []),
         with_error(row.population),
@@ -104,11 +111,21 @@ def top(standing: RecipeStanding) -> str:
     """The best of all, which way is better, and what it is to be compared with; "" where nothing succeeded."""
     if math.isnan(standing.best):
         return ""
-    return f"The best of all: {standing.objective} {standing.best:.6g} {standing.beside}."
+    found = standing.front
+    pairs = zip(found.goals, found.reference, strict=True) if found else ()
+    point = ", ".join(f"{goal.name} {value:.6g}" for goal, value in pairs)
+    front = f" Hypervolumes are measured from {point}." if point else ""
+    return f"The best of all: {standing.objective} {standing.best:.6g} {standing.beside}.{front}"
 
 
 def winner(standing: RecipeStanding) -> Leading | None:
-    """Who is first: by what full trainings tested, else by the best of the searches; None: fewer than two have any."""
+    """Who is first; None: fewer than two have what decides.
+
+    That is hypervolume where there are several objectives, else what full trainings tested, else the best.
+    """
+    if standing.front:
+        covered = {row.strategy: row.hypervolume for row in standing.rows}
+        return leading.leading("hypervolume", "hypervolume", 1, covered, standing.pairs)
     if standing.test_metric:
         tested = {row.strategy: row.test for row in standing.rows}
         return leading.leading("test", standing.test_metric, standing.sign, tested, standing.pairs)
@@ -127,7 +144,8 @@ def _section(folder: Path, place: int, standing: RecipeStanding, standings: Stan
     drawn = []
     for name, (figure, caption) in FIGURES.items():
         path = folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', standing.name)}-{name}"
-        if math.isnan(standing.best) or (name == "fan-in" and standing.random_fan_in is None):
+        is_empty = {"fan-in": standing.random_fan_in is None, "hypervolume": standing.front is None}
+        if math.isnan(standing.best) or is_empty.get(name, False):
             for suffix in (".png", ".svg"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             continue
@@ -140,7 +158,8 @@ def _section(folder: Path, place: int, standing: RecipeStanding, standings: Stan
     listed = markup.table(heads, [cells(row, standing) for row in standing.rows], heads[1:])
     warnings = [f"{remark}." for remark in standing.remarks]
     warnings += [f"{row.strategy}: {warning}." for row in standing.rows for warning in row.warnings]
-    parts = [listed, *warnings, top(standing), EXPLAINED, *leading.parts(winner(standing))]
+    explained = EXPLAINED + COVERED * (standing.front is not None)
+    parts = [listed, *warnings, top(standing), explained, *leading.parts(winner(standing))]
     return markup.section(
         title(standing), Html(f'<div class="curves">{"".join(drawn)}</div>'), *parts, *_fan_in_parts(standing)
     )

@@ -10,7 +10,7 @@ are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -41,6 +41,9 @@ class SearchPath:
         fan_in: Mean fan-in of each network over the graphs in which it varies.
         is_repeat: Whether the network was measured before in this search, at the same budget.
         failures: Number of trials that failed.
+        points: Scores of all objectives, shape (trials, M).
+        covered: Where there are several objectives, the share of the hypervolume of the front of all searches together
+            that the front of the trials so far covers; (0,): there is one.
     """
 
     scores: np.ndarray
@@ -51,6 +54,8 @@ class SearchPath:
     fan_in: np.ndarray
     is_repeat: np.ndarray
     failures: int = 0
+    points: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    covered: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def incumbent(self) -> int:
@@ -83,6 +88,7 @@ def path(trials: Sequence[Trial], population: int, space: SearchSpace, graphs: S
         fan_in=np.where(np.isnan(scores), np.nan, edges),
         is_repeat=is_repeat,
         failures=history.failed,
+        points=history.points,
     )
 
 

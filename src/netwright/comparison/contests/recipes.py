@@ -16,6 +16,7 @@ from netwright.core.run_file import Limits, RunFile
 from netwright.core.trust import Trust
 
 STANDARD = ("random", "aging", "non_aging", "reinforce")  # compared when none are given
+SEVERAL = ("random", "nsga2")  # beside the recipes' own, where a recipe has several objectives
 REPLACED = "aging"  # replaced by the strategies that the recipes name, if any
 
 
@@ -57,11 +58,18 @@ def read(
 
 
 def standard_strategies(recipes: Mapping[str, RunFile]) -> tuple[Reference, ...]:
-    """The strategies that are compared by default: STANDARD, with REPLACED giving way to those of the recipes."""
+    """The strategies that are compared by default: STANDARD, with REPLACED giving way to those of the recipes.
+
+    Where a recipe has several objectives, they are those of SEVERAL that are there, and the recipes' own.
+    """
     own = list(
         dict.fromkeys(strategy_refs.label(run.strategy) for run in recipes.values() if run.strategy != RunFile.strategy)
     )
     references = {strategy_refs.label(run.strategy): run.strategy for run in recipes.values()}
+    if any(len(run.objectives or ()) > 1 for run in recipes.values()):
+        named = {references[label].name for label in own}
+        known = set(refs.available("strategy")) - named
+        return (*(Reference(name) for name in SEVERAL if name in known), *(references[label] for label in own))
     found: list[Reference] = []
     for name in STANDARD:
         if name == REPLACED and own:

@@ -8,6 +8,7 @@ compared searches found.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,7 +17,8 @@ import numpy as np
 
 from netwright.comparison import bootstrap, measures, strategy_refs
 from netwright.comparison.bootstrap import Difference
-from netwright.comparison.contests import budgets, caveats, fan_in, populations
+from netwright.comparison.contests import budgets, caveats, common_front, fan_in, populations
+from netwright.comparison.contests.common_front import CommonFront
 from netwright.comparison.contests.contest import StrategyContest
 from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
@@ -29,7 +31,7 @@ from netwright.core.records import Trial
 from netwright.core.run_file import RunFile
 
 FRACTIONS = (0.99,)  # of the best of all, which a search is to reach
-MEASURES = ("best", "population", "test")
+MEASURES = ("hypervolume", "best", "population", "test")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class RecipeRow:
         hours: Mean hours of evaluation of a search.
         repeated: Share of trials that measured a network again.
         warnings: Sentences to stand beside the row.
+        hypervolume: Where there are several objectives, the share of the hypervolume of the front of all searches; of
+            no seeds where there is one.
     """
 
     strategy: str
@@ -67,6 +71,7 @@ class RecipeRow:
     hours: float
     repeated: float
     warnings: tuple[str, ...] = ()
+    hypervolume: MeanOfSeeds = MeanOfSeeds(math.nan, math.nan, 0)
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class RecipeStanding:
         remarks: Sentences on the recipe.
         beside: What stands beside the best of all: which way is better, and what it is to be compared with.
         has_budgets: Whether some trials cost less than others because a strategy asked for it.
+        front: The front of all searches, where there are several objectives; None: there is one.
     """
 
     name: str
@@ -124,6 +130,7 @@ class RecipeStanding:
     remarks: tuple[str, ...] = ()
     beside: str = ""
     has_budgets: bool = False
+    front: CommonFront | None = None
 
 
 @dataclass(frozen=True)
@@ -172,11 +179,13 @@ def _standing(
             cell.seed: populations.path(budgets.only(trials, budget), sizes[label], space, graphs)
             for cell, trials in searches[label].items()
         }
+    goals = objectives.shown(run.objectives, run_file.measures_of(run))
+    front = common_front.common_front(paths, goals, run.reference_point)
+    paths = common_front.judged(paths, front)
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
     known = outcome.baselines.get(name, ())
-    objective = objectives.first(run.objectives, run_file.measures_of(run))
-    sign = objective.sign
+    objective, sign = goals[0], goals[0].sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
     finals = [final for cell, final in outcome.finals.items() if cell.problem == name]
     random_fan_in = (float(spread.mean()), float(spread.std(ddof=1))) if graphs else None
@@ -189,6 +198,8 @@ def _standing(
             contest, {s: sign * p.population[-1] for s, p in paths[label].items() if len(p.best)}
         )
         ends["test", label] = _by_seed(contest, {seed: value for seed, (_, value) in tests[label].items()})
+        covered = {s: p.covered[-1] for s, p in paths[label].items() if len(p.covered)}
+        ends["hypervolume", label] = _by_seed(contest, covered)
         lasts = [p.fan_in[-sizes[label] :] for p in listed]
         edges = np.array([np.nanmean(last) for last in lasts if not np.isnan(last).all()])
         repeats = np.concatenate([p.is_repeat for p in listed] or [np.zeros(0)])
@@ -214,6 +225,7 @@ def _standing(
                     *caveats.of_row(contest, outcome, searches[label], listed),
                     *_no_better(objective, listed, known),
                 ),
+                hypervolume=measures.mean(ends["hypervolume", label]),
             )
         )
     return RecipeStanding(
@@ -232,6 +244,7 @@ def _standing(
         remarks=contest.remarks.get(name, ()),
         beside=baselines.beside(objective, sign * top, known) if found else "",
         has_budgets=any(budgets.sentence(list(found.values())) for found in searches.values()),
+        front=front,
     )
 
 

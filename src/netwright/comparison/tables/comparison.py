@@ -75,13 +75,13 @@ def prepare(asked: ComparisonPlan) -> Comparison:
         NetwrightError: A table, a strategy or an option of one is refused; nothing was written.
     """
     tables = [(reference, problems.read(reference)) for reference in asked.tables]
-    found = tuple(problems.describe(table, reference) for reference, table in tables)
+    found = tuple(problems.describe(table, reference, asked.objectives) for reference, table in tables)
     _refuse_twice(found)
     for problem, (_, table) in zip(found, tables, strict=True):
         _refuse_free(asked, problem, table)
     starts: dict[str, Mapping[str, int]] = {}
     for reference in asked.strategies:
-        made = [table_search.strategy_of(reference, table) for _, table in tables]
+        made = [table_search.strategy_of(reference, table, asked.objectives) for _, table in tables]
         starts[strategy_refs.label(reference)] = strategy_refs.random_starts(reference, made[0])
     sources = {strategy_refs.label(reference): strategy_refs.source_of(reference) for reference in asked.strategies}
     return Comparison(asked, found, sources, starts)
@@ -117,6 +117,7 @@ def carry_out(
         {strategy_refs.label(strategy): str(strategy) for strategy in asked.strategies},
         asked.trials,
         asked.table_seconds,
+        asked.objectives,
     )
     writer = cell_file.Writer(where)
     try:

@@ -62,6 +62,23 @@ def final(curves: Sequence[Curve]) -> Figure | None:
     return _finish(figure, axes, curves)
 
 
+def hypervolume(curves: Sequence[Curve]) -> Figure | None:
+    """Mean share of the exact front's hypervolume as the search goes on, with its 95 % band; None: one objective."""
+    shown = [curve.hypervolume for curve in curves]
+    if all(np.isnan(each).all() for each in shown):
+        return None
+    figure, axes = _start(curves)
+    for number, curve in enumerate(curves):
+        _line(axes, curve.x, curve.hypervolume, curve.hypervolume_error, number)
+    settled = np.concatenate([each[int(SETTLED * len(each)) :] for each in shown])
+    low, high = np.nanmin(settled), np.nanmax(settled)
+    space = 0.06 * (high - low) or 0.05
+    axes.set_ylim(low - space, min(high + space, 1.005))
+    name_values(axes, "share of the exact front's hypervolume")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    return _finish(figure, axes, curves)
+
+
 def _start(curves: Sequence[Curve]) -> tuple[Figure, Axes]:
     name = curves[0].problem.name if curves else ""
     return start(f"{name}: mean over seeds, band: 95 %")

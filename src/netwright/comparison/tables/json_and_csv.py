@@ -61,6 +61,20 @@ def _row(row: ProblemRow) -> dict[str, Any]:
         "final": row.problem.final,
         "best_signal": row.problem.sign * row.problem.best,
         "warnings": list(row.warnings),
+        **_front(row),
+    }
+
+
+def _front(row: ProblemRow) -> dict[str, Any]:
+    """What there is to say where there are several objectives; empty where there is one."""
+    if row.problem.front is None or row.hypervolume is None:
+        return {}
+    return {
+        "objectives": list(row.problem.front.objectives),
+        "mean_hypervolume": number(row.hypervolume.mean),
+        "se_hypervolume": number(row.hypervolume.error),
+        "exact_hypervolume": row.problem.front.hypervolume,
+        "reference_point": list(row.problem.front.reference),
     }
 
 

@@ -31,14 +31,19 @@ EXPLAINED = (
     "the best signal, over the searches that came so near, whose share stands behind it. Repeats: share of the trials "
     "that measured a network again."
 )
+COVERED = (
+    " Hypervolume: the share of that of the exact front, over all networks of the table, which the front of all trials "
+    "so far covers."
+)
 
 
 def write(folder: Path, results: Results, command: str = "") -> Path:
     """Write all files of a comparison.
 
     Args:
-        folder: Gets index.html, bench.json, bench.csv, pairs.csv and, for each problem, `<problem>-regret` and
-            `<problem>-final` as .png and .svg, where there is something to draw; made when missing.
+        folder: Gets index.html, bench.json, bench.csv, pairs.csv and, for each problem, `<problem>-regret`,
+            `<problem>-final` and `<problem>-hypervolume` as .png and .svg, where there is something to draw; made when
+            missing.
         results: The results to show.
         command: The command that made them, for the page; "": no command did.
 
@@ -64,11 +69,17 @@ def problems(results: Results) -> list[Problem]:
     return list({curve.problem.name: curve.problem for curve in results.curves}.values())
 
 
+def columns(problem: Problem) -> tuple[str, ...]:
+    """Heads of the columns of a problem's tables."""
+    return (COLUMNS[0], "hypervolume", *COLUMNS[1:]) if problem.front else COLUMNS
+
+
 def cells(row: ProblemRow) -> tuple[str, ...]:
-    """The cells of a row as text, in the order of COLUMNS."""
+    """The cells of a row as text, in the order of `columns`."""
     reached = (_reached(row.within[percent], row.seeds) for percent in WITHIN)
     return (
         row.strategy,
+        *([with_error(row.hypervolume)] if row.hypervolume else []),
         with_error(row.final),
         with_error(row.regret),
         MISSING if math.isnan(row.found_best) else f"{row.found_best:.1%}",
@@ -96,9 +107,12 @@ def groups(rows: Sequence[ProblemRow]) -> list[list[ProblemRow]]:
 
 
 def winner(rows: Sequence[ProblemRow], results: Results) -> Leading | None:
-    """Who is first in a group of rows by the final measure; None: fewer than two strategies were measured."""
+    """Who is first in a group of rows by hypervolume or, of one objective, the final measure; None: fewer than two."""
     problem, trials = rows[0].problem, rows[0].trials
     pairs = [pair for pair in results.pairs if (pair.problem.name, pair.trials) == (problem.name, trials)]
+    covered = {row.strategy: row.hypervolume for row in rows if row.hypervolume}
+    if covered:
+        return leading.leading("hypervolume", "hypervolume", 1, covered, pairs)
     means = {row.strategy: row.final for row in rows}
     return leading.leading("final", problem.final, problem.final_sign, means, pairs)
 
@@ -116,9 +130,10 @@ def _reached(found: MeanOfSeeds, seeds: int) -> str:
 
 def _figures(folder: Path, number: int, problem: Problem, results: Results) -> list[Html]:
     curves = [curve for curve in results.curves if curve.problem.name == problem.name]
-    captions = {"regret": f"Regret on {problem.name}", "final": f"Final measure on {problem.name}"}
+    captions = {"hypervolume": "Hypervolume", "regret": "Regret", "final": "Final measure"}
     shown = []
-    for measure, figure in (("regret", figures.regret(curves)), ("final", figures.final(curves))):
+    made = (figures.hypervolume(curves), figures.regret(curves), figures.final(curves))
+    for measure, figure in zip(captions, made, strict=True):
         path = folder / f"{file_name(problem, problems(results))}-{measure}"
         if figure is None:
             for suffix in (".png", ".svg"):
@@ -126,7 +141,8 @@ def _figures(folder: Path, number: int, problem: Problem, results: Results) -> l
             continue
         save(figure, path)
         svg = path.with_name(path.name + ".svg").read_text(encoding="utf-8")
-        shown.append(markup.figure(svg, f"{measure}{number}", captions[measure], smallest_text(figure)))
+        caption = f"{captions[measure]} on {problem.name}"
+        shown.append(markup.figure(svg, f"{measure}{number}", caption, smallest_text(figure)))
     return shown
 
 
@@ -143,12 +159,13 @@ def _problem(problem: Problem, results: Results, drawn: Sequence[Html]) -> Html:
     which = f"A search sees {problem.searched}; reported is {problem.reported}."
     parts: list[str] = [which, *remarks, Html(f'<div class="curves">{"".join(drawn)}</div>')]
     for rows in groups([row for row in results.rows if row.problem.name == problem.name]):
-        listed = markup.table(COLUMNS, [cells(row) for row in rows], COLUMNS[1:])
+        heads = columns(problem)
+        listed = markup.table(heads, [cells(row) for row in rows], heads[1:])
         warnings = [f"{row.strategy}: {warning}." for row in rows for warning in row.warnings]
         seeds = sorted({row.seeds for row in rows})
         count = f"{seeds[0]:,}" if len(seeds) == 1 else f"{seeds[0]:,} to {seeds[-1]:,}"
         heading = f"{title(rows[0])}, {count} seeds"
-        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED))
+        parts.append(markup.subsection(heading, listed, *warnings, EXPLAINED + COVERED * (problem.front is not None)))
         parts += leading.parts(winner(rows, results))
     return markup.section(problem.name, *parts)
 

@@ -17,6 +17,8 @@ TRIALS = 100  # when no limit is given
 FILES = (".csv", ".tsv", ".parquet")  # a table whose name ends so is a file
 STANDARD = ("predictor", "random", "aging(population=10,sample=3)", "local_search")  # compared when none are given
 
+SEVERAL = ("nsga2", "random")  # the same where there are several objectives
+
 
 @dataclass(frozen=True)
 class ComparisonPlan:
@@ -29,6 +31,8 @@ class ComparisonPlan:
         horizons: Numbers of trials after which results are reported, rising; searches go on to the last. Right only
             where no option of a strategy depends on the number of trials. Empty: `table_seconds` alone ends a search.
         table_seconds: A search ends when its evaluations have cost so much; None: no such limit.
+        objectives: What is searched by, where there are several objectives, the signal first: metrics of look-ups as a
+            run file writes them. Empty: the table's signal.
 
     Raises:
         BadReference: A strategy is given twice.
@@ -40,6 +44,7 @@ class ComparisonPlan:
     seeds: tuple[int, ...]
     horizons: tuple[int, ...] = ()
     table_seconds: float | None = None
+    objectives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("strategies", "tables", "seeds"):
@@ -48,6 +53,11 @@ class ComparisonPlan:
         for number, strategy in enumerate(self.strategies):
             if strategy in self.strategies[:number]:
                 raise BadReference(f"strategy {strategy_refs.label(strategy)} is given twice; give it once")
+        if len(self.objectives) == 1:
+            raise BadRunFile(
+                f"objectives name {self.objectives[0]} alone; name several, or leave them out: a search goes by the "
+                "signal of the table then"
+            )
         if min(self.seeds) < 0 or max(self.seeds) >= 2**63:
             raise BadRunFile(f"seeds are {min(self.seeds)} to {max(self.seeds)}; they go from 0 to 2**63 - 1")
         if not self.horizons and self.table_seconds is None:
@@ -63,10 +73,15 @@ class ComparisonPlan:
         return self.horizons[-1] if self.horizons else None
 
 
-def standard() -> tuple[Reference, ...]:
-    """The strategies that are compared when none are given, as far as they are installed."""
+def standard(objectives: Sequence[str] = ()) -> tuple[Reference, ...]:
+    """The strategies that are compared when none are given, as far as they are installed.
+
+    Args:
+        objectives: The objectives, where there are several.
+    """
     known = refs.available("strategy")
-    return tuple(reference for reference in map(refs.parse, STANDARD) if reference.name in known)
+    listed = SEVERAL if objectives else STANDARD
+    return tuple(reference for reference in map(refs.parse, listed) if reference.name in known)
 
 
 def read_trials(text: str | None, table_seconds: float | None) -> tuple[int, ...]:

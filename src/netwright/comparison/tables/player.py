@@ -19,12 +19,13 @@ PROGRAM = "netwright.comparison.tables.player"
 
 @dataclass(frozen=True)
 class TablesOrder:
-    """What is played: references by name, and the limits of each search."""
+    """What is played: references by name, the limits of each search, and its objectives where there are several."""
 
     problems: Mapping[str, str]
     strategies: Mapping[str, str]
     trials: int | None
     table_seconds: float | None
+    objectives: tuple[str, ...] = ()
 
 
 class TablePlayer:
@@ -38,6 +39,7 @@ class TablePlayer:
         self._problems, self._strategies = order["problems"], order["strategies"]
         # failures end no search: cells of a table may be missing
         self._limits = Limits(trials=order["trials"], table_seconds=order["table_seconds"], failures_in_a_row=0)
+        self._objectives = tuple(order["objectives"])
         self._tables: dict[str, Table] = {}
         self._fresh: dict[tuple[str, str], Strategy] = {}
         self._sources: dict[str, str] = {}
@@ -51,10 +53,11 @@ class TablePlayer:
         reference = refs.parse(self._strategies[cell.strategy])
         place = cell.strategy, cell.problem
         if place not in self._fresh:
-            self._fresh[place] = table_search.strategy_of(reference, table)
+            self._fresh[place] = table_search.strategy_of(reference, table, self._objectives)
             self._sources[cell.strategy] = strategy_refs.source_of(reference)
         strategy = table_search.anew(self._fresh[place], table.space)
-        course = table_search.play(table, strategy, self._limits, cell.seed, self._sources[cell.strategy])
+        source = self._sources[cell.strategy]
+        course = table_search.play(table, strategy, self._limits, cell.seed, source, self._objectives)
         return courses.to_line(cell, course)
 
     def _table(self, name: str) -> Table:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from netwright.core import refs
+from netwright.comparison.tables.exact_front import ExactFront, exact_front
+from netwright.core import genes, refs
 from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
@@ -34,6 +36,7 @@ class Problem:
         networks: Number of networks in the table.
         digest: Digest of the table's content.
         remarks: Sentences: what was corrected while reading, and what to bear in mind.
+        front: The front of the table, where there are several objectives; None: there is one.
     """
 
     name: str
@@ -47,11 +50,15 @@ class Problem:
     networks: int
     digest: str
     remarks: tuple[str, ...] = ()
+    front: ExactFront | None = None
 
     @property
     def searched(self) -> str:
         """The signal, and which way it is better."""
-        return f"{self.signal} ({Objective(self.signal, self.sign).direction})"
+        first = f"{self.signal} ({Objective(self.signal, self.sign).direction})"
+        others = [Objective.read(text) for text in self.front.objectives[1:]] if self.front else []
+        named = {"final": self.final}
+        return " and ".join([first, *(f"{named.get(other.name, other.name)} ({other.direction})" for other in others)])
 
     @property
     def reported(self) -> str:
@@ -67,14 +74,26 @@ def read(reference: Reference) -> Table:
     return table
 
 
-def describe(table: Table, reference: Reference) -> Problem:
-    """The facts of a table that was read from a reference."""
+def describe(table: Table, reference: Reference, objectives: Sequence[str] = ()) -> Problem:
+    """The facts of a table that was read from a reference.
+
+    Args:
+        table: The table.
+        reference: What it was read from.
+        objectives: What is searched by, where there are several objectives. The problem has a name and a digest of its
+            own then: its searches are others.
+
+    Raises:
+        NetwrightError: The table does not go with the objectives.
+    """
+    front = exact_front(table, objectives) if objectives else None
+    several = f" by {', '.join(objectives)}" if objectives else ""
     chosen = refs.options_of(refs.locate("table", reference.name)).get("dataset")
     default = chosen.default if chosen is not None and chosen.default is not inspect.Parameter.empty else ""
     dataset = str(reference.options.get("dataset", default))
     caveat = difference_of_bests(table)
     return Problem(
-        name=table.name,
+        name=f"{table.name}{several}",
         table=reference.name if dataset else table.name,
         dataset=dataset,
         signal=column_of(table.signal),
@@ -83,9 +102,17 @@ def describe(table: Table, reference: Reference) -> Problem:
         final_sign=Objective.read(table.final).sign,
         best=float(np.nanmax(table.scores("signal"))),
         networks=len(table),
-        digest=digest(table),
-        remarks=(*table.remarks, *([caveat] if caveat else [])),
+        digest=digest(table) if front is None else genes.digest(f"{digest(table)} {front}"),
+        remarks=(*table.remarks, *([caveat] if caveat else []), *([_told(front)] if front else [])),
+        front=front,
     )
+
+
+def _told(front: ExactFront) -> str:
+    """A sentence on the front of a table."""
+    names = [Objective.read(text).name for text in front.objectives]
+    point = ", ".join(f"{name} {value:.6g}" for name, value in zip(names, front.reference, strict=True))
+    return f"the exact front has {front.networks:,} networks; hypervolumes are measured from {point}"
 
 
 def difference_of_bests(table: Table) -> str:

@@ -41,6 +41,7 @@ class ProblemRow:
         repeated: Share of the trials that measured a network again.
         microseconds: Wall-clock time per trial up to there, everything included.
         warnings: Sentences to stand beside the row.
+        hypervolume: Where there are several objectives, the share of the exact front's hypervolume; None: there is one.
     """
 
     strategy: str
@@ -56,11 +57,12 @@ class ProblemRow:
     repeated: float
     microseconds: float
     warnings: tuple[str, ...] = ()
+    hypervolume: MeanOfSeeds | None = None
 
 
 @dataclass(frozen=True)
 class ProblemPair:
-    """`strategy` less `other` over common seeds: their regret, or the final measure of their incumbents."""
+    """`strategy` less `other` over common seeds: regret, final measure of their incumbents, or hypervolume."""
 
     strategy: str
     other: str
@@ -73,7 +75,10 @@ class ProblemPair:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Means over seeds and their standard errors after `x` trials, or, where `is_seconds`, seconds of evaluation."""
+    """Means over seeds and their standard errors after `x` trials, or, where `is_seconds`, seconds of evaluation.
+
+    Hypervolumes are shares of the exact front's, NaN where there is one objective.
+    """
 
     strategy: str
     problem: Problem
@@ -82,6 +87,8 @@ class Curve:
     regret_error: np.ndarray
     final: np.ndarray
     final_error: np.ndarray
+    hypervolume: np.ndarray
+    hypervolume_error: np.ndarray
     is_seconds: bool = False
 
 
@@ -114,9 +121,9 @@ def summarize(comparison: Comparison, outcome: ComparisonOutcome, rng: np.random
             curves.append(_curve(strategy, problem, paths, found, asked.table_seconds))
             for horizon in horizons:
                 of_problem.append(_row(comparison, strategy, problem, horizon, paths, found))
-                for measure, path in (("regret", paths.regret), ("final", paths.final)):
+                for measure in _measures(problem):
                     values = np.full(len(cells), np.nan)
-                    values[has_course] = _at(path, horizon)
+                    values[has_course] = _at(getattr(paths, measure), horizon)
                     ends[measure, strategy, horizon] = values
         rows += sorted(of_problem, key=lambda row: horizons.index(row.trials))
         pairs += _pairs(comparison, problem, horizons, ends, rng)
@@ -131,15 +138,25 @@ class _Paths(NamedTuple):
 
     regret: np.ndarray
     final: np.ndarray
+    hypervolume: np.ndarray
+
+
+def _measures(problem: Problem) -> tuple[str, ...]:
+    """What strategies are compared by, each a field of `_Paths`, the most telling first."""
+    return ("hypervolume", "regret", "final") if problem.front else ("regret", "final")
 
 
 def _paths(found: Sequence[Course], problem: Problem) -> _Paths:
     length = max([1, *map(len, found)])
     regret, final = np.zeros((len(found), length)), np.zeros((len(found), length))
+    hypervolume = np.full((len(found), length), np.nan)
     for place, course in enumerate(found):
         regret[place] = measures.regret_path(course, problem.sign, problem.best, length)
         final[place] = measures.final_path(course, problem.sign, length)
-    return _Paths(regret, final)
+        if problem.front and len(course):
+            shares = problem.front.shares(measures.points(course))
+            hypervolume[place] = shares[np.minimum(np.arange(length), len(course) - 1)]
+    return _Paths(regret, final, hypervolume)
 
 
 def _at(path: np.ndarray, horizon: int | None) -> np.ndarray:
@@ -176,6 +193,7 @@ def _row(
         repeated=repeated / sum(made) if sum(made) else math.nan,
         microseconds=_microseconds(found, made),
         warnings=caveats.of_row(comparison, strategy, horizon, found, made, regrets, finals),
+        hypervolume=measures.mean(_at(paths.hypervolume, horizon)) if problem.front else None,
     )
 
 
@@ -194,10 +212,11 @@ def _curve(
         paths = _Paths(*(_over_seconds(each, found, x) for each in paths))
     succeeded = (~np.isnan(paths.regret)).sum(axis=0)
     begun = succeeded == succeeded.max()  # before that, it would be the mean of the quickest searches alone
-    regret, regret_error, final, final_error = (
+    regret, regret_error, final, final_error, covered, covered_error = (
         np.where(begun, each, np.nan) for path in paths for each in measures.mean_path(path)
     )
-    return Curve(strategy, problem, x, regret, regret_error, final, final_error, is_seconds=table_seconds is not None)
+    means = (regret, regret_error, final, final_error, covered, covered_error)
+    return Curve(strategy, problem, x, *means, is_seconds=table_seconds is not None)
 
 
 def _over_seconds(paths: np.ndarray, found: Sequence[Course], grid: np.ndarray) -> np.ndarray:
@@ -217,7 +236,7 @@ def _pairs(
     named = [
         (strategy, other, measure, horizon)
         for horizon in horizons
-        for measure in ("regret", "final")
+        for measure in _measures(problem)
         for strategy, other in combinations(comparison.strategies, 2)
     ]
     if not named:

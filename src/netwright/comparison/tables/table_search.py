@@ -12,6 +12,7 @@ import numpy as np
 from netwright.comparison.courses import Course
 from netwright.controller import Search
 from netwright.core import refs
+from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace, Strategy
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
@@ -24,9 +25,16 @@ from netwright.stores.memory import MemoryStore
 MESSAGE_CHARACTERS = 300  # kept of a failed trial's message
 
 
-def strategy_of(reference: Reference, table: Table) -> Strategy:
-    """Makes a strategy for a table and checks its options. Raises BadReference, MissingCapability."""
-    strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=(table.objective,))
+def strategy_of(reference: Reference, table: Table, objectives: Sequence[str] = ()) -> Strategy:
+    """Makes a strategy for a table and checks its options. Raises BadReference, MissingCapability.
+
+    Args:
+        reference: The strategy.
+        table: The table.
+        objectives: What is searched by, where there are several objectives; empty: the table's signal.
+    """
+    named = tuple(objectives) or (table.objective,)
+    strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=named)
     return strategy
 
 
@@ -35,7 +43,14 @@ def anew(strategy: Strategy, space: SearchSpace) -> Strategy:
     return copy.deepcopy(strategy, {id(space): space})
 
 
-def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: str = "") -> Course:
+def play(
+    table: Table,
+    strategy: Strategy,
+    limits: Limits,
+    seed: int,
+    source: str = "",
+    objectives: Sequence[str] = (),
+) -> Course:
     """Plays one search from its beginning to its end.
 
     Args:
@@ -44,11 +59,11 @@ def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: st
         limits: When the search ends.
         seed: Seed of the search.
         source: Digest of the strategy's program, for the course.
+        objectives: As in `strategy_of`.
     """
     store, watch = MemoryStore(), _Watch()
-    search = Search(
-        table.space, strategy, store, Inline(Lookup(table)), (table.objective,), limits, seed, watchers=(watch,)
-    )
+    named = tuple(objectives) or (table.objective,)
+    search = Search(table.space, strategy, store, Inline(Lookup(table)), named, limits, seed, watchers=(watch,))
     watch.begin = time.perf_counter()
     ending = search.run()
     trials = store.finished()
@@ -64,6 +79,9 @@ def play(table: Table, strategy: Strategy, limits: Limits, seed: int, source: st
         is_failed=is_failed if is_failed.any() else np.zeros(0, bool),
         message=_in_one_line(trials[int(is_failed.argmax())]) if is_failed.any() else "",
         source=source,
+        others=np.column_stack([_metric(trials, Objective.read(each).name) for each in named[1:]])
+        if len(named) > 1
+        else np.zeros((0, 0)),
     )
 
 
