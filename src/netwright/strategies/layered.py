@@ -40,8 +40,8 @@ class LayeredPopulation:
             self._scores = np.full((self.capacity, len(scores)), np.nan)
         place = self._free.pop()
         bit, row = 1 << place, np.array(scores, float)
-        no_worse = _members((self._scores >= row).all(1))
-        no_better = _members((self._scores <= row).all(1))
+        no_worse = _members(self._scores >= row)
+        no_better = _members(self._scores <= row)
         above, below = no_worse & ~no_better, no_better & ~no_worse
         self._scores[place] = row
         self._arrivals[place] = self._arrived
@@ -136,8 +136,9 @@ class LayeredPopulation:
             going, below, depth = rising, dominated, depth + 1
 
 
-def _members(is_member: np.ndarray) -> int:
-    return int.from_bytes(np.packbits(is_member, bitorder="little").tobytes(), "little")
+def _members(holds: np.ndarray) -> int:
+    """The members for which it holds in every objective, of shape (capacity, objectives)."""
+    return int.from_bytes(np.packbits(holds.all(1), bitorder="little").tobytes(), "little")
 
 
 def _places(members: int) -> Iterator[int]:

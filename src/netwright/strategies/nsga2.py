@@ -76,7 +76,7 @@ class Nsga2:
         chance, *drawn = rng.random(5).tolist()
         drawn = [self._places[int(uniform * len(self._places))] for uniform in drawn]
         parent_id, genotype = self._winner(*drawn[:2])
-        parents = (parent_id,)
+        parents: tuple[int, ...] = (parent_id,)
         if chance < self.crossover:
             other_id, other = self._winner(*drawn[2:])
             crossed = self._crossed(genotype, other, rng)
