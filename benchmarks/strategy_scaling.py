@@ -41,8 +41,12 @@ POPULATION, SAMPLE = 100, 25  # Real et al. 2019
 AGING_TARGET, GROWTH_TARGET = 25.0, 1.3
 PATIENCE = 150.0  # seconds that making a peer's trials may take, judged as they are made
 SPACE = NasnetSpace()
-OPTIONS = {"aging": {"population": POPULATION, "sample": SAMPLE}, "non_aging": {"population": POPULATION}}
-STRATEGIES = ("random", "tournament", "aging", "non_aging", "local_search")
+OPTIONS = {
+    "aging": {"population": POPULATION, "sample": SAMPLE},
+    "non_aging": {"population": POPULATION},
+    "nsga2": {"population": POPULATION},
+}
+STRATEGIES = ("random", "tournament", "aging", "non_aging", "local_search", "nsga2")
 
 _seeds = itertools.count()
 

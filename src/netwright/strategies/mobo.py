@@ -1,0 +1,211 @@
+"""Bayesian optimization of several objectives: noisy expected hypervolume improvement by BoTorch.
+
+Daulton et al. 2021, "Parallel Bayesian Optimization of Multiple Noisy Objectives with Expected Hypervolume
+Improvement", arXiv:2105.08195. Each objective has a Gaussian process over all genes, as `bayes` has; what is proposed
+is the network that is expected to add most to the volume in front of a reference point, which stands a tenth of the
+front's range behind its worst. Candidates are networks of the space (samples, and mutants, neighbors and crosses of
+those on the front, whose best lead to their own neighbors), so that it works on every space, whatever its genes.
+
+* With several workers, what pending trials are expected to add is no more to be gained.
+* A failed trial counts as the worst that was seen, in every objective.
+* No network is evaluated twice.
+* The processes' parameters are learned in a thread of their own; workers go on with what was asked ahead.
+* What an ask costs is bounded: of a long history the model sees the first layers, the latest and some of all others.
+
+With one objective it is noisy expected improvement. It needs BoTorch, the extra `mobo`; `nsga2` needs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from netwright.core import extras, front
+from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.genes import to_vector
+from netwright.core.protocols import SearchSpace
+from netwright.core.records import Genotype, Proposal, Trial
+from netwright.strategies.layered import LayeredPopulation
+from netwright.strategies.local_search import neighbors
+from netwright.strategies.novelty import first_new, new_sample
+from netwright.surrogates import matern
+from netwright.surrogates.background import Background
+from netwright.surrogates.front_improvement import NEED, FrontImprovement
+from netwright.surrogates.matern import MaternHyperparameters
+
+BEST, LATEST, OTHERS = 150, 75, 75  # trials that the model sees of a longer history
+LEARN_FROM = 200  # trials that its parameters are learned from
+LEARN_EVERY = 1.1  # growth of the history after which they are learned anew
+SAMPLES, MUTANTS, NEIGHBORS, CROSSED = 100, 150, 150, 50  # candidates to begin with
+STEPS, CLIMBERS, NEAR = 3, 5, 40  # then so often, so many of the best lead to so many neighbors each
+SHORTLIST = 200  # best candidates that are tried for being a new network
+
+Parameters = tuple[MaternHyperparameters, ...]  # of each objective
+
+
+@dataclass
+class Mobo:
+    """Noisy expected hypervolume improvement, for any number of objectives on any space.
+
+    Args:
+        space: Search space, which samples, mutates and names networks; the model is one of its genes.
+        objectives: At least one objective, as a run file writes it; None: the first metric, the higher the better.
+        initial: Number of random networks before the model is asked.
+    """
+
+    space: SearchSpace
+    objectives: tuple[str, ...] | None = None
+    initial: int = 10
+    _told: list[tuple[tuple[float, ...] | None, Genotype]] = field(default_factory=list, init=False, repr=False)
+    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
+    _scored: int = field(default=0, init=False, repr=False)  # number of trials with scores
+    _ranking: LayeredPopulation = field(init=False, repr=False, compare=False)  # of the best
+    _positions: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # in _told, by place in _ranking
+    # memos, made anew when needed: parameters by the length of history they are learned at, and those on their way
+    _learned: tuple[int, Parameters] | None = field(default=None, init=False, repr=False, compare=False)
+    _learning: tuple[int, Background[Parameters]] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        try:
+            extras.check("botorch", *NEED)
+        except MissingCapability as error:
+            raise MissingCapability(f"{error}, or give --strategy nsga2, which needs no other package") from None
+        if self.objectives is not None and not self.objectives:
+            raise BadReference("mobo models at least one objective, the run has none; give one by --objectives")
+        if self.initial < 2:
+            raise BadReference(f"strategy.initial is {self.initial}; it must be at least 2")
+        self._ranking = LayeredPopulation(BEST + 1)
+
+    def is_ready(self) -> bool:
+        """Whether the next `ask` need not wait for parameters that are still being learned; begins to learn them."""
+        return not self._is_modeled(0) or self._is_learned() or self._begun().is_done
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """A random network at first, then the one that is expected to add most to the front; None: none is new."""
+        taken = {trial.key for trial in pending}
+        genotype = None
+        if self._is_modeled(len(pending)):
+            parameters, running = self._parameters(), [trial.proposal.genotype for trial in pending]
+            # in a thread, which has one thread of torch's, as its sums depend on their number
+            ranked = Background(lambda _is_stopped: self._ranked(parameters, running, rng)).result()
+            genotype = first_new(self.space, ranked[:SHORTLIST], self._known, taken)
+        if genotype is None:
+            genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype)
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Remember the trial."""
+        self._known.add(trial.key)
+        scores = trial.scores or None
+        if scores is not None:
+            self._scored += 1
+            self._positions[self._ranking.add(scores)] = len(self._told)
+            if len(self._positions) > BEST:
+                worst = self._ranking.worst()
+                self._ranking.remove(worst)
+                del self._positions[worst]
+        self._told.append((scores, trial.proposal.genotype))
+
+    def _ranked(self, parameters: Parameters, pending: Sequence[Genotype], rng: np.random.Generator) -> list[Genotype]:
+        """Candidates, best first."""
+        seen = self._seen()
+        targets = self._targets(seen)
+        is_scored = np.array([self._told[position][0] is not None for position in seen])
+        x = self._vectors([self._told[position][1] for position in seen])
+        processes = [matern.condition(each, x, y) for each, y in zip(parameters, targets.T, strict=True)]
+        reference = front.reference_point(targets[is_scored])
+        improvement = FrontImprovement(processes, reference, self._vectors(pending), int(rng.integers(2**31)))
+        values: dict[Genotype, float] = {}
+
+        def add(found: Iterator[Genotype]) -> None:
+            fresh = [genotype for genotype in dict.fromkeys(found) if genotype not in values]
+            if fresh:
+                values.update(zip(fresh, improvement.of(self._vectors(fresh)).tolist(), strict=True))
+
+        add(self._drawn(rng))
+        expanded: set[Genotype] = set()
+        for _ in range(STEPS):
+            order = sorted(values, key=values.__getitem__, reverse=True)
+            climbers = [genotype for genotype in order if genotype not in expanded][:CLIMBERS]
+            expanded.update(climbers)
+            add(near for climber in climbers for near in neighbors(self.space.genes, climber, rng)[:NEAR])
+        return sorted(values, key=values.__getitem__, reverse=True)
+
+    def _drawn(self, rng: np.random.Generator) -> Iterator[Genotype]:
+        """Candidates to begin with, some of them no networks: samples, and what is near or between the front's."""
+        first = self._ranking.layers[0]
+        elite = [self._told[position][1] for place, position in sorted(self._positions.items()) if first >> place & 1]
+        for _ in range(SAMPLES):
+            yield self.space.sample(rng)
+        for number in range(MUTANTS):
+            genotype = elite[int(rng.random() * len(elite))]
+            for _ in range(1 + number % 3):
+                genotype = self.space.mutate(genotype, rng)
+            yield genotype
+        share = max(1, NEIGHBORS // len(elite))
+        for genotype in elite:
+            yield from neighbors(self.space.genes, genotype, rng)[:share]
+        for _ in range(CROSSED if len(elite) > 1 else 0):
+            one, other = (elite[place] for place in rng.choice(len(elite), 2, replace=False).tolist())
+            is_first = (rng.random(len(one)) < 0.5).tolist()
+            yield tuple(a if kept else b for a, b, kept in zip(one, other, is_first, strict=True))
+
+    def _is_modeled(self, pending: int) -> bool:
+        """Whether the model is asked, with so many trials pending."""
+        return len(self._told) + pending >= self.initial and self._scored >= 2
+
+    def _parameters(self) -> Parameters:
+        if not self._is_learned():
+            self._learned = (self._lesson(), self._begun().result())
+            self._learning = None
+        assert self._learned is not None
+        return self._learned[1]
+
+    def _is_learned(self) -> bool:
+        return self._learned is not None and self._learned[0] == self._lesson()
+
+    def _begun(self) -> Background[Parameters]:
+        """What learns the parameters, begun if it is not yet."""
+        length = self._lesson()
+        if self._learning is None or self._learning[0] != length:
+            seen = np.unique(np.linspace(0, length - 1, min(length, LEARN_FROM)).astype(int)).tolist()
+            genes, targets = self.space.genes, self._targets(seen)
+            x = self._vectors([self._told[position][1] for position in seen])
+            work = Background(lambda _is_stopped: tuple(matern.learn(genes, x, y) for y in targets.T))
+            self._learning = (length, work)
+        return self._learning[1]
+
+    def _lesson(self) -> int:
+        """From how many of the first trials parameters are learned: a number that grows in steps."""
+        length = self.initial
+        while (longer := max(length + 1, int(length * LEARN_EVERY))) <= len(self._told):
+            length = longer
+        return min(length, len(self._told))
+
+    def _seen(self) -> list[int]:
+        """Which trials the model sees, in order: all of them while they are few enough."""
+        length = len(self._told)
+        if length <= BEST + LATEST + OTHERS:
+            return list(range(length))
+        spread = np.linspace(0, length - 1, OTHERS).astype(int).tolist()
+        return sorted({*self._positions.values(), *range(length - LATEST, length), *spread})
+
+    def _targets(self, positions: Sequence[int]) -> np.ndarray:
+        """Scores of these trials, each objective of mean 0 and variance 1; a failed one has the worst of each."""
+        measured = [scores for position in positions if (scores := self._told[position][0]) is not None]
+        worst = tuple(np.min(measured, axis=0)) if measured else (0.0,) * len(self._any_scores())
+        targets = np.array([self._told[position][0] or worst for position in positions], float)
+        centered = targets - targets.mean(0)
+        return centered / np.maximum(centered.std(0), 1e-9)
+
+    def _any_scores(self) -> tuple[float, ...]:
+        return next(scores for scores, _ in self._told if scores is not None)
+
+    def _vectors(self, genotypes: Sequence[Genotype]) -> np.ndarray:
+        genes = self.space.genes
+        return np.array([to_vector(genes, genotype) for genotype in genotypes]).reshape(len(genotypes), len(genes))
+
+
+plugin = Mobo

@@ -1,0 +1,173 @@
+import importlib.util
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from netwright.cli import main as cli
+from netwright.core import front, genes, seeds
+from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.genes import Choice, Integer, Real
+from netwright.core.protocols import LearnsAside
+from netwright.core.records import Proposal, Result, Trial
+from netwright.strategies.mobo import BEST, Mobo
+from netwright.testing.strategies import check_failures, check_pure, check_replay, check_strategy
+from netwright.testing.toys import ToySpace
+
+NEEDS_BOTORCH = pytest.mark.skipif(importlib.util.find_spec("botorch") is None, reason="BoTorch is not installed")
+VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
+
+
+@dataclass(frozen=True)
+class Mixed(ToySpace):
+    """Genes of every sort."""
+
+    @property
+    def genes(self):
+        return (Real("x", 0.0, 1.0), Integer("n", 1, 20), Choice("c", ("a", "b", "c")), Real("y", -1.0, 1.0))
+
+    def key(self, genotype):
+        return genes.digest(genes.to_json(genotype))
+
+
+def scored(genotype):
+    """Two objectives that contradict each other along x, and are both hurt by the other genes."""
+    x, n, c, y = genotype
+    lost = (n - 7) ** 2 / 100 + 0.3 * c + y**2
+    return -(x**2) - lost, -((1 - x) ** 2) - lost
+
+
+def _row(n, genotype, scores):
+    key = Mixed().key(genotype)
+    done = Result({"valid_accuracy": 0.5}) if scores else Result(failure="error")
+    return Trial(n, Proposal(genotype), key, n, "done" if scores else "failed", done, scores, n)
+
+
+def _told(count, score=scored, **options):
+    strategy, space = Mobo(Mixed(), **options), Mixed()
+    for n in range(1, count + 1):
+        genotype = space.sample(np.random.default_rng(n))
+        strategy.tell(_row(n, genotype, score(genotype)), seeds.rng_for(0, seeds.TELL, n))
+    return strategy
+
+
+def _ask(strategy, pending=(), seed=0):
+    return strategy.ask(seeds.rng_for(seed, seeds.ASK, 99), pending)
+
+
+def _volume(make, trials, seed):
+    strategy, found = make(Mixed()), []
+    for n in range(1, trials + 1):
+        genotype = strategy.ask(seeds.rng_for(seed, seeds.ASK, n), ()).genotype
+        found.append(scored(genotype))
+        strategy.tell(_row(n, genotype, found[-1]), seeds.rng_for(seed, seeds.TELL, n))
+    return front.hypervolume(np.array(found), np.array([-1.5, -1.5]))
+
+
+def test_without_botorch_a_sentence_names_the_extra_and_what_works_without(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingCapability, match=r'pip install "netwright\[mobo\]", or give --strategy nsga2'):
+        Mobo(ToySpace())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("botorch") is not None, reason="BoTorch is installed")
+def test_the_command_ends_with_that_sentence(tmp_path, capsys):
+    arguments = ["search", "--space", "hnag", "--task", "digits", "--strategy", "mobo", "--trials", "1"]
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*arguments, "--out", str(tmp_path / "run")])
+    assert ended.value.code == 2
+    assert "nsga2" in capsys.readouterr().err
+
+
+@NEEDS_BOTORCH
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objectives": ()}, "mobo models at least one objective, the run has none"),
+        ({"initial": 1}, "strategy.initial is 1; it must be at least 2"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message):
+    with pytest.raises(BadReference, match=message):
+        Mobo(ToySpace(), **options)
+
+
+@NEEDS_BOTORCH
+@pytest.mark.parametrize("check", [check_pure, check_replay, check_failures])
+def test_keeps_the_contracts(check):
+    check(lambda space: Mobo(space, initial=4), 8)
+
+
+@NEEDS_BOTORCH
+@VERIFIED
+def test_keeps_the_contracts_at_length():
+    check_strategy(Mobo, trials=40, seeds_tried=5)
+
+
+@NEEDS_BOTORCH
+def test_draws_are_addressed_by_the_given_generator_alone_whatever_the_threads():
+    strategy = _told(20)
+    threads = torch.get_num_threads()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = _ask(strategy)
+    assert torch.equal(torch.get_rng_state(), before) and torch.get_num_threads() == threads
+    torch.manual_seed(2)
+    torch.set_num_threads(threads + 3)
+    try:
+        assert _ask(_told(20)) == first
+        assert torch.get_num_threads() == threads + 3
+    finally:
+        torch.set_num_threads(threads)
+    assert _ask(strategy, seed=1) != first
+    from botorch.acquisition.multi_objective import logei
+
+    assert logei._C is None, "a kernel was compiled, so that results would differ between machines"
+
+
+@NEEDS_BOTORCH
+@pytest.mark.parametrize("objectives", [1, 2, 3])
+def test_any_number_of_objectives(objectives):
+    strategy = _told(12, lambda genotype: (*scored(genotype), float(genotype[1]))[:objectives])
+    space = Mixed()
+    space.check(_ask(strategy).genotype)
+
+
+@NEEDS_BOTORCH
+def test_a_pending_proposal_is_not_proposed_nearby():
+    strategy = _told(25)
+    first = _ask(strategy)
+    pending = [Trial(99, first, Mixed().key(first.genotype), 1, "pending")]
+    second = _ask(strategy, pending)
+    assert abs(second.genotype[0] - first.genotype[0]) > 0.02, "on another part of the front"
+
+
+@NEEDS_BOTORCH
+def test_failures_constants_and_long_histories_are_taken():
+    assert _ask(_told(12, lambda genotype: None if genotype[2] else scored(genotype))) is not None
+    assert _ask(_told(12, lambda genotype: (1.0, genotype[0]))) is not None, "all are equal in one objective"
+    strategy = _told(400)
+    assert len(strategy._positions) == BEST and len(strategy._seen()) <= 300
+    assert _ask(strategy) is not None
+
+
+@NEEDS_BOTORCH
+def test_it_learns_aside():
+    strategy = _told(30)
+    assert isinstance(strategy, LearnsAside)
+    strategy._begun().result()
+    assert strategy.is_ready()
+    assert _ask(strategy) == _ask(_told(30)), "who never looks whether it is ready gets the same"
+    assert _told(5).is_ready(), "nothing to learn yet"
+
+
+@NEEDS_BOTORCH
+@VERIFIED
+def test_it_covers_more_than_random_search():
+    gains = []
+    for seed in range(2):
+        found = _volume(lambda space: Mobo(space, initial=8), 20, seed)
+        gains.append(found - _volume(lambda space: Mobo(space, initial=1000), 20, seed))
+    assert min(gains) > 0.05, gains
