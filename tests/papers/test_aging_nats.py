@@ -34,7 +34,7 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 SPACE = NatsTopology()
 # started small, so that what they do after the start is seen within few trials
 OPTIONS = {"tournament": "initial=5", "aging": "population=5, sample=2", "non_aging": "population=5, sample=2"}
-NEEDS_MORE = ("listed", "asha", "bohb", "mobster", "vega_bohb")  # a list, a table with budgets
+NEEDS_MORE = ("listed", "asha", "bohb", "mobo", "mobster", "vega_bohb")  # a list, a table with budgets, an extra
 
 needs_data = pytest.mark.skipif("NETWRIGHT_DATA" not in os.environ, reason="NETWRIGHT_DATA names no folder of nats-tss")
 

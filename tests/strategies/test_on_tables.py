@@ -1,6 +1,8 @@
 """Every strategy of the package runs on every kind of table, and can be taken up again on it."""
 
+import importlib.util
 import inspect
+import os
 from functools import lru_cache
 
 import pytest
@@ -21,7 +23,13 @@ from netwright.stores.memory import MemoryStore
 from netwright.tables.csv import csv
 from tests.comparison.tables import small
 
-STRATEGIES = [name for name in refs.available("strategy") if name != "listed"]  # which needs genotypes of the space
+HAS_BOTORCH = importlib.util.find_spec("botorch") is not None and bool(os.environ.get("NETWRIGHT_VERIFY"))
+MOBO = pytest.param("mobo", marks=pytest.mark.skipif(not HAS_BOTORCH, reason="part of `make verify`, with BoTorch"))
+STRATEGIES = [
+    MOBO if name == "mobo" else name
+    for name in refs.available("strategy")
+    if name != "listed"  # which needs genotypes of the space
+]
 SMALL = {"initial": 6, "population": 6, "sample": 3}  # so that what follows a random start is seen within few trials
 RUNGS = (1, 3, 9)  # of the strategies that promote; here every budget gives the same
 TABLES = ("genes", "genes, lower is better", "texts, few rows of many", "sizes")
