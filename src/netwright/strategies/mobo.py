@@ -9,8 +9,8 @@ those on the front, whose best lead to their own neighbors), so that it works on
 * With several workers, what pending trials are expected to add is no more to be gained.
 * A failed trial counts as the worst that was seen, in every objective.
 * No network is evaluated twice.
-* The processes' parameters are learned in a thread of their own; the choice itself is made when it is asked, and workers
-  go on meanwhile with what was asked ahead.
+* The processes' parameters are learned in a thread of their own; the choice itself is made when it is asked, and
+  workers go on meanwhile with what was asked ahead.
 * What an ask costs is bounded: of a long history the model sees the first layers, the latest and some of all others.
 
 With one objective it is noisy expected improvement. It needs BoTorch, the extra `mobo`; `nsga2` needs nothing.
