@@ -108,7 +108,7 @@ def test_trainings_come_to_their_end_with_the_errors_that_are_printed(name, entr
         folder = photos(tmp_path / "photos", tuple("abcdef"), images=10, side=16)
         task = {
             "path": str(folder),
-            "size": 32 if name == "imagenet" else 96,
+            "size": 32 if name == "imagenet" else 144,
             "valid": 0.2,
             "cache": str(tmp_path / "cache"),
         }
