@@ -99,14 +99,17 @@ def whole(place: Place) -> list[Job]:
 
 
 def small(place: Place) -> list[Job]:
-    """Where there is no card: what needs one is skipped by name, everything else is as small as it can be."""
+    """Where there is no card: what needs one is skipped by name, everything else is as small as it can be.
+
+    Nothing must be quick: the search ends with its trial, and what commands may take is for a machine that is busy.
+    """
     tiny = ("--task.train_limit", 200, "--task.valid", 50, "--evaluator.batch", 16, "--space.channels", 4)
     runs = Runs(
-        *(lambda _folder: 4, 15, 8, 15, 90),
+        *(lambda _folder: 4, 15, 8, 90, 150),
         fitness_words=tiny,
         fast_words=(*tiny, "--space.repeats", 1),
         plain_words=("--width", 4, "--batch", 16),
-        search_words=(*tiny, "--evaluator.steps", 4, "--workers", 1),
+        search_words=(*tiny, "--evaluator.steps", 4, "--workers", 1, "--trials", 1),
     )
     return [
         _data(place, 120, place.no_data, "200 images of CIFAR-10 as an array file", ("--limit", 200)),
@@ -114,7 +117,7 @@ def small(place: Place) -> list[Job]:
         _step(place, "step", ("--small", "--repeats", 1, "--seconds", 0.3), 120, needs_card=False),
         Job("step-bare", "the bare captured graph", lambda _folder: (), 0, place.no_card),
         *runs.jobs(place, place.no_data),
-        _alike(place, "best", "the best of the search", 90, place.no_data, ("--evaluator.steps", 4)),
+        _alike(place, "best", "the best of the search", 150, place.no_data, ("--evaluator.steps", 4)),
         _profile(place, "profile", 90, "", ("--space.channels", 4, "--space.repeats", 1, "--batch", 16, "--steps", 3)),
         _many(place, ("--small", "--at-once", 1, 2, "--steps", 2, "--each", 1, "--least", 2), 150, needs_card=False),
         Job("many-on-a-card", "several trials on one card", lambda _folder: (), 0, place.no_card),

@@ -45,7 +45,7 @@ def marked(mark):
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK, "").startswith(mark):
                 found.append(process.pid)
         except psutil.Error:
             continue
@@ -81,9 +81,9 @@ def test_it_ends_with_a_controller_that_is_killed(tmp_path):
     mark = f"{tmp_path}|card_service|"
     code = BEGUN.format(mark=mark, program=program, client=WORKS)
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as controller:
-        assert controller.stdout.readline() == b"begun\n"
-        assert len(marked(mark)) == 3
+        begun, found = controller.stdout.readline(), marked(mark)
         controller.kill()
+    assert (begun, len(found)) == (b"begun\n", 3)
     until = time.monotonic() + 30
     while marked(mark):
         assert time.monotonic() < until, "the daemon outlives its controller"
@@ -91,6 +91,18 @@ def test_it_ends_with_a_controller_that_is_killed(tmp_path):
     _, pipes, *order = seen.read_text().split()
     assert order == ["quit", "-t", "2"], "as it is to be told"
     assert not Path(pipes).exists()
+
+
+def test_one_that_ends_leaves_a_later_one_of_the_same_search_alone(tmp_path):
+    """As after a kill of the controller, when the search goes on at once."""
+    program, _seen = control(tmp_path)
+    mark = f"{tmp_path}|card_service|"
+    first, second = (card_service.start(mark, control=program, client=WORKS) for _ in range(2))
+    first.stop()
+    assert second.watcher.poll() is None
+    assert len(marked(mark)) == 3
+    second.stop()
+    assert not marked(mark)
 
 
 def test_a_watcher_that_is_killed_leaves_nothing_when_the_search_ends(tmp_path):

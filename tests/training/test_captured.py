@@ -1,8 +1,10 @@
 """Steps that are recorded and played: they do what plain ones do, whatever changes from one to the next."""
 
 import gc
+import random
 import weakref
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -242,6 +244,59 @@ def test_what_a_network_of_ones_own_changes_outside_of_tensors_is_not_frozen(mak
     assert _taken(descent) == _taken(_descent(network=Scheduled(make())))
     assert (graphs.recorded, graphs.warmed) == (0, WARM_UP)
     assert descent.notes == (f"its steps were taken without a CUDA graph, as {reason}",)
+
+
+def _draws_seldom(_network):
+    return float(random.random() > 0.01)
+
+
+def _draws_seldom_by_numpy(_network):
+    return float(np.random.random() > 0.01)  # noqa: NPY002 -- as somebody's network may
+
+
+def _draws_seldom_by_its_own(network):
+    return float(network.kept.random() > 0.01)
+
+
+def _counts_in_a_container(network):
+    network.kept["steps"][0] += 1
+    return float(network.kept["steps"][0] < 1000)
+
+
+def _counts_in_an_object(network):
+    network.kept.steps += 1
+    return float(network.kept.steps < 1000)
+
+
+@pytest.mark.parametrize(
+    ("factor", "kept", "reason"),
+    [
+        (_draws_seldom, None, "Python's random draws numbers in each"),
+        (_draws_seldom_by_numpy, None, "numpy.random draws numbers in each"),
+        (_draws_seldom_by_its_own, np.random.default_rng(0), "its network changes 1.kept in each, which is no tensor"),
+        (_draws_seldom_by_its_own, random.Random(0), "its network changes 1.kept in each, which is no tensor"),
+        (_counts_in_a_container, {"steps": np.zeros(1)}, "its network changes 1.kept in each, which is no tensor"),
+        (_counts_in_an_object, SimpleNamespace(steps=0), "its network changes 1.kept in each, which is no tensor"),
+        (lambda _network: 1.0, {"steps": [float("nan")], "of": np.ones(2), "by": nn.Identity()}, ""),
+    ],
+)
+def test_what_two_steps_do_alike_by_chance_is_not_frozen(factor, kept, reason):
+    network = nn.Sequential(nn.Flatten(), Scheduled(factor))
+    network[1].kept = kept
+    graphs = Replayed()
+    descent = _descent(graphs, network=network)
+    _taken(descent)
+    assert descent.notes == ((f"its steps were taken without a CUDA graph, as {reason}",) if reason else ())
+    assert graphs.recorded == (0 if reason else 1)
+
+
+def test_a_teacher_of_ones_own_is_looked_at_too():
+    graphs = Replayed()
+    teacher = Teacher(Averaged([Scheduled(_counted)]), 0.5)
+    descent = _descent(graphs, teacher, nn.Sequential(nn.Flatten(), nn.Linear(16, 3)))
+    _taken(descent)
+    assert graphs.recorded == 0
+    assert "changes networks.0.calls in each" in descent.notes[0]
 
 
 def _drawn(rng, _network):

@@ -59,7 +59,7 @@ def test_what_is_noted_runs_plainly_and_is_compiled_afterwards():
 
     network = nn.Linear(2, 2)
     module = Compiled(network, lambda module: torch.compile(module, dynamic=False, backend=backend))
-    host = HostSide(network, CPU)
+    host = HostSide(network, device=CPU)
     for is_noted, runs in ((False, 1), (True, 1), (True, 1), (False, 2)):
         step = partial(module, torch.ones(1, 2))
         (host.noted(step) if is_noted else step)()

@@ -18,7 +18,7 @@ class Mine(nn.Identity):
 
 
 def test_tensors_of_the_host_are_compared_by_their_contents():
-    host, values = HostSide(Mine(), CARD), iter([0.5, 0.5, 0.7])
+    host, values = HostSide(Mine(), device=CARD), iter([0.5, 0.5, 0.7])
     images = torch.ones(4)
 
     def step():
@@ -33,7 +33,7 @@ def test_tensors_of_the_host_are_compared_by_their_contents():
 
 
 def test_tensors_of_the_device_are_compared_by_their_form():
-    host = HostSide(Mine(), torch.device("cpu"))
+    host = HostSide(Mine(), device=torch.device("cpu"))
     for size, changes in ((4, False), (4, False), (5, True)):
         host.noted(lambda size=size: torch.rand(size) + torch.nan)()
         assert bool(host.changes) is changes
@@ -41,6 +41,7 @@ def test_tensors_of_the_device_are_compared_by_their_form():
 
 def test_modules_of_ones_own_and_other_objects_are_watched():
     built = network.Network(ResidualSpace().plan((4, 1), IO(3, 8, 8, 10)))
-    assert not host_side.is_to_be_watched(built, digits())
-    assert host_side.is_to_be_watched(nn.Sequential(built, Mine()), digits())
-    assert host_side.is_to_be_watched(built, Mine())
+    assert not host_side.is_to_be_watched(digits(), built, built)
+    assert host_side.is_to_be_watched(digits(), nn.Sequential(built, Mine()))
+    assert host_side.is_to_be_watched(digits(), built, Mine())
+    assert host_side.is_to_be_watched(Mine(), built)

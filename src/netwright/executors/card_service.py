@@ -84,7 +84,8 @@ def start(
     """Start the service, and see whether a process gets at a card by it; None: it cannot be had here.
 
     Args:
-        mark: What stands in the environment of the daemon, by which `descendants.end_marked` finds it.
+        mark: How what stands in the environment of the daemon begins, by which `descendants.end_marked` finds it. It
+            ends with what no other service has, so that one that is still ending takes none along that came after it.
         control: The program that controls it; None: the one on the path.
         client: Command of a process that uses a card.
         environment: Variables of the environment.
@@ -96,6 +97,7 @@ def start(
     if program is None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="netwright-cards-"))  # paths of sockets are short
+    mark = f"{mark}{folder.name}|"
     own = {PIPES: str(folder / "pipe"), LOGS: str(folder / "log")}
     for path in own.values():
         Path(path).mkdir()

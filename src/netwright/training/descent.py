@@ -140,8 +140,9 @@ class Descent:
         self._why_plain = self._why_not_recorded() if graphs else ""
         captured = None
         if graphs and not self._why_plain:
-            is_watched = host_side.is_to_be_watched(network, task)
-            host = HostSide(network, self.device) if is_watched else None
+            networks = (network, teacher.network) if teacher else (network,)
+            is_watched = host_side.is_to_be_watched(task, *networks)
+            host = HostSide(*networks, device=self.device) if is_watched else None
             captured = CapturedStep(_without_keeping(self._take), graphs, host, _without_keeping(self._begin_anew))
         self._captured = captured
         if captured:
