@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from netwright.cells.random_graphs import outputs_of
 from netwright.cells.wired import Merge
-from netwright.plans.counting import Held
+from netwright.plans.counting import Common
 from netwright.plans.operation import FLOAT
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Tensor(Held):
+class _Tensor(Common):
     """A tensor of so many channels, in units of the base width."""
 
     channels: int = 0
@@ -31,7 +31,7 @@ class _Tensor(Held):
         self.is_kept = self.is_kept or is_kept
 
 
-def count(drawing: Drawing, stem: Held, head: Held, units: Sequence[int]) -> int:
+def count(drawing: Drawing, stem: Common, head: Common, units: Sequence[int]) -> int:
     """Bytes that the cells keep of one example.
 
     Args:
@@ -70,7 +70,7 @@ class _Memory:
     def bytes(self) -> int:
         """All bytes that are kept."""
         found = self._besides
-        for each in self._tensors:  # as in `counting.Parts`
+        for each in self._tensors:  # as in `counting.Composition`
             if each.is_rectified:
                 found += each.bytes
             if each.is_kept and (each.readers or not each.is_rectified):

@@ -275,7 +275,7 @@ def _last_stage(drawing: Drawing) -> int:
     return max(drawing.cells[node].stage for node in outputs_of(drawing.graph))
 
 
-def _ends(drawing: Drawing, width: int, io: IO, bias: bool) -> tuple[counting.Part, counting.Part]:
+def _ends(drawing: Drawing, width: int, io: IO, bias: bool) -> tuple[counting.Counted, counting.Counted]:
     """Counts of the stem and of the head, and what they do to the tensors between them and the cells."""
     stem = PlanWriter(io)
     x = _stem(stem, io, drawing.stem * width, bias)

@@ -105,19 +105,21 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
         return counting.count(plan(outline, normal, reduction, io))  # of a cell that gives what it got
     ends = PlanWriter(io)
-    stem = _write_stem(ends, outline)[1]
-    skip = direct = Image(ends.channels(stem), *ends.size(stem))
-    found = counting.Parts()
+    stem = _write_stem(ends, outline)
+    skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in stem)
+    states = dict.fromkeys(stem)  # one or two, which count as the outputs of cells up to 0
+    first = 1 - len(states)
+    found = counting.Composition()
     places = list(_places(outline, normal, reduction))
     for number, place in enumerate(places):
         counted, shape = _count_cell(place, skip, direct)
-        found.add(counted, max(0, number - 1), number)
+        found.add(counted, max(first, number - 1), number)
         skip, direct = direct, shape
     if outline.auxiliary:
         found.read(_watched(outline))
     last = ends.input(direct)
     _write_head(ends, last, outline, io.outputs)
-    found.add(counting.part(ends.plan(), (stem, last)), 0, len(places))
+    found.add(counting.part(ends.plan(), (*states, last)), *range(first, 1), len(places))
     return found.counts() or counting.count(plan(outline, normal, reduction, io))
 
 
@@ -235,7 +237,7 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, skip: Image, direct: Image) -> tuple[counting.Part, Image]:
+def _count_cell(place: _Place, skip: Image, direct: Image) -> tuple[counting.Counted, Image]:
     """Counts of a cell with inputs of these shapes, what it does to them, and the shape of its output."""
     writer = PlanWriter(IO(skip, Classes(0)))
     second = writer.input(direct)

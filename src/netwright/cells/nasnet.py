@@ -132,7 +132,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     ends = PlanWriter(io)
     stem = _write_stem(ends, outline)
     size = ends.size(stem)
-    shapes, found = {0: Image(ends.channels(stem), *size)}, counting.Parts()
+    shapes, found = {0: Image(ends.channels(stem), *size)}, counting.Composition()
     for number, place in enumerate(places, start=1):
         size = _halved(*size) if place.is_reduction else size
         if number in needed:
@@ -269,7 +269,7 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> counting.Part:
+def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> counting.Counted:
     """Counts of a cell with inputs of these shapes, and what it does to them; None: an input that is not there."""
     writer = PlanWriter(IO(direct or skip or Image(0, 0, 0), Classes(0)))
     first = writer.image if direct else None

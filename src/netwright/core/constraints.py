@@ -47,9 +47,7 @@ class Constraint:
         """What is compared. Raises BadReference where the space does not count it."""
         found: int | None = getattr(counts, self.metric)
         if found is None:
-            raise BadReference(
-                f"constraint {str(self)!r}: the space does not count {self.metric}; bound params instead"
-            )
+            raise BadReference(f"constraint {str(self)!r}: the space does not count it; bound params instead")
         return found
 
     def __str__(self) -> str:

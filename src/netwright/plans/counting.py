@@ -20,11 +20,11 @@ from netwright.core.shapes import Shape, dimensions, size
 from netwright.plans.operation import FLOAT, Operation
 from netwright.plans.plan import IN_AUXILIARY, Plan
 
-_ELSEWHERE: Final = -1  # a tensor that `Held` is about
+_ELSEWHERE: Final = -1  # a tensor that `Common` is about
 
 
 @dataclass(slots=True)
-class Held:
+class Common:
     """What a part of a network does to a tensor that other parts have in common with it.
 
     Args:
@@ -42,11 +42,11 @@ class Held:
     functions: tuple[Operation, ...] = ()
 
 
-class Part(NamedTuple):
+class Counted(NamedTuple):
     """The counts of a part of a network, without its common tensors, and what it does to each of these."""
 
     counts: Counts
-    held: tuple[Held, ...]
+    held: tuple[Common, ...]
 
 
 def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
@@ -59,7 +59,7 @@ def count(plan: Plan, *, auxiliary: bool = False) -> Counts:
     return part(plan, auxiliary=auxiliary).counts
 
 
-def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> Part:
+def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> Counted:
     """The counts of a plan that is a part of a network.
 
     Args:
@@ -67,7 +67,7 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
         common: The layers whose outputs other parts read or write. They depend on weights and can be written over.
         auxiliary: Whether to count the auxiliary head too.
     """
-    held = {position: Held(FLOAT * size(plan[position].shape)) for position in common}
+    held = {position: Common(FLOAT * size(plan[position].shape)) for position in common}
     readers = Counter([source for layer in plan for source in layer.inputs])
     costs: dict[tuple[object, ...], tuple[int, int, int]] = {}  # parameters, multiply-adds, bytes besides
     tensors = list(range(len(plan)))  # by layer, the one in whose memory the output lies
@@ -109,10 +109,12 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
             held[tensor].is_kept = True
         else:
             memory += FLOAT * size(plan[tensor].shape)
-    return Part(Counts(params, multiply_adds, memory), tuple(held[position] for position in common))
+    return Counted(Counts(params, multiply_adds, memory), tuple(held[position] for position in common))
 
 
-def _read(op: Operation, inputs: Sequence[int], tensors: Sequence[int], held: Mapping[int, Held], position: int) -> int:
+def _read(
+    op: Operation, inputs: Sequence[int], tensors: Sequence[int], held: Mapping[int, Common], position: int
+) -> int:
     """Note what an operation does to common tensors; returns where its output lies."""
     if op.overwrites and inputs[0] in held:
         held[inputs[0]].is_rectified = True
@@ -132,14 +134,14 @@ def total(*counts: Counts) -> Counts:
     return Counts(sum(each.params for each in counts), sum(each.multiply_adds for each in counts), memory)
 
 
-class Parts:
+class Composition:
     """The counts of a network of parts that are counted one by one."""
 
     def __init__(self) -> None:
         self._counts: list[Counts] = []
-        self._held: dict[int, list[Held]] = {}
+        self._held: dict[int, list[Common]] = {}
 
-    def add(self, found: Part, *tensors: int) -> None:
+    def add(self, found: Counted, *tensors: int) -> None:
         """Add a part, with numbers for the tensors that it has in common with others."""
         self._counts.append(found.counts)
         for tensor, held in zip(tensors, found.held, strict=True):
@@ -147,7 +149,7 @@ class Parts:
 
     def read(self, tensor: int) -> None:
         """Say that something besides the parts reads a tensor, so that nothing writes over it."""
-        self._held[tensor].append(Held(0, readers=1))
+        self._held[tensor].append(Common(0, readers=1))
 
     def counts(self) -> Counts | None:
         """The counts of all parts together. None: some share a function, so that only the whole plan tells."""

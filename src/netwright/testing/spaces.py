@@ -24,8 +24,8 @@ def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5
     """Assert the contract of a space on `samples` drawn genotypes, and on as many mutants.
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
-    built network (memory within 3 %), in which every parameter has a gradient; equal generators build equal weights; drawings are acyclic.
-    Starts, where the space has some, are valid and different networks.
+    built network (memory within 3 %), in which every parameter has a gradient; equal generators build equal weights;
+    drawings are acyclic. Starts, where the space has some, are valid and different networks.
     """
     starts = starts_of(space)
     assert len({space.key(genotype) for genotype in starts}) == len(starts), "two starts are the same network"
