@@ -23,7 +23,7 @@ from netwright.cli.main import main
 from netwright.core import genes
 from netwright.core.genes import Choice, Integer
 from netwright.core.objectives import Objective
-from netwright.core.records import IO, Counts, LabeledGraph
+from netwright.core.records import IO, LabeledGraph
 from netwright.core.shapes import Numbers, Shape, Vector
 from netwright.plans import counting, network
 from netwright.plans.operation import Operation
@@ -58,6 +58,9 @@ class Bend(Operation):
 
     def params(self, x: Vector) -> int:
         return x.features
+
+    def saved_bytes(self, x: Vector) -> int:
+        return 4 * x.features
 
     def module(self, x: Vector) -> nn.Module:
         return Bending(x.features)
@@ -164,7 +167,8 @@ def test_they_keep_every_contract():
 
 def test_the_operation_is_counted():
     params = (4 * 8 + 8 + 8) + (8 * 8 + 8 + 8) + (8 + 1)
-    assert Chains().count(BENT, Waves.io) == Counts(params, 4 * 8 + 8 * 8 + 8)
+    counts = Chains().count(BENT, Waves.io)
+    assert (counts.params, counts.multiply_adds) == (params, 4 * 8 + 8 * 8 + 8)
     found = Chains().build(BENT, Waves.io, np.random.default_rng(0))
     assert sum(weight.numel() for weight in found.parameters()) == params
     assert "layer1.bend1.weight" in dict(found.named_parameters())

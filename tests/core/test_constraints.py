@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from netwright.core import seeds
 from netwright.core.constraints import TRIES, Constrained, Constraint, constrain, parse
-from netwright.core.errors import BadRunFile, InfeasibleConstraint, InvalidGenotype
+from netwright.core.errors import BadReference, BadRunFile, InfeasibleConstraint, InvalidGenotype
 from netwright.core.protocols import of_seed
 from netwright.core.records import IO, Counts
 from netwright.spaces.hnag import HnagSpace
@@ -36,7 +36,9 @@ def test_reads(text, expected):
     ],
 )
 def test_refuses_and_says_how_to_write_it(text):
-    with pytest.raises(BadRunFile, match=r"cannot be read; write it as 'params <= 1e6' or 'multiply_adds < 5e7'"):
+    with pytest.raises(
+        BadRunFile, match=r"cannot be read; write it as 'params <= 1e6', 'multiply_adds < 5e7' or 'memory"
+    ):
         parse(text)
 
 
@@ -51,6 +53,24 @@ def test_compares(comparison, params, bound):
     compare = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}[comparison]
     assert parse(f"params {comparison} {bound}").holds(Counts(params, 0)) == compare(params, bound)
     assert parse(f"multiply_adds {comparison} {bound}").holds(Counts(0, params)) == compare(params, bound)
+    assert parse(f"memory_per_sample {comparison} {bound}").holds(Counts(0, 0, params)) == compare(params, bound)
+
+
+def test_what_a_space_does_not_count_cannot_be_bounded():
+    space = constrain(TOY, ANY, ("memory_per_sample <= 16e6",))
+    with pytest.raises(BadReference, match=r"'memory_per_sample <= 16,000,000': the space does not count it; bound"):
+        space.sample(seeds.rng_for(0, seeds.ASK))
+
+
+def test_memory_is_bounded_before_anything_is_trained():
+    space = constrain(HnagSpace(limit=100_000), IO(3, 32, 32, 10), ("memory_per_sample <= 3e6",))
+    genotype = space.sample(seeds.rng_for(0, seeds.ASK))
+    assert space.count(genotype, space.io).memory_per_sample <= 3e6
+    assert any(
+        HnagSpace(limit=100_000).count(HnagSpace().sample(seeds.rng_for(0, seeds.ASK, n)), space.io).memory_per_sample
+        > 3e6
+        for n in range(9)
+    ), "it bounds something"
 
 
 def test_without_constraints_the_space_is_not_wrapped():

@@ -4,7 +4,7 @@ import pytest
 from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.errors import BadReference
-from netwright.core.records import Proposal, Result, Trial
+from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
 from netwright.core.table import Table
@@ -81,3 +81,42 @@ def test_a_search_on_a_table_minimizes_and_goes_past_gaps():
     rows = store.finished()
     assert {row.proposal.genotype for row in rows if row.result.failure} == {(1,), (3,)}
     assert {row.result.metrics["signal"] for row in rows if not row.result.failure} == {5.0, 3.0}
+
+
+def test_what_is_counted_is_of_the_real_network_and_given_where_it_is_asked_for(tmp_path):
+    whole, dead = (3, 3, 3, 3, 3, 3), (3, 3, 3, 3, 0, 0)  # of the second, edges into nodes that nothing reads
+    space, io = NatsTopology(4, 1), IO(3, 8, 8, 10)
+    table = Table("t", space, {whole: 0, dead: 1}, {"v": np.array([1.0, 2.0])}, "v", "v", io=io)
+    lookup = Lookup(table).measuring(["params", "memory_per_sample"])
+    assert [str(each) for each in lookup.metrics] == ["signal", "final", "-params", "-memory_per_sample"]
+    found = lookup.evaluate(Trial(1, Proposal(dead), "key", 5, "running"), None).metrics
+    counts = space.count((0, 0, 0, 3, 0, 0), io)
+    assert found["params"] == counts.params < space.count(whole, io).params
+    assert found["memory_per_sample"] == counts.memory_per_sample
+    assert table.counted("multiply_adds").tolist() == [space.count(each, io).multiply_adds for each in (whole, dead)]
+
+
+def test_a_key_is_counted_once():
+    class Counting(ToySpace):
+        counted = 0
+
+        def count(self, genotype, io):
+            Counting.counted += 1
+            return super().count(genotype, io)
+
+        def key(self, genotype):
+            return "same"
+
+    table = Table("t", Counting(1, 4), {(0,): 0, (1,): 1}, {"v": np.zeros(2)}, "v", "v", io=IO(1, 2, 2, 2))
+    lookup = Lookup(table, counted=("params",))
+    for value in (0, 1, 0):
+        lookup.evaluate(Trial(1, Proposal((value,)), "key", 5, "running"), None)
+    assert Counting.counted == 1
+
+
+def test_a_table_that_does_not_say_what_went_in_counts_nothing():
+    assert Lookup(TABLE).offered == ()
+    with pytest.raises(BadReference, match="does not say what went into its networks"):
+        TABLE.count((0,))
+    with pytest.raises(BadReference, match=r"evaluator\.counted names 'params'; what can be counted is"):
+        Lookup(TABLE, counted=("params",))

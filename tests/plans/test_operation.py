@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 
 from netwright.core import seeds
 from netwright.core.errors import ExportError
-from netwright.core.records import IO, Counts
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.shapes import Classes, Image, Numbers, Sequence, Vector
 from netwright.export import architecture, rows
 from netwright.plans import counting, network, source
+from netwright.plans.kept import kept_bytes
 from netwright.plans.operation import Operation
 from netwright.plans.plan import PlanWriter, deployed
 from netwright.plans.regularization import Regularization
@@ -136,9 +138,10 @@ def _round(plan, tmp_path):
 
 def test_it_is_counted_and_its_memory_estimated():
     plan = _plan()
-    assert counting.count(plan) == Counts(6 * 8 + 8 + 8 + 8 * 4 + 4 + 4 + 4 * 2 + 2, 48 + 32 + 8)
-    saved = 6 + (8 + 4) * 4 + 4 + 2  # input; linear, scale, power, add; noise; linear: all but ReLU
-    assert counting.training_bytes(plan, 2, 0) == 4 * 3 * 2 * saved // 2
+    counts = counting.count(plan)
+    assert (counts.params, counts.multiply_adds) == (6 * 8 + 8 + 8 + 8 * 4 + 4 + 4 + 4 * 2 + 2, 48 + 32 + 8)
+    assert counts.memory_per_sample == kept_bytes(network.build(plan, np.random.default_rng(0)), torch.randn(2, 6))
+    assert counting.training_bytes(plan, 2, 0) == 3 * 2 * counts.memory_per_sample // 2
 
 
 def test_equal_functions_are_one_layer_and_what_has_weights_or_is_drawn_is_not():

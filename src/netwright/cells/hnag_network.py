@@ -16,11 +16,12 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from netwright.cells import wired
+from netwright.cells import hnag_memory, wired
 from netwright.cells.random_graphs import Graph, erdos_renyi, generator, inputs_of, outputs_of, watts_strogatz
 from netwright.cells.wired import Merge
 from netwright.core.records import IO, Counts, LabeledGraph
 from netwright.plans import counting
+from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, PlanWriter
 
 STAGES: Final = 3
@@ -117,24 +118,18 @@ def base(drawing: Drawing) -> int:
 
 
 def count(drawing: Drawing, width: int, io: IO, bias: bool) -> Counts:
-    """Parameters and multiply-adds of `plan` at base width m = `width`, without writing it."""
+    """The counts of `plan` at base width m = `width`, without writing it."""
     start, end = _ends(drawing, width, io, bias)
-    sizes = _sizes(io)
-    params, multiply_adds = start.params + end.params, start.multiply_adds + end.multiply_adds
-    leaving = [cell.leaving for cell in drawing.cells]
-    for cell, reads, merge in zip(drawing.cells, drawing.graph, drawing.merges, strict=True):
-        operations, others, vectors, scalars = _weights(cell)
-        adapters, more = _merge_weights([leaving[source] for source in reads], merge)
-        weights = (operations + others + sum(adapters) * cell.entering) * width**2
-        multiply_adds += weights * sizes[cell.stage]
-        norms, biases = vectors
-        params += weights + scalars + more
-        params += (2 * norms * cell.leaving + bias * (biases * cell.leaving + len(adapters) * cell.entering)) * width
-    last, outputs = leaving[-1], [leaving[node] for node in outputs_of(drawing.graph)]
-    odd = [each for each in outputs if each != last]
-    params += sum(odd) * last * width**2 + bias * len(odd) * last * width
-    multiply_adds += sum(odd) * last * width**2 * sizes[_last_stage(drawing)]
-    return Counts(params, multiply_adds)
+    params, multiply_adds = _weigh(drawing, width, _sizes(io), bias)
+    units = [FLOAT * size * width for size in _sizes(io)]
+    memory = hnag_memory.count(drawing, start.held[0], end.held[0], units)
+    return counting.total(Counts(params, multiply_adds, memory), start.counts, end.counts)
+
+
+def size(drawing: Drawing, width: int, io: IO, bias: bool) -> int:
+    """The parameters that `count` gives."""
+    start, end = _ends(drawing, width, io, bias)
+    return _weigh(drawing, width, _sizes(io), bias)[0] + start.counts.params + end.counts.params
 
 
 def plan(drawing: Drawing, width: int, io: IO, bias: bool) -> Plan:
@@ -246,6 +241,25 @@ def _weights(cell: Cell) -> tuple[int, int, tuple[int, int], int]:
     return own, others, (norms, biases), sum(_merge_weights(reads and (1,) * len(reads), m)[1] for reads, m in pairs)
 
 
+def _weigh(drawing: Drawing, width: int, sizes: Sequence[int], bias: bool) -> tuple[int, int]:
+    """Parameters and multiply-adds between stem and head; `sizes` holds the number of pixels at each stage."""
+    params = multiply_adds = 0
+    leaving = [cell.leaving for cell in drawing.cells]
+    for cell, reads, merge in zip(drawing.cells, drawing.graph, drawing.merges, strict=True):
+        operations, others, vectors, scalars = _weights(cell)
+        adapters, more = _merge_weights([leaving[source] for source in reads], merge)
+        weights = (operations + others + sum(adapters) * cell.entering) * width**2
+        multiply_adds += weights * sizes[cell.stage]
+        norms, biases = vectors
+        params += weights + scalars + more
+        params += (2 * norms * cell.leaving + bias * (biases * cell.leaving + len(adapters) * cell.entering)) * width
+    last, outputs = leaving[-1], [leaving[node] for node in outputs_of(drawing.graph)]
+    odd = [each for each in outputs if each != last]
+    params += sum(odd) * last * width**2 + bias * len(odd) * last * width
+    multiply_adds += sum(odd) * last * width**2 * sizes[_last_stage(drawing)]
+    return params, multiply_adds
+
+
 def _sizes(io: IO) -> list[int]:
     """Number of pixels at each stage."""
     height, width = io.height, io.width
@@ -261,14 +275,14 @@ def _last_stage(drawing: Drawing) -> int:
     return max(drawing.cells[node].stage for node in outputs_of(drawing.graph))
 
 
-def _ends(drawing: Drawing, width: int, io: IO, bias: bool) -> tuple[Counts, Counts]:
-    """Counts of the stem and of the head."""
+def _ends(drawing: Drawing, width: int, io: IO, bias: bool) -> tuple[counting.Counted, counting.Counted]:
+    """Counts of the stem and of the head, and what they do to the tensors between them and the cells."""
     stem = PlanWriter(io)
-    _stem(stem, io, drawing.stem * width, bias)
+    x = _stem(stem, io, drawing.stem * width, bias)
     pixels = _sizes(io)[_last_stage(drawing)]
     head = PlanWriter(IO(drawing.cells[-1].leaving * width, pixels, 1, io.outputs))
     wired.head(head, head.image, io.outputs, bias)
-    return counting.count(stem.plan()), counting.count(head.plan())
+    return counting.part(stem.plan(), (x,)), counting.part(head.plan(), (head.image,))
 
 
 def _stem(writer: PlanWriter, io: IO, width: int, bias: bool) -> int:

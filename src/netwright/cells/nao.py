@@ -102,16 +102,25 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
         BadReference: The images are too small for the skeleton or for its auxiliary head.
     """
     _check_size(outline, io)
+    if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
+        return counting.count(plan(outline, normal, reduction, io))  # of a cell that gives what it got
     ends = PlanWriter(io)
-    skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in _write_stem(ends, outline))
-    params = multiply_adds = 0
-    for place in _places(outline, normal, reduction):
+    stem = _write_stem(ends, outline)
+    skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in stem)
+    states = dict.fromkeys(stem)  # one or two, which count as the outputs of cells up to 0
+    first = 1 - len(states)
+    found = counting.Composition()
+    places = list(_places(outline, normal, reduction))
+    for number, place in enumerate(places):
         counted, shape = _count_cell(place, skip, direct)
-        params, multiply_adds = params + counted.params, multiply_adds + counted.multiply_adds
+        found.add(counted, max(first, number - 1), number)
         skip, direct = direct, shape
-    _write_head(ends, ends.input(direct), outline, io.outputs)
-    both = counting.count(ends.plan())
-    return Counts(params + both.params, multiply_adds + both.multiply_adds)
+    if outline.auxiliary:
+        found.read(_watched(outline))
+    last = ends.input(direct)
+    _write_head(ends, last, outline, io.outputs)
+    found.add(counting.part(ends.plan(), (*states, last)), *range(first, 1), len(places))
+    return found.counts() or counting.count(plan(outline, normal, reduction, io))
 
 
 def _check_size(outline: Outline, io: IO) -> None:
@@ -228,8 +237,9 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, skip: Image, direct: Image) -> tuple[Counts, Image]:
-    """Counts of a cell with inputs of these shapes, and the shape of its output."""
+def _count_cell(place: _Place, skip: Image, direct: Image) -> tuple[counting.Counted, Image]:
+    """Counts of a cell with inputs of these shapes, what it does to them, and the shape of its output."""
     writer = PlanWriter(IO(skip, Classes(0)))
-    end = _write_cell(writer, place, writer.image, writer.input(direct), depth=1.0)
-    return counting.count(writer.plan()), Image(writer.channels(end), *writer.size(end))
+    second = writer.input(direct)
+    end = _write_cell(writer, place, writer.image, second, depth=1.0)
+    return counting.part(writer.plan(), (writer.image, second)), Image(writer.channels(end), *writer.size(end))

@@ -127,19 +127,24 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     _check_size(outline, io)
     places = _places(outline, normal, reduction)
     needed = _needed(places)
+    if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
+        return counting.count(plan(outline, normal, reduction, io))  # of a cell that gives what it got
     ends = PlanWriter(io)
     stem = _write_stem(ends, outline)
     size = ends.size(stem)
-    shapes, params, multiply_adds = {0: Image(ends.channels(stem), *size)}, 0, 0
+    shapes, found = {0: Image(ends.channels(stem), *size)}, counting.Composition()
     for number, place in enumerate(places, start=1):
         size = _halved(*size) if place.is_reduction else size
         if number in needed:
             counted = _count_cell(place, shapes.get(number - 1), shapes.get(number - 2))
-            params, multiply_adds = params + counted.params, multiply_adds + counted.multiply_adds
+            found.add(counted, *(each for each in (number - 1, number - 2) if each in shapes))
             shapes[number] = Image(place.width * len(place.cell.outputs), *size)
-    _write_head(ends, ends.input(shapes[len(places)]), io.outputs)
-    both = counting.count(ends.plan())
-    return Counts(params + both.params, multiply_adds + both.multiply_adds)
+    if outline.auxiliary:
+        found.read(_watched(places, needed))
+    last = ends.input(shapes[len(places)])
+    _write_head(ends, last, io.outputs)
+    found.add(counting.part(ends.plan(), (stem, last)), 0, len(places))
+    return found.counts() or counting.count(plan(outline, normal, reduction, io))
 
 
 def sides(outline: Outline, side: int) -> tuple[int, ...]:
@@ -264,13 +269,13 @@ def _write_output(writer: PlanWriter, place: _Place, state: int, x: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> Counts:
-    """Counts of a cell with inputs of these shapes; None: an input that it does not read, or that is not there."""
+def _count_cell(place: _Place, direct: Image | None, skip: Image | None) -> counting.Counted:
+    """Counts of a cell with inputs of these shapes, and what it does to them; None: an input that is not there."""
     writer = PlanWriter(IO(direct or skip or Image(0, 0, 0), Classes(0)))
     first = writer.image if direct else None
     second = writer.image if skip and not direct else writer.input(skip) if skip else None
     _write_cell(writer, place, first, second, depth=1.0)
-    return counting.count(writer.plan())
+    return counting.part(writer.plan(), [each for each in (first, second) if each is not None])
 
 
 def _halved(height: int, width: int) -> tuple[int, int]:

@@ -13,8 +13,9 @@ import typer
 from netwright.cli import architecture, damage, options
 from netwright.core import run_file, settings
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
+from netwright.core.objectives import mebibytes
 from netwright.core.protocols import graph_of
-from netwright.core.records import IO, Genotype, LabeledGraph
+from netwright.core.records import IO, MEMORY, Genotype, LabeledGraph
 
 
 def show(
@@ -50,6 +51,7 @@ def show(
             **({} if params_with_auxiliary is None else {"params_with_auxiliary": params_with_auxiliary}),
             "multiply_adds": counts.multiply_adds,
             "flops": 2 * counts.multiply_adds,
+            MEMORY: counts.memory_per_sample,
             "genes": list(genotype),
             **({} if found.seed is None else {"seed": found.seed}),
             "key": key,
@@ -62,6 +64,8 @@ def show(
         typer.echo(f"a sample of {target}, drawn by --seed {found.seed}; --genes '[...]' shows one of your choice")
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
+    if counts.memory_per_sample is not None:
+        typer.echo(f"{mebibytes(counts.memory_per_sample)} kept for the backward pass of each example in training")
     if params_with_auxiliary is not None:
         typer.echo(f"{params_with_auxiliary:,} parameters with the auxiliary head, which is there in training only")
     typer.echo(f"key {key}")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from netwright.core.errors import BadRunFile, InfeasibleConstraint, InvalidGenotype
+from netwright.core.errors import BadReference, BadRunFile, InfeasibleConstraint, InvalidGenotype
 from netwright.core.genes import Gene
 from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 TRIES = 1000
 _COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
-_PATTERN = re.compile(r"\s*(params|multiply_adds)\s*(<=|<|>=|>)\s*([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*")
+_PATTERN = re.compile(
+    r"\s*(params|multiply_adds|memory_per_sample)\s*(<=|<|>=|>)\s*([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,14 @@ class Constraint:
 
     def holds(self, counts: Counts) -> bool:
         """Whether a network with these counts is within the bound."""
-        return bool(_COMPARE[self.comparison](getattr(counts, self.metric), self.bound))
+        return bool(_COMPARE[self.comparison](self.value(counts), self.bound))
+
+    def value(self, counts: Counts) -> int:
+        """What is compared. Raises BadReference where the space does not count it."""
+        found: int | None = getattr(counts, self.metric)
+        if found is None:
+            raise BadReference(f"constraint {str(self)!r}: the space does not count it; bound params instead")
+        return found
 
     def __str__(self) -> str:
         return f"{self.metric} {self.comparison} {self.bound:,.0f}"
@@ -49,7 +58,10 @@ def parse(text: str) -> Constraint:
     """Read "params <= 1e6". Raises BadRunFile, saying what can be constrained."""
     found = _PATTERN.fullmatch(text)
     if not found:
-        raise BadRunFile(f"constraint {text!r} cannot be read; write it as 'params <= 1e6' or 'multiply_adds < 5e7'")
+        raise BadRunFile(
+            f"constraint {text!r} cannot be read; write it as 'params <= 1e6', "
+            "'multiply_adds < 5e7' or 'memory_per_sample <= 16e6' (bytes)"
+        )
     return Constraint(found[1], found[2], float(found[3]))
 
 
@@ -80,7 +92,7 @@ class Constrained:
         counts = self.space.count(genotype, self.io)
         for constraint in self.constraints:
             if not constraint.holds(counts):
-                found = getattr(counts, constraint.metric)
+                found = constraint.value(counts)
                 raise InvalidGenotype(f"the network has {found:,} {constraint.metric}; the run asks {constraint}")
 
     def starts(self) -> tuple[Genotype, ...]:
@@ -140,7 +152,7 @@ def constrain(space: SearchSpace, io: IO, texts: tuple[str, ...]) -> Any:
 
 
 def _nearest(constraint: Constraint, seen: list[Counts]) -> str:
-    values = [getattr(counts, constraint.metric) for counts in seen]
+    values = [constraint.value(counts) for counts in seen]
     is_upper = constraint.comparison[0] == "<"
     found = min(values) if is_upper else max(values)
     return f"the {'smallest' if is_upper else 'largest'} {constraint.metric} found was {found:,}"

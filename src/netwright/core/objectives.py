@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.records import Result, Trial
+from netwright.core.records import MEMORY, Result, Trial
 
 Shown = Literal["number", "share"]
 SPLITS: tuple[Literal["valid"], Literal["test"]] = (
@@ -104,14 +104,16 @@ class Objective:
         return self.score(score)
 
     def text(self, value: float) -> str:
-        """A measured value for a sentence: "98.06 %", or "0.1234"."""
-        return f"{100 * value:.2f} %" if self.is_share else short(value)
+        """A measured value for a sentence: "98.06 %", "7.33 MiB", or "0.1234"."""
+        return f"{100 * value:.2f} %" if self.is_share else shortened(self.name, value)
 
     def amount(self, value: float) -> str:
         """A difference of two measured values for a sentence: "2.00 points", or "0.1234"."""
-        return f"{100 * value:.2f} points" if self.is_share else short(value)
+        return f"{100 * value:.2f} points" if self.is_share else shortened(self.name, value)
 
 
+# what follows from the network alone, without any training; `core.records.Counts` says what each is
+COUNTED = (Objective("params", -1), Objective("multiply_adds", -1), Objective(MEMORY, -1))
 UNNAMED = Objective("first metric")  # stands for the objective of a run that names none, until something was measured
 
 
@@ -120,6 +122,16 @@ def short(value: float) -> str:
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
+
+
+def mebibytes(value: float) -> str:
+    """Bytes for people, in units of 2**20: "7.33 MiB"."""
+    return f"{value / 2**20:,.2f} MiB"
+
+
+def shortened(metric: str, value: float) -> str:
+    """A metric's value as text: memory in MiB, all others as `short` writes them."""
+    return mebibytes(value) if metric == MEMORY else short(value)
 
 
 def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
@@ -244,7 +256,11 @@ def at_budget(trial: Trial) -> str:
 def result_of(trial: Trial, objective: Objective) -> str:
     """The objective and its value for the trial: "valid_accuracy 0.9444 at budget 4"; "" without a score."""
     found = score_of(trial)
-    return "" if found is None else f"{objective.name} {short(objective.measured(found))}{at_budget(trial)}"
+    return (
+        ""
+        if found is None
+        else f"{objective.name} {shortened(objective.name, objective.measured(found))}{at_budget(trial)}"
+    )
 
 
 def results_of(trial: Trial, goals: Sequence[Objective]) -> str:

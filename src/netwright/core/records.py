@@ -19,6 +19,7 @@ SPAN = "span"  # begins the names of metrics: steps that the schedule of trainin
 BEND = "bend"  # likewise, as in "bend_1_1": first step from which on the rate of training 1 fell twice as steeply
 BROKEN_OFF = "broken_off"  # metric of a trial that had a deadline: how many of its cooldowns that broke off
 STOPPED_EARLY = "stopped_early"  # metric of a training: 1 where it ended by itself, as it learned nothing more
+MEMORY = "memory_per_sample"  # metric: see `Counts`
 MODEL = "model_"  # prefix of notes that say how good the model of that round is: the same in all its proposals
 
 Genotype = tuple[int | float, ...]
@@ -54,13 +55,24 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Size and cost of a network: `params` trainable numbers; `multiply_adds` of one input's forward pass.
+    """Size and cost of a network.
 
-    Multiply-adds are those of convolutions and linear layers, as torch's own counter has them (it says twice that).
+    Args:
+        params: Trainable numbers.
+        multiply_adds: Multiply-adds of one input's forward pass: those of convolutions and linear layers, as torch's
+            own counter has them (it says twice that).
+        memory_per_sample: Bytes that each further example of a batch keeps for the backward pass, in single precision:
+            every tensor once, without weights, and without what is dropped at random. None: not known.
     """
 
     params: int
     multiply_adds: int
+    memory_per_sample: int | None = None
+
+    def known(self) -> dict[str, int]:
+        """The numbers that are known, by name: the metrics of a trial."""
+        found = {"params": self.params, "multiply_adds": self.multiply_adds}
+        return found if self.memory_per_sample is None else {**found, MEMORY: self.memory_per_sample}
 
 
 @dataclass(frozen=True, slots=True)

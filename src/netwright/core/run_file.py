@@ -79,7 +79,7 @@ class RunFile:
         objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
-        constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
+        constraints: Bounds on `params`, `multiply_adds` and `memory_per_sample` (bytes), such as "params <= 1e6".
         reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
             genotypes; "network": equal networks, by the space's key, whatever their genotypes; False: nothing. A bare
             `true` in a file means "network".
@@ -252,25 +252,33 @@ def build_space(run: RunFile, task: Task) -> SearchSpace:
 def build_evaluator(run: RunFile) -> Evaluator:
     """The evaluator of a run: all of it that a worker needs."""
     task = build_task(run)
-    return refs.load("evaluator", run.evaluator, space=_space(run, task), task=task)
+    return _evaluator(run, _space(run, task), task)
 
 
 def build_task(run: RunFile) -> Task:
     """The task of a run, which measures what its objectives name. Raises BadReference."""
-    task = load_task(run.task)
-    if run.objectives is None or not isinstance(task, OffersMetrics):
-        return task
-    offered = [each.name for each in task.offered]
-    named = dict.fromkeys(Objective.read(text).bare for text in run.objectives)
+    return _measuring(load_task(run.task), run.objectives)
+
+
+def _measuring(found: Any, objectives: Sequence[str] | None) -> Any:
+    """A task or an evaluator that also measures what the objectives name, if it offers that."""
+    if objectives is None or not isinstance(found, OffersMetrics):
+        return found
+    offered = [each.name for each in found.offered]
+    named = dict.fromkeys(Objective.read(text).bare for text in objectives)
     chosen = [name for name in named if name in offered]
-    return task.measuring(chosen) if chosen else task
+    return found.measuring(chosen) if chosen else found
+
+
+def _evaluator(run: RunFile, space: SearchSpace, task: Task) -> Any:
+    return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run.objectives)
 
 
 def build(run: RunFile) -> Parts:
     """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
     run, task = tuned(run), build_task(run)
     space = build_space(run, task)
-    evaluator = refs.load("evaluator", run.evaluator, space=space, task=task)
+    evaluator = _evaluator(run, space, task)
     measures = _measures(evaluator, task)
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds

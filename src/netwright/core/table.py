@@ -14,7 +14,7 @@ from netwright.core import directions
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Genotype
+from netwright.core.records import IO, Counts, Genotype
 
 Which = Literal["signal", "final"]
 
@@ -48,6 +48,7 @@ class Table:
         repeats: For a column that is a mean, the columns with its single measurements, of which a look-up picks one by
             its seed; lists of one length belong together by position, so that a signal goes with its cost.
         remarks: What was corrected while reading, in sentences.
+        io: What the networks took and gave when they were measured; None: not known, so that nothing can be counted.
 
     Raises:
         BadReference: A named column is not there, or holds no number; or its direction is known to be another one.
@@ -64,6 +65,8 @@ class Table:
     budget_seconds: Mapping[int, str] = field(default_factory=dict)
     repeats: Mapping[str, Sequence[str]] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    io: IO | None = None
+    _counts: dict[str, Counts] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         costs = [*self.budget_seconds.values(), *([self.seconds] if self.seconds else [])]
@@ -114,6 +117,29 @@ class Table:
             "final": self.columns[column_of(self.final)].item(row),
             "seconds": self._measured(seconds, row, seed) if seconds else 0.0,
         }
+
+    def count(self, genotype: Genotype) -> Counts:
+        """Size and cost of the network that the space builds, counted once for each key.
+
+        What does nothing in a network, such as edges that lead nowhere, is not counted, though it may have been there
+        when the table was measured.
+
+        Raises:
+            BadReference: It is not known for which inputs to count.
+        """
+        if self.io is None:
+            raise BadReference(f"table {self.name!r} does not say what went into its networks; name no counted metric")
+        key = self.space.key(genotype)
+        if key not in self._counts:
+            self._counts[key] = self.space.count(genotype, self.io)
+        return self._counts[key]
+
+    def counted(self, metric: str) -> np.ndarray:
+        """A counted metric, such as "params", of all rows, shape (N,). Raises BadReference as `count` does."""
+        found = np.full(len(self), np.nan)
+        for genotype, row in self.rows.items():
+            found[row] = self.count(genotype).known()[metric]
+        return found
 
     def check_budget(self, budget: int) -> None:
         """Raise NetwrightError for a budget that the table does not have."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
-from netwright.core.objectives import Objective
+from netwright.core.objectives import COUNTED, Objective
 from netwright.core.protocols import Context, SearchSpace, Task
 from netwright.core.records import Genotype, Result, Trial
 from netwright.core.table import Table
@@ -18,10 +19,14 @@ from netwright.core.table import Table
 class Lookup:
     """Looks trials up. Metrics are `signal` and `final`, as they stand in the table.
 
+    A run whose objectives name `params`, `multiply_adds` or `memory_per_sample` gets them too, where the table says
+    what went into its networks: of the real networks, without what does nothing in them, whatever the table says.
+
     Args:
         table: A Table, or the reference of one, as in "nats_tss(path='nats_tss.csv', dataset='cifar10')".
         space: Space of the search, whose genes must be those of the table; None: the table's own.
         task: Not used; a run gives one to every evaluator.
+        counted: Names of the counted metrics that are given too; objectives that name them add them.
 
     Raises:
         BadReference: There is no such table, or it is of another space.
@@ -30,6 +35,7 @@ class Lookup:
     table: Any
     space: SearchSpace | None = None
     task: Task | None = None
+    counted: tuple[str, ...] = ()
     _table: Table = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -44,6 +50,12 @@ class Lookup:
                 f"table {table.name!r} holds networks of another space than the search's: "
                 f"its genes are {_genes(table.space)}, those of the search {_genes(self.space)}"
             )
+        for name in self.counted:
+            if name not in (each.name for each in COUNTED) or table.io is None:
+                raise BadReference(
+                    f"evaluator.counted names {name!r}; what can be counted is "
+                    f"{', '.join(each.name for each in COUNTED)}, of a table that says what went into its networks"
+                )
         object.__setattr__(self, "_table", table)
 
     @property
@@ -58,8 +70,17 @@ class Lookup:
 
     @property
     def metrics(self) -> tuple[Objective, ...]:
-        """The same: a look-up gives nothing else."""
-        return self._table.measures
+        """The same, and what is counted."""
+        return (*self._table.measures, *(each for each in COUNTED if each.name in self.counted))
+
+    @property
+    def offered(self) -> tuple[Objective, ...]:
+        """What can be counted."""
+        return () if self._table.io is None else COUNTED
+
+    def measuring(self, names: Sequence[str]) -> Lookup:
+        """A look-up that counts these too."""
+        return replace(self, table=self._table, counted=tuple(dict.fromkeys((*self.counted, *names))))
 
     def check_settings(
         self,
@@ -87,7 +108,11 @@ class Lookup:
         if math.isnan(signal):
             message = f"the signal of genotype {asked.genotype} is missing in table {self._table.name!r}"
             return Result(seconds=seconds, failure="error", message=message)
-        return Result({"signal": signal} if math.isnan(final) else {"signal": signal, "final": final}, (), seconds)
+        metrics = {"signal": signal} if math.isnan(final) else {"signal": signal, "final": final}
+        if self.counted:
+            counts = self._table.count(asked.genotype).known()
+            metrics |= {name: float(counts[name]) for name in self.counted}
+        return Result(metrics, (), seconds)
 
 
 def _genes(space: SearchSpace) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from netwright.core.shapes import Image, Shape, describe, size
+from netwright.core.shapes import Image, Shape, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +45,8 @@ class Operation:
         drops: What it drops at random while a regularized network trains: whole "samples", or single "numbers"; "":
             nothing. Everywhere else an operation that drops is left out, and its output is its input.
         setting: Name of the option of a training that it obeys; "": none.
+        overwrites: Whether it computes in place, over its input, where nothing else reads that. It follows from
+            `overwriting`.
         is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. It
             follows from the other attributes.
         defined: "module:name" of classes and functions that its source code uses. Their text becomes part of an export,
@@ -61,9 +63,11 @@ class Operation:
     drops: ClassVar[Literal["", "samples", "numbers"]] = ""
     setting: ClassVar[str] = ""
     defined: ClassVar[tuple[str, ...]] = ()
+    overwrites: ClassVar[bool] = False
     is_function: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
+        cls.overwrites = cls.overwriting is not Operation.overwriting
         cls.is_function = not cls.has_weights and not cls.drops and cls.most != 0
 
     # `*inputs: Any, **_: Any` lets a record take as many shapes as it has inputs, each by its name
@@ -85,9 +89,14 @@ class Operation:
         """Whether its multiply-adds are of channels in groups: slower ones, as each number is used less often."""
         return False
 
-    def saved_bytes(self, *inputs: Any, **_: Any) -> int:
-        """Bytes kept of one example for the backward pass, in single precision: by default those of the output."""
-        return FLOAT * size(self.shape(*inputs))
+    @property
+    def keeps(self) -> Literal["inputs", "output", ""]:
+        """What it needs of its own inputs and output in its backward pass, which is kept once for all that need it."""
+        return "inputs"
+
+    def saved_bytes(self, *inputs: Any, **_: Any) -> int:  # noqa: ARG002
+        """Bytes kept of one example for the backward pass besides, in single precision: indices, masks and copies."""
+        return 0
 
     def needs_two(self, *inputs: Any, **_: Any) -> bool:  # noqa: ARG002
         """Whether it cannot train on a single example, because it would normalize one number per channel."""

@@ -23,7 +23,7 @@ from netwright.plans.ops.vectors import Linear
 
 AUXILIARY: Final = "auxiliary"  # outermost scope of what only helps in training: a classifier that reads the middle
 
-_IN_AUXILIARY: Final = f"{AUXILIARY}."
+IN_AUXILIARY: Final = f"{AUXILIARY}."  # how the names of its layers begin
 
 Window = int | Pair  # of both sides, or height and width
 
@@ -84,7 +84,7 @@ class HasPlan(Protocol):
 
 def is_auxiliary(layer: Layer) -> bool:
     """Whether the layer belongs to an auxiliary head."""
-    return layer.name.startswith(_IN_AUXILIARY)
+    return layer.name.startswith(IN_AUXILIARY)
 
 
 def deployed(plan: Plan) -> Plan:
@@ -201,7 +201,7 @@ class PlanWriter:
         if position >= LAYERS:
             raise BadReference(f"the network has more than {LAYERS:,} layers; make it smaller, as by space.repeats")
         layers.append(Layer(place, op, inputs, shape))
-        if op.is_function and not place.startswith(_IN_AUXILIARY):  # nothing outside may read those
+        if op.is_function and not place.startswith(IN_AUXILIARY):  # nothing outside may read those
             self._known[key] = position
         return position
 

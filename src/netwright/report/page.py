@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from netwright.core import files, run_file
 from netwright.core.genes import Choice, Gene
-from netwright.core.objectives import short
+from netwright.core.objectives import shortened
 from netwright.core.protocols import graph_of, of_seed
 from netwright.core.records import Genotype, LabeledGraph, Trial
 from netwright.report import costs, curves, drawing, examined, figures, markup, opening, reported, trained
@@ -366,7 +366,7 @@ def _metric(trial: Trial, name: str) -> str:
     value = trial.result.metrics.get(name) if trial.result else None
     if value is None:
         return MISSING
-    return f"{int(value):,}" if name in ("params", "multiply_adds") else short(value)
+    return f"{int(value):,}" if name in ("params", "multiply_adds") else shortened(name, value)
 
 
 def _option(gene: Gene, value: float) -> str:

@@ -213,7 +213,7 @@ class HnagSpace:
         if self.rule == "strict" and io is not None:
 
             def size(width: int) -> int:
-                return hnag_network.count(drawing, width, io, self.bias).params
+                return hnag_network.size(drawing, width, io, self.bias)
 
             least, found = size(1), wired.largest_width(size, self.limit, found)
         if not found:

@@ -21,6 +21,7 @@ from netwright.core.errors import BadReference
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Classes, Image
+from netwright.plans.kept import kept_bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class OwnSpace:
         return found
 
     def count(self, genotype: Genotype, io: IO) -> Counts:
-        """Trainable parameters, and the multiply-adds of one forward pass, counted by torch. Raises BadReference."""
+        """Trainable parameters, and the multiply-adds of one forward pass, counted by torch; memory is measured.
+
+        The memory is not known of a network that cannot run on two images while it trains. Raises BadReference.
+        """
         network = self.build(genotype, io, np.random.default_rng(0)).eval()
         params = sum(each.numel() for each in network.parameters() if each.requires_grad)
         counter = FlopCounterMode(display=False)
@@ -95,7 +99,7 @@ class OwnSpace:
                 f"{self.network} gives {shape} for one image; it must give logits of shape (1, {io.outputs}), one for "
                 "each class"
             )
-        return Counts(params, counter.get_total_flops() // 2)
+        return Counts(params, counter.get_total_flops() // 2, _memory(network, io))
 
     def key(self, genotype: Genotype) -> str:  # noqa: ARG002
         """Digest of the function's name."""
@@ -135,6 +139,15 @@ def _makes_networks(found: Any) -> bool:
 def _sides(io: IO) -> tuple[int, int]:
     assert isinstance(io.input, Image)
     return io.input.height, io.input.width
+
+
+def _memory(network: nn.Module, io: IO) -> int | None:
+    """Bytes that each image keeps for the backward pass; what the network draws leaves torch's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return kept_bytes(network.train(), torch.zeros(2, io.channels, *_sides(io)))
+        except (Exception, SystemExit):  # whatever the user's module does; a training says so
+            return None
 
 
 def _reason(error: BaseException) -> str:

@@ -86,7 +86,7 @@ class GeneTableSpace:
         )
 
     def count(self, genotype: Genotype, io: IO) -> Counts:  # noqa: ARG002
-        """Parameters as the table's column `params` has them, else 0; multiply-adds 0."""
+        """Parameters as the table's column `params` has them, else 0; multiply-adds 0; memory is not known."""
         return Counts(self.sizes.get(genotype, 0), 0)
 
     def key(self, genotype: Genotype) -> str:

@@ -13,15 +13,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 import numpy as np
 
+from netwright.core.records import IO
 from netwright.core.table import Table
 from netwright.spaces.nats import NatsTopology
 from netwright.tables.csv import csv
 
 Dataset = Literal["cifar10", "cifar100", "ImageNet16-120"]
+INPUTS: Final = MappingProxyType(
+    {"cifar10": IO(3, 32, 32, 10), "cifar100": IO(3, 32, 32, 100), "ImageNet16-120": IO(3, 16, 16, 120)}
+)
 
 
 def nats_tss(path: str, dataset: Dataset = "cifar10", epochs: Literal[12, 200] = 12) -> Table:
@@ -87,6 +92,7 @@ def read(name: str, space: Any, path: str, dataset: str, search_epochs: int, fin
         budgets=budgets,
         budget_seconds={epochs: column for epochs, column in costs.items() if epochs in budgets},
         repeats=single,
+        io=INPUTS.get(dataset),
     )
 
 

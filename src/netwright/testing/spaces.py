@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 
@@ -14,14 +15,17 @@ from netwright.core.genes import Real
 from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import IO, Genotype, LabeledGraph
 from netwright.core.shapes import Tokens, dimensions, output_dimensions
+from netwright.plans.kept import kept_bytes
+
+MEMORY_OFF = 0.03  # share by which counted and measured memory may differ
 
 
 def check_space(space: SearchSpace, io: IO = IO(3, 16, 16, 10), samples: int = 5) -> None:
     """Assert the contract of a space on `samples` drawn genotypes, and on as many mutants.
 
     Samples and mutants are valid and repeatable; JSON, tokens and vectors give them back; counts equal those of the
-    built network, in which every parameter has a gradient; equal generators build equal weights; drawings are acyclic.
-    Starts, where the space has some, are valid and different networks.
+    built network (memory within 3 %), in which every parameter has a gradient; equal generators build equal weights;
+    drawings are acyclic. Starts, where the space has some, are valid and different networks.
     """
     starts = starts_of(space)
     assert len({space.key(genotype) for genotype in starts}) == len(starts), "two starts are the same network"
@@ -74,6 +78,11 @@ def check_network(space: SearchSpace, genotype: Genotype, io: IO, n: int) -> Non
         assert network(inputs[:1]).shape == (1, *output_dimensions(io.output)), "a batch of 1 must work"
     assert flops.get_total_flops() == 2 * counts.multiply_adds, "count says other multiply-adds than torch's counter"
     network.train()
+    if counts.memory_per_sample is not None:
+        kept = kept_bytes(copy.deepcopy(network), inputs)
+        assert math.isclose(counts.memory_per_sample, kept, rel_tol=MEMORY_OFF), (
+            f"count says {counts.memory_per_sample:,} bytes of memory per sample, the network keeps {kept:,}"
+        )
     network(inputs).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, f"{name} has no gradient: it is built but not used"

@@ -183,8 +183,7 @@ def averaged(done: Sequence[Measurement], counts: Counts, seconds: float) -> dic
         }
     return metrics | {
         "train_loss": float(np.mean([found.train_loss for found in done])),
-        "params": counts.params,
-        "multiply_adds": counts.multiply_adds,
+        **counts.known(),
         "seconds": seconds,
         "examples_per_second": sum(found.examples for found in done) / sum(found.seconds for found in done),
     }

@@ -6,7 +6,7 @@ from typing import Final
 
 import torch
 
-from netwright.core.objectives import Objective
+from netwright.core.objectives import COUNTED, Objective
 from netwright.core.protocols import OffersMetrics, StatesMeasures, Task, Tunes
 from netwright.core.records import BROKEN_OFF, STEPS_DONE
 from netwright.core.settings import Setting
@@ -16,7 +16,9 @@ from netwright.training import settings as step_settings
 from netwright.training.options import Options
 
 OF_ANY_TRAINING: Final = (
-    *(Objective(name, -1) for name in ("train_loss", "params", "multiply_adds", "seconds", "peak_memory_mb")),
+    Objective("train_loss", -1),
+    *COUNTED,
+    *(Objective(name, -1) for name in ("seconds", "peak_memory_mb")),
     Objective("examples_per_second"),
     Objective("carried_steps"),
 )

@@ -6,10 +6,10 @@ import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from netwright.core.shapes import Image, Shape, Vector, positions
-from netwright.plans.operation import Numerals, Operation, image
+from netwright.core.shapes import Image, Shape, Vector, positions, size
+from netwright.plans.operation import FLOAT, Numerals, Operation, image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Pair = tuple[int, int]  # height and width
 
 MODULES = "netwright.plans.ops.modules"
+INDEX: Final = 8  # bytes of the place of a maximum
 LARGEST: Final = 255  # pixels to a side of a window
 EPSILON: Final = 1e-5  # of batch normalization, and its momentum: torch's defaults
 MOMENTUM: Final = 0.1
@@ -172,6 +173,10 @@ class GroupNorm(Operation):
         """A scale and a shift for each channel."""
         return 2 * x.channels
 
+    def saved_bytes(self, *_: Any) -> int:
+        """Mean and deviation of each group."""
+        return 2 * FLOAT * self.groups
+
     def needs_two(self, x: Image) -> bool:
         """Whether torch refuses a single example, because a group of it is one number."""
         return positions(x) == 1 and x.channels == self.groups
@@ -206,6 +211,16 @@ class MaxPool(Operation):
         """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride)
 
+    @property
+    def keeps(self) -> Literal["inputs", ""]:
+        """The input, or a copy of it with zeros around it."""
+        return "" if self.zeros else "inputs"
+
+    def saved_bytes(self, x: Image) -> int:
+        """An index for each maximum, and the copy of the input where zeros count."""
+        copy = _surrounded(x, self.kernel) if self.zeros else 0
+        return copy + _indices(x, self.kernel, self.stride, self.zeros)
+
     def module(self, *_: Any) -> Callable[..., Tensor]:
         """A pooling function."""
         modules = importlib.import_module(MODULES)
@@ -232,10 +247,15 @@ class MinPool(Operation):
 
     name: ClassVar[str] = "min_pool"
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, x: Shape) -> Image:
         """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride)
+
+    def saved_bytes(self, x: Image) -> int:
+        """The negated input, and an index for each minimum."""
+        return FLOAT * size(x) + _indices(x, self.kernel, self.stride)
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
         """The negated maximum of the negated input."""
@@ -271,21 +291,34 @@ class AvgPool(Operation):
         """An image with as many channels as the input."""
         return _pooled(self, x, self.kernel, self.stride, self.padded)
 
+    @property
+    def keeps(self) -> Literal["inputs", ""]:
+        """The input, or a copy of it with zeros around it."""
+        return "" if self._copies else "inputs"
+
+    def saved_bytes(self, x: Image) -> int:
+        """The copy of the input, where there is one."""
+        return _surrounded(x, self.kernel) if self._copies else 0
+
     def module(self, *_: Any) -> Callable[..., Tensor]:
         """A pooling function; for an odd window, torch's own padding counts zeros."""
         modules = importlib.import_module(MODULES)
         mean = modules.F.avg_pool2d if self.zeros else partial(modules.F.avg_pool2d, count_include_pad=False)
-        zeros = self.zeros and self.padded and self.kernel % 2 == 0
-        return modules.pooling(mean, self.kernel, self.stride, padded=self.padded, zeros=zeros)
+        return modules.pooling(mean, self.kernel, self.stride, padded=self.padded, zeros=self._copies)
 
     def expression(self, *inputs: str) -> str:
         """A call of torch's pooling, on an input with zeros around it where its padding would not count them."""
-        if self.zeros and self.padded and self.kernel % 2 == 0:
+        if self._copies:
             return _pool_of_zeros("F.avg_pool2d", inputs[0], self.kernel, self.stride)
         if not self.padded:
             return f"F.avg_pool2d({inputs[0]}, {self.kernel}, stride={self.stride})"
         options = [] if self.zeros else ["count_include_pad=False"]
         return _pool("F.avg_pool2d", inputs[0], self.kernel, self.stride, options)
+
+    @property
+    def _copies(self) -> bool:
+        """Whether zeros are written around the input, as torch's own padding would not count them."""
+        return self.zeros and self.padded and self.kernel % 2 == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +347,7 @@ class OddPixels(Operation):
 
     name: ClassVar[str] = "odd_pixels"
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, x: Shape) -> Image:
         """An image with half of each side, rounded up."""
@@ -334,6 +368,7 @@ class Mean(Operation):
 
     name: ClassVar[str] = "mean"
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, x: Shape) -> Vector:
         """A vector with one number for each channel."""
@@ -372,6 +407,19 @@ def _places(name: str, x: Image, kernel: Pair, stride: Pair, padded: bool, dilat
         reach = f"{x.height - below} x {x.width - beside}"
         raise ValueError(f"{name} of {reach} without padding does not fit in {x.height} x {x.width}")
     return below // down + 1, beside // right + 1
+
+
+def _indices(x: Image, kernel: int, stride: int, zeros: bool = False) -> int:
+    """Bytes of the indices of a padded pooling, which torch makes for a border that is cut off afterwards too."""
+    border = int(kernel == 2 and stride == 1 and not zeros)
+    places = (-(-x.height // stride) + border) * (-(-x.width // stride) + border)
+    return INDEX * x.channels * places
+
+
+def _surrounded(x: Image, kernel: int) -> int:
+    """Bytes of a copy with zeros around it, as wide as a pooling needs."""
+    border = 1 if kernel == 2 else 2 * (kernel // 2)
+    return FLOAT * x.channels * (x.height + border) * (x.width + border)
 
 
 def _halved(x: Image) -> Image:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from netwright.core.shapes import Image, Shape, Vector, describe
-from netwright.plans.operation import Numerals, Operation, image, of_one_shape
+from netwright.core.shapes import Image, Shape, Vector, describe, size
+from netwright.plans.operation import FLOAT, Numerals, Operation, image, of_one_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,7 @@ class Concat(Operation):
     fewest: ClassVar[int] = 2
     most: ClassVar[int | None] = None
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, *inputs: Shape) -> Shape:
         """The shape of an input with the channels of all inputs together."""
@@ -52,6 +53,7 @@ class Add(Operation):
     fewest: ClassVar[int] = 2
     most: ClassVar[int | None] = None
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, *inputs: Shape) -> Shape:
         """The shape of each input."""
@@ -74,6 +76,7 @@ class Average(Operation):
     fewest: ClassVar[int] = 2
     most: ClassVar[int | None] = None
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, *inputs: Shape) -> Shape:
         """The shape of each input."""
@@ -134,6 +137,10 @@ class Gate(Operation):
         """One, the learned number."""
         return 1
 
+    def saved_bytes(self, x: Shape, *_: Shape) -> int:
+        """The mask less its least number, what the image is multiplied by, and 4 numbers of the scaling."""
+        return FLOAT * (2 * size(x) + 4)
+
     def module(self, *_: Shape) -> Callable[..., Tensor]:
         """The module with the learned number."""
         return importlib.import_module(MODULES).Gate()
@@ -145,7 +152,10 @@ class Gate(Operation):
 
 @dataclass(frozen=True, slots=True)
 class ScaleChannels(Operation):
-    """An image times the logistic of a vector, channel by channel: how squeeze-and-excitation ends (Hu et al. 2018)."""
+    """An image times the logistic of a vector, channel by channel: how squeeze-and-excitation ends (Hu et al. 2018).
+
+    Its backward pass needs the logistic, which takes as many bytes as the vector that counts as kept.
+    """
 
     name: ClassVar[str] = "scale_channels"
     fewest: ClassVar[int] = 2

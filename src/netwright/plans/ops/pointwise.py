@@ -24,14 +24,11 @@ class Relu(Operation):
     """
 
     name: ClassVar[str] = "relu"
+    keeps: ClassVar[Literal["inputs", "output", ""]] = "output"
 
     def shape(self, x: Shape) -> Shape:
         """The shape of the input."""
         return x
-
-    def saved_bytes(self, *_: Any) -> int:
-        """No bytes: it nearly always works in place."""
-        return 0
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
         """Torch's function."""
@@ -92,6 +89,7 @@ class Zero(Operation):
 
     name: ClassVar[str] = "zero"
     is_overwritable: ClassVar[bool] = True
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, x: Shape) -> Shape:
         """The shape of the input."""
@@ -124,10 +122,6 @@ class DropPath(Operation):
         """The shape of the input."""
         return x
 
-    def saved_bytes(self, *_: Any) -> int:
-        """No bytes: its backward pass needs the drawn factors alone."""
-        return 0
-
     def keep(self, regularization: Regularization, progress: float) -> float:
         """The probability that the schedule gives at its depth."""
         return regularization.keep(self.depth, progress)
@@ -144,10 +138,6 @@ class Dropout(Operation):
     def shape(self, x: Shape) -> Shape:
         """The shape of the input."""
         return x
-
-    def saved_bytes(self, *_: Any) -> int:
-        """No bytes: its backward pass needs the drawn factors alone."""
-        return 0
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
         """The same probability throughout the training."""

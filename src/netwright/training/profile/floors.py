@@ -15,6 +15,7 @@ import torch
 
 from netwright.core.records import Counts
 from netwright.core.shapes import size
+from netwright.plans import counting
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
 from netwright.training.settings import StepSettings
@@ -110,11 +111,7 @@ def fused(plan: Plan, settings: StepSettings, precision: str, ceilings: Ceilings
     """
     demands = of_plan(plan, settings, precision)
     operations = sum(each.operations for name in ("forward", "backward") for each in demands[name])
-    kept = sum(
-        layer.op.saved_bytes(*[plan[source].shape for source in layer.inputs])
-        for layer in plan
-        if settings.auxiliary or not is_auxiliary(layer)
-    )
+    kept = counting.count(plan, auxiliary=settings.auxiliary > 0).memory_per_sample or 0
     moved = 2 * settings.batch * kept * TYPES[precision].itemsize / FLOAT
     return max(operations / ceilings.operations, moved / ceilings.bytes)
 
