@@ -23,6 +23,7 @@ SECTIONS_OF: Final[Mapping[str, Sequence[str]]] = {
     "export": ("task",),
     "show": ("space",),
     "profile": ("space", "task", "evaluator"),
+    "latency": ("space",),
     "bench": (TABLE, "space", "task", "evaluator", "executor", "final"),
 }
 
