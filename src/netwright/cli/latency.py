@@ -37,6 +37,11 @@ def latency(
     ),
     threads: int = typer.Option(1, help="Threads of the host."),
     onnx: bool = typer.Option(False, "--onnx", help="Also the forward pass by ONNX Runtime, on the CPU."),
+    networks: int = typer.Option(
+        0,
+        "--check",
+        help="Also check the table of operations that `latency_ms` is by, on so many samples of the space.",
+    ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -48,6 +53,8 @@ def latency(
     """
     if threads < 1:
         raise BadRunFile(f"--threads is {threads}; it must be at least 1")
+    if networks < 0:
+        raise BadRunFile(f"--check is {networks}; it must be at least 0")
     sizes = _sizes(batches)
     changes = options.tables(context.obj.pairs, options.SECTIONS_OF["latency"])
     found = architecture.find(target, named, trial, genes, skeleton, changes.get("space", {}), trust, seed)
@@ -55,13 +62,23 @@ def latency(
     places = _devices(device)
     rows = [row for place in places for row in _measured(found, shape, sizes, place, threads)]
     by_onnx, why = _by_onnx(found, shape, sizes, threads) if onnx else ({}, "")
+    checks = [_checked(found, shape, size, name, threads, networks) for name in places for size in sizes if networks]
     if as_json:
         listed = [asdict(row) for row in rows]
         quick = [{"batch": size, "threads": threads, "forward": asdict(each)} for size, each in by_onnx.items()]
-        typer.echo(json.dumps({"target": found.target, "latencies": listed, "onnx": quick, "onnx_why_not": why}))
+        typer.echo(
+            json.dumps(
+                {"target": found.target, "latencies": listed, "onnx": quick, "onnx_why_not": why, "checks": checks}
+            )
+        )
     else:
         for line in _lines(found.target, rows, by_onnx, why):
             typer.echo(line)
+        for check in checks:
+            typer.echo(
+                f"table of operations, {check['device']}, batch {check['batch']}: median error {check['median']:.1%}, "
+                f"at most {check['most']:.1%}, over {check['networks']} samples"
+            )
     damage.leave({Path(found.target): found.faults})
 
 
@@ -104,6 +121,21 @@ def _measured(found: Architecture, io: IO, sizes: Sequence[int], place: Any, thr
             if fault is None and "can't allocate memory" not in str(error):
                 raise
             raise WorkerError(f"{size:,} examples at once do not fit on {place}; give a smaller --batch") from None
+
+
+def _checked(
+    found: Architecture, io: IO, size: int, place: Any, threads: int, networks: int
+) -> dict[str, str | int | float]:
+    """How far estimates of `latency_ms` are off, relative, over samples of the space that they were not fitted to."""
+    import numpy as np
+
+    from netwright.core.latency import LatencySettings
+    from netwright.training.latency.table import LatencyTable
+
+    table = LatencyTable(found.space, io, LatencySettings(str(place), size, threads))
+    errors = np.abs(table.error_over(networks, np.random.default_rng(1)))
+    off = {"median": float(np.median(errors)), "most": float(errors.max())}
+    return {"device": str(place), "batch": size, "threads": threads, "networks": len(errors), **off}
 
 
 def _by_onnx(found: Architecture, io: IO, sizes: Sequence[int], threads: int) -> tuple[dict[int, Quartiles], str]:

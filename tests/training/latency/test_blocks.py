@@ -1,6 +1,6 @@
 import pytest
 
-from netwright.training.latency.blocks import FEWEST, Effort, Quartiles, quartiles, seconds
+from netwright.training.latency.blocks import FEWEST, Effort, quartiles, seconds
 
 
 class FakeClock:
