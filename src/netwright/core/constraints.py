@@ -1,8 +1,9 @@
 """Constraints on what a network may cost, as a wrapper around any space.
 
 `constrain(space, io, ("params <= 1e6",))` draws samples and mutants again until the closed-form count fits; nothing
-is built or trained to find out. The latency is estimated (`core.latency`), once all counts fit. For a space that `Generates`, the network that the space's own seed draws is
-counted: a search checks `of_seed(constrained, seed)`, the network of the trial itself.
+is built or trained to find out. The latency is estimated (`core.latency`), once all counts fit. For a space that
+`Generates`, the network that the space's own seed draws is counted: a search checks `of_seed(constrained, seed)`, the
+network of the trial itself.
 """
 
 from __future__ import annotations
