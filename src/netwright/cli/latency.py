@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,7 @@ def _by_onnx(found: Architecture, io: IO, sizes: Sequence[int], threads: int) ->
     measured: dict[int, Quartiles] = {}
     for size in sizes:
         inputs = next(Noise(io).batches("train", size, None))[0]
-        seconds = blocks.seconds(lambda inputs=inputs: run(inputs), blocks.OF_NETWORKS, time.perf_counter)
+        seconds = blocks.seconds(partial(run, inputs), blocks.OF_NETWORKS, time.perf_counter)
         measured[size] = blocks.quartiles(seconds)
     return measured, ""
 

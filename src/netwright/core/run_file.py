@@ -173,7 +173,7 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "unexpected_keyword_argument":
-            taken = {"limits": Limits, "latency": LatencySettings}.get(where.partition(".")[0], RunFile)
+            taken: Any = {"limits": Limits, "latency": LatencySettings}.get(where.partition(".")[0], RunFile)
             listed = ", ".join(taken.__dataclass_fields__)
             raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])
