@@ -461,3 +461,30 @@ def test_result_of_a_late_worker_counts_once():
     search = searching(store, limits=Limits(trials=1))
     search.run()
     assert [t.result.metrics["valid_accuracy"] for t in store.finished()] == [0.5]
+
+
+class Estimating:
+    """A toy takes a millisecond for each parameter."""
+
+    def __init__(self):
+        self.asked = []
+
+    def latency_ms(self, space, genotype):
+        self.asked.append(genotype)
+        return float(sum(genotype))
+
+
+def test_the_latency_of_a_proposal_is_noted_scored_and_never_estimated_again():
+    store, first, later = MemoryStore(), Estimating(), Estimating()
+    names = ("valid_accuracy", "-latency_ms")
+    given = {"objectives": names, "reuse": True}
+    strategy = RandomSearch(SPACE)
+    assert searching(store, strategy, latency=first, limits=Limits(trials=4), **given).run() == "trials"
+    for row in store.finished():
+        assert row.proposal.notes == {"latency_ms": sum(row.proposal.genotype)}
+        assert row.result.metrics["latency_ms"] == sum(row.proposal.genotype)
+    searching(store, strategy, latency=later, limits=Limits(trials=6), **given).run()
+    assert (len(first.asked), len(later.asked)) == (4, 2)
+    whole = MemoryStore()
+    searching(whole, RandomSearch(SPACE), latency=Estimating(), limits=Limits(trials=6), **given).run()
+    assert table(store) == table(whole)

@@ -341,3 +341,12 @@ def test_memory_of_the_machine_that_runs_out_fails_at_once(tmp_path):
     store.add(Proposal((0,)), "key", 1)
     ran(store, tmp_path, Answers(MemoryError()))
     assert store.finished()[0].result.failure == "out_of_memory"
+
+
+def test_a_latency_that_was_estimated_becomes_a_metric():
+    trial = replace(TRIAL, proposal=Proposal((0,), notes={"latency_ms": 2.5, "rung": 1.0}))
+    found = evaluate(Answers(Result({"x": 1.0})), trial, WorkerContext(MemoryStore(), None, 1))
+    assert found.metrics == {"x": 1.0, "latency_ms": 2.5}
+    failed = evaluate(Answers(Result(failure="error", message="no")), trial, WorkerContext(MemoryStore(), None, 1))
+    assert (failed.metrics, failed.failure) == ({}, "error")
+    assert evaluate(Answers(Result({})), trial, WorkerContext(MemoryStore(), None, 1)).failure == "error"

@@ -14,6 +14,7 @@ from typing import Literal
 
 from netwright.core import remembered, seeds
 from netwright.core.errors import ControlLost, InvalidGenotype, StoreError, WorkerError
+from netwright.core.latency import LATENCY, EstimatesLatency
 from netwright.core.objectives import scorer
 from netwright.core.protocols import (
     STOP_SECONDS,
@@ -84,6 +85,8 @@ class Search:
         prefetch: Pending rows beyond the number of workers. None: 0 with one worker, so that a resumed run repeats the
             undisturbed one; else 1, so that no worker waits for the controller.
         watchers: Watchers, which are told about every row.
+        latency: Estimates the latency of each network that is asked for, which is noted with its proposal and becomes a
+            metric of its result; None: nobody asks for it.
         on_report: Is told what evaluations in this process report: trial, step and metrics.
     """
 
@@ -101,6 +104,7 @@ class Search:
     io: IO | None = None
     prefetch: int | None = None
     watchers: Sequence[Watcher] = ()
+    latency: EstimatesLatency | None = None
     on_report: OnReport = lambda _trial_id, _step, _metrics: None
 
     def __post_init__(self) -> None:
@@ -318,14 +322,21 @@ class Search:
         if not self._generates:
             self.space.check(genotype)
             key = self.space.key(genotype)
-            return proposal, key, self._seed(proposal, key)
+            return self._estimated(proposal, self.space), key, self._seed(proposal, key)
         key = self.space.key(genotype)
         seed = self._seed(proposal, key, attempt)
         space = of_seed(self.space, seed)
         space.check(genotype)
         if self.io is not None:
             space.count(genotype, self.io)
-        return proposal, key, seed
+        return self._estimated(proposal, space), key, seed
+
+    def _estimated(self, proposal: Proposal, space: SearchSpace) -> Proposal:
+        """The proposal with the latency of its network among its notes, where that is asked for."""
+        if self.latency is None:
+            return proposal
+        found = self.latency.latency_ms(space, proposal.genotype)
+        return replace(proposal, notes={**proposal.notes, LATENCY.name: found})
 
     def _seed(self, proposal: Proposal, key: str, attempt: int = 0) -> int:
         """The seed of a new trial; a promotion takes that of the trial it continues, a reused row its origin's."""

@@ -18,6 +18,7 @@ from typing import Any, get_args
 from netwright.core import attempts, memory, turns
 from netwright.core.attempts import Attempt
 from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated
+from netwright.core.latency import LATENCY
 from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
 
@@ -257,7 +258,7 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         stated = _number("its seconds are", result.seconds)
         seconds = stated if math.isfinite(stated) and stated > 0 else time.perf_counter() - start
         if not result.failure:
-            return _finite(result, seconds)
+            return _finite(_with_latency(result, trial), seconds)
         if result.failure not in get_args(Failure):
             listed = ", ".join(filter(None, get_args(Failure)))
             raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
@@ -269,6 +270,14 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
             raise
         text = _storable(traceback.format_exc(limit=-20))
         return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
+
+
+def _with_latency(result: Result, trial: Trial) -> Result:
+    """The result with the latency that the controller estimated when it asked for the trial, if it did."""
+    estimate = trial.proposal.notes.get(LATENCY.name)
+    if estimate is None or not isinstance(result.metrics, Mapping) or not result.metrics:
+        return result
+    return replace(result, metrics={**result.metrics, LATENCY.name: estimate})
 
 
 def _storable(message: object) -> str:

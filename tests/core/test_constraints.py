@@ -22,6 +22,7 @@ TOY, ANY = ToySpace(), IO(1, 1, 1, 1)  # a toy's params are the sum of its genes
         ("  params<1_000_000 ", Constraint("params", "<", 1e6)),
         ("multiply_adds >= 5.5E+3", Constraint("multiply_adds", ">=", 5500.0)),
         ("multiply_adds > 7.", Constraint("multiply_adds", ">", 7.0)),
+        ("latency_ms <= 0.5", Constraint("latency_ms", "<=", 0.5)),
     ],
 )
 def test_reads(text, expected):
@@ -157,3 +158,37 @@ def test_what_is_no_network_for_these_images_is_drawn_again_and_refused():
 
     with pytest.raises(InfeasibleConstraint, match="none of 1,000 samples is a network; the last: no channel is left"):
         constrain(Never(), ANY, ("params <= 36",)).sample(seeds.rng_for(0, seeds.ASK))
+
+
+class Slow:
+    """A toy takes a hundredth of a millisecond for each parameter."""
+
+    def __init__(self):
+        self.asked = []
+
+    def latency_ms(self, space, genotype):
+        self.asked.append(genotype)
+        return sum(genotype) / 100
+
+
+def test_the_latency_is_asked_for_once_the_counts_fit():
+    slow = Slow()
+    space = constrain(TOY, ANY, ("latency_ms <= 0.16", "params >= 14"), slow)
+    for n in range(20):
+        assert 14 <= sum(space.sample(seeds.rng_for(0, seeds.ASK, n))) <= 16
+    assert slow.asked and min(map(sum, slow.asked)) >= 14
+    with pytest.raises(InvalidGenotype, match=r"the network has 0.36 latency_ms; the run asks latency_ms <= 0.16"):
+        space.check((3,) * 12)
+    assert space == constrain(TOY, ANY, ("latency_ms <= 0.16", "params >= 14"), Slow()) and hash(space)
+
+
+def test_says_the_smallest_latency_that_was_seen():
+    with pytest.raises(InfeasibleConstraint, match=r"the smallest latency_ms found was 0\.0\d"):
+        constrain(TOY, ANY, ("latency_ms <= 0.001",), Slow()).sample(seeds.rng_for(0, seeds.ASK))
+    with pytest.raises(InfeasibleConstraint, match="of none of them the latency_ms was asked for"):
+        constrain(TOY, ANY, ("params >= 99", "latency_ms <= 0.1"), Slow()).sample(seeds.rng_for(0, seeds.ASK))
+
+
+def test_a_latency_that_nobody_estimates_is_refused():
+    with pytest.raises(BadRunFile, match="latency_ms cannot be a constraint here; give it to a search with --trials"):
+        constrain(TOY, ANY, ("latency_ms <= 1",))

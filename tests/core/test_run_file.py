@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from netwright.core import run_file
 from netwright.core.constraints import Constrained
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.latency import LatencySettings
 from netwright.core.protocols import check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
@@ -38,6 +39,7 @@ RUNS = st.builds(
     threads_per_trial=st.none() | st.integers(1, run_file.MOST_THREADS),
     keep=st.sampled_from(["none", "all"]),
     limits=st.builds(Limits, trials=SOME, hours=st.none() | st.floats(0, exclude_min=True, allow_nan=False)),
+    latency=st.none() | st.builds(LatencySettings, WORDS, st.integers(1, 99), st.integers(1, 99)),
     final=st.none() | OPTIONS,
 )
 
@@ -273,3 +275,20 @@ def test_a_part_that_is_no_reference_is_refused_where_options_are_put_over_it(pa
 def test_the_number_of_workers_is_one_that_an_executor_would_take(asked, number):
     assert RunFile(executor=Reference("processes", {"workers": asked})).workers == number
     assert RunFile().workers is None
+
+
+def test_of_what_the_latency_is_is_written_down_where_a_run_asks_for_it():
+    for asking in ({"constraints": ("latency_ms <= 5",)}, {"objectives": ("valid_accuracy", "-latency_ms")}):
+        assert run_file.resolved(RunFile(**asking), ()).latency == LatencySettings()
+    own = RunFile(constraints=("latency_ms <= 5",), latency=LatencySettings(batch=8))
+    assert run_file.resolved(own, ()).latency == LatencySettings(batch=8)
+    assert run_file.resolved(RunFile(constraints=("params <= 5",)), ()).latency is None
+
+
+def test_a_latency_that_cannot_be_meant_is_refused():
+    with pytest.raises(BadRunFile, match=r"no setting 'latency.bathc'; it takes device, batch, threads"):
+        run_file.from_tables({"latency": {"bathc": 1}})
+    with pytest.raises(BadRunFile, match=r"latency.* must be at least 1, got 0"):
+        run_file.from_tables({"latency": {"batch": 0}})
+    with pytest.raises(BadRunFile, match="latency_ms cannot be a constraint here"):
+        run_file.build(RunFile(constraints=("latency_ms <= 5",)))

@@ -17,6 +17,7 @@ from netwright.cli import (
     completion,
     export,
     import_table,
+    latency,
     options,
     predict,
     profile,
@@ -50,6 +51,7 @@ app.command("status")(status.status)
 app.command("report")(report.report)
 app.command("show", cls=completion.DottedCommand)(show.show)
 app.command("profile", cls=completion.DottedCommand)(profile.profile)
+app.command("latency", cls=completion.DottedCommand)(latency.latency)
 app.command("bench", cls=completion.DottedCommand)(bench.bench)
 app.command("import")(import_table.import_table)
 app.command("list")(list_command.list_plugins)

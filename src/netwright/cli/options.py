@@ -12,7 +12,7 @@ from netwright.core.errors import BadRunFile
 from netwright.core.reading import BadText, NoToml
 from netwright.core.run_file import PARTS
 
-SECTIONS = (*PARTS, "limits", "final")
+SECTIONS = (*PARTS, "limits", "latency", "final")
 TABLE = "table"  # of `netwright bench`
 DOTTED = r"--\w+\."
 HELP = "help"  # as in --space.help, which lists the options of the space
@@ -23,6 +23,7 @@ SECTIONS_OF: Final[Mapping[str, Sequence[str]]] = {
     "export": ("task",),
     "show": ("space",),
     "profile": ("space", "task", "evaluator"),
+    "latency": ("space",),
     "bench": (TABLE, "space", "task", "evaluator", "executor", "final"),
 }
 

@@ -17,6 +17,7 @@ from netwright.core import described, refs, run_file
 from netwright.core.described import Option
 from netwright.core.errors import BadRunFile
 from netwright.core.kinds import FOLDERS
+from netwright.core.latency import LatencySettings
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.trust import Trust
@@ -67,8 +68,8 @@ def named(name: str, given: Mapping[str, Any]) -> Section:
     Raises:
         BadReference, BadRunFile: What is named is not there, or nothing is and there is no default.
     """
-    if name == "limits":
-        return Section(name, None, "", described.of(Limits))
+    if (settings := {"limits": Limits, "latency": LatencySettings}.get(name)) is not None:
+        return Section(name, None, "", described.of(settings))
     kind = "evaluator" if name == "final" else name
     found = _reference(kind, given)
     if found is None and kind == options.TABLE:

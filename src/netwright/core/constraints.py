@@ -1,16 +1,17 @@
 """Constraints on what a network may cost, as a wrapper around any space.
 
-`Constrained(space, io, ("params <= 1e6",))` draws samples and mutants again until the closed-form count fits; nothing
-is built or trained to find out. For a space that `Generates`, the network that the space's own seed draws is
-counted: a search checks `of_seed(constrained, seed)`, the network of the trial itself.
+`constrain(space, io, ("params <= 1e6",))` draws samples and mutants again until the closed-form count fits; nothing
+is built or trained to find out. The latency is estimated (`core.latency`), once all counts fit. For a space that
+`Generates`, the network that the space's own seed draws is counted: a search checks `of_seed(constrained, seed)`, the
+network of the trial itself.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from netwright.core.errors import BadReference, BadRunFile, InfeasibleConstraint, InvalidGenotype
 from netwright.core.genes import Gene
+from netwright.core.latency import LATENCY, EstimatesLatency
 from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 TRIES = 1000
 _COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
 _PATTERN = re.compile(
-    r"\s*(params|multiply_adds|memory_per_sample)\s*(<=|<|>=|>)\s*([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*"
+    r"\s*(params|multiply_adds|memory_per_sample|latency_ms)\s*(<=|<|>=|>)\s*"
+    r"([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*"
 )
 
 
@@ -39,19 +42,32 @@ class Constraint:
     comparison: str
     bound: float
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether counts decide; else an estimate of the latency does."""
+        return self.metric != LATENCY.name
+
+    def admits(self, value: float) -> bool:
+        """Whether a network with this value of the metric is within the bound."""
+        return bool(_COMPARE[self.comparison](value, self.bound))
+
     def holds(self, counts: Counts) -> bool:
         """Whether a network with these counts is within the bound."""
-        return bool(_COMPARE[self.comparison](self.value(counts), self.bound))
+        return self.admits(self.counted(counts))
 
-    def value(self, counts: Counts) -> int:
-        """What is compared. Raises BadReference where the space does not count it."""
+    def counted(self, counts: Counts) -> int:
+        """What is compared of the counts. Raises BadReference where the space does not count it."""
         found: int | None = getattr(counts, self.metric)
         if found is None:
             raise BadReference(f"constraint {str(self)!r}: the space does not count it; bound params instead")
         return found
 
+    def text(self, value: float) -> str:
+        """A value of the metric for a sentence."""
+        return f"{value:,}" if self.is_counted else f"{value:,.3g}"
+
     def __str__(self) -> str:
-        return f"{self.metric} {self.comparison} {self.bound:,.0f}"
+        return f"{self.metric} {self.comparison} {f'{self.bound:,.0f}' if self.is_counted else f'{self.bound:g}'}"
 
 
 def parse(text: str) -> Constraint:
@@ -67,11 +83,23 @@ def parse(text: str) -> Constraint:
 
 @dataclass(frozen=True)
 class Constrained:
-    """A space whose samples and mutants all fit the constraints. Everything else is the space's own."""
+    """A space whose samples and mutants all fit the constraints. Everything else is the space's own.
+
+    Args:
+        space: The space.
+        io: What goes into its networks and comes out.
+        constraints: The constraints.
+        latency: Estimates `latency_ms`, which is asked for last; None: no constraint is on it.
+    """
 
     space: SearchSpace
     io: IO
     constraints: tuple[Constraint, ...]
+    latency: EstimatesLatency | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.latency is None and not all(constraint.is_counted for constraint in self.constraints):
+            raise BadRunFile(f"{LATENCY.name} cannot be a constraint here; give it to a search with --trials")
 
     @property
     def genes(self) -> tuple[Gene, ...]:
@@ -89,11 +117,10 @@ class Constrained:
     def check(self, genotype: Genotype) -> None:
         """Raise InvalidGenotype when the space does, or when the network does not fit."""
         self.space.check(genotype)
-        counts = self.space.count(genotype, self.io)
-        for constraint in self.constraints:
-            if not constraint.holds(counts):
-                found = constraint.value(counts)
-                raise InvalidGenotype(f"the network has {found:,} {constraint.metric}; the run asks {constraint}")
+        seen = _Seen(self.space.count(genotype, self.io))
+        if (missed := self._missed(genotype, seen)) is not None:
+            found = missed.text(seen.value(missed))
+            raise InvalidGenotype(f"the network has {found} {missed.metric}; the run asks {missed}")
 
     def starts(self) -> tuple[Genotype, ...]:
         """The starts of the space within that fit, in their order; () where it has none."""
@@ -108,7 +135,16 @@ class Constrained:
             counts = self.space.count(genotype, self.io)
         except InvalidGenotype:  # no such network for these inputs
             return False
-        return all(constraint.holds(counts) for constraint in self.constraints)
+        return self._missed(genotype, _Seen(counts)) is None
+
+    def _missed(self, genotype: Genotype, seen: _Seen) -> Constraint | None:
+        """The first constraint that does not hold, counts first; None: all do. Notes the latency where it is asked."""
+        for constraint in sorted(self.constraints, key=lambda constraint: not constraint.is_counted):
+            if not constraint.is_counted and seen.latency_ms is None and self.latency is not None:
+                seen.latency_ms = self.latency.latency_ms(self.space, genotype)
+            if not constraint.admits(seen.value(constraint)):
+                return constraint
+        return None
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The space's own network."""
@@ -127,16 +163,16 @@ class Constrained:
         return self.space.graph(genotype)
 
     def _draw(self, draw: Callable[[], Genotype], what: str) -> Genotype:
-        seen: list[Counts] = []
+        seen: list[_Seen] = []
         fault = ""
         for _ in range(TRIES):
             genotype = draw()
             try:
-                seen.append(self.space.count(genotype, self.io))
+                seen.append(_Seen(self.space.count(genotype, self.io)))
             except InvalidGenotype as error:  # no such network for these inputs
                 fault = str(error)
                 continue
-            if all(constraint.holds(seen[-1]) for constraint in self.constraints):
+            if self._missed(genotype, seen[-1]) is None:
                 return genotype
         if not seen:
             raise InfeasibleConstraint(f"none of {TRIES:,} {what} is a network; the last: {fault}")
@@ -146,13 +182,29 @@ class Constrained:
         )
 
 
-def constrain(space: SearchSpace, io: IO, texts: tuple[str, ...]) -> Any:
-    """The space wrapped in its constraints; `space` itself when there are none."""
-    return Constrained(space, io, tuple(parse(text) for text in texts)) if texts else space
+@dataclass
+class _Seen:
+    """What is known of a network: its counts, and its latency once that was asked for."""
+
+    counts: Counts
+    latency_ms: float | None = None
+
+    def value(self, constraint: Constraint) -> Any:
+        return constraint.counted(self.counts) if constraint.is_counted else self.latency_ms
 
 
-def _nearest(constraint: Constraint, seen: list[Counts]) -> str:
-    values = [constraint.value(counts) for counts in seen]
+def constrain(space: SearchSpace, io: IO, texts: tuple[str, ...], latency: EstimatesLatency | None = None) -> Any:
+    """The space wrapped in its constraints; `space` itself when there are none.
+
+    Raises BadRunFile for one that cannot be read, or is on the latency where nothing estimates that.
+    """
+    return Constrained(space, io, tuple(parse(text) for text in texts), latency) if texts else space
+
+
+def _nearest(constraint: Constraint, seen: Sequence[_Seen]) -> str:
+    values = [value for each in seen if (value := each.value(constraint)) is not None]
+    if not values:  # no network came as far as being asked
+        return f"of none of them the {constraint.metric} was asked for"
     is_upper = constraint.comparison[0] == "<"
     found = min(values) if is_upper else max(values)
-    return f"the {'smallest' if is_upper else 'largest'} {constraint.metric} found was {found:,}"
+    return f"the {'smallest' if is_upper else 'largest'} {constraint.metric} found was {constraint.text(found)}"

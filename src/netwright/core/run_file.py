@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -18,6 +18,7 @@ from netwright.core import directions, reading, refs, settings, shapes, whereabo
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.finals import Printed
+from netwright.core.latency import LATENCY, EstimatesLatency, LatencySettings, is_named
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Evaluator,
@@ -79,7 +80,8 @@ class RunFile:
         objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
-        constraints: Bounds on `params`, `multiply_adds` and `memory_per_sample` (bytes), such as "params <= 1e6".
+        constraints: Bounds on `params`, `multiply_adds`, `memory_per_sample` (bytes) and `latency_ms`, such as
+            "params <= 1e6".
         reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
             genotypes; "network": equal networks, by the space's key, whatever their genotypes; False: nothing. A bare
             `true` in a file means "network".
@@ -87,6 +89,7 @@ class RunFile:
             run starts.
         reference_point: What hypervolumes are measured from where there are several objectives: a number for each, as
             measured, in their order. None: it lies behind the first trials (`runs/watched_front.py`).
+        latency: Of what forward pass `latency_ms` is, where objectives or constraints name it; None: the defaults.
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
         published: What papers print of networks trained as this file says, which reports show beside ours.
     """
@@ -103,6 +106,7 @@ class RunFile:
     threads_per_trial: int | None = None
     keep: Literal["none", "all"] = "none"
     limits: Limits = field(default_factory=Limits)
+    latency: LatencySettings | None = None
     final: Mapping[str, Any] | None = None
     published: tuple[Printed, ...] | None = None
     reference_point: tuple[float, ...] | None = None
@@ -128,6 +132,11 @@ class RunFile:
             raise ValueError(f"threads_per_trial must be at most {MOST_THREADS}, got {threads}")
 
     @property
+    def names_latency(self) -> bool:
+        """Whether objectives or constraints ask for `latency_ms`."""
+        return is_named(self.objectives or (), self.constraints)
+
+    @property
     def workers(self) -> int | None:
         """The number of workers that is asked for; None: the executor's own, or what no executor would take."""
         asked = self.executor.options.get("workers")
@@ -136,7 +145,17 @@ class RunFile:
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects of a run, wired together, and what a trial is known to measure, the main measure first."""
+    """The objects of a run, wired together.
+
+    Args:
+        space: The space, with its constraints.
+        strategy: The strategy.
+        task: The task.
+        evaluator: The evaluator, with the space as it is without constraints.
+        executor: The executor.
+        measures: What a trial is known to measure, the main measure first.
+        latency: Estimates `latency_ms` of every proposal; None: the run does not ask for it.
+    """
 
     space: SearchSpace
     strategy: Strategy
@@ -144,6 +163,7 @@ class Parts:
     evaluator: Evaluator
     executor: Executor
     measures: tuple[Objective, ...] = ()
+    latency: EstimatesLatency | None = None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -173,7 +193,7 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
         fault = error.errors()[0]
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "unexpected_keyword_argument":
-            kinds: dict[str, type[Limits | Printed | RunFile]] = {"limits": Limits, "published": Printed}
+            kinds: Any = {"limits": Limits, "latency": LatencySettings, "published": Printed}
             listed = ", ".join(each.name for each in dataclasses.fields(kinds.get(where.partition(".")[0], RunFile)))
             raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
         message = refs.as_sentence(fault["msg"])
@@ -187,7 +207,7 @@ def to_tables(run: RunFile) -> dict[str, Any]:
         value = getattr(run, name)
         if isinstance(value, Reference):
             value = {"ref": value.name, **value.options}
-        if isinstance(value, Limits):
+        if isinstance(value, Limits | LatencySettings):
             value = _without_none(value)
         if name == "published" and value is not None:
             value = [_without_none(each) for each in value]
@@ -239,14 +259,20 @@ def load_task(reference: Reference) -> Task:
         raise
 
 
-def build_space(run: RunFile, task: Task) -> SearchSpace:
+def build_space(run: RunFile, task: Task, latency: EstimatesLatency | None = None) -> SearchSpace:
     """The run's space, wrapped in its constraints if there are any.
+
+    Args:
+        run: The run.
+        task: Its task.
+        latency: Estimates `latency_ms`; None: the constraints do not name it.
 
     Raises:
         BadReference: There is no such space, or it has no networks for what the task gives.
+        BadRunFile: A constraint cannot be read, or is on the latency and nothing estimates that.
     """
     space = _space(run, task)
-    return constrain(space, task.io, run.constraints) if run.constraints else space
+    return constrain(space, task.io, run.constraints, latency) if run.constraints else space
 
 
 def build_evaluator(run: RunFile) -> Evaluator:
@@ -274,10 +300,20 @@ def _evaluator(run: RunFile, space: SearchSpace, task: Task) -> Any:
     return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run.objectives)
 
 
-def build(run: RunFile) -> Parts:
-    """Every object of a run. Raises BadReference or BadRunFile before anything is started."""
+def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency] | None = None) -> Parts:
+    """Every object of a run.
+
+    Args:
+        run: The run.
+        estimating: Makes what estimates the latency, for a space without constraints; called where the run asks for
+            the latency. None: it is refused as a constraint.
+
+    Raises:
+        BadReference, BadRunFile: It cannot be used; before anything is started.
+    """
     run, task = tuned(run), build_task(run)
-    space = build_space(run, task)
+    latency = estimating(_space(run, task), task.io) if estimating is not None and run.names_latency else None
+    space = build_space(run, task, latency)
     evaluator = _evaluator(run, space, task)
     measures = _measures(evaluator, task)
     objectives = resolved(run, measures).objectives
@@ -285,9 +321,10 @@ def build(run: RunFile) -> Parts:
     strategy = refs.load("strategy", run.strategy, space=space, **given)
     if run.objectives is not None:
         reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
+        reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
         directions.check(run.objectives, measures, reported)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
-    return Parts(space, strategy, task, evaluator, executor, measures)
+    return Parts(space, strategy, task, evaluator, executor, measures, latency)
 
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:
@@ -323,6 +360,8 @@ def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
     spelled out.
     """
     run = tuned(run)
+    if run.names_latency and run.latency is None:
+        run = replace(run, latency=LatencySettings())
     return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
 
 

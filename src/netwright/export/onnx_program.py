@@ -28,9 +28,11 @@ def to_bytes(made: ExportedProgram, inputs: str, outputs: str, takes: str) -> by
     return proto.SerializeToString()
 
 
-def runner(data: bytes) -> Callable[[Tensor], Tensor]:
-    """A function that runs such a file on the CPU."""
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+def runner(data: bytes, threads: int = 0) -> Callable[[Tensor], Tensor]:
+    """A function that runs such a file on the CPU with so many threads; 0: as many as ONNX Runtime takes by itself."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     [given], [wanted] = session.get_inputs(), session.get_outputs()
     return lambda x: torch.from_numpy(session.run([wanted.name], {given.name: x.contiguous().numpy()})[0])
 

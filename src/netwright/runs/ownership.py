@@ -29,7 +29,7 @@ LOCK = "controller.lock"
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
-    *("objectives", "constraints", "reuse", "threads_per_trial"),
+    *("objectives", "constraints", "latency", "reuse", "threads_per_trial"),
 )
 
 

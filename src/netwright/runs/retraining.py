@@ -32,7 +32,7 @@ from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
 from netwright.report import curves
 from netwright.report.history import History
-from netwright.runs import beforehand, finals, ownership, run_folder
+from netwright.runs import beforehand, finals, latencies, ownership, run_folder
 from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
 from netwright.spaces.residual import ResidualSpace
@@ -217,7 +217,7 @@ def train(
         run = replace(run, threads_per_trial=None)  # as it began
     command = session.command or _command(folder, candidates, changes)
     with ownership.opened(place, run) as opened:
-        parts = run_file.build(opened.settings)
+        parts = latencies.build(opened.settings, place)
         if opened.is_complete:
             refuse_other_data(place, parts.task)
         else:

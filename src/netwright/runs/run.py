@@ -36,7 +36,7 @@ from netwright.report import card, page, progress, promotions
 from netwright.report.history import History
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, frame, observing, ownership, reporting, retraining, run_folder
+from netwright.runs import beforehand, finals, frame, latencies, observing, ownership, reporting, retraining, run_folder
 from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
@@ -258,7 +258,7 @@ class Run:
             Drained: The search, or a training after it, was stopped before its end.
             NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
-        parts = run_file.build(self.settings)
+        parts = latencies.build(self.settings, self.folder)
         settings = run_file.resolved(self.settings, parts.measures)
         beforehand.check_end(settings.limits, parts)
         beforehand.bounded(parts.executor, settings.limits.trials)

@@ -153,6 +153,7 @@ class Session:
             when_ready()
             for sentence in (
                 *beforehand.remarks(parts.evaluator),
+                parts.latency.remark() if parts.latency else "",
                 beforehand.promotions(parts.evaluator, parts.strategy),
                 beforehand.memory_estimate(parts, genotypes),
             ):
@@ -171,6 +172,8 @@ class Session:
         with run.table() as (store, own):
             if not run.is_complete:
                 _note(store, parts)
+                if parts.latency:
+                    parts.latency.keep_in(store)
                 settings = run.settings
                 threads = settings.threads_per_trial or 1
                 parts, sentence = sharing.shared(parts, store, genotypes, settings.limits, run.left, threads)
@@ -231,6 +234,7 @@ class Session:
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
             io=parts.task.io,
+            latency=parts.latency,
             watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
         )

@@ -46,13 +46,36 @@ def check_name(name: str, processes: int) -> None:
 
 def check_is_here(name: str) -> None:
     """Raise BadReference for a device that this machine does not have, or that torch cannot use."""
-    device = pick(name, 0)
+    _check_is_here(name, pick(name, 0), "evaluator.device", "auto or cpu")
+
+
+def timed(name: str, option: str) -> torch.device:
+    """The device of that name, on which networks are timed: a CPU or a GPU by CUDA that is here.
+
+    Args:
+        name: cpu, cuda or cuda:0.
+        option: What the user names it by, for the message.
+
+    Raises:
+        BadReference: It is no such device, or not here.
+    """
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise BadReference(f"{option} is {name!r}, where latency is not measured; give cpu, cuda or cuda:0")
+    _check_is_here(name, device, option, "cpu")
+    return pick(name, 0)
+
+
+def _check_is_here(name: str, device: torch.device, option: str, instead: str) -> None:
     if device.type == "cuda" and (why := faults.why_no_gpu()):
-        raise BadReference(f"evaluator.device is {name!r}, but {why}, or give auto or cpu")
+        raise BadReference(f"{option} is {name!r}, but {why}, or give {instead}")
     cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
     known = {"cuda": cards, "mps": int(torch.backends.mps.is_available()), "meta": 0}
     if (device.index or 0) >= known.get(device.type, 1):
-        raise BadReference(f"evaluator.device is {name!r}, which this machine does not have; give auto or cpu")
+        raise BadReference(f"{option} is {name!r}, which this machine does not have; give {instead}")
 
 
 def has(device: torch.device, precision: str) -> bool:

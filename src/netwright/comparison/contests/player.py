@@ -26,7 +26,7 @@ from netwright.core import run_file
 from netwright.core.errors import Terminated
 from netwright.core.records import Trial
 from netwright.report.history import History
-from netwright.runs import ownership, retraining
+from netwright.runs import latencies, ownership, retraining
 from netwright.runs.ownership import OpenRun
 from netwright.runs.session import Session
 
@@ -64,7 +64,7 @@ class ContestPlayer:
             where = shlex.quote(folder)
             ended = self._session.play(
                 run,
-                run_file.build(run.settings),
+                latencies.build(run.settings, place),
                 title=f"{settings.strategy} from seed {settings.seed}",
                 facts={"command": f"netwright search {where}/run.toml --out {where}", **_sources(run)},
             )

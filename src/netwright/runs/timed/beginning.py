@@ -11,6 +11,7 @@ from typing import Final
 
 from netwright.core import cards, refs, run_file, timetable
 from netwright.core.errors import BadRunFile
+from netwright.core.latency import LATENCY, is_named
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.shapes import Image
@@ -95,8 +96,13 @@ def begun(
     if (oriented := _mirrored(named, task, session)) != named:
         named, task = oriented, image_task_of(oriented)
     check_objectives(wish.given.get("objectives"), task)
+    constraints = tuple(wish.given.get("constraints") or ())
+    if is_named((), constraints):
+        raise BadRunFile(
+            f"{LATENCY.name} cannot be a constraint of a run by the clock; give --trials, or bound multiply_adds"
+        )
     if wish.reference is not None:
-        check_reference(wish.reference, task.io, tuple(wish.given.get("constraints") or ()))
+        check_reference(wish.reference, task.io, constraints)
     workers = crew.of(wish, given)
     if given is None:
         own_device = crew.device_of(wish)
