@@ -38,7 +38,8 @@ def test_reads(text, expected):
 )
 def test_refuses_and_says_how_to_write_it(text):
     with pytest.raises(
-        BadRunFile, match=r"cannot be read; write it as 'params <= 1e6', 'multiply_adds < 5e7' or 'memory"
+        BadRunFile,
+        match=r"cannot be read; write it as 'params <= 1e6', 'multiply_adds < 5e7', 'memory.* 'latency_ms <= 5'",
     ):
         parse(text)
 

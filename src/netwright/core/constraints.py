@@ -76,7 +76,7 @@ def parse(text: str) -> Constraint:
     if not found:
         raise BadRunFile(
             f"constraint {text!r} cannot be read; write it as 'params <= 1e6', "
-            "'multiply_adds < 5e7' or 'memory_per_sample <= 16e6' (bytes)"
+            "'multiply_adds < 5e7', 'memory_per_sample <= 16e6' (bytes) or 'latency_ms <= 5'"
         )
     return Constraint(found[1], found[2], float(found[3]))
 

@@ -411,7 +411,7 @@ def write_io(io: IO) -> str:
     return shapes.to_text(io)
 
 
-def _without_none(value: Limits | Printed) -> dict[str, Any]:
+def _without_none(value: Limits | LatencySettings | Printed) -> dict[str, Any]:
     return {name: each for name, each in vars(value).items() if each is not None}
 
 
