@@ -8,12 +8,12 @@ outputs are cut out of slightly larger tensors.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from netwright.core.records import Counts
 from netwright.core.shapes import Shape, dimensions, size
@@ -21,6 +21,9 @@ from netwright.plans.operation import FLOAT, Operation
 from netwright.plans.plan import IN_AUXILIARY, Plan
 
 _ELSEWHERE: Final = -1  # a tensor that `Common` is about
+
+# parameters, multiply-adds, bytes besides, what is kept, whether there are weights, whether it drops, and overwrites
+_Demand = tuple[int, int, int, str, bool, bool, bool]
 
 
 @dataclass(slots=True)
@@ -69,7 +72,8 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
     """
     held = {position: Common(FLOAT * size(plan[position].shape)) for position in common}
     readers = Counter([source for layer in plan for source in layer.inputs])
-    costs: dict[tuple[object, ...], tuple[int, int, int]] = {}  # parameters, multiply-adds, bytes besides
+    shapes = [layer.shape for layer in plan]
+    known: dict[tuple[Any, ...], _Demand] = {}  # found more quickly than by the operation
     tensors = list(range(len(plan)))  # by layer, the one in whose memory the output lies
     trained = [position in held for position in tensors]  # whether the output depends on weights
     kept: set[int] = set()
@@ -77,30 +81,34 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
     for position, (name, op, inputs, _) in enumerate(plan):
         if not inputs or (not auxiliary and name.startswith(IN_AUXILIARY)):
             continue
-        first, *others = inputs
-        entering = plan[first].shape
-        is_trained = op.has_weights or trained[first] or (bool(others) and any(trained[each] for each in others))
-        if op.drops or (op.overwrites and readers[first] == 1 and plan[first].op.is_overwritable):
+        first = inputs[0]
+        if len(inputs) == 1:
+            key: tuple[Any, ...] = (id(op), shapes[first])
+            is_trained = trained[first]
+            reads_common = tensors[first] in held
+        else:
+            key = (id(op), *[shapes[source] for source in inputs])
+            is_trained = any([trained[source] for source in inputs])
+            reads_common = not held.keys().isdisjoint([tensors[source] for source in inputs])
+        demand = known.get(key)
+        if demand is None:
+            demand = known[key] = _demand(op, *key[1:])
+        weights, products, besides, keeps, has_weights, drops, overwrites = demand
+        if drops or (overwrites and readers[first] == 1 and plan[first].op.is_overwritable):
             tensors[position] = tensors[first]
-        if held and not held.keys().isdisjoint([tensors[source] for source in inputs]):
+        if reads_common:
             tensors[position] = _read(op, inputs, tensors, held, position)
-        if not is_trained:
+        if not (is_trained or has_weights):
             continue
         trained[position] = True
-        if op.drops:
+        if drops:
             continue
-        key = (id(op), entering, *[plan[each].shape for each in others]) if others else (id(op), entering)
-        cost = costs.get(key)  # found more quickly than by the operation
-        if cost is None:
-            cost = costs[key] = _cost(op, *[plan[source].shape for source in inputs])
-        params += cost[0]
-        multiply_adds += cost[1]
-        memory += cost[2]
-        keeps = op.keeps
+        params += weights
+        multiply_adds += products
+        memory += besides
         if keeps == "inputs":
-            kept.add(tensors[first])
-            if others:
-                kept.update([tensors[each] for each in others])
+            for source in inputs:
+                kept.add(tensors[source])
         elif keeps:
             kept.add(tensors[position])
     kept.discard(_ELSEWHERE)
@@ -108,7 +116,7 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
         if tensor in held:
             held[tensor].is_kept = True
         else:
-            memory += FLOAT * size(plan[tensor].shape)
+            memory += FLOAT * size(shapes[tensor])
     return Counted(Counts(params, multiply_adds, memory), tuple(held[position] for position in common))
 
 
@@ -138,14 +146,17 @@ class Composition:
     """The counts of a network of parts that are counted one by one."""
 
     def __init__(self) -> None:
-        self._counts: list[Counts] = []
-        self._held: dict[int, list[Common]] = {}
+        self._params = self._multiply_adds = self._memory = 0
+        self._held: defaultdict[int, list[Common]] = defaultdict(list)
 
     def add(self, found: Counted, *tensors: int) -> None:
         """Add a part, with numbers for the tensors that it has in common with others."""
-        self._counts.append(found.counts)
-        for tensor, held in zip(tensors, found.held, strict=True):
-            self._held.setdefault(tensor, []).append(held)
+        counts, parts = found
+        self._params += counts.params
+        self._multiply_adds += counts.multiply_adds
+        self._memory += counts.memory_per_sample or 0
+        for tensor, held in zip(tensors, parts, strict=True):
+            self._held[tensor].append(held)
 
     def read(self, tensor: int) -> None:
         """Say that something besides the parts reads a tensor, so that nothing writes over it."""
@@ -153,16 +164,19 @@ class Composition:
 
     def counts(self) -> Counts | None:
         """The counts of all parts together. None: some share a function, so that only the whole plan tells."""
-        memory = 0
+        memory = self._memory
         for held in self._held.values():
-            functions = [op for each in held for op in each.functions]
-            if len(set(functions)) < len(functions):
+            functions: list[Operation] = []
+            is_kept = is_rectified = is_read = False
+            for each in held:
+                functions += each.functions
+                is_kept = is_kept or each.is_kept
+                is_rectified = is_rectified or each.is_rectified
+                is_read = is_read or each.readers > 0
+            if len(functions) > 1 and len(set(functions)) < len(functions):
                 return None
-            is_rectified = any(each.is_rectified for each in held)
-            is_overwritten = is_rectified and not any(each.readers for each in held)
-            is_kept = not is_overwritten and any(each.is_kept for each in held)
-            memory += held[0].bytes * (is_rectified + is_kept)
-        return total(*self._counts, Counts(0, 0, memory))
+            memory += held[0].bytes * (is_rectified + (is_kept and (is_read or not is_rectified)))
+        return Counts(self._params, self._multiply_adds, memory)
 
 
 def training_bytes(plan: Plan, batch: int, copies: int = 3) -> int:
@@ -194,6 +208,6 @@ def inference_bytes(plan: Plan) -> int:
 
 
 @lru_cache(maxsize=2**14, typed=True)  # networks of a space have their operations in common
-def _cost(op: Operation, *entering: Shape) -> tuple[int, int, int]:
+def _demand(op: Operation, *entering: Shape) -> _Demand:
     params, multiply_adds = (op.params(*entering), op.multiply_adds(*entering)) if op.has_weights else (0, 0)
-    return params, multiply_adds, op.saved_bytes(*entering)
+    return params, multiply_adds, op.saved_bytes(*entering), op.keeps, op.has_weights, bool(op.drops), op.overwrites

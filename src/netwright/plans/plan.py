@@ -189,8 +189,8 @@ class PlanWriter:
             ValueError: The operation cannot take such inputs, or the name is taken, or cannot be that of a layer.
         """
         layers, key = self._layers, (op, inputs)
-        if op.is_function and key in self._known:
-            return self._known[key]
+        if op.is_function and (known := self._known.get(key)) is not None:
+            return known
         shape = op.checked_shape([layers[source].shape for source in inputs])
         position = len(layers)
         place = f"{self._prefix}{name or op.name}"
