@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -45,6 +46,7 @@ class Nsga2:
         aging: Whether the oldest member leaves instead of the worst one.
     """
 
+    takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
     population: int = 30

@@ -25,7 +25,7 @@ from netwright.core import extras
 from netwright.surrogates.matern import Posterior, kernel
 
 NEED = "mobo", "the strategy mobo"  # the extra, and what needs it
-DRAWS, FEW_DRAWS = 128, 32  # of fronts: BoTorch's default, and with 3 objectives or more, whose boxes are many
+DRAWS, FEW_DRAWS = 64, 32  # of fronts: twice as many rank candidates alike; with 3 objectives or more boxes are many
 MOST_BASELINE = 50  # observed networks that a front is drawn from
 CHUNK = 256  # candidates judged together, which bounds memory
 EXACT = 10**6  # size up to which gpytorch computes roots exactly: larger ones it estimates, with random numbers
