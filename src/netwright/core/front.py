@@ -62,9 +62,9 @@ def crowding(scores: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(len(scores))
     for column in scores.T:
-        order = np.argsort(column, kind="stable")
+        order = column.argsort(kind="stable")
         ordered = column[order]
-        found[order[[0, -1]]] = np.inf
+        found[order[0]] = found[order[-1]] = np.inf
         if span := ordered[-1] - ordered[0]:
             found[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
     return found

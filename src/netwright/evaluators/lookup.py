@@ -27,7 +27,7 @@ class Lookup:
         space: Space of the search, whose genes must be those of the table; None: the table's own.
         task: Not used; a run gives one to every evaluator.
         counted: Names of the counted metrics that are given too; objectives that name them add them.
-        needs_final: Whether a missing final measure is a failure, as a missing signal is; objectives that name it say so.
+        needs_final: Whether a missing final measure is a failure, as a missing signal is; so where objectives name it.
 
     Raises:
         BadReference: There is no such table, or it is of another space.

@@ -25,7 +25,7 @@ from netwright.core import extras
 from netwright.surrogates.matern import Posterior, kernel
 
 NEED = "mobo", "the strategy mobo"  # the extra, and what needs it
-DRAWS, FEW_DRAWS = 64, 32  # of fronts: twice as many rank candidates alike; with 3 objectives or more boxes are many
+DRAWS, FEW_DRAWS = 64, 32  # of fronts: twice as many rank candidates alike; beyond 3 objectives boxes are many
 MOST_BASELINE = 50  # observed networks that a front is drawn from
 CHUNK = 256  # candidates judged together, which bounds memory
 EXACT = 10**6  # size up to which gpytorch computes roots exactly: larger ones it estimates, with random numbers
@@ -48,7 +48,7 @@ class FrontImprovement:
         self._settings = extras.load("gpytorch.settings", *NEED)
         self._processes = processes
         observed = processes[0].x
-        draws = DRAWS if len(processes) < 3 else FEW_DRAWS
+        draws = DRAWS if len(processes) <= 3 else FEW_DRAWS
         baseline = observed[_baseline(*_moments(processes, observed), draws, seed)]
         self._fixed = np.concatenate([baseline, pending])
         self._model = _table()(*_moments(processes, self._fixed))
