@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.stats import norm, rankdata
 
 from netwright.core import extras, front
 from netwright.core.errors import BadReference, MissingCapability
@@ -181,15 +180,12 @@ class Mobo:
         return sorted({*self._positions.values(), *range(length - LATEST, length), *spread})
 
     def _targets(self, positions: Sequence[int]) -> np.ndarray:
-        """Targets of these trials, each objective's a normal distribution; a failed one has the worst of each.
-
-        Scores are replaced by the quantiles of a normal distribution that their ranks have: a few bad networks, or
-        sizes over orders of magnitude, would else leave nothing to tell the good ones apart by (Salinas et al. 2021).
-        """
+        """Scores of these trials, each objective of mean 0 and variance 1; a failed one has the worst of each."""
         measured = [scores for position in positions if (scores := self._told[position][0]) is not None]
         worst = tuple(np.min(measured, axis=0)) if measured else (0.0,) * len(self._any_scores())
         targets = np.array([self._told[position][0] or worst for position in positions], float)
-        return norm.ppf((rankdata(targets, axis=0) - 0.5) / len(targets))
+        centered = targets - targets.mean(0)
+        return centered / np.maximum(centered.std(0), 1e-9)
 
     def _any_scores(self) -> tuple[float, ...]:
         return next(scores for scores, _ in self._told if scores is not None)
