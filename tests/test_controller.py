@@ -13,6 +13,7 @@ from netwright.core.protocols import of_seed
 from netwright.core.records import IO, Proposal, Result
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
+from netwright.executors.simulated import Simulated
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
@@ -446,6 +447,18 @@ def test_prefetch_keeps_rows_ahead():
     evaluator = ToyEvaluator(SPACE, ToyTask())
     Search(SPACE, RandomSearch(SPACE), MemoryStore(), Asleep(evaluator), limits=Limits(trials=5), prefetch=2).run()
     assert max(seen) == 3
+
+
+def test_every_worker_has_a_row_while_a_proposal_is_made():
+    class Looking(RandomSearch):
+        def ask(self, rng, pending):
+            at_work.append(len(pending))
+            return super().ask(rng, pending)
+
+    at_work, workers = [], 4
+    executor = Simulated(ToyEvaluator(SPACE, ToyTask()), workers=workers, seconds=60.0, sigma=0.5)
+    Search(SPACE, Looking(SPACE), MemoryStore(), executor, limits=Limits(trials=60)).run()
+    assert at_work[:workers] == [*range(workers)] and set(at_work[workers:]) == {workers}
 
 
 def test_result_of_a_late_worker_counts_once():

@@ -109,6 +109,8 @@ def test_the_reference_point_lies_behind_the_front_and_not_behind_what_it_domina
     scores = np.array([[1.0, 0.0], [0.0, 1.0], [-50.0, -50.0]])
     assert front.reference_point(scores).tolist() == [-0.1, -0.1]
     assert front.reference_point(np.array([[2.0, 0.0]])).tolist() == [1.8, -0.1]
+    alone = np.array([[5.0, 5.0], [1.0, 4.0], [3.0, -15.0]])
+    assert front.reference_point(alone).tolist() == [4.6, 3.0], "the range of all, where the front is one point"
     assert front.reference_point(np.array([[-2.0, 3.0]])).tolist() == pytest.approx([-2.2, 2.7])
 
 

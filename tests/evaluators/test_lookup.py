@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,14 @@ def test_what_is_missing_is_a_failure_that_says_so():
     assert nothing.message == "the signal of genotype (1,) is missing in table 'toy'"
     assert evaluate(3).message.startswith("table 'toy' has no row for the genotype (3,)")
     assert "has no budget 9" in evaluate(0, budget=9).message
+
+
+def test_a_missing_final_measure_fails_where_an_objective_names_it_and_the_others_go_on():
+    needing = Lookup(TABLE).measuring(["final"])
+    trial = Trial(1, Proposal((2,)), "key", 5, "running")
+    assert needing.evaluate(trial, None).message == "the final measure of genotype (2,) is missing in table 'toy'"
+    assert needing.evaluate(replace(trial, proposal=Proposal((0,))), None).metrics == {"signal": 5.0, "final": 50.0}
+    assert needing.metrics == Lookup(TABLE).metrics
 
 
 def test_the_seed_of_the_trial_picks_the_measurement():
@@ -115,7 +125,7 @@ def test_a_key_is_counted_once():
 
 
 def test_a_table_that_does_not_say_what_went_in_counts_nothing():
-    assert Lookup(TABLE).offered == ()
+    assert [each.name for each in Lookup(TABLE).offered] == ["final"]
     with pytest.raises(BadReference, match="does not say what went into its networks"):
         TABLE.count((0,))
     with pytest.raises(BadReference, match=r"evaluator\.counted names 'params'; what can be counted is"):

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.finals import BEST, Candidate
 from netwright.core.protocols import SearchSpace, Task
 from netwright.core.records import Result
+from netwright.report import progress
 from netwright.runs import retraining, run_folder
 from netwright.runs.run import Run
 from tests.cli.test_bad_input import run as command
@@ -178,5 +180,27 @@ def test_objectives_that_contradict_a_run_or_each_other_are_refused(tmp_path):
         made(tmp_path / "twice", objectives=("-params", "params!"))[0].search(is_stage=True)
     with pytest.raises(BadRunFile, match="objective '-weight' was not measured; the evaluator measures: params, valid"):
         made(tmp_path / "none", objectives=("valid_accuracy", "-weight"))[0].search(is_stage=True)
-    with pytest.raises(BadReference, match=r"aging ranks by one objective.*nsga2 or mobo"):
+    with pytest.raises(BadReference, match=r"aging ranks by one objective.*takes several: mobo, nsga2, random"):
         made(tmp_path / "single", strategy="aging")[0].search(is_stage=True)
+
+
+def test_of_trials_that_are_equal_in_the_first_objective_the_best_stands_on_the_front(tmp_path, capsys):
+    """Accuracies of few examples are often equal, and the earliest network may be the largest of them."""
+    run, _ = made(tmp_path / "run", trials=30, evaluator=f"{HERE}:Tied")
+    found = run.search(is_stage=True)
+    assert len({trial.scores[0] for trial in found.trials}) == 1, "all are as accurate"
+    smallest = max(found.trials, key=lambda trial: trial.scores[1])
+    assert run.best.id == smallest.id == run.front()[0].id and smallest.id > 1
+    facts = json.loads(command(capsys, "status", tmp_path / "run", "--json")[1])
+    assert facts["best"]["trial"] == smallest.id
+    with closing(run_folder.open_table(tmp_path / "run", "read")) as store:
+        assert progress.best_of(store, GOALS).id == smallest.id, "the display goes on from it"
+
+
+@dataclass(frozen=True)
+class Tied(Balance):
+    """All are as accurate."""
+
+    def evaluate(self, trial, context):
+        size = super().evaluate(trial, context).metrics["params"]
+        return Result({f"{self.split}_accuracy": 0.5, "params": size})

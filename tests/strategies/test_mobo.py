@@ -7,14 +7,19 @@ import pytest
 import torch
 
 from netwright.cli import main as cli
+from netwright.controller import Search
 from netwright.core import front, genes, seeds
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.genes import Choice, Integer, Real
-from netwright.core.protocols import LearnsAside
 from netwright.core.records import Proposal, Result, Trial
+from netwright.core.run_file import Limits
+from netwright.executors.inline import Inline
+from netwright.stores.memory import MemoryStore
 from netwright.strategies.mobo import BEST, Mobo
+from netwright.strategies.random import RandomSearch
+from netwright.surrogates import matern
 from netwright.testing.strategies import check_failures, check_pure, check_replay, check_strategy
-from netwright.testing.toys import ToySpace
+from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
 NEEDS_BOTORCH = pytest.mark.skipif(importlib.util.find_spec("botorch") is None, reason="BoTorch is not installed")
 VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
@@ -154,13 +159,13 @@ def test_failures_constants_and_long_histories_are_taken():
 
 
 @NEEDS_BOTORCH
-def test_it_learns_aside():
-    strategy = _told(30)
-    assert isinstance(strategy, LearnsAside)
-    strategy._begun().result()
-    assert strategy.is_ready()
-    assert _ask(strategy) == _ask(_told(30)), "who never looks whether it is ready gets the same"
-    assert _told(5).is_ready(), "nothing to learn yet"
+def test_a_run_that_is_resumed_learns_the_last_parameters_alone(monkeypatch):
+    learned, learn, store = [], matern.learn, MemoryStore()
+    monkeypatch.setattr(matern, "learn", lambda genes, x, y: learned.append(len(x)) or learn(genes, x, y))
+    evaluator = Inline(ToyEvaluator(ToySpace(), ToyTask()))
+    Search(ToySpace(), RandomSearch(ToySpace()), store, evaluator, limits=Limits(trials=30)).run()
+    Search(ToySpace(), Mobo(ToySpace()), store, evaluator, limits=Limits(trials=31)).run()
+    assert len(learned) == 1, learned
 
 
 @NEEDS_BOTORCH

@@ -107,6 +107,20 @@ def test_its_hypervolume_is_above_that_of_random_search_on_zdt1(options):
     assert min(gains) > 0.1, gains
 
 
+def test_networks_that_are_known_or_pending_are_not_asked_again_once_one_came_twice():
+    space, keys, pending = ToySpace(5, 3), [], []
+    strategy = Nsga2(space, population=8)
+    for n in range(1, 121):
+        proposal = strategy.ask(seeds.rng_for(0, seeds.ASK, n), pending)
+        keys.append(space.key(proposal.genotype))
+        for trial in pending:  # it finishes behind what was asked meanwhile
+            row = _row(trial.id, trial.proposal, leading(trial.proposal.genotype), space)
+            strategy.tell(row, seeds.rng_for(0, seeds.TELL, trial.id))
+        pending = [Trial(n, proposal, keys[-1], 0, "pending")]
+    repeats = [n for n, key in enumerate(keys) if key in keys[:n]]
+    assert 0 < len(repeats) <= 8, "of 243 networks; without this there are 50"
+
+
 def test_three_objectives_spread_over_the_whole_front():
     found, drawn = (
         _volume(lambda space, size=size: Nsga2(space, population=size), leading, ToySpace(9, 4), 400, 0, (-1, -1, -1))

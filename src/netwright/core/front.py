@@ -62,9 +62,9 @@ def crowding(scores: np.ndarray) -> np.ndarray:
     """
     found = np.zeros(len(scores))
     for column in scores.T:
-        order = np.argsort(column, kind="stable")
+        order = column.argsort(kind="stable")
         ordered = column[order]
-        found[order[[0, -1]]] = np.inf
+        found[order[0]] = found[order[-1]] = np.inf
         if span := ordered[-1] - ordered[0]:
             found[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
     return found
@@ -73,7 +73,8 @@ def crowding(scores: np.ndarray) -> np.ndarray:
 def reference_point(scores: np.ndarray) -> np.ndarray:
     """A reference point for `hypervolume`: behind the worst of the front in each objective, by a tenth of its range.
 
-    Where all of a front are equal in an objective, it is a tenth of that score's size behind it, or 0.1 of nothing.
+    Where all of a front are equal in an objective, as those of a front of one point, the range of all points takes the
+    place of the front's: else nothing that is worse in it than this one would count.
 
     Args:
         scores: Shape (N, M), N at least 1.
@@ -81,19 +82,26 @@ def reference_point(scores: np.ndarray) -> np.ndarray:
     Returns:
         Shape (M,).
     """
-    return behind(scores[nondominated(scores)])
+    found = scores[nondominated(scores)]
+    span = np.ptp(found, axis=0)
+    return _behind(found.min(0), np.where(span > 0, span, np.ptp(scores, axis=0)))
 
 
 def behind(scores: np.ndarray) -> np.ndarray:
     """A reference point behind the worst of all these points, as `reference_point` has it behind the worst of a front.
 
+    Where all are equal in an objective, it is a tenth of that score's size behind it, or 0.1 of nothing.
+
     Args:
         scores: Shape (N, M), N at least 1.
 
     Returns:
         Shape (M,).
     """
-    worst, span = scores.min(0), np.ptp(scores, axis=0)
+    return _behind(scores.min(0), np.ptp(scores, axis=0))
+
+
+def _behind(worst: np.ndarray, span: np.ndarray) -> np.ndarray:
     return worst - BEHIND * np.where(span > 0, span, np.where(worst != 0, np.abs(worst), 1.0))
 
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.errors import BadRunFile
 from netwright.core.records import MEMORY, Result, Trial
 
 Shown = Literal["number", "share"]
@@ -191,24 +191,6 @@ def score(result: Result, objectives: Sequence[str] | None) -> tuple[float, ...]
     return scorer(objectives)(result)
 
 
-def check_single(strategy: str, objectives: Sequence[str] | None, does: str = "ranks by") -> None:
-    """Refuse an empty list of objectives, or several, for a strategy that takes one.
-
-    Args:
-        strategy: Name of the strategy, for the message.
-        objectives: The objectives of the run; None: it names none, so that the first metric is the one.
-        does: What the strategy does with its objective, for the message.
-
-    Raises:
-        BadReference: There is not exactly one.
-    """
-    if objectives is not None and len(objectives) != 1:
-        raise BadReference(
-            f"{strategy} {does} one objective, the run has {len(objectives)}: {', '.join(objectives) or 'none'}; give "
-            "one, or --strategy nsga2 or mobo, which search by several (random plays any number)"
-        )
-
-
 def with_scores(trials: Sequence[Trial], objectives: Sequence[str] | None) -> list[Trial]:
     """The trials with `scores` filled in."""
     score = scorer(objectives)
@@ -236,16 +218,15 @@ def judged_budget(trials: Sequence[Trial]) -> int | None:
 def best(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the highest score at the judged budget, the earliest among equals; None: none has a score.
 
-    With several objectives, only the first decides: displays, reports and full trainings go by it. The others stand in
-    `Trial.scores` for strategies and reports that weigh them.
+    With several objectives the first decides, by which displays, reports and full trainings go; among those equal in it
+    the second does, and so on, so that the best stands on the front.
     """
     return max((trial for trial in trials if trial.scores), key=rank, default=None)
 
 
-def rank(trial: Trial) -> tuple[int, float]:
-    """The key that trials are ordered by, highest for the best: first the budget, then the score."""
-    found = score_of(trial)
-    return trial.proposal.budget or 0, -math.inf if found is None else found
+def rank(trial: Trial) -> tuple[float, ...]:
+    """The key that trials are ordered by, highest for the best: first the budget, then the scores."""
+    return trial.proposal.budget or 0, *(trial.scores or (-math.inf,))
 
 
 def at_budget(trial: Trial) -> str:

@@ -27,6 +27,7 @@ class Lookup:
         space: Space of the search, whose genes must be those of the table; None: the table's own.
         task: Not used; a run gives one to every evaluator.
         counted: Names of the counted metrics that are given too; objectives that name them add them.
+        needs_final: Whether a missing final measure is a failure, as a missing signal is; so where objectives name it.
 
     Raises:
         BadReference: There is no such table, or it is of another space.
@@ -36,6 +37,7 @@ class Lookup:
     space: SearchSpace | None = None
     task: Task | None = None
     counted: tuple[str, ...] = ()
+    needs_final: bool = False
     _table: Table = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -75,12 +77,14 @@ class Lookup:
 
     @property
     def offered(self) -> tuple[Objective, ...]:
-        """What can be counted."""
-        return () if self._table.io is None else COUNTED
+        """What can be counted, and the final measure, which is no longer left out then where it is missing."""
+        return (self._table.measures[1], *(() if self._table.io is None else COUNTED))
 
     def measuring(self, names: Sequence[str]) -> Lookup:
-        """A look-up that counts these too."""
-        return replace(self, table=self._table, counted=tuple(dict.fromkeys((*self.counted, *names))))
+        """A look-up that gives these too."""
+        counted = tuple(dict.fromkeys((*self.counted, *(name for name in names if name != "final"))))
+        needs_final = self.needs_final or "final" in names
+        return replace(self, table=self._table, counted=counted, needs_final=needs_final)
 
     def check_settings(
         self,
@@ -96,7 +100,8 @@ class Lookup:
     def evaluate(self, trial: Trial, context: Context) -> Result:  # noqa: ARG002 - nothing to report
         """The trial's row at its budget, and its cost in seconds of the table (0: the table has none).
 
-        A missing signal and a genotype without a row are failures; a missing final measure is left out.
+        A missing signal and a genotype without a row are failures; a missing final measure is left out, unless it is
+        needed.
         """
         asked = trial.proposal
         try:
@@ -105,8 +110,9 @@ class Lookup:
             return Result(failure="error", message=str(error))
         signal, final, seconds = found["signal"], found["final"], found["seconds"]
         seconds = 0.0 if math.isnan(seconds) else seconds
-        if math.isnan(signal):
-            message = f"the signal of genotype {asked.genotype} is missing in table {self._table.name!r}"
+        if math.isnan(signal) or (self.needs_final and math.isnan(final)):
+            missing = "signal" if math.isnan(signal) else "final measure"
+            message = f"the {missing} of genotype {asked.genotype} is missing in table {self._table.name!r}"
             return Result(seconds=seconds, failure="error", message=message)
         metrics = {"signal": signal} if math.isnan(final) else {"signal": signal, "final": final}
         if self.counted:

@@ -178,7 +178,9 @@ class History:
         if not len(rivals):
             return None
         rivals = rivals[self.budgets[rivals] == self.budgets[rivals].max()]
-        return int(rivals[np.argmax(self.scores[rivals])])
+        for column in (self.scores, *self.others.T):
+            rivals = rivals[column[rivals] == column[rivals].max()]
+        return int(rivals[0])
 
     @property
     def best_trial(self) -> Trial | None:

@@ -117,7 +117,12 @@ def of_table(store: Store, names: Sequence[str] | None) -> RunProgress:
 
 
 def best_of(store: Store, names: Sequence[str] | None) -> Trial | None:
-    """The best trial of a table, with scores, found without reading every row; None: no trial has succeeded."""
+    """The best trial of a table, with scores; None: no trial has succeeded.
+
+    It is found without reading every row where there is one objective.
+    """
+    if names is not None and len(names) > 1:  # equal in the first, the others decide
+        return History.of_store(store, names).best_trial
     objective = objectives.first(names)
     best = store.best(objective.name, is_minimized=objective.is_minimized)
     return None if best is None else objectives.with_scores([best], names)[0]

@@ -1,6 +1,6 @@
 """The front of a run with several objectives while it is searched, and the reference point that it is measured from.
 
-The reference point is given by the user, or lies behind the worst of the first trials of the largest budget
+The reference point is given by the user, or lies behind the worst of the first trials of the largest budget so far
 (`front.behind`): of all of them and not of their front alone, which may be a single network, behind which nothing that
 costs more would count. It is a fact of the run's table, noted once, so that hypervolumes of one run compare over time.
 """

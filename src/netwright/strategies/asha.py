@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.halving import Halving
 from netwright.strategies.novelty import new_sample
 

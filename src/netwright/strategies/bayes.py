@@ -24,9 +24,10 @@ from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
 from netwright.core.genes import Real, from_vector, to_vector
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.local_search import neighbors
 from netwright.strategies.novelty import first_new, new_sample
 from netwright.surrogates import improvement, matern

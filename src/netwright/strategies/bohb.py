@@ -28,9 +28,9 @@ from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
 from netwright.core.genes import to_vector
-from netwright.core.objectives import check_single
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.brackets import ladder, sizes
 from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
 from netwright.strategies.novelty import first_new, new_sample

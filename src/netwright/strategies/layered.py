@@ -25,7 +25,7 @@ class LayeredPopulation:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.layers: list[int] = []  # the front first; bit p stands for the member at place p; none is empty
-        self._scores = np.empty((0, 0))  # (capacity, objectives), made by the first member; not a number where none is
+        self._scores = np.empty((0, 0))  # (objectives, capacity), made by the first member; not a number where none is
         self._arrivals = np.zeros(capacity, np.int64)
         self._arrived = 0
         self._free = list(range(capacity - 1, -1, -1))
@@ -37,13 +37,13 @@ class LayeredPopulation:
     def add(self, scores: Sequence[float]) -> int:
         """Let a member with these finite scores come, and return its place, which must be there to give."""
         if not self._arrived:
-            self._scores = np.full((self.capacity, len(scores)), np.nan)
+            self._scores = np.full((len(scores), self.capacity), np.nan)
         place = self._free.pop()
-        bit, row = 1 << place, np.array(scores, float)
-        no_worse = _members(self._scores >= row)
-        no_better = _members(self._scores <= row)
+        bit, coming = 1 << place, np.array(scores, float)
+        no_worse = _members(self._scores >= coming[:, None])
+        no_better = _members(self._scores <= coming[:, None])
         above, below = no_worse & ~no_better, no_better & ~no_worse
-        self._scores[place] = row
+        self._scores[:, place] = coming
         self._arrivals[place] = self._arrived
         self._arrived += 1
         self._crowded = None
@@ -65,7 +65,7 @@ class LayeredPopulation:
             self._below[other] ^= bit
         for other in _places(self._below[place]):
             self._above[other] ^= bit
-        self._scores[place] = np.nan
+        self._scores[:, place] = np.nan
         self._crowded = None
         self._free.append(place)
         self._pull(bit, self._below[place], next(n for n, layer in enumerate(self.layers) if layer & bit))
@@ -97,8 +97,8 @@ class LayeredPopulation:
         """Places of a layer's members, ascending, and how far each lies from its neighbors."""
         if self._crowded is None or self._crowded[0] != layer:
             packed = np.frombuffer(layer.to_bytes((self.capacity + 7) // 8, "little"), np.uint8)
-            places = np.flatnonzero(np.unpackbits(packed, bitorder="little"))
-            self._crowded = (layer, places, crowding(self._scores[places]))
+            places = np.unpackbits(packed, bitorder="little").nonzero()[0]
+            self._crowded = (layer, places, crowding(self._scores[:, places].T))
         return self._crowded[1:]
 
     def _push(self, coming: int, depth: int) -> None:
@@ -137,8 +137,8 @@ class LayeredPopulation:
 
 
 def _members(holds: np.ndarray) -> int:
-    """The members for which it holds in every objective, of shape (capacity, objectives)."""
-    return int.from_bytes(np.packbits(holds.all(1), bitorder="little").tobytes(), "little")
+    """The members for which it holds in every objective, of shape (objectives, capacity)."""
+    return int.from_bytes(np.packbits(holds.all(0), bitorder="little").tobytes(), "little")
 
 
 def _places(members: int) -> Iterator[int]:

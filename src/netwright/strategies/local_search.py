@@ -21,9 +21,10 @@ import numpy as np
 
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Gene, Integer
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.members import Member, by_score
 from netwright.strategies.novelty import new_sample
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from netwright.core.errors import BadReference
-from netwright.core.objectives import check_single
 from netwright.core.records import Genotype
+from netwright.core.single import check_single
 
 
 class Member(NamedTuple):

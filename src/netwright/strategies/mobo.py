@@ -9,8 +9,8 @@ those on the front, whose best lead to their own neighbors), so that it works on
 * With several workers, what pending trials are expected to add is no more to be gained.
 * A failed trial counts as the worst that was seen, in every objective.
 * No network is evaluated twice.
-* The processes' parameters are learned in a thread of their own; the choice itself is made when it is asked, and
-  workers go on meanwhile with what was asked ahead.
+* A choice is made when it is asked; several workers go on meanwhile with what was asked ahead. Parameters are learned
+  by the ask that needs them, so that a run which is resumed learns the last ones alone.
 * What an ask costs is bounded: of a long history the model sees the first layers, the latest and some of all others.
 
 With one objective it is noisy expected improvement. It needs BoTorch, the extra `mobo`; `nsga2` needs nothing.
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class Mobo:
         initial: Number of random networks before the model is asked.
     """
 
+    takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
     initial: int = 10
@@ -64,9 +66,8 @@ class Mobo:
     _scored: int = field(default=0, init=False, repr=False)  # number of trials with scores
     _ranking: LayeredPopulation = field(init=False, repr=False, compare=False)  # of the best
     _positions: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # in _told, by place in _ranking
-    # memos, made anew when needed: parameters by the length of history they are learned at, and those on their way
+    # a memo, made anew when needed: parameters by the length of history they are learned at
     _learned: tuple[int, Parameters] | None = field(default=None, init=False, repr=False, compare=False)
-    _learning: tuple[int, Background[Parameters]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -78,10 +79,6 @@ class Mobo:
         if self.initial < 2:
             raise BadReference(f"strategy.initial is {self.initial}; it must be at least 2")
         self._ranking = LayeredPopulation(BEST + 1)
-
-    def is_ready(self) -> bool:
-        """Whether the next `ask` need not wait for parameters that are still being learned; begins to learn them."""
-        return not self._is_modeled(0) or self._is_learned() or self._begun().is_done
 
     def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
         """A random network at first, then the one that is expected to add most to the front; None: none is new."""
@@ -158,25 +155,14 @@ class Mobo:
         return len(self._told) + pending >= self.initial and self._scored >= 2
 
     def _parameters(self) -> Parameters:
-        if not self._is_learned():
-            self._learned = (self._lesson(), self._begun().result())
-            self._learning = None
-        assert self._learned is not None
-        return self._learned[1]
-
-    def _is_learned(self) -> bool:
-        return self._learned is not None and self._learned[0] == self._lesson()
-
-    def _begun(self) -> Background[Parameters]:
-        """What learns the parameters, begun if it is not yet."""
+        """Parameters learned from the first trials, up to a number that grows in steps: the same whenever asked."""
         length = self._lesson()
-        if self._learning is None or self._learning[0] != length:
+        if self._learned is None or self._learned[0] != length:
             seen = np.unique(np.linspace(0, length - 1, min(length, LEARN_FROM)).astype(int)).tolist()
             genes, targets = self.space.genes, self._targets(seen)
             x = self._vectors([self._told[position][1] for position in seen])
-            work = Background(lambda _is_stopped: tuple(matern.learn(genes, x, y) for y in targets.T))
-            self._learning = (length, work)
-        return self._learning[1]
+            self._learned = (length, tuple(matern.learn(genes, x, y) for y in targets.T))
+        return self._learned[1]
 
     def _lesson(self) -> int:
         """From how many of the first trials parameters are learned: a number that grows in steps."""

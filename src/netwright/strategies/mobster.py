@@ -33,9 +33,10 @@ from statistics import median
 import numpy as np
 
 from netwright.core.errors import BadReference
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace, starts_of
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies import reach
 from netwright.strategies.brackets import rung_of
 from netwright.strategies.halving import Halving

@@ -32,9 +32,10 @@ import numpy as np
 
 from netwright import __version__
 from netwright.core.errors import BadReference
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.members import Member
 from netwright.strategies.nao_programs import PROGRAMS, UNNAMED, Program
 from netwright.strategies.nao_rounds import Lesson, Round, Student, cached

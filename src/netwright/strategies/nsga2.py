@@ -11,17 +11,21 @@ What differs from the paper:
   state better than generations).
 * Genes are crossed uniformly; where the space does not admit the cross, its first parent is mutated instead.
 * One network is one member: if it is found again, the new measurement takes the place of the old one, so that the
-  copies of few networks never fill a population, and no lucky measurement stays for ever.
+  copies of few networks never fill a population.
+* As soon as a network was evaluated twice, which in large spaces never happens, children that are known or pending are
+  drawn anew, TRIES times. On NATS-Bench a third of all trials were repeats, and without them the front covered more
+  after 100 and 300 trials, with noise of 2 points too.
 * With `aging`, the oldest member leaves instead of the worst, as in `aging`.
 
 With one objective it is plain elitist evolution. A failed trial has no scores and never enters; constraints are the
-space's, which mutates until they hold. Memory and time per trial do not grow with the history.
+space's, which mutates until they hold. Time per trial does not grow with the history, and memory by a key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -30,6 +34,8 @@ from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.layered import LayeredPopulation
 from netwright.strategies.novelty import nth_sample
+
+TRIES = 10  # children drawn for one that is new
 
 
 @dataclass
@@ -45,9 +51,10 @@ class Nsga2:
         aging: Whether the oldest member leaves instead of the worst one.
     """
 
+    takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
-    population: int = 30
+    population: int = 20
     crossover: float = 0.9
     aging: bool = False
     _ranking: LayeredPopulation = field(init=False, repr=False, compare=False)
@@ -57,6 +64,8 @@ class Nsga2:
     _keys: list[str] = field(init=False, repr=False)  # of the members, by place
     _places: list[int] = field(default_factory=list, init=False, repr=False)  # of the members, in order of finishing
     _told: int = field(default=0, init=False, repr=False)
+    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
+    _has_repeats: bool = field(default=False, init=False, repr=False)  # whether a network has finished twice
 
     def __post_init__(self) -> None:
         if self.objectives is not None and not self.objectives:
@@ -73,20 +82,21 @@ class Nsga2:
         asked = self._told + len(pending)
         if not self._members or asked < self.population:
             return Proposal(nth_sample(self.space, asked, rng))
-        chance, *drawn = rng.random(5).tolist()
-        drawn = [self._places[int(uniform * len(self._places))] for uniform in drawn]
-        parent_id, genotype = self._winner(*drawn[:2])
-        parents: tuple[int, ...] = (parent_id,)
-        if chance < self.crossover:
-            other_id, other = self._winner(*drawn[2:])
-            crossed = self._crossed(genotype, other, rng)
-            if crossed != genotype:
-                genotype, parents = crossed, (parent_id, other_id)
-        return Proposal(self.space.mutate(genotype, rng), parents)
+        child = self._child(rng)
+        if self._has_repeats:
+            taken = {trial.key for trial in pending}
+            for _ in range(TRIES - 1):
+                key = self.space.key(child.genotype)
+                if key not in self._known and key not in taken:
+                    break
+                child = self._child(rng)
+        return child
 
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
         """Let the trial enter the population; an earlier one of its network leaves, or the worst of one too many."""
         self._told += 1
+        self._has_repeats = self._has_repeats or trial.key in self._known
+        self._known.add(trial.key)
         if not trial.scores:
             return
         if trial.key in self._members:
@@ -97,6 +107,20 @@ class Nsga2:
         self._members[trial.key] = (place, trial.id, trial.proposal.genotype)
         if len(self._members) > self.population:
             self._leave(next(iter(self._members)) if self.aging else self._keys[self._ranking.worst()])
+
+    def _child(self, rng: np.random.Generator) -> Proposal:
+        """A mutant of a tournament's winner, or of a cross of two."""
+        chance, *drawn = rng.random(5).tolist()
+        members = len(self._places)
+        drawn = [self._places[int(uniform * members)] for uniform in drawn]
+        parent_id, genotype = self._winner(*drawn[:2])
+        parents: tuple[int, ...] = (parent_id,)
+        if chance < self.crossover:
+            other_id, other = self._winner(*drawn[2:])
+            crossed = self._crossed(genotype, other, rng)
+            if crossed != genotype:
+                genotype, parents = crossed, (parent_id, other_id)
+        return Proposal(self.space.mutate(genotype, rng), parents)
 
     def _leave(self, key: str) -> None:
         place, _, _ = self._members.pop(key)
@@ -113,7 +137,8 @@ class Nsga2:
         if len(first) != len(second):
             return first
         is_first = (rng.random(len(first)) < 0.5).tolist()
-        crossed = tuple(a if kept else b for a, b, kept in zip(first, second, is_first, strict=True))
+        # of a list, which is made faster than what a generator yields
+        crossed = tuple([a if kept else b for a, b, kept in zip(first, second, is_first, strict=True)])
         if crossed in (first, second):
             return first
         try:

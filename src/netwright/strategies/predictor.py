@@ -27,9 +27,10 @@ from scipy.stats import rankdata
 from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference, InvalidGenotype
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.local_search import neighbors
 from netwright.strategies.novelty import new_sample
 from netwright.surrogates import gaussian_process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from netwright.strategies.novelty import nth_sample
 class RandomSearch:
     """Samples independently; learns nothing, so any number of workers loses nothing."""
 
+    takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     _told: int = field(default=0, init=False, repr=False, compare=False)
 

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from netwright.core import genes
 from netwright.core.errors import BadReference, InvalidGenotype
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.plans import torch_rng
 from netwright.surrogates.controller import PolicyController, single_threaded
 

@@ -14,9 +14,10 @@ import numpy as np
 from sortedcontainers import SortedList
 
 from netwright.core.errors import BadReference
-from netwright.core.objectives import check_single, score_of
+from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.single import check_single
 from netwright.strategies.novelty import nth_sample
 
 

@@ -25,7 +25,7 @@ from netwright.core import extras
 from netwright.surrogates.matern import Posterior, kernel
 
 NEED = "mobo", "the strategy mobo"  # the extra, and what needs it
-DRAWS, FEW_DRAWS = 128, 32  # of fronts: BoTorch's default, and with 3 objectives or more, whose boxes are many
+DRAWS, FEW_DRAWS = 64, 32  # of fronts: twice as many rank candidates alike; beyond 3 objectives boxes are many
 MOST_BASELINE = 50  # observed networks that a front is drawn from
 CHUNK = 256  # candidates judged together, which bounds memory
 EXACT = 10**6  # size up to which gpytorch computes roots exactly: larger ones it estimates, with random numbers
@@ -48,7 +48,7 @@ class FrontImprovement:
         self._settings = extras.load("gpytorch.settings", *NEED)
         self._processes = processes
         observed = processes[0].x
-        draws = DRAWS if len(processes) < 3 else FEW_DRAWS
+        draws = DRAWS if len(processes) <= 3 else FEW_DRAWS
         baseline = observed[_baseline(*_moments(processes, observed), draws, seed)]
         self._fixed = np.concatenate([baseline, pending])
         self._model = _table()(*_moments(processes, self._fixed))
@@ -70,7 +70,8 @@ class FrontImprovement:
         partitioning = extras.load("botorch.acquisition.multi_objective.utils", *NEED)
         module = extras.load("botorch.acquisition.multi_objective.logei", *NEED)
         # else it would compile a kernel where there is a compiler, so that results would differ between machines; and
-        # where such a compilation was once cut short, wait for its end for ever
+        # where such a compilation was once cut short, wait for its end for ever. BoTorch 0.18 has no public way to leave
+        # it out: `fat=False` would not use the kernel, but still compile it. A test holds that none was compiled.
         module._load_attempted = True
         alpha = partitioning.get_default_partitioning_alpha(len(reference))  # 0, exact, up to 4 objectives
         point = torch.from_numpy(reference)

@@ -10,9 +10,12 @@ from netwright.comparison.tables import comparison, exact_front, json_and_csv, p
 from netwright.comparison.tables import page as report
 from netwright.core import front, refs
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
 from netwright.core.table import Table
+from netwright.spaces.nats import NatsTopology
+from netwright.strategies.listed import Listed
 from netwright.testing.toys import ToySpace
 from tests.comparison.tables import small
 
@@ -37,6 +40,27 @@ def test_the_front_of_a_table_and_the_share_of_it():
     shares = found.shares(np.array([[6.0, 40.0], [NAN, NAN], [9.0, 60.0], [7.0, 20.0], [5.0, 10.0]]))
     assert shares[-1] == pytest.approx(1.0) and shares[0] == shares[1] == pytest.approx(1.4 * 25 / 122)
     assert (np.diff(shares) >= 0).all()
+
+
+def test_what_is_counted_is_an_objective_too_of_the_front_and_of_searches():
+    cells = [(3, 3, 3, 3, 3, 3), (3, 3, 3, 3, 0, 0), (1, 1, 1, 1, 1, 1)]  # of the second, edges that nobody reads
+    space, io, goals = NatsTopology(4, 1), IO(3, 8, 8, 10), ("signal", "-params")
+    signals = np.array([90.0, 80.0, 85.0])
+    table = Table("t", space, {cell: n for n, cell in enumerate(cells)}, {"v": signals}, "v", "v", io=io)
+    sizes = np.array([space.count(cell, io).params for cell in cells], float)
+    found = exact_front.exact_front(table, goals)
+    assert sizes[1] < sizes[0] and found.networks == 1 + (sizes[2] < sizes[0])
+    limits = Limits(trials=3, failures_in_a_row=0)
+    course = table_search.play(table, Listed(space, tuple(cells)), limits, 0, objectives=goals)
+    assert course.others[:, 0].tolist() == sizes.tolist()
+    assert found.shares(np.column_stack([course.signals, course.others]))[-1] == pytest.approx(1.0)
+
+
+def test_a_network_without_one_of_the_values_fails_and_the_search_goes_on():
+    table = Table("gaps", SPACE, ROWS, {"v": np.arange(5.0), "c": np.array([1.0, NAN, 3.0, 4.0, 5.0])}, "v", "-c")
+    listed = Listed(SPACE, ((0,), (1,), (2,)))
+    course = table_search.play(table, listed, Limits(trials=3, failures_in_a_row=0), 0, objectives=GOALS)
+    assert course.is_failed.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def exact_front(table: Table, objectives: Sequence[str]) -> ExactFront:
         BadRunFile: An objective is no metric of a look-up, is named twice, or has the wrong direction.
         BadReference: The first one is not the table's signal, or no network has a value for each.
     """
-    lookup = Lookup(table)
+    lookup = lookup_of(table, objectives)
     directions.check(objectives, lookup.measures, lookup.metrics)
     if objectives[0].removesuffix("!") != table.objective.removesuffix("!"):
         raise BadReference(
@@ -72,10 +72,19 @@ def exact_front(table: Table, objectives: Sequence[str]) -> ExactFront:
     )
 
 
+def lookup_of(table: Table, objectives: Sequence[str]) -> Lookup:
+    """A look-up on a table that counts what objectives name, as searches do: of the real networks, see `Lookup`."""
+    lookup = Lookup(table)
+    named = {Objective.read(text).name for text in objectives}
+    return lookup.measuring([each.name for each in lookup.offered if each.name in named])
+
+
 def _scores(table: Table, lookup: Lookup, objective: Objective) -> np.ndarray:
     """A metric of every network as a score, shape (networks,); NaN where missing."""
     if objective.name in ("signal", "final"):
         return table.scores("signal" if objective.name == "signal" else "final")
+    if objective.name in lookup.counted:
+        return objective.score(table.counted(objective.name))
     nobody: Any = None  # a look-up reports to no one
     found = np.full(len(table), np.nan)
     for genotype, row in table.rows.items():

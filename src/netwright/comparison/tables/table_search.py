@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from netwright.comparison.courses import Course
+from netwright.comparison.tables import exact_front
 from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.objectives import Objective
@@ -18,7 +19,6 @@ from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
 from netwright.core.table import Table, column_of
-from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.stores.memory import MemoryStore
 
@@ -63,7 +63,16 @@ def play(
     """
     store, watch = MemoryStore(), _Watch()
     named = tuple(objectives) or (table.objective,)
-    search = Search(table.space, strategy, store, Inline(Lookup(table)), named, limits, seed, watchers=(watch,))
+    search = Search(
+        table.space,
+        strategy,
+        store,
+        Inline(exact_front.lookup_of(table, named)),
+        named,
+        limits,
+        seed,
+        watchers=(watch,),
+    )
     watch.begin = time.perf_counter()
     ending = search.run()
     trials = store.finished()

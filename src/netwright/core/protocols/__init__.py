@@ -46,7 +46,7 @@ from netwright.core.protocols.space import (
     unwrap,
 )
 from netwright.core.protocols.store import Store
-from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy
+from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy, TakesSeveral
 from netwright.core.protocols.task import (
     ClassifiesImages,
     DeviceSplit,
@@ -121,6 +121,7 @@ __all__ = [
     "Strategy",
     "Summarizes",
     "Symmetric",
+    "TakesSeveral",
     "Task",
     "TrainsInFull",
     "TrainsToBudgets",

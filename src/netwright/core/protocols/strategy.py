@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -38,6 +38,13 @@ class LearnsAside(Protocol):
 
     def is_ready(self) -> bool:
         """Whether the next `ask` or `tell` would return without waiting for what is still being learned."""
+
+
+@runtime_checkable
+class TakesSeveral(Protocol):
+    """Capability of a strategy's class: it searches by any number of objectives."""
+
+    takes_several: ClassVar[Literal[True]]
 
 
 @runtime_checkable
