@@ -41,7 +41,9 @@ def test_what_no_point_meets(which, sentence):
 
 @pytest.mark.parametrize("which", [Which(knee=True), Which(at=("params<=300",))])
 def test_one_objective_has_no_front(which):
-    with pytest.raises(BadReference, match=r"--(knee|at) chooses from the front of several objectives, and the run has"):
+    with pytest.raises(
+        BadReference, match=r"--(knee|at) chooses from the front of several objectives, and the run has"
+    ):
         choosing.chosen(SCORES[:, :1], METRICS, which)
 
 

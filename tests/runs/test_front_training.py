@@ -31,7 +31,7 @@ def generators(tmp_path_factory):
     out = io.StringIO()
     run = Run(tmp_path_factory.mktemp("generators") / "run", SMALL, console=Console(file=out, width=300))
     run.search(is_stage=True)
-    found = run.train(front=True, networks=2, epochs=1, reference=False)
+    found = run.train(front=True, networks=2, reference=False, changes={"evaluator": {"steps": 1}})
     return run, found, out.getvalue()
 
 
@@ -113,7 +113,10 @@ def test_what_was_not_trained_is_not_exported(toy, tmp_path, capsys):
         (["--knee", "--top", "2"], "--knee does not go with --top"),
         (["--front", "--trial", "2"], "more than one is given"),
         (["--at", "params<=5"], "no point of the front meets --at 'params <= 5': the smallest is "),
-        (["--at", "latency_ms<=5"], "latency_ms, which was not measured; of the front are known: params, valid_accuracy"),
+        (
+            ["--at", "latency_ms<=5"],
+            "latency_ms, which was not measured; of the front are known: params, valid_accuracy",
+        ),
         (["--at", "small"], "--at 'small' cannot be read; write it as"),
     ],
 )

@@ -25,7 +25,7 @@ TARGET: Final[Any] = typer.Argument(None, help="zoo:NAME, the folder of a run, o
 NAMED: Final[Any] = typer.Option(None, "--space", help="A space, in place of TARGET.")
 TRIAL: Final[Any] = typer.Option(None, help="Of a run: this trial instead of the best.")
 KNEE: Final[Any] = typer.Option(False, "--knee", help="Of a run with several objectives: the knee of its front.")
-AT: Final[Any] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all of them.")
+AT: Final[Any] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all.")
 GENES: Final[Any] = typer.Option(None, help="The genotype as a JSON array.")
 SEED: Final[Any] = typer.Option(0, help="Of a space without --genes: draws the sample.")
 SKELETON: Final[Any] = typer.Option(None, help="What the cell is put into; short for --space.skeleton.")

@@ -20,7 +20,7 @@ def export(
     out: Path = typer.Option(..., help="Folder to write."),
     trial: int = typer.Option(None, help="The trained network of this trial; by default the one trained last."),
     knee: bool = typer.Option(False, "--knee", help="That of the knee of the front, of a run with several objectives."),
-    at: list[str] = typer.Option(None, help="That of the best of the front with this, as 'params<=2e5'; or with several."),
+    at: list[str] = typer.Option(None, help="That of the best of the front with this, as 'params<=2e5'."),
     onnx: bool = typer.Option(False, help="Also as ONNX, checked against onnxruntime."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),

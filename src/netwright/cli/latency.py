@@ -61,7 +61,8 @@ def latency(
         raise BadRunFile(f"--check is {networks}; it must be at least 0")
     sizes = _sizes(batches)
     changes = options.tables(context.obj.pairs, options.SECTIONS_OF["latency"])
-    found = architecture.find(target, named, Which(trial, knee, tuple(at or ())), genes, skeleton, changes.get("space", {}), trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes.get("space", {}), trust, seed)
     shape = architecture.shape(found, io)
     places = _devices(device)
     rows = [row for place in places for row in _measured(found, shape, sizes, place, threads)]

@@ -57,7 +57,8 @@ def profile(
     for name, value in {"batch": batch, "device": device, "precision": precision}.items():
         if value is not None:
             changes.setdefault("evaluator", {})[name] = value
-    found = architecture.find(target, named, Which(trial, knee, tuple(at or ())), genes, skeleton, changes.get("space", {}), trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes.get("space", {}), trust, seed)
     evaluator = _evaluator(found, task, io, changes)
     measured = _measured(found, evaluator, steps, threads)
     drawn = _draw(measured, found.target, out) if out else []

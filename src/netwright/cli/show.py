@@ -40,7 +40,8 @@ def show(
     Damaged or missing trials of a run are named and left out, and the command then exits with 2.
     """
     changes = options.tables(context.obj.pairs, options.SECTIONS_OF["show"]).get("space", {})
-    found = architecture.find(target, named, Which(trial, knee, tuple(at or ())), genes, skeleton, changes, trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes, trust, seed)
     target, space, genotype = found.target, found.space, found.genotype
     shape = architecture.shape(found, io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)

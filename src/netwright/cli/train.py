@@ -22,7 +22,7 @@ def train(
     trial: int = typer.Option(None, help="This trial of the search instead of the best."),
     knee: bool = typer.Option(False, "--knee", help="The knee of the front, of a run with several objectives."),
     at: list[str] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all."),
-    front: bool = typer.Option(False, "--front", help="Train all of the front anew first, and choose by the new values."),
+    front: bool = typer.Option(False, "--front", help="Train all of the front anew, and choose by the new values."),
     top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
     epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
     repeats: int = typer.Option(None, help="Trainings of each network from different seeds."),

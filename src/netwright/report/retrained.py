@@ -107,14 +107,18 @@ class RetrainedFront:
         """The table and the sentences for a terminal."""
         columns, rows = self.table()
         widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-        aligned = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)]
+        aligned = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in (columns, *rows)
+        ]
         return [*aligned, *self.sentences()]
 
     def sentences(self) -> list[str]:
         """How many points are still on the front, and how much better the search made them look."""
         still = [point.trial for point in self.points if point.is_on_front]
         left = [point.trial for point in self.points if not point.is_on_front]
-        count = f"{len(still)} of {len(self.points)} points of the front are still nondominated: trials {_listed(still)}"
+        count = (
+            f"{len(still)} of {len(self.points)} points of the front are still nondominated: trials {_listed(still)}"
+        )
         said = [f"{count}; no more: {_listed(left)}" if left else count]
         goal = self.goals[0]
         gains = [goal.score(point.new[0].value) - goal.score(point.old[0]) for point in self.points]
@@ -145,7 +149,9 @@ def of(
         trial = history.trial(candidate.trial_id or 0)
         if trial is None or not trial.scores:
             continue
-        own = [row for row in rows if row.proposal.genotype == candidate.genotype and row.result and not row.result.failure]
+        own = [
+            row for row in rows if row.proposal.genotype == candidate.genotype and row.result and not row.result.failure
+        ]
         if not own:
             failed.append(trial.id)
             continue
@@ -173,7 +179,9 @@ def _point(trial: Trial, old: tuple[float, ...], goals: Sequence[Objective], row
         values = [found[name] for found in measurements if name in found]
         # what trainings do not measure, such as an estimated latency, is as it was
         complete = values if len(values) == len(measurements) else [known]
-        new.append(Measured(goal, statistics.fmean(complete), statistics.stdev(complete) if len(complete) > 1 else None))
+        new.append(
+            Measured(goal, statistics.fmean(complete), statistics.stdev(complete) if len(complete) > 1 else None)
+        )
     names = set.intersection(*map(set, measurements))
     means = {name: statistics.fmean(found[name] for found in measurements) for name in sorted(names)}
     metrics = means | {goal.name: mean.value for goal, mean in zip(goals, new, strict=True)}
