@@ -1,7 +1,7 @@
 """The front of a search, trained anew from other seeds: what was measured then and now, and what is still on it.
 
-A front is made of the luckiest measurements of a search, each of one training. Here every network of it has been trained
-again, of a generator several networks, and measured on the same split.
+A front is made of the luckiest measurements of a search, each of one training. Here every network of it has been
+trained again, of a generator several networks, and measured on the same split.
 """
 
 from __future__ import annotations
@@ -116,10 +116,8 @@ class RetrainedFront:
         """How many points are still on the front, and how much better the search made them look."""
         still = [point.trial for point in self.points if point.is_on_front]
         left = [point.trial for point in self.points if not point.is_on_front]
-        count = (
-            f"{len(still)} of {len(self.points)} points of the front are still nondominated: trials {_listed(still)}"
-        )
-        said = [f"{count}; no more: {_listed(left)}" if left else count]
+        count = f"{len(still)} of {len(self.points)} points of the front are still nondominated"
+        said = [f"{count}: trials {_listed(still)}" + (f"; no more: {_listed(left)}" if left else "")]
         goal = self.goals[0]
         gains = [goal.score(point.new[0].value) - goal.score(point.old[0]) for point in self.points]
         gain = statistics.fmean(gains)

@@ -40,8 +40,8 @@ def candidates(folder: Path, settings: RunFile, history: History) -> list[Candid
     """
     if len(settings.objectives or ()) < 2:
         raise BadReference(
-            f"--front trains the front of several objectives, and {short(folder)} has one; leave it out for the best, or "
-            "search with --objectives"
+            f"--front trains the front of several objectives, and {short(folder)} has one; leave it out for the best, "
+            "or search with --objectives"
         )
     retraining.refuse_damaged(folder, history)
     trials = history.trials(fronts.places(history))
