@@ -33,7 +33,8 @@ def figure(found: RetrainedFront) -> Figure:
         axes.plot(*np.array([before, now]).T, color=figures.GRAY, linewidth=1.0, zorder=1)
         axes.plot(*before, "o", markersize=6, markerfacecolor="white", markeredgecolor=figures.GRAY, zorder=2)
         axes.errorbar(
-            *now,
+            now[0],
+            now[1],
             xerr=(point.new[1].sd or 0.0) / x_factor,
             yerr=(point.new[0].sd or 0.0) / y_factor,
             fmt="o",
