@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from netwright.cli import options
 from netwright.cli.app import app
+from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.run_file import Limits
 from netwright.report import progress
@@ -140,9 +141,9 @@ def test_report_and_show_leave_out_what_is_damaged_and_fail(run, command):
 def test_the_best_of_a_damaged_table_is_not_trained_but_any_whole_trial_may_be(run):
     change(run, "UPDATE trials SET seconds = 9 WHERE id = 3")
     history = run_folder.history(run.folder, None)
-    for asked in ({"trial": None, "top": None}, {"trial": None, "top": 2}):
+    for asked in ({"which": Which()}, {"which": Which(knee=True)}, {"which": Which(), "top": 2}):
         with pytest.raises(StoreError, match=r"trial 3 is damaged.*may be the best; .*--trial"):
             retraining.chosen(run.folder, history, **asked)
-    assert retraining.chosen(run.folder, history, trial=4, top=None)[0].trial_id == 4
+    assert retraining.chosen(run.folder, history, Which(trial=4))[0].trial_id == 4
     with pytest.raises(BadReference, match="no finished trial 3"):
-        retraining.chosen(run.folder, history, trial=3, top=None)
+        retraining.chosen(run.folder, history, Which(trial=3))

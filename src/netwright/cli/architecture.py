@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 
 from netwright.core import run_file
+from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype
 from netwright.core.protocols import check_accepts, of_seed
 from netwright.core.records import IO, Genotype
@@ -23,6 +24,8 @@ SAMPLES = 20  # draws of which one is to be a network
 TARGET: Final[Any] = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'.")
 NAMED: Final[Any] = typer.Option(None, "--space", help="A space, in place of TARGET.")
 TRIAL: Final[Any] = typer.Option(None, help="Of a run: this trial instead of the best.")
+KNEE: Final[Any] = typer.Option(False, "--knee", help="Of a run with several objectives: the knee of its front.")
+AT: Final[Any] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all.")
 GENES: Final[Any] = typer.Option(None, help="The genotype as a JSON array.")
 SEED: Final[Any] = typer.Option(0, help="Of a space without --genes: draws the sample.")
 SKELETON: Final[Any] = typer.Option(None, help="What the cell is put into; short for --space.skeleton.")
@@ -55,7 +58,7 @@ class Architecture:
 def find(
     target: str | None,
     named: str | None,
-    trial: int | None,
+    which: Which,
     genes: str | None,
     skeleton: str | None,
     changes: dict[str, Any],
@@ -67,7 +70,7 @@ def find(
     Args:
         target: zoo:NAME, the folder of a run, or a space.
         named: A space, in place of the target.
-        trial: Of a run: this trial instead of the best.
+        which: Of a run: the trial.
         genes: The genotype as a JSON array, in place of the one found.
         skeleton: The option of that name of the space; None: as it is.
         changes: Other options of the space.
@@ -80,7 +83,7 @@ def find(
     if (target is None) == (named is None):
         raise BadRunFile("give either TARGET or --space: zoo:NAME, the folder of a run, or a space such as hnag")
     given = changes if skeleton is None else {**changes, "skeleton": skeleton}
-    space, genotype, io, run, faults = _found(target or str(named), trial, given, trust)
+    space, genotype, io, run, faults = _found(target or str(named), which, given, trust)
     if genes is not None:
         from netwright.core import genes as encodings
 
@@ -131,22 +134,24 @@ def _sampled(space: Any, changes: dict[str, Any], seed: int) -> tuple[Any, Genot
 
 
 def _found(
-    target: str, trial: int | None, changes: dict[str, Any], trust: bool
+    target: str, which: Which, changes: dict[str, Any], trust: bool
 ) -> tuple[Any, Genotype | None, IO, RunFile | None, Sequence[str]]:
     """The space, genotype, shape and run that a target stands for, and what of it is damaged."""
     from netwright.core import refs
 
     kind, _, name = target.partition(":")
     if kind == "zoo":
+        _refuse_front(which, target)
         published = refs.locate("zoo", name)
         return refs.revise("space", published.space, changes), published.genotype, published.io, None, ()
     from netwright.runs import run_folder
 
     folder = Path(target)
     if run_folder.holds_run(folder):
-        return _of_run(folder, trial, changes, trust)
+        return _of_run(folder, which, changes, trust)
     if folder.is_dir():
         raise BadRunFile(f"folder {target} holds no run; give the folder that a search wrote to")
+    _refuse_front(which, target)
     reference = refs.parse(target)
     entry = refs.spelled("zoo", reference.name)
     if reference.name not in refs.available("space") and entry in refs.available("zoo"):
@@ -155,26 +160,28 @@ def _found(
     return space, None, DEFAULT_IO, None, ()
 
 
+def _refuse_front(which: Which, target: str) -> None:
+    if which.is_of_front:
+        raise BadRunFile(f"{'--knee' if which.knee else '--at'} goes with the folder of a run; {target} is none")
+
+
 def _of_run(
-    folder: Path, trial_id: int | None, changes: dict[str, Any], trusted: bool
+    folder: Path, which: Which, changes: dict[str, Any], trusted: bool
 ) -> tuple[Any, Genotype, IO, RunFile, Sequence[str]]:
     from netwright.core import trust
+    from netwright.report import fronts
     from netwright.runs import run_folder
 
     store = run_folder.open_table(folder, "inspect")
     run = run_folder.stored_run(store, folder, trust.of_typed(changes, trust=trusted))
     finished = run_folder.history(folder, run.objectives)
-    if trial_id is None:
-        found = finished.best_trial
-        if found is None:
-            raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
-    else:
-        unfinished = {row.id: row for row in store.unfinished()}
-        found = unfinished.get(trial_id) or finished.trial(trial_id)
-        if found is None:
-            raise BadReference(
-                f"{folder} has no trial {trial_id}; it has trials 1 to {len(finished) + len(unfinished)}"
-            )
+    unfinished = {row.id: row for row in store.unfinished()}
+    found = unfinished.get(which.trial or 0) or fronts.chosen(finished, which)
+    if found is None and which.trial is None:
+        raise BadRunFile(f"no trial of {folder} has succeeded yet; give --trial to show one that has not")
+    if found is None:
+        known = f"it has trials 1 to {len(finished) + len(unfinished)}"
+        raise BadReference(f"{folder} has no trial {which.trial}; {known}")
     io = store.recall("io")
     store.close()
     space = run_file.load_space(run_file.override(run, "space", changes).space)

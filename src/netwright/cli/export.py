@@ -19,6 +19,8 @@ def export(
     target: Path = typer.Argument(..., help="Folder of a run, or of trainings within it."),
     out: Path = typer.Option(..., help="Folder to write."),
     trial: int = typer.Option(None, help="The trained network of this trial; by default the one trained last."),
+    knee: bool = typer.Option(False, "--knee", help="That of the knee of the front, of a run with several objectives."),
+    at: list[str] = typer.Option(None, help="That of the best of the front with this, as 'params<=2e5'."),
     onnx: bool = typer.Option(False, help="Also as ONNX, checked against onnxruntime."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
     as_json: bool = typer.Option(False, "--json", help="Print one JSON object at the end, progress on standard error."),
@@ -40,7 +42,7 @@ def export(
     # what plug-ins print must not stand among the JSON
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         run = Run(folder, trust=trust, console=Console(stderr=True) if as_json else None)
-        path = run.export(out, trial=trial, training=training, onnx=onnx, task=task)
+        path = run.export(out, trial=trial, knee=knee, at=at or (), training=training, onnx=onnx, task=task)
     if as_json:
         files = sorted(str(each.relative_to(path)) for each in path.rglob("*") if each.is_file())
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ import typer
 
 from netwright.cli import architecture, damage, options
 from netwright.cli.architecture import Architecture
+from netwright.core.choosing import Which
 from netwright.core.errors import BadRunFile, MissingCapability
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def latency(
     context: typer.Context,
     target: str = typer.Argument(None, help="zoo:NAME, the folder of a run, or a space such as 'flat(nodes=7)'."),
     named: str = typer.Option(None, "--space", help="A space, in place of TARGET."),
-    trial: int = typer.Option(None, help="Of a run: this trial instead of the best."),
+    trial: int = architecture.TRIAL,
+    knee: bool = architecture.KNEE,
+    at: list[str] = architecture.AT,
     genes: str = typer.Option(None, help="The genotype as a JSON array."),
     seed: int = typer.Option(0, help="Of a space without --genes: draws the sample."),
     io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10."),
@@ -58,7 +61,8 @@ def latency(
         raise BadRunFile(f"--check is {networks}; it must be at least 0")
     sizes = _sizes(batches)
     changes = options.tables(context.obj.pairs, options.SECTIONS_OF["latency"])
-    found = architecture.find(target, named, trial, genes, skeleton, changes.get("space", {}), trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes.get("space", {}), trust, seed)
     shape = architecture.shape(found, io)
     places = _devices(device)
     rows = [row for place in places for row in _measured(found, shape, sizes, place, threads)]

@@ -13,6 +13,7 @@ import typer
 
 from netwright.cli import architecture, damage, options
 from netwright.cli.architecture import Architecture
+from netwright.core.choosing import Which
 from netwright.core.errors import BadRunFile, WorkerError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def profile(
     target: str = architecture.TARGET,
     named: str = architecture.NAMED,
     trial: int = architecture.TRIAL,
+    knee: bool = architecture.KNEE,
+    at: list[str] = architecture.AT,
     genes: str = architecture.GENES,
     seed: int = architecture.SEED,
     task: str = typer.Option(None, help="Task to train on; by default the run's, else random examples."),
@@ -54,7 +57,8 @@ def profile(
     for name, value in {"batch": batch, "device": device, "precision": precision}.items():
         if value is not None:
             changes.setdefault("evaluator", {})[name] = value
-    found = architecture.find(target, named, trial, genes, skeleton, changes.get("space", {}), trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes.get("space", {}), trust, seed)
     evaluator = _evaluator(found, task, io, changes)
     measured = _measured(found, evaluator, steps, threads)
     drawn = _draw(measured, found.target, out) if out else []

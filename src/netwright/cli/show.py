@@ -12,6 +12,7 @@ import typer
 
 from netwright.cli import architecture, damage, options
 from netwright.core import run_file, settings
+from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
 from netwright.core.objectives import mebibytes
 from netwright.core.protocols import graph_of
@@ -23,6 +24,8 @@ def show(
     target: str = architecture.TARGET,
     named: str = architecture.NAMED,
     trial: int = architecture.TRIAL,
+    knee: bool = architecture.KNEE,
+    at: list[str] = architecture.AT,
     genes: str = architecture.GENES,
     seed: int = architecture.SEED,
     io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10 or vector=16:numbers=1."),
@@ -37,7 +40,8 @@ def show(
     Damaged or missing trials of a run are named and left out, and the command then exits with 2.
     """
     changes = options.tables(context.obj.pairs, options.SECTIONS_OF["show"]).get("space", {})
-    found = architecture.find(target, named, trial, genes, skeleton, changes, trust, seed)
+    which = Which(trial, knee, tuple(at or ()))
+    found = architecture.find(target, named, which, genes, skeleton, changes, trust, seed)
     target, space, genotype = found.target, found.space, found.genotype
     shape = architecture.shape(found, io)
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)

@@ -20,6 +20,9 @@ def train(
     target: str = typer.Argument(..., help="Folder of a run, or zoo:NAME."),
     recipe: Path = typer.Argument(None, help="A run file (TOML) that says how, on what and at which scale to train."),
     trial: int = typer.Option(None, help="This trial of the search instead of the best."),
+    knee: bool = typer.Option(False, "--knee", help="The knee of the front, of a run with several objectives."),
+    at: list[str] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all."),
+    front: bool = typer.Option(False, "--front", help="Train all of the front anew, and choose by the new values."),
     top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
     epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
     repeats: int = typer.Option(None, help="Trainings of each network from different seeds."),
@@ -74,6 +77,9 @@ def train(
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
             finals = run.train(
                 trial=trial,
+                knee=knee,
+                at=at or (),
+                front=front,
                 top=top,
                 published=published,
                 recipe=recipe if published is None else None,
@@ -94,5 +100,7 @@ def train(
             for f in finals
         ]
         told = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}
-        typer.echo(json.dumps({**told, f"{metric}_sd": first.sd, "n": first.n, "networks": listed}))
+        told |= {f"{metric}_sd": first.sd, "n": first.n, "networks": listed}
+        again = run.retrained_front() if front else None
+        typer.echo(json.dumps(told | ({"front": again.facts()} if again else {})))
     raise typer.Exit(0 if finals else 1)

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 TRIES = 1000
 _COMPARE = {"<=": operator.le, "<": operator.lt, ">=": operator.ge, ">": operator.gt}
+_COUNTED = ("params", "multiply_adds", "memory_per_sample")
 _PATTERN = re.compile(
-    r"\s*(params|multiply_adds|memory_per_sample|latency_ms)\s*(<=|<|>=|>)\s*"
-    r"([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*"
+    r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(<=|<|>=|>)\s*([0-9]+(?:_[0-9]+)*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)\s*", re.ASCII
 )
 
 
@@ -44,8 +44,8 @@ class Constraint:
 
     @property
     def is_counted(self) -> bool:
-        """Whether counts decide; else an estimate of the latency does."""
-        return self.metric != LATENCY.name
+        """Whether counts decide; else an estimate of the latency does, or what was measured."""
+        return self.metric in _COUNTED
 
     def admits(self, value: float) -> bool:
         """Whether a network with this value of the metric is within the bound."""
@@ -70,15 +70,21 @@ class Constraint:
         return f"{self.metric} {self.comparison} {f'{self.bound:,.0f}' if self.is_counted else f'{self.bound:g}'}"
 
 
-def parse(text: str) -> Constraint:
-    """Read "params <= 1e6". Raises BadRunFile, saying what can be constrained."""
+def condition(text: str) -> Constraint | None:
+    """Read "params <= 1e6", whatever the metric; None: it cannot be read."""
     found = _PATTERN.fullmatch(text)
-    if not found:
+    return Constraint(found[1], found[2], float(found[3])) if found else None
+
+
+def parse(text: str) -> Constraint:
+    """Read "params <= 1e6" as a constraint. Raises BadRunFile, saying what can be constrained before it is trained."""
+    found = condition(text)
+    if not found or found.metric not in (*_COUNTED, LATENCY.name):
         raise BadRunFile(
             f"constraint {text!r} cannot be read; write it as 'params <= 1e6', "
             "'multiply_adds < 5e7', 'memory_per_sample <= 16e6' (bytes) or 'latency_ms <= 5'"
         )
-    return Constraint(found[1], found[2], float(found[3]))
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 
 BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
+KNEE, ON_FRONT = "knee of the front", "on the front"
 RESIDUAL = "plain residual network of similar size"
 SEARCHED, PLAIN = "searched network", "plain residual network"
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from netwright.core import front, objectives
+from netwright.core import choosing, front, objectives
+from netwright.core.choosing import Which
 from netwright.core.objectives import Objective, short
 from netwright.core.records import Trial
 from netwright.report.history import History
@@ -109,6 +110,24 @@ def of_history(history: History, goals: Sequence[Objective], reference: Sequence
         None if reference is None else tuple(reference),
         None if reference is None else front.hypervolume(points, _scored(reference, goals)),
     )
+
+
+def chosen(history: History, which: Which) -> Trial | None:
+    """The trial of a run that is meant; None: nothing has succeeded, or nothing with that number has finished.
+
+    Raises:
+        BadReference: The front has no such point (`choosing.chosen`).
+    """
+    if which.trial is not None:
+        return history.trial(which.trial)
+    if not which.is_of_front:
+        return history.best_trial
+    found = places(history)
+    if not len(found):
+        return None
+    trials = history.trials(found)
+    metrics = [trial.result.metrics if trial.result else {} for trial in trials]
+    return trials[choosing.chosen(history.points[found], metrics, which)]
 
 
 def _scored(reference: Sequence[float], goals: Sequence[Objective]) -> np.ndarray:

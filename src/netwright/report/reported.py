@@ -23,6 +23,7 @@ from netwright.core.run_file import RunFile
 from netwright.report.figures import RunData
 from netwright.report.history import History
 from netwright.report.markup import Html
+from netwright.report.retrained import RetrainedFront
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class ReportedRun:
         reference_point: What hypervolumes are measured from, as measured; None: there is one objective, or too few
             trials have finished.
         overlaid: All runs of the page in their order, this one among them; empty: it is alone.
+        retrained: The front as it was trained anew from other seeds; None: it was not.
     """
 
     name: str
@@ -75,6 +77,7 @@ class ReportedRun:
     export: Path | None = None
     reference_point: tuple[float, ...] | None = None
     overlaid: tuple[ReportedRun, ...] = ()
+    retrained: RetrainedFront | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -7,11 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import remembered, run_file
+from netwright.core import objectives, remembered, run_file
 from netwright.core.contest import ContestRecord
-from netwright.core.finals import Final
+from netwright.core.finals import ON_FRONT, Final
+from netwright.core.objectives import Objective
 from netwright.core.trust import Trust
+from netwright.report import retrained as retrained_fronts
+from netwright.report.history import History
 from netwright.report.reported import ReportedRun
+from netwright.report.retrained import RetrainedFront
 from netwright.runs import finals, run_folder
 
 
@@ -56,7 +60,48 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         folder,
         export if (export := folder / run_folder.EXPORT).is_dir() else None,
         reference,
+        retrained=_retrained(folders, history, objectives.shown(settings.objectives, measures)) if count > 1 else None,
     )
+
+
+def measures(folder: Path) -> tuple[Objective, ...]:
+    """What the evaluator of a run measures."""
+    with closing(run_folder.open_table(folder, "inspect")) as store:
+        return remembered.measures(store)
+
+
+def retrained(folder: Path, names: Sequence[str] | None) -> RetrainedFront | None:
+    """The front of a run as it was last trained anew; None: it never was, or there is one objective.
+
+    Args:
+        folder: Folder of the run.
+        names: Its objectives, as the run file has them.
+    """
+    if len(names or ()) < 2:
+        return None
+    goals = objectives.shown(names, measures(folder))
+    return _retrained(run_folder.trainings(folder, "inspect"), run_folder.history(folder, names), goals)
+
+
+def retrained_in(place: Path, history: History, goals: Sequence[Objective]) -> RetrainedFront | None:
+    """The front as it was trained anew in a folder of trainings; None: these are others, or none has succeeded.
+
+    Args:
+        place: The folder of the trainings.
+        history: Finished trials of the search.
+        goals: Its objectives, at least two.
+    """
+    with closing(run_folder.open_table(place, "inspect")) as store:
+        candidates, rows = remembered.candidates(store), store.finished()
+    own = run_folder.settings_in(place)
+    if own is None or not candidates or any(candidate.label != ON_FRONT for candidate in candidates):
+        return None
+    return retrained_fronts.of(history, goals, candidates, rows, finals.setting(own, rows))
+
+
+def _retrained(folders: Sequence[Path], history: History, goals: Sequence[Objective]) -> RetrainedFront | None:
+    every = (retrained_in(place, history, goals) for place in reversed(folders))
+    return next((found for found in every if found), None)
 
 
 def _shipped(contest: ContestRecord, finals: Sequence[Final]) -> Final | None:

@@ -13,8 +13,9 @@ from types import MappingProxyType
 from typing import Any
 
 from netwright.core import genes, in_full, objectives, refs, run_file, whereabouts
+from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, StoreError
-from netwright.core.finals import BEST, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
+from netwright.core.finals import BEST, KNEE, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
 from netwright.core.protocols import (
     HasFingerprint,
     HasTrivial,
@@ -30,7 +31,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
-from netwright.report import curves
+from netwright.report import curves, fronts
 from netwright.report.history import History
 from netwright.runs import beforehand, finals, latencies, ownership, run_folder
 from netwright.runs.session import Session, refuse_other_data, short
@@ -55,40 +56,51 @@ def candidates(space: SearchSpace, history: History) -> list[Candidate]:
     return [*listed, Candidate(TRIVIAL, with_trivial.trivial(), is_reference=True)] if with_trivial else listed
 
 
-def chosen(folder: Path, history: History, trial: int | None, top: int | None) -> list[Candidate]:
+def chosen(folder: Path, history: History, which: Which, top: int | None = None) -> list[Candidate]:
     """Networks of a search that are to be trained in full.
 
     Args:
         folder: Folder of the search, for messages.
         history: Finished trials of the search.
-        trial: Number of the trial to take; None: the best.
+        which: The trial to take.
         top: Number of the best trials of different networks to take instead; None: one alone.
 
     Raises:
-        BadReference: No trial with that number has finished.
+        BadReference: No trial with that number has finished, or the front has no such point.
         StoreError: No trial has succeeded; or the best is asked for, and some are damaged, which may be the best.
     """
-    if history.faults and (top is not None or trial is None):
+    if top is not None or which.trial is None:
+        refuse_damaged(folder, history)
+    if top is not None:
+        found = enumerate(curves.finalists(history, top), 1)
+        listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
+    else:
+        trial = fronts.chosen(history, which)
+        if trial is None and which.trial is not None:
+            finished = f"it has finished trials {history.ids.min()} to {history.ids.max()}" if len(history) else ""
+            known = finished or "nothing was searched there"
+            raise BadReference(f"{short(folder)} has no finished trial {which.trial}; {known}")
+        listed = [Candidate(_label(which), trial.proposal.genotype, trial.id)] if trial else []
+    if not listed:
+        raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")
+    return listed
+
+
+def refuse_damaged(folder: Path, history: History) -> None:
+    """Refuse to say what is best where trials are damaged. Raises StoreError."""
+    if history.faults:
         raise StoreError(
             f"{short(folder)} holds trials that are damaged or missing ({history.faults[0]}), one of which may be the "
             f"best; `netwright search --out {short(folder)}` asks them again, or name a trial with --trial"
         )
-    if top is not None:
-        found = enumerate(curves.finalists(history, top), 1)
-        listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
-    elif trial is not None:
-        row = history.trial(trial)
-        if row is None:
-            finished = f"it has finished trials {history.ids.min()} to {history.ids.max()}" if len(history) else ""
-            known = finished or "nothing was searched there"
-            raise BadReference(f"{short(folder)} has no finished trial {trial}; {known}")
-        listed = [Candidate(f"trial {trial}", row.proposal.genotype, trial)]
-    else:
-        best = history.best_trial
-        listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
-    if not listed:
-        raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")
-    return listed
+
+
+def _label(which: Which) -> str:
+    if which.trial is not None:
+        return f"trial {which.trial}"
+    if which.knee:
+        return KNEE
+    return f"best of the front with {' and '.join(map(str, which.conditions))}" if which.at else BEST
 
 
 def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:

@@ -21,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from rich.console import Console
 
 from netwright.core import objectives, refs, remembered, run_file, settings
+from netwright.core.choosing import Which
 from netwright.core.contest import ContestRecord
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
@@ -36,7 +37,19 @@ from netwright.report import card, page, progress, promotions
 from netwright.report.history import History
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
-from netwright.runs import beforehand, finals, frame, latencies, observing, ownership, reporting, retraining, run_folder
+from netwright.report.retrained import RetrainedFront
+from netwright.runs import (
+    beforehand,
+    finals,
+    frame,
+    front_training,
+    latencies,
+    observing,
+    ownership,
+    reporting,
+    retraining,
+    run_folder,
+)
 from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.retraining import Changes
@@ -213,6 +226,10 @@ class Run:
             return [came.best] if came.best else []
         return list(came.front.trials)
 
+    def retrained_front(self) -> RetrainedFront | None:
+        """The front as `train` with `front` last trained it anew, beside what the search measured; None: never."""
+        return reporting.retrained(self.folder, self.settings.objectives)
+
     @property
     def verdict(self) -> str:
         """How what ships does beside the reference, in a sentence; "": no contest has been decided."""
@@ -316,6 +333,9 @@ class Run:
         self,
         *,
         trial: int | None = None,
+        knee: bool = False,
+        at: Sequence[str] = (),
+        front: bool = False,
         top: int | None = None,
         published: str | None = None,
         recipe: str | Path | None = None,
@@ -329,9 +349,14 @@ class Run:
 
         Args:
             trial: Number of the trial of the search whose network is trained; None: the best.
+            knee: Take the knee of the front instead, of a run with several objectives.
+            at: Conditions such as "params <= 2e5": take the best of those of the front that meet all of them.
+            front: Train all of the front anew first, on the training data from other seeds (`retrained_front` has what
+                came of it); `knee` and `at` then choose by the new values. Of generators, the network that did best is
+                the one that is trained in full.
             top: Number of the best networks that are first trained on the training data and ranked again by the
                 validation data; the first of them is then trained in full. It replaces `trial`.
-            published: Name of an entry of the zoo, which replaces `trial`.
+            published: Name of an entry of the zoo, which replaces `trial`, as `front` does.
             recipe: A run file (TOML) that says how, on what and at which scale to train what was searched here.
             epochs: Number of epochs of each training.
             repeats: Number of trainings of each network, from different seeds.
@@ -346,8 +371,13 @@ class Run:
             Drained: The trainings were stopped before their end.
             NetwrightError: There is nothing to train, or the settings cannot be used.
         """
-        if sum(given is not None for given in (trial, top, published)) > 1:
-            raise BadRunFile("of --trial, --top and zoo:NAME more than one is given; give one of them")
+        which = Which(trial, knee, tuple(at))
+        chosen_by = {"--trial": trial is not None, "--top": top is not None, "zoo:NAME": published is not None}
+        if sum(chosen_by.values()) + front > 1:
+            raise BadRunFile("of --trial, --top, --front and zoo:NAME more than one is given; give one of them")
+        if which.is_of_front and any(chosen_by.values()):
+            other = next(name for name, is_given in chosen_by.items() if is_given)
+            raise BadRunFile(f"{'--knee' if knee else '--at'} does not go with {other}; give one of them")
         for name, value in (("--top", top), ("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
             if value is not None and value < 1:
                 raise BadRunFile(f"{name} is {value}; it must be at least 1")
@@ -366,8 +396,10 @@ class Run:
         settings = self.settings
         if published is not None:
             settings, chosen = retraining.published(settings, published)
+        elif front:
+            chosen = front_training.candidates(self.folder, settings, self._history())
         else:
-            chosen = retraining.chosen(self.folder, self._history(), trial, top)
+            chosen = retraining.chosen(self.folder, self._history(), which, top)
         if recipe is not None:
             asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
             self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
@@ -377,6 +409,13 @@ class Run:
             there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
             settings = run_file.resolved(settings, run_file.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
+            if front:
+                history = self._history()
+                found = front_training.train(
+                    self._session, self.folder, settings, history, chosen, which, asked, reference=reference
+                )
+                self._session.say(f"report: {short(self.report())}")
+                return found
             if top is not None:
                 chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
             if reference:
@@ -391,6 +430,8 @@ class Run:
         out: str | Path,
         *,
         trial: int | None = None,
+        knee: bool = False,
+        at: Sequence[str] = (),
         training: str | None = None,
         onnx: bool = False,
         task: Mapping[str, Any] | None = None,
@@ -404,6 +445,8 @@ class Run:
             out: The folder to write.
             trial: Number of the trial of the search whose network is exported; None: the one that ships, or without a
                 contest the last one trained.
+            knee: Take the knee of the front instead, of a run with several objectives.
+            at: Conditions such as "params <= 2e5": take the best of those of the front that meet all of them.
             training: Name of a folder of trainings within the run's; None: the last one that has such a network.
             onnx: Also write the network as ONNX.
             task: Options of the task put over those of the training, such as the path of data that was moved.
@@ -413,6 +456,9 @@ class Run:
             NetwrightError: There is no trained network or no place to write, or the export differs from what was
                 trained.
         """
+        which = Which(trial, knee, tuple(at))
+        if which.is_of_front:
+            trial = retraining.chosen(self.folder, self._history(), which)[0].trial_id
         contest = self._contest() if trial is None and training is None else None
         wanted = contest.trainings if contest else training
         for folder in reversed(run_folder.trainings(self.folder)):
@@ -450,9 +496,10 @@ class Run:
                 repeat = f" (the first of {final.n} trainings)" if final.n > 1 else ""
                 self._session.say(f"exporting {', '.join(filter(None, (final.name, final.setting)))}{repeat}")
                 return export_write.write(Path(out).absolute(), model, onnx=onnx, say=self._session.say)
-        which = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
+        whose = f" of trial {trial}" if trial is not None else f" in {training}" if training else ""
         place = short(self.folder)
-        raise StoreError(f"{place} holds no trained network{which}; train one with `netwright train {place}`")
+        named = place if trial is None else f"{place} --trial {trial}"
+        raise StoreError(f"{place} holds no trained network{whose}; train one with `netwright train {named}`")
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write the report's page and figures, by default into the run's folder; returns the path of the page.

@@ -77,6 +77,7 @@ class HnagSpace:
             a fifth more. "strict": it is for all parameters.
         bias: Whether convolutions have a bias, though a normalization may follow, as in the released code.
         seed: Seed that draws the network; a trial has its own.
+        fixed: Whether `seed` draws the network of each trial too: one network of a generator, not another each time.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -98,6 +99,7 @@ class HnagSpace:
     rule: Rule = "weights_only"
     bias: bool = True
     seed: int = 0
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         for gene in ADMITTED:
@@ -157,8 +159,8 @@ class HnagSpace:
             )
 
     def seeded(self, seed: int) -> HnagSpace:
-        """The same space with another seed."""
-        return replace(self, seed=seed)
+        """The same space with another seed; itself where its own is fixed."""
+        return self if self.fixed else replace(self, seed=seed)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network that `seed` draws, its weights from `rng`: images (B, C, H, W) to logits (B, outputs)."""

@@ -60,6 +60,7 @@ class RnagSpace:
         rule: "weights_only": the limit is for the weights of the nodes' convolutions, as in HNAG. "strict": it is for
             all parameters.
         seed: Seed that draws the network; a trial has its own.
+        fixed: Whether `seed` draws the network of each trial too: one network of a generator, not another each time.
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
@@ -72,6 +73,7 @@ class RnagSpace:
     limit: int = 4_000_000
     rule: Rule = "weights_only"
     seed: int = 0
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         for gene in ADMITTED[:STAGES]:
@@ -116,8 +118,8 @@ class RnagSpace:
             self._width(self.draw(genotype), None)
 
     def seeded(self, seed: int) -> RnagSpace:
-        """The same space with another seed."""
-        return replace(self, seed=seed)
+        """The same space with another seed; itself where its own is fixed."""
+        return self if self.fixed else replace(self, seed=seed)
 
     def build(self, genotype: Genotype, io: IO, rng: np.random.Generator) -> nn.Module:
         """The network that `seed` draws, its weights from `rng`: images (B, C, H, W) to logits (B, outputs)."""

@@ -1,0 +1,121 @@
+"""`train --front`: every network of a front trained anew, then one of them in full.
+
+The search measured each point once, and kept those that were lucky. So all of them are trained again, from seeds that
+the search did not draw, on the training data alone, and measured where the search measured: old and new values stand
+side by side. By the new ones a point is chosen, and of a generator's networks the best, which is then trained on
+training and validation data and tested: what `export` ships.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from netwright.core import objectives, seeds
+from netwright.core.choosing import Which
+from netwright.core.errors import BadReference, StoreError
+from netwright.core.finals import KNEE, ON_FRONT, Candidate, Final
+from netwright.core.protocols import Generates, unwrap
+from netwright.core.run_file import RunFile, load_space
+from netwright.report import fronts
+from netwright.report.history import History
+from netwright.report.retrained import Retrained
+from netwright.runs import reporting, retraining
+from netwright.runs.session import Session, short
+
+
+def candidates(folder: Path, settings: RunFile, history: History) -> list[Candidate]:
+    """The networks of the front, each once.
+
+    Args:
+        folder: Folder of the search, for messages.
+        settings: Its run file.
+        history: Its finished trials.
+
+    Raises:
+        BadReference: The run has one objective.
+        StoreError: No trial has succeeded, or some are damaged, which may be on the front.
+    """
+    if len(settings.objectives or ()) < 2:
+        raise BadReference(
+            f"--front trains the front of several objectives, and {short(folder)} has one; leave it out for the best, "
+            "or search with --objectives"
+        )
+    retraining.refuse_damaged(folder, history)
+    trials = history.trials(fronts.places(history))
+    if not trials:
+        raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search")
+    first = {trial.proposal.genotype: trial.id for trial in reversed(trials)}
+    ordered = dict.fromkeys(trial.proposal.genotype for trial in trials)
+    return [Candidate(ON_FRONT, genotype, first[genotype]) for genotype in ordered]
+
+
+def train(
+    session: Session,
+    folder: Path,
+    settings: RunFile,
+    history: History,
+    listed: list[Candidate],
+    which: Which,
+    changes: Mapping[str, Mapping[str, Any]],
+    *,
+    reference: bool,
+) -> list[Final]:
+    """Train a front anew, say what came of it, and train in full what is chosen.
+
+    Args:
+        session: Plays the trainings and says what happens.
+        folder: Folder of the run.
+        settings: Run file of the trainings.
+        history: Finished trials of the search.
+        listed: The networks of the front.
+        which: The point that is trained in full, by the new values; nothing: the best by the first objective.
+        changes: Options by part, put over those of the run file.
+        reference: Train also a plain residual network of similar size, to compare with.
+
+    Returns:
+        What was measured of the one trained in full and its reference, then of those of the front.
+
+    Raises:
+        Drained: The trainings were stopped before their end.
+        StoreError: All trainings failed.
+    """
+    session.say(f"the front is trained anew: {len(listed)} points, on the training data alone")
+    fresh = replace(settings, seed=seeds.trial_seed(settings.seed, ON_FRONT, 0))  # the search's would repeat its luck
+    again = retraining.train(session, folder, fresh, listed, changes, "valid")
+    if not again or again[0].folder is None:
+        raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
+    goals = objectives.shown(settings.objectives, reporting.measures(folder))
+    found = reporting.retrained_in(again[0].folder.parent.parent, history, goals)
+    assert found is not None, "else there would be no result"
+    for line in found.lines():
+        session.say(line)
+    point = found.chosen(which)
+    chosen = [Candidate(_label(which), point.genotype, point.trial)]
+    own = _of_one_network(settings, point, changes)
+    play = retraining.train_with_reference if reference else _alone
+    return [*play(session, folder, settings, chosen, own), *again]
+
+
+def _alone(
+    session: Session, folder: Path, settings: RunFile, chosen: list[Candidate], changes: retraining.Changes
+) -> list[Final]:
+    return retraining.train(session, folder, settings, chosen, changes, "test")
+
+
+def _of_one_network(settings: RunFile, point: Retrained, changes: retraining.Changes) -> retraining.Changes:
+    """The changes with which a generator gives that network which did best, trained once; else the same."""
+    if unwrap(load_space(settings.space), Generates) is None:
+        return changes
+    network = {"seed": point.seed, "fixed": True}
+    final = {**changes.get("final", {}), "repeats": 1}
+    return {**changes, "space": {**changes.get("space", {}), **network}, "final": final}
+
+
+def _label(which: Which) -> str:
+    if which.knee:
+        return f"{KNEE}, trained anew"
+    beside = f" with {' and '.join(map(str, which.conditions))}" if which.at else ""
+    return f"best of the front trained anew{beside}"
