@@ -1,9 +1,9 @@
-"""A panel of random genotypes, each measured several times and at several budgets: for analyses, as nothing is selected.
+"""A panel of random genotypes, each measured several times and at several budgets, for analyses: nothing is selected.
 
-What a search measures says little about all networks, since it measures again what did well. Here everything is measured
-alike: of a generator so many networks each, which tells the spread within generators from that between them, and each
-network at every budget, which tells how far small budgets order networks as large ones do (Ru et al. 2020, "Neural
-Architecture Generator Optimization", arXiv:2004.01395: 40 generators of 8 networks).
+What a search measures says little about all networks, since it measures again what did well. Here everything is
+measured alike: of a generator so many networks each, which tells the spread within generators from that between them,
+and each network at every budget, which tells how far small budgets order networks as large ones do (Ru et al. 2020,
+"Neural Architecture Generator Optimization", arXiv:2004.01395: 40 generators of 8 networks).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from netwright.core.records import Genotype, Proposal, Trial
 class Panel:
     """Random genotypes at the smallest budget, all of them at the next, and so on; then all of it again.
 
-    A trial at a larger budget has the seed of the one at the budget before, thus the same network, which is trained anew
-    where the training evaluator has no `horizon`, from the same first weights. With `horizon` it goes on.
+    A trial at a larger budget has the seed of the one at the budget before, thus the same network, which is trained
+    anew where the training evaluator has no `horizon`, from the same first weights. With `horizon` it goes on.
 
     Args:
         space: Search space, which samples.

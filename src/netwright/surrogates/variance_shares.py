@@ -1,10 +1,10 @@
 """Which genes a score depends on: the variance of a random forest, split among genes and pairs of genes.
 
-Functional analysis of variance after Hutter, Hoos, Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter
-Importance". Every gene is a finite set of levels, so that a leaf of a tree is a set of levels for each gene, and the
-effects of a forest follow from its leaves exactly. Departures: effects are those of a whole forest, not of its single
-trees, which fit noise; there is a forest for each of several resamples of the trials, and how they differ says how
-sure a share is; only what is left when all single effects are taken off is averaged over random points.
+Functional analysis of variance after Hutter, Hoos, Leyton-Brown 2014, "An Efficient Approach for Assessing
+Hyperparameter Importance". Every gene is a finite set of levels, so that a leaf of a tree is a set of levels for each
+gene, and the effects of a forest follow from its leaves exactly. Departures: effects are those of a whole forest, not
+of its single trees, which fit noise; there is a forest for each of several resamples of the trials, and how they differ
+says how sure a share is; only what is left when all single effects are taken off is averaged over random points.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def decompose(
         axes: The genes.
         levels: Level of each gene in each measurement, shape (n, genes), int64.
         scores: What was measured, shape (n,); not all equal.
-        networks: A number for each measurement, shape (n,), int64; equal ones are of one network, and are drawn together.
+        networks: A number for each measurement, shape (n,), int64; those of one network are equal, and drawn together.
         rng: Draws resamples, forests and points.
         most_paired: Number of genes, the strongest, whose pairs are looked at.
         groups: Positions of the genes of each group.
@@ -149,8 +149,12 @@ class _Grid:
 
 @dataclass
 class _Leaves:
-    """The leaves of a tree: which levels each admits (leaves, levels of all genes), what share of each gene that is, and
-    the value times the share of the space, (leaves,).
+    """The leaves of a tree.
+
+    Args:
+        admits: Which levels of all genes each leaf admits, shape (leaves, levels), bool.
+        shares: What share of each gene that is, shape (leaves, genes).
+        weights: The value of each leaf times its share of the space, shape (leaves,).
     """
 
     admits: np.ndarray
