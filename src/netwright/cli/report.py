@@ -44,11 +44,14 @@ def report(
 
 def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[ReportedRun]) -> dict[str, Any]:
     """What --json prints."""
-    from netwright.report import facts, progress
+    import numpy as np
+
+    from netwright.report import facts, progress, spread, versus
 
     return {
         "page": str(page),
         "figures": sorted(str(path) for path in figures.glob("*.png")),
+        **({"versus": versus.facts(runs, np.random.default_rng(0))} if len(runs) > 1 else {}),
         "runs": [
             {
                 "folder": str(folder),
@@ -56,6 +59,7 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
                 **facts.of_progress(
                     progress.of_history(run.history, run.objectives, run.reference_point), run.objective, run.baselines
                 ),
+                **({"spread": found.facts()} if (found := spread.of_history(run.history, run.objectives)) else {}),
                 **({"importance": run.importance.facts()} if run.importance else {}),
                 "finals": [facts.of_final(final) for final in run.finals],
                 "verdict": run.verdict,
