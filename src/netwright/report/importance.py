@@ -29,7 +29,7 @@ from netwright.surrogates.variance_shares import Axis
 MOST_TRIALS = 2000  # that are learned from; where there are more, evenly spread over the search
 MOST_BARS = 15  # genes and groups that are shown one by one
 MOST_PAIRS = 5  # that are shown
-FEWEST = 20  # different networks, below which nothing is said
+FEWEST = 20  # different genotypes, below which nothing is said
 LEAST_EXPLAINED = 0.1  # of the variance of trials that a forest had not seen, below which nothing is said
 CELLS = 32  # parts that a range is cut into
 INTERVAL = (0.05, 0.95)
@@ -52,10 +52,10 @@ class Importance:
     Args:
         metric: What was measured.
         trials: Number of trials that were learned from.
-        networks: Number of different networks among them, of generators: of different generators.
+        genotypes: Number of different networks among them; of generators, of different generators.
         failed: Number of trials at that budget that failed, and are left out.
         budget: Their budget, the one that trials are judged at; 0: none.
-        noise: Share of the variance of the scores that there is among trials of one network; None: none was repeated.
+        noise: Share of the variance of the scores that there is among trials of one genotype; None: none was repeated.
         explained: Share of the variance of trials that the forest had not seen which it explains; NaN: not known.
         genes: All genes, the strongest first.
         pairs: The strongest pairs, first to last.
@@ -68,7 +68,7 @@ class Importance:
 
     metric: str
     trials: int
-    networks: int
+    genotypes: int
     failed: int
     budget: int = 0
     noise: float | None = None
@@ -84,9 +84,11 @@ class Importance:
         """What was learned from, and how far it can be believed; each ends with a period."""
         at = f" at budget {self.budget:,}" if self.budget else ""
         left_out = f"; {counted(self.failed, 'failed trial')} left out" if self.failed else ""
-        said = [f"Learned from {counted(self.trials, 'trial')} of {self.networks:,} different networks{at}{left_out}."]
+        said = [
+            f"Learned from {counted(self.trials, 'trial')} of {self.genotypes:,} different genotypes{at}{left_out}."
+        ]
         if self.noise is not None:
-            said.append(f"Trials of one network differ among themselves: {self.noise:.0%} of the variance is that.")
+            said.append(f"Trials of one genotype differ among themselves: {self.noise:.0%} of the variance is that.")
         if self.note:
             return [*said, self.note]
         return [*said, f"Of trials that it had not seen, the forest explains {self.explained:.0%} of the variance."]
@@ -98,7 +100,7 @@ class Importance:
             return None if share is None else {name: getattr(share, name) for name in Share.__dataclass_fields__}
 
         return {
-            **{name: getattr(self, name) for name in ("metric", "trials", "networks", "failed", "budget", "noise")},
+            **{name: getattr(self, name) for name in ("metric", "trials", "genotypes", "failed", "budget", "noise")},
             "explained": None if math.isnan(self.explained) else self.explained,
             **{name: [row(share) for share in getattr(self, name)] for name in ("genes", "pairs", "groups")},
             "further": row(self.further),
@@ -128,8 +130,8 @@ def of_history(history: History, genes: Sequence[Gene], objective: Objective, rn
         int(budgets[0]) if len(budgets) else 0,
         _noise(scores, networks),
     )
-    if found.networks < FEWEST:
-        return _silent(found, f"these are too few to say which genes matter; it takes {FEWEST} different networks")
+    if found.genotypes < FEWEST:
+        return _silent(found, f"these are too few to say which genes matter; it takes {FEWEST} different ones")
     if np.ptp(scores) == 0:
         return _silent(found, f"all of them have the same {objective.label}, so that no gene matters")
     levels, axes = _levels(genes, [trial.proposal.genotype for trial in history.trials(places)])

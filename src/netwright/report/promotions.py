@@ -275,8 +275,8 @@ def _agreements(history: History, after: np.ndarray, earlier: np.ndarray, ladder
         shown = curves.spread(both, MOST)
         x, y = history.scores[earlier[shown]], history.scores[after[shown]]
         smaller, larger = (int(ladder[rung]) for rung in divmod(cell, len(ladder)))
-        carried = len(np.unique(earlier[has_score[earlier] & (which == k)]))
-        is_selected = carried < np.count_nonzero(has_score & (history.budgets == smaller))
+        carried = len(np.unique(earlier[which == k]))
+        is_selected = carried < np.count_nonzero(history.budgets == smaller)
         yield Agreement(smaller, larger, len(both), spearman(x, y), kendall(x, y), bool(is_selected))
 
 

@@ -17,8 +17,8 @@ import numpy as np
 
 RESAMPLES = 12
 TREES = 16  # for each resample
-LEAF = 3  # measurements in a leaf, at least
-FEATURES = 0.6  # share of the columns among which a split is chosen
+LEAF = 2  # measurements in a leaf, at least
+FEATURES = 0.8  # share of the columns among which a split is chosen
 POINTS = 4000  # random points
 
 
