@@ -42,13 +42,13 @@ def test_fronts_of_other_objectives_are_not_compared():
 def test_what_a_search_gained_over_random_networks():
     search = searched("bohb", "bohb", [(0.9, 1.0), (0.7, 1.0)])
     chance = searched("chance", "random", [(0.4, 1.0), (0.6, 1.0), (0.2, 1.0)])
-    [gain] = versus.gains([chance, search], RNG(0))
-    assert (gain.searched, gain.sampled, gain.what) == ("bohb", "chance", "trials at the judged budget")
-    assert gain.ratio == pytest.approx(2) and gain.low < 2 < gain.high
-    assert gain.sentence().startswith("Searched over random, bohb by chance: 2.000 (")
-    assert versus.gains([search, search], RNG(0)) == [], "none is random"
+    [advantage] = versus.advantages([chance, search], RNG(0))
+    assert (advantage.searched, advantage.sampled, advantage.what) == ("bohb", "chance", "trials at the judged budget")
+    assert advantage.ratio == pytest.approx(2) and advantage.low < 2 < advantage.high
+    assert advantage.sentence().startswith("Searched over random, bohb by chance: 2.000 (")
+    assert versus.advantages([search, search], RNG(0)) == [], "none is random"
     elsewhere = replace(chance, run=replace(chance.run, space=Reference("other")))
-    assert versus.gains([search, elsewhere], RNG(0)) == [], "of another space"
+    assert versus.advantages([search, elsewhere], RNG(0)) == [], "of another space"
 
 
 def test_networks_trained_in_full_count_where_random_ones_measured_the_same():
@@ -56,9 +56,9 @@ def test_networks_trained_in_full_count_where_random_ones_measured_the_same():
     final = test_page.trained_in_full(repetitions=values)
     search = replace(searched("bohb", "bohb", [(0.9, 1.0)]), finals=(final,))
     chance = searched("chance", "random", [(0.9, 1.0), (1.0, 1.0)], goals=("test_accuracy", "-params"))
-    [gain] = versus.gains([search, chance], RNG(0))
-    assert gain.metric == "test accuracy" and gain.what == "networks trained in full"
-    assert gain.ratio == pytest.approx(1)
+    [advantage] = versus.advantages([search, chance], RNG(0))
+    assert advantage.metric == "test accuracy" and advantage.what == "networks trained in full"
+    assert advantage.ratio == pytest.approx(1)
 
 
 def test_the_page_and_the_facts_of_two_runs_say_it(tmp_path):
@@ -66,5 +66,5 @@ def test_the_page_and_the_facts_of_two_runs_say_it(tmp_path):
     text = " ".join(" ".join(read(page.write(tmp_path, runs)).text).split())
     assert "The front of a dominates that of b: all 1 point of it." in text and "Searched over random, a by b" in text
     told = versus.facts(runs, RNG(0))
-    assert told["dominations"][0]["dominates"] is True and told["gains"][0]["low"] is None, "one random network"
+    assert told["dominations"][0]["dominates"] is True and told["advantages"][0]["low"] is None, "one random network"
     assert part.instead(runs[0], "") == "", "alone"

@@ -4,7 +4,7 @@ from netwright.core import seeds
 from netwright.core.errors import BadReference
 from netwright.core.records import Result, Trial
 from netwright.spaces.hnag import HnagSpace
-from netwright.strategies.panel import Panel
+from netwright.strategies.panel import GenotypePanel
 from netwright.testing.toys import ToySpace
 
 SPACE = ToySpace(length=6)
@@ -30,7 +30,7 @@ def _play(strategy, workers):
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_every_network_is_measured_at_every_budget_and_so_often(workers):
-    asked = _play(Panel(SPACE, genotypes=4, repeats=3, budgets=(1, 2, 4)), workers)
+    asked = _play(GenotypePanel(SPACE, genotypes=4, repeats=3, budgets=(1, 2, 4)), workers)
     assert len(asked) == 4 * 3 * 3
     first = {n: asked[n].genotype for n in range(1, 5)}
     for n, proposal in asked.items():
@@ -41,26 +41,26 @@ def test_every_network_is_measured_at_every_budget_and_so_often(workers):
 
 
 def test_how_many_workers_there_are_changes_nothing():
-    panels = [_play(Panel(SPACE, genotypes=5, repeats=2, budgets=(1, 3)), workers) for workers in (1, 3)]
+    panels = [_play(GenotypePanel(SPACE, genotypes=5, repeats=2, budgets=(1, 3)), workers) for workers in (1, 3)]
     assert panels[0] == panels[1]
 
 
 def test_without_budgets_the_length_is_the_evaluators():
-    asked = _play(Panel(SPACE, genotypes=2, repeats=2), 1)
+    asked = _play(GenotypePanel(SPACE, genotypes=2, repeats=2), 1)
     assert [proposal.budget for proposal in asked.values()] == [None] * 4
     assert asked[1].genotype == asked[3].genotype != asked[2].genotype == asked[4].genotype
 
 
 def test_generators_are_drawn_too():
-    assert len(_play(Panel(HnagSpace(), genotypes=2, repeats=2), 1)) == 4
+    assert len(_play(GenotypePanel(HnagSpace(), genotypes=2, repeats=2), 1)) == 4
 
 
 @pytest.mark.parametrize("budgets", [(0, 2), (2, 2), (4, 1)])
 def test_budgets_that_do_not_rise_are_refused(budgets):
     with pytest.raises(BadReference, match=r"strategy\.budgets"):
-        Panel(SPACE, budgets=budgets)
+        GenotypePanel(SPACE, budgets=budgets)
 
 
 def test_a_panel_of_nothing_is_refused():
     with pytest.raises(BadReference, match="genotypes"):
-        Panel(SPACE, genotypes=0)
+        GenotypePanel(SPACE, genotypes=0)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from netwright.core.objectives import Objective
 from netwright.data.text import counted
@@ -131,7 +131,7 @@ def _spread(objective: Objective, groups: Sequence[np.ndarray]) -> Spread:
     low = high = 1.0
     if within:
         ratio, tails = across / within, ((1 + LEVEL) / 2, (1 - LEVEL) / 2)
-        ends = [ratio / stats.f.ppf(tail, len(groups) - 1, free) for tail in tails]
+        ends = [ratio / special.fdtri(len(groups) - 1, free, tail) for tail in tails]
         low, high = (max(0.0, (end - 1) / (end - 1 + size)) for end in ends)
     half = len(groups) // 2
     good, poor = (

@@ -25,7 +25,7 @@ INTERVAL = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
-class Gain:
+class Advantage:
     """What a search found, over what random networks of the same space come to.
 
     Args:
@@ -51,7 +51,7 @@ class Gain:
     high: float
 
     def sentence(self) -> str:
-        """The gain in words, with a period."""
+        """The advantage in words, with a period."""
         within = "" if math.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
         return (
             f"Searched over random, {self.searched} by {self.sampled}: {self.ratio:.3f}{within}, "
@@ -91,14 +91,18 @@ class Domination:
         )
 
 
-def gains(runs: Sequence[ReportedRun], rng: np.random.Generator) -> list[Gain]:
-    """The gain of each search over each run of random networks of the same space by the same first objective."""
+def advantages(runs: Sequence[ReportedRun], rng: np.random.Generator) -> list[Advantage]:
+    """The advantage of each search over each run of random networks of the same space by the same first objective."""
     sampled = [run for run in runs if run.run.strategy.name in RANDOM]
     found = []
     for search in runs:
         for chance in sampled:
-            if search not in sampled and search.run.space == chance.run.space and (gain := _gain(search, chance, rng)):
-                found.append(gain)
+            if (
+                search not in sampled
+                and search.run.space == chance.run.space
+                and (advantage := _advantage(search, chance, rng))
+            ):
+                found.append(advantage)
     return found
 
 
@@ -115,19 +119,19 @@ def dominations(runs: Sequence[ReportedRun]) -> list[Domination]:
 
 
 def facts(runs: Sequence[ReportedRun], rng: np.random.Generator) -> dict[str, Any]:
-    """Both as JSON: `gains` and `dominations`; numbers that are not known are null."""
+    """Both as JSON: `advantages` and `dominations`; numbers that are not known are null."""
 
-    def row(given: Gain | Domination) -> dict[str, Any]:
+    def row(given: Advantage | Domination) -> dict[str, Any]:
         values = {name: getattr(given, name) for name in given.__dataclass_fields__}
         return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in values.items()}
 
     return {
-        "gains": [row(gain) for gain in gains(runs, rng)],
+        "advantages": [row(advantage) for advantage in advantages(runs, rng)],
         "dominations": [{**row(each), "dominates": each.is_whole} for each in dominations(runs)],
     }
 
 
-def _gain(search: ReportedRun, chance: ReportedRun, rng: np.random.Generator) -> Gain | None:
+def _advantage(search: ReportedRun, chance: ReportedRun, rng: np.random.Generator) -> Advantage | None:
     """By networks trained in full where the random ones measured the same, else by trials of one objective."""
     final = next((each for each in search.finals if not each.reference), None)
     if final is not None and chance.objective.name == final.metric:
@@ -147,7 +151,7 @@ def _ratio(
     found: np.ndarray,
     random: np.ndarray,
     rng: np.random.Generator,
-) -> Gain | None:
+) -> Advantage | None:
     if not len(found) or not len(random) or not random.mean():
         return None
     low = high = math.nan
@@ -156,7 +160,7 @@ def _ratio(
         low, high = np.quantile(above / below, INTERVAL)
     ratio = float(found.mean() / random.mean())
     means = float(found.mean()), float(random.mean())
-    return Gain(search.name, chance.name, metric, what, *means, ratio, float(low), float(high))
+    return Advantage(search.name, chance.name, metric, what, *means, ratio, float(low), float(high))
 
 
 def _trials(run: ReportedRun) -> np.ndarray:

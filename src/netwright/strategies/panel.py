@@ -20,7 +20,7 @@ from netwright.core.records import Genotype, Proposal, Trial
 
 
 @dataclass
-class Panel:
+class GenotypePanel:
     """Random genotypes at the smallest budget, all of them at the next, and so on; then all of it again.
 
     A trial at a larger budget has the seed of the one at the budget before, thus the same network, which is trained
@@ -76,4 +76,4 @@ class Panel:
         return next(trial.proposal.genotype for trial in pending if trial.id == first)
 
 
-plugin = Panel
+plugin = GenotypePanel

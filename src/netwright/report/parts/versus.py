@@ -18,7 +18,7 @@ EXPLAINED = (
 def told(run: ReportedRun, _whose: str = "") -> str:
     """The part of a page about all runs that it overlays; "" where there is nothing to compare."""
     runs = run.overlaid
-    said = [gain.sentence() for gain in versus.gains(runs, np.random.default_rng(0))]
+    said = [advantage.sentence() for advantage in versus.advantages(runs, np.random.default_rng(0))]
     said += [each.sentence() for each in versus.dominations(runs)]
     return markup.section("Beside each other", *said, EXPLAINED) if said else ""
 
