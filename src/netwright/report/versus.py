@@ -175,6 +175,6 @@ def _front(run: ReportedRun) -> np.ndarray:
 
 def _dominated(points: np.ndarray, by: np.ndarray) -> np.ndarray:
     """Which points another set dominates, shape (points,), bool."""
-    is_as_good = (by[None] >= points[:, None]).all(2)
-    is_better = (by[None] > points[:, None]).any(2)
-    return np.asarray((is_as_good & is_better).any(1))
+    is_as_good = np.all(by[None] >= points[:, None], axis=2)
+    is_better = np.any(by[None] > points[:, None], axis=2)
+    return np.asarray(np.any(is_as_good & is_better, axis=1))
