@@ -51,6 +51,23 @@ def test_correlations_are_those_of_scipy(pairs):
         assert ours(x, y) == pytest.approx(theirs(x, y).statistic, abs=1e-12)
 
 
+def test_where_every_network_is_measured_at_both_none_was_selected():
+    """A network that failed at one budget has no place in an order, but it was not left behind."""
+    scores = {1: (0.1, 0.2, 0.3, 0.4, None), 2: (0.2, 0.1, 0.3, None, 0.5)}
+    panel = [trial(n, score, 1) for n, score in enumerate(scores[1], 1)]
+    panel += [trial(n + 5, score, 2, n) for n, score in enumerate(scores[2], 1)]
+    found = promotions.summarize(History.of(panel))
+    [whole] = found.agreements
+    assert (whole.networks, whole.spearman, whole.selected) == (3, 0.5, False)
+    assert promotions.sentences(found) == [
+        "rank agreement of budgets 1 and 2: Spearman 0.50, Kendall 0.33, 3 networks, none selected"
+    ]
+    page = budgets.section("", found, markup.Html(""), Objective("valid_accuracy"))
+    assert "all, none selected" in page and "so that no selection lowers it" in page
+    [promoted] = promotions.summarize(History.of(panel[:-1])).agreements
+    assert promoted.selected
+
+
 def test_rungs_and_brackets():
     found = promotions.summarize(History.of(SEARCH))
     assert [(r.budget, r.trials, r.failed, r.promoted, r.best) for r in found.rungs] == [
@@ -101,7 +118,8 @@ def test_very_many_networks_are_thinned():
 def test_json_and_sentences():
     found = promotions.summarize(History.of(SEARCH))
     facts = promotions.facts(found)
-    assert facts["rank_agreement"][1] == {"low": 1, "high": 4, "networks": 2, "spearman": None, "kendall": None}
+    undefined = {"low": 1, "high": 4, "networks": 2, "spearman": None, "kendall": None, "selected": True}
+    assert facts["rank_agreement"][1] == undefined
     assert facts["budgets"][0] == {"budget": 1, "trials": 4, "failed": 1, "promoted": 3, "best": 0.3}
     assert [each["bracket"] for each in facts["brackets"]] == [0, 1]
     assert promotions.sentences(found)[:2] == [

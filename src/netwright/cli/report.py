@@ -19,6 +19,7 @@ def report(
     folders: list[Path] = typer.Argument(..., help="Folders of runs; several are overlaid."),
     out: Path = typer.Option(None, help="Folder to write to; by default `report` in the first run's folder."),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
+    importance: bool = typer.Option(False, "--importance", help="Show how much each gene decides; takes seconds."),
     as_json: bool = typer.Option(False, "--json", help="Print JSON: the page, its figures, and what they show."),
 ) -> None:
     """Write report.html, PNG and SVG files; a search may be writing the tables meanwhile.
@@ -30,7 +31,8 @@ def report(
     from netwright.report import examined, page
     from netwright.runs import reporting, run_folder
 
-    runs = [reporting.reported(folder.absolute(), Trust(is_full=trust)) for folder in folders]
+    trusted = Trust(is_full=trust)
+    runs = [reporting.reported(folder.absolute(), trusted, importance=importance) for folder in folders]
     for fault in examined.faults([final for run in runs for final in run.finals]):
         typer.echo(f"netwright: {fault}", err=True)
     own = run_folder.page_in(folders[0]) if out is None and len(folders) == 1 else None
@@ -42,11 +44,14 @@ def report(
 
 def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[ReportedRun]) -> dict[str, Any]:
     """What --json prints."""
-    from netwright.report import facts, progress
+    import numpy as np
+
+    from netwright.report import facts, progress, spread, versus
 
     return {
         "page": str(page),
         "figures": sorted(str(path) for path in figures.glob("*.png")),
+        **({"versus": versus.facts(runs, np.random.default_rng(0))} if len(runs) > 1 else {}),
         "runs": [
             {
                 "folder": str(folder),
@@ -54,6 +59,8 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
                 **facts.of_progress(
                     progress.of_history(run.history, run.objectives, run.reference_point), run.objective, run.baselines
                 ),
+                **({"spread": found.facts()} if (found := spread.of_history(run.history, run.objectives)) else {}),
+                **({"importance": run.importance.facts()} if run.importance else {}),
                 "finals": [facts.of_final(final) for final in run.finals],
                 "verdict": run.verdict,
                 "damaged": list(run.faults),

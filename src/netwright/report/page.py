@@ -140,7 +140,10 @@ def _parts(
         _finals(runs),
         examples,
         _search(winner, whose, drawn),
-        *(part.section(winner, whose, drawn[part.name]) for part in reported.parts() if part.name in drawn),
+        *(
+            part.section(winner, whose, drawn[part.name]) if part.name in drawn else part.instead(winner, whose)
+            for part in reported.parts()
+        ),
         _lineage(winner, line, drawn, whose),
         _best_networks(winner, whose),
         _failures(runs),

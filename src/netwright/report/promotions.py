@@ -2,8 +2,9 @@
 
 Numpy only. A network is followed over its budgets by `continues`: the trial that carried on another's training. Nothing
 here knows a strategy; brackets are those that `notes` name. Rank agreement is over networks that were measured at both
-budgets: those that were promoted, most of which carried on their training. It is not that of all networks. Selection
-lowers it (the better two of every four, and 0.52 becomes 0.41), what the two trainings share raises it.
+budgets. Where a search promoted some and not others, it is not that of all networks: selection lowers it (the better
+two of every four, and 0.52 becomes 0.41), what the two trainings share raises it. Where every network was measured at
+both (strategy `panel`), it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from netwright.data.text import counted
 from netwright.report import curves
 from netwright.report.history import History
 
@@ -45,7 +47,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the scores at two budgets order the same networks alike: promoted ones, as others have no second score.
+    """How far the scores at two budgets order the same networks alike.
 
     Args:
         low: The smaller budget.
@@ -53,6 +55,7 @@ class Agreement:
         networks: Number of networks that were measured at both.
         spearman: Correlation of ranks, -1 to 1; NaN for fewer than 3 networks, or where all are equal at one budget.
         kendall: Tau-b, -1 to 1: the share of pairs in the same order less that of pairs in the other; NaN as above.
+        selected: Whether these are promoted ones, while others were measured at the smaller budget alone.
     """
 
     low: int
@@ -60,6 +63,7 @@ class Agreement:
     networks: int
     spearman: float
     kendall: float
+    selected: bool = True
 
 
 @dataclass(frozen=True)
@@ -185,15 +189,17 @@ def sentences(found: Budgets) -> list[str]:
     for each in found.agreements:
         between = f"budgets {each.low:,} and {each.high:,}"
         if math.isnan(each.spearman):
-            said.append(f"rank agreement of {between}: not defined, {_networks(each.networks)}")
+            said.append(f"rank agreement of {between}: not defined, {_networks(each)}")
             continue
         numbers = f"Spearman {each.spearman:.2f}, Kendall {each.kendall:.2f}"
-        said.append(f"rank agreement of {between}: {numbers}, {_networks(each.networks)}")
+        said.append(f"rank agreement of {between}: {numbers}, {_networks(each)}")
     return said
 
 
-def _networks(count: int) -> str:
-    return f"{count:,} promoted network{'s' if count != 1 else ''}"
+def _networks(agreement: Agreement) -> str:
+    if agreement.selected:
+        return counted(agreement.networks, "promoted network")
+    return f"{counted(agreement.networks, 'network')}, none selected"
 
 
 def _before(history: History) -> np.ndarray:
@@ -262,13 +268,16 @@ def _agreements(history: History, after: np.ndarray, earlier: np.ndarray, ladder
     cells, which = np.unique(
         np.searchsorted(ladder, low) * len(ladder) + np.searchsorted(ladder, high), return_inverse=True
     )
-    is_scored = ~np.isnan(history.scores[after]) & ~np.isnan(history.scores[earlier])
+    has_score = ~np.isnan(history.scores)
+    is_scored = has_score[after] & has_score[earlier]
     for k, cell in enumerate(cells.tolist()):
         both = np.flatnonzero(is_scored & (which == k))
         shown = curves.spread(both, MOST)
         x, y = history.scores[earlier[shown]], history.scores[after[shown]]
-        smaller, larger = divmod(cell, len(ladder))
-        yield Agreement(int(ladder[smaller]), int(ladder[larger]), len(both), spearman(x, y), kendall(x, y))
+        smaller, larger = (int(ladder[rung]) for rung in divmod(cell, len(ladder)))
+        carried = len(np.unique(earlier[which == k]))
+        is_selected = carried < np.count_nonzero(history.budgets == smaller)
+        yield Agreement(smaller, larger, len(both), spearman(x, y), kendall(x, y), bool(is_selected))
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from netwright.core.records import IO
 from netwright.core.run_file import RunFile
 from netwright.report.figures import RunData
 from netwright.report.history import History
+from netwright.report.importance import Importance
 from netwright.report.markup import Html
 from netwright.report.retrained import RetrainedFront
 
@@ -52,6 +53,7 @@ class ReportedRun:
         export: The folder in it that holds what ships; None: there is none.
         reference_point: What hypervolumes are measured from, as measured; None: there is one objective, or too few
             trials have finished.
+        importance: Which genes matter, where that was asked for.
         overlaid: All runs of the page in their order, this one among them; empty: it is alone.
         retrained: The front as it was trained anew from other seeds; None: it was not.
     """
@@ -76,6 +78,7 @@ class ReportedRun:
     place: Path | None = None
     export: Path | None = None
     reference_point: tuple[float, ...] | None = None
+    importance: Importance | None = None
     overlaid: tuple[ReportedRun, ...] = ()
     retrained: RetrainedFront | None = None
 
@@ -105,12 +108,14 @@ class Part:
         figure: Draws the figure of a run; gives None where there is nothing to show, and then there is no such part.
         section: Writes the part, given the run, words put after the title, as in " of a run", and the figure with its
             caption.
+        instead: What stands there where there is no figure; "": nothing.
     """
 
     name: str
     caption: str
     figure: Callable[[ReportedRun], Figure | None]
     section: Callable[[ReportedRun, str, Html], Html]
+    instead: Callable[[ReportedRun, str], str] = lambda _run, _whose: ""
 
 
 def parts() -> list[Part]:

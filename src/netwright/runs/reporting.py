@@ -7,20 +7,31 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from netwright.core import objectives, remembered, run_file
 from netwright.core.contest import ContestRecord
 from netwright.core.finals import ON_FRONT, Final
 from netwright.core.objectives import Objective
+from netwright.core.protocols import SearchSpace
+from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
+from netwright.report import importance as importances
 from netwright.report import retrained as retrained_fronts
 from netwright.report.history import History
+from netwright.report.importance import Importance
 from netwright.report.reported import ReportedRun
 from netwright.report.retrained import RetrainedFront
 from netwright.runs import finals, run_folder
 
 
-def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
+def reported(folder: Path, trust: Trust = Trust(), *, importance: bool = False) -> ReportedRun:
     """What a report shows of a run, or of its last trainings where nothing was searched; what is damaged is left out.
+
+    Args:
+        folder: The folder of the run.
+        trust: Which plug-ins may be loaded.
+        importance: Whether to work out which genes matter, which takes seconds.
 
     Raises:
         BadReference: The run names a plug-in that is not trusted.
@@ -37,13 +48,13 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         count = len(settings.objectives or ())
         reference = remembered.reference_point(store, count) if count > 1 else None
         contest, io = remembered.contest(store), store.recall("io")
-    history = run_folder.history(place, settings.objectives)
+    history, space = run_folder.history(place, settings.objectives), run_file.load_space(settings.space)
     found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
         folder.name,
         settings,
         history,
-        run_file.load_space(settings.space),
+        space,
         hours or None,
         tuple(found),
         settings.workers,
@@ -60,6 +71,7 @@ def reported(folder: Path, trust: Trust = Trust()) -> ReportedRun:
         folder,
         export if (export := folder / run_folder.EXPORT).is_dir() else None,
         reference,
+        importance_of(history, space, settings, measures) if importance else None,
         retrained=_retrained(folders, history, objectives.shown(settings.objectives, measures)) if count > 1 else None,
     )
 
@@ -102,6 +114,12 @@ def retrained_in(place: Path, history: History, goals: Sequence[Objective]) -> R
 def _retrained(folders: Sequence[Path], history: History, goals: Sequence[Objective]) -> RetrainedFront | None:
     every = (retrained_in(place, history, goals) for place in reversed(folders))
     return next((found for found in every if found), None)
+
+
+def importance_of(history: History, space: SearchSpace, settings: RunFile, measures: Sequence[Objective]) -> Importance:
+    """How much each gene of the space decides of the first objective, by the trials of a run."""
+    objective = objectives.first(settings.objectives, measures)
+    return importances.of_history(history, space.genes, objective, np.random.default_rng(settings.seed))
 
 
 def _shipped(contest: ContestRecord, finals: Sequence[Final]) -> Final | None:

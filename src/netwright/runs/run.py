@@ -35,6 +35,7 @@ from netwright.data.text import counted
 from netwright.export import write as export_write
 from netwright.report import card, page, progress, promotions
 from netwright.report.history import History
+from netwright.report.importance import Importance
 from netwright.report.progress import RunProgress
 from netwright.report.reported import ReportedRun
 from netwright.report.retrained import RetrainedFront
@@ -501,12 +502,14 @@ class Run:
         named = place if trial is None else f"{place} --trial {trial}"
         raise StoreError(f"{place} holds no trained network{whose}; train one with `netwright train {named}`")
 
-    def report(self, out: str | Path | None = None) -> Path:
+    def report(self, out: str | Path | None = None, *, importance: bool = False) -> Path:
         """Write the report's page and figures, by default into the run's folder; returns the path of the page.
+
+        With `importance` it also shows which genes matter.
 
         The page of a timed run lies in the run's folder itself, that of any other beside the figures.
         """
-        reported = self.reported()
+        reported = reporting.reported(self.folder, self._trust, importance=importance)
         if out:
             return page.write(Path(out), [reported])
         return page.write(run_folder.report_in(self.folder), [reported], run_folder.page_in(self.folder))
@@ -514,6 +517,12 @@ class Run:
     def reported(self) -> ReportedRun:
         """What a report shows of the run, or of its last trainings where nothing was searched."""
         return reporting.reported(self.folder, self._trust)
+
+    def importance(self) -> Importance:
+        """How much each gene decides of the first objective: what `report --importance` shows."""
+        found = reporting.reported(self.folder, self._trust, importance=True).importance
+        assert found is not None
+        return found
 
     def finals(self) -> list[Final]:
         """Every network trained in full, those asked for last first, references at the end."""

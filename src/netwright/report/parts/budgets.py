@@ -81,18 +81,22 @@ def section(whose: str, found: Budgets, drawn: Html, objective: Objective) -> Ht
     if found.more_brackets:
         rows.append((f"and {found.more_brackets:,} more", "", *([""] * len(ladder))))
     agreed = markup.table(
-        ("budgets", "networks", "Spearman", "Kendall"),
+        ("budgets", "networks", "which", "Spearman", "Kendall"),
         [
-            (f"{a.low:,} and {a.high:,}", f"{a.networks:,}", _correlation(a.spearman), _correlation(a.kendall))
+            (
+                f"{a.low:,} and {a.high:,}",
+                f"{a.networks:,}",
+                "promoted ones" if a.selected else "all, none selected",
+                _correlation(a.spearman),
+                _correlation(a.kendall),
+            )
             for a in found.agreements
         ],
         ("networks", "Spearman", "Kendall"),
     )
     note = (
         "Rank agreement: whether scores at a small budget order networks as those at a larger one do; 1: alike, 0: "
-        "not at all. It is over the networks that were promoted, which alone have both, and not over all: that the "
-        "best were selected lowers it (of the better two of every four, 0.52 becomes 0.41), and that they went on from "
-        "where they stopped raises it."
+        f"not at all. {_of_whom(found)}"
     )
     more = f"{found.more_budgets:,} other budgets are left out here." if found.more_budgets else ""
     return markup.section(f"Budgets{whose}", drawn, markup.table(columns, rows, columns[1:]), more, note, agreed)
@@ -106,6 +110,21 @@ def _section(run: ReportedRun, whose: str, drawn: Html) -> Html:
     found = promotions.summarize(run.history, MOST_BRACKETS)
     assert found is not None  # else there is no figure
     return section(whose, found, drawn, run.objective)
+
+
+def _of_whom(found: Budgets) -> str:
+    """Which networks the rank agreement is of, and what that means for it."""
+    if any(each.selected for each in found.agreements):
+        return (
+            "It is over the networks that were promoted, which alone have both, and not over all: that the best were "
+            "selected lowers it (of the better two of every four, 0.52 becomes 0.41), and that they went on from where "
+            "they stopped raises it."
+        )
+    return (
+        "It is over all networks, each measured at every budget, so that no selection lowers it. Trainings of one "
+        "network have the same first weights; where evaluator.horizon is given they went on from each other, which "
+        "raises it, else each began anew."
+    )
 
 
 def _left_out(shown: int, count: int, text: str) -> str:

@@ -1,0 +1,70 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netwright.core.finals import Repetition
+from netwright.core.refs import Reference
+from netwright.report import page, versus
+from netwright.report.parts.versus import part
+from tests.report import test_page
+from tests.report.test_fronts import reported
+from tests.report.test_page import read
+
+RNG = np.random.default_rng
+
+
+def searched(name, strategy, points, **settings):
+    run = reported(points, name, **settings)
+    return replace(run, run=replace(run.run, strategy=Reference(strategy)))
+
+
+def test_a_front_dominates_where_every_point_of_the_other_is_beaten():
+    good = searched("hnag", "mobo", [(0.9, 50.0), (0.7, 20.0)])
+    poor = searched("rnag", "mobo", [(0.8, 60.0), (0.6, 20.0), (0.5, 90.0)])
+    [over, under] = versus.dominations([good, poor])
+    assert (over.over, over.under, over.dominated, over.points, over.is_whole) == ("hnag", "rnag", 2, 2, True)
+    assert (under.dominated, under.points, under.is_whole) == (0, 2, False)
+    assert over.sentence() == "The front of hnag dominates that of rnag: all 2 points of it."
+    assert under.sentence() == "The front of rnag dominates 0 of 2 points on that of hnag."
+
+
+def test_a_point_that_is_equal_is_not_beaten():
+    runs = [searched("a", "mobo", [(0.9, 50.0), (0.7, 20.0)]), searched("b", "mobo", [(0.9, 50.0), (0.6, 20.0)])]
+    assert [each.dominated for each in versus.dominations(runs)] == [1, 0]
+
+
+def test_fronts_of_other_objectives_are_not_compared():
+    other = searched("b", "mobo", [(0.9, 1.0, 2.0)], goals=("valid_accuracy", "-params", "-latency_ms"))
+    assert versus.dominations([searched("a", "mobo", [(0.9, 50.0)]), other]) == []
+
+
+def test_what_a_search_gained_over_random_networks():
+    search = searched("bohb", "bohb", [(0.9, 1.0), (0.7, 1.0)])
+    chance = searched("chance", "random", [(0.4, 1.0), (0.6, 1.0), (0.2, 1.0)])
+    [advantage] = versus.advantages([chance, search], RNG(0))
+    assert (advantage.searched, advantage.sampled, advantage.what) == ("bohb", "chance", "trials at the judged budget")
+    assert advantage.ratio == pytest.approx(2) and advantage.low < 2 < advantage.high
+    assert advantage.sentence().startswith("Searched over random, bohb by chance: 2.000 (")
+    assert versus.advantages([search, search], RNG(0)) == [], "none is random"
+    elsewhere = replace(chance, run=replace(chance.run, space=Reference("other")))
+    assert versus.advantages([search, elsewhere], RNG(0)) == [], "of another space"
+
+
+def test_networks_trained_in_full_count_where_random_ones_measured_the_same():
+    values = (Repetition(1, 7, 0.96), Repetition(2, 7, 0.94))
+    final = test_page.trained_in_full(repetitions=values)
+    search = replace(searched("bohb", "bohb", [(0.9, 1.0)]), finals=(final,))
+    chance = searched("chance", "random", [(0.9, 1.0), (1.0, 1.0)], goals=("test_accuracy", "-params"))
+    [advantage] = versus.advantages([search, chance], RNG(0))
+    assert advantage.metric == "test accuracy" and advantage.what == "networks trained in full"
+    assert advantage.ratio == pytest.approx(1)
+
+
+def test_the_page_and_the_facts_of_two_runs_say_it(tmp_path):
+    runs = [searched("a", "mobo", [(0.9, 50.0), (0.7, 20.0)]), searched("b", "random", [(0.8, 60.0)])]
+    text = " ".join(" ".join(read(page.write(tmp_path, runs)).text).split())
+    assert "The front of a dominates that of b: all 1 point of it." in text and "Searched over random, a by b" in text
+    told = versus.facts(runs, RNG(0))
+    assert told["dominations"][0]["dominates"] is True and told["advantages"][0]["low"] is None, "one random network"
+    assert part.instead(runs[0], "") == "", "alone"
