@@ -290,10 +290,10 @@ def test_gray_images_have_no_colors_to_change(option, value):
         ({"hue": 0.6}, "task.hue is 0.6; it must be from 0 to 0.5"),
         ({"brightness": 1.5}, "task.brightness is 1.5; it must be from 0 to 1"),
         ({"contrast": -0.1}, "task.contrast is -0.1; it must be from 0 to 1"),
-        ({"area": (0.0, 1.0)}, "task.area is (0.0, 1.0); give two shares"),
-        ({"area": (0.5, 0.2)}, "task.area is (0.5, 0.2); give two shares"),
-        ({"area": (0.5, 1.2)}, "task.area is (0.5, 1.2); give two shares"),
-        ({"area": (0.5, 1.0), "padding": 4}, "task.area is (0.5, 1.0) and task.padding 4; use one of them"),
+        ({"area": (0.0, 1.0)}, "task.area is [0.0, 1.0]; give two shares"),
+        ({"area": (0.5, 0.2)}, "task.area is [0.5, 0.2]; give two shares"),
+        ({"area": (0.5, 1.2)}, "task.area is [0.5, 1.2]; give two shares"),
+        ({"area": (0.5, 1.0), "padding": 4}, "task.area is [0.5, 1.0] and task.padding 4; use one of them"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

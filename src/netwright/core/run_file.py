@@ -14,7 +14,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import directions, reading, refs, settings, shapes, whereabouts
+from netwright.core import directions, misfits, reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.finals import Printed
@@ -170,14 +170,13 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "unexpected_keyword_argument":
+        misfit = misfits.first(error)
+        if misfit.kind == "unexpected_keyword_argument":
             kinds: dict[str, type[Limits | Printed | RunFile]] = {"limits": Limits, "published": Printed}
-            listed = ", ".join(each.name for each in dataclasses.fields(kinds.get(where.partition(".")[0], RunFile)))
-            raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
-        message = refs.as_sentence(fault["msg"])
-        raise BadRunFile(f"{where} is {shown(fault['input'])}: {message}" if where else reading.line(message)) from None
+            takes = kinds.get(misfit.where.partition(".")[0], RunFile)
+            listed = ", ".join(each.name for each in dataclasses.fields(takes))
+            raise BadRunFile(f"the run file has no setting {shown(misfit.where)}; it takes {listed}") from None
+        raise BadRunFile(str(misfit)) from None
 
 
 def to_tables(run: RunFile) -> dict[str, Any]:

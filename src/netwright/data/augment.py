@@ -68,9 +68,9 @@ class Augmentation:
         if self.area is None:
             return
         if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise BadReference(f"task.area is {self.area}; give two shares of the image, such as (0.08, 1.0)")
+            raise BadReference(f"task.area is {list(self.area)}; give two shares of the image, such as [0.08, 1.0]")
         if self.padding:
-            raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
+            raise BadReference(f"task.area is {list(self.area)} and task.padding {self.padding}; use one of them")
 
     def fitted(self, height: int, width: int, channels: int = 3) -> Augmentation:
         """This augmentation for images of this size, with a padding that follows from the size filled in.
