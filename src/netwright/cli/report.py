@@ -52,7 +52,10 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
                 "folder": str(folder),
                 "trials": len(run.history),
                 **facts.of_progress(
-                    progress.of_history(run.history, run.objectives, run.reference_point), run.objective, run.baselines
+                    progress.of_history(run.history, run.objectives, run.reference_point),
+                    run.objective,
+                    run.baselines,
+                    run.metrics,
                 ),
                 "finals": [facts.of_final(final) for final in run.finals],
                 "verdict": run.verdict,

@@ -79,6 +79,8 @@ class RunFile:
         objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
+        metrics: Metrics that are measured and reported beside the objectives, such as "valid_top5"; nothing is searched
+            by them. None: none.
         constraints: Bounds on `params` and `multiply_adds`, such as "params <= 1e6".
         reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
             genotypes; "network": equal networks, by the space's key, whatever their genotypes; False: nothing. A bare
@@ -98,6 +100,7 @@ class RunFile:
     executor: Reference = Reference("processes")
     seed: int = 0
     objectives: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     reuse: Reuse = False
     threads_per_trial: int | None = None
@@ -115,6 +118,11 @@ class RunFile:
         is_given = self.objectives is not None
         if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
+        for name in self.metrics or ():
+            if not name or name != Objective.read(name).name:
+                raise ValueError(
+                    f"metrics name {name!r}; write the name of a metric alone, as no way of it is better here"
+                )
         point = self.reference_point
         if point is not None and not (len(point) == len(self.objectives or ()) > 1 and all(map(math.isfinite, point))):
             raise ValueError(
@@ -255,12 +263,13 @@ def build_evaluator(run: RunFile) -> Evaluator:
 
 
 def build_task(run: RunFile) -> Task:
-    """The task of a run, which measures what its objectives name. Raises BadReference."""
+    """The task of a run, which measures what its objectives and metrics name. Raises BadReference."""
     task = load_task(run.task)
-    if run.objectives is None or not isinstance(task, OffersMetrics):
+    wanted = (*(run.objectives or ()), *(run.metrics or ()))
+    if not wanted or not isinstance(task, OffersMetrics):
         return task
     offered = [each.name for each in task.offered]
-    named = dict.fromkeys(Objective.read(text).bare for text in run.objectives)
+    named = dict.fromkeys(Objective.read(text).bare for text in wanted)
     chosen = [name for name in named if name in offered]
     return task.measuring(chosen) if chosen else task
 
@@ -274,9 +283,10 @@ def build(run: RunFile) -> Parts:
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
     strategy = refs.load("strategy", run.strategy, space=space, **given)
+    reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
     if run.objectives is not None:
-        reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
         directions.check(run.objectives, measures, reported)
+    directions.check_beside(run.metrics or (), objectives or (), reported)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
     return Parts(space, strategy, task, evaluator, executor, measures)
 

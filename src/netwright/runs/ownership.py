@@ -29,7 +29,7 @@ LOCK = "controller.lock"
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
-    *("objectives", "constraints", "reuse", "threads_per_trial"),
+    *("objectives", "metrics", "constraints", "reuse", "threads_per_trial"),
 )
 
 
@@ -294,7 +294,7 @@ def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
             option = next(o for o in (*new.options, *old.options) if old.options.get(o) != new.options.get(o))
             old, new, name = old.options.get(option, "default"), new.options.get(option, "default"), f"{name}.{option}"
         verb = "is"
-        if name in ("objectives", "constraints"):
+        if name in ("objectives", "metrics", "constraints"):
             old, new = (", ".join(each or ()) or "none" for each in (old, new))
             verb = "are"
         return (

@@ -288,6 +288,7 @@ def run_of(
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each, **at_length}),
         evaluator=Reference(run.evaluator.name, options),
         objectives=run.objectives and _measured_on(split, run.objectives),
+        metrics=run.metrics and tuple(str(each.moved_to(split)) for each in objectives.beside(run.metrics)),
         reference_point=None,
         constraints=(),
         reuse=False,

@@ -84,7 +84,7 @@ class StatesMeasures(Protocol):
 
 @runtime_checkable
 class OffersMetrics(Protocol):
-    """Capability of a task: it can measure more than it does unasked, for runs whose objectives name it."""
+    """Capability of a task: it can measure more than it does unasked, for runs whose objectives or metrics name it."""
 
     @property
     def offered(self) -> tuple[Objective, ...]:
