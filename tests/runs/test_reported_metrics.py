@@ -12,7 +12,6 @@ NAMES = ("valid_top5", "valid_macro_f1")
 TINY = {
     "task": {"train_limit": 60},
     "evaluator": {"steps": 1, "batch": 8},
-    "final": {"repeats": 1},
 }
 
 
@@ -38,7 +37,7 @@ def test_they_stand_beside_the_objective_wherever_a_run_is_shown(tmp_path, capsy
     assert "; ".join(f"{name} {value:.4f}" for name, value in measured.items()) in said
     assert json.loads(command(capsys, "status", tmp_path / "run", "--json")[1])["best"]["metrics"] == measured
     assert f"valid_top5 {measured['valid_top5']:.4f}" in command(capsys, "status", tmp_path / "run")[1]
-    [final] = run.train(reference=False)
+    [final] = run.train(repeats=1, reference=False, changes={"evaluator": {"steps": 1}})
     assert [each.objective.name for each in final.further] == ["test_top5", "test_macro_f1"]
     assert final.metric == "test_accuracy" and final.further[0].value >= final.mean
     assert all(each.objective.is_share for each in final.further)
