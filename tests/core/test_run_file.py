@@ -108,15 +108,15 @@ def test_references_are_read_in_every_form(text):
         ({"limits": {"hours": -0.5}}, "hours must be greater than 0, got -0.5"),
         ({"limits": {"hours": math.nan}}, "hours must be greater than 0, got nan"),
         ({"limits": {"failures_in_a_row": -1}}, "failures_in_a_row must be at least 0, got -1"),
-        ({"limits": 3}, "limits is 3: should be a dictionary"),
+        ({"limits": 3}, "limits is 3: should be a table"),
         ({"objectives": "valid_accuracy"}, "objectives is 'valid_accuracy': should be a list"),
         ({"objectives": []}, "objectives must name at least one metric"),
         ({"objectives": ["params", "-"]}, "objectives must name at least one metric"),
         ({"constraints": ["params < 1", 2]}, r"constraints\.1 is 2: should be a valid string"),
         ({"threads_per_trial": 0}, "threads_per_trial must be at least 1, got 0"),
         ({"keep": "some"}, "keep is 'some': should be 'none' or 'all'"),
-        ({"reuse": "perhaps"}, "reuse is 'perhaps': should be 'genotype', 'network' or False"),
-        ({"final": 3}, "final is 3: should be a valid dictionary"),
+        ({"reuse": "perhaps"}, "reuse is 'perhaps': should be 'genotype', 'network' or false"),
+        ({"final": 3}, "final is 3: should be a table"),
     ],
 )
 def test_says_which_setting_is_wrong_and_what_it_takes(tables, message):

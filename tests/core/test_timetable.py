@@ -68,7 +68,7 @@ def test_text_gives_the_timetable_back(plan):
         ({"hours": math.nan}, "hours must be above 0"),
         ({"workers": 0}, "workers must be from 1"),
         ({"workers": 1.5}, "its 'workers' is 1.5"),
-        ({"workers": True}, "its 'workers' is True"),
+        ({"workers": True}, "its 'workers' is true"),
         ({"batch": "64"}, "its 'batch' is '64'"),
         ({"rungs": []}, "rungs must be whole seconds"),
         ({"rungs": [5, 5]}, "rungs must be whole seconds"),

@@ -1,9 +1,11 @@
 import colorsys
+import itertools
 import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageEnhance
 
 from netwright.core.errors import BadReference
 from netwright.data import augment
@@ -275,6 +277,58 @@ def test_colors_change_by_one_factor_and_one_turn_per_image_within_what_was_aske
     assert np.abs(np.corrcoef(turns, factors)[0, 1]) < 0.06
 
 
+@pytest.mark.parametrize(
+    ("place", "enhance"), list(enumerate((ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)))
+)
+@pytest.mark.parametrize("share", [0.0, 0.4, 0.9])
+def test_jitter_blends_as_pillow_does(place, enhance, share):
+    """Which is what ColorJitter calls; Pillow rounds to whole numbers on the way."""
+    images = _rng().integers(0, 256, (2, 5, 6, 3), np.uint8)
+    amounts = [0.8 * (n == place) for n in range(3)]
+    found = augment.jitter(images, *amounts, 0.0, Factor(share))
+    for image, changed in zip(images, found, strict=True):
+        wanted = np.asarray(enhance(Image.fromarray(image)).enhance(0.2 + 1.6 * share), float)
+        assert np.abs(changed - wanted).max() < 2
+
+
+def test_jitter_draws_the_order_of_the_four_changes_for_each_image_anew():
+    """Every one of the 24 orders comes up about as often, and the turn of the hue is that of `recolor`."""
+    images = np.zeros((2400, 1, 2, 3), np.uint8)
+    images[:, 0] = (200, 90, 40), (30, 160, 220)
+    amounts = {"brightness": 0.3, "contrast": 0.5, "saturation": 0.7}
+
+    class Same(Factor):
+        """The same amounts for all images, other orders."""
+
+        rng = _rng()
+
+        def uniform(self, low, high, size):
+            return self.rng.random(size) if np.ndim(low) == 0 and low == 0 else super().uniform(low, high, size)
+
+    found = augment.jitter(images, *amounts.values(), 0.1, Same(0.9)).reshape(len(images), -1).round(2)
+    _, counts = np.unique(found, axis=0, return_counts=True)
+    wanted = set()
+    for order in itertools.permutations(range(4)):
+        image = images[:1].astype(np.float32)
+        for change in order:
+            only = [amount * (n == change) for n, amount in enumerate(amounts.values())]
+            image = augment.jitter(image, *only, 0.1 * (change == 3), Factor(0.9))
+        wanted.add(tuple(image.reshape(-1).round(2).tolist()))
+    assert {tuple(row) for row in found.tolist()} == wanted
+    assert len(wanted) > 12, "orders differ"
+    assert counts.min() > 50
+
+
+def test_jitter_without_an_amount_is_refused_and_gray_images_have_their_own_mean():
+    with pytest.raises(BadReference, match=r"task\.jitter is true, but nothing says by how much"):
+        Augmentation(jitter=True).fitted(8, 8)
+    images = _rng().integers(0, 256, (3, 4, 4, 1), np.uint8)
+    how = Augmentation(jitter=True, contrast=0.8).fitted(4, 4, 1)
+    assert augment.augment(images.copy(), how, MEAN[:1], SD[:1], _rng()).shape == images.shape
+    lit = augment.jitter(images, 0.0, 0.8, 0.0, 0.0, Factor(0.5))
+    assert lit == pytest.approx(images, abs=1e-3)
+
+
 @pytest.mark.parametrize(("option", "value"), [("saturation", 0.5), ("hue", 0.1)])
 def test_gray_images_have_no_colors_to_change(option, value):
     how = Augmentation(**{option: value})
@@ -290,10 +344,10 @@ def test_gray_images_have_no_colors_to_change(option, value):
         ({"hue": 0.6}, "task.hue is 0.6; it must be from 0 to 0.5"),
         ({"brightness": 1.5}, "task.brightness is 1.5; it must be from 0 to 1"),
         ({"contrast": -0.1}, "task.contrast is -0.1; it must be from 0 to 1"),
-        ({"area": (0.0, 1.0)}, "task.area is (0.0, 1.0); give two shares"),
-        ({"area": (0.5, 0.2)}, "task.area is (0.5, 0.2); give two shares"),
-        ({"area": (0.5, 1.2)}, "task.area is (0.5, 1.2); give two shares"),
-        ({"area": (0.5, 1.0), "padding": 4}, "task.area is (0.5, 1.0) and task.padding 4; use one of them"),
+        ({"area": (0.0, 1.0)}, "task.area is [0.0, 1.0]; give two shares"),
+        ({"area": (0.5, 0.2)}, "task.area is [0.5, 0.2]; give two shares"),
+        ({"area": (0.5, 1.2)}, "task.area is [0.5, 1.2]; give two shares"),
+        ({"area": (0.5, 1.0), "padding": 4}, "task.area is [0.5, 1.0] and task.padding 4; use one of them"),
     ],
 )
 def test_settings_out_of_range_are_refused(options, message):

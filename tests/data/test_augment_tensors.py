@@ -33,6 +33,8 @@ INTERPOLATED = [
     Augmentation(contrast=1.0),
     Augmentation(saturation=0.5),
     Augmentation(saturation=1.0, hue=0.5),
+    Augmentation(jitter=True, brightness=0.4, contrast=0.4, saturation=0.4, hue=0.2),
+    Augmentation(jitter=True, contrast=1.0, flip=True),
     Augmentation(padding=1, flip=True, brightness=0.125, contrast=0.5, saturation=0.5, hue=0.2, cutout=2),
     Augmentation(padding=2, flip=True, rotation=15.0, zoom=0.1, brightness=0.4, contrast=0.4, cutout=3),
     Augmentation(area=(0.2, 0.9), crop=8, flip=True, rotation=180.0, zoom=0.5, brightness=1.0, contrast=0.2, cutout=2),

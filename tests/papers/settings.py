@@ -41,6 +41,7 @@ OF_THE_PLACE = (
     "evaluator.checkpoint_minutes",
     "evaluator.precision",
     "limits.failures_in_a_row",
+    "metrics",
     "published",
 )
 

@@ -16,7 +16,7 @@ from netwright.evaluators.lookup import Lookup
 from netwright.executors.inline import Inline
 from netwright.executors.simulated import Simulated
 from netwright.stores.memory import MemoryStore
-from netwright.strategies.bohb import Bohb
+from netwright.strategies.bohb import bohb
 from netwright.strategies.hyperband import Finished
 from netwright.tables.csv import csv
 from netwright.testing.toys import ToySpace
@@ -30,7 +30,7 @@ def _places(trials):
 
 
 def test_one_worker_plays_the_brackets_of_nago_one_after_another():
-    played = Played(Bohb(SPACE, **NAGO))
+    played = Played(bohb(SPACE, **NAGO))
     found = _places(played.run(13))
     assert found == [
         *[(0, 30)] * 4,
@@ -49,7 +49,7 @@ def test_one_worker_plays_the_brackets_of_nago_one_after_another():
 def test_the_best_of_a_rung_rise_by_their_score_at_its_budget():
     """Not by the one before: the second rung turns the order round."""
     scores = {30: [1.0, 4.0, 3.0, 2.0], 60: [0.1, 0.9], 120: [0.0]}
-    played = Played(Bohb(SPACE, **NAGO))
+    played = Played(bohb(SPACE, **NAGO))
     for _ in range(7):
         played.ask()
         budget = played.pending[0].proposal.budget
@@ -60,7 +60,7 @@ def test_the_best_of_a_rung_rise_by_their_score_at_its_budget():
 
 
 def test_a_rung_that_waits_makes_nobody_wait():
-    played = Played(Bohb(SPACE, **NAGO))
+    played = Played(bohb(SPACE, **NAGO))
     asked = [played.ask() for _ in range(12)]
     assert [proposal.notes["bracket"] for proposal in asked] == [0] * 4 + [1] * 2 + [2] * 3 + [3] * 3
     for _ in range(3):
@@ -79,15 +79,15 @@ def test_a_rung_that_waits_makes_nobody_wait():
 
 
 def test_failures_never_rise_and_no_bracket_waits_for_them():
-    played = Played(Bohb(SPACE, **NAGO), lambda genotype: None if genotype[0] else float(sum(genotype)))
+    played = Played(bohb(SPACE, **NAGO), lambda genotype: None if genotype[0] else float(sum(genotype)))
     played.run(300, workers=3)
     assert sum(trial.scores is None for trial in played.finished) > 30
     check_promotions(played.finished, (30, 60, 120))
-    assert len(played.strategy._hyperband.open) < 6, "brackets end"
+    assert len(played.strategy.hyperband.open) < 6, "brackets end"
 
 
 def test_nothing_but_failures_goes_on():
-    played = Played(Bohb(SPACE), lambda _genotype: None)
+    played = Played(bohb(SPACE), lambda _genotype: None)
     assert len(played.run(100, workers=2)) == 100
     assert all(trial.proposal.continues is None for trial in played.finished)
 
@@ -95,7 +95,7 @@ def test_nothing_but_failures_goes_on():
 def test_the_model_finds_what_samples_do_not():
     def best(fraction):
         space = ToySpace(length=12)
-        runs = [Played(Bohb(space, random_fraction=fraction), space=space) for _ in range(3)]
+        runs = [Played(bohb(space, random_fraction=fraction), space=space) for _ in range(3)]
         found = []
         for number, played in enumerate(runs):
             played.asked = 1000 * number  # other random numbers
@@ -107,13 +107,13 @@ def test_the_model_finds_what_samples_do_not():
 
 
 def test_the_model_is_of_the_largest_budget_with_enough_trials():
-    strategy, rng = Bohb(SPACE, min_points=4), np.random.default_rng(0)
+    strategy, rng = bohb(SPACE, min_points=4), np.random.default_rng(0)
 
     def tell(budget, count):
-        ranked = strategy._ranked[(1, 3, 9).index(budget)]
+        ranked = strategy.model._ranked[(1, 3, 9).index(budget)]
         ranked.update(Finished(rng.random(), number, SPACE.sample(rng)) for number in range(count))
-        strategy._densities()
-        return strategy._model[0] if strategy._model else None
+        strategy.model._densities()
+        return strategy.model._model[0] if strategy.model._model else None
 
     assert tell(1, 5) is None
     assert tell(1, 1) == (0, 6)
@@ -124,18 +124,18 @@ def test_the_model_is_of_the_largest_budget_with_enough_trials():
 
 
 def test_the_best_share_and_the_others_are_modeled_and_failures_are_others():
-    strategy, rng = Bohb(ToySpace(length=1, options=4), min_points=2, best_share=0.5), np.random.default_rng(0)
+    strategy, rng = bohb(ToySpace(length=1, options=4), min_points=2, best_share=0.5), np.random.default_rng(0)
     for number, score in enumerate([9.0, 8.0, 1.0, None, None, 7.0], start=1):
         proposal = Proposal((number % 4,), budget=1, notes={"bracket": 0, "rung": 0})
         scores = None if score is None else (score,)
         strategy.tell(Trial(number, proposal, str(number), 0, "done", scores=scores, finish=number), rng)
-    good, others = strategy._densities()
+    good, others = strategy.model._densities()
     assert (good.points[:, 0] * 4 - 0.5).tolist() == [1, 2, 2]  # trials 1, 2 and 6
     assert (others.points[:, 0] * 4 - 0.5).tolist() == [3, 0, 1]  # trial 3, then the failed ones, 4 and 5
 
 
 def test_a_third_of_the_new_trials_is_random():
-    played = Played(Bohb(SPACE))
+    played = Played(bohb(SPACE))
     played.run(400)
     fresh = [t.proposal.notes["modeled"] for t in played.finished[100:] if t.proposal.continues is None]
     assert 0.55 < np.mean(fresh) < 0.78
@@ -149,7 +149,7 @@ def test_numbers_are_modeled_as_well_as_choices():
 
     space = Plain()
     score = lambda g: -((g[0] - 0.3) ** 2) - ((g[1] - 17) / 50) ** 2 - 0.2 * (g[2] != 1)  # noqa: E731
-    played = Played(Bohb(space), score, space)
+    played = Played(bohb(space), score, space)
     modeled = [trial for trial in played.run(250) if trial.proposal.notes.get("modeled")]
     late = [trial.scores[0] for trial in modeled[-40:]]
     random = [t.scores[0] for t in played.finished if t.proposal.notes.get("modeled") == 0]
@@ -157,9 +157,9 @@ def test_numbers_are_modeled_as_well_as_choices():
 
 
 def test_asking_depends_on_what_was_told_alone():
-    played = Played(Bohb(SPACE))
+    played = Played(bohb(SPACE))
     history = played.run(150, workers=5)
-    fresh = Bohb(SPACE)
+    fresh = bohb(SPACE)
     for trial in history:
         fresh.tell(trial, seeds.rng_for(0, seeds.TELL, trial.finish))
     assert fresh == played.strategy
@@ -172,26 +172,26 @@ def test_asking_depends_on_what_was_told_alone():
 
 def test_a_small_space_ends_when_all_promotions_are_done():
     space = ToySpace(length=2, options=3)
-    played = Played(Bohb(space), space=space)
+    played = Played(bohb(space), space=space)
     played.run(100)
     assert Counter(_places(played.finished)) == {(0, 1): 9, (0, 3): 3, (0, 9): 1}
     assert played.ask() is None
 
 
 def test_a_budget_that_is_on_no_rung_is_refused_and_nothing_is_lost():
-    strategy = Bohb(SPACE)
+    strategy = bohb(SPACE)
     odd = Trial(3, Proposal((0,) * 12, budget=2, notes={"bracket": 0, "rung": 1}), "key", 0, "done", finish=1)
     with pytest.raises(
         NetwrightError, match="trial 3 was measured at the budget 2, which is not on the ladder 1, 3, 9"
     ):
         strategy.tell(odd, seeds.rng_for(0, seeds.TELL, 1))
-    assert strategy == Bohb(SPACE)
+    assert strategy == bohb(SPACE)
 
 
 def test_a_long_history_is_seen_in_part():
-    strategy, rng = Bohb(SPACE), np.random.default_rng(0)
-    strategy._ranked[0].update(Finished(-float(number), number, SPACE.sample(rng)) for number in range(3000))
-    good, others = strategy._densities()
+    strategy, rng = bohb(SPACE), np.random.default_rng(0)
+    strategy.model._ranked[0].update(Finished(-float(number), number, SPACE.sample(rng)) for number in range(3000))
+    good, others = strategy.model._densities()
     assert (len(good.points), len(others.points)) == (450, 500)
 
 
@@ -202,7 +202,7 @@ def test_a_table_with_budgets_keeps_a_cluster_busy(tmp_path):
     table = csv(str(path), genes=("a", "b"), signal="early", final="late", budgets={12: "early", 200: "late"})
     cluster = Simulated(Lookup(table), workers=8, seconds=10.0, sigma=1.0)
     store = MemoryStore()
-    strategy = Bohb(table.space, ("signal",), budgets=(12, 200))
+    strategy = bohb(table.space, ("signal",), budgets=(12, 200))
     search = Search(table.space, strategy, store, cluster, ("signal",), Limits(trials=80))
     assert search.run() == "trials"
     found = store.finished()
@@ -231,7 +231,7 @@ def test_a_table_with_budgets_keeps_a_cluster_busy(tmp_path):
 )
 def test_options_that_make_no_search_are_refused(options, message):
     with pytest.raises(BadReference, match=message):
-        Bohb(SPACE, **options)
+        bohb(SPACE, **options)
 
 
 @pytest.mark.parametrize("strategy", ["bohb", "asha"])
@@ -257,9 +257,9 @@ def _signals(store, budget):
 
 
 def test_a_trial_of_another_strategy_is_refused_in_one_sentence():
-    bohb = Bohb(SPACE, max_budget=1)
+    strategy = bohb(SPACE, max_budget=1)
     row = Trial(1, Proposal((0,) * 12, budget=1), "key", 1, "done", scores=(0.5,), finish=1)
     with pytest.raises(
         NetwrightError, match=r"has no bracket and rung in its notes, so that a strategy without brackets"
     ):
-        bohb.tell(row, seeds.rng_for(0, seeds.TELL))
+        strategy.tell(row, seeds.rng_for(0, seeds.TELL))

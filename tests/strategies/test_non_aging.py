@@ -1,12 +1,8 @@
 from dataclasses import replace
 
-import pytest
-
 from netwright.core import seeds
-from netwright.core.errors import BadReference
 from netwright.core.records import Proposal, Result, Trial
 from netwright.strategies.non_aging import WORST, NonAgingEvolution
-from netwright.testing.strategies import check_strategy
 from netwright.testing.toys import ToySpace
 
 SPACE = ToySpace()
@@ -36,39 +32,6 @@ def _started(scores, **options):
     for n, score in enumerate(scores, start=1):
         _tell(strategy, n, score)
     return strategy
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"objectives": ("valid_accuracy", "-params")}, "non_aging ranks by one objective, the run has 2"),
-        ({"population": 0}, "strategy.population is 0; it must be at least 1"),
-        ({"sample": 0}, "strategy.sample is 0; it must be at least 1"),
-    ],
-)
-def test_options_that_make_no_evolution_are_refused(options, message):
-    with pytest.raises(BadReference, match=message):
-        NonAgingEvolution(SPACE, **options)
-
-
-@pytest.mark.parametrize("options", [{}, {"replacement": False}, {"fill_first": True}], ids=str)
-def test_keeps_the_contracts_with_a_small_population(options):
-    check_strategy(lambda space: NonAgingEvolution(space, population=8, sample=4, **options))
-
-
-def test_the_population_can_be_filled_before_a_child_is_made():
-    strategy = NonAgingEvolution(SPACE, population=3, sample=2, fill_first=True)
-    assert strategy.ask(_rng(2), _pending(2)) == Proposal(SPACE.sample(_rng(2)))
-    assert strategy.ask(_rng(), _pending(3)) is None, "all of it is on its way"
-    _tell(strategy, 2, 0.5)
-    assert strategy.ask(_rng(), _pending(2, first=3)) is None
-    _tell(strategy, 1, None)
-    assert strategy.ask(_rng(), _pending(1, first=3)) == Proposal(SPACE.sample(_rng())), "one failed: another is drawn"
-    _tell(strategy, 3, 0.2)
-    assert strategy.ask(_rng(), _pending(1, first=4)) is None
-    _tell(strategy, 4, 0.1)
-    for waiting in range(5):
-        assert strategy.ask(_rng(), _pending(waiting, first=5)).parents[0] in (2, 3, 4)
 
 
 def test_the_start_population_is_sampled_and_has_no_parents():
@@ -149,11 +112,6 @@ def test_a_failed_child_takes_nobodys_place():
     strategy = _started([0.5, 0.1, 0.9], sample=3)
     _tell(strategy, 4, None, strategy.ask(_rng(), ()))
     assert _alive(strategy) == {1, 2, 3}
-
-
-def test_samples_on_when_the_whole_start_population_failed():
-    strategy = _started([None, None])
-    assert strategy.ask(_rng(), ()) == Proposal(SPACE.sample(_rng()))
 
 
 def test_notes_that_came_back_from_a_table_name_the_same_trial():

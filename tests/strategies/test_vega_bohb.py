@@ -4,7 +4,7 @@ import pytest
 from netwright.core import seeds
 from netwright.core.errors import BadReference
 from netwright.core.genes import Integer, Real
-from netwright.strategies.vega_bohb import VegaBohb
+from netwright.strategies.vega_bohb import vega_bohb
 from netwright.testing.toys import ToySpace
 from tests.strategies.halving import SPACE, Played, check_promotions
 
@@ -19,7 +19,7 @@ class Numbers(ToySpace):
 
 def test_an_iteration_is_that_of_the_program():
     """Section 6.1 of the specification: 4, 2 and 1, then 2 and 1, then 1: 11 evaluations, 720 epochs."""
-    played = Played(VegaBohb(SPACE, **RELEASED))
+    played = Played(vega_bohb(SPACE, **RELEASED))
     found = [(int(t.proposal.notes["bracket"]), t.proposal.budget) for t in played.run(11)]
     assert found == [*[(0, 30)] * 4, *[(0, 60)] * 2, (0, 120), *[(1, 60)] * 2, (1, 120), (2, 120)]
     assert sum(budget for _, budget in found) == 720
@@ -29,20 +29,20 @@ def test_an_iteration_is_that_of_the_program():
 
 
 def test_the_first_bracket_is_random_and_every_later_network_the_models():
-    played = Played(VegaBohb(SPACE, **RELEASED))
+    played = Played(vega_bohb(SPACE, **RELEASED))
     notes = [trial.proposal.notes for trial in played.run(60) if trial.proposal.continues is None]
     assert [note["modeled"] for note in notes] == [int(note["bracket"] > 0) for note in notes]
 
 
 def test_a_bracket_learns_from_earlier_ones_at_the_budget_on_which_it_starts():
-    played = Played(VegaBohb(SPACE, **RELEASED))
-    learned, process = {}, played.strategy._learned
+    played = Played(vega_bohb(SPACE, **RELEASED))
+    learned, process = {}, played.strategy.model._learned
 
     def noted(trials):
         learned[len(played.finished)] = [trial.trial_id for trial in trials]
         return process(trials)
 
-    played.strategy._learned = noted
+    played.strategy.model._learned = noted
     played.run(12)
     ids = {trial.id: (trial.proposal.notes["bracket"], trial.proposal.budget) for trial in played.finished}
     assert [ids[number] for number in learned[7]] == [(0, 60)] * 2
@@ -54,7 +54,7 @@ def test_a_bracket_learns_from_earlier_ones_at_the_budget_on_which_it_starts():
 @pytest.mark.parametrize("seed", range(2))
 def test_the_model_finds_what_samples_do_not(seed):
     space, score = Numbers(), lambda g: -((g[0] - 0.3) ** 2) - (g[1] - 0.8) ** 2 - ((g[2] - 17) / 40) ** 2
-    played = Played(VegaBohb(space, **RELEASED), score, space, asked=1000 * seed)
+    played = Played(vega_bohb(space, **RELEASED), score, space, asked=1000 * seed)
     late = [trial.scores[0] for trial in played.run(110)[33:] if trial.proposal.continues is None]
     samples = [score(space.sample(seeds.rng_for(seed, seeds.TELL, n))) for n in range(200)]
     assert np.median(late) > np.quantile(samples, 0.85)
@@ -62,18 +62,18 @@ def test_the_model_finds_what_samples_do_not(seed):
 
 
 def test_failures_are_the_worst_and_no_bracket_waits_for_them():
-    played = Played(VegaBohb(SPACE, **RELEASED), lambda genotype: None if genotype[0] else float(sum(genotype)))
+    played = Played(vega_bohb(SPACE, **RELEASED), lambda genotype: None if genotype[0] else float(sum(genotype)))
     played.run(150, workers=3)
     check_promotions(played.finished, (30, 60, 120))
-    assert len(played.strategy._hyperband.open) < 8
+    assert len(played.strategy.hyperband.open) < 8
     failed = [t.scores is None for t in played.finished if t.proposal.continues is None]
     assert np.mean(failed[60:]) < 0.5 < np.mean(failed[:12]), "of four values of the first gene, three fail"
 
 
 def test_asking_depends_on_what_was_told_alone():
-    played = Played(VegaBohb(SPACE, **RELEASED))
+    played = Played(vega_bohb(SPACE, **RELEASED))
     history = played.run(60, workers=5)
-    fresh = VegaBohb(SPACE, **RELEASED)
+    fresh = vega_bohb(SPACE, **RELEASED)
     for trial in history:
         fresh.tell(trial, seeds.rng_for(0, seeds.TELL, trial.finish))
     assert fresh == played.strategy
@@ -85,7 +85,7 @@ def test_asking_depends_on_what_was_told_alone():
 
 def test_no_network_is_asked_for_twice_and_a_small_space_ends():
     space = ToySpace(length=2, options=3)
-    played = Played(VegaBohb(space), space=space)
+    played = Played(vega_bohb(space), space=space)
     played.run(100)
     fresh = [trial.key for trial in played.finished if trial.proposal.continues is None]
     assert len(fresh) == len(set(fresh)) == 9
@@ -101,4 +101,4 @@ def test_no_network_is_asked_for_twice_and_a_small_space_ends():
 )
 def test_options_that_make_no_search_are_refused(options, message):
     with pytest.raises(BadReference, match=message):
-        VegaBohb(ToySpace(), **options)
+        vega_bohb(ToySpace(), **options)

@@ -57,7 +57,10 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
                 "folder": str(folder),
                 "trials": len(run.history),
                 **facts.of_progress(
-                    progress.of_history(run.history, run.objectives, run.reference_point), run.objective, run.baselines
+                    progress.of_history(run.history, run.objectives, run.reference_point),
+                    run.objective,
+                    run.baselines,
+                    run.metrics,
                 ),
                 **({"spread": found.facts()} if (found := spread.of_history(run.history, run.objectives)) else {}),
                 **({"importance": run.importance.facts()} if run.importance else {}),

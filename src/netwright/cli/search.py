@@ -83,6 +83,9 @@ def search(
         help="Metrics to search by, with commas between; a leading minus: lower is better.",
         show_default="the first that the task measures",
     ),
+    metrics: list[str] = typer.Option(
+        None, "--metrics", help="Metrics to report beside, with commas between.", show_default="none"
+    ),
     reuse: str = typer.Option(
         None,
         help="What is answered from the table where it was measured before: genotype, network, or false.",
@@ -127,7 +130,8 @@ def search(
         "executor": executor,
         "seed": seed,
         "constraints": constraints or None,
-        "objectives": _names(objectives),
+        "objectives": _names("--objectives", objectives),
+        "metrics": _names("--metrics", metrics),
         "reuse": {"false": False, "true": True}.get(reuse or "", reuse),
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -190,8 +194,8 @@ def search(
     raise typer.Exit(INTERRUPTED if not is_over else 1 if found is not None and found.best is None else 0)
 
 
-def _names(objectives: list[str] | None) -> list[str] | None:
-    return [name for text in objectives for name in options.names("--objectives", text)] if objectives else None
+def _names(option: str, given: list[str] | None) -> list[str] | None:
+    return [name for text in given for name in options.names(option, text)] if given else None
 
 
 def _refuse_without(wish: Wish, begun: Recognized | None, trials: int | None) -> None:
@@ -221,6 +225,6 @@ def _facts(run: Run, found: Searched | None) -> dict[str, Any]:
     return {
         "folder": str(run.folder),
         "trials": came.finished,
-        **facts.of_progress(came, objectives.first(named), known),
+        **facts.of_progress(came, objectives.first(named), known, objectives.beside(run.settings.metrics)),
         "finals": [facts.of_final(final) for final in (found.finals if found else ())],
     }

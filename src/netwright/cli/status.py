@@ -43,7 +43,7 @@ def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
     known = remembered.baselines(store)
-    about = facts.of_progress(found, objectives.first(run.objectives), known)
+    about = facts.of_progress(found, objectives.first(run.objectives), known, objectives.beside(run.metrics))
     typer.echo(json.dumps({**counts, **about, **damaged}))
 
 
@@ -59,7 +59,9 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
         typer.echo(found.work)
     if found.best is not None:
         known = remembered.baselines(store)
-        typer.echo(f"best: {best_line(found.best, objectives.first(run.objectives), known)}")
+        typer.echo(
+            f"best: {best_line(found.best, objectives.first(run.objectives), known, objectives.beside(run.metrics))}"
+        )
     for sentence in found.front.sentences() if found.front else ():
         typer.echo(sentence)
     for sentence in promotions.sentences(found.budgets) if found.budgets else ():

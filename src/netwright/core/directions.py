@@ -8,7 +8,7 @@ means it writes the metric with an exclamation mark behind it: "valid_loss!" max
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from netwright.core.errors import BadRunFile
@@ -89,10 +89,34 @@ def check(names: Sequence[str], stated: Sequence[Objective] = (), reported: Sequ
         if objective.name in (before.name for before in asked[:place]):
             raise BadRunFile(f"objectives name {objective.name} twice; name it once")
         if reported and objective.name not in (each.name for each in reported):
-            listed = ", ".join(map(str, reported))
-            raise BadRunFile(
-                f"objective {str(objective)!r} is measured by nobody here; there are {listed} (a task of your own "
-                "states what it measures in `measures`)"
-            )
+            raise BadRunFile(_by_nobody(f"objective {str(objective)!r}", map(str, reported)))
         if wrong := fault(objective, [*stated, *reported]):
             raise BadRunFile(f"objective {str(objective)!r}: {wrong}")
+
+
+def check_beside(names: Sequence[str], objectives: Sequence[str] = (), reported: Sequence[Objective] = ()) -> None:
+    """Refuse metrics to be reported beside the objectives that say nothing there.
+
+    Args:
+        names: The metrics as a run file has them.
+        objectives: The objectives of the run.
+        reported: As in `check`.
+
+    Raises:
+        BadRunFile: A metric is named twice, is an objective, or is reported by nobody.
+    """
+    searched = {Objective.read(text).name for text in objectives}
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            raise BadRunFile(f"metrics name {name} twice; name it once")
+        if name in searched:
+            raise BadRunFile(f"metrics name {name}, which is an objective and so reported; leave it out of them")
+        if reported and name not in (each.name for each in reported):
+            raise BadRunFile(_by_nobody(f"metric {name!r}", (each.name for each in reported)))
+
+
+def _by_nobody(what: str, reported: Iterable[str]) -> str:
+    return (
+        f"{what} is measured by nobody here; there are {', '.join(reported)} (a task of your own states what it "
+        "measures in `measures`)"
+    )

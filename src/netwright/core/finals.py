@@ -123,7 +123,7 @@ class Final:
             not measured.
         broken_off: Which end of which training a deadline broke off, as the beginning of a sentence that names the
             network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
-        further: What else was measured that the trainings' run file names among its objectives.
+        further: What else was measured that the trainings' run file names: further objectives, and metrics.
         published: What papers print of such networks, to stand beside these.
     """
 

@@ -148,6 +148,11 @@ def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tu
     return tuple(replace(each, shown=ways.get(each.moved_to(SPLITS[0]).name, each.shown)) for each in read)
 
 
+def beside(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
+    """The metrics that a run reports beside its objectives, each shown like the measure of the same name."""
+    return shown(names, measures) if names else ()
+
+
 def first(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> Objective:
     """The objective that trials are ranked by, displays show and full trainings measure; arguments as in `shown`."""
     return shown(names, measures)[0]

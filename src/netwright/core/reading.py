@@ -102,14 +102,25 @@ def check(value: Any) -> None:
         depth += 1
 
 
+def spelled(value: Any) -> str:
+    """A value as run files have it: true, [1, 2] also for tuples, {a = 1}; whatever else, by its `repr`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if type(value) in (list, tuple):
+        return f"[{', '.join(map(spelled, value))}]"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{name} = {spelled(each)}' for name, each in value.items())}}}"
+    return repr(value)
+
+
 def shown(value: Any, most: int = SHOWN) -> str:
-    """A value for a message: its `repr`, cut where it is long; whatever it is, this does not fail."""
+    """A value for a message, as `spelled`, cut where it is long; whatever it is, this does not fail."""
     if type(value) is int and abs(value) >= 10**most:
         return f"a whole number of {int(value.bit_length() * 0.30103) + 1:,} digits"
     if isinstance(value, str | bytes) and len(value) > most:
         return f"{value[:most]!r}... ({len(value):,} characters)"
     try:
-        text = repr(value)
+        text = spelled(value)
     except Exception:  # of a foreign object, or too deep, or too many digits
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[:most]}..."

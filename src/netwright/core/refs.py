@@ -23,7 +23,7 @@ from typing import Any, Final, get_type_hints
 
 from pydantic import ConfigDict, ValidationError, create_model
 
-from netwright.core import kinds, reading
+from netwright.core import kinds, misfits, reading
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.kinds import FOLDERS
 from netwright.core.reading import BadText, shown
@@ -250,16 +250,10 @@ def _checked(kind: str, reference: Reference, plugin: Any, given: tuple[str, ...
     try:
         model = create_model("Options", __config__=config, **fields)(**reference.options)
     except ValidationError as error:
-        fault, *others = error.errors()
-        place = fault["loc"]
-        # a value that may be of several types has a fault for each, which pydantic places below its name
-        is_of_several = isinstance(place[-1], str) and len(place) > 1
-        likewise = [each for each in others if is_of_several and each["loc"][:-1] == place[:-1]]
-        where = ".".join(str(part) for part in (place[:-1] if likewise else place))
-        if fault["type"] == "missing":
-            raise BadReference(f"{kind} {reference.name!r} needs the option {where!r}") from None
-        why = " or ".join(as_sentence(each["msg"]) for each in (fault, *likewise))
-        raise BadReference(f"{kind}.{where} is {shown(fault['input'])}: {why}") from None
+        misfit = misfits.first(error)
+        if misfit.kind == "missing":
+            raise BadReference(f"{kind} {reference.name!r} needs the option {misfit.where!r}") from None
+        raise BadReference(f"{kind}.{misfit}") from None
     except Exception as error:  # types that cannot be checked, or values that cannot be compared
         raise BadReference(f"the options of {kind} {reference.name!r} cannot be read: {_reason(error)}") from None
     return {name: getattr(model, name) for name in fields}
@@ -292,8 +286,3 @@ def _as_lists(value: Any) -> Any:
 def _hint(word: str, known: Mapping[str, Any]) -> str:
     close = get_close_matches(word, list(known), n=1) if len(word) <= reading.SHOWN else []
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def as_sentence(message: str) -> str:
-    """Strip pydantic's preamble from a message, and call a list what files call so."""
-    return message.removeprefix("Input ").removeprefix("Value error, ").replace("a valid tuple", "a list")

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import directions, reading, refs, settings, shapes, whereabouts
+from netwright.core import directions, misfits, reading, refs, settings, shapes, whereabouts
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.finals import Printed
@@ -80,6 +80,8 @@ class RunFile:
         objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
             the run begins (`resolved`).
+        metrics: Metrics that are measured and reported beside the objectives, such as "valid_top5"; nothing is searched
+            by them. None: none.
         constraints: Bounds on `params`, `multiply_adds`, `memory_per_sample` (bytes) and `latency_ms`, such as
             "params <= 1e6".
         reuse: What is answered from the table where it was measured before, at the same budget: "genotype": identical
@@ -101,6 +103,7 @@ class RunFile:
     executor: Reference = Reference("processes")
     seed: int = 0
     objectives: tuple[str, ...] | None = None
+    metrics: tuple[str, ...] | None = None
     constraints: tuple[str, ...] = ()
     reuse: Reuse = False
     threads_per_trial: int | None = None
@@ -119,6 +122,11 @@ class RunFile:
         is_given = self.objectives is not None
         if is_given and not (self.objectives and all(Objective.read(text).name for text in self.objectives)):
             raise ValueError("objectives must name at least one metric")
+        for name in self.metrics or ():
+            if not name or name != Objective.read(name).name:
+                raise ValueError(
+                    f"metrics name {name!r}; write the name of a metric alone, as no way of it is better here"
+                )
         point = self.reference_point
         if point is not None and not (len(point) == len(self.objectives or ()) > 1 and all(map(math.isfinite, point))):
             raise ValueError(
@@ -190,14 +198,13 @@ def from_tables(tables: Mapping[str, Any]) -> RunFile:
     try:
         return TypeAdapter(RunFile).validate_python(fields)
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        if fault["type"] == "unexpected_keyword_argument":
-            kinds: Any = {"limits": Limits, "latency": LatencySettings, "published": Printed}
-            listed = ", ".join(each.name for each in dataclasses.fields(kinds.get(where.partition(".")[0], RunFile)))
-            raise BadRunFile(f"the run file has no setting {shown(where)}; it takes {listed}") from None
-        message = refs.as_sentence(fault["msg"])
-        raise BadRunFile(f"{where} is {shown(fault['input'])}: {message}" if where else reading.line(message)) from None
+        misfit = misfits.first(error)
+        if misfit.kind == "unexpected_keyword_argument":
+            kinds: dict[str, Any] = {"limits": Limits, "latency": LatencySettings, "published": Printed}
+            takes = kinds.get(misfit.where.partition(".")[0], RunFile)
+            listed = ", ".join(each.name for each in dataclasses.fields(takes))
+            raise BadRunFile(f"the run file has no setting {shown(misfit.where)}; it takes {listed}") from None
+        raise BadRunFile(str(misfit)) from None
 
 
 def to_tables(run: RunFile) -> dict[str, Any]:
@@ -282,22 +289,23 @@ def build_evaluator(run: RunFile) -> Evaluator:
 
 
 def build_task(run: RunFile) -> Task:
-    """The task of a run, which measures what its objectives name. Raises BadReference."""
-    return _measuring(load_task(run.task), run.objectives)
+    """The task of a run, which measures what its objectives and metrics name. Raises BadReference."""
+    return _measuring(load_task(run.task), run)
 
 
-def _measuring(found: Any, objectives: Sequence[str] | None) -> Any:
-    """A task or an evaluator that also measures what the objectives name, if it offers that."""
-    if objectives is None or not isinstance(found, OffersMetrics):
+def _measuring(found: Any, run: RunFile) -> Any:
+    """A task or an evaluator that also measures what the objectives and metrics of a run name, if it offers that."""
+    wanted = (*(run.objectives or ()), *(run.metrics or ()))
+    if not wanted or not isinstance(found, OffersMetrics):
         return found
     offered = [each.name for each in found.offered]
-    named = dict.fromkeys(Objective.read(text).bare for text in objectives)
+    named = dict.fromkeys(Objective.read(text).bare for text in wanted)
     chosen = [name for name in named if name in offered]
     return found.measuring(chosen) if chosen else found
 
 
 def _evaluator(run: RunFile, space: SearchSpace, task: Task) -> Any:
-    return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run.objectives)
+    return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run)
 
 
 def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency] | None = None) -> Parts:
@@ -319,10 +327,11 @@ def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
     strategy = refs.load("strategy", run.strategy, space=space, **given)
+    reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
+    reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
     if run.objectives is not None:
-        reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
-        reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
         directions.check(run.objectives, measures, reported)
+    directions.check_beside(run.metrics or (), objectives or (), reported)
     executor = refs.load("executor", run.executor, evaluator=evaluator)
     return Parts(space, strategy, task, evaluator, executor, measures, latency)
 

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import reading
+from netwright.core import misfits, reading
 from netwright.core.errors import BadRunFile
 from netwright.core.reading import BadText, shown
 
@@ -161,14 +161,11 @@ def from_toml(text: str, name: str) -> Timetable:
     except BadText as error:
         raise BadRunFile(f"{name} {error}") from None
     except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(str(part) for part in fault["loc"])
-        reason = fault["msg"].removeprefix("Input ").removeprefix("Value error, ")
-        if fault["type"] == "missing":
-            reason = "a timetable has one"
-        at_fault = f"its {shown(where)} is {shown(fault['input'])}: " if where else ""
-        if fault["type"] == "missing":
-            at_fault = f"it has no {where}: "
+        misfit = misfits.first(error)
+        where, reason = misfit.where, misfit.why
+        at_fault = f"its {shown(where)} is {shown(misfit.value)}: " if where else ""
+        if misfit.kind == "missing":
+            at_fault, reason = f"it has no {where}: ", "a timetable has one"
         raise BadRunFile(
             f"{name} is no timetable: {at_fault}{reason}; give the {FILE} of a run as it was written"
         ) from None

@@ -20,6 +20,8 @@ from netwright.data.options import check_least
 
 ASPECTS = (3 / 4, 4 / 3)  # of scaled crops, width to height: Szegedy et al. 2015, section 6
 PHASES = (5, 3, 1)  # of red, green and blue, in sixths of the color circle
+GRAY = (0.299, 0.587, 0.114)  # shares of red, green and blue in the gray of a pixel: ITU-R BT.601
+CHANGES = BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # of light and color, as `jitter` counts them
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,9 @@ class Augmentation:
             this; 0: none.
         hue: Hues of a training image are turned by a random share of the color circle of up to this either way, at most
             0.5; 0: none.
+        jitter: Brightness, contrast, saturation and hue change as by PyTorch's ColorJitter: in an order that is drawn
+            for each image, contrast and saturation by blending with gray. Otherwise they do so in the order in which
+            they stand here.
 
     Raises:
         BadReference: A value out of range, or both `area` and `padding`.
@@ -59,6 +64,7 @@ class Augmentation:
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
+    jitter: bool = False
 
     def __post_init__(self) -> None:
         most = {"rotation": 180, "zoom": 0.5, "brightness": 1, "contrast": 1, "saturation": 1, "hue": 0.5}
@@ -68,9 +74,14 @@ class Augmentation:
         if self.area is None:
             return
         if not 0 < self.area[0] <= self.area[1] <= 1:
-            raise BadReference(f"task.area is {self.area}; give two shares of the image, such as (0.08, 1.0)")
+            raise BadReference(f"task.area is {list(self.area)}; give two shares of the image, such as [0.08, 1.0]")
         if self.padding:
-            raise BadReference(f"task.area is {self.area} and task.padding {self.padding}; use one of them")
+            raise BadReference(f"task.area is {list(self.area)} and task.padding {self.padding}; use one of them")
+
+    @property
+    def recolors(self) -> bool:
+        """Whether light or color change at all."""
+        return bool(self.brightness or self.contrast or self.saturation or self.hue)
 
     def fitted(self, height: int, width: int, channels: int = 3) -> Augmentation:
         """This augmentation for images of this size, with a padding that follows from the size filled in.
@@ -82,6 +93,10 @@ class Augmentation:
         if channels != 3 and (self.saturation or self.hue):
             name = "saturation" if self.saturation else "hue"
             raise BadReference(f"task.{name} is {getattr(self, name)}, but the images are gray; leave it out")
+        if self.jitter and not self.recolors:
+            raise BadReference(
+                "task.jitter is true, but nothing says by how much; give brightness, contrast, saturation or hue"
+            )
         padding = (0 if self.area else height // 8) if self.padding is None else self.padding
         check_least(padding=(padding, 0), cutout=(self.cutout, 0))
         most = min(height, width) + 2 * padding
@@ -109,7 +124,7 @@ def augment(
     Args:
         images: uint8, shape (B, H, W, C); may be changed.
         how: What is done, in this order: crop or scaled crop, flip, rotation and zoom, brightness and contrast,
-            saturation and hue, cutout.
+            saturation and hue (or, with `jitter`, these four in any order), cutout.
         mean: Mean of each channel, in [0, 1].
         sd: Standard deviation of each channel, on that scale, not 0.
         rng: Source of all draws.
@@ -126,9 +141,11 @@ def augment(
         flip(images, rng)
     if how.rotation or how.zoom:
         images = distort(images, how.rotation, how.zoom, rng)
-    if how.brightness or how.contrast:
+    if how.jitter and how.recolors:
+        images = jitter(images, how.brightness, how.contrast, how.saturation, how.hue, rng)
+    if (how.brightness or how.contrast) and not how.jitter:
         images = relight(images, how.brightness, how.contrast, rng)
-    if how.saturation or how.hue:
+    if (how.saturation or how.hue) and not how.jitter:
         images = recolor(images, how.saturation, how.hue, rng)
     images = normalize(images, mean, sd)
     if how.cutout:
@@ -274,6 +291,50 @@ def recolor(images: np.ndarray, saturation: float, hue: float, rng: Draws) -> np
     shape = (len(images), 1, 1)
     factors = rng.uniform(1 - saturation, 1 + saturation, shape).astype(np.float32)
     turns = rng.uniform(-hue, hue, shape).astype(np.float32)
+    return _recolored(images, factors, turns)
+
+
+def jitter(
+    images: np.ndarray, brightness: float, contrast: float, saturation: float, hue: float, rng: Draws
+) -> np.ndarray:
+    """Light and color of every image changed as by PyTorch's ColorJitter, but without rounding between the changes.
+
+    Of each image, these happen in an order that is drawn; after each, values are kept within 0 and 255.
+
+    Args:
+        images: Pixels from 0 to 255, any type, shape (B, H, W, C); without saturation and hue, C may be 1.
+        brightness: Pixels are multiplied by a factor uniform in 1 plus or minus this.
+        contrast: Differences of pixels from the mean of the image's gray, by another such factor.
+        saturation: Differences of each pixel from its own gray, by another.
+        hue: As in `recolor`.
+        rng: Source of the factors, the turns and the orders.
+
+    Returns:
+        float32, the shape of `images`.
+
+    Source: torchvision's `transforms.ColorJitter`.
+    """
+    count = len(images)
+    most = np.array([brightness, contrast, saturation, 0.0])
+    factors = rng.uniform(1 - most, 1 + most, (count, len(CHANGES))).astype(np.float32)  # 1 where the hue turns
+    turns = rng.uniform(-hue, hue, (count, 1, 1)).astype(np.float32)
+    order = np.argsort(rng.uniform(0, 1, (count, len(CHANGES))), 1)
+    result, shares = images.astype(np.float32), np.array(GRAY, np.float32)
+    for change in order.T:  # (B,): what comes next of each image
+        factor = factors[np.arange(count), change][:, None, None, None]
+        gray = result @ shares[:, None] if result.shape[-1] == len(GRAY) else result  # (B, H, W, 1)
+        kind = change[:, None, None, None]
+        toward = np.where(kind == CONTRAST, gray.mean((1, 2, 3), keepdims=True), np.float32(0))
+        toward = np.where(kind == SATURATION, gray, toward)
+        result = np.clip(result * factor + toward * (1 - factor), 0, 255)
+        turned = np.flatnonzero(change == HUE) if hue else ()
+        if len(turned):
+            result[turned] = _recolored(result[turned], np.ones((len(turned), 1, 1), np.float32), turns[turned])
+    return result
+
+
+def _recolored(images: np.ndarray, factors: np.ndarray, turns: np.ndarray) -> np.ndarray:
+    """Images (B, H, W, 3) with saturations multiplied and hues turned, each given as (B, 1, 1); see `recolor`."""
     red, green, blue = np.moveaxis(images.astype(np.float32), -1, 0)
     value = np.maximum(np.maximum(red, green), blue)
     chroma = value - np.minimum(np.minimum(red, green), blue)

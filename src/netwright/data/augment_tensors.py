@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from netwright.data.augment import ASPECTS, PHASES, Augmentation
+from netwright.data.augment import ASPECTS, CHANGES, CONTRAST, GRAY, HUE, PHASES, SATURATION, Augmentation
 
 
 class Scaling(NamedTuple):
@@ -38,8 +38,9 @@ def needs(how: Augmentation) -> dict[str, int]:
         **moved,
         **({"flip": 1} if how.flip else {}),
         **({"distort": 3} if how.rotation or how.zoom else {}),
-        **({"relight": 2} if how.brightness or how.contrast else {}),
-        **({"recolor": 2} if how.saturation or how.hue else {}),
+        **({"jitter": 9} if how.jitter and how.recolors else {}),
+        **({"relight": 2} if (how.brightness or how.contrast) and not how.jitter else {}),
+        **({"recolor": 2} if (how.saturation or how.hue) and not how.jitter else {}),
         **({"cut_out": 2} if how.cutout else {}),
     }
 
@@ -72,9 +73,11 @@ def augment(images: Tensor, how: Augmentation, scaling: Scaling, draws: Tensor) 
         images = flip(images, own["flip"])
     if how.rotation or how.zoom:
         images = distort(images, how.rotation, how.zoom, own["distort"])
-    if how.brightness or how.contrast:
+    if "jitter" in own:
+        images = jitter(images, (how.brightness, how.contrast, how.saturation), how.hue, own["jitter"])
+    if "relight" in own:
         images = relight(images, how.brightness, how.contrast, own["relight"])
-    if how.saturation or how.hue:
+    if "recolor" in own:
         images = recolor(images, how.saturation, how.hue, own["recolor"])
     images = normalize(images, scaling)
     return cut_out(images, how.cutout, own["cut_out"]) if how.cutout else images
@@ -143,6 +146,33 @@ def recolor(images: Tensor, saturation: float, hue: float, draws: Tensor) -> Ten
         _between(draws[:, n], low, high)[:, None, None]
         for n, low, high in ((0, 1 - saturation, 1 + saturation), (1, -hue, hue))
     )
+    return _recolored(images, factors, turns)
+
+
+def jitter(images: Tensor, most: tuple[float, float, float], hue: float, draws: Tensor) -> Tensor:
+    """Light and color of every image changed in an order that is drawn for each, float32; draws (B, 9).
+
+    The draws are those of the four factors, of the turn and of the order; `most` is of brightness, contrast and
+    saturation.
+    """
+    factors = torch.stack([_between(draws[:, n], 1 - each, 1 + each) for n, each in enumerate((*most, 0.0))], 1)
+    turns = _between(draws[:, 4], -hue, hue)[:, None, None]
+    order = draws[:, 5:].argsort(1)
+    factors = factors.gather(1, order)[:, :, None, None, None]
+    images = images.float()
+    for place in range(len(CHANGES)):
+        kind, factor = order[:, place, None, None, None], factors[:, place]
+        gray = sum(share * images[..., n : n + 1] for n, share in enumerate(GRAY)) if images.shape[-1] == 3 else images
+        toward = torch.where(kind == CONTRAST, gray.mean((1, 2, 3), keepdim=True), 0.0)
+        toward = torch.where(kind == SATURATION, gray, toward)
+        images = (images * factor + toward * (1 - factor)).clamp(0, 255)
+        if hue:  # of all images, as to pick some would wait for the device
+            images = torch.where(kind == HUE, _recolored(images, torch.ones_like(turns), turns), images)
+    return images
+
+
+def _recolored(images: Tensor, factors: Tensor, turns: Tensor) -> Tensor:
+    """Images (B, H, W, 3) with saturations multiplied and hues turned, each given as (B, 1, 1); see `augment`."""
     red, green, blue = images.float().unbind(-1)
     value = torch.maximum(torch.maximum(red, green), blue)
     chroma = value - torch.minimum(torch.minimum(red, green), blue)

@@ -14,12 +14,18 @@ from netwright.report import promotions
 from netwright.report.progress import RunProgress
 
 
-def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Baseline] = ()) -> dict[str, Any]:
+def of_progress(
+    progress: RunProgress,
+    objective: Objective,
+    known: Sequence[Baseline] = (),
+    metrics: Sequence[Objective] = (),
+) -> dict[str, Any]:
     """Plain values about finished trials.
 
     `done` and `failed` are counts, and so are `trainings` and `answers`, which came from the table; `best` has `trial`,
     `score` (higher is better), `key`, `metric`, `value` as it was measured, `note`, which says which way is better and
-    what to compare the value with, and, where there is one, `budget`, and is None without a success; `model` is that of
+    what to compare the value with, and, where there are such, `budget` and `metrics`, the values reported beside by
+    name, and is None without a success; `model` is that of
     the last round, None without one. Of a search with promotions there are also `budgets`, `rank_agreement` and
     `brackets` (`promotions.facts`), of one by several objectives `front`, `hypervolume`, `reference_point` and `knee`
     (`RunFront.facts`).
@@ -29,7 +35,7 @@ def of_progress(progress: RunProgress, objective: Objective, known: Sequence[Bas
         "failed": progress.failed,
         "trainings": progress.trainings,
         "answers": progress.answers,
-        "best": _best(progress.best, objective, known),
+        "best": _best(progress.best, objective, known, metrics),
         "model": progress.model.facts() if progress.model else None,
         **(promotions.facts(progress.budgets) if progress.budgets else {}),
         **(progress.front.facts() if progress.front else {}),
@@ -45,7 +51,9 @@ def of_final(final: Final) -> dict[str, Any]:
     return own | {"further": {each.objective.name: {"mean": each.value, "sd": each.sd} for each in final.further}}
 
 
-def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -> dict[str, Any] | None:
+def _best(
+    best: Trial | None, objective: Objective, known: Sequence[Baseline], metrics: Sequence[Objective]
+) -> dict[str, Any] | None:
     if best is None:
         return None
     score = objectives.score_of(best)
@@ -53,4 +61,7 @@ def _best(best: Trial | None, objective: Objective, known: Sequence[Baseline]) -
     if score is not None:
         value = objective.measured(score)
         found |= {"value": value, "note": beside(objective, value, known)[1:-1]}
+    if metrics and best.result is not None:
+        measured = best.result.metrics
+        found["metrics"] = {each.name: measured[each.name] for each in metrics if each.name in measured}
     return found if best.proposal.budget is None else {**found, "budget": best.proposal.budget}

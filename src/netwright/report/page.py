@@ -286,7 +286,8 @@ def _best_networks(run: ReportedRun, whose: str) -> str:
     found = curves.finalists(run.history)
     if not found:
         return ""
-    measured = [objective.label for objective in run.objectives]
+    told = (*run.objectives, *run.metrics)
+    measured = [each.label for each in told]
     extra = () if "params" in measured else ("params",)
     named = _budget_column(found)
     columns = ("trial", *named, *measured, *extra, "key", "parents")
@@ -294,7 +295,7 @@ def _best_networks(run: ReportedRun, whose: str) -> str:
         (
             str(trial.id),
             *(_budget(trial) for _ in named),
-            *(_metric(trial, objective.name) for objective in run.objectives),
+            *(_metric(trial, each.name) for each in told),
             *(_metric(trial, name) for name in extra),
             markup.code(trial.key),
             ", ".join(map(str, trial.proposal.parents)) or MISSING,
@@ -350,7 +351,8 @@ def _objectives_note(run: ReportedRun) -> str:
     first, *others = run.objectives
     direction = "minimized" if first.is_minimized else "maximized"
     more = f" Further objectives: {', '.join(map(str, others))}; curves of one show the first." if others else ""
-    return f"Objective: {first.name}, {direction}.{more}"
+    beside = f" Reported beside: {', '.join(each.name for each in run.metrics)}." if run.metrics else ""
+    return f"Objective: {first.name}, {direction}.{more}{beside}"
 
 
 def _winner(runs: Sequence[ReportedRun]) -> ReportedRun:

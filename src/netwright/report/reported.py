@@ -93,6 +93,11 @@ class ReportedRun:
         return objectives.first(self.run.objectives, self.measures)
 
     @property
+    def metrics(self) -> tuple[Objective, ...]:
+        """What is reported beside the objectives."""
+        return objectives.beside(self.run.metrics, self.measures)
+
+    @property
     def data(self) -> RunData:
         """The run as the figures see it."""
         return RunData(self.name, self.history, self.objective)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from netwright.core.baselines import Baseline, beside
-from netwright.core.objectives import Objective, rank, result_of, results_of, score_of
+from netwright.core.objectives import Objective, rank, result_of, results_of, score_of, short
 from netwright.core.protocols import Executor, KeepsTime, Store
 from netwright.core.records import Tally, Trial
 from netwright.runs.notebook import Output
@@ -173,11 +173,18 @@ class Display:
         return facts
 
 
-def best_line(best: Trial, objective: Objective, baselines: Sequence[Baseline]) -> str:
-    """What is said of the best: "trial 3, valid_loss 0.1234 (lower is better)", and what to compare the value with."""
+def best_line(
+    best: Trial, objective: Objective, baselines: Sequence[Baseline], metrics: Sequence[Objective] = ()
+) -> str:
+    """What is said of the best: "trial 3, valid_loss 0.1234 (lower is better)", and what to compare the value with.
+
+    Behind it stand the metrics that are reported besides, where it has them.
+    """
     score = score_of(best)
     known = "" if score is None else f" {beside(objective, objective.measured(score), baselines)}"
-    return f"trial {best.id}, {result_of(best, objective)}{known}"
+    measured = best.result.metrics if best.result else {}
+    told = "".join(f"; {each.name} {short(measured[each.name])}" for each in metrics if each.name in measured)
+    return f"trial {best.id}, {result_of(best, objective)}{known}{told}"
 
 
 def clock(seconds: float) -> str:

@@ -53,6 +53,7 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
     measures = remembered.measures(store)
     known = remembered.baselines(store)
     objective, *others = objectives.shown(objectives.named(run.objectives, trials), measures)
+    others += objectives.beside(run.metrics, measures)
     metric = objective.name
     way = Reference(run.evaluator.name, in_full.of(run.evaluator).way(run.evaluator.options))
     for candidate in remembered.candidates(store):

@@ -13,9 +13,9 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from netwright.core import claim, files, in_full, liveness, locks, objectives, run_file, whereabouts
+from netwright.core import claim, files, in_full, liveness, locks, objectives, reading, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.protocols import Store
@@ -29,7 +29,7 @@ LOCK = "controller.lock"
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
-    *("objectives", "constraints", "latency", "reuse", "threads_per_trial"),
+    *("objectives", "metrics", "constraints", "latency", "reuse", "threads_per_trial"),
 )
 
 
@@ -294,12 +294,12 @@ def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:
             option = next(o for o in (*new.options, *old.options) if old.options.get(o) != new.options.get(o))
             old, new, name = old.options.get(option, "default"), new.options.get(option, "default"), f"{name}.{option}"
         verb = "is"
-        if name in ("objectives", "constraints"):
+        if name in ("objectives", "metrics", "constraints"):
             old, new = (", ".join(each or ()) or "none" for each in (old, new))
             verb = "are"
         return (
-            f"{folder} holds another run: its {name} {verb} {old}, not {new}; give another folder with --out, "
-            f"or go on with that run by `netwright search --out {folder}`"
+            f"{folder} holds another run: its {name} {verb} {_told(old)}, not {_told(new)}; give another folder with "
+            f"--out, or go on with that run by `netwright search --out {folder}`"
         )
     return ""
 
@@ -311,7 +311,13 @@ def _changed(stored: Reference, asked: Reference) -> tuple[str, ...]:
     says = in_full.of(asked)
     old, new = says.incidental_of(stored.options), says.incidental_of(asked.options)
     return tuple(
-        f"evaluator.{name} is {new.get(name, 'its default')} from now on; it was {old.get(name, 'its default')}"
+        f"evaluator.{name} is {_told(new.get(name, 'its default'))} from now on; "
+        f"it was {_told(old.get(name, 'its default'))}"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     )
+
+
+def _told(value: Any) -> str:
+    """A setting in a sentence: text and references as they are, all else as run files have it."""
+    return str(value) if isinstance(value, str | Reference) else reading.spelled(value)

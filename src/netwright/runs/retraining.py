@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from netwright.core import genes, in_full, objectives, refs, run_file, whereabouts
+from netwright.core import genes, in_full, objectives, reading, refs, run_file, whereabouts
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.finals import BEST, KNEE, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
@@ -300,6 +300,7 @@ def run_of(
         strategy=Reference("listed", {"genotypes": [list(g) for g in genotypes], "repeats": each, **at_length}),
         evaluator=Reference(run.evaluator.name, options),
         objectives=run.objectives and _measured_on(split, run.objectives),
+        metrics=run.metrics and tuple(str(each.moved_to(split)) for each in objectives.beside(run.metrics)),
         reference_point=None,
         constraints=(),
         reuse=False,
@@ -406,5 +407,10 @@ def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) ->
     first = candidates[0]
     target = first.label if first.label.startswith("zoo:") else short(folder)
     which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]
-    options = [(f"--{part}.{name}", str(value)) for part, given in changes.items() for name, value in given.items()]
+    options = [(f"--{part}.{name}", _typed(value)) for part, given in changes.items() for name, value in given.items()]
     return shlex.join(["netwright", "train", target, *which, *(word for pair in options for word in pair)])
+
+
+def _typed(value: Any) -> str:
+    """A value as an option is typed: text as it is, all else as run files have it."""
+    return value if isinstance(value, str) else reading.spelled(value)

@@ -116,6 +116,7 @@ class Run:
         workers: Number of worker processes.
         constraints: Conditions on networks, such as "params <= 1e6".
         objectives: Metrics to search by, as a run file has them: "valid_accuracy", "-valid_loss".
+        metrics: Metrics that are measured and reported beside them: "valid_top5".
         reuse: What is answered from the table: identical genotypes, equal networks, or nothing (`RunFile.reuse`).
         changes: Options by part, put over everything else: {"space": {"channels": 8}}.
         command: The command that the user typed, for the report; "": the report gives one that does the same.
@@ -152,6 +153,7 @@ class Run:
         workers: int | None = None,
         constraints: Sequence[str] | None = None,
         objectives: Sequence[str] | None = None,
+        metrics: Sequence[str] | None = None,
         reuse: Reuse | None = None,
         changes: Changes | None = None,
         command: str = "",
@@ -179,6 +181,7 @@ class Run:
         given: dict[str, Any] = {"space": space, "strategy": strategy, "task": task, "evaluator": evaluator}
         given |= {"executor": executor, "seed": seed, "constraints": tuple(constraints) if constraints else None}
         given |= {"objectives": tuple(objectives) if objectives else None, "reuse": reuse}
+        given |= {"metrics": tuple(metrics) if metrics else None}
         merged = {section: dict(options) for section, options in (changes or {}).items()}
         limits = (("limits", "trials", trials), ("limits", "hours", hours), ("executor", "workers", workers))
         for section, option, value in limits:
@@ -308,7 +311,8 @@ class Run:
                 self._session.say("no trial succeeded; `netwright report` lists the reasons")
                 return Searched(ended)
             first = objectives.first(ended.objectives, parts.measures)
-            self._session.say(f"best: {best_line(best, first, ended.baselines)}")
+            told = objectives.beside(self.settings.metrics, parts.measures)
+            self._session.say(f"best: {best_line(best, first, ended.baselines, told)}")
             for sentence in came.front.sentences() if came.front else ():
                 self._session.say(sentence)
             for sentence in promotions.sentences(came.budgets) if came.budgets else ():

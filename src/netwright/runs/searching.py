@@ -49,6 +49,7 @@ def search(
     workers: int | None = None,
     constraints: Sequence[str] | None = None,
     objectives: Sequence[str] | None = None,
+    metrics: Sequence[str] | None = None,
     changes: Changes | None = None,
     reference: str | None = None,
     timetable: str | Path | None = None,
@@ -85,6 +86,7 @@ def search(
         workers: Number of trainings side by side.
         constraints: Conditions on networks, such as "params <= 1e6".
         objectives: Metrics to search by; a timed run takes one.
+        metrics: Metrics to report beside them.
         changes: Options by part, put over everything else: {"evaluator": {"lr": 0.1}}.
         reference: A network of yours to beat; None: a plain one.
         timetable: The timetable of another run, to be played again.
@@ -131,6 +133,7 @@ def search(
         "seed": seed,
         "constraints": tuple(constraints) if constraints else None,
         "objectives": tuple(objectives) if objectives else None,
+        "metrics": tuple(metrics) if metrics else None,
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     wish = Wish(

@@ -77,11 +77,15 @@ class HierarchicalSpace:
 
     def __post_init__(self) -> None:
         if len(self.motifs) != len(self.nodes) or not self.motifs:
-            raise BadReference(f"space.motifs {self.motifs} and space.nodes {self.nodes} must have one entry per level")
+            raise BadReference(
+                f"space.motifs {list(self.motifs)} and space.nodes {list(self.nodes)} must have one entry per level"
+            )
         if self.motifs[-1] != 1 or min(self.motifs) < 1:
-            raise BadReference(f"space.motifs is {self.motifs}; every level needs a motif, and the last exactly one")
+            raise BadReference(
+                f"space.motifs is {list(self.motifs)}; every level needs a motif, and the last exactly one"
+            )
         if min(self.nodes) < 2:
-            raise BadReference(f"space.nodes is {self.nodes}; a graph has at least 2 nodes, input and output")
+            raise BadReference(f"space.nodes is {list(self.nodes)}; a graph has at least 2 nodes, input and output")
         check_sizes(channels=self.channels, repeats=self.repeats, diversification=self.diversification)
         check_sizes(motifs=sum(self.motifs), nodes=max(self.nodes))
 

@@ -110,7 +110,8 @@ class HnagSpace:
         _check_range(Integer("ratio", 1, 64), self.ratio)
         if min(self.ratios) < 1 or min(self.shares) < 0:
             raise BadReference(
-                f"space.ratios is {self.ratios} and space.shares {self.shares}; give ratios from 1, shares from 0"
+                f"space.ratios is {list(self.ratios)} and space.shares {list(self.shares)}; give ratios from 1, shares "
+                "from 0"
             )
         if not 0 <= self.seed < 2**63:
             raise BadReference(f"space.seed is {self.seed}; give a whole number from 0 to 2**63 - 1")

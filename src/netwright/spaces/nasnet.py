@@ -92,12 +92,12 @@ class NasnetSpace:
         if unknown := [name for name in self.names if name not in OPERATIONS]:
             raise BadReference(f"space.operations has {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
         if not self.names or len(set(self.names)) < len(self.names):
-            raise BadReference(f"space.operations is {self.names}; it needs at least one, and each once")
+            raise BadReference(f"space.operations is {list(self.names)}; it needs at least one, and each once")
         for states in self.concatenated or ():
             if not states or sorted(set(states) & set(range(self.combinations + 2))) != list(states):
                 raise BadReference(
-                    f"space.concatenated has {states}; it takes states from 0 to {self.combinations + 1} in order, "
-                    "as in [[1, 3, 6], [5, 6]]"
+                    f"space.concatenated has {list(states)}; it takes states from 0 to {self.combinations + 1} in "
+                    "order, as in [[1, 3, 6], [5, 6]]"
                 )
 
     @property

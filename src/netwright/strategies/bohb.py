@@ -19,7 +19,7 @@ largest budget with enough trials.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,11 +29,11 @@ from sortedcontainers import SortedList
 from netwright.core.errors import BadReference
 from netwright.core.genes import to_vector
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.records import Genotype
 from netwright.core.single import check_single
 from netwright.strategies.brackets import ladder, sizes
-from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
-from netwright.strategies.novelty import first_new, new_sample
+from netwright.strategies.hyperband import BracketRung, BracketSearch, Finished, Hyperband
+from netwright.strategies.novelty import first_new
 from netwright.surrogates import density
 from netwright.surrogates.density import Density
 
@@ -41,7 +41,93 @@ SEEN = 500  # trials of each density, so that an ask costs no more after 100,000
 
 
 @dataclass
-class Bohb:
+class Densities:
+    """Chooses by two densities: that of the best trials of a budget, and that of its others.
+
+    Args:
+        space: Search space.
+        rungs: Number of rungs.
+        random_fraction: As of `bohb`, and so are the others.
+        best_share: Share of the trials of a budget that count as the best.
+        samples: Number of draws that are chosen from.
+        min_points: Fewest trials of either density.
+        bandwidth_factor: Factor on the widths of the kernels that are drawn from.
+        min_bandwidth: Least width of a kernel.
+    """
+
+    space: SearchSpace
+    rungs: int
+    random_fraction: float
+    best_share: float
+    samples: int
+    min_points: int
+    bandwidth_factor: float
+    min_bandwidth: float
+    _ranked: list[SortedList] = field(init=False, repr=False)  # finished trials of each rung, best first
+    # a memo, made anew when needed: the densities by rung and number of trials
+    _model: tuple[tuple[int, int], Density, Density] | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._ranked = [SortedList() for _ in range(self.rungs)]
+
+    def choose(
+        self,
+        place: BracketRung,  # noqa: ARG002
+        known: Set[str],
+        taken: Set[str],
+        rng: np.random.Generator,
+    ) -> Genotype | None:
+        """The best draw that is a new network; None: a sample's turn, too few trials for a model, or no draw is new."""
+        if rng.random() < self.random_fraction:
+            return None
+        model = self._densities()
+        if model is None:
+            return None
+        drawn = density.candidates(*model, self.samples, self.bandwidth_factor, rng)
+        return first_new(self.space, drawn, known, taken)
+
+    def learn(self, place: BracketRung, finished: Finished) -> None:
+        """Rank the trial among those of its budget."""
+        self._ranked[place.rung].add(finished)
+
+    def _densities(self) -> tuple[Density, Density] | None:
+        """Densities of the best trials and of the others, at the largest budget that has enough; None: none has."""
+        for rung in range(len(self._ranked) - 1, -1, -1):
+            ranked = self._ranked[rung]
+            count = len(ranked)
+            if count < self.min_points + 2 or ranked[self.min_points - 1].loss == math.inf:
+                continue
+            if self._model is None or self._model[0] != (rung, count):
+                best = max(self.min_points, int(self.best_share * count))
+                others = max(self.min_points, count - best)
+                good = [trial for trial in ranked[:best] if trial.loss < math.inf]
+                self._model = ((rung, count), self._density(good), self._density(ranked[count - others :]))
+            return self._model[1], self._model[2]
+        return None
+
+    def _density(self, trials: Sequence[Finished]) -> Density:
+        """The density of all or, where they are too many, of some that are spread evenly over their ranks."""
+        positions = np.unique(np.linspace(0, len(trials) - 1, SEEN).astype(int)) if len(trials) > SEEN else None
+        seen = trials if positions is None else [trials[position] for position in positions.tolist()]
+        genes = self.space.genes
+        points = np.array([to_vector(genes, trial.genotype) for trial in seen])
+        return density.fit(genes, points, self.min_bandwidth)
+
+
+def bohb(
+    space: SearchSpace,
+    objectives: tuple[str, ...] | None = None,
+    min_budget: int = 1,
+    max_budget: int = 9,
+    eta: int = 3,
+    budgets: tuple[int, ...] = (),
+    random_fraction: float = 1 / 3,
+    best_share: float = 0.15,
+    samples: int = 64,
+    min_points: int | None = None,
+    bandwidth_factor: float = 3.0,
+    min_bandwidth: float = 1e-3,
+) -> BracketSearch:
     """Hyperband with a kernel-density model.
 
     Args:
@@ -59,95 +145,20 @@ class Bohb:
         min_bandwidth: Least width of a kernel, as a share of the gene's range, below 1. An integer's is also at least a
             quarter of a step, a departure from the published code (`surrogates.density`).
     """
-
-    space: SearchSpace
-    objectives: tuple[str, ...] | None = None
-    min_budget: int = 1
-    max_budget: int = 9
-    eta: int = 3
-    budgets: tuple[int, ...] = ()
-    random_fraction: float = 1 / 3
-    best_share: float = 0.15
-    samples: int = 64
-    min_points: int | None = None
-    bandwidth_factor: float = 3.0
-    min_bandwidth: float = 1e-3
-    _hyperband: Hyperband = field(init=False, repr=False)
-    _ranked: list[SortedList] = field(init=False, repr=False)  # finished trials of each rung, best first
-    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
-    # a memo, made anew when needed: the densities by rung and number of trials
-    _model: tuple[tuple[int, int], Density, Density] | None = field(default=None, init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        check_single("bohb", self.objectives)
-        for name, value in (("random_fraction", self.random_fraction), ("best_share", self.best_share)):
-            if not 0 <= value <= 1:
-                raise BadReference(f"strategy.{name} is {value}; it must be in [0, 1]")
-        for name in ("samples", "bandwidth_factor", "min_bandwidth", "min_points"):
-            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
-                raise BadReference(f"strategy.{name} is {value}; it must be greater than 0, and finite")
-        if self.min_bandwidth >= 1:
-            raise BadReference(f"strategy.min_bandwidth is {self.min_bandwidth}; it must be below 1, the whole range")
-        budgets = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
-        self._hyperband = Hyperband(budgets, partial(sizes, eta=self.eta))
-        self._ranked = [SortedList() for _ in budgets]
-
-    @property
-    def largest_budget(self) -> int:
-        """Budget of the highest rung."""
-        return self._hyperband.budgets[-1]
-
-    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
-        """What the oldest bracket that does not wait needs; None: no network is new, and none may be promoted."""
-        taken = {trial.key for trial in pending}
-        return self._hyperband.needed(pending, lambda place: self._fresh(place, taken, rng))
-
-    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Enter the trial into its bracket and the model's data. Raises NetwrightError: no such rung or bracket."""
-        place, finished = self._hyperband.enter(trial)
-        self._known.add(trial.key)
-        self._ranked[place.rung].add(finished)
-
-    def _fresh(self, place: BracketRung, taken: set[str], rng: np.random.Generator) -> Proposal | None:
-        """A trial on a bracket's first rung: the model's choice, or a sample; None: no network is new."""
-        is_random = rng.random() < self.random_fraction
-        genotype = None if is_random else self._modeled(taken, rng)
-        notes = {"bracket": place.bracket, "rung": place.rung, "modeled": int(genotype is not None)}
-        if genotype is None:
-            genotype = new_sample(self.space, self._known, taken, rng)
-        return None if genotype is None else Proposal(genotype, budget=self._hyperband.budgets[place.rung], notes=notes)
-
-    def _modeled(self, taken: set[str], rng: np.random.Generator) -> Genotype | None:
-        """The best draw that is a new network; None: too few trials for a model, or no draw is."""
-        model = self._densities()
-        if model is None:
-            return None
-        drawn = density.candidates(*model, self.samples, self.bandwidth_factor, rng)
-        return first_new(self.space, drawn, self._known, taken)
-
-    def _densities(self) -> tuple[Density, Density] | None:
-        """Densities of the best trials and of the others, at the largest budget that has enough; None: none has."""
-        fewest = len(self.space.genes) + 1 if self.min_points is None else self.min_points
-        for rung in range(len(self._ranked) - 1, -1, -1):
-            ranked = self._ranked[rung]
-            count = len(ranked)
-            if count < fewest + 2 or ranked[fewest - 1].loss == math.inf:
-                continue
-            if self._model is None or self._model[0] != (rung, count):
-                best = max(fewest, int(self.best_share * count))
-                others = max(fewest, count - best)
-                good = [trial for trial in ranked[:best] if trial.loss < math.inf]
-                self._model = ((rung, count), self._density(good), self._density(ranked[count - others :]))
-            return self._model[1], self._model[2]
-        return None
-
-    def _density(self, trials: Sequence[Finished]) -> Density:
-        """The density of all or, where they are too many, of some that are spread evenly over their ranks."""
-        positions = np.unique(np.linspace(0, len(trials) - 1, SEEN).astype(int)) if len(trials) > SEEN else None
-        seen = trials if positions is None else [trials[position] for position in positions.tolist()]
-        genes = self.space.genes
-        points = np.array([to_vector(genes, trial.genotype) for trial in seen])
-        return density.fit(genes, points, self.min_bandwidth)
+    check_single("bohb", objectives)
+    for name, share in (("random_fraction", random_fraction), ("best_share", best_share)):
+        if not 0 <= share <= 1:
+            raise BadReference(f"strategy.{name} is {share}; it must be in [0, 1]")
+    points = len(space.genes) + 1 if min_points is None else min_points
+    positive = {"samples": samples, "bandwidth_factor": bandwidth_factor, "min_bandwidth": min_bandwidth}
+    for name, value in {**positive, "min_points": points}.items():
+        if not 0 < value < math.inf:
+            raise BadReference(f"strategy.{name} is {value}; it must be greater than 0, and finite")
+    if min_bandwidth >= 1:
+        raise BadReference(f"strategy.min_bandwidth is {min_bandwidth}; it must be below 1, the whole range")
+    rungs = ladder(min_budget, max_budget, eta, budgets)
+    model = Densities(space, len(rungs), random_fraction, best_share, samples, points, bandwidth_factor, min_bandwidth)
+    return BracketSearch(space, Hyperband(rungs, partial(sizes, eta=eta)), model)
 
 
-plugin = Bohb
+plugin = bohb

@@ -23,7 +23,7 @@ def ladder(min_budget: int, max_budget: int, eta: int, budgets: Sequence[int] = 
         raise BadReference(f"strategy.eta is {eta}; it must be at least 2")
     if budgets:
         if budgets[0] < 1 or any(low >= high for low, high in itertools.pairwise(budgets)):
-            raise BadReference(f"strategy.budgets is {tuple(budgets)}; they must ascend, from 1 or more")
+            raise BadReference(f"strategy.budgets is {list(budgets)}; they must ascend, from 1 or more")
         return tuple(budgets)
     if not 1 <= min_budget <= max_budget:
         raise BadReference(

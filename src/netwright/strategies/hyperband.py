@@ -1,23 +1,28 @@
-"""Brackets of successive halving side by side, for workers that never wait: what `bohb` and `vega_bohb` share.
+"""Brackets of successive halving side by side, for workers that never wait: the strategy of `bohb` and `vega_bohb`.
 
 Li et al. 2018, "Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization", JMLR 18:185. When all trials
 of a rung have finished, its best are promoted. A free worker takes what the oldest unfinished bracket needs; where that
 waits for its trials, what the next needs, and in the end it begins another bracket. A failed trial counts as the worst,
-and is never promoted. Bracket and rung (from 0) stand in the notes of each row.
+and is never promoted. Bracket and rung (from 0), and of new networks whether a model chose, stand in the notes of each
+row.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from netwright.core.errors import NetwrightError
 from netwright.core.objectives import score_of
+from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.brackets import promotion, rung_of
+from netwright.strategies.novelty import new_sample
 
 
 class Finished(NamedTuple):
@@ -129,6 +134,58 @@ class Hyperband:
     def _new(self, number: int) -> Bracket:
         found = self.sizes(len(self.budgets), number)
         return Bracket(found, {rung: [] for rung in found})
+
+
+class Model(Protocol):
+    """What chooses the networks that brackets begin with."""
+
+    def choose(self, place: BracketRung, known: Set[str], taken: Set[str], rng: np.random.Generator) -> Genotype | None:
+        """A network for the first rung of a bracket whose key is neither known nor taken; None: a sample is to do."""
+        ...
+
+    def learn(self, place: BracketRung, finished: Finished) -> None:
+        """Take in a trial that finished there."""
+        ...
+
+
+@dataclass
+class BracketSearch:
+    """A search by brackets, whose new networks a model chooses.
+
+    Args:
+        space: Search space, which samples and names networks.
+        hyperband: The brackets.
+        model: What chooses.
+    """
+
+    space: SearchSpace
+    hyperband: Hyperband
+    model: Model
+    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
+
+    @property
+    def largest_budget(self) -> int:
+        """Budget of the highest rung."""
+        return self.hyperband.budgets[-1]
+
+    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
+        """What the oldest bracket that does not wait needs; None: no network is new, and none may be promoted."""
+        taken = {trial.key for trial in pending}
+        return self.hyperband.needed(pending, lambda place: self._fresh(place, taken, rng))
+
+    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Enter the trial into its bracket and the model's data. Raises NetwrightError: no such rung or bracket."""
+        place, finished = self.hyperband.enter(trial)
+        self._known.add(trial.key)
+        self.model.learn(place, finished)
+
+    def _fresh(self, place: BracketRung, taken: set[str], rng: np.random.Generator) -> Proposal | None:
+        """A trial on a bracket's first rung: the model's choice, or a sample; None: no network is new."""
+        genotype = self.model.choose(place, self._known, taken, rng)
+        notes = {"bracket": place.bracket, "rung": place.rung, "modeled": int(genotype is not None)}
+        if genotype is None:
+            genotype = new_sample(self.space, self._known, taken, rng)
+        return None if genotype is None else Proposal(genotype, budget=self.hyperband.budgets[place.rung], notes=notes)
 
 
 def _place(proposal: Proposal) -> BracketRung:

@@ -20,7 +20,7 @@ Departures from the program:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,11 +29,11 @@ import numpy as np
 from netwright.core.errors import BadReference
 from netwright.core.genes import to_vector
 from netwright.core.protocols import SearchSpace
-from netwright.core.records import Genotype, Proposal, Trial
+from netwright.core.records import Genotype
 from netwright.core.single import check_single
 from netwright.strategies.brackets import ladder, single_sizes
-from netwright.strategies.hyperband import BracketRung, Finished, Hyperband
-from netwright.strategies.novelty import first_new, new_sample
+from netwright.strategies.hyperband import BracketRung, BracketSearch, Finished, Hyperband
+from netwright.strategies.novelty import first_new
 from netwright.surrogates import improvement
 from netwright.surrogates.plain_process import PlainProcess
 
@@ -42,74 +42,41 @@ FEWEST = 2  # scores that a model can be made of
 
 
 @dataclass
-class VegaBohb:
-    """Successive halving with a Gaussian process, as released with NAGO.
+class ExpectedImprovement:
+    """Chooses by a Gaussian process of what earlier brackets have measured at the budget on which a bracket starts.
 
     Args:
-        space: Search space, which samples and names networks; the model is one of its genes, choices as numbers.
-        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
-        min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
-        max_budget: Budget of the highest rung.
-        eta: One trial in `eta` is promoted, to `eta` times the budget.
-        budgets: Budgets of all rungs, where they are no powers of `eta` apart, as 12 and 200 epochs; empty: as above.
-        samples: Number of random networks that the model chooses from.
+        space: Search space.
+        rungs: Number of rungs.
+        samples: Number of random networks that are chosen from.
     """
 
     space: SearchSpace
-    objectives: tuple[str, ...] | None = None
-    min_budget: int = 1
-    max_budget: int = 9
-    eta: int = 3
-    budgets: tuple[int, ...] = ()
-    samples: int = 1000
-    _hyperband: Hyperband = field(init=False, repr=False)
+    rungs: int
+    samples: int
     _measured: list[list[tuple[int, Finished]]] = field(init=False, repr=False)  # by rung, with their brackets
-    _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     # a memo, made anew when needed: the model by bracket, and number of trials on its first rung
     _model: tuple[tuple[int, int], PlainProcess | None] | None = field(
         default=None, init=False, repr=False, compare=False
     )
 
     def __post_init__(self) -> None:
-        check_single("vega_bohb", self.objectives)
-        if self.samples < 1:
-            raise BadReference(f"strategy.samples is {self.samples}; it must be at least 1")
-        budgets = ladder(self.min_budget, self.max_budget, self.eta, self.budgets)
-        self._hyperband = Hyperband(budgets, partial(single_sizes, eta=self.eta))
-        self._measured = [[] for _ in budgets]
+        self._measured = [[] for _ in range(self.rungs)]
 
-    @property
-    def largest_budget(self) -> int:
-        """Budget of the highest rung."""
-        return self._hyperband.budgets[-1]
-
-    def ask(self, rng: np.random.Generator, pending: Sequence[Trial]) -> Proposal | None:
-        """What the oldest bracket that does not wait needs; None: no network is new, and none may be promoted."""
-        taken = {trial.key for trial in pending}
-        return self._hyperband.needed(pending, lambda place: self._fresh(place, taken, rng))
-
-    def tell(self, trial: Trial, rng: np.random.Generator) -> None:  # noqa: ARG002
-        """Enter the trial into its bracket and the model's data. Raises NetwrightError: no such rung or bracket."""
-        place, finished = self._hyperband.enter(trial)
-        self._known.add(trial.key)
-        self._measured[place.rung].append((place.bracket, finished))
-
-    def _fresh(self, place: BracketRung, taken: set[str], rng: np.random.Generator) -> Proposal | None:
-        """A trial on a bracket's first rung: the model's choice, or a sample; None: no network is new."""
-        model = self._process(place)
-        genotype = None if model is None else self._best_new(model, taken, rng)
-        notes = {"bracket": place.bracket, "rung": place.rung, "modeled": int(genotype is not None)}
-        if genotype is None:
-            genotype = new_sample(self.space, self._known, taken, rng)
-        return None if genotype is None else Proposal(genotype, budget=self._hyperband.budgets[place.rung], notes=notes)
-
-    def _best_new(self, model: PlainProcess, taken: set[str], rng: np.random.Generator) -> Genotype | None:
+    def choose(self, place: BracketRung, known: Set[str], taken: Set[str], rng: np.random.Generator) -> Genotype | None:
         """The sample of the highest expected improvement over the best of them that is a new network; None: none is."""
+        model = self._process(place)
+        if model is None:
+            return None
         drawn = list(dict.fromkeys(self.space.sample(rng) for _ in range(self.samples)))
         mean, deviation = model.predict(self._vectors(drawn))
         gains = improvement.log_improvement(mean, deviation, float(mean.max()))
         ranked = (drawn[position] for position in np.argsort(-gains, kind="stable").tolist())
-        return first_new(self.space, ranked, self._known, taken)
+        return first_new(self.space, ranked, known, taken)
+
+    def learn(self, place: BracketRung, finished: Finished) -> None:
+        """Keep the trial by its rung."""
+        self._measured[place.rung].append((place.bracket, finished))
 
     def _process(self, place: BracketRung) -> PlainProcess | None:
         """The model of what earlier brackets have measured on that rung; None: too little."""
@@ -130,4 +97,32 @@ class VegaBohb:
         return np.array([to_vector(self.space.genes, genotype) for genotype in genotypes])
 
 
-plugin = VegaBohb
+def vega_bohb(
+    space: SearchSpace,
+    objectives: tuple[str, ...] | None = None,
+    min_budget: int = 1,
+    max_budget: int = 9,
+    eta: int = 3,
+    budgets: tuple[int, ...] = (),
+    samples: int = 1000,
+) -> BracketSearch:
+    """Successive halving with a Gaussian process, as released with NAGO.
+
+    Args:
+        space: Search space, which samples and names networks; the model is one of its genes, choices as numbers.
+        objectives: Exactly one objective, as a run file writes it; None: the first metric, the higher the better.
+        min_budget: Least budget of the lowest rung, in the evaluator's unit: epochs or steps.
+        max_budget: Budget of the highest rung.
+        eta: One trial in `eta` is promoted, to `eta` times the budget.
+        budgets: Budgets of all rungs, where they are no powers of `eta` apart, as 12 and 200 epochs; empty: as above.
+        samples: Number of random networks that the model chooses from.
+    """
+    check_single("vega_bohb", objectives)
+    if samples < 1:
+        raise BadReference(f"strategy.samples is {samples}; it must be at least 1")
+    rungs = ladder(min_budget, max_budget, eta, budgets)
+    model = ExpectedImprovement(space, len(rungs), samples)
+    return BracketSearch(space, Hyperband(rungs, partial(single_sizes, eta=eta)), model)
+
+
+plugin = vega_bohb
