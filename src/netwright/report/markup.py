@@ -74,12 +74,6 @@ figure { margin: 0; overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
 figure svg.narrow { display: none; }
-@media (max-width: 640px) {
-  main { padding: 16px 8px 48px; }
-  section { padding: 14px 12px; }
-  figure svg.narrow { display: block; }
-  figure svg.wide { display: none; }
-}
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 16px; margin: 0;
   padding: 0; list-style: none; font-size: 0.85rem; line-height: 1.35; }
@@ -110,6 +104,8 @@ summary { cursor: pointer; margin: 6px 0; }
   section { padding: 12px 10px; }
   th, td { padding-right: 12px; }
   td { min-width: 5.6rem; }
+  figure svg.narrow { display: block; }
+  figure svg.wide { display: none; }
   .tiles, .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 """

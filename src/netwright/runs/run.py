@@ -191,21 +191,21 @@ class Run(RunResults):
             NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
         parts = run_file.build(self.settings)
-        settings = run_file.resolved(self.settings, parts.measures)
-        beforehand.check_end(settings.limits, parts)
-        beforehand.bounded(parts.executor, settings.limits.trials)
-        genotypes = beforehand.samples(parts.space, settings.seed)
+        planned = run_file.resolved(self.settings, parts.measures)
+        beforehand.check_end(planned.limits, parts)
+        beforehand.bounded(parts.executor, planned.limits.trials)
+        genotypes = beforehand.samples(parts.space, planned.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
         watching = self._session.observing
-        with watching.until_over(Drained), ownership.opened(self.folder, settings) as run:
+        with watching.until_over(Drained), ownership.opened(self.folder, planned) as run:
             self.settings = run.settings
             place = shlex.quote(short(self.folder))
             command = self._session.command or f"netwright search {place}/run.toml --out {place}"
             ended = self._session.play(
                 run,
                 parts,
-                title=f"{settings.strategy} on {settings.space}, {settings.task}",
+                title=f"{planned.strategy} on {settings.spelled(planned.space)}, {planned.task}",
                 facts={} if run.is_complete else {"command": command},
                 genotypes=genotypes,
                 when_ready=lambda: self._check_final(data_is_ready=True),
