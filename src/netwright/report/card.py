@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from netwright.core.baselines import beside
 from netwright.core.protocols import of_seed
-from netwright.report import drawing, figures, files, progress
+from netwright.report import drawing, figures, files, markup, progress
 from netwright.report.markup import Html
 from netwright.report.reported import ReportedRun
 
@@ -54,12 +54,13 @@ def card(run: ReportedRun) -> Html:
 
 
 def _picture(figure: Figure, caption: str, narrow: Figure | None = None) -> str:
-    """An image; on narrow screens another one, where it is given."""
-    image = f'<img alt="{escape(caption)}" style="{_PICTURE}" src="{_address(figure, caption)}">'
-    if narrow is None:
-        return image
-    return f'<picture><source media="(max-width: 560px)" srcset="{_address(narrow, caption)}">{image}</picture>'
+    """An image, or on narrow screens another one where it is given; it scrolls rather than shrink beyond reading."""
+    address, least = _image(figure, caption), narrow or figure
+    source = "" if narrow is None else f'<source media="(max-width: 560px)" srcset="{_image(narrow, caption)}">'
+    width = 72 * least.get_figwidth() * markup.SMALLEST / files.smallest_text(least)
+    image = f'<img alt="{escape(caption)}" style="{_PICTURE};min-width:{width:.0f}px" src="{address}">'
+    return f'<div style="overflow-x:auto"><picture>{source}{image}</picture></div>'
 
 
-def _address(figure: Figure, salt: str) -> str:
+def _image(figure: Figure, salt: str) -> str:
     return f"data:image/svg+xml;base64,{b64encode(files.svg(figure, salt).encode()).decode()}"
