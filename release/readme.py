@@ -255,6 +255,7 @@ def main() -> None:
         parser.error(f"--environment {options.environment} has no bin/python")
     if unknown := sorted(set(chosen) - set(range(1, len(listed) + 1))):
         parser.error(f"--only names {unknown}; there are commands 1 to {len(listed)}, as --list says")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what a command started is ended as well
     place = Path(tempfile.mkdtemp(prefix="netwright-readme-"))
     print("| | command | seconds | exit status | |\n|---|---|---|---|---|", flush=True)
     states = []

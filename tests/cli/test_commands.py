@@ -96,6 +96,7 @@ def test_show_prints_and_draws(drawn, capsys, tmp_path):
     assert re.search(r"3 -> output +motif 5", out)
     assert "motif 5" in (tmp_path / "cell.svg").read_text()
     assert (tmp_path / "cell.png").stat().st_size > 10_000
+    assert "motif 5" in (tmp_path / "cell-narrow.svg").read_text() and (tmp_path / "cell-narrow.png").exists()
 
 
 def test_show_takes_any_genotype(capsys):

@@ -14,7 +14,7 @@ from netwright.core.protocols import Generates, HasStarts, HasTrivial, Symmetric
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
-from netwright.core.settings import KEPT, WIDTH, Setting, Tuned, is_resolved, of_tables, resolved
+from netwright.core.settings import KEPT, WIDTH, Setting, Tuned, is_resolved, of_tables, resolved, spelled
 from netwright.core.shapes import Numbers, Vector
 from netwright.plans.plan import HasPlan
 from netwright.spaces.hierarchical import HierarchicalSpace
@@ -228,3 +228,10 @@ def test_what_is_no_setting_is_refused_in_a_sentence(asked, message):
 def test_a_setting_without_options_is_refused(default):
     with pytest.raises(BadReference, match="no options to choose from"):
         of_tables([{"name": "augment", "options": [], "default": default}])
+
+
+def test_people_see_settings_by_name():
+    run = run_file.tuned(RunFile(space=Reference("flat", {"nodes": 3, "with": "lr,flip"}), task=Reference("digits")))
+    assert is_resolved(run.space.options["with"])
+    assert str(spelled(run.space)) == "flat(nodes=3, with='lr,flip')"
+    assert spelled(Reference("flat")) == Reference("flat")

@@ -32,7 +32,7 @@ TESTED = ACCURACY.moved_to("test")
 SPACE = HierarchicalSpace()
 FILES = [
     f"{name}.{suffix}"
-    for name in ("best", "cell", "fitness", "hours", "lineage", "parameters", "size")
+    for name in ("best", "cell", "cell-narrow", "fitness", "hours", "lineage", "parameters", "size")
     for suffix in ("png", "svg")
 ]
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -136,7 +136,7 @@ def test_the_page_is_whole_and_holds_its_drawings(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == sorted([*FILES, "report.html"])
     checker = read(path)
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert path.read_text(encoding="utf-8").count("<svg") == 7
+    assert path.read_text(encoding="utf-8").count("<svg") == 8
     assert len(set(checker.ids)) == len(checker.ids)
     inner = {use for use in checker.uses if use.startswith("#")}
     assert inner and {use[1:] for use in inner} <= set(checker.ids)
@@ -232,10 +232,19 @@ def test_runs_without_much_to_tell_are_reported(tmp_path, trials):
     write(tmp_path, [reported(rows(2))])  # an earlier report
     read(write(tmp_path, [reported(trials)]))
     has_best = any(trial.scores for trial in trials)
-    for name in ("cell.svg", "lineage.png", "fitness.png", "best.svg"):
+    for name in ("cell.svg", "cell-narrow.svg", "lineage.png", "fitness.png", "best.svg"):
         assert (tmp_path / name).exists() == has_best, name
     has_params = any(trial.result.metrics.get("params") for trial in trials)
     assert (tmp_path / "size.png").exists() == (tmp_path / "parameters.svg").exists() == has_params
+
+
+def test_on_a_narrow_screen_the_drawing_is_the_upright_one(tmp_path):
+    text = write(tmp_path, [reported(rows(2))]).read_text(encoding="utf-8")
+    assert text.count('<svg class="wide"') == text.count('<svg class="narrow"') == 1
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(set(ids)) == len(ids), "both lie in one page"
+    assert text.count("<figcaption>The best architecture, at every level<") == 1
+    assert "figure svg.narrow { display: none; }" in text
 
 
 def test_a_best_without_ancestors_has_no_figure_of_them(tmp_path):

@@ -66,7 +66,8 @@ def test_words_stay_on_the_paper_and_apart(draw, title):
     width, height = figure.canvas.get_width_height()
     for axes in figure.axes:
         boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
-        for box in [*boxes, *(text.get_window_extent() for text in axes.texts)]:
+        above = axes.title, axes._left_title
+        for box in [*boxes, *(text.get_window_extent() for text in (*axes.texts, *above) if text.get_text())]:
             assert box.x0 >= -1 and box.x1 <= width + 1 and box.y0 >= -1 and box.y1 <= height + 1
         for upper, lower in pairwise(boxes):
             assert lower.y1 <= upper.y0

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
-from netwright.runs.display import Display
+from netwright.runs.display import Display, write
 from netwright.stores.memory import MemoryStore
 
 
@@ -72,6 +72,15 @@ def test_where_time_decides_a_line_comes_once_a_minute_and_says_when_all_is_over
     assert lines[1].startswith("search; 60 s used, all done about 12:30; 6/50 finished, 6 a minute; best: trial 60, ")
     Console(file=out, width=200).print(picture)
     assert re.search(r"^now +search; 180 s used", out.getvalue(), re.MULTILINE)
+
+
+def test_lines_in_a_notebook_are_plain_ones(capsys):
+    """Of which notebooks make one output; `rich` would make one of each."""
+    console = Console(file=io.StringIO(), width=20)
+    console.is_jupyter = True
+    write(console, "one [line] that is longer than the console")
+    assert capsys.readouterr().out == "one [line] that is longer than the console\n"
+    assert console.file.getvalue() == ""
 
 
 def test_a_notebook_shows_one_output_with_a_bar(monkeypatch):

@@ -58,6 +58,7 @@ def test_a_search_on_arrays_tells_observers_is_shown_and_goes_on(tmp_path):
     assert sum(name.startswith("gene ") for name in rows[0]) == len(run.best.proposal.genotype)
     shown = run._repr_html_()
     assert f"best: trial {run.best.id}, valid accuracy" in shown and shown.count("<img ") == 2
+    assert shown.count('<picture><source media="(max-width: 560px)" srcset="data:image/svg+xml;') == 1
     assert "2 finished trials" in repr(run)
 
     listens = Listens()

@@ -14,7 +14,7 @@ def pull(
 ) -> None:
     """Fetch an exported network from the Hugging Face hub; none of its code is run.
 
-    Needs pip install "netwright[hub]". HF_ENDPOINT names another hub.
+    Needs the extra "hub" of netwright. HF_ENDPOINT names another hub.
     """
     from netwright.hub.pull import pull as fetch
     from netwright.runs.session import short

@@ -15,7 +15,7 @@ def push(
 ) -> None:
     """Publish an exported network on the Hugging Face hub, with metadata in its model card.
 
-    Needs pip install "netwright[hub]", and `hf auth login` or HF_TOKEN. HF_ENDPOINT names another hub.
+    Needs the extra "hub" of netwright, and `hf auth login` or HF_TOKEN. HF_ENDPOINT names another hub.
     """
     from netwright.hub.push import push as publish
 

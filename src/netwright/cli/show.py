@@ -30,7 +30,7 @@ def show(
     seed: int = architecture.SEED,
     io: str = typer.Option(None, help="What goes in and comes out, as 3x32x32:10 or vector=16:numbers=1."),
     skeleton: str = architecture.SKELETON,
-    out: Path = typer.Option(None, help="Folder to draw cell.svg and cell.png into."),
+    out: Path = typer.Option(None, help="Folder to draw cell.svg and .png into, and both for narrow places."),
     networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
     trust: bool = architecture.TRUST,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
@@ -105,7 +105,8 @@ def _draw(graph: LabeledGraph, out: Path) -> list[Path]:
 
     out.mkdir(parents=True, exist_ok=True)
     drawing.save(drawing.draw(graph), out / "cell")
-    return [out / "cell.svg", out / "cell.png"]
+    drawing.save(drawing.draw_narrow(graph), out / "cell-narrow")
+    return [out / f"{name}.{ending}" for name in ("cell", "cell-narrow") for ending in ("svg", "png")]
 
 
 def _draw_networks(space: Any, genotype: Genotype, networks: int, out: Path | None) -> list[Path]:

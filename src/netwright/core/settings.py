@@ -22,6 +22,7 @@ from netwright.core.errors import BadReference
 from netwright.core.genes import Choice, Gene, Integer, Real
 from netwright.core.protocols import SearchSpace, unwrap
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
+from netwright.core.refs import Reference
 
 if TYPE_CHECKING:
     from torch import nn
@@ -167,6 +168,14 @@ def is_resolved(given: Any) -> bool:
     return isinstance(given, list | tuple) and all(
         isinstance(each, Mapping) and each.keys() - {CENTERED} in (_CHOICE, _RANGE) for each in given
     )
+
+
+def spelled(space: Reference) -> Reference:
+    """The space with its settings by name, as a command has them: for people, who need no ranges there."""
+    given = space.options.get("with", ())
+    if not given or not is_resolved(given):
+        return space
+    return replace(space, options={**space.options, "with": ",".join(str(table["name"]) for table in given)})
 
 
 def of_tables(tables: Any) -> tuple[Setting, ...]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from netwright.core.baselines import beside
 from netwright.core.protocols import of_seed
-from netwright.report import drawing, figures, files, progress
+from netwright.report import drawing, figures, files, markup, progress
 from netwright.report.markup import Html
 from netwright.report.reported import ReportedRun
 
@@ -41,9 +41,10 @@ def card(run: ReportedRun) -> Html:
         known = f"{run.objective.text(value)} {beside(run.objective, value, run.baselines)}"
         told.append(escape(f"best: trial {best.id}, {run.objective.label} {known}"))
         curve = figures.best([run.data])
+        graph = of_seed(run.space, best.seed).graph(best.proposal.genotype)
         pictures = [
             *([_picture(curve, f"Best {run.objective.label} so far after each trial")] if curve else []),
-            _picture(drawing.draw(of_seed(run.space, best.seed).graph(best.proposal.genotype)), "Best architecture"),
+            _picture(drawing.draw(graph), "Best architecture", drawing.draw_narrow(graph)),
         ]
     elif len(history):
         told.append("no trial has succeeded yet")
@@ -52,6 +53,14 @@ def card(run: ReportedRun) -> Html:
     return Html(f'<div style="{_STYLE}">{body}{"".join(pictures)}</div>')
 
 
-def _picture(figure: Figure, caption: str) -> str:
-    data = b64encode(files.svg(figure, caption).encode()).decode()
-    return f'<img alt="{escape(caption)}" style="{_PICTURE}" src="data:image/svg+xml;base64,{data}">'
+def _picture(figure: Figure, caption: str, narrow: Figure | None = None) -> str:
+    """An image, or on narrow screens another one where it is given; it scrolls rather than shrink beyond reading."""
+    address, least = _image(figure, caption), narrow or figure
+    source = "" if narrow is None else f'<source media="(max-width: 560px)" srcset="{_image(narrow, caption)}">'
+    width = 72 * least.get_figwidth() * markup.SMALLEST / files.smallest_text(least)
+    image = f'<img alt="{escape(caption)}" style="{_PICTURE};min-width:{width:.0f}px" src="{address}">'
+    return f'<div style="overflow-x:auto"><picture>{source}{image}</picture></div>'
+
+
+def _image(figure: Figure, salt: str) -> str:
+    return f"data:image/svg+xml;base64,{b64encode(files.svg(figure, salt).encode()).decode()}"

@@ -20,6 +20,7 @@ from netwright.core.records import LabeledGraph
 from netwright.report.files import save as save
 from netwright.report.layout import ARROW, PADDING, Layout, Point, Wire, layout
 from netwright.report.text import FONT, FONT_SIZE, printable, text_width
+from netwright.report.upright import upright
 
 # Paul Tol's "muted" scheme, made for color-blind readers, its two palest darkened for thin lines; then five that differ
 PALETTE = (
@@ -131,23 +132,32 @@ def draw_below(graphs: Sequence[LabeledGraph], titles: Sequence[str]) -> Figure:
     Raises:
         ValueError: An edge that leads nowhere or backwards.
     """
-    placed = [layout(graph) for graph in graphs]
     named = [replace(graph, name=title) for graph, title in zip(graphs, titles, strict=True)]
-    sizes = [_panel_size(each, place) for each, place in zip(named, placed, strict=True)]
+    return _figure(_stacked([(each, layout(each)) for each in named]))
+
+
+def draw_narrow(graph: LabeledGraph) -> Figure:
+    """Draw an architecture at every level like `draw`, each graph from top to bottom, to be read at 400 pixels.
+
+    Raises:
+        ValueError: An edge that leads nowhere or backwards.
+    """
+    return _figure(_stacked([(each, upright(each)) for each in _listed(graph)]))
+
+
+def _stacked(placed: Sequence[tuple[LabeledGraph, Layout]]) -> list[Panel]:
+    """Panels one below the other, all as wide as the widest."""
+    sizes = [_panel_size(graph, place) for graph, place in placed]
     width, top, panels = max((width for width, _ in sizes), default=0.0), MARGIN, []
-    for each, place, (_, height) in zip(named, placed, sizes, strict=True):
-        panels.append(Panel(each, place, MARGIN, top, width, height))
+    for (graph, place), (_, height) in zip(placed, sizes, strict=True):
+        panels.append(Panel(graph, place, MARGIN, top, width, height))
         top += height + SPACE
-    return _figure(panels)
+    return panels
 
 
 def arrange(graph: LabeledGraph) -> tuple[Panel, ...]:
     """Places for the graph, on top, and for the graphs within it, up to MOST in all, in rows of equal columns below."""
-    listed = _levels(graph)
-    if len(listed) > MOST:
-        name = f"{graph.name} (the first {MOST} of {len(listed)} graphs)"
-        listed = [replace(graph, name=name), *listed[1:MOST]]
-    sized = [(each, layout(each)) for each in listed]
+    sized = [(each, layout(each)) for each in _listed(graph)]
     sizes = [_panel_size(each, placed) for each, placed in sized]
     full = max(WIDE if len(sized) > 1 else 0.0, *(width for width, _ in sizes))
     column = max((width for width, _ in sizes[1:]), default=full)
@@ -189,6 +199,15 @@ def _inks(labels: Sequence[str], colors: Sequence[str]) -> dict[str, Ink]:
         label: Ink(colors[number % len(colors)], STYLES[number // len(colors) % len(STYLES)])
         for number, label in enumerate(labels)
     }
+
+
+def _listed(graph: LabeledGraph) -> list[LabeledGraph]:
+    """The graphs that are drawn: all, up to MOST."""
+    listed = _levels(graph)
+    if len(listed) <= MOST:
+        return listed
+    name = f"{graph.name} (the first {MOST} of {len(listed)} graphs)"
+    return [replace(graph, name=name), *listed[1:MOST]]
 
 
 def _levels(graph: LabeledGraph, levels: int = -1) -> list[LabeledGraph]:

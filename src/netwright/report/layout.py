@@ -90,15 +90,11 @@ def layout(graph: LabeledGraph) -> Layout:
     Raises:
         ValueError: An edge names a missing node, or does not lead from an earlier to a later one.
     """
-    for source, target, label in graph.edges:
-        if not 0 <= source < target < len(graph.nodes):
-            raise ValueError(
-                f"edge {label!r} of {graph.name!r} leads from node {source} to {target}; "
-                f"edges lead from earlier to later ones of the {len(graph.nodes)} nodes"
-            )
+    check(graph)
     sides = _sides(graph.edges)
-    lanes = _lanes(graph.edges, sides)
-    ports = [[_ports(graph.edges, sides, lanes, node, side) for side in (1, -1)] for node in range(len(graph.nodes))]
+    lanes = lanes_of(graph.edges, sides)
+    above, below = (ports_of(graph.edges, sides, lanes, len(graph.nodes), side) for side in (1, -1))
+    ports = list(zip(above, below, strict=True))
     gaps, gap_of = _gaps(graph)
     nodes, left = [], 0.0
     for number, text in enumerate(graph.nodes):
@@ -115,7 +111,21 @@ def layout(graph: LabeledGraph) -> Layout:
     return Layout(tuple(nodes), wires, Box(0.0, -bottom, nodes[-1].right if nodes else 0.0, top))
 
 
-def _straight(edges: Sequence[Edge]) -> set[int]:
+def check(graph: LabeledGraph) -> None:
+    """Refuse a graph that cannot be placed.
+
+    Raises:
+        ValueError: An edge names a missing node, or does not lead from an earlier to a later one.
+    """
+    for source, target, label in graph.edges:
+        if not 0 <= source < target < len(graph.nodes):
+            raise ValueError(
+                f"edge {label!r} of {graph.name!r} leads from node {source} to {target}; "
+                f"edges lead from earlier to later ones of the {len(graph.nodes)} nodes"
+            )
+
+
+def straight_edges(edges: Sequence[Edge]) -> set[int]:
     """Indices of edges on the axis: the first one from each node to the next."""
     first: dict[int, int] = {}
     for index, (source, target, _) in enumerate(edges):
@@ -136,7 +146,7 @@ def _sides(edges: Sequence[Edge]) -> list[int]:
     overlaps = np.maximum(starts[:, None], starts) < np.minimum(ends[:, None], ends)
     cost = crosses * 1000 + overlaps
     np.fill_diagonal(cost, 0)
-    straight = _straight(edges)
+    straight = straight_edges(edges)
     order = sorted(set(range(len(edges))) - straight, key=lambda index: (ends[index] - starts[index], index))
     sides = np.zeros(len(edges), np.int64)
     for _ in range(PASSES):
@@ -150,7 +160,7 @@ def _sides(edges: Sequence[Edge]) -> list[int]:
     return [int(side) for side in sides]
 
 
-def _lanes(edges: Sequence[Edge], sides: Sequence[int]) -> list[int]:
+def lanes_of(edges: Sequence[Edge], sides: Sequence[int]) -> list[int]:
     """Lane of each edge: shortest first, the nearest one that is free over its whole span."""
     lanes = [-1] * len(edges)
     taken: dict[tuple[int, int], list[Edge]] = {}
@@ -167,14 +177,14 @@ def _lanes(edges: Sequence[Edge], sides: Sequence[int]) -> list[int]:
     return lanes
 
 
-def _ports(
-    edges: Sequence[Edge], sides: Sequence[int], lanes: Sequence[int], node: int, side: int
-) -> tuple[list[int], list[int]]:
-    """Edges arriving at and leaving one side of a node, each left to right in the order that avoids crossings."""
-    here = [index for index in range(len(edges)) if sides[index] == side]
-    arriving = sorted((i for i in here if edges[i][1] == node), key=lambda i: lanes[i])
-    leaving = sorted((i for i in here if edges[i][0] == node), key=lambda i: -lanes[i])
-    return arriving, leaving
+def ports_of(
+    edges: Sequence[Edge], sides: Sequence[int], lanes: Sequence[int], nodes: int, side: int = 1
+) -> list[tuple[list[int], list[int]]]:
+    """Edges arriving at and leaving one side of each node, each in the order along the axis that avoids crossings."""
+    here = sorted((index for index in range(len(edges)) if sides[index] == side), key=lambda index: lanes[index])
+    arriving = [[index for index in here if edges[index][1] == node] for node in range(nodes)]
+    leaving = [[index for index in reversed(here) if edges[index][0] == node] for node in range(nodes)]
+    return list(zip(arriving, leaving, strict=True))
 
 
 def _port_xs(
@@ -198,7 +208,7 @@ def _gaps(graph: LabeledGraph) -> tuple[list[float], dict[int, int]]:
     gaps = [MIN_GAP] * max(len(graph.nodes) - 1, 0)
     gap_of: dict[int, int] = {}
     widths = [text_width(label) + 2 * (PADDING + STUB) for _, _, label in graph.edges]
-    straight = _straight(graph.edges)
+    straight = straight_edges(graph.edges)
     for index in sorted(range(len(graph.edges)), key=lambda i: (i not in straight, -widths[i], i)):
         source, target, _ = graph.edges[index]
         width = widths[index] + (ARROW if index in straight else 0.0)

@@ -73,6 +73,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 figure { margin: 0; overflow-x: auto; }
 figcaption { font-weight: 600; margin-bottom: 4px; }
 figure svg { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figure svg.narrow { display: none; }
 figure svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: 16px; margin: 0;
   padding: 0; list-style: none; font-size: 0.85rem; line-height: 1.35; }
@@ -103,6 +104,8 @@ summary { cursor: pointer; margin: 6px 0; }
   section { padding: 12px 10px; }
   th, td { padding-right: 12px; }
   td { min-width: 5.6rem; }
+  figure svg.narrow { display: block; }
+  figure svg.wide { display: none; }
   .tiles, .pictures { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 }
 """
@@ -189,7 +192,7 @@ def pictures(shown: Iterable[Picture]) -> Html:
     return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
 
 
-def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS) -> Html:
+def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS, narrow: str = "") -> Html:
     """An SVG file of matplotlib's as part of a page; it shrinks no further than its text can be read, and scrolls then.
 
     Args:
@@ -198,9 +201,14 @@ def figure(svg: str, name: str, caption: str, text: float = SMALLEST / PIXELS) -
             glyph the same id in every file.
         caption: What the figure shows, for all readers.
         text: Size of its smallest text in points (`files.smallest_text`).
+        narrow: Content of a file that is shown in its place on a narrow screen, with text of the same size; "": none.
     """
     heading = f"<figcaption>{escape(caption)}</figcaption>"
-    return Html(f"<figure>{heading}\n{_no_smaller(inline_svg(svg, name, caption), text)}</figure>")
+    drawn = _no_smaller(inline_svg(svg, name, caption), text)
+    if narrow:
+        upright = _no_smaller(inline_svg(narrow, f"{name}-narrow", caption), text)
+        drawn = drawn.replace("<svg", '<svg class="wide"', 1) + "\n" + upright.replace("<svg", '<svg class="narrow"', 1)
+    return Html(f"<figure>{heading}\n{drawn}</figure>")
 
 
 def inline_svg(svg: str, name: str, label: str) -> str:

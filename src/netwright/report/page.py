@@ -43,6 +43,7 @@ CAPTIONS = {
     "lineage": "From the start population to the best",
     "cell": "The best architecture, at every level",
 }
+NARROW = "-narrow"  # ends the name of a drawing that takes the place of another one on a narrow screen
 
 
 def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -> Path:
@@ -50,8 +51,9 @@ def write(folder: Path, runs: Sequence[ReportedRun], page: Path | None = None) -
 
     Args:
         folder: Gets report.html, and the figures named in CAPTIONS, by a part of the page or by a kind of examples, as
-            .png and .svg; made when missing. Figures that would be empty are not there, as without a successful trial
-            or without a network trained in full that left examples; those of an earlier report are then removed.
+            .png and .svg, the drawing twice (NARROW); made when missing. Figures that would be empty are not there, as
+            without a successful trial or without a network trained in full that left examples; those of an earlier
+            report are then removed.
         runs: At least one.
         page: Path of the page; None: report.html in the folder.
 
@@ -106,21 +108,19 @@ def _figures(
         made["lineage"] = figures.lineage(winner.history, line, winner.objective)
     if graph := _architecture(winner, line):
         made["cell"] = drawing.draw(graph)
+        made[f"cell{NARROW}"] = drawing.draw_narrow(graph)
     if seen:
         made |= seen.examples.figures()
-    for name in captions.keys() - made.keys():
+    for name in {*captions, f"cell{NARROW}"} - made.keys():
         for suffix in (".png", ".svg"):
             (folder / f"{name}{suffix}").unlink(missing_ok=True)
     for name, figure in made.items():
         save(figure, folder / name)
+    drawn = {name: (folder / f"{name}.svg").read_text(encoding="utf-8") for name in made}
     return {
-        name: markup.figure(
-            (folder / f"{name}.svg").read_text(encoding="utf-8"),
-            name,
-            captions[name],
-            smallest_text(figure),
-        )
+        name: markup.figure(drawn[name], name, captions[name], smallest_text(figure), drawn.get(f"{name}{NARROW}", ""))
         for name, figure in made.items()
+        if not name.endswith(NARROW)
     }
 
 

@@ -21,7 +21,7 @@ def wide(profile: StepProfile, title: str) -> Figure:
     figure = _start(12.0, 1.5 + HEIGHT * (KERNELS + 1))
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.25))
     _entitle(figure, profile, title, 11.5, 12.0)
-    _phases(left, profile, 10.0)
+    _phases(left, profile, 10.0, "; ")
     _kernels(right, profile, 10.0, 2.3)
     return figure
 
@@ -32,7 +32,7 @@ def narrow(profile: StepProfile, title: str) -> Figure:
     figure = _start(4.0, 2.3 + 0.25 * rows)
     above, below = figure.subplots(2, 1, height_ratios=(len(profile.phases), KERNELS + 1))
     _entitle(figure, profile, title, 9.5, 4.0)
-    _phases(above, profile, 8.5)
+    _phases(above, profile, 8.5, "\n")
     _kernels(below, profile, 8.5, 1.9)
     return figure
 
@@ -51,7 +51,7 @@ def _entitle(figure: Figure, profile: StepProfile, title: str, size: float, widt
     figure.suptitle(text, size=size, color=INK, x=0.02, ha="left", parse_math=False)
 
 
-def _phases(axes: Axes, profile: StepProfile, size: float) -> None:
+def _phases(axes: Axes, profile: StepProfile, size: float, between: str) -> None:
     phases = profile.phases
     values = [1000 * phase.seconds for phase in phases]
     _bars(axes, [phase.name for phase in phases], values, [BAR] * len(phases), size)
@@ -59,7 +59,7 @@ def _phases(axes: Axes, profile: StepProfile, size: float) -> None:
         if phase.floor:
             x = 1000 * phase.floor
             axes.plot([x, x], [place - 0.42, place + 0.42], color=FLOOR, linewidth=2.4, solid_capstyle="butt")
-    axes.set_title("phases, ms; orange: the least possible", loc="left", size=size, color="#555555")
+    axes.set_title(f"phases, ms{between}orange: the least possible", loc="left", size=size, color="#555555")
 
 
 def _kernels(axes: Axes, profile: StepProfile, size: float, width: float) -> None:

@@ -25,6 +25,18 @@ BEAT = 30.0  # seconds between plain lines when nothing finishes
 OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes
 
 
+def write(console: Console, text: str) -> None:
+    """Print a line that stays.
+
+    In a notebook it goes to the standard output: `rich` would make an output of each line, with space around it, that
+    does not break.
+    """
+    if console.is_jupyter:
+        print(text)
+    else:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 class Display:
     """Watches a search and shows best so far, rate, time left, and what each worker does.
 
@@ -117,7 +129,7 @@ class Display:
     def say(self, text: str) -> None:
         """Print a line that stays."""
         self._shown = time.monotonic()
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        write(self._console, text)
 
     def _take(self, trial: Trial) -> bool:
         self._finished += 1

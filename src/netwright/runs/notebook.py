@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-_STYLE = "font-family:sans-serif;max-width:46em"
+_STYLE = "font-family:sans-serif;max-width:46em;overflow-wrap:anywhere"
 
 
 class Output:

@@ -14,15 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import wraps
-from html import escape
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, remembered, run_file, settings
+from netwright.core import objectives, refs, run_file, settings
 from netwright.core.choosing import Which
-from netwright.core.contest import ContestRecord
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
 from netwright.core.protocols import Generates, Observer, unwrap
@@ -31,28 +29,22 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Reuse
 from netwright.core.trust import of_typed
 from netwright.data.given import Given
-from netwright.data.text import counted
 from netwright.export import write as export_write
-from netwright.report import card, page, progress, promotions
+from netwright.report import promotions
 from netwright.report.history import History
-from netwright.report.importance import Importance
-from netwright.report.progress import RunProgress
-from netwright.report.reported import ReportedRun
-from netwright.report.retrained import RetrainedFront
 from netwright.runs import (
     beforehand,
     finals,
-    frame,
     front_training,
     latencies,
     observing,
     ownership,
-    reporting,
     retraining,
     run_folder,
 )
 from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
+from netwright.runs.results import RunResults
 from netwright.runs.retraining import Changes
 from netwright.runs.session import Attended, Drained, Ended, Session, refuse_other_data, short
 from netwright.runs.timed import recognized
@@ -99,7 +91,7 @@ class Searched:
         return self.ended.progress.best
 
 
-class Run:
+class Run(RunResults):
     """A folder to search, train and export in, and the settings of the run.
 
     Args:
@@ -168,12 +160,12 @@ class Run:
         on_trial: OnTrial | None = None,
         on_step: OnStep | None = None,
     ) -> None:
-        self.folder = Path(folder).absolute()
+        place = Path(folder).absolute()
         watching = observing.loaded(observers, on_trial, on_step)
         self._session = session or Session(console or Console(), attended, command, observers=watching)
         if data is not None and task is not None:
             raise BadRunFile(f"task is {str(task)!r} and data is given too; give one of them")
-        self._given = None if data is None else Given(self.folder, data, size=size)
+        self._given = None if data is None else Given(place, data, size=size)
         if self._given is not None:
             task = str(Reference("arrays", {"path": str(self._given.path)}))
         elif task is not None:
@@ -187,9 +179,9 @@ class Run:
         for section, option, value in limits:
             if value is not None:
                 merged.setdefault(section, {})[option] = value
-        tables = {**self._tables(recipe), **{name: value for name, value in given.items() if value is not None}}
-        self.settings = run_file.from_tables(run_file.merged(tables, merged))
-        self._trust = of_typed(given, merged, [reference], trust=trust)
+        tables = {**_tables(place, recipe), **{name: value for name, value in given.items() if value is not None}}
+        settled = run_file.from_tables(run_file.merged(tables, merged))
+        super().__init__(place, settled, of_typed(given, merged, [reference], trust=trust))
         named = "" if recipe is None or isinstance(recipe, Mapping) else f" {recipe}"
         self._trust.check(run_file.references(self.settings), f"the run file{named or f' in {short(self.folder)}'}")
         with self._data() as sentence:
@@ -197,74 +189,6 @@ class Run:
                 self._session.say(sentence)
             if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
                 self.settings = run_file.tuned(self.settings)
-
-    @property
-    def trials(self) -> list[Trial]:
-        """Finished trials with scores, in order of finishing; empty where nothing was searched."""
-        if not run_folder.holds_run(self.folder):
-            return []
-        with closing(run_folder.open_table(self.folder, "read")) as store:
-            return objectives.with_scores(store.finished(), self.settings.objectives)
-
-    @property
-    def progress(self) -> RunProgress:
-        """What the finished trials come to so far."""
-        if not run_folder.holds_run(self.folder):
-            return progress.of_history(History.of([]))
-        with closing(run_folder.open_table(self.folder, "read")) as store:
-            return progress.of_table(store, run_folder.named_objectives(store, self.settings))
-
-    @property
-    def best(self) -> Trial | None:
-        """The best trial so far; None: no trial has succeeded."""
-        return self.progress.best
-
-    def front(self) -> list[Trial]:
-        """The trials that no other one beats in every objective, at the largest budget; empty before any success.
-
-        The best by the first objective comes first; of trials with equal values the earliest stands for all. A run with
-        one objective has its best alone.
-        """
-        came = self.progress
-        if came.front is None:
-            return [came.best] if came.best else []
-        return list(came.front.trials)
-
-    def retrained_front(self) -> RetrainedFront | None:
-        """The front as `train` with `front` last trained it anew, beside what the search measured; None: never."""
-        return reporting.retrained(self.folder, self.settings.objectives)
-
-    @property
-    def verdict(self) -> str:
-        """How what ships does beside the reference, in a sentence; "": no contest has been decided."""
-        found = self._contest()
-        return found.verdict if found else ""
-
-    def trials_frame(self, kind: frame.Kind | None = None) -> Any:
-        """Finished trials in order of finishing as a frame: a row each, with metrics, genes and notes as columns.
-
-        A run with several objectives also has the column `on_front`, which is true of those of `front`.
-
-        Args:
-            kind: "pandas", "polars" or "dicts", a list of dictionaries; None: the first of them that is installed.
-
-        Raises:
-            MissingCapability: The library asked for is not installed.
-        """
-        genes = run_file.load_space(self.settings.space).genes
-        front = {trial.id for trial in self.front()} if len(self.settings.objectives or ()) > 1 else None
-        return frame.frame(frame.rows(self.trials, genes, front), kind)
-
-    def _repr_html_(self) -> str:
-        """What a notebook shows: verdict, numbers, curve and architecture."""
-        if not (run_folder.holds_run(self.folder) or run_folder.trainings(self.folder)):
-            return f"<div>{escape(repr(self))}</div>"
-        return card.card(self.reported())
-
-    def __repr__(self) -> str:
-        """The folder, what is searched, and how far it is."""
-        named = f"{self.settings.strategy.name} on {self.settings.space.name}, {self.settings.task.name}"
-        return f"<Run in {short(self.folder)}: {named}; {counted(self.progress.finished, 'finished trial')}>"
 
     @_with_data
     def search(self, *, is_stage: bool = False) -> Searched:
@@ -280,21 +204,21 @@ class Run:
             NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
         parts = latencies.build(self.settings, self.folder)
-        settings = run_file.resolved(self.settings, parts.measures)
-        beforehand.check_end(settings.limits, parts)
-        beforehand.bounded(parts.executor, settings.limits.trials)
-        genotypes = beforehand.samples(parts.space, settings.seed)
+        planned = run_file.resolved(self.settings, parts.measures)
+        beforehand.check_end(planned.limits, parts)
+        beforehand.bounded(parts.executor, planned.limits.trials)
+        genotypes = beforehand.samples(parts.space, planned.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
         watching = self._session.observing
-        with watching.until_over(Drained), ownership.opened(self.folder, settings) as run:
+        with watching.until_over(Drained), ownership.opened(self.folder, planned) as run:
             self.settings = run.settings
             place = shlex.quote(short(self.folder))
             command = self._session.command or f"netwright search {place}/run.toml --out {place}"
             ended = self._session.play(
                 run,
                 parts,
-                title=f"{settings.strategy} on {settings.space}, {settings.task}",
+                title=f"{planned.strategy} on {settings.spelled(planned.space)}, {planned.task}",
                 facts={} if run.is_complete else {"command": command},
                 genotypes=genotypes,
                 when_ready=lambda: self._check_final(data_is_ready=True),
@@ -506,57 +430,24 @@ class Run:
         named = place if trial is None else f"{place} --trial {trial}"
         raise StoreError(f"{place} holds no trained network{whose}; train one with `netwright train {named}`")
 
-    def report(self, out: str | Path | None = None, *, importance: bool = False) -> Path:
-        """Write the report's page and figures, by default into the run's folder; returns the path of the page.
-
-        With `importance` it also shows which genes matter.
-
-        The page of a timed run lies in the run's folder itself, that of any other beside the figures.
-        """
-        reported = reporting.reported(self.folder, self._trust, importance=importance)
-        if out:
-            return page.write(Path(out), [reported])
-        return page.write(run_folder.report_in(self.folder), [reported], run_folder.page_in(self.folder))
-
-    def reported(self) -> ReportedRun:
-        """What a report shows of the run, or of its last trainings where nothing was searched."""
-        return reporting.reported(self.folder, self._trust)
-
-    def importance(self) -> Importance:
-        """How much each gene decides of the first objective: what `report --importance` shows."""
-        found = reporting.reported(self.folder, self._trust, importance=True).importance
-        assert found is not None
-        return found
-
-    def finals(self) -> list[Final]:
-        """Every network trained in full, those asked for last first, references at the end."""
-        return reporting.trained(self.folder, self._trust)
-
     def _data(self) -> AbstractContextManager[str]:
         """Has data that is in memory lie in the folder, unless an error ends the block before the run begins."""
         return self._given.written() if self._given else nullcontext("")
 
-    def _contest(self) -> ContestRecord | None:
-        """The contest of the run, once it is known what ships; None: there is none yet."""
-        if not run_folder.holds_run(self.folder):
-            return None
-        with closing(run_folder.open_table(self.folder, "read")) as store:
-            found = remembered.contest(store)
-        return found if found and found.trainings else None
-
     def _history(self) -> History:
         return run_folder.history(self.folder, self.settings.objectives)
-
-    def _tables(self, recipe: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
-        """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
-        if isinstance(recipe, Mapping):
-            return dict(recipe)
-        if recipe is not None:
-            return run_file.read(Path(recipe))
-        stored = run_folder.settings_in(self.folder)
-        return run_file.to_tables(stored) if stored else {}
 
     def _check_final(self, *, data_is_ready: bool = False) -> None:
         """Refuse a `final` with which what the search finds could not be trained in full."""
         if self.settings.final is not None:
             retraining.check(self.settings, {}, data_is_ready=data_is_ready)
+
+
+def _tables(folder: Path, recipe: str | Path | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The run file to begin with: the recipe, else what the folder holds, else the defaults."""
+    if isinstance(recipe, Mapping):
+        return dict(recipe)
+    if recipe is not None:
+        return run_file.read(Path(recipe))
+    stored = run_folder.settings_in(folder)
+    return run_file.to_tables(stored) if stored else {}

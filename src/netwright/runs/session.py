@@ -39,7 +39,7 @@ from netwright.core.shapes import contents
 from netwright.report import progress
 from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
-from netwright.runs.display import Display, work_done
+from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
 from netwright.runs.ownership import OpenRun
 from netwright.runs.watched_front import WatchedFront
@@ -109,7 +109,7 @@ class Session:
 
     def say(self, text: str) -> None:
         """Print a line for the user."""
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        write(self._console, text)
 
     def play(
         self,

@@ -84,7 +84,7 @@ class StatesMeasures(Protocol):
 
 @runtime_checkable
 class OffersMetrics(Protocol):
-    """Capability of a task or an evaluator: it can measure more than unasked, for objectives or metrics that name it."""
+    """Capability of a task or an evaluator: it can measure more than unasked, where objectives or metrics name it."""
 
     @property
     def offered(self) -> tuple[Objective, ...]:

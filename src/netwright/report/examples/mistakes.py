@@ -50,7 +50,9 @@ def matrix(counts: np.ndarray, classes: Sequence[str]) -> Figure:
     number = len(classes)
     legible = SMALLEST / (0.8 * 72)  # inches of a cell
     least = legible if number * legible <= WIDEST else 0.0
-    cell = min(0.54, 5.2 / number) if number <= 10 else min(0.5, max(SIDE / number, least))
+    digits = max(len(f"{counts.max():,}"), 2)
+    few = max(3.1 / number, 0.09 * digits)  # so that ten classes, and the numbers, can be read on a narrow screen
+    cell = min(0.54, few) if number <= 10 else min(0.5, max(SIDE / number, least))
     size = min(9.0, 0.8 * 72 * cell)
     labels = class_labels(classes, LABEL, size) if size >= SMALLEST else []
     longest = max((text_width(label, size) for label in labels), default=0.4)
