@@ -70,8 +70,8 @@ class FrontImprovement:
         partitioning = extras.load("botorch.acquisition.multi_objective.utils", *NEED)
         module = extras.load("botorch.acquisition.multi_objective.logei", *NEED)
         # else it would compile a kernel where there is a compiler, so that results would differ between machines; and
-        # where such a compilation was once cut short, wait for its end for ever. BoTorch 0.18 has no public way to leave
-        # it out: `fat=False` would not use the kernel, but still compile it. A test holds that none was compiled.
+        # where such a compilation was once cut short, wait for its end for ever. BoTorch 0.18 has no public way to
+        # leave it out: `fat=False` would not use the kernel, but still compile it. A test holds that none was compiled.
         module._load_attempted = True
         alpha = partitioning.get_default_partitioning_alpha(len(reference))  # 0, exact, up to 4 objectives
         point = torch.from_numpy(reference)
