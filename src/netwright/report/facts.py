@@ -57,7 +57,7 @@ def _best(
     if best is None:
         return None
     score = objectives.score_of(best)
-    found = {"trial": best.id, "score": score, "key": best.key, "metric": objective.name}
+    found: dict[str, Any] = {"trial": best.id, "score": score, "key": best.key, "metric": objective.name}
     if score is not None:
         value = objective.measured(score)
         found |= {"value": value, "note": beside(objective, value, known)[1:-1]}
