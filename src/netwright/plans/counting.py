@@ -198,7 +198,7 @@ def inference_bytes(plan: Plan) -> int:
     runs.
     """
     last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
-    sizes = [FLOAT * prod(dimensions(layer.shape)) for layer in plan]
+    sizes = [FLOAT * size(layer.shape) for layer in plan]
     held = peak = 0
     for position, layer in enumerate(plan):
         held += sizes[position]
