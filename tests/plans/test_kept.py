@@ -9,6 +9,7 @@ from netwright.core import seeds
 from netwright.core.errors import InvalidGenotype
 from netwright.core.protocols import of_seed
 from netwright.core.records import IO
+from netwright.core.shapes import Tokens
 from netwright.plans import counting
 from netwright.plans.kept import kept_bytes
 from netwright.spaces.flat import plugin as flat
@@ -22,6 +23,7 @@ from netwright.spaces.nats_size import NatsSize
 from netwright.spaces.own import OwnSpace
 from netwright.spaces.residual import ResidualSpace
 from netwright.spaces.rnag import RnagSpace
+from netwright.spaces.rnn import RnnSpace
 
 SMALL = HnagSpace(limit=30_000, n_top=(3, 4), n_mid=(1, 3), n_bottom=(3, 4))
 NASNET = NasnetSpace(channels=4, repeats=1)
@@ -63,6 +65,15 @@ def test_what_is_counted_is_what_is_kept_in_every_space(space):
         counted = found.count(genotype, io).memory_per_sample
         has_cut = any(getattr(layer.op, "kernel", 0) == 2 for layer in found.plan(genotype, io))
         assert counted == measured or (has_cut and abs(counted - measured) < 0.02 * measured)
+
+
+@pytest.mark.parametrize(("width", "nodes", "average"), [(16, 11, "searched"), (24, 1, "all"), (10, 7, "searched")])
+def test_what_is_counted_is_what_is_kept_of_a_recurrent_network(width, nodes, average):
+    space, io = RnnSpace(width=width, nodes=nodes, average=average), IO(Tokens(50, 7), Tokens(50, 7))
+    genotype = space.sample(seeds.rng_for(0, seeds.ASK))
+    network = space.build(genotype, io, np.random.default_rng(0)).train()
+    tokens = torch.randint(50, (2, 7), generator=torch.Generator().manual_seed(0))
+    assert space.count(genotype, io).memory_per_sample == kept_bytes(network, tokens)
 
 
 @pytest.mark.parametrize(

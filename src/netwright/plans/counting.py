@@ -12,17 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import Any, Final, NamedTuple
 
 from netwright.core.records import Counts
-from netwright.core.shapes import Shape, dimensions, size
+from netwright.core.shapes import Shape, size
 from netwright.plans.operation import FLOAT, Operation
 from netwright.plans.plan import IN_AUXILIARY, Plan
 
 _ELSEWHERE: Final = -1  # a tensor that `Common` is about
 
-# parameters, multiply-adds, bytes besides, what is kept, whether there are weights, whether it drops, and overwrites
+# parameters, multiply-adds, bytes besides, what is kept, whether there are weights, it only drops, and it overwrites
 _Demand = tuple[int, int, int, str, bool, bool, bool]
 
 
@@ -79,6 +78,9 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
     kept: set[int] = set()
     params = multiply_adds = memory = 0
     for position, (name, op, inputs, _) in enumerate(plan):
+        if not inputs and op.has_weights:  # a table, which others read
+            trained[position] = True
+            params += op.params()
         if not inputs or (not auxiliary and name.startswith(IN_AUXILIARY)):
             continue
         first = inputs[0]
@@ -93,15 +95,15 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
         demand = known.get(key)
         if demand is None:
             demand = known[key] = _demand(op, *key[1:])
-        weights, products, besides, keeps, has_weights, drops, overwrites = demand
-        if drops or (overwrites and readers[first] == 1 and plan[first].op.is_overwritable):
+        weights, products, besides, keeps, has_weights, passes, overwrites = demand
+        if passes or (overwrites and readers[first] == 1 and plan[first].op.is_overwritable):
             tensors[position] = tensors[first]
         if reads_common:
             tensors[position] = _read(op, inputs, tensors, held, position)
         if not (is_trained or has_weights):
             continue
         trained[position] = True
-        if drops:
+        if passes:
             continue
         params += weights
         multiply_adds += products
@@ -209,7 +211,7 @@ def inference_bytes(plan: Plan) -> int:
 
 def _demand(op: Operation, *entering: Shape) -> _Demand:
     params, multiply_adds = _of_weights(op, *entering) if op.has_weights else (0, 0)
-    return params, multiply_adds, op.saved_bytes(*entering), op.keeps, op.has_weights, bool(op.drops), op.overwrites
+    return params, multiply_adds, op.saved_bytes(*entering), op.keeps, op.has_weights, op.is_passage, op.overwrites
 
 
 @lru_cache(maxsize=2**14, typed=True)  # networks of a space have their operations with weights in common

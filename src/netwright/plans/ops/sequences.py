@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netwright.plans.regularization import Regularization
 
 MODULES = "netwright.plans.ops.sequence_modules"
+INDEX = 8  # bytes of a position in a vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class TokenLookup(Operation):
     name: ClassVar[str] = "token_lookup"
     fewest: ClassVar[int] = 2
     most: ClassVar[int | None] = 2
+    keeps: ClassVar[Literal["inputs", "output", ""]] = ""
 
     def shape(self, x: Shape, table: Shape) -> Sequence:
         """A sequence of vectors."""
@@ -70,6 +72,10 @@ class TokenLookup(Operation):
         if table.entries != x.vocabulary:
             raise ValueError(f"token_lookup has {table.entries} vectors for a vocabulary of {x.vocabulary}")
         return Sequence(table.features, x.steps)
+
+    def saved_bytes(self, x: Tokens, table: Weights) -> int:  # noqa: ARG002 - the weights are the table's
+        """Which token it was, at each step."""
+        return INDEX * x.steps
 
     def module(self, *_: Any) -> Callable[..., Tensor]:
         """Torch's function."""
@@ -135,10 +141,6 @@ class LockedDropout(Operation):
         if type(x) is not Sequence:
             raise ValueError(f"{self.name} takes a sequence, not {describe(x)}")
         return x
-
-    def saved_bytes(self, *_: Any) -> int:
-        """No bytes: its backward pass needs the drawn factors alone."""
-        return 0
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
         """The same probability throughout the training."""
@@ -231,11 +233,8 @@ class Recurrent(Operation):
         return x.steps * self.params(x)
 
     def saved_bytes(self, x: Sequence) -> int:
-        """Of each node its state, with and without what is dropped, its gate and its activation, at each step.
-
-        The gradients of gates and candidates are kept for all steps, too.
-        """
-        return FLOAT * x.steps * x.features * (6 * (1 + len(self.reads)) + 2)
+        """Of state 0 and of each node its state, its gate and its activation, at each step, and two vectors besides."""
+        return FLOAT * x.steps * x.features * (3 * (1 + len(self.reads)) + 2)
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
         """The same probability throughout the training."""
