@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from netwright.core import seeds
 from netwright.core.protocols import CarriesState
-from netwright.core.records import IO, Counts
+from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.shapes import Image, Sequence, Tokens, Weights
 from netwright.export import architecture
@@ -37,7 +37,8 @@ def _tokens(rows=3, seed=0):
 
 def test_counts_are_those_of_the_tied_network():
     table, cell = WORDS * UNITS, 14 * UNITS**2
-    assert SPACE.count(CELL, TEXT) == Counts(table + WORDS + cell, STEPS * (table + cell))
+    counts = SPACE.count(CELL, TEXT)
+    assert (counts.params, counts.multiply_adds) == (table + WORDS + cell, STEPS * (table + cell))
     found = _network()
     assert sum(weight.numel() for weight in found.parameters()) == table + WORDS + cell
     assert set(found.state_dict()) == {"words.weight", "recurrent.entering", "recurrent.weight", "decoder.bias"}
