@@ -233,7 +233,7 @@ def test_an_exported_plan_is_read_back(tmp_path):
 
 def test_weights_take_no_memory_of_examples():
     small, large = (counting.training_bytes(RnnSpace(width=UNITS).plan((0,) * 22, TEXT), batch) for batch in (1, 2))
-    states = 4 * STEPS * UNITS * (6 * 12 + 2)
+    states = 4 * STEPS * UNITS * (3 * 12 + 2)
     logits = 4 * STEPS * WORDS
     assert states + logits < large - small < 2 * (states + 3 * logits)
 
