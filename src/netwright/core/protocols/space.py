@@ -161,6 +161,11 @@ def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
     return space if found is inner else replace(wrapper, space=found)
 
 
+def draws_networks(space: SearchSpace) -> bool:
+    """Whether trials of one genotype have networks of their own, each drawn by its seed."""
+    return unwrap(space, Generates) is not None and of_seed(space, 1) != of_seed(space, 2)
+
+
 def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:
     """What `use` returns for the space with the first of a few seeds whose network fits.
 
