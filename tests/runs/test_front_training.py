@@ -54,7 +54,7 @@ def test_a_front_of_generators_is_trained_anew(generators):
         assert accuracy.value == pytest.approx(np.mean([each.value for each in final.repetitions]))
         assert point.seed == max(final.repetitions, key=lambda each: each.value).seed
     assert f"points of the front are still nondominated: trials {again.points[0].trial}" in said
-    assert "on average" in said and " MiB" in said and "still on the front" in said
+    assert "on average" in said and " KiB" in said and "still on the front" in said
 
 
 def test_the_network_that_did_best_is_trained_in_full(generators):

@@ -11,7 +11,7 @@ import numpy as np
 from netwright.core import constraints, front
 from netwright.core.constraints import Constraint
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.objectives import short
+from netwright.core.objectives import shortened
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,8 @@ def _meeting(
     if not found:
         values = [metrics[place][condition.metric] for place in known]
         is_upper = condition.comparison[0] == "<"
-        nearest = f"the {'smallest' if is_upper else 'largest'} is {short(min(values) if is_upper else max(values))}"
+        value = shortened(condition.metric, min(values) if is_upper else max(values))
+        nearest = f"the {'smallest' if is_upper else 'largest'} is {value}"
         others = " besides the conditions before it" if which.conditions[0] is not condition else ""
         raise BadReference(f"no point of the front meets --at {str(condition)!r}{others}: {nearest}; ask for less")
     return np.array(found)
