@@ -88,6 +88,9 @@ class Generates(Protocol):
     generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
     it fits, so that one network of a generator may be refused and another drawn instead. As that seed follows from the
     key, `key` raises InvalidGenotype for a genotype that is no generator.
+
+    With an option `fixed`, `seeded` gives the space itself, so that its own seed draws the network of every trial: a
+    front of generators is trained anew only where there is one, since one of its networks is then trained again.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
