@@ -6,16 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.core import objectives, remembered
-from netwright.core.errors import BadReference, BadRunFile
+from netwright.core.errors import BadRunFile
 from netwright.core.objectives import (
     UNNAMED,
     Objective,
     at_budget,
     best,
-    check_single,
     judged_budget,
     score,
     score_of,
+    shortened,
     with_scores,
 )
 from netwright.core.records import Proposal, Result, Trial
@@ -142,16 +142,6 @@ def test_the_best_is_the_best_of_the_largest_budget_that_has_a_score():
     assert [at_budget(row) for row in (rows[2], _row(1, 0.5))] == [" at budget 4", ""]
 
 
-def test_two_objectives_are_refused():
-    with pytest.raises(BadReference, match="asha ranks by one objective, the run has 2"):
-        check_single("asha", ("a", "-b"))
-    with pytest.raises(BadReference, match="asha ranks by one objective, the run has 0"):
-        check_single("asha", ())
-    check_single("asha", None)
-    with pytest.raises(BadReference, match="climbs one objective, the run has 3"):
-        check_single("a_strategy", ("a", "b", "c"), "climbs")
-
-
 def test_of_several_objectives_the_first_decides():
     rows = with_scores(
         [
@@ -164,3 +154,8 @@ def test_of_several_objectives_the_first_decides():
     assert [score_of(row) for row in rows] == [-0.5, -0.3, -0.4] and score_of(_row(1, None)) is None
     assert objectives.result_of(rows[1], LOSS) == "valid_loss 0.3000"
     assert objectives.result_of(_row(1, -2.0, 4), LOSS) == "valid_loss 2.0000 at budget 4"
+
+
+@pytest.mark.parametrize(("value", "text"), [(7_690_000, "7.33 MiB"), (11_776, "11.50 KiB"), (-2048, "-2.00 KiB")])
+def test_memory_is_written_in_units_that_leave_digits(value, text):
+    assert shortened("memory_per_sample", value) == text

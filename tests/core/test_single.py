@@ -17,7 +17,7 @@ TRIVIAL = {"listed": {"genotypes": [[0] * 12]}}
 @pytest.mark.parametrize("name", refs.available("strategy"))
 def test_a_strategy_says_that_it_takes_several_objectives_or_refuses_them(name):
     several, reference = ("valid_accuracy", "-params"), Reference(name, TRIVIAL.get(name, {}))
-    takes = name in taking_several() or name == "listed"
+    takes = name in taking_several() or name in ("listed", "panel")  # which search nothing
     refusal = contextlib.nullcontext() if takes else pytest.raises(BadReference, match="one objective, the run has 2")
     with contextlib.suppress(MissingCapability), refusal:
         refs.load("strategy", reference, space=ToySpace(), objectives=several)
@@ -29,6 +29,8 @@ def test_the_refusal_names_those_that_are_there():
         check_single("toy", ("a", "-b"))
     with pytest.raises(BadReference, match="the run has 0: none; give one"):
         check_single("toy", ())
+    with pytest.raises(BadReference, match="toy climbs one objective, the run has 3"):
+        check_single("toy", ("a", "b", "c"), "climbs")
     check_single("toy", ("a",))
     check_single("toy", None)
     assert {"mobo", "nsga2", "random"} <= set(taking_several())

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from netwright.core.finals import Repetition
+from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
 from netwright.report import page, versus
 from netwright.report.parts.versus import part
@@ -49,6 +50,46 @@ def test_what_a_search_gained_over_random_networks():
     assert versus.advantages([search, search], RNG(0)) == [], "none is random"
     elsewhere = replace(chance, run=replace(chance.run, space=Reference("other")))
     assert versus.advantages([search, elsewhere], RNG(0)) == [], "of another space"
+
+
+def measured_otherwise(run, **settings):
+    return replace(run, run=replace(run.run, **settings))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"task": Reference("digits", {"train_limit": 60})}, {"evaluator": Reference("training", {"epochs": 9})}],
+)
+def test_what_was_not_trained_alike_is_not_compared(settings):
+    search = searched("a", "mobo", [(0.9, 50.0), (0.7, 20.0)])
+    chance = searched("b", "random", [(0.4, 60.0), (0.6, 70.0)])
+    assert versus.advantages([search, chance], RNG(0)) and versus.dominations([search, chance])
+    other = measured_otherwise(chance, **settings)
+    assert versus.advantages([search, other], RNG(0)) == [] == versus.dominations([search, other])
+
+
+def test_a_budget_is_a_length():
+    """A search over budgets has its length from them, random networks of that length from an option."""
+    evaluators = [Reference("training", {"epochs": 9, "horizon": 4}), Reference("training", {"epochs": 4})]
+    points = [(0.9, 1.0), (0.8, 1.0)]
+    search, chance = (searched(n, n, points, budgets=b) for n, b in (("bohb", [4, 4]), ("random", ())))
+    search, chance = (measured_otherwise(r, evaluator=e) for r, e in zip((search, chance), evaluators, strict=True))
+    assert len(versus.advantages([search, chance], RNG(0))) == 1
+    longer = measured_otherwise(chance, evaluator=evaluators[0])
+    assert versus.advantages([search, longer], RNG(0)) == []
+
+
+def test_of_a_loss_less_is_a_gain():
+    runs = [searched(n, n, [(0.4,)], goals=("-valid_loss",)) for n in ("bohb", "random")]
+    assert versus.advantages(runs, RNG(0))[0].sentence().endswith("(trials at the judged budget; lower is better).")
+
+
+def test_a_front_trained_anew_on_the_training_data_is_not_training_in_full():
+    again = test_page.trained_in_full("on the front", objective=Objective("valid_accuracy", 1), mean=0.99)
+    again = replace(again, repetitions=(Repetition(1, 7, 0.99),))
+    search = replace(searched("bohb", "bohb", [(0.8, 1.0)]), finals=(again,))
+    [advantage] = versus.advantages([search, searched("chance", "random", [(0.4, 1.0)])], RNG(0))
+    assert advantage.what == "trials at the judged budget" and advantage.ratio == pytest.approx(2)
 
 
 def test_networks_trained_in_full_count_where_random_ones_measured_the_same():

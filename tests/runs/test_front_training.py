@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ import safetensors.torch
 from rich.console import Console
 
 from netwright.core import front
+from netwright.core.choosing import Which
+from netwright.core.errors import BadReference, BadRunFile
 from netwright.runs.run import Run
 from tests.cli.test_bad_input import run as command
 from tests.runs.test_several_objectives import GOALS, made
 
+VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 SMALL = {
     "space": {"ref": "hnag", "limit": 2000, "n_top": [3, 5], "n_mid": [1, 1], "n_bottom": [3, 3]},
     "strategy": "random",
@@ -52,7 +56,7 @@ def test_a_front_of_generators_is_trained_anew(generators):
         assert accuracy.value == pytest.approx(np.mean([each.value for each in final.repetitions]))
         assert point.seed == max(final.repetitions, key=lambda each: each.value).seed
     assert f"points of the front are still nondominated: trials {again.points[0].trial}" in said
-    assert "on average" in said and " MiB" in said and "still on the front" in said
+    assert "on average" in said and " KiB" in said and "still on the front" in said
 
 
 def test_the_network_that_did_best_is_trained_in_full(generators):
@@ -63,6 +67,71 @@ def test_the_network_that_did_best_is_trained_in_full(generators):
     assert dict(chosen.space.options)["seed"] == best.seed
     names = {tuple(sorted(_shapes(folder))) for folder in (chosen.folder, _folder(tried, best.seed))}
     assert len(names) == 1, "the wiring that was chosen, whatever the seed of its training"
+
+
+@pytest.mark.parametrize("asked", ["knee", "at"])
+def test_the_point_to_train_in_full_is_chosen_by_the_new_values(generators, asked):
+    """Of the front that is in the table already, so that one network is trained more."""
+    run, _, _ = generators
+    again = run.retrained_front()
+    least = min(point.new[1].value for point in again.points)
+    given = {"at": [f"memory_per_sample<={least!r}"]} if asked == "at" else {"knee": True}
+    expected = again.chosen(Which(knee=asked == "knee", at=tuple(given.get("at", ()))))
+    assert asked == "knee" or expected.new[1].value == least
+    steps = {"evaluator": {"steps": 1}}
+    chosen, *others = run.train(front=True, networks=2, reference=False, changes=steps, **given)
+    assert chosen.trial_id == expected.trial and chosen.is_tested and "trained anew" in chosen.label
+    assert sum(other.n for other in others) == 2 * len(again.points)
+
+
+def test_a_recipe_says_how_a_front_is_trained_and_the_search_by_what(generators, tmp_path):
+    run, _, _ = generators
+    recipe = tmp_path / "recipe.toml"
+    task = 'task = {ref = "digits", train_limit = 60}'
+    recipe.write_text(f'space = {{ref = "hnag"}}\n{task}\nevaluator = {{ref = "training", steps = 1}}\n')
+    found = run.train(front=True, recipe=recipe, reference=False)
+    again = run.retrained_front()
+    assert again.setting == "1 steps" and [goal.name for goal in again.goals] == ["valid_accuracy", "memory_per_sample"]
+    assert found[0].trial_id == again.points[0].trial
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory):
+    """A search of generators that are held to one network each, and its front trained anew."""
+    space = {**SMALL["space"], "fixed": True, "seed": 5}
+    run = Run(tmp_path_factory.mktemp("held") / "run", {**SMALL, "space": space}, console=Console(file=io.StringIO()))
+    run.search(is_stage=True)
+    changes = {"evaluator": {"steps": 1, "save": True}}
+    return run, run.train(front=True, repeats=2, reference=False, changes=changes)
+
+
+def test_a_generator_that_is_held_to_one_network_keeps_it(held):
+    run, found = held
+    assert dict(found[0].space.options)["seed"] == 5 and found[0].n == 2
+    assert len({tuple(_shapes(final.folder)) for final in found if final.trial_id == found[0].trial_id}) == 1
+    with pytest.raises(BadRunFile, match="--networks goes with a space of generators"):
+        run.train(front=True, networks=2)
+
+
+@VERIFIED
+def test_a_network_of_a_generator_is_exported_as_it_was_trained(held, tmp_path):
+    run, found = held
+    where = run.export(tmp_path / "out")  # which is checked against what was trained
+    stored = safetensors.torch.load_file(next(where.glob("*.safetensors")))
+    assert sum(w.numel() for w in stored.values()) >= found[0].params
+
+
+def test_what_a_front_cannot_be_chosen_by_is_refused_before_it_is_trained(generators):
+    run, _, _ = generators
+    before = set(run.folder.glob("train-*"))
+    with pytest.raises(BadReference, match="latency_ms, which was not measured"):
+        run.train(front=True, at=["latency_ms<=5"], epochs=7)
+    assert set(run.folder.glob("train-*")) == before
+
+
+def test_the_command_that_repeats_a_front(generators):
+    _, found, _ = generators
+    assert " --front " in found[-1].command and "--trial" not in found[-1].command
 
 
 def test_the_page_shows_then_and_now(generators):

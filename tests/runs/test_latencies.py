@@ -58,6 +58,26 @@ def test_a_search_by_latency_measures_once_and_goes_on_by_what_it_measured(capsy
         search(tmp_path / "run", 9, objectives=names, changes={"latency": {"batch": 1}})
 
 
+def test_a_metric_beside_the_objective_is_estimated_too(tmp_path):
+    search(tmp_path / "run", 2, metrics=("latency_ms",))
+    found, text = rows(tmp_path / "run")
+    assert text and all(row.result.metrics["latency_ms"] > 0 for row in found)
+
+
+def test_a_front_trained_anew_at_another_scale_has_another_latency(tmp_path, monkeypatch):
+    monkeypatch.setattr(operations, "seconds", lambda occurrence, *_: 0.001 * occurrence.shapes[0][0])
+    given = {"space": "nats(channels=2, repeats=1)", "task": "digits(train_limit=60)", "strategy": "random"}
+    changes = {"evaluator": {"ref": "training", "steps": 1}}
+    goals = ("valid_accuracy", "-latency_ms")
+    run = Run(tmp_path / "run", **given, executor="inline", trials=2, objectives=goals, changes=changes)
+    run.search(is_stage=True)
+    found = run.train(front=True, reference=False, changes={"space": {"channels": 6}, "evaluator": {"steps": 1}})
+    _, text = rows(found[-1].folder.parent.parent)
+    assert text, "a table of its own"
+    for point in run.retrained_front().points:
+        assert point.new[1].value == point.metrics["latency_ms"] != point.old[1]
+
+
 def test_no_trial_is_beyond_a_bound_on_the_latency(tmp_path):
     search(tmp_path / "free", 8, objectives=("valid_accuracy", "-latency_ms"))
     found = sorted(row.result.metrics["latency_ms"] for row in rows(tmp_path / "free")[0])
@@ -71,7 +91,7 @@ def test_no_trial_is_beyond_a_bound_on_the_latency(tmp_path):
     ("words", "message"),
     [
         (["--latency.device", "cuda:77"], "latency.device is 'cuda:77', "),
-        (["--latency.batch", "0"], "latency is {'batch': 0}: batch must be at least 1, got 0"),
+        (["--latency.batch", "0"], "latency is {batch = 0}: batch must be at least 1, got 0"),
         (["--latency.bathc", "1"], "no setting 'latency.bathc'; it takes device, batch, threads"),
         (["--space", f"{TOYS}:ToySpace"], "latency_ms is estimated from layer plans, and the space writes none"),
         (["--constraint", "latency_ms<=0.001"], "the smallest latency_ms found was "),

@@ -103,7 +103,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     """
     _check_size(outline, io)
     if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
-        return counting.count(plan(outline, normal, reduction, io))  # of a cell that gives what it got
+        return _count_whole(outline, normal, reduction, io)  # of a cell that gives what it got
     ends = PlanWriter(io)
     stem = _write_stem(ends, outline)
     skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in stem)
@@ -120,7 +120,12 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     last = ends.input(direct)
     _write_head(ends, last, outline, io.outputs)
     found.add(counting.part(ends.plan(), (*states, last)), *range(first, 1), len(places))
-    return found.counts() or counting.count(plan(outline, normal, reduction, io))
+    return found.counts() or _count_whole(outline, normal, reduction, io)
+
+
+@lru_cache(maxsize=4096)  # a plan takes as long as thirty networks of cells that are known
+def _count_whole(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
+    return counting.count(plan(outline, normal, reduction, io))
 
 
 def _check_size(outline: Outline, io: IO) -> None:

@@ -128,7 +128,7 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     places = _places(outline, normal, reduction)
     needed = _needed(places)
     if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
-        return counting.count(plan(outline, normal, reduction, io))  # of a cell that gives what it got
+        return _count_whole(outline, normal, reduction, io)  # of a cell that gives what it got
     ends = PlanWriter(io)
     stem = _write_stem(ends, outline)
     size = ends.size(stem)
@@ -144,7 +144,12 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     last = ends.input(shapes[len(places)])
     _write_head(ends, last, io.outputs)
     found.add(counting.part(ends.plan(), (stem, last)), 0, len(places))
-    return found.counts() or counting.count(plan(outline, normal, reduction, io))
+    return found.counts() or _count_whole(outline, normal, reduction, io)
+
+
+@lru_cache(maxsize=4096)  # a plan takes as long as thirty networks of cells that are known
+def _count_whole(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
+    return counting.count(plan(outline, normal, reduction, io))
 
 
 def sides(outline: Outline, side: int) -> tuple[int, ...]:

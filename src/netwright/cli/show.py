@@ -14,7 +14,7 @@ from netwright.cli import architecture, damage, options
 from netwright.core import run_file, settings
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
-from netwright.core.objectives import mebibytes
+from netwright.core.objectives import bytes_text
 from netwright.core.protocols import graph_of
 from netwright.core.records import IO, MEMORY, Genotype, LabeledGraph
 
@@ -69,7 +69,7 @@ def show(
     typer.echo(f"{counts.params:,} parameters, {counts.multiply_adds:,} multiply-adds", nl=False)
     typer.echo(f" on {run_file.write_io(shape).partition(':')[0]}, {shape.outputs} outputs")
     if counts.memory_per_sample is not None:
-        typer.echo(f"{mebibytes(counts.memory_per_sample)} kept for the backward pass of each example in training")
+        typer.echo(f"{bytes_text(counts.memory_per_sample)} kept for the backward pass of each example in training")
     if params_with_auxiliary is not None:
         typer.echo(f"{params_with_auxiliary:,} parameters with the auxiliary head, which is there in training only")
     typer.echo(f"key {key}")

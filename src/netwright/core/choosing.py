@@ -11,7 +11,7 @@ import numpy as np
 from netwright.core import constraints, front
 from netwright.core.constraints import Constraint
 from netwright.core.errors import BadReference, BadRunFile
-from netwright.core.objectives import short
+from netwright.core.objectives import shortened
 
 
 @dataclass(frozen=True)
@@ -82,22 +82,29 @@ def chosen(scores: np.ndarray, metrics: Sequence[Mapping[str, float]], which: Wh
     return int(places[np.argmax(scores[places, 0])])
 
 
+def refuse_unmeasured(metrics: Sequence[Mapping[str, float]], conditions: Sequence[Constraint]) -> None:
+    """Refuse conditions on a metric that none of the points has. Raises BadReference."""
+    names = set[str]().union(*metrics)
+    for condition in conditions:
+        if condition.metric not in names:
+            raise BadReference(
+                f"--at {str(condition)!r} is on {condition.metric}, which was not measured; of the front are known: "
+                f"{', '.join(sorted(names))}"
+            )
+
+
 def _meeting(
     places: np.ndarray, metrics: Sequence[Mapping[str, float]], condition: Constraint, which: Which
 ) -> np.ndarray:
     """Those of the places where the condition holds. Raises BadReference where there is none."""
+    refuse_unmeasured([metrics[place] for place in places], [condition])
     known = [place for place in places if condition.metric in metrics[place]]
-    if not known:
-        names = sorted(set[str]().union(*(metrics[place] for place in places)))
-        raise BadReference(
-            f"--at {str(condition)!r} is on {condition.metric}, which was not measured; of the front are known: "
-            f"{', '.join(names)}"
-        )
     found = [place for place in known if condition.admits(metrics[place][condition.metric])]
     if not found:
         values = [metrics[place][condition.metric] for place in known]
         is_upper = condition.comparison[0] == "<"
-        nearest = f"the {'smallest' if is_upper else 'largest'} is {short(min(values) if is_upper else max(values))}"
+        value = shortened(condition.metric, min(values) if is_upper else max(values))
+        nearest = f"the {'smallest' if is_upper else 'largest'} is {value}"
         others = " besides the conditions before it" if which.conditions[0] is not condition else ""
         raise BadReference(f"no point of the front meets --at {str(condition)!r}{others}: {nearest}; ask for less")
     return np.array(found)

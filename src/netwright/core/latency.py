@@ -55,8 +55,8 @@ class EstimatesLatency(Protocol):
         """A sentence on what the numbers are, and how far they are off."""
 
 
-def is_named(objectives: Iterable[str], constraints: Iterable[str]) -> bool:
-    """Whether objectives or constraints, as run files write them, ask for the latency."""
-    return any(Objective.read(text).name == LATENCY.name for text in objectives) or any(
+def is_named(measured: Iterable[str], constraints: Iterable[str]) -> bool:
+    """Whether objectives, metrics or constraints, as run files write them, ask for the latency."""
+    return any(Objective.read(text).name == LATENCY.name for text in measured) or any(
         text.strip().startswith(LATENCY.name) for text in constraints
     )

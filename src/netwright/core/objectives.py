@@ -124,14 +124,14 @@ def short(value: float) -> str:
     return f"{value:.4f}" if abs(value) >= 0.001 or value == 0 else f"{value:.2e}"
 
 
-def mebibytes(value: float) -> str:
-    """Bytes for people, in units of 2**20: "7.33 MiB"."""
-    return f"{value / 2**20:,.2f} MiB"
+def bytes_text(value: float) -> str:
+    """Bytes for people, in units of 2**20 or 2**10: "7.33 MiB", "11.50 KiB"."""
+    return f"{value / 2**20:,.2f} MiB" if abs(value) >= 2**20 else f"{value / 2**10:,.2f} KiB"
 
 
 def shortened(metric: str, value: float) -> str:
-    """A metric's value as text: memory in MiB, all others as `short` writes them."""
-    return mebibytes(value) if metric == MEMORY else short(value)
+    """A metric's value as text: memory in MiB or KiB, all others as `short` writes them."""
+    return bytes_text(value) if metric == MEMORY else short(value)
 
 
 def shown(names: Sequence[str] | None, measures: Sequence[Objective] = ()) -> tuple[Objective, ...]:
@@ -253,7 +253,8 @@ def results_of(trial: Trial, goals: Sequence[Objective]) -> str:
     """Several objectives and their values: "valid_accuracy 0.9444, params 12,345 at budget 4"; "" without scores."""
     if not trial.scores:
         return ""
-    values = [f"{goal.name} {short(goal.measured(score))}" for goal, score in zip(goals, trial.scores, strict=True)]
+    known = [(goal.name, goal.measured(score)) for goal, score in zip(goals, trial.scores, strict=True)]
+    values = [f"{name} {shortened(name, value)}" for name, value in known]
     return f"{', '.join(values)}{at_budget(trial)}"
 
 

@@ -91,7 +91,8 @@ class RunFile:
             run starts.
         reference_point: What hypervolumes are measured from where there are several objectives: a number for each, as
             measured, in their order. None: it lies behind the first trials (`runs/watched_front.py`).
-        latency: Of what forward pass `latency_ms` is, where objectives or constraints name it; None: the defaults.
+        latency: Of what forward pass `latency_ms` is, where objectives, metrics or constraints name it; None: the
+            defaults.
         keep: Which trial folders stay after their trial has finished; "none": only those that a promotion may continue.
         published: What papers print of networks trained as this file says, which reports show beside ours.
     """
@@ -141,8 +142,8 @@ class RunFile:
 
     @property
     def names_latency(self) -> bool:
-        """Whether objectives or constraints ask for `latency_ms`."""
-        return is_named(self.objectives or (), self.constraints)
+        """Whether objectives, metrics or constraints ask for `latency_ms`."""
+        return is_named((*(self.objectives or ()), *(self.metrics or ())), self.constraints)
 
     @property
     def workers(self) -> int | None:

@@ -19,6 +19,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import UNNAMED, Objective, short
+from netwright.core.records import MEMORY
 from netwright.report import curves
 from netwright.report.history import History
 from netwright.report.text import printable, shortened, text_width
@@ -109,10 +110,24 @@ def parameters(runs: Sequence[RunData]) -> Figure | None:
     return _finish(figure, axes, runs, label)
 
 
+def thousands(largest: float) -> tuple[float, str]:
+    """What values up to this one are divided by on an axis, and the word for it: "thousands"; "" for 1."""
+    return next(((factor, unit) for factor, unit in SCALES if largest >= factor), (1.0, ""))
+
+
+def scale(objective: Objective, largest: float) -> tuple[float, str]:
+    """What values of an objective up to this one are divided by on an axis, and the label of that axis."""
+    factor, unit = thousands(largest)
+    if objective.name == MEMORY:
+        factor, unit = (2.0**20, "MiB") if largest >= 2**20 else (2.0**10, "KiB")
+    label, bracket, hint = objective_label([RunData("", History.of([]), objective)]).partition("(")
+    return factor, f"{label.rstrip()}{f', {unit}' if unit else ''} {bracket}{hint}"
+
+
 def parameter_scale(counts: Sequence[np.ndarray]) -> tuple[float, str]:
     """What numbers of parameters are divided by on an axis, and the label of that axis."""
     highest = max((float(np.nanmax(each)) for each in counts if not np.isnan(each).all()), default=0.0)
-    factor, unit = next(((factor, unit) for factor, unit in SCALES if highest >= factor), (1.0, ""))
+    factor, unit = thousands(highest)
     return factor, f"parameters ({unit})" if unit else "parameters"
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from netwright.core import choosing, front, objectives
 from netwright.core.choosing import Which
-from netwright.core.objectives import Objective, short
+from netwright.core.objectives import Objective, short, shortened
 from netwright.core.records import Trial
 from netwright.report.history import History
 
@@ -58,7 +58,7 @@ class RunFront:
     def before(self) -> str:
         """The reference point for people: "valid_accuracy 0.1000, params 20,000"; "" where there is none."""
         pairs = zip(self.goals, self.reference or (), strict=False)
-        return ", ".join(f"{goal.name} {short(value)}" for goal, value in pairs)
+        return ", ".join(f"{goal.name} {shortened(goal.name, value)}" for goal, value in pairs)
 
 
 def values(trial: Trial, goals: Sequence[Objective]) -> dict[str, float]:

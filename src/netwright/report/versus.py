@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from netwright.core.objectives import short
+from netwright.core import in_full, whereabouts
+from netwright.core.objectives import Objective, short
 from netwright.data.text import counted
 from netwright.report import fronts
 from netwright.report.reported import ReportedRun
@@ -38,6 +39,7 @@ class Advantage:
         ratio: The first by the second.
         low: The least ratio that agrees with the measurements (95 %, both resampled); NaN where either has one.
         high: The largest one.
+        is_lower_better: Whether a ratio below 1 is the gain, as of a loss.
     """
 
     searched: str
@@ -49,13 +51,15 @@ class Advantage:
     ratio: float
     low: float
     high: float
+    is_lower_better: bool = False
 
     def sentence(self) -> str:
         """The advantage in words, with a period."""
         within = "" if math.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})"
+        way = "; lower is better" if self.is_lower_better else ""
         return (
             f"Searched over random, {self.searched} by {self.sampled}: {self.ratio:.3f}{within}, "
-            f"{self.metric} {short(self.found)} by {short(self.chance)} ({self.what})."
+            f"{self.metric} {short(self.found)} by {short(self.chance)} ({self.what}{way})."
         )
 
 
@@ -92,7 +96,7 @@ class Domination:
 
 
 def advantages(runs: Sequence[ReportedRun], rng: np.random.Generator) -> list[Advantage]:
-    """The advantage of each search over each run of random networks of the same space by the same first objective."""
+    """The advantage of each search over each run of random networks of the same space that were trained alike."""
     sampled = [run for run in runs if run.run.strategy.name in RANDOM]
     found = []
     for search in runs:
@@ -107,12 +111,14 @@ def advantages(runs: Sequence[ReportedRun], rng: np.random.Generator) -> list[Ad
 
 
 def dominations(runs: Sequence[ReportedRun]) -> list[Domination]:
-    """Each front against each other one of the same objectives."""
+    """Each front against each other one of the same objectives, of networks that were trained alike."""
     known = [(run, _front(run)) for run in runs if len(run.objectives) > 1]
     return [
         Domination(over.name, under.name, int(_dominated(lower, upper).sum()), len(lower))
         for (over, upper), (under, lower) in permutations(known, 2)
         if [str(goal) for goal in over.objectives] == [str(goal) for goal in under.objectives]
+        and whereabouts.without(over.run.task) == whereabouts.without(under.run.task)
+        and _way(over) == _way(under)
         and len(upper)
         and len(lower)
     ]
@@ -132,21 +138,23 @@ def facts(runs: Sequence[ReportedRun], rng: np.random.Generator) -> dict[str, An
 
 
 def _advantage(search: ReportedRun, chance: ReportedRun, rng: np.random.Generator) -> Advantage | None:
-    """By networks trained in full where the random ones measured the same, else by trials of one objective."""
-    final = next((each for each in search.finals if not each.reference), None)
+    """By tested networks where the random ones were tested too, else by trials of one objective trained alike."""
+    if whereabouts.without(search.run.task) != whereabouts.without(chance.run.task):
+        return None
+    final = next((each for each in search.finals if each.is_tested and not each.reference), None)
     if final is not None and chance.objective.name == final.metric:
-        values, metric = np.array([each.value for each in final.repetitions]), final.metric.replace("_", " ")
-        return _ratio(search, chance, metric, "networks trained in full", values, _trials(chance), rng)
-    if str(search.objective) != str(chance.objective):
+        values = np.array([each.value for each in final.repetitions])
+        return _ratio(search, chance, final.objective, "networks trained in full", values, _trials(chance), rng)
+    if str(search.objective) != str(chance.objective) or _way(search) != _way(chance):
         return None
     what = "trials at the judged budget"
-    return _ratio(search, chance, search.objective.label, what, _trials(search), _trials(chance), rng)
+    return _ratio(search, chance, search.objective, what, _trials(search), _trials(chance), rng)
 
 
 def _ratio(
     search: ReportedRun,
     chance: ReportedRun,
-    metric: str,
+    objective: Objective,
     what: str,
     found: np.ndarray,
     random: np.ndarray,
@@ -160,13 +168,33 @@ def _ratio(
         low, high = np.quantile(above / below, INTERVAL)
     ratio = float(found.mean() / random.mean())
     means = float(found.mean()), float(random.mean())
-    return Advantage(search.name, chance.name, metric, what, *means, ratio, float(low), float(high))
+    return Advantage(
+        search.name,
+        chance.name,
+        objective.label,
+        what,
+        *means,
+        ratio,
+        float(low),
+        float(high),
+        is_lower_better=objective.sign < 0,
+    )
 
 
 def _trials(run: ReportedRun) -> np.ndarray:
     """What the trials of a run at the judged budget measured of its first objective."""
     scores = run.history.scores[run.history.is_judged & ~run.history.is_reused]
     return np.asarray(run.objective.measured(scores[~np.isnan(scores)]))
+
+
+def _way(run: ReportedRun) -> tuple[str, dict[str, Any], Any]:
+    """How trials at the judged budget are trained: the evaluator, its options, and the length, by option or budget."""
+    says, options = in_full.of(run.run.evaluator), run.run.evaluator.options
+    budgets = run.history.budgets[run.history.is_judged]
+    given = [options[name] for name in says.lengths if name in options]
+    apart = (*says.lengths, *says.searched, "horizon")  # which is the largest budget, and so the length there
+    alike = {name: value for name, value in says.way(options).items() if name not in apart}
+    return run.run.evaluator.name, alike, int(budgets.max(initial=0)) or next(iter(given), None)
 
 
 def _front(run: ReportedRun) -> np.ndarray:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from netwright.core import claim, files, in_full, liveness, locks, objectives, reading, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.latency import LatencySettings
 from netwright.core.protocols import Store
 from netwright.core.records import Tally
 from netwright.core.refs import Reference
@@ -319,5 +320,5 @@ def _changed(stored: Reference, asked: Reference) -> tuple[str, ...]:
 
 
 def _told(value: Any) -> str:
-    """A setting in a sentence: text and references as they are, all else as run files have it."""
-    return str(value) if isinstance(value, str | Reference) else reading.spelled(value)
+    """A setting in a sentence: what has words of its own in these, all else as run files have it."""
+    return str(value) if isinstance(value, str | Reference | LatencySettings) else reading.spelled(value)

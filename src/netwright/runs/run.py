@@ -23,7 +23,7 @@ from netwright.core import objectives, refs, run_file, settings
 from netwright.core.choosing import Which
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
-from netwright.core.protocols import Generates, Observer, unwrap
+from netwright.core.protocols import Observer, draws_networks
 from netwright.core.records import Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Reuse
@@ -317,7 +317,8 @@ class Run(RunResults):
         if epochs is not None:
             asked.setdefault("evaluator", {})["epochs"] = epochs
         if networks is not None:
-            if repeats is not None or unwrap(run_file.load_space(self.settings.space), Generates) is None:
+            scaled = run_file.override(self.settings, "space", asked.get("space", {}))
+            if repeats is not None or not draws_networks(run_file.load_space(scaled.space)):
                 raise BadRunFile("--networks goes with a space of generators, such as hnag, and without --repeats")
             repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
@@ -326,13 +327,15 @@ class Run(RunResults):
         if published is not None:
             settings, chosen = retraining.published(settings, published)
         elif front:
-            chosen = front_training.candidates(self.folder, settings, self._history())
+            chosen = front_training.candidates(self.folder, settings, self._history(), which)
         else:
             chosen = retraining.chosen(self.folder, self._history(), which, top)
         if recipe is not None:
             asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
             self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
             settings = retraining.by_recipe(settings, asked_for, str(recipe))
+        if front:
+            settings = front_training.measuring(settings, self.settings)
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))

@@ -88,6 +88,9 @@ class Generates(Protocol):
     generators. A trial's network is the one that the trial's seed draws: a search asks `of_seed(space, seed)` whether
     it fits, so that one network of a generator may be refused and another drawn instead. As that seed follows from the
     key, `key` raises InvalidGenotype for a genotype that is no generator.
+
+    With an option `fixed`, `seeded` gives the space itself, so that its own seed draws the network of every trial: a
+    front of generators is trained anew only where there is one, since one of its networks is then trained again.
     """
 
     def seeded(self, seed: int) -> SearchSpace:
@@ -159,6 +162,11 @@ def of_seed(space: SearchSpace, seed: int) -> SearchSpace:
         return space
     found = of_seed(inner, seed)
     return space if found is inner else replace(wrapper, space=found)
+
+
+def draws_networks(space: SearchSpace) -> bool:
+    """Whether trials of one genotype have networks of their own, each drawn by its seed."""
+    return unwrap(space, Generates) is not None and of_seed(space, 1) != of_seed(space, 2)
 
 
 def of_any_seed(space: SearchSpace, use: Callable[[SearchSpace], T]) -> T:

@@ -11,10 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core import front
-from netwright.core.objectives import Objective, measured, short
+from netwright.core.objectives import Objective, measured, short, shortened
 from netwright.report import curves, figures, fronts, markup
-from netwright.report.figures import RunData
-from netwright.report.history import History
 from netwright.report.markup import MISSING, Html
 from netwright.report.reported import Part, ReportedRun
 
@@ -66,10 +64,11 @@ def section(run: ReportedRun, whose: str, drawn: Html) -> Html:
     rows = []
     for trial in found.trials[:MOST_ROWS]:
         values = fronts.values(trial, goals)
+        texts = [shortened(name, value) for name, value in values.items()]
         size = trial.result.metrics.get("params") if trial.result else None
         sizes = [MISSING if size is None else short(size) for _ in extra]
         mark = "knee" if trial.id == found.knee.id else ""
-        rows.append((str(trial.id), *map(short, values.values()), *sizes, mark, markup.code(trial.key)))
+        rows.append((str(trial.id), *texts, *sizes, mark, markup.code(trial.key)))
     left_out = len(found.trials) - MOST_ROWS
     more = f"{left_out:,} further trials of the front are left out here." if left_out > 0 else ""
     return markup.section(f"The front{whose}", drawn, *told, markup.table(columns, rows, columns[:-2]), more, EXPLAINED)
@@ -115,7 +114,7 @@ def _covered(axes: Axes, runs: Sequence[ReportedRun], reference: Sequence[float]
     """The hypervolume after each trial."""
     figures.dress(axes, "what the front covers, from the reference point on")
     found = [fronts.covered(run.history, run.objectives, reference) for run in runs]
-    factor, unit = _unit(max((float(each[-1]) for each in found if len(each)), default=0.0))
+    factor, unit = figures.thousands(max((float(each[-1]) for each in found if len(each)), default=0.0))
     for number, covered in enumerate(found):
         color, style = figures.ink(number)
         grown = np.flatnonzero(np.diff(covered, prepend=0.0) > 0)
@@ -127,7 +126,7 @@ def _covered(axes: Axes, runs: Sequence[ReportedRun], reference: Sequence[float]
         if len(steps) <= figures.FEW:
             axes.plot(steps + 1, covered[steps] / factor, "o", color=color, markersize=3.5)
     axes.set_xlabel("trials finished", size=figures.TEXT_SIZE)
-    axes.set_ylabel(f"hypervolume{unit}\n(higher is better)", size=figures.TEXT_SIZE)
+    axes.set_ylabel(f"hypervolume{unit and f', {unit}'}\n(higher is better)", size=figures.TEXT_SIZE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:,.0f}")
 
@@ -157,15 +156,7 @@ def _name_knee(axes: Axes, text: str, point: np.ndarray, goals: tuple[Objective,
 def _scale(goal: Objective, columns: Sequence[np.ndarray]) -> tuple[float, str]:
     """What values of an objective are divided by on an axis, and the label of that axis."""
     largest = max((float(np.nanmax(np.abs(each))) for each in columns if not np.isnan(each).all()), default=0.0)
-    factor, unit = _unit(largest)
-    label, bracket, hint = figures.objective_label([RunData("", History.of([]), goal)]).partition("(")
-    return factor, f"{label.rstrip()}{unit} {bracket}{hint}"
-
-
-def _unit(largest: float) -> tuple[float, str]:
-    """What values up to this one are divided by, and words for it behind a label: ", thousands"."""
-    factor, unit = next(((factor, f", {unit}") for factor, unit in figures.SCALES if largest >= factor), (1.0, ""))
-    return factor, unit
+    return figures.scale(goal, largest)
 
 
 def _comparable(run: ReportedRun) -> list[ReportedRun]:

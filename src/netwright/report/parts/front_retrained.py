@@ -6,11 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from netwright.core.objectives import Objective
-from netwright.core.records import MEMORY
 from netwright.report import figures, markup
-from netwright.report.figures import RunData
-from netwright.report.history import History
 from netwright.report.markup import Html
 from netwright.report.reported import Part, ReportedRun
 from netwright.report.retrained import RetrainedFront
@@ -23,7 +19,8 @@ def figure(found: RetrainedFront) -> Figure:
     made, axes = figures.start("ring: in the search; dot: now, with one deviation; pale: dominated now")
     up, right = found.goals[:2]
     (x_factor, x_label), (y_factor, y_label) = (
-        _scale(goal, [point.new[place].value for point in found.points]) for place, goal in ((1, right), (0, up))
+        figures.scale(goal, max(abs(point.new[place].value) for point in found.points))
+        for place, goal in ((1, right), (0, up))
     )
     color = figures.PALETTE[0]
     for point in found.points:
@@ -61,16 +58,6 @@ def section(run: ReportedRun, whose: str, drawn: Html) -> Html:
     told = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in run.retrained.sentences()]
     table = markup.table(columns, rows, columns[:-1])
     return markup.section(f"The front, trained anew{whose}", drawn, *told, table)
-
-
-def _scale(goal: Objective, values: list[float]) -> tuple[float, str]:
-    """What values of an objective are divided by on an axis, and the label of that axis."""
-    label, bracket, hint = figures.objective_label([RunData("", History.of([]), goal)]).partition("(")
-    if goal.name == MEMORY:
-        return 2.0**20, f"{label.rstrip()}, MiB {bracket}{hint}"
-    largest = max(map(abs, values), default=0.0)
-    factor, unit = next(((factor, f", {unit}") for factor, unit in figures.SCALES if largest >= factor), (1.0, ""))
-    return factor, f"{label.rstrip()}{unit} {bracket}{hint}"
 
 
 def _figure(run: ReportedRun) -> Figure | None:

@@ -8,9 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from netwright.core.objectives import Objective
-from netwright.core.records import MEMORY
 from netwright.report import figures, markup, spread
-from netwright.report.figures import RunData
 from netwright.report.history import History
 from netwright.report.markup import Html
 from netwright.report.reported import Part, ReportedRun
@@ -47,12 +45,12 @@ def section(found: Spreads, whose: str, drawn: Html) -> Html:
     rows = [
         (
             each.objective.label,
-            _amount(each.objective, each.within),
-            _amount(each.objective, each.between),
+            each.objective.amount(each.within),
+            each.objective.amount(each.between),
             f"{each.share:.0%}",
             f"{each.low:.0%} to {each.high:.0%}",
-            _amount(each.objective, each.good),
-            _amount(each.objective, each.poor),
+            each.objective.amount(each.good),
+            each.objective.amount(each.poor),
         )
         for each in found.spreads
     ]
@@ -69,26 +67,13 @@ def section(found: Spreads, whose: str, drawn: Html) -> Html:
 
 
 def _columns(axes: Axes, groups: list[np.ndarray], goal: Objective) -> None:
-    factor, unit = _unit(goal, max(float(np.abs(group).max()) for group in groups))
+    factor, label = figures.scale(goal, max(float(np.abs(group).max()) for group in groups))
     for place, group in enumerate(groups, 1):
         axes.plot([place] * len(group), group / factor, "o", color=figures.PALETTE[0], alpha=0.45, markersize=4, mew=0)
         axes.plot([place - 0.4, place + 0.4], [group.mean() / factor] * 2, color=figures.PALETTE[1], linewidth=2)
     axes.set_xlim(0, len(groups) + 1)
-    label, bracket, hint = figures.objective_label([RunData("", History.of([]), goal)]).partition("(")
-    axes.set_ylabel(f"{label.rstrip()}{unit}\n{bracket}{hint}", size=figures.TEXT_SIZE, parse_math=False)
+    axes.set_ylabel(label.replace(" (", "\n("), size=figures.TEXT_SIZE, parse_math=False)
     figures.group_thousands(axes)
-
-
-def _amount(goal: Objective, value: float) -> str:
-    """A difference of two measured values; memory as in the figure, where less than a MiB would be 0.00."""
-    return f"{value / 2**10:,.1f} KiB" if goal.name == MEMORY and value < 2**20 else goal.amount(value)
-
-
-def _unit(goal: Objective, largest: float) -> tuple[float, str]:
-    """What values of an objective up to this one are divided by, and words for it behind a label."""
-    if goal.name == MEMORY:
-        return (2**20, ", MiB") if largest >= 2**20 else (2**10, ", KiB")
-    return next(((factor, f", {unit}") for factor, unit in figures.SCALES if largest >= factor), (1.0, ""))
 
 
 def _figure(run: ReportedRun) -> Figure | None:
