@@ -31,7 +31,7 @@ def test_space(plugin):
 
 @pytest.mark.parametrize("plugin", _plugins("strategy"))
 def test_strategy(plugin):
-    small = {"initial": 10, "population": 10, "sample": 3, "seeds": 10, "new": 20, "epochs": 20}
+    small = {"initial": 10, "population": 10, "sample": 3, "seeds": 10, "new": 20, "epochs": 20, "chain_steps": 20}
     taken = {name: value for name, value in small.items() if name in inspect.signature(plugin).parameters}
 
     def make(space: SearchSpace):
