@@ -26,6 +26,7 @@ def _quality(is_heteroscedastic):
     x = rng.random((500, 2))
     f, noise = np.sin(4 * x[:, 0]), 0.05 + 0.7 * x[:, 1] ** 3
     y = f + noise * rng.standard_normal(500)
+    f, y = ((values - y[:100].mean()) / y[:100].std() for values in (f, y))
     belief = noisy_network.learn(x[:100], y[:100, None], is_heteroscedastic, Chains(steps=600), 0).predict(x[100:])
     mean, variance = belief.mean[:, 0], belief.variance[:, 0]
     surprise = 0.5 * np.log(variance) + 0.5 * (y[100:] - mean) ** 2 / variance

@@ -12,7 +12,7 @@ def _gradient(state, seen):
 
 
 def _sampled(seed=0, **options):
-    chains = Chains(steps=400, samples=4, **options)
+    chains = Chains(steps=1000, samples=4, **options)
     generator = torch.Generator().manual_seed(seed)
     return sample(_gradient, torch.zeros(300, 1), len(EXAMPLES), chains, generator).flatten()
 

@@ -13,7 +13,7 @@ SEEN = 200
 
 @cache
 def _world():
-    """Two inputs: f waves along the first, the noise grows along the second. Inputs, f, deviations of noise, targets."""
+    """Two inputs: f waves along the first, the noise grows along the second. Inputs, f, noise, targets."""
     rng = np.random.default_rng(0)
     x = rng.random((SEEN + 400, 2))
     f, deviation = np.sin(5 * x[:, 0]), 0.05 + 0.6 * x[:, 1] ** 2

@@ -13,8 +13,8 @@ neural network for the objectives (`surrogates.noisy_network`), and batches of 8
 What the paper leaves open, what was taken, and why:
 
 * The acquisition is an upper bound of f, its mean plus BETA deviations: the whole front of bounds is of interest, while
-  expected improvement over the best of one objective vanishes between the ends of the front. The deviation is f's alone.
-  Noise is not added, as it can be reduced by no evaluation, and a generator would be preferred for being unreliable.
+  expected improvement over the best of one objective vanishes between the ends of the front. The deviation is of f:
+  noise is not added, as no evaluation reduces it, and a generator would be preferred for being unreliable.
 * All objectives are penalized, each by its own Lipschitz constant and best value, since nothing singles one out. The
   acquisition is made positive by softplus before it is multiplied, as Gonzalez et al. do. The box of step 3 is not
   penalized: it only chooses among candidates whose penalized acquisitions are on the front.
@@ -23,9 +23,8 @@ What the paper leaves open, what was taken, and why:
 
 Batches are not waited for: what has been proposed since the model was made, finished or not, is what is penalized, and
 each worker asks as soon as it is free. The networks learn in a thread of their own, and candidates are looked for when
-the first network of a batch is asked for. A failed trial counts as the worst that
-was seen, in every objective. No genotype is evaluated twice. What a proposal costs does not grow with the history, since
-gradients are of 100 trials at most.
+the first network of a batch is asked for. A failed trial counts as the worst that was seen, in every objective. No
+genotype is evaluated twice. A step of the sampler sees 100 trials at most, so that a long history costs little more.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ class NagoMobo:
     _told: list[tuple[tuple[float, ...] | None, Genotype]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _lesson: tuple[int, int] | None = field(default=None, init=False, repr=False)  # trials of the model, and its seed
-    # memos of the last lesson, made when needed, by its number of trials: its model, on its way or done, and what that says
+    # memos by the number of trials of a lesson: its model, on its way or done, and what that says of candidates
     _learning: tuple[int, Background[SampledNetworks]] | None = field(
         default=None, init=False, repr=False, compare=False
     )

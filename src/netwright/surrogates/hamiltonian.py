@@ -36,12 +36,14 @@ class Chains:
     steps: int = 1000
     samples: int = 10
     batch: int = 100
-    step_size: float = 0.03
+    step_size: float = 0.02
     friction: float = 0.05
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.steps < 2 * self.samples:
-            raise ValueError(f"steps is {self.steps}; {self.samples} samples of a chain need {2 * self.samples} or more")
+            raise ValueError(
+                f"steps is {self.steps}; {self.samples} samples of a chain need {2 * self.samples} or more"
+            )
 
 
 def sample(gradient: Gradient, start: Tensor, examples: int, chains: Chains, generator: torch.Generator) -> Tensor:

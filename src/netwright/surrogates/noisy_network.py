@@ -2,13 +2,13 @@
 
 The surrogate of Ru, Esperanca, Carlucci 2020, "Neural Architecture Generator Optimization": three layers of 10 units,
 outputs f and the logarithm of the noise's variance, 100 samples of the weights by stochastic-gradient Hamiltonian Monte
-Carlo (`hamiltonian`). A generator of networks gives one of them to each measurement, and how much they differ depends on
-the generator: where the noise is large, a measurement says little. The homoscedastic sibling has one variance for all
+Carlo (`hamiltonian`). A generator of networks gives one of them to each measurement, and how much they differ depends
+on the generator: where the noise is large, a measurement says little. The homoscedastic sibling has one variance for all
 inputs, which is learned like a weight.
 
 What the paper does not say and is chosen here: hyperbolic tangents; normal priors of variance 1 on weights that are
 divided by the root of their number (WIDE times that in front of the first layer), so that functions drawn from it have
-the size of standardized targets; noise of variance e^-2 by the prior, and e^-5 at least;
+the size of standardized targets; noise of variance e^-2 by the prior, and e^-4 at least;
 10 chains with 10 samples each.
 
 Shapes: M targets with a network each, C chains, S samples, N inputs, D columns.
@@ -35,7 +35,7 @@ HIDDEN = (10, 10, 10)
 CHAINS = 10
 WIDE = 2.0  # deviation of the weights of the inputs, before they are divided
 LOUDNESS, LOUDNESS_SPREAD = -2.0, 1.5  # the prior of the logarithm of the noise's variance
-FAINTEST, LOUDEST = -5.0, 2.0  # bounds of that logarithm: without noise, slopes are too steep for the sampler's steps
+FAINTEST, LOUDEST = -4.0, 2.0  # bounds of that logarithm: without noise, slopes are too steep for the sampler's steps
 
 
 @dataclass(frozen=True, eq=False)
