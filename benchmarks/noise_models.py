@@ -7,8 +7,8 @@ from; negative log-likelihood (NLL, in nats per trial) and error (RMSE) are give
 [0, 1].
 
 Trials of: NATS-Bench (validation accuracy after 12 epochs, mean of several trainings: little noise), a made-up
-landscape over the genes of `hnag` with known noise that depends on them, and any run of yours (`--run FOLDER`), such as random
-generators of networks trained on digits, each with one of its networks:
+landscape over the genes of `hnag` with known noise that depends on them, and any run of yours (`--run FOLDER`), such
+as random generators of networks trained on digits, each with one of its networks:
 
     netwright search --space hnag --space.n_top '[3,6]' --space.n_mid '[1,3]' --space.n_bottom '[3,5]' \
         --space.limit 20000 --task digits --strategy random --trials 150 --objectives valid_accuracy,-memory_per_sample

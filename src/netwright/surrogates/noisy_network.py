@@ -3,8 +3,8 @@
 The surrogate of Ru, Esperanca, Carlucci 2020, "Neural Architecture Generator Optimization": three layers of 10 units,
 outputs f and the logarithm of the noise's variance, 100 samples of the weights by stochastic-gradient Hamiltonian Monte
 Carlo (`hamiltonian`). A generator of networks gives one of them to each measurement, and how much they differ depends
-on the generator: where the noise is large, a measurement says little. The homoscedastic sibling has one variance for all
-inputs, which is learned like a weight.
+on the generator: where the noise is large, a measurement says little. The homoscedastic sibling has one variance for
+all inputs, which is learned like a weight.
 
 What the paper does not say and is chosen here: hyperbolic tangents; normal priors of variance 1 on weights that are
 divided by the root of their number (WIDE times that in front of the first layer), so that functions drawn from it have
