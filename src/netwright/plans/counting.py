@@ -88,7 +88,7 @@ def part(plan: Plan, common: Sequence[int] = (), *, auxiliary: bool = False) -> 
             reads_common = tensors[first] in held
         else:
             key = (id(op), *[shapes[source] for source in inputs])
-            is_trained = any([trained[source] for source in inputs])
+            is_trained = True in [trained[source] for source in inputs]
             reads_common = not held.keys().isdisjoint([tensors[source] for source in inputs])
         demand = known.get(key)
         if demand is None:
@@ -207,7 +207,11 @@ def inference_bytes(plan: Plan) -> int:
     return 2 * peak
 
 
-@lru_cache(maxsize=2**14, typed=True)  # networks of a space have their operations in common
 def _demand(op: Operation, *entering: Shape) -> _Demand:
-    params, multiply_adds = (op.params(*entering), op.multiply_adds(*entering)) if op.has_weights else (0, 0)
+    params, multiply_adds = _of_weights(op, *entering) if op.has_weights else (0, 0)
     return params, multiply_adds, op.saved_bytes(*entering), op.keeps, op.has_weights, bool(op.drops), op.overwrites
+
+
+@lru_cache(maxsize=2**14, typed=True)  # networks of a space have their operations with weights in common
+def _of_weights(op: Operation, *entering: Shape) -> tuple[int, int]:
+    return op.params(*entering), op.multiply_adds(*entering)
