@@ -7,9 +7,11 @@ on the generator: where the noise is large, a measurement says little. The homos
 all inputs, which is learned like a weight.
 
 What the paper does not say and is chosen here: hyperbolic tangents; normal priors of variance 1 on weights that are
-divided by the root of their number (WIDE times that in front of the first layer), so that functions drawn from it have
-the size of standardized targets; noise of variance e^-2 by the prior, and e^-4 at least;
-10 chains with 10 samples each.
+divided by the root of their number (WIDE times that in the first layer, TALL times that of f in the last), so that
+functions drawn from it have about the size of standardized targets; a relevance of each input, which multiplies its
+weights and is learned with a lognormal prior (Neal 1996, "Bayesian Learning for Neural Networks", section 4.3): with
+4 inputs and 50 trials the error was 0.43 with it and 0.69 without, 1 being the constant's; noise of variance e^-2 by
+the prior, and e^-4 at least; 10 chains with 10 samples each.
 
 Shapes: M targets with a network each, C chains, S samples, N inputs, D columns.
 """
@@ -33,7 +35,7 @@ from netwright.surrogates.hamiltonian import Chains
 
 HIDDEN = (10, 10, 10)
 CHAINS = 10
-WIDE = 2.0  # deviation of the weights of the inputs, before they are divided
+WIDE, TALL = 2.0, 2.0  # deviations of the weights of the inputs, and of those of f, before they are divided
 LOUDNESS, LOUDNESS_SPREAD = -2.0, 1.5  # the prior of the logarithm of the noise's variance
 FAINTEST, LOUDEST = -4.0, 2.0  # bounds of that logarithm: without noise, slopes are too steep for the sampler's steps
 
@@ -108,7 +110,8 @@ def learn(x: np.ndarray, y: np.ndarray, is_heteroscedastic: bool, chains: Chains
     """
     generator = torch.Generator().manual_seed(seed)
     points, targets = _centered(x), torch.from_numpy(np.asarray(y, np.float32)).T.unsqueeze(1)
-    size = sum(rows * columns for rows, columns in _shapes(x.shape[1], is_heteroscedastic)) + (not is_heteroscedastic)
+    shapes = _shapes(x.shape[1], is_heteroscedastic)
+    size = sum(rows * columns for rows, columns in shapes) + x.shape[1] + (not is_heteroscedastic)
     start = torch.randn(y.shape[1], CHAINS, size, generator=generator)
     gradient = partial(_gradient, points, targets, is_heteroscedastic)
     kept = hamiltonian.sample(gradient, start, len(x), chains, generator)
@@ -128,8 +131,8 @@ def _gradient(x: Tensor, y: Tensor, is_heteroscedastic: bool, weights: Tensor, s
 
 def _outputs(weights: Tensor, x: Tensor, is_heteroscedastic: bool) -> tuple[Tensor, Tensor]:
     """f and the logarithm of the noise's variance of each network, shapes (..., N); x: (N, D) or (..., N, D)."""
-    hidden, at = x, 0
-    shapes = _shapes(x.shape[-1], is_heteroscedastic)
+    shapes, at = _shapes(x.shape[-1], is_heteroscedastic), x.shape[-1]
+    hidden = x * weights[..., None, :at].exp()  # by the relevance of each input
     for depth, (rows, columns) in enumerate(shapes):
         layer = weights[..., at : at + rows * columns].unflatten(-1, (rows, columns))
         at += rows * columns
@@ -137,8 +140,9 @@ def _outputs(weights: Tensor, x: Tensor, is_heteroscedastic: bool) -> tuple[Tens
         hidden = hidden @ (scale * layer[..., :-1, :]) + layer[..., -1:, :]
         if depth < len(shapes) - 1:
             hidden = hidden.tanh()
-    loudness = hidden[..., 1] if is_heteroscedastic else weights[..., -1:].expand_as(hidden[..., 0])
-    return hidden[..., 0], (LOUDNESS + LOUDNESS_SPREAD * loudness).clamp(FAINTEST, LOUDEST)
+    f = TALL * hidden[..., 0]
+    loudness = hidden[..., 1] if is_heteroscedastic else weights[..., -1:].expand_as(f)
+    return f, (LOUDNESS + LOUDNESS_SPREAD * loudness).clamp(FAINTEST, LOUDEST)
 
 
 def _shapes(inputs: int, is_heteroscedastic: bool) -> list[tuple[int, int]]:
