@@ -18,13 +18,18 @@ What the paper leaves open, what was taken, and why:
 * All objectives are penalized, each by its own Lipschitz constant and best value, since nothing singles one out. The
   acquisition is made positive by softplus before it is multiplied, as Gonzalez et al. do. The box of step 3 is not
   penalized: it only chooses among candidates whose penalized acquisitions are on the front.
-* The Lipschitz constant is the steepest slope of the mean at any candidate.
+* The Lipschitz constant is the steepest slope of the mean at any of the random candidates.
 * Distances are those of the network's inputs: numbers in [0, 1], and choices as far from each other as that.
 
 Batches are not waited for: what has been proposed since the model was made, finished or not, is what is penalized, and
 each worker asks as soon as it is free. The networks learn in a thread of their own, and candidates are looked for when
 the first network of a batch is asked for. A failed trial counts as the worst that was seen, in every objective. No
-genotype is evaluated twice. A step of the sampler sees 100 trials at most, so that a long history costs little more.
+genotype is evaluated twice. A step of the sampler sees 300 trials at most, so that a long history costs little more.
+
+On two made-up problems over the genes of `hnag`, 42 trials cover more volume than random networks do with every seed
+that was tried (tests/strategies/test_nago_mobo.py). The first batch of a search is not spread: the largest box of
+confidence is at one end of the front, and the penalties, which are of distances between genes, do not move it from
+there. Six proposals alone covered less than six random networks where all of one gene's values are on the front.
 """
 
 from __future__ import annotations
@@ -168,20 +173,24 @@ class NagoMobo:
             networks = self._begun(lesson).result()
             genotypes = self._evolved(networks, np.random.default_rng(seed))
             x, best = self._inputs(genotypes), _targets([scores for scores, _ in self._told[:length]]).max(0)
-            found = Candidates(networks, tuple(genotypes), x, networks.predict(x), best, networks.steepest(x))
+            found = Candidates(networks, tuple(genotypes), x, networks.predict(x), best, networks.steepest(x[:SAMPLES]))
             self._found = (length, found)
         return self._found[1]
 
     def _evolved(self, networks: SampledNetworks, rng: np.random.Generator) -> list[Genotype]:
         """All candidates that were met while the front of their acquisitions was looked for."""
-        met = dict.fromkeys(self.space.sample(rng) for _ in range(SAMPLES))
-        for _ in range(GENERATIONS):
-            genotypes = list(met)
-            acquisitions = _bound(networks.predict(self._inputs(genotypes)))
+        met = list(dict.fromkeys(self.space.sample(rng) for _ in range(SAMPLES)))
+        acquisitions = _bound(networks.predict(self._inputs(met)))
+        for generation in range(1, GENERATIONS + 1):
             layers = front.layers(acquisitions, most=PARENTS)
-            parents = [genotypes[place] for place in np.argsort(layers, kind="stable")[:PARENTS].tolist()]
-            met |= dict.fromkeys(self._child(parents, rng) for _ in range(CHILDREN))
-        return list(met)
+            parents = [met[place] for place in np.argsort(layers, kind="stable")[:PARENTS].tolist()]
+            known = set(met)
+            children = dict.fromkeys(self._child(parents, rng) for _ in range(CHILDREN))
+            fresh = [child for child in children if child not in known]
+            met += fresh
+            if fresh and generation < GENERATIONS:
+                acquisitions = np.concatenate([acquisitions, _bound(networks.predict(self._inputs(fresh)))])
+        return met
 
     def _child(self, parents: Sequence[Genotype], rng: np.random.Generator) -> Genotype:
         """A cross of two parents with one gene changed; where that is no network, the first parent mutated."""
