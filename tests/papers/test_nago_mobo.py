@@ -66,14 +66,18 @@ def _nearest(genotypes):
 
 
 def test_28_a_batch_of_8_has_no_duplicate_and_is_farther_apart_than_8_unpenalized_maximizers():
-    strategy, _ = _played()
+    strategy, trials = _played()
     pending = []
     for n in range(8):
         proposal = strategy.ask(seeds.rng_for(0, seeds.ASK, 19 + n), pending)
         pending.append(Trial(19 + n, proposal, SPACE.key(proposal.genotype), 0, "pending"))
     batch = [trial.proposal.genotype for trial in pending]
     assert len({trial.key for trial in pending}) == 8
-    unpenalized = strategy._candidates(strategy._lesson).ranked(np.zeros((0, 8)))[:8]
+    ranked = strategy._candidates(strategy._lesson).ranked(np.zeros((0, 8)))
+    distinct = {SPACE.key(genotype): genotype for genotype in reversed(ranked[:100])}
+    told = {trial.key for trial in trials}
+    best_first = sorted(distinct.items(), key=lambda item: ranked.index(item[1]))
+    unpenalized = [genotype for key, genotype in best_first if key not in told][:8]
     assert _nearest(batch) > _nearest(unpenalized)
 
 

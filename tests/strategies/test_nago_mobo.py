@@ -148,7 +148,7 @@ def test_it_covers_more_than_random_networks():
     ("score", "reference", "gain"), [(_near_two, (-2.0, -2.0), 1.2), (scored, (-11.0, -2.0), 1.02)]
 )
 def test_it_covers_more_than_random_networks_after_42_trials(score, reference, gain):
-    """All of the second problem's first gene is on its front, on which random networks therefore are half of the way."""
+    """All of the second problem's first gene is on its front, so random ones are half of the way."""
     shares = []
     for seed in range(3):
         found, others = _searched(score, seed, 42)

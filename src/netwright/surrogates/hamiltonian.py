@@ -102,7 +102,7 @@ def sample(gradient: Gradient, start: Tensor, examples: int, chains: Chains, gen
 
 
 def _descend(slope: Callable[[Tensor], Tensor], state: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    """Chains after some steps of Adam, and the mean square of their gradients on the way, shape (..., 1, parameters)."""
+    """Chains after some steps of Adam, and the mean square of gradients on the way, shape (..., 1, parameters)."""
     mean, square = torch.zeros_like(state), torch.zeros_like(state)
     for n in range(1, steps + 1):
         force = slope(state)
