@@ -26,10 +26,11 @@ each worker asks as soon as it is free. The networks learn in a thread of their 
 the first network of a batch is asked for. A failed trial counts as the worst that was seen, in every objective. No
 genotype is evaluated twice. A step of the sampler sees 300 trials at most, so that a long history costs little more.
 
-On two made-up problems over the genes of `hnag`, 42 trials cover more volume than random networks do with every seed
-that was tried (tests/strategies/test_nago_mobo.py). The first batch of a search is not spread: the largest box of
-confidence is at one end of the front, and the penalties, which are of distances between genes, do not move it from
-there. Six proposals alone covered less than six random networks where all of one gene's values are on the front.
+On two made-up problems over the genes of `hnag`, 42 trials cover more volume than those of random networks do, by 24 %
+in the mean of 3 seeds on one and by 5 % on the other, where a lucky one of 10 random searches covers as much
+(tests/strategies/test_nago_mobo.py). The first batch of a search may not be spread: the largest box of confidence is at
+one end of the front, and the penalties, which are of distances between genes, do not move it from there. `mobo` is the
+modern way.
 """
 
 from __future__ import annotations
