@@ -34,6 +34,7 @@ SIBLINGS = {
     ("strategies/auto", "strategies/predictor"): "a name that stands for it",
     ("strategies/bayes", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("strategies/mobo", "strategies/local_search"): "neighbors are those that local search climbs by",
+    ("strategies/nago_mobo", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("strategies/predictor", "strategies/local_search"): "neighbors are those that local search climbs by",
     ("tables/nats_tss", "tables/csv"): "a release is a CSV file with known columns",
     ("tables/nats_sss", "tables/nats_tss"): "the same release, of the other half of the benchmark",

@@ -39,8 +39,10 @@ def test_space(plugin):
 
 @pytest.mark.parametrize("plugin", _plugins("strategy"))
 def test_strategy(plugin):
-    small = {"initial": 10, "population": 10, "sample": 3, "seeds": 10, "new": 20, "epochs": 20}
+    small = {"initial": 10, "population": 10, "sample": 3, "seeds": 10, "new": 20, "epochs": 20, "chain_steps": 20}
     taken = {name: value for name, value in small.items() if name in inspect.signature(plugin).parameters}
+    if "chain_steps" in taken:
+        taken["batch"] = 30  # each batch samples a model, which is what it costs
 
     def make(space: SearchSpace):
         return plugin(space, **taken)
