@@ -11,9 +11,9 @@ from netwright.core.protocols import CarriesState
 from netwright.core.shapes import Tokens, describe
 from netwright.core.vocabulary import Vocabulary
 from netwright.data.continuing import written
+from netwright.data.spoken import VOCABULARY
 from netwright.export.architecture import read_json, read_plan
 from netwright.export.load import load
-from netwright.export.media.text import VOCABULARY
 from netwright.plans.plan import Plan
 
 
