@@ -12,6 +12,7 @@ MOST: Final[Mapping[str, int]] = MappingProxyType(
     {
         "channels": 2**16,
         "stem": 2**16,
+        "width": 2**16,
         "repeats": 1000,
         "nodes": 100,
         "motifs": 100,

@@ -1,6 +1,6 @@
 """Shapes of what flows through a network, and what goes into one and comes out of it.
 
-A shape is a tuple without the batch, of a named kind: `Image`, `Sequence` or `Vector`. Shapes are alike when kind and
+A shape is a tuple without the batch, of a named kind: `Image`, `Sequence`, `Vector` or another one below. Shapes are alike when kind and
 numbers are equal (`are_alike`), since tuples of two kinds may hold the same numbers.
 """
 
@@ -42,6 +42,13 @@ class Tokens(NamedTuple):
     steps: int
 
 
+class Weights(NamedTuple):
+    """A table of vectors that a network has learned, the same one for every example: a tensor (entries, features)."""
+
+    features: int
+    entries: int
+
+
 class Classes(NamedTuple):
     """One of several classes: logits (B, number)."""
 
@@ -54,7 +61,7 @@ class Numbers(NamedTuple):
     number: int
 
 
-Shape = Image | Sequence | Vector | Tokens
+Shape = Image | Sequence | Vector | Tokens | Weights
 Input = Image | Sequence | Vector | Tokens
 Output = Classes | Numbers | Tokens
 
@@ -64,6 +71,7 @@ NAMES = {
     Sequence: "sequences",
     Vector: "vectors",
     Tokens: "tokens",
+    Weights: "weights",
     Classes: "classes",
     Numbers: "numbers",
 }
@@ -128,7 +136,7 @@ class IO:
         return self.input
 
 
-def describe(kind: Input | Output) -> str:
+def describe(kind: Shape | Output) -> str:
     """A shape for people: "images of 3 x 32 x 32", "10 classes", "vectors of 16"."""
     if isinstance(kind, Classes | Numbers):
         return f"{kind.number:,} {NAMES[type(kind)]}"
@@ -159,9 +167,12 @@ def from_text(text: str) -> IO | None:
 
 
 def dimensions(shape: Shape) -> tuple[int, ...]:
-    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, for tokens, (steps,)."""
-    if isinstance(shape, Sequence):
-        return shape.steps, shape.features
+    """The shape of one example's tensor: (C, H, W), (steps, features), (features,) or, for tokens, (steps,).
+
+    Of weights it is that of their tensor, which no example has of its own: (entries, features).
+    """
+    if isinstance(shape, Sequence | Weights):
+        return shape[1], shape[0]
     return (shape.steps,) if isinstance(shape, Tokens) else tuple(shape)
 
 
@@ -176,7 +187,9 @@ def contents(io: IO) -> str:
 
 
 def size(shape: Shape) -> int:
-    """How many numbers a tensor of this shape holds for each example."""
+    """How many numbers a tensor of this shape holds for each example; of weights none."""
+    if isinstance(shape, Weights):
+        return 0
     return shape.steps if isinstance(shape, Tokens) else prod(shape)
 
 
@@ -189,7 +202,7 @@ def positions(shape: Shape) -> int:
     """How many places of a shape have features: the pixels of an image, the steps of a sequence, 1 for a vector."""
     if isinstance(shape, Image):
         return shape.height * shape.width
-    return 1 if isinstance(shape, Vector) else shape.steps
+    return 1 if isinstance(shape, Vector | Weights) else shape.steps
 
 
 def _spelled(shape: Input | Output, default: type) -> str:

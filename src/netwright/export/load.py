@@ -15,7 +15,7 @@ from netwright.core import memory, sealed
 from netwright.core.errors import ExportError
 from netwright.export import architecture
 from netwright.plans import counting
-from netwright.plans.network import Network
+from netwright.plans.network import made
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import AUXILIARY, Plan
 
@@ -50,7 +50,7 @@ def with_weights(plan: Plan, path: Path) -> nn.Module:
     """
     try:
         with torch.device("meta"):  # takes no memory, whatever sizes the plan asks for
-            network = Network(plan)
+            network = made(plan)
     except (KeyError, RuntimeError, ValueError) as error:
         raise ExportError(f"the plan that belongs to {path} describes no network: {error}") from None
     expected = {name: _form(value.is_floating_point(), value.shape) for name, value in network.state_dict().items()}

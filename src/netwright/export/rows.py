@@ -21,6 +21,7 @@ from netwright.core.errors import ExportError
 from netwright.core.shapes import Shape
 from netwright.plans import ops
 from netwright.plans.operation import Operation
+from netwright.plans.ops.inputs import Input
 from netwright.plans.plan import Layer
 
 COLUMNS: Final = ("name", "op", "inputs", "shape", "options")  # the last only where one differs from its default
@@ -69,14 +70,16 @@ def to_layer(row: Any, before: list[Layer]) -> Layer:
         raise ValueError("its name is no text")
     if not isinstance(inputs, list) or any(type(i) is not int or not 0 <= i < len(before) for i in inputs):
         raise ValueError("its inputs are no earlier layers")
-    if bool(inputs) != bool(before):
+    if inputs and not before:
         raise ValueError("the first layer, and no other, is what goes in")
     try:
         op = _operation(reference, options)
+        if isinstance(op, Input) == bool(before):
+            raise ValueError("the first layer, and no other, is what goes in")
         found = op.checked_shape([before[source].shape for source in inputs])
     except (ArithmeticError, AttributeError, LookupError, TypeError) as error:  # of a foreign operation
         raise ValueError(f"{str(reference)[:MAX_TEXT]} cannot stand here: {error}") from None
-    if op.drops:
+    if op.is_passage:
         raise ValueError(f"{op.name} has no place in a network that is not trained")
     if any(not 1 <= number <= MAX_NUMBER for number in found):
         raise ValueError(f"its shape would be {tuple(found)}, and sizes are 1 to {MAX_NUMBER:,}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from math import prod
-
 from netwright.core.records import Counts
-from netwright.core.shapes import dimensions
+from netwright.core.shapes import size
 from netwright.plans.operation import FLOAT
 from netwright.plans.plan import Plan, is_auxiliary
 
@@ -45,7 +43,7 @@ def inference_bytes(plan: Plan) -> int:
     runs.
     """
     last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
-    sizes = [FLOAT * prod(dimensions(layer.shape)) for layer in plan]
+    sizes = [FLOAT * size(layer.shape) for layer in plan]
     held = peak = 0
     for position, layer in enumerate(plan):
         held += sizes[position]

@@ -14,14 +14,14 @@ SHOWN: Final = 100  # letters of a name in a message
 _PART: Final = re.compile(r"[A-Za-z0-9]\w{0,99}", re.ASCII)
 
 _ATTRIBUTES: Final = (
-    "T_destination add_module apply bfloat16 buffers call_super_init children compile cpu cuda double draws "
-    "dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu "
-    "load_state_dict modules mtia named_buffers named_children named_modules named_parameters parameters "
-    "register_backward_hook register_buffer register_forward_hook register_forward_pre_hook "
-    "register_full_backward_hook register_full_backward_pre_hook register_load_state_dict_post_hook "
-    "register_load_state_dict_pre_hook register_module register_parameter register_state_dict_post_hook "
-    "register_state_dict_pre_hook regularize requires_grad_ set_extra_state set_submodule share_memory state_dict to "
-    "to_empty train training type with_auxiliary xpu zero_grad"
+    "T_destination activations add_module apply bfloat16 buffers call_super_init carried carry children compile cpu "
+    "cuda double draws dump_patches eval extra_repr float forward get_buffer get_extra_state get_parameter "
+    "get_submodule half ipu keeps_activations load_state_dict modules mtia named_buffers named_children named_modules "
+    "named_parameters parameters register_backward_hook register_buffer register_forward_hook "
+    "register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook "
+    "register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter "
+    "register_state_dict_post_hook register_state_dict_pre_hook regularize requires_grad_ set_extra_state "
+    "set_submodule share_memory state_dict to to_empty train training type with_auxiliary xpu zero_grad"
 )
 # what torch's modules and `Network` have; a layer of such a name could not be reached, or would take its place
 TAKEN: Final = frozenset(_ATTRIBUTES.split())

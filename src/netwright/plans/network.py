@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from netwright.core.shapes import dimensions
 from netwright.plans import torch_rng
 from netwright.plans.names import module_of
 from netwright.plans.operation import Operation
@@ -26,11 +28,15 @@ class _Step:
     inputs: tuple[int, ...]
     done: tuple[int, ...]
     is_auxiliary: bool
+    takes_factors: bool
 
 
 @dataclass(frozen=True)
 class _Drop:
-    """An operation that drops something at random, and the tensor that it gives for one example."""
+    """An operation that drops something at random, and the shape of its factors.
+
+    The factors are those of one example, except for "entries": they are those of all examples.
+    """
 
     op: Operation
     size: tuple[int, ...]
@@ -54,15 +60,18 @@ class Network(nn.Module):
             if isinstance(run, nn.Module):
                 self._add(layer, run)
             done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
-            self._steps.append(_Step(run, layer.inputs, done, is_auxiliary(layer)))
+            self._steps.append(_Step(run, layer.inputs, done, is_auxiliary(layer), layer.op.drops == "within"))
         dropping = [(position, layer) for position, layer in enumerate(plan) if layer.op.drops]
-        found = {position: _Drop(layer.op, tuple(layer.shape)) for position, layer in dropping}
+        found = {position: _Drop(layer.op, _factors_of(layer)) for position, layer in dropping}
         self._of_samples = {position: drop for position, drop in found.items() if drop.op.drops == "samples"}
-        self._of_numbers = {position: drop for position, drop in found.items() if drop.op.drops == "numbers"}
+        self._of_parts = {position: drop for position, drop in found.items() if drop.op.drops != "samples"}
         self._auxiliary_outputs = tuple(
             position for position, layer in enumerate(plan) if is_auxiliary(layer) and not readers[position]
         )
         self._factors: Sequence[Tensor | None] = ()
+        self._watched: Mapping[int, str] = {}
+        self.keeps_activations = False
+        self.activations: dict[str, Tensor] = {}
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits, shape (B, outputs)."""
@@ -88,27 +97,30 @@ class Network(nn.Module):
 
         Returns:
             Factors, 0 where dropped, else 1 / keep, on the generator's device: of all layers that drop examples in one,
-            shape (layers, rows); then of each that drops numbers, shape (rows, ...). None: all is kept.
+            shape (layers, rows); then of each that drops parts of them, shape (rows, ...), or of weights, shape
+            (entries, 1). None: all is kept.
 
         Raises:
             ValueError: The rows are no part of the batch.
         """
         if rows.stop > batch:
             raise ValueError(f"examples {rows.start} to {rows.stop} are no part of a batch of {batch}")
-        samples, numbers = None, []
+        samples, parts = None, []
         keeps = [drop.op.keep(regularization, progress) for drop in self._of_samples.values()]
         if min(keeps, default=1.0) < 1:
             drawn = torch.rand(len(keeps), batch, generator=generator, device=generator.device)
             keep = torch.tensor(keeps, device=generator.device)[:, None]
             samples = (drawn < keep)[:, rows] / keep
-        for drop in self._of_numbers.values():
+        for drop in self._of_parts.values():
             chance = drop.op.keep(regularization, progress)
             factor = None
             if chance < 1:
-                drawn = torch.rand(batch, *drop.size, generator=generator, device=generator.device)
-                factor = (drawn >= 1 - chance)[rows] / chance
-            numbers.append(factor)
-        return samples, *numbers
+                is_common = drop.op.drops == "entries"
+                of_whole = drop.size if is_common else (batch, *drop.size)
+                drawn = torch.rand(*of_whole, generator=generator, device=generator.device) >= 1 - chance
+                factor = (drawn if is_common else drawn[rows]) / chance
+            parts.append(factor)
+        return samples, *parts
 
     def regularize(self, factors: Sequence[Tensor | None]) -> None:
         """Multiply by what `draws` gave, on the network's device, in the next pass if it is in training mode."""
@@ -122,23 +134,29 @@ class Network(nn.Module):
         others: list[Tensor] = []
         for position, step in enumerate(self._steps, start=1):
             if is_auxiliary_wanted or not step.is_auxiliary:
-                value = step.run(*[values[source] for source in step.inputs])
-                if position in factors:
-                    value = value * factors[position].to(value.dtype)
+                read = [values[source] for source in step.inputs]
+                if step.takes_factors:
+                    value = step.run(*read, factors.get(position))
+                else:
+                    value = step.run(*read)
+                    if position in factors:
+                        value = value * factors[position].to(value.dtype)
                 values[position] = value
+                if self.keeps_activations and position in self._watched:
+                    self.activations[self._watched[position]] = value
                 if is_auxiliary_wanted and position in self._auxiliary_outputs:
                     others.append(value)
             for source in step.done:
                 values.pop(source, None)  # an auxiliary head that did not run left none
         return [values[len(self._steps)], *others]
 
-    def _by_layer(self, samples: Tensor | None, *numbers: Tensor | None) -> dict[int, Tensor]:
+    def _by_layer(self, samples: Tensor | None, *parts: Tensor | None) -> dict[int, Tensor]:
         """The factors of each layer's output, only for layers that drop something."""
         factors: dict[int, Tensor] = {}
         if samples is not None:
             for (position, drop), factor in zip(self._of_samples.items(), samples, strict=True):
                 factors[position] = factor.view(-1, *(1 for _ in drop.size))
-        found = zip(self._of_numbers, numbers, strict=True)
+        found = zip(self._of_parts, parts, strict=True)
         return factors | {position: factor for position, factor in found if factor is not None}
 
     def _add(self, layer: Layer, module: nn.Module) -> None:
@@ -152,13 +170,48 @@ class Network(nn.Module):
         container.add_module(attribute, module)
 
 
+class CarryingNetwork(Network):
+    """A network with recurrent layers, which carries their states from batch to batch (`CarriesState`).
+
+    Attributes:
+        keeps_activations: Whether a pass leaves its activations.
+        activations: What a recurrent layer gave in the last pass, by the layer's name, shape (B, T, features), and by
+            "NAME dropped" the same after the dropout that follows it; with gradients, for penalties on them.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        carrying = {position: layer.name for position, layer in enumerate(plan) if layer.op.carries}
+        self._carrying: dict[str, Any] = {name: self._steps[position - 1].run for position, name in carrying.items()}
+        dropped = {
+            position: f"{carrying[layer.inputs[0]]} dropped"
+            for position, layer in enumerate(plan)
+            if layer.op.drops == "features" and layer.inputs[0] in carrying
+        }
+        self._watched = carrying | dropped
+
+    def carried(self) -> dict[str, Tensor]:
+        """The states after the last batch, by layer, each (B, features), without gradients; empty after a reset."""
+        return {name: layer.state for name, layer in self._carrying.items() if layer.state is not None}
+
+    def carry(self, state: Mapping[str, Tensor] | None) -> None:
+        """Continue from these states, as `carried` gave them; None: reset."""
+        for name, layer in self._carrying.items():
+            layer.state = None if state is None else state[name]
+
+
+def made(plan: Plan) -> Network:
+    """The plan's network, whose weights are undefined until `initialize`, or whatever its modules draw themselves."""
+    return CarryingNetwork(plan) if any(layer.op.carries for layer in plan) else Network(plan)
+
+
 def build(plan: Plan, rng: np.random.Generator) -> Network:
     """The plan's network, initialized from `rng`: also what modules draw themselves when they are made."""
     generator = torch_rng.from_numpy(rng)
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would seed accelerators too; another seed, so that no module draws what `initialize` does
         torch.default_generator.manual_seed(generator.initial_seed() + 1)
-        network = Network(plan)
+        network = made(plan)
     initialize(network, generator)
     return network
 
@@ -178,9 +231,19 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
                 layer.bias.zero_()
 
 
+def _factors_of(layer: Layer) -> tuple[int, ...]:
+    """The shape of what a layer's output, or what it reads, is multiplied with where it drops parts."""
+    found = dimensions(layer.shape)
+    if layer.op.drops == "features":  # of a sequence
+        return (1, found[-1])
+    if layer.op.drops == "entries":
+        return (found[0], 1)
+    return found[-1:] if layer.op.drops == "within" else found
+
+
 def _computing(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., Tensor]:
     """What computes the layer from its inputs: a module where it has weights, a function where not."""
-    if layer.op.drops:
+    if layer.op.is_passage:
         return lambda x: x
     overwriting = layer.op.overwriting()
     if overwriting is not None and is_only_reader and plan[layer.inputs[0]].op.is_overwritable:

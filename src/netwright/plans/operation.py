@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from netwright.plans.regularization import Regularization
 
+Drops = Literal["", "samples", "numbers", "features", "entries", "within"]
 FLOAT = 4  # bytes of a number in single precision
 
 
@@ -42,8 +43,12 @@ class Operation:
         has_weights: Whether `module` gives an `nn.Module` with weights or other state of its own.
         is_overwritable: Whether a reader of its output may write over it, because the output is neither an input's
             memory nor anything that its own backward pass needs.
-        drops: What it drops at random while a regularized network trains: whole "samples", or single "numbers"; "":
-            nothing. Everywhere else an operation that drops is left out, and its output is its input.
+        drops: What it drops at random while a regularized network trains: whole "samples"; single "numbers"; "features"
+            of a sequence at all steps alike; "entries" of weights, for all examples alike; or features "within" itself:
+            its module then takes their factors, shape (B, features), behind its inputs. "": nothing.
+        is_passage: Whether it does nothing but drop, so that everywhere else it is left out, and its output is its
+            input. It follows from `drops`.
+        carries: Whether its module has a `state` that goes on from batch to batch; None: it begins anew.
         setting: Name of the option of a training that it obeys; "": none.
         is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. It
             follows from the other attributes.
@@ -58,12 +63,15 @@ class Operation:
     most: ClassVar[int | None] = 1
     has_weights: ClassVar[bool] = False
     is_overwritable: ClassVar[bool] = False
-    drops: ClassVar[Literal["", "samples", "numbers"]] = ""
+    drops: ClassVar[Drops] = ""
+    is_passage: ClassVar[bool] = False
+    carries: ClassVar[bool] = False
     setting: ClassVar[str] = ""
     defined: ClassVar[tuple[str, ...]] = ()
     is_function: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
+        cls.is_passage = cls.drops not in ("", "within")
         cls.is_function = not cls.has_weights and not cls.drops and cls.most != 0
 
     # `*inputs: Any, **_: Any` lets a record take as many shapes as it has inputs, each by its name

@@ -92,14 +92,14 @@ def deployed(plan: Plan) -> Plan:
 
     The output of a plan that ends in a layer that drops is what that layer reads.
     """
-    if not any(layer.op.drops or is_auxiliary(layer) for layer in plan):
+    if not any(layer.op.is_passage or is_auxiliary(layer) for layer in plan):
         return plan
     kept: list[Layer] = []
     places: dict[int, int] = {}
     for position, layer in enumerate(plan):
         if is_auxiliary(layer):
             continue
-        if layer.op.drops:
+        if layer.op.is_passage:
             places[position] = places[layer.inputs[0]]
             continue
         places[position] = len(kept)

@@ -24,7 +24,7 @@ from itertools import groupby
 from textwrap import dedent
 
 from netwright.core.errors import ExportError
-from netwright.core.shapes import NAMES, Shape
+from netwright.core.shapes import NAMES, Shape, Tokens, Weights, dimensions
 from netwright.plans import counting, statements
 from netwright.plans.names import identifier
 from netwright.plans.numerals import ListedNumerals, SharedNumerals, Unlike
@@ -274,7 +274,8 @@ def _model_text(plan: Plan, parts: Sequence[_Part], made: Sequence[_Class], live
                 run += _run(plan, position, names)
     counts, end = counting.count(plan), len(plan) - 1
     ends = [_shape(plan[position].shape) for position in (0, end)]
-    about = f"Normalized {kind} {ends[0]} to logits {ends[1]}; {counts.params:,} parameters."
+    entering = kind.capitalize() if isinstance(plan[0].shape, Tokens) else f"Normalized {kind}"
+    about = f"{entering} {ends[0]} to logits {ends[1]}; {counts.params:,} parameters."
     lines = ["class Model(nn.Module):", *statements.docstring(about), "", "    def __init__(self) -> None:"]
     lines += [f"{INDENT}super().__init__()", *built, "", f"    def forward(self, {kind}: Tensor) -> Tensor:"]
     return "\n".join([*lines, *run, f"{INDENT}return {names[end]}"])
@@ -336,8 +337,9 @@ def _run(plan: Plan, position: int, names: Mapping[int, str]) -> list[str]:
 
 
 def _shape(shape: Shape) -> str:
-    """The shape of a batch, as comments write it."""
-    return f"({', '.join(map(str, ('B', *shape)))})"
+    """The shape of a batch, or of weights, as comments write it."""
+    batch = () if isinstance(shape, Weights) else ("B",)
+    return f"({', '.join(map(str, (*batch, *dimensions(shape))))})"
 
 
 def _camel_case(name: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from netwright.core.shapes import Shape
-from netwright.plans.operation import Operation
+from netwright.plans.operation import Drops, Operation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,7 +117,7 @@ class DropPath(Operation):
     depth: float
 
     name: ClassVar[str] = "drop_path"
-    drops: ClassVar[Literal["", "samples", "numbers"]] = "samples"
+    drops: ClassVar[Drops] = "samples"
     setting: ClassVar[str] = "drop_path_keep"
 
     def shape(self, x: Shape) -> Shape:
@@ -138,7 +138,7 @@ class Dropout(Operation):
     """The input, of which single numbers are dropped while a regularized network trains."""
 
     name: ClassVar[str] = "dropout"
-    drops: ClassVar[Literal["", "samples", "numbers"]] = "numbers"
+    drops: ClassVar[Drops] = "numbers"
     setting: ClassVar[str] = "dropout"
 
     def shape(self, x: Shape) -> Shape:

@@ -71,7 +71,7 @@ def of_plan(plan: Plan, settings: StepSettings, precision: str) -> dict[str, lis
         inner = [plan[source].shape for source in layer.inputs if source in trained]
         if layer.op.has_weights or inner:
             trained.add(position)
-        if layer.op.drops or (is_auxiliary(layer) and not settings.auxiliary):
+        if layer.op.is_passage or (is_auxiliary(layer) and not settings.auxiliary):
             continue
         entering = [plan[source].shape for source in layer.inputs]
         weights = layer.op.params(*entering)
