@@ -1,27 +1,20 @@
-"""Texts as streams of tokens: what is a token, which vocabulary there is, and what becomes of words outside it."""
+"""Texts as streams of tokens: from files to numbers, by a vocabulary of the part that is trained on."""
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
-from netwright.core import genes
 from netwright.core.errors import BadReference
+from netwright.core.vocabulary import END, UNKNOWN, Reading, Unknown, Vocabulary, tokens_of
+from netwright.data.text import DOES
 
-Unit = Literal["words", "characters"]
-Unknown = Literal["replaced", "refused"]
-UNKNOWN: Final = "<unk>"  # stands for any word that is not in the vocabulary
-END: Final = "<eos>"  # end of a line, or of a paragraph
-SPLITS: Final = ("train", "valid", "test")
-WORD: Final = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")  # a word with its apostrophes, or one other mark
-PARAGRAPH: Final = re.compile(r"\n\s*\n")
 SHOWN: Final = 40  # characters of a word in a message
 
 
@@ -31,25 +24,27 @@ class Corpus:
 
     Args:
         vocabulary: The tokens, the most frequent of the training part first.
-        parts: For "train", "valid" and "test", the positions of its tokens in the vocabulary: int64, shape (N,).
-        unit: What a token is.
+        parts: For "train", "valid" and "test", the numbers of its tokens: int64, shape (N,).
     """
 
-    vocabulary: tuple[str, ...]
+    vocabulary: Vocabulary
     parts: Mapping[str, np.ndarray]
-    unit: Unit = "words"
 
     def digest(self) -> str:
         """A text that is equal for equal vocabularies and parts."""
-        parts = [self.parts[split].tobytes() for split in SPLITS]
-        return genes.digest(" ".join([*self.vocabulary, *(genes.digest(part.hex()) for part in parts)]))
+        found = hashlib.blake2b(repr(self.vocabulary.facts()).encode("utf-8", "surrogatepass"), digest_size=16)
+        for split in DOES:
+            found.update(len(self.parts[split]).to_bytes(8, "little"))
+            found.update(self.parts[split].astype("<i8").tobytes())
+        return found.hexdigest()
 
 
 def encoded(
     parts: Mapping[str, Sequence[str]],
     where: str,
+    reading: Reading,
     *,
-    unit: Unit = "words",
+    lower: bool = False,
     least: int = 1,
     most: int | None = None,
     unknown: Unknown = "replaced",
@@ -59,7 +54,8 @@ def encoded(
     Args:
         parts: The tokens of "train", "valid" and "test", in order.
         where: What messages call the text.
-        unit: What a token is.
+        reading: What a token is.
+        lower: Whether capital letters were read as small ones.
         least: How often a token must occur in the training part to be in the vocabulary.
         most: Size of the vocabulary, of the most frequent tokens; None: no limit.
         unknown: What becomes of a token outside the vocabulary: it is "replaced" by UNKNOWN, or "refused".
@@ -67,45 +63,41 @@ def encoded(
     Raises:
         BadReference: A part is empty, the training part has a single token, or a token is refused.
     """
-    for split in SPLITS:
+    unit = Vocabulary((), reading).unit
+    for split, does in DOES.items():
         if not parts[split]:
-            raise BadReference(f"{where} has no {unit} to {_DOES[split]}; give a longer text")
+            raise BadReference(f"{where} has no {unit} to {does} on; give a longer text")
     counts = Counter(parts["train"])
-    listed = [token for token, count in counts.most_common() if count >= least or token in (UNKNOWN, END)]
-    vocabulary = listed[:most]
-    known = {token: place for place, token in enumerate(vocabulary)}
-    outside = next((token for split in SPLITS for token in parts[split] if token not in known), None)
-    if outside is not None and unknown == "refused":
-        split = next(split for split in SPLITS if outside in parts[split])
+    if len(counts) < 2:
+        [only] = counts
+        raise BadReference(f"the training part of {where} has one {unit[:-1]} only, {_shown(only)}; give another text")
+    tokens = [token for token, count in counts.most_common() if count >= least or token in (UNKNOWN, END)][:most]
+    known = set(tokens)
+    outside = next(((split, token) for split in DOES for token in parts[split] if token not in known), None)
+    if outside and unknown == "refused":
+        split, token = outside
+        remedy = "lower task.least or raise task.most" if token in counts else "give a text whose training part has it"
         raise BadReference(
-            f"the {unit[:-1]} {_shown(outside)} of {where}, in the part to {_DOES[split]}, is not in the vocabulary; set "
-            f"task.unknown to replaced, or give a text whose training part has it"
+            f"the {unit[:-1]} {_shown(token)} in the {split} part of {where} is not in the vocabulary; {remedy}, or "
+            "set task.unknown to replaced"
         )
-    if outside is not None and UNKNOWN not in known:
-        vocabulary = [*vocabulary[: most - 1 if most and len(vocabulary) == most else None], UNKNOWN]
-        known = {token: place for place, token in enumerate(vocabulary)}
-    if len(vocabulary) < 2:
-        raise BadReference(
-            f"the training part of {where} has one {unit[:-1]} only, {_shown(vocabulary[0])}; give another text"
-        )
-    other = known.get(UNKNOWN, 0)
+    if outside and UNKNOWN not in known:
+        tokens = [*(tokens if most is None else tokens[: most - 1]), UNKNOWN]
+    if len(tokens) < 2:
+        raise BadReference(f"no {unit[:-1]} of {where} occurs {least:,} times; lower task.least")
+    numbers = {token: number for number, token in enumerate(tokens)}
+    other = numbers.get(UNKNOWN, 0)
     found = {
-        split: np.fromiter((known.get(token, other) for token in parts[split]), np.int64, len(parts[split]))
-        for split in SPLITS
+        split: np.fromiter((numbers.get(token, other) for token in parts[split]), np.int64, len(parts[split]))
+        for split in DOES
     }
-    return Corpus(tuple(vocabulary), found, unit)
+    return Corpus(Vocabulary(tuple(tokens), reading, lower, unknown), found)
 
 
-def of_lines(text: str) -> list[str]:
-    """The words of a text whose words are set apart by blanks, with an END behind each line (Mikolov et al. 2010)."""
-    return [token for line in text.splitlines() for token in (*line.split(), END)]
-
-
-def of_prose(text: str, *, lower: bool = True) -> list[str]:
-    """Words and marks of any text, with an END behind each paragraph; `lower`: without capital letters."""
-    paragraphs = PARAGRAPH.split(text.lower() if lower else text)
-    found = (WORD.findall(paragraph) for paragraph in paragraphs)
-    return [token for words in found if words for token in (*words, END)]
+def whole(text: str, reading: Reading, *, lower: bool = False) -> list[str]:
+    """All tokens of a text, whose last line or paragraph ends as any other does."""
+    ends = {"blanks": "" if text.endswith("\n") else "\n", "marks": "\n\n", "characters": ""}
+    return tokens_of(text.rstrip() + ends["marks"] if reading == "marks" else text + ends[reading], reading, lower)
 
 
 def cut(tokens: Sequence[str], valid: float, test: float) -> dict[str, Sequence[str]]:
@@ -130,19 +122,8 @@ def read(path: Path) -> str:
         raise BadReference(f"{path} holds zero bytes, so it is no text; give a text file in UTF-8")
     if not text.strip():
         raise BadReference(f"{path} is empty; give a text")
-    return text
-
-
-def spoken(tokens: Iterable[str], unit: Unit = "words") -> str:
-    """Tokens as people write them: no blank before most marks, a new paragraph for each END."""
-    if unit == "characters":
-        return "".join(tokens)
-    text = " ".join(tokens).replace(f" {END}", "\n").replace(f"{END} ", "\n")
-    return re.sub(r" ([.,;:!?)\]}’'])", r"\1", re.sub(r"([(\[{‘]) ", r"\1", text)).replace("\n ", "\n")
+    return text.replace("\r\n", "\n")
 
 
 def _shown(token: str) -> str:
-    return repr("".join(islice(token, SHOWN)) + ("..." if len(token) > SHOWN else ""))
-
-
-_DOES: Final = {"train": "train on", "valid": "validate on", "test": "test on"}
+    return repr(token if len(token) <= SHOWN else f"{token[:SHOWN]}...")

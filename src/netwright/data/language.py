@@ -23,19 +23,17 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import Recorder, Split
 from netwright.core.records import IO
 from netwright.core.shapes import Tokens
+from netwright.core.vocabulary import Vocabulary
 from netwright.data.corpus import Corpus
 from netwright.data.spoken import TextRecorder
+from netwright.data.text import DOES
 
-SHORT, SHORT_CHANCE = 0.5, 0.05  # of passes' steps: how many of them are meant to be half as long
-DEVIATION, LEAST, BEYOND = (
-    5.0,
-    5,
-    20,
-)  # of a random length: its standard deviation, its least, and its most above `steps`
+SHORT, SHORT_CHANCE = 0.5, 0.05  # random lengths: the share that some are meant to have, and how many
+DEVIATION, LEAST, BEYOND = 5.0, 5, 20  # random lengths: standard deviation, least, most above `steps`
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """How batches go through a text.
 
     Args:
@@ -61,10 +59,12 @@ class Layout:
         if rng is None or not self.varied:
             return [min(self.steps, tokens - start) for start in range(0, tokens, self.steps)]
         found: list[int] = []
-        while (left := tokens - sum(found)) > 0:
+        left = tokens
+        while left > 0:
             meant = self.steps * (SHORT if rng.random() < SHORT_CHANCE else 1.0)
             drawn = int(np.clip(rng.normal(meant, DEVIATION), LEAST, self.steps + BEYOND))
             found.append(min(drawn, left))
+            left -= found[-1]
         return found
 
 
@@ -79,7 +79,7 @@ class LanguageModeling:
     """
 
     load: Callable[[], Corpus]
-    layout: Layout = Layout()
+    layout: RowLayout = RowLayout()
     about: tuple[str, ...] = ()
     measures: tuple[Objective, ...] = field(default=(Objective("perplexity", -1), Objective("loss", -1)), init=False)
 
@@ -91,8 +91,17 @@ class LanguageModeling:
     @property
     def io(self) -> IO:
         """Tokens, and for each of them the logits of the next."""
-        tokens = Tokens(len(self.corpus.vocabulary), self.layout.steps)
+        tokens = Tokens(len(self.vocabulary), self.layout.steps)
         return IO(tokens, tokens)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens, and how text is read as such."""
+        return self.corpus.vocabulary
+
+    def tokens(self, split: Split) -> int:
+        """How many tokens the split has."""
+        return len(self._stream(split))
 
     def examples(self, split: Split) -> int:
         """Rows of all batches in which the split is measured."""
@@ -106,11 +115,12 @@ class LanguageModeling:
             BadReference: The split is too short for so many rows.
         """
         rows = size if rng is not None else self._measured_rows(split)
-        each = (len(self._stream(split)) - 1) // rows
+        each = (self.tokens(split) - 1) // rows
         if each < 1:
+            option = "evaluator.batch" if rng is not None else f"task.{'test' if split == 'test' else 'valid'}_rows"
             raise BadReference(
-                f"the {split} part has {len(self._stream(split)):,} {self.corpus.unit}, too few for {rows} rows; give a "
-                f"longer text or a smaller {'evaluator.batch' if rng is not None else f'task.{split}_rows'}"
+                f"the {split} part has {self.tokens(split):,} {self.vocabulary.unit}, too few for {rows} rows; give a "
+                f"longer text or a smaller {option}"
             )
         return self.layout.lengths(each, rng)
 
@@ -145,29 +155,29 @@ class LanguageModeling:
 
     def baselines(self, split: Split) -> tuple[Baseline, ...]:
         """What the shares of tokens in the training part give, each counted once more than it occurs."""
-        counts = np.bincount(self.corpus.parts["train"], minlength=len(self.corpus.vocabulary)) + 1.0
+        counts = np.bincount(self.corpus.parts["train"], minlength=len(self.vocabulary)) + 1.0
         mean = float(-np.log(counts / counts.sum())[self._stream(split)[1:]].mean())
-        words = f"the frequencies of {self.corpus.unit} alone give"
-        perplexity, verdict = math.exp(mean), "no better than these"
-        return (
-            Baseline("perplexity", perplexity, f"{words} {perplexity:.4g}", verdict),
-            Baseline("loss", mean, f"{words} {mean:.4g}", verdict),
+        words, verdict = f"the frequencies of {self.vocabulary.unit} alone give", "no better than these"
+        return tuple(
+            Baseline(name, value, f"{words} {value:.4g}", verdict)
+            for name, value in (("perplexity", math.exp(mean)), ("loss", mean))
         )
 
     def recorder(self, split: Split) -> Recorder:  # noqa: ARG002 - all splits are shown alike
-        """Keeps which tokens are hardest to tell, and a piece of text with what was expected instead."""
-        return TextRecorder(self.corpus)
+        """Keeps which tokens are hardest to tell, a piece of text with what was expected instead, and a sample."""
+        return TextRecorder(self.vocabulary)
 
     def fingerprint(self) -> str:
         """Digest of the text."""
         return self.corpus.digest()
 
     def prepare(self) -> Iterator[str]:
-        """Read the text, and say what it holds."""
+        """Read the text, and say what it holds. Raises BadReference for one that is too short to be measured."""
         yield from self.about
-        parts, unit = self.corpus.parts, self.corpus.unit
-        sizes = ", ".join(f"{len(parts[split]):,} to {does}" for split, does in _DOES.items())
-        yield f"{sizes}; a vocabulary of {len(self.corpus.vocabulary):,} {unit}"
+        for split in ("valid", "test"):
+            self.lengths(split, 1, None)
+        sizes = ", ".join(f"{len(self.corpus.parts[split]):,} to {does} on" for split, does in DOES.items())
+        yield f"{sizes}; a vocabulary of {len(self.vocabulary):,} {self.vocabulary.unit}"
 
     def _stream(self, split: Split) -> np.ndarray:
         parts = self.corpus.parts
@@ -175,6 +185,3 @@ class LanguageModeling:
 
     def _measured_rows(self, split: Split) -> int:
         return self.layout.test_rows if split == "test" else self.layout.valid_rows
-
-
-_DOES = {"train": "train on", "valid": "validate on", "test": "test on"}

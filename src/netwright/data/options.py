@@ -108,7 +108,7 @@ def checked_shares(valid: float, test: float) -> dict[str, float]:
     """Both shares by split. Raises BadReference unless they are shares and leave something to train on."""
     for name, share in (("valid", valid), ("test", test)):
         if not 0 < share < 1:
-            raise BadReference(f"task.{name} is {share}; it must be a share of the images, between 0 and 1")
+            raise BadReference(f"task.{name} is {share}; it must be a share of the examples, between 0 and 1")
     if valid + test >= 1:
         raise BadReference(f"task.valid and task.test are {valid} and {test}; their sum must be below 1")
     return {"valid": valid, "test": test}

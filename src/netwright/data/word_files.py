@@ -9,14 +9,15 @@ from typing import Any
 
 from netwright.core.errors import BadReference
 from netwright.data import corpus
-from netwright.data.corpus import SPLITS, Corpus
-from netwright.data.language import LanguageModeling, Layout
+from netwright.data.corpus import Corpus
+from netwright.data.language import LanguageModeling, RowLayout
+from netwright.data.text import DOES
 
 LEAST = 1_000  # words to train on, of a part of a text
 OTHERS = 0.1  # words to validate and to test on, as a share of those to train on, of a part of a text
 
 
-def task(path: Path, names: Mapping[str, str], layout: Layout, limit: int | None) -> LanguageModeling:
+def task(path: Path, names: Mapping[str, str], layout: RowLayout, limit: int | None) -> LanguageModeling:
     """A task of the files in a folder.
 
     Args:
@@ -42,8 +43,8 @@ def recognized(path: Path, names: Mapping[str, str]) -> Mapping[str, Any] | None
 
 
 def _load(folder: Path, names: Mapping[str, str], limit: int | None) -> Corpus:
-    parts = {split: corpus.of_lines(corpus.read(folder / names[split])) for split in SPLITS}
+    parts = {split: corpus.whole(corpus.read(folder / names[split]), "blanks") for split in DOES}
     if limit is not None:
         others = max(1, round(OTHERS * limit))
         parts = {split: words[: limit if split == "train" else others] for split, words in parts.items()}
-    return corpus.encoded(parts, str(folder))
+    return corpus.encoded(parts, str(folder), "blanks")

@@ -1,6 +1,7 @@
 """Penn Treebank as language models read it: 929,589 words to train on, a vocabulary of 10,000 (Mikolov et al. 2010).
 
-Three files of words set apart by blanks, a sentence a line; each line ends in `<eos>`. They are not part of the package.
+Three files of words set apart by blanks, a sentence a line; each line ends in `<eos>`. They are not part of the
+package.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data import word_files
-from netwright.data.language import LanguageModeling, Layout
+from netwright.data.language import LanguageModeling, RowLayout
 from netwright.data.options import located, recognizing, spread
 
 NAMES = {"train": "ptb.train.txt", "valid": "ptb.valid.txt", "test": "ptb.test.txt"}
@@ -23,7 +24,7 @@ def _recognizes(path: Path) -> Mapping[str, Any] | None:
 @recognizing(_recognizes)
 @located("path")
 @spread("layout")
-def penn_treebank(path: str, layout: Layout = Layout(), train_limit: int | None = None) -> LanguageModeling:
+def penn_treebank(path: str, layout: RowLayout = RowLayout(), train_limit: int | None = None) -> LanguageModeling:
     """The words of a newspaper, of which rare ones are `<unk>` and numbers `N`.
 
     Args:

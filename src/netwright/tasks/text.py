@@ -9,22 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from netwright.core.errors import BadReference
+from netwright.core.vocabulary import Reading, Unknown
 from netwright.data import corpus
-from netwright.data.corpus import Corpus, Unit, Unknown
-from netwright.data.language import LanguageModeling, Layout
+from netwright.data.corpus import Corpus
+from netwright.data.language import LanguageModeling, RowLayout
 from netwright.data.options import check_least, checked_shares, located, recognizing, spread
 
 OWN = Path(corpus.__file__).with_name("alice.txt")
 ENDING = ".txt"
 
+Unit = Literal["words", "characters"]
+
 
 def _recognizes(path: Path) -> Mapping[str, Any] | None:
-    if path.is_dir():
-        return {"path": str(path)} if any(each.suffix.lower() == ENDING for each in path.iterdir()) else None
-    return {"path": str(path)} if path.suffix.lower() == ENDING and path.is_file() else None
+    """A text file, or a folder that holds text files and nothing else."""
+    if path.is_file():
+        return {"path": str(path)} if path.suffix.lower() == ENDING else None
+    try:
+        within = [each for each in path.iterdir() if not each.name.startswith(".")]
+    except OSError:
+        return None
+    is_text = bool(within) and all(each.suffix.lower() == ENDING and each.is_file() for each in within)
+    return {"path": str(path)} if is_text else None
 
 
 @recognizing(_recognizes)
@@ -39,7 +48,7 @@ def text(
     unknown: Unknown = "replaced",
     valid: float = 0.1,
     test: float = 0.1,
-    layout: Layout = Layout(),
+    layout: RowLayout = RowLayout(),
 ) -> LanguageModeling:
     """A text in UTF-8.
 
@@ -80,11 +89,10 @@ def _load(
     unknown: Unknown,
     shares: Mapping[str, float],
 ) -> Corpus:
-    whole = "\n\n".join(map(corpus.read, files))
-    whole = whole.lower() if lower else whole
-    tokens = corpus.of_prose(whole, lower=False) if unit == "words" else list(whole)
+    reading: Reading = "marks" if unit == "words" else "characters"
+    tokens = corpus.whole("\n\n".join(map(corpus.read, files)), reading, lower=lower)
     parts = corpus.cut(tokens, shares["valid"], shares["test"])
-    return corpus.encoded(parts, where, unit=unit, least=least, most=most, unknown=unknown)
+    return corpus.encoded(parts, where, reading, lower=lower, least=least, most=most, unknown=unknown)
 
 
 plugin = text

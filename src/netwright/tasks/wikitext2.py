@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.data import word_files
-from netwright.data.language import LanguageModeling, Layout
+from netwright.data.language import LanguageModeling, RowLayout
 from netwright.data.options import located, recognizing, spread
 
 NAMES = {"train": "wiki.train.tokens", "valid": "wiki.valid.tokens", "test": "wiki.test.tokens"}
@@ -23,7 +23,7 @@ def _recognizes(path: Path) -> Mapping[str, Any] | None:
 @recognizing(_recognizes)
 @located("path")
 @spread("layout")
-def wikitext2(path: str, layout: Layout = Layout(), train_limit: int | None = None) -> LanguageModeling:
+def wikitext2(path: str, layout: RowLayout = RowLayout(), train_limit: int | None = None) -> LanguageModeling:
     """Good and featured articles of Wikipedia, of whose words rare ones are `<unk>`.
 
     Args:

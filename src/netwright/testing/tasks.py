@@ -17,6 +17,7 @@ from netwright.core.protocols import (
     ShowsExamples,
     Split,
     StatesMeasures,
+    StreamsBatches,
     Task,
 )
 from netwright.core.records import IO
@@ -31,31 +32,30 @@ def check_task(task: Task, size: int = 8) -> None:
 
     Plain passes are whole and in order; shuffled ones depend on nothing but their generator and leave an incomplete
     last batch out, unless it is the only one; batches have the stated shape; the loss has a gradient and metrics are
-    one number per example, or per token. A task that prepares says so in strings; what it states to measure is among
+    one number per example, or per token. Batches of a task that streams continue one another instead: see `StreamsBatches`.
+    A task that prepares says so in strings; what it states to measure is among
     its metrics; what it keeps of its examples are files; one that classifies images has int64 targets and shows the
     images of the test batches in their order. Batches that a device makes are those of the CPU, but for their draws.
     """
     if isinstance(task, Prepares):
         assert all(isinstance(line, str) for line in task.prepare())
-    counts = {split: task.examples(split) for split in SPLITS}
-    assert counts["train"] + counts["valid"] == counts["train+valid"]
     for split in SPLITS:
         batches = list(task.batches(split, 500, None))
-        assert sum(len(targets) for _, targets in batches) == counts[split]
+        assert sum(len(targets) for _, targets in batches) == task.examples(split)
     state = torch.random.get_rng_state()
-    sizes = [len(targets) for _, targets in task.batches("train", size, seeds.rng_for(0, seeds.TRAIN))]
-    whole = counts["train"] // size
-    assert sizes == ([size] * whole or [counts["train"]]), (
-        "an incomplete last batch is left out unless it is the only one"
-    )
+    if isinstance(task, StreamsBatches):
+        _check_order(task, size)
+    else:
+        _check_shuffling(task, size)
     inputs, targets = next(task.batches("train", size, seeds.rng_for(0, seeds.TRAIN)))
     again, _ = next(task.batches("train", size, seeds.rng_for(0, seeds.TRAIN)))
-    other, _ = next(task.batches("train", size, seeds.rng_for(0, seeds.TRAIN, 1)))
     assert torch.equal(state, torch.random.get_rng_state()), "batches must not draw from torch's global generator"
     assert torch.equal(inputs, again)
-    assert not torch.equal(inputs, other)
     _check_inputs(task.io, inputs, size)
-    outputs = torch.zeros(size, *output_dimensions(task.io.output), requires_grad=True)
+    wanted = output_dimensions(task.io.output)
+    if isinstance(task.io.output, Tokens):
+        wanted = (targets.shape[1], *wanted[1:])
+    outputs = torch.zeros(size, *wanted, requires_grad=True)
     task.loss(outputs, targets).backward()
     assert outputs.grad is not None
     _check_metrics(task, outputs.detach(), targets)
@@ -70,10 +70,34 @@ def check_task(task: Task, size: int = 8) -> None:
             _check_on_device(task, split, size)
 
 
+def _check_shuffling(task: Task, size: int) -> None:
+    """Each example is in one batch, drawn by the generator."""
+    counts = {split: task.examples(split) for split in SPLITS}
+    assert counts["train"] + counts["valid"] == counts["train+valid"]
+    sizes = [len(targets) for _, targets in task.batches("train", size, seeds.rng_for(0, seeds.TRAIN))]
+    whole = counts["train"] // size
+    assert sizes == ([size] * whole or [counts["train"]]), (
+        "an incomplete last batch is left out unless it is the only one"
+    )
+    inputs, other = (next(task.batches("train", size, seeds.rng_for(0, seeds.TRAIN, n)))[0] for n in range(2))
+    assert not torch.equal(inputs, other)
+
+
+def _check_order(task: Any, size: int) -> None:
+    """Batches are as long as stated, each row goes on in the next batch, and targets are what follows."""
+    for split, is_trained in [(split, False) for split in SPLITS] + [("train", True)]:
+        rng, same = (seeds.rng_for(0, seeds.TRAIN) if is_trained else None for _ in range(2))
+        batches = list(task.batches(split, size, rng))
+        assert [targets.shape[1] for _, targets in batches] == list(task.lengths(split, size, same))
+        assert not is_trained or {len(targets) for _, targets in batches} == {size}
+        inputs, targets = (torch.cat(parts, 1) for parts in zip(*batches, strict=True))
+        assert torch.equal(inputs[:, 1:], targets[:, :-1]), "rows do not go on, or targets are not what follows"
+
+
 def _check_inputs(io: IO, inputs: Tensor, size: int) -> None:
-    """Inputs are as stated; training images may have another height and width than those that are measured."""
+    """Inputs are as stated; those of training may have another height and width, or number of steps."""
     stated = (size, *dimensions(io.input))
-    known = 2 if isinstance(io.input, Image) else len(stated)
+    known = {Image: 2, Tokens: 1}.get(type(io.input), len(stated))
     assert inputs.dim() == len(stated) and inputs.shape[:known] == stated[:known], f"inputs are {tuple(inputs.shape)}"
     assert torch.isfinite(inputs).all()
     if isinstance(io.input, Tokens):

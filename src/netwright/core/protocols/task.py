@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from netwright.core.vocabulary import Vocabulary
+
 Split = Literal["train", "valid", "train+valid", "test"]
 
 
@@ -43,11 +45,46 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class StreamsBatches(Protocol):
+    """Capability of a task: it is gone through in order, row n of each batch continuing row n of the one before.
+
+    With a generator, batches have as many rows as asked for; without one, as many as suit the split. Their inputs and
+    targets may have any number of steps.
+    """
+
+    def lengths(self, split: Split, size: int, rng: np.random.Generator | None) -> Sequence[int]:
+        """Steps of each batch of the pass that `Task.batches` makes with such arguments, the generator not used yet.
+
+        Raises BadReference where the split is too short for so many rows.
+        """
+
+
+@runtime_checkable
+class ContinuesText(Protocol):
+    """Capability of a task: its inputs are the tokens of a text, and its targets those that follow."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens, and how text is read as such."""
+
+    def tokens(self, split: Split) -> int:
+        """How many tokens the split has."""
+
+
+@runtime_checkable
 class Summarizes(Protocol):
     """Capability of a task: its metrics are not all means, as a perplexity is the exponential of one."""
 
     def summary(self, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
         """The metrics of a split, from the sum and the number of all elements of each measure of `Task.metrics`."""
+
+
+@runtime_checkable
+class AsksNetwork(Protocol):
+    """Capability of a recorder: it has the network say something more, once the pass is over."""
+
+    def ask(self, network: torch.nn.Module) -> None:
+        """Ask the network, which is in evaluation mode, and begins without a state."""
 
 
 class Recorder(Protocol):
