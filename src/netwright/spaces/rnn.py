@@ -87,9 +87,7 @@ class RnnSpace:
         """
         for node, (_, name) in enumerate(nodes, 1):
             if name not in ACTIVATIONS:
-                raise InvalidGenotype(
-                    f"node {node} has the activation {name!r}; there are {', '.join(ACTIVATIONS)}"
-                )
+                raise InvalidGenotype(f"node {node} has the activation {name!r}; there are {', '.join(ACTIVATIONS)}")
         genotype = tuple(gene for read, name in nodes for gene in (read, ACTIVATIONS.index(name)))
         self.check(genotype)
         return genotype

@@ -73,7 +73,9 @@ def _wiring(reads: Sequence[int], activations: Sequence[str], first: int) -> _Wi
             count = len(list(run))
             runs.append((slice(begin, begin + count), name))
             begin += count
-        depths.append(_Depth(slice(start, start + len(members)), found[:1] if len(set(found)) == 1 else found, tuple(runs)))
+        depths.append(
+            _Depth(slice(start, start + len(members)), found[:1] if len(set(found)) == 1 else found, tuple(runs))
+        )
         start += len(members)
     return _Wiring(tuple(order), placed, tuple(depths), first)
 
@@ -99,7 +101,9 @@ class LeanRecurrence(Recurrence):
         kind = x.device.type
         half = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
         with torch.autocast(kind, enabled=False):
-            found: Tensor = _Steps.apply(x, self.entering, self.weight, self.begun(x), kept, self._wiring, half or x.dtype)
+            found: Tensor = _Steps.apply(
+                x, self.entering, self.weight, self.begun(x), kept, self._wiring, half or x.dtype
+            )
         self.state = found[:, -1].detach().clone()
         return found
 
@@ -140,7 +144,9 @@ class _Steps(torch.autograd.Function):
             begun[step] = state
             before[step] = state if kept is None else state * kept
             both = torch.addmm(entered[step], before[step], first[units:])
-            torch.sigmoid(both[:, :units], out=gates[0, step]) if product == x.dtype else gates[0, step].copy_(both[:, :units]).sigmoid_()
+            torch.sigmoid(both[:, :units], out=gates[0, step]) if product == x.dtype else gates[0, step].copy_(
+                both[:, :units]
+            ).sigmoid_()
             candidates[0, step] = both[:, units:].to(x.dtype).tanh_()
             torch.lerp(state, candidates[0, step], gates[0, step], out=states[0, step])
             if not is_same and 0 in read:
@@ -148,7 +154,9 @@ class _Steps(torch.autograd.Function):
             for depth in wiring.depths:
                 places = depth.at
                 sources = entering_products[_of(depth), step]
-                both = torch.bmm(sources.expand(places.stop - places.start, -1, -1), others[places.start - 1 : places.stop - 1])
+                both = torch.bmm(
+                    sources.expand(places.stop - places.start, -1, -1), others[places.start - 1 : places.stop - 1]
+                )
                 gate, candidate = gates[places, step], candidates[places, step]
                 gate.copy_(both[..., :units]).sigmoid_()
                 candidate.copy_(both[..., units:])
@@ -184,7 +192,12 @@ class _Steps(torch.autograd.Function):
                 places = depth.at
                 part = of_states[places]
                 rest = _of_gates(
-                    part, states[_of(depth), step], gates[places, step], candidates[places, step], depth.runs, of_products[places, step]
+                    part,
+                    states[_of(depth), step],
+                    gates[places, step],
+                    candidates[places, step],
+                    depth.runs,
+                    of_products[places, step],
                 )
                 through = torch.bmm(of_products[places, step], back[places.start - 1 : places.stop - 1])
                 rest = rest + through if kept is None else torch.addcmul(rest, through.to(rest.dtype), kept)
@@ -194,7 +207,12 @@ class _Steps(torch.autograd.Function):
                     for place, source in enumerate(depth.reads):
                         of_states[source] += rest[place]
             rest = _of_gates(
-                of_states[:1], begun[step], gates[:1, step], candidates[:1, step], ((slice(0, 1), "tanh"),), of_products[:1, step]
+                of_states[:1],
+                begun[step],
+                gates[:1, step],
+                candidates[:1, step],
+                ((slice(0, 1), "tanh"),),
+                of_products[:1, step],
             )[0]
             through = of_products[0, step].mm(backwards)
             of_state = rest + through if kept is None else torch.addcmul(rest, through.to(rest.dtype), kept)

@@ -189,7 +189,8 @@ class Recurrent(Operation):
     """A recurrent layer with a searched cell of gated nodes, whose state goes on from batch to batch.
 
     State 0 is made of the input and of the output of the step before. Each further node has a state of its own: that of
-    the one node that it reads, moved towards an activation by as much as a gate is open. The output is a mean of states.
+    the one node that it reads, moved towards an activation by as much as a gate is open. The output is a mean of
+    states.
 
     Args:
         reads: For nodes 1, 2, ... the node whose state it reads, 0 or an earlier one.
