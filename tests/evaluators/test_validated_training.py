@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from netwright.core import seeds
-from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.errors import BadReference, MissingCapability, PutBack
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
 from netwright.stores.memory import MemoryStore
@@ -50,10 +50,12 @@ class Streamed(Text):
             start += length
 
 
-def _evaluate(folder=None, task=None, on_report=lambda step, metrics: True, trial=TRIAL, space=None, **settings):
+def _evaluate(folder=None, task=None, on_report=None, trial=TRIAL, on_look=lambda: False, **settings):
     options = {"batch": 4, "lr": 0.5, "momentum": 0.5, "schedule": "constant", "save": folder is not None, **settings}
-    evaluator = Training(space or Space(), task or Streamed(), **options)
-    return evaluator.evaluate(trial, WorkerContext(MemoryStore(), folder, trial.id, on_report=on_report))
+    evaluator = Training(Space(), task or Streamed(), **options)
+    context = WorkerContext(MemoryStore(), folder, trial.id, on_look=on_look)
+    context.on_report = on_report or (lambda step, metrics: True)
+    return evaluator.evaluate(trial, context)
 
 
 def _exact(result):
@@ -180,12 +182,26 @@ def test_it_fails_where_there_is_nothing_to_load_or_not_so_often(at, reloads, po
     assert len(found.curve) >= points
 
 
-@pytest.mark.parametrize("kill_at", [3, 30, 47, 61, 70, 95])
-def test_a_killed_training_goes_on_bit_for_bit(tmp_path, kill_at):
+OPTIONS = {"epochs": 5, "lr": 2.0, "reloads": 1, "non_monotone": 1, "keep_best": True, "split": "test"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Result, messages, and the bytes of the weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    result = _evaluate(folder, Inputs(), **OPTIONS)
+    assert "loaded" in result.message and "averaged" in result.message
+    return _exact(result), result.message, (folder / "000001" / "weights.safetensors").read_bytes()
+
+
+def _found(folder, **options):
+    result = _evaluate(folder, Inputs(), **options, **OPTIONS)
+    return _exact(result), result.message, (folder / "000001" / "weights.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("kill_at", [7, 47, 61, 80])
+def test_a_killed_training_goes_on_bit_for_bit(tmp_path, undisturbed, kill_at):
     """In the middle of passes, before and after the switch and the reload; the fault is in the data, not in time."""
-    options = {"epochs": 5, "lr": 2.0, "reloads": 1, "non_monotone": 1, "keep_best": True, "split": "test"}
-    whole = _evaluate(tmp_path / "whole", Inputs(), **options)
-    assert "loaded" in whole.message and "averaged" in whole.message
     said = []
 
     def kill(step, metrics):
@@ -195,11 +211,26 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path, kill_at):
         return True
 
     with pytest.raises(Killed):
-        _evaluate(tmp_path / "cut", Inputs(), on_report=kill, checkpoint_minutes=1e-9, **options)
-    result = _evaluate(tmp_path / "cut", Inputs(), checkpoint_minutes=1e-9, **options)
-    assert (_exact(result), result.message) == (_exact(whole), whole.message)
-    files = [tmp_path / part / "000001" / "weights.safetensors" for part in ("whole", "cut")]
-    assert files[0].read_bytes() == files[1].read_bytes()
+        _evaluate(tmp_path, Inputs(), on_report=kill, checkpoint_minutes=1e-9, **OPTIONS)
+    assert _found(tmp_path, checkpoint_minutes=1e-9) == undisturbed
+
+
+def test_a_training_stopped_in_its_measurements_goes_on_bit_for_bit(tmp_path, undisturbed):
+    """A look after each step, and for each batch that is measured; at the end, too."""
+    looks, stopped = iter([25, 7, 31, 40, 22, 12]), 0
+    for at in looks:
+        left = [at]
+
+        def look(left=left):
+            left[0] -= 1
+            return left[0] <= 0
+
+        try:
+            _evaluate(tmp_path, Inputs(), on_look=look, **OPTIONS)
+        except PutBack:
+            stopped += 1
+    assert stopped == 6
+    assert _found(tmp_path) == undisturbed
 
 
 class Inputs(Streamed):

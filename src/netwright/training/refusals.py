@@ -73,8 +73,8 @@ def check_network(options: Options, task: Task, plan: Plan | None, *, with_data:
     processes = ranks.size(options.processes)
     if options.validates and processes > 1:
         raise BadReference(
-            f"evaluator.keep_best, reloads and non_monotone are for one process, but {processes} share the training; leave "
-            "them out, or set evaluator.processes to 1"
+            f"evaluator.keep_best, reloads and non_monotone are for one process, but {processes} share the training; "
+            "leave them out, or set evaluator.processes to 1"
         )
     if with_data:
         examples = task.examples(options.trained_on)
