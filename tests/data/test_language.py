@@ -1,4 +1,4 @@
-"""StreamsBatches of tokens in rows: what batches hold, how long they are, and that figures do not depend on their length."""
+"""Streams of tokens in rows: what batches hold, how long they are, and that figures do not depend on their length."""
 
 import math
 from dataclasses import replace

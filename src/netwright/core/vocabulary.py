@@ -40,7 +40,7 @@ class Vocabulary:
 
     def facts(self) -> dict[str, Any]:
         """The vocabulary for JSON, by the names that `numbers_of` takes."""
-        return {"reading": self.reading, "lower": self.lower, "unknown": self.unknown, "tokens": list(self.tokens)}
+        return {"reading": self.reading, "lower": self.lower, "unknown": self.unknown, "tokens": self.tokens}
 
 
 def tokens_of(text: str, reading: str, lower: bool) -> list[str]:

@@ -1,11 +1,34 @@
-"""A text that a language model continues. Exports take the source of it along."""
+"""A text that a language model continues. Exports take the source of both functions along."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from netwright.core.vocabulary import UNKNOWN, numbers_of, spoken
+
+
+def written(
+    network: Callable[[Tensor], Tensor],
+    vocabulary: Mapping[str, Any],
+    prompt: str,
+    tokens: int,
+    temperature: float,
+    seed: int,
+) -> str:
+    """A prompt, and what a network writes behind it; arguments as `numbers_of` and `continued` have them.
+
+    Raises:
+        ValueError: The vocabulary lacks a word of the prompt, a number is out of range, or the network gives none.
+    """
+    known, listed = numbers_of(prompt, **vocabulary), vocabulary["tokens"]
+    never = listed.index(UNKNOWN) if UNKNOWN in listed else None
+    found = continued(network, known, tokens, temperature, seed, never)
+    whole = [*known, *found] if prompt.strip() else found
+    return spoken([listed[number] for number in whole], vocabulary["reading"])
 
 
 @torch.inference_mode()
@@ -20,7 +43,8 @@ def continued(
     """Numbers of the tokens that a network writes behind known ones, each drawn by the probabilities that it gives.
 
     Args:
-        network: Takes tokens (1, T) and gives logits (1, T, vocabulary); it goes on where the call before left it.
+        network: Takes tokens (1, T), of any T, and gives logits (1, T, vocabulary); it goes on where the call before
+            left it.
         known: Numbers of the tokens before, at least one.
         count: How many tokens to write, from 1 to 100,000.
         temperature: Logits are divided by it; 0: the likeliest token is always taken.
@@ -37,18 +61,20 @@ def continued(
     if not 0 <= seed < 2**63:
         raise ValueError(f"seed is {seed}; it must be from 0 to {2**63 - 1:,}")
     generator = torch.Generator().manual_seed(seed)
-    written: list[int] = []
+    found: list[int] = []
     coming = torch.tensor([list(known)])
-    while len(written) < count:
-        logits = network(coming)[0, -1].double().cpu()
+    while len(found) < count:
+        for piece in coming.split(100, 1):
+            outputs = network(piece)
+        logits = outputs[0, -1].double().cpu()
         if not torch.isfinite(logits).all():
             raise ValueError("the network gives no finite numbers; train it again")
         if never is not None:
             logits[never] = -float("inf")
         if temperature:
             shares = ((logits - logits.max()) / temperature).softmax(0)
-            written.append(int(torch.multinomial(shares, 1, generator=generator)))
+            found.append(int(torch.multinomial(shares, 1, generator=generator)))
         else:
-            written.append(int(logits.argmax()))
-        coming = torch.tensor([written[-1:]])
-    return written
+            found.append(int(logits.argmax()))
+        coming = torch.tensor([found[-1:]])
+    return found

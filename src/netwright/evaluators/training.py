@@ -19,6 +19,7 @@ from netwright.core.cards import CardMemory
 from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
+    AsksNetwork,
     Context,
     Resplits,
     SearchSpace,
@@ -37,6 +38,7 @@ from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import (
     cards,
+    carrying,
     checkpoint,
     device,
     faults,
@@ -347,6 +349,9 @@ class Training(Options):
             found = loop.measure(descent.network, self.task, split, descent.memory_format, watch, self.batches_by)
             if folder:
                 checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
+            if recorder and isinstance(recorder, AsksNetwork):
+                with carrying.left_as_found(descent.network):
+                    recorder.ask(descent.network)
         if folder and recorder:
             left.write(folder, recorder.files(), seed)
         return {f"{split}_{name}": value for name, value in found.items()}

@@ -21,7 +21,7 @@ from netwright.core.protocols import Task
 from netwright.core.shapes import Classes, Tokens
 from netwright.export import fresh
 from netwright.export.medium import Checked, Medium
-from netwright.training import loop
+from netwright.training import carrying, loop
 from netwright.training.summing import summarized
 
 Run = Callable[[Tensor], Tensor]  # inputs, as batches hold them, to outputs
@@ -58,14 +58,20 @@ def check(
     network = network.eval().to(memory_format=layout)
     has_choices = isinstance(task.io.output, Classes | Tokens) and task.io.outputs > 1
     sums, counts = defaultdict[str, float](float), Counter[str]()
-    examples = undecided = 0
-    with torch.inference_mode(), _fresh_process(folder, channels_last, medium) as run:
+    examples = choices = undecided = 0
+    with (
+        carrying.left_as_found(network),
+        torch.inference_mode(),
+        _fresh_process(folder, channels_last, medium) as run,
+    ):
         for inputs, targets in task.batches("test", loop.evaluation_batch(task.io), None):
             expected = network(inputs.contiguous(memory_format=layout) if inputs.dim() == 4 else inputs)
             answers = {"model.py": run(medium.raw(examples, inputs), expected.shape)}
             answers |= {"model.onnx": onnx(inputs)} if onnx else {}
             is_close = _is_close(expected) if has_choices else None
-            undecided += 0 if is_close is None else int(is_close.sum())
+            if is_close is not None:
+                choices += is_close.numel()
+                undecided += int(is_close.sum())
             for file, outputs in answers.items():
                 _compare(file, outputs, expected, is_close, medium, examples)
             for name, values in task.metrics(answers["model.py"], targets).items():
@@ -77,7 +83,7 @@ def check(
         raise ExportError(f"the task measures {', '.join(found)} but no {measure}; train the network again")
     checked = Checked(examples, found[measure], undecided)
     is_share = medium.measure is not None and medium.measure.is_share
-    slack = (undecided + SLACK) / counts[measure] if is_share else undecided / examples + SLACK * abs(recorded)
+    slack = (undecided + SLACK) / counts[measure] if is_share else undecided / max(1, choices) + SLACK * abs(recorded)
     if not abs(recorded - checked.value) <= slack:
         raise ExportError(f"{medium.mismatch(checked, recorded)}: weights and metrics are not of one training")
     return checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,9 @@ def model_py(plan: Plan, medium: Medium, name: str) -> str:
         "outside in, as cell.svg has them."
     )
     constants = medium.constants()
+    end = Template(TEMPLATE.read_text(encoding="utf-8"))
+    code = classes + end.substitute(purpose=medium.purpose, functions=medium.functions())
+    abstract = [name for name in ("Callable", "Mapping", "Sequence") if re.search(rf"\b{name}\b", code)]
     lines = [
         f'"""{_one_line(name)}: a network found by netwright {__version__}. Needs torch only.',
         "",
@@ -45,7 +49,10 @@ def model_py(plan: Plan, medium: Medium, name: str) -> str:
         "",
         "import hashlib",
         "import json",
+        *["import re"] * bool(re.search(r"\bre\.", code)),
+        *[f"from collections.abc import {', '.join(abstract)}"] * bool(abstract),
         "from pathlib import Path",
+        *["from typing import Any"] * bool(re.search(r"\bAny\b", code)),
         "",
         "import torch",
         *["import torch.nn.functional as F"] * ("F." in classes),
@@ -54,8 +61,7 @@ def model_py(plan: Plan, medium: Medium, name: str) -> str:
         *[*constants, ""] * bool(constants),
         "",
     ]
-    end = Template(TEMPLATE.read_text(encoding="utf-8"))
-    text = "\n".join(lines) + "\n" + classes + end.substitute(purpose=medium.purpose, functions=medium.functions())
+    text = "\n".join(lines) + "\n" + code
     _refuse_clashes(text)
     return text
 

@@ -25,7 +25,7 @@ from netwright.core import files, refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
-from netwright.core.protocols import Generates, HasCaveats, SearchSpace, Split, Task, graph_of, unwrap
+from netwright.core.protocols import CarriesState, Generates, HasCaveats, SearchSpace, Split, Task, graph_of, unwrap
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -101,6 +101,11 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
     to_onnx = _onnx_library() if onnx else None
     model = _with_drawing(model)
     parts = _parts(model)
+    if onnx and isinstance(parts.network, CarriesState):
+        raise ExportError(
+            "no ONNX file is written of a network that carries a state from batch to batch; leave --onnx out: "
+            f"{programs.FILE} takes and gives the state"
+        )
     draft = files.draft_of(out)
     try:
         with _writing(out):
@@ -156,21 +161,22 @@ def _parts(model: TrainedModel) -> _Parts:
             f"load the weights, {model.weights}, into the network itself"
         )
     task: Task = refs.load("task", model.run.task)
-    medium = medium_of(task)
+    space.check(model.genotype)
+    plan = deployed(with_plan.plan(model.genotype, task.io))
+    network = load.with_weights(plan, model.weights)
+    medium = medium_of(task, network)
     first = next((name for name in model.metrics if name.startswith("test_")), "test metric")
     metric = medium.measure.on("test").name if medium.measure else first
     if metric not in model.metrics:
         known = ", ".join(model.metrics) or "nothing"
         raise ExportError(f"the training measured {known} but no {metric}; train it with evaluator.split = 'test'")
-    space.check(model.genotype)
-    plan = deployed(with_plan.plan(model.genotype, task.io))
-    return _Parts(space, task, medium, plan, load.with_weights(plan, model.weights), metric)
+    return _Parts(space, task, medium, plan, network, metric)
 
 
-def medium_of(task: Task) -> Medium:
-    """The medium of the kind of data that knows a task's examples; where none does, they are what batches hold."""
+def medium_of(task: Task, network: nn.Module) -> Medium:
+    """The medium that knows a task's examples and such a network; where none does, they are what batches hold."""
     kinds = members("netwright.export.media", "medium_of")
-    return next((medium for kind in kinds if (medium := kind(task))), None) or Plain(task)
+    return next((medium for kind in kinds if (medium := kind(task, network))), None) or Plain(task)
 
 
 def _write_model(draft: Path, model: TrainedModel, parts: _Parts, out: Path) -> ExportedProgram:

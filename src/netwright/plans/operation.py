@@ -48,7 +48,7 @@ class Operation:
             its module then takes their factors, shape (B, features), behind its inputs. "": nothing.
         is_passage: Whether it does nothing but drop, so that everywhere else it is left out, and its output is its
             input. It follows from `drops`.
-        carries: Whether its module has a `state` that goes on from batch to batch; None: it begins anew.
+        carries: Whether its module has a `state` that goes on from batch to batch; None: as zeros.
         setting: Name of the option of a training that it obeys; "": none.
         is_function: Whether equal operations on equal inputs give equal outputs, so that one of them is enough. It
             follows from the other attributes.

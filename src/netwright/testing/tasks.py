@@ -31,11 +31,11 @@ def check_task(task: Task, size: int = 8) -> None:
     """Assert the contract of a task.
 
     Plain passes are whole and in order; shuffled ones depend on nothing but their generator and leave an incomplete
-    last batch out, unless it is the only one; batches have the stated shape; the loss has a gradient and metrics are
-    one number per example, or per token. Batches of a task that streams continue one another instead: see `StreamsBatches`.
-    A task that prepares says so in strings; what it states to measure is among
-    its metrics; what it keeps of its examples are files; one that classifies images has int64 targets and shows the
-    images of the test batches in their order. Batches that a device makes are those of the CPU, but for their draws.
+    last batch out, unless it is the only one; batches of a task that streams continue one another instead
+    (`StreamsBatches`). Batches have the stated shape; the loss has a gradient and metrics are one number per example,
+    or per token. A task that prepares says so in strings; what it states to measure is among its metrics; what it keeps
+    of its examples are files; one that classifies images has int64 targets and shows the images of the test batches in
+    their order. Batches that a device makes are those of the CPU, but for their draws.
     """
     if isinstance(task, Prepares):
         assert all(isinstance(line, str) for line in task.prepare())

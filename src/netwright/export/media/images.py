@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netwright import __version__
 from netwright.core.objectives import Objective
@@ -205,7 +205,7 @@ class Images:
         ]
 
 
-def medium_of(task: Task) -> Medium | None:
+def medium_of(task: Task, network: nn.Module) -> Medium | None:  # noqa: ARG001
     """The images of a task; None: it has none."""
     found: Any = task
     return Images(found, found.preprocessing()) if isinstance(found, ClassifiesImages) else None

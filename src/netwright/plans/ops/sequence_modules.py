@@ -72,6 +72,6 @@ class Recurrence(nn.Module):
     def begun(self, x: Tensor) -> Tensor:
         """The state that a batch begins in, shape (B, units)."""
         found = self.state
-        if found is None or len(found) != len(x):
-            return x.new_zeros(len(x), x.shape[2])
+        if found is None or found.shape[0] != x.shape[0]:  # `len` would make a graph one for a single size of batch
+            return x.new_zeros(x.shape[0], x.shape[2])
         return found.to(x)
