@@ -111,8 +111,8 @@ class TiedLinear(Operation):
         return x.steps * table.features * table.entries
 
     def module(self, x: Sequence, table: Weights) -> Callable[..., Tensor]:  # noqa: ARG002
-        """A module with the biases."""
-        return importlib.import_module(MODULES).TiedDecoder(table.entries)
+        """A module with the biases, and faster products."""
+        return importlib.import_module("netwright.plans.ops.lean_decoder").LeanDecoder(table.entries)
 
     def constructor(self, numerals: Numerals, x: Sequence, table: Weights) -> str:  # noqa: ARG002
         """The call of the class."""
