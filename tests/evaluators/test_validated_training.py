@@ -11,7 +11,9 @@ from netwright.core import seeds
 from netwright.core.errors import BadReference, MissingCapability, PutBack
 from netwright.core.records import Proposal, Trial
 from netwright.evaluators.training import Training
+from netwright.spaces.rnn import RnnSpace
 from netwright.stores.memory import MemoryStore
+from netwright.tasks.text import text
 from netwright.training import loop
 from netwright.worker import WorkerContext
 from tests.carries import STEPS, Space, Text
@@ -256,3 +258,28 @@ class Inputs(Streamed):
 def test_bad_settings_are_refused_in_a_sentence(settings, error, message):
     with pytest.raises(error, match=message):
         _evaluate(steps=1, **settings)
+
+
+def test_a_recurrent_space_is_trained_on_a_text_with_all_of_it(tmp_path):
+    """Each option changes the result; the passes are those of the text."""
+    path = tmp_path / "text.txt"
+    path.write_text("it was the best of times it was the worst of times " * 30)
+    task = text(str(path), steps=8, varied=True, valid_rows=2)
+    space = RnnSpace(width=6, nodes=2)
+    trial = Trial(1, Proposal(space.sample(seeds.rng_for(0, seeds.ASK))), "key", 7, "running")
+
+    def trained(**settings):
+        evaluator = Training(space, task, epochs=2, batch=4, lr=2.0, momentum=0.0, keep_best=True, **settings)
+        result = evaluator.evaluate(trial, WorkerContext(MemoryStore(), None, 1))
+        return result.metrics["valid_perplexity"], [step for step, _ in result.curve]
+
+    kinds = ("embedding", "input", "hidden", "output", "words")
+    options = {f"dropout_{kind}": 0.3 + 0.1 * place for place, kind in enumerate(kinds)} | {
+        "activation_penalty": 20.0,
+        "temporal_penalty": 20.0,
+    }
+    options |= {"rate_by_length": True}
+    found = [trained(), *(trained(**{name: value}) for name, value in options.items())]
+    lengths = [len(task.lengths("train", 4, seeds.rng_for(7, seeds.TRAIN, epoch))) for epoch in range(2)]
+    assert {tuple(steps) for _, steps in found} == {(lengths[0], sum(lengths))}
+    assert len({value for value, _ in found}) == len(found)

@@ -238,7 +238,7 @@ class Training(Options):
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         reports = Reports(context, before, lambda: before + course.steps + after)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
-        has_curve = bool(self.curve_every) and context is not None and repeat == 0
+        has_curve = bool(self.curve_every) and not self.validates and context is not None and repeat == 0
 
         for at in self._moments(passes, descent, course, start, state):
             ending.look(at)
@@ -313,7 +313,10 @@ class Training(Options):
             return None
         share = (len(state.done) + 1) / self.trainings
         forward = 1 / 3  # of a step
-        measuring = forward * self.task.examples(self.split) / self.batch
+        batches: float = self.task.examples(self.split) / self.batch
+        if isinstance(self.task, StreamsBatches):  # with fewer rows, which takes hardly less
+            batches = len(self.task.lengths(self.split, self.batch, None))
+        measuring = forward * batches
         return Deadline(share * seconds, state.elapsed, measuring, start)
 
     @contextmanager
