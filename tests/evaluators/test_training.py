@@ -350,7 +350,7 @@ def test_the_rate_of_images_has_no_length():
 
 def test_what_validation_decides_is_for_one_process():
     with pytest.raises(BadReference, match=r"are for one process, but 2 share the training; leave them out, or set"):
-        _evaluate(keep_best=True, processes=2)
+        _evaluate(keep_best=True, processes=2, batch=24)
 
 
 def test_smoothed_labels_need_classes():

@@ -274,11 +274,8 @@ def test_a_recurrent_space_is_trained_on_a_text_with_all_of_it(tmp_path):
         return result.metrics["valid_perplexity"], [step for step, _ in result.curve]
 
     kinds = ("embedding", "input", "hidden", "output", "words")
-    options = {f"dropout_{kind}": 0.3 + 0.1 * place for place, kind in enumerate(kinds)} | {
-        "activation_penalty": 20.0,
-        "temporal_penalty": 20.0,
-    }
-    options |= {"rate_by_length": True}
+    options = {f"dropout_{kind}": 0.3 + 0.1 * place for place, kind in enumerate(kinds)}
+    options |= {"activation_penalty": 20.0, "temporal_penalty": 20.0, "rate_by_length": True}
     found = [trained(), *(trained(**{name: value}) for name, value in options.items())]
     lengths = [len(task.lengths("train", 4, seeds.rng_for(7, seeds.TRAIN, epoch))) for epoch in range(2)]
     assert {tuple(steps) for _, steps in found} == {(lengths[0], sum(lengths))}

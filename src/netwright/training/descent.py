@@ -328,7 +328,10 @@ class Descent:
         """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
         factors = [each if each is None else each.to(self.device, non_blocking=True) for each in dropped]
-        with self._autocast(), penalties.kept(self.network) if self._is_penalized else nullcontext({}) as activations:
+        watched: AbstractContextManager[Mapping[str, Tensor]] = nullcontext({})
+        if self._is_penalized:
+            watched = penalties.kept(self.network)
+        with self._autocast(), watched as activations:
             logits, others = outputs(inputs, factors)
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
