@@ -343,6 +343,16 @@ def test_settings_are_replaced_like_any_dataclass():
     assert replace(evaluator, lr=0.5) == Training(SPACE, TASK, steps=5, lr=0.5)
 
 
+def test_the_rate_of_images_has_no_length():
+    with pytest.raises(BadReference, match=r"rate_by_length is true, but images all have as many steps; leave it out"):
+        Training(SPACE, TASK, rate_by_length=True)
+
+
+def test_what_validation_decides_is_for_one_process():
+    with pytest.raises(BadReference, match=r"are for one process, but 2 share the training; leave them out, or set"):
+        _evaluate(keep_best=True, processes=2, batch=24)
+
+
 def test_smoothed_labels_need_classes():
     with pytest.raises(BadReference, match=r"evaluator.label_smoothing is 0.1, but the task has no classes"):
         Training(ToySpace(), ToyTask(), label_smoothing=0.1)
@@ -353,6 +363,11 @@ def test_smoothed_labels_need_classes():
     [
         ({"drop_path_keep": 0.7}, r"evaluator.drop_path_keep is 0.7, but networks of this space have no place for it"),
         ({"dropout": 0.5}, r"evaluator.dropout is 0.5, but networks of this space have no place for it; set it to 0"),
+        ({"dropout_hidden": 0.5}, r"evaluator.dropout_hidden is 0.5, but networks of this space have no place for it"),
+        (
+            {"temporal_penalty": 1.0},
+            r"temporal_penalty is 1.0, but networks of this space have no recurrent layer",
+        ),
         ({"auxiliary": 0.4}, r"evaluator.auxiliary is 0.4, but networks of this space have no auxiliary head; set it"),
     ],
 )
@@ -495,7 +510,7 @@ def test_a_checkpoint_of_another_trial_is_put_aside(tmp_path, capsys, other, mes
     ("other", "message"),
     [
         ({"optimizer": "rmsprop"}, "has the state of the optimizer SGD, not of RMSProp; give the settings"),
-        ({"ema": 0.9}, "has no averages of the weights, so that .* nor evaluator.averaging; give the settings"),
+        ({"ema": 0.9}, "has no averages of the weights, so that .* and evaluator.non_monotone; give the settings"),
     ],
 )
 def test_a_checkpoint_of_other_settings_is_one_clear_sentence(tmp_path, other, message):

@@ -24,6 +24,7 @@ from netwright.stores.memory import MemoryStore
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices
 from netwright.surrogates.encoder_predictor_decoder import size as controller_size
 from netwright.training import settings as step_settings
+from netwright.training.epochs import EvenEpochs
 from netwright.training.settings import StepSettings
 from tests.tiny_data import cifar
 
@@ -290,8 +291,9 @@ def test_the_search_on_cifar():
     assert (used.batch, used.weight_decay, used.clip, used.auxiliary) == (128, 5e-4, 5.0, 0.4)
     assert (used.drop_path_keep, used.dropout) == (0.7, 0.0)
     steps = -(-45_000 // 128)
+    even = EvenEpochs(steps)
     for epoch, factor in ((0, 1.0), (12.5, 0.9619397662556434), (24, 0.8644843137107059)):
-        assert step_settings.rate_factor(used, round(epoch * steps), 25 * steps, steps) == pytest.approx(
+        assert step_settings.rate_factor(used, round(epoch * steps), 25 * steps, even) == pytest.approx(
             factor, rel=1e-3
         )
     assert used.lr * 0.8644843 == pytest.approx(0.0207, rel=0.01)

@@ -7,7 +7,10 @@ import pytest
 from tests.papers import settings
 
 # recipes of no paper, and what they are
-OF_NO_PAPER = {"fast-cifar10": "a training of our own, of a published cell, for ten minutes of a card"}
+OF_NO_PAPER = {
+    "fast-cifar10": "a training of our own, of a published cell, for ten minutes of a card",
+    "rnn-text": "a search on a text of one's own, for five minutes of a laptop",
+}
 ENTRIES = settings.entries()
 
 

@@ -20,6 +20,7 @@ from netwright.stores.memory import MemoryStore
 from netwright.tasks.arrays import arrays
 from netwright.training import checkpoint
 from netwright.training import settings as step_settings
+from netwright.training.epochs import EvenEpochs
 from netwright.training.rmsprop import RMSProp
 from netwright.training.settings import StepSettings
 from netwright.worker import WorkerContext
@@ -41,7 +42,8 @@ def _recipe(name):
 
 
 def _rate(used, epoch, epochs, per_epoch=1000):
-    return used.lr * step_settings.rate_factor(used, round(epoch * per_epoch), epochs * per_epoch, per_epoch)
+    step, steps = round(epoch * per_epoch), epochs * per_epoch
+    return used.lr * step_settings.rate_factor(used, step, steps, EvenEpochs(per_epoch))
 
 
 def test_cifar_augmented_models():

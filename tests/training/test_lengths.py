@@ -3,6 +3,7 @@
 import pytest
 
 from netwright.core.errors import BadReference
+from netwright.training.epochs import EvenEpochs
 from netwright.training.lengths import Lengths
 
 
@@ -23,9 +24,9 @@ from netwright.training.lengths import Lengths
     ],
 )
 def test_lengths(options, budget, length):
-    assert Lengths(4, **options).of(budget) == length
+    assert Lengths(EvenEpochs(4), **options).of(budget) == length
 
 
 def test_a_budget_beyond_the_horizon_is_refused():
     with pytest.raises(BadReference, match=r"the budget 10 is beyond evaluator.horizon, 9; give horizon"):
-        Lengths(4, horizon=9, pace=0.1).of(10)
+        Lengths(EvenEpochs(4), horizon=9, pace=0.1).of(10)

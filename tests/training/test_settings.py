@@ -8,12 +8,14 @@ from torch import nn
 
 from netwright.core.errors import BadReference
 from netwright.training import settings as step_settings
+from netwright.training.epochs import EvenEpochs
 from netwright.training.rmsprop import RMSProp
 from netwright.training.settings import StepSettings
 
 
 def _rates(steps, per_epoch, **settings):
-    return [step_settings.rate_factor(StepSettings(**settings), step, steps, per_epoch) for step in range(steps)]
+    used, epochs = StepSettings(**settings), EvenEpochs(per_epoch)
+    return [step_settings.rate_factor(used, step, steps, epochs) for step in range(steps)]
 
 
 def test_optimizers_have_the_stated_numbers():

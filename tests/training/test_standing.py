@@ -5,17 +5,19 @@ import json
 from netwright.training.course import Cut, Stall
 from netwright.training.loop import Progress
 from netwright.training.standing import Measurement, Standing
+from netwright.training.validation import Record
 
 
 def test_facts_are_json_and_give_the_same_standing_back(tmp_path):
-    done = [Measurement({"valid_accuracy": 0.5}, 1.25, 100, 3.5, 8, "late", 9, (7,))]
+    done = [Measurement({"valid_accuracy": 0.5}, 1.25, 100, 3.5, 8, "late", 9, (7,), ("said",))]
     progress = Progress(5, 1, 1, 2.5, 125, 4.5)
     state = Standing(tmp_path, 7, "key", progress, done, [(4, 0.25)], 9.0, {"scale": 2.0}, 8, [0, 4])
     state.cut, state.stall = Cut(6, 8, "deadline", (4, 5)), Stall(0.5, 2, 4)
+    state.record = Record(0.5, 4, 1.5, 8, recent=(0.25, 0.5), averaged_from=8, reloaded=(6,))
     facts = json.loads(json.dumps(state.facts()))
     assert Standing.of(tmp_path, facts) == state
     assert facts["progress"] == {"step": 5, "epoch": 1, "batches": 1, "total": 2.5, "images": 125, "seconds": 4.5}
-    assert facts["done"] == [[{"valid_accuracy": 0.5}, [1.25, 100, 3.5, 8, "late", 9, [7]]]]
+    assert facts["done"] == [[{"valid_accuracy": 0.5}, [1.25, 100, 3.5, 8, "late", 9, [7], ["said"]]]]
 
 
 def test_a_training_that_is_done_makes_room_for_the_next():

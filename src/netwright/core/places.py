@@ -32,6 +32,14 @@ PLACES: Final[Mapping[str, Place]] = MappingProxyType(
     {
         "drop_path_keep": Place(1.0, "place for it", "set it to 1"),
         "dropout": Place(0.0, "place for it", "set it to 0"),
+        **{
+            f"dropout_{what}": Place(0.0, "place for it", "set it to 0")
+            for what in ("embedding", "input", "hidden", "output", "words")
+        },
+        **{
+            f"{what}_penalty": Place(0.0, "recurrent layer", "set it to 0, or give a space of recurrent cells, as rnn")
+            for what in ("activation", "temporal")
+        },
         "auxiliary": Place(
             0.0, "auxiliary head", "set it to 0, or give a space that builds one, as nasnet(auxiliary=true)"
         ),

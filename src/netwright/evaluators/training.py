@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +24,8 @@ from netwright.core.protocols import (
     Resplits,
     SearchSpace,
     ShowsExamples,
+    Split,
+    StreamsBatches,
     Task,
     Tunes,
     of_any_seed,
@@ -51,13 +55,15 @@ from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule, repeated
 from netwright.training.descent import Descent
 from netwright.training.ending import Ending
+from netwright.training.epochs import CountedEpochs, Epochs, EvenEpochs
 from netwright.training.lengths import Length, Lengths
-from netwright.training.loop import At, Diverged, Passes, Stopped
+from netwright.training.loop import At, Diverged, Passes, Progress, Rates, Stopped
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
 from netwright.training.standing import Measurement, Standing, averaged, lengths, why_inexact
 from netwright.training.stops import Interrupted, Stops
+from netwright.training.validation import gone_back, validated
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -172,7 +178,8 @@ class Training(Options):
             metrics["carried_steps"] = min(state.carried)
         is_exact = device.is_exact(own, self.deterministic) or not self.states_length
         why = (self._why_anew(trial, state, context), why_inexact(state.done, is_exact), *state.notes)
-        message = "; ".join(filter(None, why))
+        notes = [note for found in state.done for note in found.notes]
+        message = "; ".join(filter(None, (*why, *dict.fromkeys(notes))))
         return Result(metrics, tuple(state.curve), seconds, message=message)
 
     def follow(self, job: Mapping[str, Any], team: Team) -> None:
@@ -202,24 +209,28 @@ class Training(Options):
 
         Without a context, this is not the first process of its team; it measures, reports and writes nothing.
         """
-        repeat, per_epoch = len(state.done), self._steps_of_epoch()
-        length = self._length(trial)
+        repeat = len(state.done)
+        epochs = self._epochs(trial, repeat)
+        length = self._length(trial, epochs)
+        state.span = length.span
         passes = Passes(
             self.task,
             self.trained_on,
             self.batch,
-            lambda epoch: seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat),
+            partial(_rng_of_epoch, trial, repeat),
             team,
             self.accumulate,
             self.batches_by,
         )
         course = FlexibleSchedule(
             length,
-            lambda step, span: step_settings.rate_factor(self, step, span, per_epoch),
+            lambda step, span: step_settings.rate_factor(self, step, span, epochs),
             self.cooldown,
             state.cut or repeated(self.cuts, trial.id, repeat, length),
         )
         updates = course.updates if self.averaging else lambda step: step
+        if self.non_monotone:
+            updates = lambda step: state.record.updates(step)  # noqa: E731
         teachers = context.folder.parent.parent / self.teachers if context and self.teachers else None
         descent = made.descent(self, self.space, self.task, trial, repeat, length, updates, team, teachers)
         start = state.resume(descent, team)
@@ -227,13 +238,22 @@ class Training(Options):
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         reports = Reports(context, before, lambda: before + course.steps + after)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
-        has_curve = bool(self.curve_every) and context is not None and repeat == 0
+        has_curve = bool(self.curve_every) and not self.validates and context is not None and repeat == 0
 
-        for at in loop.steps(passes, descent, course, start):
+        for at in self._moments(passes, descent, course, start, state):
             ending.look(at)
-            if at.ends_pass and at.step < course.steps and has_curve and at.step // per_epoch % self.curve_every == 0:
+            is_end = at.step == course.steps
+            if at.ends_pass and is_end and length.steps < length.span and context is not None:
+                # for a trial that continues this one, which meets the end of a pass again
+                state.write(promotion.end_of(context.folder, repeat), descent, at)
+            if at.ends_pass and self.validates and at.step > state.record.seen:
                 with self._kept(state, descent, at, context):
-                    point = _main(self._measured(descent, stops))
+                    value = self._validate(state, descent, stops, at)
+                if repeat == 0:
+                    state.curve.append((at.step, value))
+            elif at.ends_pass and not is_end and has_curve and epochs.whole(at.step) % self.curve_every == 0:
+                with self._kept(state, descent, at, context):
+                    point = _main(self._measured(descent, stops, self.split))
                 state.curve.append((at.step, point))
             is_to_stop = stops.at(at)
             if at.ends_pass:
@@ -246,17 +266,45 @@ class Training(Options):
 
         state.notes.update(dict.fromkeys(descent.notes))
         why, bends = (course.cut.why, course.cut.bends) if course.cut else ("", ())
-        course_of = (at.loss, at.examples, at.seconds, at.step, why, course.span, bends)
+        course_of = (at.loss, at.examples, at.seconds, at.step, why, course.span, bends, state.record.notes)
         if context is None:
             return Measurement({}, *course_of)
-        if length.steps < length.span:  # for a trial that continues this one
-            state.write(promotion.end_of(context.folder, repeat), descent, at)
         folder = context.folder if self.save and repeat == 0 else None
         with self._kept(state, descent, at, context):
-            found = self._measured(descent, stops, folder, trial.seed)
-        if repeat == 0:
+            found = self._measured(descent, stops, self.split, folder, trial.seed)
+        if repeat == 0 and not self.validates:
             state.curve.append((at.step, _main(found)))
         return Measurement(found, *course_of)
+
+    def _moments(
+        self, passes: Passes, descent: Descent, course: Rates, start: Progress, state: Standing
+    ) -> Iterator[At]:
+        """The moments of a training, which goes on from the best weights so far where its loss is not finite."""
+        while True:
+            try:
+                yield from loop.steps(passes, descent, course, start)
+                return
+            except Diverged as error:
+                if not state.record.step or len(state.record.reloaded) >= self.reloads:
+                    raise
+                state.record, start = gone_back(state.record, descent, error.at)
+
+    def _validate(self, state: Standing, descent: Descent, stops: Stops, at: At) -> float:
+        """Measure the validation data at the end of a pass, and decide what follows from it."""
+        found: dict[str, float] = {}
+
+        def measure() -> float:
+            found.update(
+                loop.measure(descent.network, self.task, "valid", descent.memory_format, watch, self.batches_by)
+            )
+            name, value = next(iter(found.items()))
+            return stated.sign(self.task, name) * value
+
+        def watch(_outputs: Tensor, _targets: Tensor) -> None:
+            stops.during_measurement()
+
+        state.record = validated(state.record, descent, at, self.non_monotone, measure)
+        return _main(found)
 
     def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
@@ -265,7 +313,10 @@ class Training(Options):
             return None
         share = (len(state.done) + 1) / self.trainings
         forward = 1 / 3  # of a step
-        measuring = forward * self.task.examples(self.split) / self.batch
+        batches: float = self.task.examples(self.split) / self.batch
+        if isinstance(self.task, StreamsBatches):  # with fewer rows, which takes hardly less
+            batches = len(self.task.lengths(self.split, self.batch, None))
+        measuring = forward * batches
         return Deadline(share * seconds, state.elapsed, measuring, start)
 
     @contextmanager
@@ -282,20 +333,23 @@ class Training(Options):
             state.write(state.path or context.folder / CHECKPOINT, descent, at)
         raise PutBack(f"stopped at step {at.step}, to go on from there") from None
 
-    def _measured(self, descent: Descent, stops: Stops, folder: Path | None = None, seed: int = 0) -> dict[str, float]:
+    def _measured(
+        self, descent: Descent, stops: Stops, split: Split, folder: Path | None = None, seed: int = 0
+    ) -> dict[str, float]:
         """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
 
         `seed`, the trial's, is noted there.
         """
-        recorder = self.task.recorder(self.split) if folder and isinstance(self.task, ShowsExamples) else None
+        recorder = self.task.recorder(split) if folder and isinstance(self.task, ShowsExamples) else None
 
         def watch(outputs: Tensor, targets: Tensor) -> None:
             stops.during_measurement()
             if recorder:
                 recorder.add(outputs, targets)
 
-        with descent.averaged():
-            found = loop.measure(descent.network, self.task, self.split, descent.memory_format, watch, self.batches_by)
+        best = descent.best if self.keep_best and descent.best and descent.best.tensors else None
+        with best.in_place() if best else descent.averaged():
+            found = loop.measure(descent.network, self.task, split, descent.memory_format, watch, self.batches_by)
             if folder:
                 checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
             if recorder and isinstance(recorder, AsksNetwork):
@@ -303,18 +357,20 @@ class Training(Options):
                     recorder.ask(descent.network)
         if folder and recorder:
             left.write(folder, recorder.files(), seed)
-        return {f"{self.split}_{name}": value for name, value in found.items()}
+        return {f"{split}_{name}": value for name, value in found.items()}
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
         folder = context.folder if self.checkpoint_minutes else context.checkpoint_of(trial.id)
         state = Standing.at(folder and folder / CHECKPOINT, trial)
-        steps, state.span = self._length(trial)
+        if trial.proposal.continues is None and not self.begin:
+            return state
+        lengths = [self._length(trial, self._epochs(trial, repeat)) for repeat in range(self.trainings)]
         if trial.proposal.continues is not None:
             folder = context.checkpoint_of(trial.proposal.continues)
-            state.ends = promotion.ends(trial, folder, self.trainings, steps, state.span)
-        elif self.begin:
-            state.ends = promotion.begun(trial, self._begins_in(context), self.trainings, steps)
+            state.ends = promotion.ends(trial, folder, lengths)
+        else:
+            state.ends = promotion.begun(trial, self._begins_in(context), lengths)
         return state
 
     def _begins_in(self, context: Context) -> Path:
@@ -330,15 +386,21 @@ class Training(Options):
         remedy = "; for promotions to go on, give evaluator.horizon the largest budget"
         return found + remedy if found and self.horizon is None else found
 
-    def _steps_of_epoch(self) -> int:
-        return max(1, self.task.examples(self.trained_on) // self.batch)
+    def _epochs(self, trial: Trial, repeat: int) -> Epochs:
+        """How many steps the passes of a training take; those of a text are counted, as they may be drawn."""
+        task = self.task
+        if not isinstance(task, StreamsBatches):
+            return EvenEpochs(max(1, task.examples(self.trained_on) // self.batch))
 
-    def _length(self, trial: Trial) -> Length:
-        """Length of each training of a trial."""
+        def counted(epoch: int) -> int:
+            return len(task.lengths(self.trained_on, self.batch, _rng_of_epoch(trial, repeat, epoch)))
+
+        return CountedEpochs(counted)
+
+    def _length(self, trial: Trial, epochs: Epochs) -> Length:
+        """Length of a training of a trial, which has such passes."""
         seconds = self._seconds_per_step(trial) if self.pace else 0.0
-        lengths = Lengths(
-            self._steps_of_epoch(), self.steps, self.epochs, self.seconds, self.horizon, seconds, self.trainings
-        )
+        lengths = Lengths(epochs, self.steps, self.epochs, self.seconds, self.horizon, seconds, self.trainings)
         return lengths.of(trial.proposal.budget)
 
     def _seconds_per_step(self, trial: Trial) -> float:
@@ -427,12 +489,17 @@ class Training(Options):
             return None
         part = self._of(genotype).batch // self.accumulate
         # the processes share the batch; each has all weights
-        needed = counting.training_bytes(plan, part, self.copies * self.processes)
+        needed = counting.training_bytes(plan, part, (self.copies + self.keeps_weights) * self.processes)
         return memory.PROCESS_MB * self.processes + needed / 1e6
 
     def advice(self, largest_budget: int) -> str:
         """What to give for promotions to go on where trials stopped; "" where they do."""
         return stated.advice(self, largest_budget)
+
+
+def _rng_of_epoch(trial: Trial, repeat: int, epoch: int) -> np.random.Generator:
+    """The generator of a pass of a training, at its beginning."""
+    return seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat)
 
 
 def _main(metrics: Mapping[str, float]) -> float:

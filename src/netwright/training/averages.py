@@ -69,5 +69,10 @@ def polynomial(share: float) -> Callable[[int], float]:
     return lambda updates: updates / (updates + eta + 1)
 
 
+def plain(updates: int) -> float:
+    """What the mean of all weights since the first update keeps, which takes in nothing of those before."""
+    return updates / (updates + 1)
+
+
 def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
     torch._foreach_copy_(list(target.values()), list(source.values()))

@@ -34,6 +34,7 @@ def write(
     optimizer: torch.optim.Optimizer,
     facts: Mapping[str, Any],
     averages: Mapping[str, Tensor] = MappingProxyType({}),
+    best: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """Write the state of a training between two steps; a reader finds either this state or the one before.
 
@@ -43,9 +44,11 @@ def write(
         optimizer: The optimizer, of which the state is written, without learning rates: those follow from the step.
         facts: Whatever else is needed to go on, as JSON.
         averages: Running averages of the weights, by name; empty: none.
+        best: The best weights so far, by name; empty: none are kept.
     """
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in averages.items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
     tensors |= {f"state.{name}": value for name, value in carrying.carried(network).items()}
     places = _places(network, optimizer)
     for index, state in optimizer.state_dict()["state"].items():
@@ -70,7 +73,7 @@ def restore(
     optimizer: torch.optim.Optimizer,
     averages: Mapping[str, Tensor] = MappingProxyType({}),
     name: str = "the checkpoint",
-) -> None:
+) -> dict[str, Tensor]:
     """Put network, optimizer and averages into the state that was written.
 
     Args:
@@ -79,6 +82,9 @@ def restore(
         optimizer: The optimizer to restore, as it was made.
         averages: Running averages to fill in place, by name.
         name: Name of the file, for messages.
+
+    Returns:
+        The best weights so far, by name, on the network's device; empty: none were kept.
 
     Raises:
         NetwrightError: The checkpoint is of another network or optimizer, or has no averages, or has been damaged since
@@ -91,8 +97,8 @@ def restore(
     _refuse_other(weights, network.state_dict(), name)
     if not averages.keys() <= kept.keys():
         raise NetwrightError(
-            f"{name} has no averages of the weights, so that its training had neither evaluator.ema nor "
-            f"evaluator.averaging; {_REMEDY}"
+            f"{name} has no averages of the weights, so that its training had none of evaluator.ema, "
+            f"evaluator.averaging and evaluator.non_monotone; {_REMEDY}"
         )
     written, wanted = _metadata(data).get("optimizer"), type(optimizer).__name__
     if written not in (wanted, None):  # None: written before this was noted
@@ -110,9 +116,10 @@ def restore(
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(indices[int(place)], {})[entry] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    device = parameters[0].device if parameters else torch.device("cpu")
     if isinstance(network, CarriesState):
-        device = parameters[0].device
         network.carry({entry: value.to(device) for entry, value in _part(tensors, "state.").items()} or None)
+    return {entry: value.to(device) for entry, value in _part(tensors, "best.").items()}
 
 
 def _places(network: nn.Module, optimizer: torch.optim.Optimizer) -> list[int]:

@@ -15,12 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
-from netwright.core.protocols import CarriesState, Task, WeighsExamples
+from netwright.core.protocols import CarriesState, KeepsActivations, Task, WeighsExamples
+from netwright.core.shapes import positions
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
-from netwright.training import host_side, mixing
+from netwright.training import carrying, host_side, mixing, penalties
 from netwright.training import settings as step_settings
 from netwright.training.averages import Averages
+from netwright.training.best import BestWeights
 from netwright.training.captured import CapturedStep, Graphs
 from netwright.training.compiling import Compiled
 from netwright.training.distillation import Teacher
@@ -109,6 +111,7 @@ class Descent:
         updates: Callable[[int], int] = lambda step: step,
         graphs: Graphs | None = None,
         compile: bool = False,
+        keeps_best: bool = False,
     ) -> None:
         self._teacher, self._updates = teacher, updates
         self.network, self.optimizer, self.memory_format = network, optimizer, memory_format
@@ -121,7 +124,13 @@ class Descent:
         if self._regularization and not isinstance(network, Regularizes):
             raise MissingCapability(
                 "the settings drop paths or features, which this network cannot; set evaluator.drop_path_keep to 1 and "
-                "evaluator.dropout to 0"
+                "evaluator.dropout and all of its kind to 0"
+            )
+        self._is_penalized = settings.activation_penalty > 0 or settings.temporal_penalty > 0
+        if self._is_penalized and not isinstance(network, KeepsActivations):
+            raise MissingCapability(
+                "the settings penalize activations, which this network does not show; set evaluator.activation_penalty "
+                "and evaluator.temporal_penalty to 0"
             )
         if settings.auxiliary and not isinstance(network, HasAuxiliary):
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
@@ -135,6 +144,7 @@ class Descent:
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._precision == "float16")
         kept = settings.average
         self.averages = Averages(network, kept) if kept and team.is_first else None
+        self.best = BestWeights(network) if keeps_best and team.is_first else None
         self._factor = 1.0
         self._compiles = compile and team.size == 1
         self._why_plain = self._why_not_recorded() if graphs else ""
@@ -174,8 +184,13 @@ class Descent:
         """The learning rate."""
         return float(self._rates[0] * self._factor)
 
-    def set_rate(self, factor: float) -> None:
-        """Set the learning rate of the next steps to `factor` times the initial one."""
+    def set_rate(self, factor: float, inputs: Tensor | None = None) -> None:
+        """Set the learning rate of the next steps to `factor` times the initial one.
+
+        Where the settings scale it by length, and the inputs of the next step are given, theirs counts: shape (B, T).
+        """
+        if self._settings.rate_by_length and inputs is not None:
+            factor *= inputs.shape[1] / positions(self._task.io.input)
         self._factor = factor
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             if isinstance(group["lr"], Tensor):
@@ -209,6 +224,17 @@ class Descent:
     def averaged(self) -> AbstractContextManager[None]:
         """Give the network, within the block, the weights that are measured and saved."""
         return self.averages.in_place() if self.averages else nullcontext()
+
+    def go_back(self) -> None:
+        """Go on from the best weights so far, with no memory of the steps since. Needs weights in `best`."""
+        assert self.best is not None and self.best.tensors
+        self.best.put()
+        if self.averages:
+            for name, value in self.averages.tensors.items():
+                value.copy_(self.best.tensors[name])
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": {}})
+        step_settings.begin(self._settings, self.network, self.optimizer)
+        carrying.begin_anew(self.network)
 
     def _why_not_recorded(self) -> str:
         """Why no step of these settings can be recorded, for after "as"; "" where it can."""
@@ -302,7 +328,10 @@ class Descent:
         """The loss of the outputs plus that of the auxiliary ones; the forward pass has the settings' precision."""
         settings = self._settings
         factors = [each if each is None else each.to(self.device, non_blocking=True) for each in dropped]
-        with self._autocast():
+        watched: AbstractContextManager[Mapping[str, Tensor]] = nullcontext({})
+        if self._is_penalized:
+            watched = penalties.kept(self.network)
+        with self._autocast(), watched as activations:
             logits, others = outputs(inputs, factors)
         if settings.auxiliary and not others:
             raise MissingCapability(_NO_AUXILIARY.format(settings.auxiliary))
@@ -311,6 +340,8 @@ class Descent:
             weights = self._weights(targets, mix)
             with self._autocast():
                 loss = self._teacher.mixed(loss, logits, inputs, weights)
+        if self._is_penalized:
+            loss = loss + penalties.of(activations, settings.activation_penalty, settings.temporal_penalty)
         for other in others:
             loss = loss + settings.auxiliary * mixing.of_both(mix, targets, partial(self._smoothed, other))
         return loss

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netwright.core.errors import BadReference
+from netwright.training.epochs import Epochs
 
 DEFAULT_STEPS = 100
 
@@ -27,7 +28,7 @@ class Lengths:
     """What decides the length of a network's trainings.
 
     Args:
-        per_epoch: Steps in an epoch.
+        passes: How many steps passes over the data take.
         steps: Steps of a training without a budget; None: not given. Where they are given, budgets are steps.
         epochs: Epochs of a training without a budget; None: not given.
         seconds: Seconds of a trial without a budget; None: not given.
@@ -36,7 +37,7 @@ class Lengths:
         trainings: Trainings of a trial, which share its seconds.
     """
 
-    per_epoch: int
+    passes: Epochs
     steps: int | None = None
     epochs: int | None = None
     seconds: int | None = None
@@ -69,9 +70,9 @@ class Lengths:
     def _own(self) -> int:
         if self.seconds:
             return self._of_budget(self.seconds)
-        return self.steps or (self.epochs * self.per_epoch if self.epochs else DEFAULT_STEPS)
+        return self.steps or (int(self.passes.through(self.epochs)) if self.epochs else DEFAULT_STEPS)
 
     def _of_budget(self, budget: int) -> int:
         if self.pace:
             return max(1, round(budget / self.pace / self.trainings))
-        return budget if self.steps else budget * self.per_epoch
+        return budget if self.steps else int(self.passes.through(budget))

@@ -28,7 +28,15 @@ EVALUATION_BATCH = 500  # images of 32x32; of larger ones fewer
 
 
 class Diverged(Exception):
-    """The loss is no longer finite; the message names the step and the learning rate."""
+    """The loss is no longer finite; the message names the step and the learning rate.
+
+    Attributes:
+        at: The moment at which that was found.
+    """
+
+    def __init__(self, message: str, at: At) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 class Stopped(Exception):
@@ -265,26 +273,28 @@ def _steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress) -
             for inputs, targets, size in coming:
                 if step == schedule.steps:
                     break
-                descent.set_rate(schedule.factor(step))
+                descent.set_rate(schedule.factor(step), inputs)
                 total = total + descent(inputs, targets, step, size)
                 step, examples, done = step + 1, examples + size, done + 1
                 is_look = step % LOOK_EVERY == 0 or step == schedule.steps
+                at = At(step, epoch, done, total, examples, seconds + time.perf_counter() - begun, is_look)
                 if is_look:
-                    _check_finite(total, step, descent)
-                so_far = seconds + time.perf_counter() - begun
-                yield At(step, epoch, done, total, examples, so_far, is_look)
+                    _check_finite(at, descent)
+                    at = at._replace(seconds=seconds + time.perf_counter() - begun)  # the look waited for the device
+                yield at
         if not done:
             raise ValueError(
                 f"the split {passes.split!r} gave no batch of {passes.batch} examples; give a smaller batch"
             )
-        _check_finite(total, step, descent)
+        at = At(step, epoch, done, total, examples, seconds + time.perf_counter() - begun, True, ends_pass=True)
+        _check_finite(at, descent)
         seconds += time.perf_counter() - begun
-        yield At(step, epoch, done, total, examples, seconds, is_look=True, ends_pass=True)
+        yield at._replace(seconds=seconds)
         if step == schedule.steps:
             return
 
 
-def _check_finite(total: Tensor, step: int, descent: Descent) -> None:
-    value = float(total)
+def _check_finite(at: At, descent: Descent) -> None:
+    value = float(at.total)
     if not math.isfinite(value):
-        raise Diverged(f"the loss is {value} at step {step}, learning rate {descent.rate:.4g}")
+        raise Diverged(f"the loss is {value} at step {at.step}, learning rate {descent.rate:.4g}", at)

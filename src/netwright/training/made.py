@@ -60,5 +60,6 @@ def descent(
         teacher=teacher,
         updates=updates,
         graphs=captured.graphs_of(team.device, options.graphs),
+        keeps_best=options.keeps_weights,
         compile=compiling.pays(options.compile, team.device, length.steps, is_paced=bool(options.pace)),
     )

@@ -30,7 +30,12 @@ class Options(StepSettings):
         repeats: Number of trainings from different seeds, whose metrics are averaged.
         splits: Number of divisions of the training and validation examples; each of as many trainings has its own. 1:
             the task's own alone.
-        split: Split to measure on; for "test", training and validation data are both trained on.
+        split: Split to measure on; for "test", training and validation data are both trained on, unless an option needs
+            the latter while it trains: `keep_best`, `reloads` and `non_monotone`.
+        keep_best: Whether the weights that were best on the validation data at the end of a pass are measured and saved
+            at the end. This and the next option measure it after each pass, which the trial's curve then shows.
+        reloads: How many times in a training the best weights so far are loaded where the loss is not finite, and the
+            training goes on with the batches that follow, without momenta; else it fails.
         curve_every: Epochs from one measurement for the trial's curve to the next; 0: the end only is measured.
         device: Name of the device; "cuda": the worker's own GPU, which several may share; "auto": that, else the CPU.
         batches_by: What makes the batches: "device": the one that trains, where the task lets it; "host": the CPU;
@@ -76,6 +81,8 @@ class Options(StepSettings):
     repeats: int = 1
     splits: int = 1
     split: Literal["valid", "test"] = "valid"
+    keep_best: bool = False
+    reloads: int = 0
     curve_every: int = 0
     device: str = "auto"
     batches_by: BatchesBy = "auto"
@@ -112,7 +119,7 @@ class Options(StepSettings):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise BadReference(f"evaluator.{name} is {value}; it must be greater than 0")
-        for name in ("curve_every", "checkpoint_minutes", "plateau", "deadline"):
+        for name in ("reloads", "curve_every", "checkpoint_minutes", "plateau", "deadline"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0, and finite")
         device.check_name(self.device, self.processes)
@@ -143,7 +150,17 @@ class Options(StepSettings):
     @property
     def trained_on(self) -> Split:
         """Split whose examples trainings see."""
-        return "train" if self.split == "valid" else "train+valid"
+        return "train" if self.split == "valid" or self.validates else "train+valid"
+
+    @property
+    def validates(self) -> bool:
+        """Whether the validation data is measured after each pass, since something is decided by it."""
+        return self.keeps_weights or self.non_monotone > 0
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the best weights so far are kept."""
+        return self.keep_best or self.reloads > 0
 
     @property
     def states_length(self) -> bool:

@@ -16,7 +16,9 @@ from netwright.core.errors import NetwrightError
 from netwright.core.records import Trial
 from netwright.training import checkpoint
 from netwright.training.course import Stall
+from netwright.training.lengths import Length
 from netwright.training.standing import Standing
+from netwright.training.validation import Record
 
 
 def end_of(folder: Path, repeat: int) -> Path:
@@ -24,21 +26,21 @@ def end_of(folder: Path, repeat: int) -> Path:
     return folder / f"end-{repeat}.safetensors"
 
 
-def ends(trial: Trial, folder: Path | None, repeats: int, steps: int, span: int) -> tuple[Standing | None, ...]:
+def ends(trial: Trial, folder: Path | None, lengths: Sequence[Length]) -> tuple[Standing | None, ...]:
     """Where each training of the trial that this one continues stopped; None for one that left nothing to read.
 
     Args:
         trial: The trial that continues another one.
         folder: Folder of the trial that is continued; None: it is gone.
-        repeats: Number of trainings of a trial.
-        steps: Step at which this trial's trainings end.
-        span: Number of steps of its schedule.
+        lengths: Length of each of this trial's trainings.
 
     Raises:
         NetwrightError: A checkpoint is of another network or schedule, or of a training that went as far as this one
             is to go.
     """
-    return tuple(_end(trial, end_of(folder, repeat), steps, span) if folder else None for repeat in range(repeats))
+    return tuple(
+        _end(trial, end_of(folder, repeat), *length) if folder else None for repeat, length in enumerate(lengths)
+    )
 
 
 def why_anew(trial: Trial, folder: Path | None, carried: Sequence[int]) -> str:
@@ -63,7 +65,7 @@ def begun_of(folder: Path, key: str, repeat: int) -> Path:
     return folder / f"{key}-{repeat}.safetensors"
 
 
-def begun(trial: Trial, folder: Path, repeats: int, steps: int) -> tuple[Standing | None, ...]:
+def begun(trial: Trial, folder: Path, lengths: Sequence[Length]) -> tuple[Standing | None, ...]:
     """The states that the trainings of a trial begin from; None for one that is missing or cannot be read.
 
     Each begins with a new pass over its data, which may be other data, and counts its steps on.
@@ -71,13 +73,14 @@ def begun(trial: Trial, folder: Path, repeats: int, steps: int) -> tuple[Standin
     Args:
         trial: The trial.
         folder: Folder of the states.
-        repeats: Number of trainings of a trial.
-        steps: Step at which this trial's trainings end.
+        lengths: Length of each of this trial's trainings.
 
     Raises:
         NetwrightError: A state is of another network, or of a training that went as far as this one is to go.
     """
-    return tuple(_begun(trial, begun_of(folder, trial.key, repeat), steps) for repeat in range(repeats))
+    return tuple(
+        _begun(trial, begun_of(folder, trial.key, repeat), length.steps) for repeat, length in enumerate(lengths)
+    )
 
 
 def why_begun_anew(trial: Trial, folder: Path, carried: Sequence[int]) -> str:
@@ -103,7 +106,7 @@ def _begun(trial: Trial, path: Path, steps: int) -> Standing | None:
             "or remove the file to begin anew"
         )
     progress = replace(past, epoch=past.epoch + (past.batches > 0), batches=0, total=0.0)
-    return replace(found, progress=progress, curve=[], stall=Stall())
+    return replace(found, progress=progress, curve=[], stall=Stall(), record=Record())
 
 
 def _end(trial: Trial, path: Path, steps: int, span: int) -> Standing | None:

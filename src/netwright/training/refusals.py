@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from netwright.core import room
+from netwright.core import room, seeds
 from netwright.core.errors import BadReference, MissingCapability
-from netwright.core.protocols import Resplits, Task
+from netwright.core.protocols import Resplits, StreamsBatches, Task
 from netwright.core.shapes import Classes, Tokens, plural
 from netwright.plans.plan import Plan
 from netwright.training import device, distillation, memory, mixing, parallel, ranks
@@ -19,6 +19,10 @@ def check_task(options: Options, task: Task) -> None:
     parallel.check_divides(options.batch, options.processes, options.accumulate, called=plural(task.io.input))
     if options.label_smoothing and not isinstance(task.io.output, Classes | Tokens):
         raise BadReference(f"evaluator.label_smoothing is {options.label_smoothing}, but the task has no classes")
+    if options.rate_by_length and not isinstance(task.io.input, Tokens):
+        raise BadReference(
+            f"evaluator.rate_by_length is true, but {plural(task.io.input)} all have as many steps; leave it out"
+        )
     if options.splits > 1 and not isinstance(task, Resplits):
         raise MissingCapability(
             f"evaluator.splits is {options.splits}, but the task cannot divide its examples in other ways; set it to "
@@ -60,13 +64,23 @@ def check_network(options: Options, task: Task, plan: Plan | None, *, with_data:
         with_data: Whether the number of examples is known.
 
     Raises:
-        BadReference: The batch cannot be divided.
+        BadReference: The batch cannot be divided, or is too large for a text, or several processes share it where only
+            one can measure.
         MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
     """
     if plan is not None:
         step_settings.check_places(options, plan)
+    processes = ranks.size(options.processes)
+    if options.validates and processes > 1:
+        raise BadReference(
+            f"evaluator.keep_best, reloads and non_monotone are for one process, but {processes} share the training; "
+            "leave them out, or set evaluator.processes to 1"
+        )
     if with_data:
-        processes, examples = ranks.size(options.processes), task.examples(options.trained_on)
+        examples = task.examples(options.trained_on)
+        if isinstance(task, StreamsBatches):
+            examples = options.batch  # there are as many rows as asked for, if the text is long enough
+            task.lengths(options.trained_on, options.batch, seeds.rng_for(0, seeds.TRAIN))
         mixing.check(options.mixing, min(options.batch, examples), processes * options.accumulate, task.io)
         parallel.check_divides(
             options.batch,

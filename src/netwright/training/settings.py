@@ -18,8 +18,9 @@ from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.places import PLACES
 from netwright.core.settings import Setting
 from netwright.plans.plan import Plan, is_auxiliary
-from netwright.plans.regularization import Regularization
+from netwright.plans.regularization import DROPOUTS, Regularization
 from netwright.training import averages, device, schedules
+from netwright.training.epochs import Epochs
 from netwright.training.rmsprop import RMSProp
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -39,8 +40,11 @@ _AT_LEAST_0 = (
     "averaging",
     "cooldown",
     "mixing",
+    "non_monotone",
+    "activation_penalty",
+    "temporal_penalty",
 )
-_BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "dropout", "floor", "cooldown")
+_BELOW_1 = ("momentum", "decay", "label_smoothing", "ema", "floor", "cooldown", *DROPOUTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +80,20 @@ class StepSettings:
         drop_path_keep: Probability that an example keeps a branch, where it is lowest; 1: all branches are kept.
         drop_path_version: How that probability falls from 1: linearly in time ("v1"), in depth ("v2"), in both ("v3").
         dropout: Share of the last features that is dropped, in [0, 1).
+        dropout_embedding: Share of the features of looked-up words that is dropped, at all steps alike, in [0, 1).
+        dropout_input: The same of what goes into a recurrent layer.
+        dropout_hidden: The same of the states within a recurrent layer, where they enter products.
+        dropout_output: The same of what comes out of a recurrent layer.
+        dropout_words: Share of the vocabulary whose vectors are dropped, for all sequences of a batch, in [0, 1).
+        activation_penalty: Weight in the loss of the mean square of what recurrent layers give, after dropout.
+        temporal_penalty: The same of the differences of consecutive outputs, before dropout.
+        rate_by_length: Whether the rate of a step is scaled by its batch's steps, as a share of the task's.
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
         averaging: Share of the steps so far over which the weights are averaged instead, at most 1; see
             `averages.polynomial`; in a cooldown, share of its steps so far; 0: none.
+        non_monotone: Passes over the data without progress after which weights are averaged: once the validation value
+            of a pass is worse than the best of all passes but so many before it, the mean of all weights from there on
+            is what is measured and saved (NT-ASGD of Merity et al. 2018, who have 5); 0: never.
         mixing: Probability that the examples of a batch are mixed in pairs, and their targets with them, at most 1; see
             `training.mixing`; 0: none ever is.
         mixing_alpha: Parameter of the Beta distribution from which the share of the one in the other is drawn.
@@ -117,8 +132,17 @@ class StepSettings:
     drop_path_keep: float = 1.0
     drop_path_version: Literal["v1", "v2", "v3"] = "v3"
     dropout: float = 0.0
+    dropout_embedding: float = 0.0
+    dropout_input: float = 0.0
+    dropout_hidden: float = 0.0
+    dropout_output: float = 0.0
+    dropout_words: float = 0.0
+    activation_penalty: float = 0.0
+    temporal_penalty: float = 0.0
+    rate_by_length: bool = False
     ema: float = 0.0
     averaging: float = 0.0
+    non_monotone: int = 0
     mixing: float = 0.0
     mixing_alpha: float = 1.0
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -129,7 +153,7 @@ class StepSettings:
         for name in _POSITIVE:
             if not 0 < getattr(self, name) < math.inf:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be greater than 0, and finite")
-        for name in (*_AT_LEAST_0, "dropout"):
+        for name in (*_AT_LEAST_0, *DROPOUTS):
             if not 0 <= getattr(self, name) < math.inf:
                 raise BadReference(f"evaluator.{name} is {getattr(self, name)}; it must be at least 0, and finite")
         for name in _BELOW_1:
@@ -141,8 +165,11 @@ class StepSettings:
             raise BadReference(f"evaluator.mixing is {self.mixing}; it is a probability, so at most 1")
         if self.averaging > 1:
             raise BadReference(f"evaluator.averaging is {self.averaging}; it is a share of the steps, so at most 1")
-        if self.averaging and self.ema:
-            raise BadReference("evaluator.ema and evaluator.averaging both average the weights; set one of them to 0")
+        averaging = [name for name in ("ema", "averaging", "non_monotone") if getattr(self, name)]
+        if len(averaging) > 1:
+            raise BadReference(
+                f"evaluator.{averaging[0]} and evaluator.{averaging[1]} both average the weights; set one of them to 0"
+            )
         if self.cooldown and self.schedule != "constant":
             raise BadReference(
                 f"evaluator.cooldown is {self.cooldown}, but the schedule is {self.schedule!r}, which falls by itself; "
@@ -168,9 +195,10 @@ class StepSettings:
     @property
     def regularization(self) -> Regularization | None:
         """What the network does at random while it trains; None: nothing."""
-        if self.drop_path_keep == 1 and not self.dropout:
+        shares = {name: getattr(self, name) for name in DROPOUTS}
+        if self.drop_path_keep == 1 and not any(shares.values()):
             return None
-        return Regularization(self.drop_path_keep, self.drop_path_version, self.dropout)
+        return Regularization(self.drop_path_keep, self.drop_path_version, **shares)
 
     def precision_on(self, place: torch.device) -> Precision:
         """The precision of the forward pass on a device."""
@@ -187,6 +215,8 @@ class StepSettings:
     @property
     def average(self) -> Callable[[int], float] | None:
         """What a running average of the weights keeps at an update, see `Averages`; None: there is none."""
+        if self.non_monotone:
+            return averages.plain
         if self.averaging:
             return averages.polynomial(self.averaging)
         return averages.exponential(self.ema) if self.ema else None
@@ -207,7 +237,7 @@ def tunable(settings: StepSettings, parts: int = 1) -> dict[str, Setting]:
         _widened("label_smoothing", settings.label_smoothing, 0.0, 0.2),
         _widened("mixing", settings.mixing, 0.0, 1.0),
     ]
-    if not settings.ema:
+    if not settings.ema and not settings.non_monotone:
         found.append(_widened("averaging", settings.averaging, 0.0, 0.5))
     if len(batches) > 1:
         found.append(Setting("batch", settings.batch, batches))
@@ -223,6 +253,8 @@ def _widened(name: str, value: float, low: float, high: float, *, log: bool = Fa
 def check_places(settings: StepSettings, plan: Plan) -> None:
     """Raise MissingCapability for what the settings do in places that a network does not have."""
     found = {layer.op.setting for layer in plan} | {"auxiliary" for layer in plan if is_auxiliary(layer)}
+    if any(layer.op.carries for layer in plan):
+        found |= {"activation_penalty", "temporal_penalty"}
     for option, place in PLACES.items():
         value = getattr(settings, option)
         if value != place.off and option not in found:
@@ -257,13 +289,20 @@ def optimizer(settings: StepSettings, network: nn.Module) -> torch.optim.Optimiz
         nesterov=settings.nesterov,
         fused=True,
     )
-    first = next(network.parameters(), None)
-    if momentum and first is not None and settings.precision_on(first.device) == "float16":
-        for (
-            parameter
-        ) in network.parameters():  # torch leaves them undefined where the scale makes it skip the first step
-            made.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    begin(settings, network, made)
     return made
+
+
+def begin(settings: StepSettings, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Make momenta of an optimizer without a state, where they must be there before the first step.
+
+    torch leaves those of SGD undefined where the scale of float16 makes it skip that step.
+    """
+    first = next(network.parameters(), None)
+    is_scaled = first is not None and settings.precision_on(first.device) == "float16"
+    if is_scaled and settings.momentum and isinstance(optimizer, torch.optim.SGD):
+        for parameter in network.parameters():
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _groups(settings: StepSettings, network: nn.Module) -> list[dict[str, Any]]:
@@ -280,16 +319,17 @@ def penalized(settings: StepSettings, network: nn.Module) -> list[nn.Parameter]:
     return [each for each in network.parameters() if settings.decay_on == "all" or each.dim() > 1]
 
 
-def rate_factor(settings: StepSettings, step: int, steps: int, per_epoch: int) -> float:
-    """The factor on the initial learning rate at `step` of `steps`, with `per_epoch` steps in an epoch."""
-    if step < settings.warmup * per_epoch:
-        return schedules.warm_up(step, settings.warmup * per_epoch)
+def rate_factor(settings: StepSettings, step: int, steps: int, epochs: Epochs) -> float:
+    """The factor on the initial learning rate at `step` of `steps`, which `epochs` divides into passes."""
+    warmup = epochs.through(settings.warmup)
+    if step < warmup:
+        return schedules.warm_up(step, warmup)
     if settings.schedule == "cosine":
-        factor = schedules.cosine(step, max(steps, round(settings.period * per_epoch)))
+        factor = schedules.cosine(step, max(steps, round(epochs.through(settings.period))))
     elif settings.schedule == "constant":
         factor = schedules.constant(step, steps, settings.cooldown)
     elif settings.schedule == "step":
         factor = schedules.stepwise(step, steps, settings.milestones, settings.factor)
     else:
-        factor = schedules.exponential(step, settings.every * per_epoch, settings.factor)
+        factor = schedules.exponential(epochs.whole(step, settings.every), 1, settings.factor)
     return max(factor, settings.floor)

@@ -19,8 +19,20 @@ from netwright.training.course import Cut, Stall
 from netwright.training.descent import Descent
 from netwright.training.loop import At, Progress
 from netwright.training.parallel import Team
+from netwright.training.validation import Record
 
-KEPT = ("seed", "key", "curve", "seconds", "descent", "span", "carried", "cut", "stall")  # as they are in a checkpoint
+KEPT = (
+    "seed",
+    "key",
+    "curve",
+    "seconds",
+    "descent",
+    "span",
+    "carried",
+    "cut",
+    "stall",
+    "record",
+)  # as they are in a checkpoint
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,7 @@ class Measurement:
         why: Why it was shortened, as of `course.Cut`; "": it was not.
         span: Number of steps that its schedule spanned in the end; 0: not noted.
         bends: Steps from which on its rate fell more steeply, as of `course.Cut`.
+        notes: What is to be said of it, in phrases for a message.
     """
 
     metrics: dict[str, float]
@@ -46,6 +59,7 @@ class Measurement:
     why: str = ""
     span: int = 0
     bends: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -65,6 +79,7 @@ class Standing:
         carried: For each training that has begun, the step of another trial that it went on from; 0: it began anew.
         cut: How the present training was shortened; None: it was not.
         stall: How long the present training has learned nothing.
+        record: What the validation data has shown of the present training.
         ends: Where the trainings that those of this trial go on from stopped; None: unknown, this one begins anew.
         notes: What this worker could not do as it was to, each once, in order.
     """
@@ -81,13 +96,17 @@ class Standing:
     carried: list[int] = field(default_factory=list)
     cut: Cut | None = None
     stall: Stall = Stall()
+    record: Record = Record()
     ends: tuple[Standing | None, ...] = ()
     notes: dict[str, None] = field(default_factory=dict)
     _began: float = field(default_factory=time.monotonic, init=False, compare=False)
 
     def facts(self) -> dict[str, Any]:
         """Everything but path and ends, as JSON."""
-        done = [(m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why, m.span, m.bends)) for m in self.done]
+        done = [
+            (m.metrics, (m.train_loss, m.examples, m.seconds, m.steps, m.why, m.span, m.bends, m.notes))
+            for m in self.done
+        ]
         progress = asdict(self.progress)
         progress["images"] = progress.pop("examples")  # as checkpoints have always had it
         return {**{name: getattr(self, name) for name in KEPT}, "progress": progress, "done": done}
@@ -95,13 +114,15 @@ class Standing:
     @staticmethod
     def of(path: Path | None, facts: Mapping[str, Any]) -> Standing:
         """Inverse of `facts`."""
-        done = [replace(m, bends=tuple(m.bends)) for m in (Measurement(one, *course) for one, course in facts["done"])]
+        read = (Measurement(one, *course) for one, course in facts["done"])
+        done = [replace(m, bends=tuple(m.bends), notes=tuple(m.notes)) for m in read]
         curve = [(step, value) for step, value in facts["curve"]]
         progress = {name: value for name, value in facts["progress"].items() if name != "images"}
         made = Progress(**progress, examples=facts["progress"]["images"])
-        kept = {name: facts[name] for name in KEPT if name in facts}  # the last two are younger than some files
+        kept = {name: facts[name] for name in KEPT if name in facts}  # the last three are younger than some files
         cut = Cut(*kept["cut"]) if kept.get("cut") else None
         kept |= {"cut": cut and cut._replace(bends=tuple(cut.bends)), "stall": Stall(*kept.get("stall", ()))}
+        kept |= {"record": Record.read(kept.get("record", []))}
         return Standing(path, **{**kept, "progress": made, "done": done, "curve": curve})
 
     @staticmethod
@@ -142,9 +163,11 @@ class Standing:
         # the first process of the team reads for all
         data = team.hand_out(before.path.read_bytes() if before.path else b"")
         averages = descent.averages.tensors if descent.averages else {}
-        checkpoint.restore(data, descent.network, descent.optimizer, averages, str(before.path))
+        best = checkpoint.restore(data, descent.network, descent.optimizer, averages, str(before.path))
         descent.restore(before.descent)
-        self.stall = before.stall
+        self.stall, self.record = before.stall, before.record
+        if descent.best and before.record.step:
+            descent.best.tensors = best
         if repeat == 0:
             self.curve = before.curve
         return before.progress
@@ -153,15 +176,16 @@ class Standing:
         """Write a checkpoint; where that fails, the training goes on and the checkpoint before stays valid."""
         now = replace(self, progress=at.progress, seconds=self.elapsed(), descent=descent.facts())
         averages = descent.averages.tensors if descent.averages else {}
+        best = descent.best.tensors if descent.best else {}
         try:
-            checkpoint.write(path, descent.network, descent.optimizer, now.facts(), averages)
+            checkpoint.write(path, descent.network, descent.optimizer, now.facts(), averages, best)
         except OSError as error:
             print(f"no checkpoint at step {at.step}: {error}", file=sys.stderr, flush=True)
 
     def finish(self, found: Measurement) -> None:
         """Note that the present training is done; the next one begins."""
         self.done.append(found)
-        self.progress, self.cut, self.stall = Progress(), None, Stall()
+        self.progress, self.cut, self.stall, self.record = Progress(), None, Stall(), Record()
 
     def elapsed(self) -> float:
         """Wall-clock seconds of this evaluation, those of earlier workers among them."""

@@ -6,6 +6,7 @@ from typing import Final
 
 import torch
 
+from netwright.core import directions
 from netwright.core.objectives import COUNTED, Objective
 from netwright.core.protocols import OffersMetrics, StatesMeasures, Task, Tunes
 from netwright.core.records import BROKEN_OFF, STEPS_DONE
@@ -31,6 +32,12 @@ def measures(options: Options, task: Task) -> tuple[Objective, ...]:
     """Objectives that the task measures, on the split of the options; empty: the task does not say."""
     stated = task.measures if isinstance(task, StatesMeasures) else ()
     return tuple(measure.on(options.split) for measure in stated)
+
+
+def sign(task: Task, name: str) -> int:
+    """Which way a metric of the task is better, 1: higher, -1: lower: as it states, else as the name tells."""
+    stated = {each.name: each.sign for each in task.measures} if isinstance(task, StatesMeasures) else {}
+    return stated.get(name) or directions.sign_of(name) or 1
 
 
 def metrics(options: Options, task: Task) -> tuple[Objective, ...]:

@@ -25,7 +25,7 @@ from netwright.core.protocols.evaluator import (
     UsesCards,
 )
 from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime, SharesCards
-from netwright.core.protocols.network import CarriesState
+from netwright.core.protocols.network import CarriesState, KeepsActivations
 from netwright.core.protocols.observer import Observed, Observer, Watcher
 from netwright.core.protocols.space import (
     SEEDS,
@@ -103,6 +103,7 @@ __all__ = [
     "HasTrivial",
     "IsBounded",
     "Job",
+    "KeepsActivations",
     "KeepsTime",
     "LearnsAside",
     "LeavesState",

@@ -10,6 +10,20 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
+class KeepsActivations(Protocol):
+    """Capability of a network: it leaves what its recurrent layers gave, for penalties on it.
+
+    Attributes:
+        keeps_activations: Whether a pass leaves its activations.
+        activations: What each recurrent layer gave in the last pass, by the layer's name, shape (B, T, features), and
+            by "NAME dropped" the same after the dropout that follows it; with gradients.
+    """
+
+    keeps_activations: bool
+    activations: dict[str, Tensor]
+
+
+@runtime_checkable
 class CarriesState(Protocol):
     """Capability of a network: it begins each batch in the state in which the batch before left it.
 
