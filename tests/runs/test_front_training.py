@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_what_a_front_cannot_be_chosen_by_is_refused_before_it_is_trained(genera
 
 
 def test_a_generator_that_cannot_be_held_to_a_network_is_refused_before_it_is_trained(generators, monkeypatch):
-    monkeypatch.setattr(front_training.refs, "options_of", lambda _plugin: {})
+    monkeypatch.setattr(front_training, "refs", SimpleNamespace(locate=lambda *_: None, options_of=lambda _: {}))
     with pytest.raises(BadReference, match="the space hnag has no option `fixed` to hold to it"):
         front_training.candidates(generators[0].folder, generators[0].settings, None, Which())
 
