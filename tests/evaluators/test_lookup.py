@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netwright.controller import Search
-from netwright.core import refs
+from netwright.core import refs, run_file
 from netwright.core.errors import BadReference
 from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -16,9 +16,11 @@ from netwright.spaces.nats import NatsTopology
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace, ToyTask
+from tests.cli.test_commands import published
 
 SPACE = ToySpace(length=1, options=4)
 NAN = float("nan")
+NEVER = object()  # is asked for no latency
 TABLE = Table(
     "toy",
     SPACE,
@@ -104,6 +106,23 @@ def test_what_is_counted_is_of_the_real_network_and_given_where_it_is_asked_for(
     assert found["params"] == counts.params < space.count(whole, io).params
     assert found["memory_per_sample"] == counts.memory_per_sample
     assert table.counted("multiply_adds").tolist() == [space.count(each, io).multiply_adds for each in (whole, dead)]
+
+
+def test_constraints_count_the_networks_of_the_table_and_not_those_of_the_task(tmp_path):
+    """A run that looks results up has a task all the same, whose images are smaller."""
+    path = tmp_path / "nats.parquet"
+    published(path, NatsTopology().text((1,) * 6), 200)
+    run = run_file.from_tables(
+        {
+            "space": "nats",
+            "evaluator": {"ref": "lookup", "table": f"nats_tss(path={str(path)!r})"},
+            "constraints": ["memory_per_sample <= 1e6", "latency_ms <= 5"],
+        }
+    )
+    asked = []
+    parts = run_file.build(run, lambda _space, io: asked.append(io) or NEVER)
+    io = IO(3, 32, 32, 10)
+    assert asked == [io] and parts.space.io == io != parts.task.io
 
 
 def test_a_key_is_counted_once():

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from netwright.core import front
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile
+from netwright.runs import front_training
 from netwright.runs.run import Run
 from tests.cli.test_bad_input import run as command
 from tests.runs.test_several_objectives import GOALS, made
@@ -127,6 +129,12 @@ def test_what_a_front_cannot_be_chosen_by_is_refused_before_it_is_trained(genera
     with pytest.raises(BadReference, match="latency_ms, which was not measured"):
         run.train(front=True, at=["latency_ms<=5"], epochs=7)
     assert set(run.folder.glob("train-*")) == before
+
+
+def test_a_generator_that_cannot_be_held_to_a_network_is_refused_before_it_is_trained(generators, monkeypatch):
+    monkeypatch.setattr(front_training, "refs", SimpleNamespace(locate=lambda *_: None, options_of=lambda _: {}))
+    with pytest.raises(BadReference, match="the space hnag has no option `fixed` to hold to it"):
+        front_training.candidates(generators[0].folder, generators[0].settings, None, Which())
 
 
 def test_the_command_that_repeats_a_front(generators):

@@ -26,6 +26,7 @@ from netwright.core.protocols import (
     ListsMetrics,
     OffersMetrics,
     SearchSpace,
+    StatesIO,
     StatesMeasures,
     Strategy,
     Task,
@@ -321,9 +322,11 @@ def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency
         BadReference, BadRunFile: It cannot be used; before anything is started.
     """
     run, task = tuned(run), build_task(run)
-    latency = estimating(_space(run, task), task.io) if estimating is not None and run.names_latency else None
-    space = build_space(run, task, latency)
-    evaluator = _evaluator(run, space, task)
+    plain = _space(run, task)
+    evaluator = _evaluator(run, plain, task)
+    io = (evaluator.io if isinstance(evaluator, StatesIO) else None) or task.io
+    latency = estimating(plain, io) if estimating is not None and run.names_latency else None
+    space = constrain(plain, io, run.constraints, latency)
     measures = _measures(evaluator, task)
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds

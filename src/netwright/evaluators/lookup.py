@@ -11,7 +11,7 @@ from netwright.core import refs
 from netwright.core.errors import BadReference, NetwrightError
 from netwright.core.objectives import COUNTED, Objective
 from netwright.core.protocols import Context, SearchSpace, Task
-from netwright.core.records import Genotype, Result, Trial
+from netwright.core.records import IO, Genotype, Result, Trial
 from netwright.core.table import Table
 
 
@@ -69,6 +69,11 @@ class Lookup:
     def measures(self) -> tuple[Objective, ...]:
         """The table's signal and final measure."""
         return self._table.measures
+
+    @property
+    def io(self) -> IO | None:
+        """What went into the networks of the table, by which constraints count them; None: it does not say."""
+        return self._table.io
 
     @property
     def metrics(self) -> tuple[Objective, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 from netwright.core.objectives import Objective
-from netwright.core.records import Genotype, Result, Trial
+from netwright.core.records import IO, Genotype, Result, Trial
 
 if TYPE_CHECKING:
     from netwright.core.cards import CardMemory
@@ -125,6 +125,15 @@ class StatesSeconds(Protocol):
     @property
     def states_seconds(self) -> bool:
         """Whether it states the cost of a trial."""
+
+
+@runtime_checkable
+class StatesIO(Protocol):
+    """Capability of an evaluator: it says for which inputs its networks were made, where these are not the task's."""
+
+    @property
+    def io(self) -> IO | None:
+        """What goes into the networks and comes out; None: what the task gives."""
 
 
 @runtime_checkable
