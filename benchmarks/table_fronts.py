@@ -30,6 +30,7 @@ import optuna_strategy
 import results
 import torch
 
+from netwright.comparison.tables import table_search
 from netwright.comparison.tables.exact_front import ExactFront, exact_front, lookup_of
 from netwright.controller import Search
 from netwright.core import refs
@@ -54,8 +55,7 @@ OURS = ("random", "nsga2", "mobo")
 def made(name: str, table: Table) -> Strategy:
     if name in THEIRS:
         return THEIRS[name](table.space, OBJECTIVES)
-    strategy: Strategy = refs.load("strategy", refs.parse(name), space=table.space, objectives=OBJECTIVES)
-    return strategy
+    return table_search.strategy_of(refs.parse(name), table, OBJECTIVES)
 
 
 def played(name: str, seed: int, trials: int, table: Table, folder: Path, until: float) -> Sequence[Trial]:
