@@ -49,6 +49,7 @@ LEARN_EVERY = 1.1  # growth of the history after which they are learned anew
 SAMPLES, MUTANTS, NEIGHBORS, CROSSED = 100, 150, 150, 50  # candidates to begin with
 STEPS, CLIMBERS, NEAR = 3, 5, 40  # then so often, so many of the best lead to so many neighbors each
 SHORTLIST = 200  # best candidates that are tried for being a new network
+POOR = 0.3  # share of the scores, the lowest, that count alike where the other objective is known
 REMEMBERED = 50_000  # networks whose known objective is not asked for again
 
 Parameters = tuple[MaternHyperparameters, ...] | Hyperparameters  # of each objective, or of the one that is not known
@@ -164,7 +165,7 @@ class Mobo:
         """Improvements where this one of two objectives is known; minus infinity for what is no network."""
         seen, encoder = self._seen(), Encoder(self.space.genes)
         genotypes = [self._told[position][1] for position in seen]
-        targets, is_scored = self._targets(seen)[:, 1 - known], self._is_scored(seen)
+        targets, is_scored = self._raised_targets(seen, 1 - known), self._is_scored(seen)
         costs = np.where(is_scored, self._known_scores(genotypes, known), -np.inf)  # a failed one is not on the front
         scored = np.column_stack([targets, costs])[is_scored]
         # behind all costs that were seen: behind those of the front, no larger network would ever be worth a look
@@ -248,15 +249,15 @@ class Mobo:
         length = self._lesson()
         if self._learned is None or self._learned[0] != (length, known):
             seen = np.unique(np.linspace(0, length - 1, min(length, LEARN_FROM)).astype(int)).tolist()
-            genes, targets = self.space.genes, self._targets(seen)
+            genes = self.space.genes
             genotypes = [self._told[position][1] for position in seen]
             learned: Parameters
             if known is None:
                 x = self._vectors(genotypes)
-                learned = tuple(matern.learn(genes, x, y) for y in targets.T)
+                learned = tuple(matern.learn(genes, x, y) for y in self._targets(seen).T)
             else:
                 encoder = Encoder(genes)
-                learned = gaussian_process.learn(encoder, encoder.encode(genotypes), targets[:, 1 - known])
+                learned = gaussian_process.learn(encoder, encoder.encode(genotypes), self._raised_targets(seen, 1 - known))
             self._learned = ((length, known), learned)
         return self._learned[1]
 
@@ -282,6 +283,13 @@ class Mobo:
         targets = np.array([self._told[position][0] or worst for position in positions], float)
         centered = targets - targets.mean(0)
         return centered / np.maximum(centered.std(0), 1e-9)
+
+    def _raised_targets(self, positions: Sequence[int], objective: int) -> np.ndarray:
+        """The same of one objective, where the poorest count alike: a few useless networks do not set the scale."""
+        targets = self._targets(positions)[:, objective]
+        raised = np.maximum(targets, np.quantile(targets, POOR))
+        raised -= raised.mean()
+        return raised / max(float(raised.std()), 1e-9)
 
     def _any_scores(self) -> tuple[float, ...]:
         return next(scores for scores, _ in self._told if scores is not None)
