@@ -177,7 +177,7 @@ class Mobo:
         def worth(candidates: Sequence[Genotype]) -> np.ndarray:
             costs = self._known_scores(candidates, known)
             found, is_network = np.full(len(costs), -np.inf), np.flatnonzero(np.isfinite(costs))
-            found[is_network] = improvement.of([candidates[place] for place in is_network], costs[is_network])
+            found[is_network] = improvement.of([candidates[place] for place in is_network.tolist()], costs[is_network])
             return found
 
         return worth
@@ -257,7 +257,9 @@ class Mobo:
                 learned = tuple(matern.learn(genes, x, y) for y in self._targets(seen).T)
             else:
                 encoder = Encoder(genes)
-                learned = gaussian_process.learn(encoder, encoder.encode(genotypes), self._raised_targets(seen, 1 - known))
+                learned = gaussian_process.learn(
+                    encoder, encoder.encode(genotypes), self._raised_targets(seen, 1 - known)
+                )
             self._learned = ((length, known), learned)
         return self._learned[1]
 
