@@ -8,7 +8,7 @@ the edges that lead nowhere (the benchmark's own numbers count those too). The s
 cells, from a reference point a tenth of that front's range behind its worst. Whatever is proposed counts as a trial,
 repeats too. All have their default settings, one worker, and the same seeds.
 
-It takes minutes of one core, and can be played in pieces: `--minutes 3` stops then, and the same command goes on. Our own
+It takes minutes of one core; in pieces, too: `--minutes 3` stops then, and the same command goes on. Our own
 searches lie in `--folder` as tables of runs and go on in the middle, also after they were killed; of Optuna's, which
 cannot go on, what was finished. `--csv results.csv` adds the rows of what is there; nothing is played then.
 """
