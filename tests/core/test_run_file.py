@@ -1,4 +1,6 @@
 import math
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +15,8 @@ from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector
-from netwright.testing.toys import ToySpace
+from netwright.strategies.random import RandomSearch
+from netwright.testing.toys import ToyEvaluator, ToySpace
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
 KEYS = st.from_regex(r"[a-z_]{1,6}", fullmatch=True).filter(lambda key: key != "ref")
@@ -168,6 +171,29 @@ def test_builds_and_wires_every_object():
     assert parts.evaluator.task is parts.task
     assert (parts.space.length, parts.strategy.initial, parts.evaluator.noise) == (5, 3, 0.0)
     assert run_file.build_evaluator(RUN) == parts.evaluator
+
+
+@dataclass
+class Foreseeing(RandomSearch):
+    """Keeps what tells it of networks before they are evaluated."""
+
+    foretell: Any = None
+
+
+@dataclass(frozen=True)
+class Telling(ToyEvaluator):
+    """Knows the size before."""
+
+    def foretell(self, genotype):
+        return {"params": float(sum(genotype))}
+
+
+def test_a_strategy_may_learn_what_is_known_of_networks_before_they_are_evaluated():
+    run = replace(RUN, strategy=Reference(f"{__name__}:Foreseeing"))
+    assert run_file.build(run).strategy.foretell is None, "the toy evaluator knows nothing"
+    telling = replace(run, evaluator=Reference(f"{__name__}:Telling"))
+    assert run_file.build(telling).strategy.foretell((1, 2, 0, 0, 1)) == {"params": 4.0}
+    run_file.build(replace(telling, strategy=RUN.strategy))  # others are not told
 
 
 def test_constraints_wrap_the_space_and_are_checked():

@@ -125,6 +125,16 @@ def test_constraints_count_the_networks_of_the_table_and_not_those_of_the_task(t
     assert asked == [io] and parts.space.io == io != parts.task.io
 
 
+def test_what_is_counted_is_foretold():
+    cell, io = (3, 3, 3, 3, 3, 3), IO(3, 8, 8, 10)
+    table = Table("t", NatsTopology(4, 1), {cell: 0}, {"v": np.array([90.0])}, "v", "v", io=io)
+    lookup = Lookup(table).measuring(["params"])
+    assert lookup.foretell(cell) == {
+        "params": lookup.evaluate(Trial(1, Proposal(cell), "k", 0, "running"), None).metrics["params"]
+    }
+    assert Lookup(table).foretell(cell) == {}
+
+
 def test_a_key_is_counted_once():
     class Counting(ToySpace):
         counted = 0

@@ -113,6 +113,15 @@ def test_measures_everything_that_is_promised():
     assert result.curve == ((5, result.metrics["valid_accuracy"]),)
 
 
+def test_what_is_counted_is_foretold_but_of_a_generator():
+    space = HierarchicalSpace()
+    genotype = space.sample(np.random.default_rng(0))
+    counts = space.count(genotype, TASK.io)
+    assert Training(space, TASK, steps=1).foretell(genotype) == counts.known()
+    generators = HnagSpace()
+    assert Training(generators, TASK, steps=1).foretell(generators.sample(np.random.default_rng(0))) == {}
+
+
 def test_the_same_seed_gives_the_same_bits():
     spaces = Watched(), Watched()
     one, other = (_evaluate(space, epochs=2, curve_every=1) for space in spaces)

@@ -158,6 +158,37 @@ def test_failures_constants_and_long_histories_are_taken():
     assert _ask(strategy) is not None
 
 
+def costly(genotype):
+    """Cheap where n is even, which no model could know."""
+    return {"cost": 1.0 + 0.1 * genotype[0] if genotype[1] % 2 == 0 else 9.0}
+
+
+def _of_known(genotype):
+    return scored(genotype)[1], -costly(genotype)["cost"]
+
+
+GOALS = ("valid_accuracy", "-cost")
+
+
+@NEEDS_BOTORCH
+@pytest.mark.parametrize("pending", [0, 2])
+def test_what_is_known_of_an_objective_is_no_more_to_be_found_out(pending):
+    strategy = _told(15, _of_known, objectives=GOALS, foretell=costly)
+    running = [Trial(90 + n, Proposal((0.1 * n, 4, 0, 0.0)), str(n), n, "pending") for n in range(pending)]
+    assert all(_ask(strategy, running, seed).genotype[1] % 2 == 0 for seed in range(3))
+    fresh = _told(15, _of_known, objectives=GOALS, foretell=costly)
+    assert _ask(fresh, running) == _ask(strategy, running), "the same after a replay"
+
+
+@NEEDS_BOTORCH
+def test_an_objective_is_known_as_long_as_what_was_foretold_is_measured():
+    assert _told(12, _of_known, objectives=GOALS, foretell=costly)._known_objective() == 1
+    assert _told(12, scored, objectives=GOALS, foretell=costly)._known_objective() is None, "measured otherwise"
+    assert _told(12, _of_known, objectives=GOALS, foretell=lambda _: {})._known_objective() is None
+    failing = _told(12, lambda g: None if g[2] else _of_known(g), objectives=GOALS, foretell=costly)
+    assert failing._known_objective() == 1 and _ask(failing) is not None
+
+
 @NEEDS_BOTORCH
 def test_a_run_that_is_resumed_learns_the_last_parameters_alone(monkeypatch):
     learned, learn, store = [], matern.learn, MemoryStore()

@@ -29,7 +29,7 @@ from netwright.core.kinds import FOLDERS
 from netwright.core.reading import BadText, shown
 
 # what callers wire by parameter name; never options
-WIRED = ("space", "task", "evaluator", "objectives")
+WIRED = ("space", "task", "evaluator", "objectives", "foretell")
 IMPORT_PATH: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*"
 TRIES: Final = 20
 _LOCK: Final = threading.Lock()  # Python 3.11 counts the depth of all threads' syntax trees together

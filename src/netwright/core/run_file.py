@@ -23,6 +23,7 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Evaluator,
     Executor,
+    Foretells,
     ListsMetrics,
     OffersMetrics,
     SearchSpace,
@@ -330,7 +331,8 @@ def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency
     measures = _measures(evaluator, task)
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
-    strategy = refs.load("strategy", run.strategy, space=space, **given)
+    foretell = evaluator.foretell if isinstance(evaluator, Foretells) else None
+    strategy = refs.load("strategy", run.strategy, space=space, foretell=foretell, **given)
     reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
     reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
     if run.objectives is not None:

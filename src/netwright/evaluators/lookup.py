@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,6 +91,11 @@ class Lookup:
         needs_final = self.needs_final or "final" in names
         return replace(self, table=self._table, counted=counted, needs_final=needs_final)
 
+    def foretell(self, genotype: Genotype) -> Mapping[str, float]:
+        """The counted metrics that are given. Raises InvalidGenotype."""
+        counts = self._table.count(genotype).known() if self.counted else {}
+        return {name: float(counts[name]) for name in self.counted}
+
     def check_settings(
         self,
         genotype: Genotype,  # noqa: ARG002 - one without a row says so in its trial
@@ -120,10 +125,7 @@ class Lookup:
             message = f"the {missing} of genotype {asked.genotype} is missing in table {self._table.name!r}"
             return Result(seconds=seconds, failure="error", message=message)
         metrics = {"signal": signal} if math.isnan(final) else {"signal": signal, "final": final}
-        if self.counted:
-            counts = self._table.count(asked.genotype).known()
-            metrics |= {name: float(counts[name]) for name in self.counted}
-        return Result(metrics, (), seconds)
+        return Result({**metrics, **self.foretell(asked.genotype)}, (), seconds)
 
 
 def _genes(space: SearchSpace) -> str:

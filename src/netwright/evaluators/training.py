@@ -21,6 +21,7 @@ from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     AsksNetwork,
     Context,
+    Generates,
     Resplits,
     SearchSpace,
     ShowsExamples,
@@ -412,6 +413,12 @@ class Training(Options):
         else:
             costs = pace.costs(plan, self.batch, auxiliary=self.auxiliary > 0)
         return pace.Pace.of(self.pace).seconds(costs)
+
+    def foretell(self, genotype: Genotype) -> Mapping[str, float]:
+        """What is counted of the network; empty for a generator, of which each trial's seed draws another network."""
+        if unwrap(self.space, Generates) is not None:
+            return {}
+        return {name: float(count) for name, count in self.space.count(genotype, self.task.io).known().items()}
 
     def check_settings(self, genotype: Genotype, *, budget: int | None = None, data_is_ready: bool = False) -> None:
         """Refuse, before anything is started, what would fail every trial of this genotype.

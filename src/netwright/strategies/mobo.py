@@ -6,6 +6,8 @@ is the network that is expected to add most to the volume in front of a referenc
 front's range behind its worst. Candidates are networks of the space (samples, and mutants, neighbors and crosses of
 those on the front, whose best lead to their own neighbors), so that it works on every space, whatever its genes.
 
+* Of two objectives, one may be known of every network before it is trained (parameters, cost and memory, which are
+  counted): then the other one alone is modeled, by the process of `predictor`, and the gain is in closed form.
 * With several workers, what pending trials are expected to add is no more to be gained.
 * A failed trial counts as the worst that was seen, in every objective.
 * No network is evaluated twice.
@@ -18,23 +20,27 @@ With one objective it is noisy expected improvement. It needs BoTorch, the extra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from netwright.core import extras, front
-from netwright.core.errors import BadReference, MissingCapability
+from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability
 from netwright.core.genes import to_vector
+from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.strategies.layered import LayeredPopulation
 from netwright.strategies.local_search import neighbors
 from netwright.strategies.novelty import first_new, new_sample
-from netwright.surrogates import matern
+from netwright.surrogates import gaussian_process, matern
 from netwright.surrogates.background import Background
+from netwright.surrogates.features import Encoder
 from netwright.surrogates.front_improvement import NEED, FrontImprovement
+from netwright.surrogates.gaussian_process import Hyperparameters
+from netwright.surrogates.known_cost import KnownCostImprovement
 from netwright.surrogates.matern import MaternHyperparameters
 
 BEST, LATEST, OTHERS = 150, 75, 75  # trials that the model sees of a longer history
@@ -43,8 +49,11 @@ LEARN_EVERY = 1.1  # growth of the history after which they are learned anew
 SAMPLES, MUTANTS, NEIGHBORS, CROSSED = 100, 150, 150, 50  # candidates to begin with
 STEPS, CLIMBERS, NEAR = 3, 5, 40  # then so often, so many of the best lead to so many neighbors each
 SHORTLIST = 200  # best candidates that are tried for being a new network
+POOR = 0.3  # share of the scores, the lowest, that count alike where the other objective is known
+REMEMBERED = 50_000  # networks whose known objective is not asked for again
 
-Parameters = tuple[MaternHyperparameters, ...]  # of each objective
+Parameters = tuple[MaternHyperparameters, ...] | Hyperparameters  # of each objective, or of the one that is not known
+Values = Callable[[Sequence[Genotype]], np.ndarray]  # how much each of several candidates is worth
 
 
 @dataclass
@@ -55,19 +64,24 @@ class Mobo:
         space: Search space, which samples, mutates and names networks; the model is one of its genes.
         objectives: At least one objective, as a run file writes it; None: the first metric, the higher the better.
         initial: Number of random networks before the model is asked.
+        foretell: Gives metrics that are known of a network before it is evaluated; None: none is known.
     """
 
     takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
     initial: int = 10
+    foretell: Callable[[Genotype], Mapping[str, float]] | None = None
     _told: list[tuple[tuple[float, ...] | None, Genotype]] = field(default_factory=list, init=False, repr=False)
     _known: set[str] = field(default_factory=set, init=False, repr=False)  # keys of all that finished
     _scored: int = field(default=0, init=False, repr=False)  # number of trials with scores
     _ranking: LayeredPopulation = field(init=False, repr=False, compare=False)  # of the best
     _positions: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # in _told, by place in _ranking
-    # a memo, made anew when needed: parameters by the length of history they are learned at
-    _learned: tuple[int, Parameters] | None = field(default=None, init=False, repr=False, compare=False)
+    # memos, made anew when needed: parameters by what they are learned from, and the known scores of networks
+    _learned: tuple[tuple[int, int | None], Parameters] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+    _foretold: dict[Genotype, dict[int, float]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
@@ -85,9 +99,11 @@ class Mobo:
         taken = {trial.key for trial in pending}
         genotype = None
         if self._is_modeled(len(pending)):
-            parameters, running = self._parameters(), [trial.proposal.genotype for trial in pending]
+            running = [trial.proposal.genotype for trial in pending]
+            known = self._known_objective()
+            parameters = self._parameters(known)
             # in a thread, which has one thread of torch's, as its sums depend on their number
-            ranked = Background(lambda _is_stopped: self._ranked(parameters, running, rng)).result()
+            ranked = Background(lambda _is_stopped: self._ranked(parameters, known, running, rng)).result()
             genotype = first_new(self.space, ranked[:SHORTLIST], self._known, taken)
         if genotype is None:
             genotype = new_sample(self.space, self._known, taken, rng)
@@ -106,21 +122,21 @@ class Mobo:
                 del self._positions[worst]
         self._told.append((scores, trial.proposal.genotype))
 
-    def _ranked(self, parameters: Parameters, pending: Sequence[Genotype], rng: np.random.Generator) -> list[Genotype]:
+    def _ranked(
+        self, parameters: Parameters, known: int | None, pending: Sequence[Genotype], rng: np.random.Generator
+    ) -> list[Genotype]:
         """Candidates, best first."""
-        seen = self._seen()
-        targets = self._targets(seen)
-        is_scored = np.array([self._told[position][0] is not None for position in seen])
-        x = self._vectors([self._told[position][1] for position in seen])
-        processes = [matern.condition(each, x, y) for each, y in zip(parameters, targets.T, strict=True)]
-        reference = front.reference_point(targets[is_scored])
-        improvement = FrontImprovement(processes, reference, self._vectors(pending), int(rng.integers(2**31)))
+        if known is not None and isinstance(parameters, Hyperparameters):
+            worth = self._by_known(parameters, known, pending, rng)
+        else:
+            assert isinstance(parameters, tuple), "one of each objective, where none is known"
+            worth = self._by_models(parameters, pending, rng)
         values: dict[Genotype, float] = {}
 
         def add(found: Iterator[Genotype]) -> None:
             fresh = [genotype for genotype in dict.fromkeys(found) if genotype not in values]
             if fresh:
-                values.update(zip(fresh, improvement.of(self._vectors(fresh)).tolist(), strict=True))
+                values.update(zip(fresh, worth(fresh).tolist(), strict=True))
 
         add(self._drawn(rng))
         expanded: set[Genotype] = set()
@@ -130,6 +146,80 @@ class Mobo:
             expanded.update(climbers)
             add(near for climber in climbers for near in neighbors(self.space.genes, climber, rng)[:NEAR])
         return sorted(values, key=values.__getitem__, reverse=True)
+
+    def _by_models(
+        self, parameters: Sequence[MaternHyperparameters], pending: Sequence[Genotype], rng: np.random.Generator
+    ) -> Values:
+        """Improvements where all objectives are modeled."""
+        seen = self._seen()
+        targets = self._targets(seen)
+        x = self._vectors([self._told[position][1] for position in seen])
+        processes = [matern.condition(each, x, y) for each, y in zip(parameters, targets.T, strict=True)]
+        reference = front.reference_point(targets[self._is_scored(seen)])
+        improvement = FrontImprovement(processes, reference, self._vectors(pending), int(rng.integers(2**31)))
+        return lambda candidates: improvement.of(self._vectors(candidates))
+
+    def _by_known(
+        self, parameters: Hyperparameters, known: int, pending: Sequence[Genotype], rng: np.random.Generator
+    ) -> Values:
+        """Improvements where this one of two objectives is known; minus infinity for what is no network."""
+        seen, encoder = self._seen(), Encoder(self.space.genes)
+        genotypes = [self._told[position][1] for position in seen]
+        targets, is_scored = self._raised_targets(seen, 1 - known), self._is_scored(seen)
+        costs = np.where(is_scored, self._known_scores(genotypes, known), -np.inf)  # a failed one is not on the front
+        scored = np.column_stack([targets, costs])[is_scored]
+        # behind all costs that were seen: behind those of the front, no larger network would ever be worth a look
+        reference = float(front.reference_point(scored)[0]), float(front.behind(scored)[1])
+        process = gaussian_process.condition(parameters, encoder.encode(genotypes), targets)
+        ahead = self._known_scores(pending, known)
+        improvement = KnownCostImprovement(encoder, process, costs, pending, ahead, reference, rng)
+
+        def worth(candidates: Sequence[Genotype]) -> np.ndarray:
+            costs = self._known_scores(candidates, known)
+            found, is_network = np.full(len(costs), -np.inf), np.flatnonzero(np.isfinite(costs))
+            found[is_network] = improvement.of([candidates[place] for place in is_network.tolist()], costs[is_network])
+            return found
+
+        return worth
+
+    def _known_objective(self) -> int | None:
+        """The position of the only one of two objectives that is known of networks beforehand; None: there is none.
+
+        It is where what was foretold of all trials that the model sees is what was measured.
+        """
+        if self.foretell is None or self.objectives is None or len(self.objectives) != 2:
+            return None
+        known = {0, 1}
+        for scores, genotype in (self._told[position] for position in self._seen()):
+            if scores is not None:
+                foretold = self._foretold_scores(genotype)
+                known = {place for place in known if foretold.get(place) == scores[place]}
+        return known.pop() if len(known) == 1 else None
+
+    def _known_scores(self, genotypes: Sequence[Genotype], known: int) -> np.ndarray:
+        """The known objective's scores, shape (networks,); minus infinity for what is no network."""
+        return np.array([self._foretold_scores(genotype).get(known, -np.inf) for genotype in genotypes], float)
+
+    def _foretold_scores(self, genotype: Genotype) -> Mapping[int, float]:
+        """What is known of a network, by the position of the objective."""
+        if genotype not in self._foretold:
+            if len(self._foretold) >= REMEMBERED:
+                self._foretold.clear()
+            self._foretold[genotype] = self._asked(genotype)
+        return self._foretold[genotype]
+
+    def _asked(self, genotype: Genotype) -> dict[int, float]:
+        assert self.foretell is not None and self.objectives is not None
+        try:
+            self.space.check(genotype)
+            found = self.foretell(genotype)
+        except InvalidGenotype:
+            return {}
+        read = enumerate(map(Objective.read, self.objectives))
+        return {place: each.score(found[each.name]) for place, each in read if each.name in found}
+
+    def _is_scored(self, positions: Sequence[int]) -> np.ndarray:
+        return np.array([self._told[position][0] is not None for position in positions])
 
     def _drawn(self, rng: np.random.Generator) -> Iterator[Genotype]:
         """Candidates to begin with, some of them no networks: samples, and what is near or between the front's."""
@@ -154,14 +244,23 @@ class Mobo:
         """Whether the model is asked, with so many trials pending."""
         return len(self._told) + pending >= self.initial and self._scored >= 2
 
-    def _parameters(self) -> Parameters:
+    def _parameters(self, known: int | None) -> Parameters:
         """Parameters learned from the first trials, up to a number that grows in steps: the same whenever asked."""
         length = self._lesson()
-        if self._learned is None or self._learned[0] != length:
+        if self._learned is None or self._learned[0] != (length, known):
             seen = np.unique(np.linspace(0, length - 1, min(length, LEARN_FROM)).astype(int)).tolist()
-            genes, targets = self.space.genes, self._targets(seen)
-            x = self._vectors([self._told[position][1] for position in seen])
-            self._learned = (length, tuple(matern.learn(genes, x, y) for y in targets.T))
+            genes = self.space.genes
+            genotypes = [self._told[position][1] for position in seen]
+            learned: Parameters
+            if known is None:
+                x = self._vectors(genotypes)
+                learned = tuple(matern.learn(genes, x, y) for y in self._targets(seen).T)
+            else:
+                encoder = Encoder(genes)
+                learned = gaussian_process.learn(
+                    encoder, encoder.encode(genotypes), self._raised_targets(seen, 1 - known)
+                )
+            self._learned = ((length, known), learned)
         return self._learned[1]
 
     def _lesson(self) -> int:
@@ -186,6 +285,13 @@ class Mobo:
         targets = np.array([self._told[position][0] or worst for position in positions], float)
         centered = targets - targets.mean(0)
         return centered / np.maximum(centered.std(0), 1e-9)
+
+    def _raised_targets(self, positions: Sequence[int], objective: int) -> np.ndarray:
+        """The same of one objective, where the poorest count alike: a few useless networks do not set the scale."""
+        targets = self._targets(positions)[:, objective]
+        raised = np.maximum(targets, np.quantile(targets, POOR))
+        raised -= raised.mean()
+        return raised / max(float(raised.std()), 1e-9)
 
     def _any_scores(self) -> tuple[float, ...]:
         return next(scores for scores, _ in self._told if scores is not None)

@@ -1,6 +1,8 @@
 """Searches on tables by several objectives are judged by the hypervolume that they cover of the exact front's."""
 
 import json
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from netwright.core.run_file import Limits
 from netwright.core.table import Table
 from netwright.spaces.nats import NatsTopology
 from netwright.strategies.listed import Listed
+from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace
 from tests.comparison.tables import small
 
@@ -54,6 +57,22 @@ def test_what_is_counted_is_an_objective_too_of_the_front_and_of_searches():
     course = table_search.play(table, Listed(space, tuple(cells)), limits, 0, objectives=goals)
     assert course.others[:, 0].tolist() == sizes.tolist()
     assert found.shares(np.column_stack([course.signals, course.others]))[-1] == pytest.approx(1.0)
+
+
+@dataclass
+class Foreseeing(RandomSearch):
+    """Takes several objectives, and keeps what tells it of networks before they are evaluated."""
+
+    takes_several: ClassVar[bool] = True
+    foretell: Any = None
+
+
+def test_strategies_are_told_before_what_is_counted_and_copies_share_the_table():
+    cell, io = (1, 1, 1, 1, 1, 1), IO(3, 8, 8, 10)
+    table = Table("t", NatsTopology(4, 1), {cell: 0}, {"v": np.array([85.0])}, "v", "v", io=io)
+    strategy = table_search.strategy_of(Reference(f"{__name__}:Foreseeing"), table, ("signal", "-params"))
+    assert strategy.foretell(cell) == {"params": table.count(cell).params}
+    assert table_search.anew(strategy, table.space).foretell is strategy.foretell
 
 
 def test_a_network_without_one_of_the_values_fails_and_the_search_goes_on():

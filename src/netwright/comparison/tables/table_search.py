@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from netwright.controller import Search
 from netwright.core import refs
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace, Strategy
-from netwright.core.records import Trial
+from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits
 from netwright.core.table import Table, column_of
@@ -34,7 +34,14 @@ def strategy_of(reference: Reference, table: Table, objectives: Sequence[str] = 
         objectives: What is searched by, where there are several objectives; empty: the table's signal.
     """
     named = tuple(objectives) or (table.objective,)
-    strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=named)
+    lookup = exact_front.lookup_of(table, named)
+
+    def foretell(
+        genotype: Genotype,
+    ) -> Mapping[str, float]:  # no method: copies share the table
+        return lookup.foretell(genotype)
+
+    strategy: Strategy = refs.load("strategy", reference, space=table.space, objectives=named, foretell=foretell)
     return strategy
 
 

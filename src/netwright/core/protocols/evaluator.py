@@ -90,6 +90,17 @@ class HasRemarks(Protocol):
 
 
 @runtime_checkable
+class Foretells(Protocol):
+    """Capability of an evaluator: some metrics of a network are known exactly before it is evaluated."""
+
+    def foretell(self, genotype: Genotype) -> Mapping[str, float]:
+        """Metrics of the network as `evaluate` will measure them, whatever the trial's seed; empty: none is known.
+
+        Raises InvalidGenotype where there is no such network.
+        """
+
+
+@runtime_checkable
 class EstimatesMemory(Protocol):
     """Capability of an evaluator: it knows beforehand about how much memory a trial takes."""
 
