@@ -1,7 +1,7 @@
 """NAO against the numbers of its description: sequences, sizes of the controller, overfitting, moves, the loop.
 
-Luo et al. 2018, "Neural Architecture Optimization", arXiv:1808.07233. Its spaces stand here as genes; scores are
-synthetic: the fraction of separable convolutions, for which a run of the authors' own controller is recorded.
+Luo et al. 2018, "Neural Architecture Optimization", arXiv:1808.07233. Its spaces of images stand here as genes; scores
+are synthetic: the fraction of separable convolutions, for which a run of the authors' own controller is recorded.
 """
 
 import os
@@ -14,6 +14,7 @@ import torch
 from netwright.cells import two_cells
 from netwright.core import genes, seeds
 from netwright.core.genes import Choice
+from netwright.spaces.rnn import RnnSpace
 from netwright.surrogates import joint_training
 from netwright.surrogates.decoders import pool
 from netwright.surrogates.encoder_predictor_decoder import FLAVORS, EncoderPredictorDecoder, TokenChoices, size
@@ -24,7 +25,6 @@ EPOCHS = 25 if IS_FULL else 8  # of the recorded run; fewer already meet what is
 OPERATIONS = ("sep 3x3", "sep 5x5", "avg 3x3", "max 3x3", "identity")
 FAMILIES = ("identity", "sep_conv", "conv", "dil_sep_conv", "avg_pool", "max_pool", "min_pool")
 SIZES = ("1x1", "2x2", "3x3", "5x5", "7x7", "1x3+3x1", "1x7+7x1")
-ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
 
 
 def numbers(text):
@@ -51,11 +51,7 @@ def cells(*parts):
 PAIRS = cells(("operation", OPERATIONS))
 PAIRS_OF_TEN = cells(("operation", tuple(map(str, range(10)))))
 TRIPLES = cells(("family", FAMILIES), ("size", SIZES))
-RECURRENT = tuple(
-    gene
-    for node in range(1, 12)
-    for gene in (Choice(f"{node} input", inputs(node), "input"), Choice(f"{node} activation", ACTIVATIONS, "act"))
-)
+RECURRENT = RnnSpace().genes
 
 NAONET_B = numbers("0 1 0 2 0 1 2 2 1 3 0 2 4 0 1 3 2 1 0 3 | 1 1 1 0 2 1 2 4 1 0 2 3 3 1 2 2 0 2 0 2")
 NAONET_B_TOKENS = numbers(

@@ -1,7 +1,7 @@
 """Shapes of what flows through a network, and what goes into one and comes out of it.
 
-A shape is a tuple without the batch, of a named kind: `Image`, `Sequence`, `Vector` or another one below. Shapes are alike when kind and
-numbers are equal (`are_alike`), since tuples of two kinds may hold the same numbers.
+A shape is a tuple without the batch, of a named kind: `Image`, `Sequence`, `Vector`, or another one below. Shapes are
+alike when kind and numbers are equal (`are_alike`), since tuples of two kinds may hold the same numbers.
 """
 
 from __future__ import annotations

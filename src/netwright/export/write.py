@@ -50,8 +50,8 @@ class TrainedModel:
         name: Name of the network, for people: "best of the search, trial 21".
         run: Run file of the training: space, task and evaluator with all options.
         genotype: Genotype of the network.
-        weights: A safetensors file of the state of the network of `space.plan(genotype, task.io)`; one that holds a digest
-            (`core.sealed`) is held against it.
+        weights: A safetensors file of the state of the network of `space.plan(genotype, task.io)`; one that holds a
+            digest (`core.sealed`) is held against it.
         metrics: Metrics of the training; the one that the task measures first on the test split must be repeated.
         seed: Seed of the training.
         command: Command that repeats the training.

@@ -71,6 +71,8 @@ class Nao:
         trade_off: Weight of the predictor's loss against the decoder's.
         symmetry: Whether other spellings of a network are learned too, where the space has them.
         flavor: Controller of another program.
+        group: Number of genes that the encoder reads in one step, which divides theirs. None: the controller's, which
+            is the period of their kinds, except for "tf-rnn": 1.
         scale: How scores become targets: linearly, as published, or by rank.
         lag: Trials that finish between what a round learns from and its first proposal; 0: learning is waited for.
             None: a quarter of `new` or of `seeds`, whichever is less.
@@ -93,6 +95,7 @@ class Nao:
     trade_off: float | None = None
     symmetry: bool | None = None
     flavor: FlavorName | None = None
+    group: int | None = None
     scale: Scale = "minmax"
     lag: int | None = None
     held_out: int = 0
@@ -118,12 +121,15 @@ class Nao:
                 "strategy.seeds less 2 and less strategy.held_out"
             )
         flavor = FLAVORS[program.flavor]
-        self._tokens = TokenChoices.of(self.space.genes, flavor.group)
+        self._tokens = TokenChoices.of(self.space.genes, flavor.group if self.group is None else self.group)
+        self._check_group()
         self._symmetric: Symmetric | None = unwrap(self.space, Symmetric) if program.symmetry else None
         self._settings = JointSettings(program.epochs, program.batch, trade_off=program.trade_off)
         self._begins = program.seeds - self._lag  # trials told when the next round begins to learn
         self._history = b""  # digest of all that was told, and of what else learning depends on
         options = asdict(program) | {"surplus": self.surplus, "scale": self.scale, "held_out": self.held_out}
+        if self.group is not None:  # else what was learned before there was the option would be lost
+            options["group"] = self.group
         space = re.sub(" at 0x[0-9a-f]+", "", repr(self.space))  # an address is another one in each process
         self._remember(ALGORITHM, __version__, options, self._lag, asdict(self._settings), asdict(flavor))
         self._remember(space, self.space.genes)
@@ -155,6 +161,13 @@ class Nao:
         if not 0 <= program.trade_off <= 1:
             raise BadReference(f"strategy.trade_off is {program.trade_off}; it must be in [0, 1]")
         return program
+
+    def _check_group(self) -> None:
+        """Raise BadReference for a group that the genes cannot be read in."""
+        if self.group is not None and (self.group < 1 or self._tokens.length % self.group):
+            raise BadReference(
+                f"strategy.group is {self.group}; it must divide {self._tokens.length}, the number of the space's genes"
+            )
 
     def cache_in(self, folder: Path) -> None:
         """Keep what is learned in `folder`; what other options, spaces or versions left there is removed."""

@@ -69,7 +69,9 @@ class _Mean(torch.autograd.Function):
         """The gradient of the logits, in their memory."""
         logits, targets, normalizers = ctx.saved_tensors
         flat, scale = logits.view(-1, logits.shape[-1]), grad / len(targets)
-        for part, wanted, normalizer in zip(*(each.split(_rows(flat)) for each in (flat, targets, normalizers)), strict=True):
+        for part, wanted, normalizer in zip(
+            *(each.split(_rows(flat)) for each in (flat, targets, normalizers)), strict=True
+        ):
             shares = torch.exp(part.float() - normalizer[:, None])
             shares.scatter_add_(1, wanted[:, None], shares.new_full((len(wanted), 1), -1.0))
             torch.mul(shares, scale, out=shares)

@@ -111,8 +111,8 @@ class TiedLinear(Operation):
         return x.steps * table.features * table.entries
 
     def module(self, x: Sequence, table: Weights) -> Callable[..., Tensor]:  # noqa: ARG002
-        """A module with the biases."""
-        return importlib.import_module(MODULES).TiedDecoder(table.entries)
+        """A module with the biases, and faster products."""
+        return importlib.import_module("netwright.plans.ops.lean_decoder").LeanDecoder(table.entries)
 
     def constructor(self, numerals: Numerals, x: Sequence, table: Weights) -> str:  # noqa: ARG002
         """The call of the class."""
@@ -189,7 +189,8 @@ class Recurrent(Operation):
     """A recurrent layer with a searched cell of gated nodes, whose state goes on from batch to batch.
 
     State 0 is made of the input and of the output of the step before. Each further node has a state of its own: that of
-    the one node that it reads, moved towards an activation by as much as a gate is open. The output is a mean of states.
+    the one node that it reads, moved towards an activation by as much as a gate is open. The output is a mean of
+    states.
 
     Args:
         reads: For nodes 1, 2, ... the node whose state it reads, 0 or an earlier one.
