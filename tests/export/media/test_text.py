@@ -218,16 +218,3 @@ def test_the_command_continues_a_prompt(language, capsys):
 def test_options_of_images_are_refused(language, capsys, words, sentence):
     code, _, err = predicted(capsys, language.folder, *words)
     assert code == 2 and err.startswith("netwright: ") and sentence in err and err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        ([], "holds a network for images; give image files, or folders of them"),
-        (["a.png", "--prompt", "the"], "--prompt is for language models, and"),
-        (["a.png", "--seed", "3"], "--seed is for language models, and"),
-    ],
-)
-def test_options_of_texts_are_refused_for_images(exported, capsys, words, sentence):
-    code, _, err = predicted(capsys, exported.folder, *words)
-    assert code == 2 and err.startswith("netwright: ") and sentence in err and err.count("\n") == 1

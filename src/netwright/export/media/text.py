@@ -15,6 +15,7 @@ from netwright import __version__
 from netwright.core.errors import ExportError
 from netwright.core.objectives import Objective
 from netwright.core.protocols import CarriesState, ContinuesText, Task
+from netwright.core.shapes import positions
 from netwright.core.vocabulary import END, UNKNOWN, numbers_of, spoken, tokens_of
 from netwright.data.continuing import continued, written
 from netwright.data.spoken import VOCABULARY, to_json
@@ -110,7 +111,7 @@ class Text:
         vocabulary, counts = self.task.vocabulary, counting.count(facts.plan)
         frequent = ", ".join(card.code(each) for each in vocabulary.tokens[:FREQUENT] if each.strip())
         compared = f" ({facts.note})" if facts.note else ""
-        steps = facts.plan[0].shape[1]
+        steps = positions(facts.plan[0].shape)
         outside = {
             "replaced": f"Others are read as `{UNKNOWN}`, which is never written.",
             "refused": "Others are refused.",

@@ -20,7 +20,7 @@ LOGARITHMIC = 4.0  # times the least that the highest must be for an axis of equ
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingCurve:
     """What was measured of a network during its training.
 
     Args:
@@ -34,12 +34,12 @@ class Course:
     objective: Objective
 
 
-def courses(run: ReportedRun) -> list[Course]:
+def courses(run: ReportedRun) -> list[TrainingCurve]:
     """Those of networks trained in full; where none was measured on the way, those of the best of the search."""
-    full = [Course(final.name, final.curve, final.objective) for final in run.finals]
+    full = [TrainingCurve(final.name, final.curve, final.objective) for final in run.finals]
     best = curves.finalists(run.history, MOST)
     searched = [
-        Course(f"trial {trial.id}", trial.result.curve, run.objective)
+        TrainingCurve(f"trial {trial.id}", trial.result.curve, run.objective)
         for trial in best
         if trial.result and next(iter(trial.result.metrics), "") == run.objective.name
     ]
@@ -47,7 +47,7 @@ def courses(run: ReportedRun) -> list[Course]:
     return next((found[:MOST] for found in listed if found), [])
 
 
-def figure(found: list[Course]) -> Figure:
+def figure(found: list[TrainingCurve]) -> Figure:
     """A line for each of at least one."""
     data = [RunData(each.label, History.of([]), each.objective) for each in found]
     made, axes = figures.start("dot: the best of each")
