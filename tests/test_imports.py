@@ -180,6 +180,7 @@ RUNS_TEXT = {
     "plans/ops/merges.py": "import_module",
     "plans/ops/images.py": "import_module",
     "plans/ops/pointwise.py": "import_module",
+    "plans/ops/sequences.py": "import_module",
     "plans/ops/vectors.py": "import_module",
     "__init__.py": "import_module",
 }

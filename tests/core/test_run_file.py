@@ -185,7 +185,7 @@ def test_a_space_that_has_no_networks_for_the_task_is_refused(constraints):
     run = RunFile(**{**vars(RUN), "space": Reference(f"{__name__}:VectorSpace"), "constraints": constraints})
     says = (
         "the space builds networks for vectors or sequences, but images of 1 x 1 x 1 go in; give a task of vectors or "
-        "sequences, or a space for images"
+        "sequences, or a space for images, such as --space macro"
     )
     for build in (run_file.build, run_file.build_evaluator):
         with pytest.raises(BadReference) as raised:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -24,7 +25,7 @@ def predict(
     """Print each image's class and its probability, or a text. Exit code 1 when an image could not be read."""
     from netwright.export.media.continue_text import continue_text, is_of_text
 
-    chosen = {"tokens": tokens, "temperature": temperature, "seed": seed}
+    chosen: dict[str, Any] = {"tokens": tokens, "temperature": temperature, "seed": seed}
     given = {name: value for name, value in chosen.items() if value is not None}
     if is_of_text(folder):
         if images:

@@ -29,7 +29,7 @@ def search(
     data: str = typer.Argument(
         None,
         metavar="[DATA]",
-        help="A folder of images, an array file (.npz), a folder of parquet files, a task by name, or a run file.",
+        help="A folder of images, an array file (.npz), a folder of parquet files, a text, a task's name, a run file.",
     ),
     out: Path = typer.Option(None, help="Folder of the run; by default runs/ and the name of the data."),
     space: str = typer.Option(

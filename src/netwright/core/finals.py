@@ -124,6 +124,8 @@ class Final:
             network: "the deadline broke off the cooldown at step 95 of 100"; "": none.
         further: What else was measured that the trainings' run file names among its objectives.
         published: What papers print of such networks, to stand beside these.
+        curve: Steps of the first training that succeeded, and the value of the metric after them; empty: another one
+            was measured on the way, or none.
     """
 
     label: str
@@ -146,6 +148,7 @@ class Final:
     broken_off: str = ""
     further: tuple[Measured, ...] = ()
     published: tuple[Printed, ...] = ()
+    curve: tuple[tuple[int, float], ...] = ()
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -370,8 +370,21 @@ def _without_none(value: Limits | Printed) -> dict[str, Any]:
 
 def _space(run: RunFile, task: Task) -> SearchSpace:
     space = load_space(run.space)
-    check_accepts(space, task.io)
+    try:
+        check_accepts(space, task.io)
+    except BadReference as error:
+        fitting = next(_spaces_for(task.io), None)
+        raise BadReference(f"{error}, such as --space {fitting}" if fitting else str(error)) from None
     return space
+
+
+def _spaces_for(io: IO) -> Iterator[str]:
+    """The package's spaces that say that they have networks for such inputs, the default one first."""
+    known = refs.available("space")
+    for name in sorted(known, key=lambda name: name != RunFile().space.name):
+        accepts = getattr(refs.locate("space", name), "accepts", ())
+        if isinstance(accepts, tuple) and type(io.input) in accepts:
+            yield name
 
 
 def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:

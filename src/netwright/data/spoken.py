@@ -17,6 +17,7 @@ from netwright.core.vocabulary import UNKNOWN, Vocabulary, numbers_of, spoken
 from netwright.data.continuing import continued
 
 FILE: Final = "text.json"
+VOCABULARY: Final = "vocabulary.json"
 WORST: Final = 20  # tokens that are listed
 SEEN: Final = 5  # times that a token must occur to be listed
 PIECE: Final = 120  # tokens of the text that are shown
@@ -78,7 +79,7 @@ class TextRecorder:
         self._sample = spoken([tokens[number] for number in found], self._vocabulary.reading)
 
     def files(self) -> dict[str, bytes]:
-        """One JSON file, which `read` reads."""
+        """What `read` reads, and the vocabulary, as an export has it."""
         tokens, counts = self._vocabulary.tokens, self._counts.numpy()
         means = self._sums.numpy() / np.maximum(counts, 1)
         known = np.flatnonzero(counts >= min(SEEN, max(1, counts.max(initial=0))))
@@ -90,7 +91,12 @@ class TextRecorder:
             "piece": [[tokens[one], tokens[other], round(loss, 4)] for one, other, loss in self._piece],
             "sample": self._sample,
         }
-        return {FILE: json.dumps(facts).encode()}
+        return {FILE: json.dumps(facts).encode(), VOCABULARY: to_json(self._vocabulary).encode()}
+
+
+def to_json(vocabulary: Vocabulary) -> str:
+    """The vocabulary as a file has it."""
+    return json.dumps(vocabulary.facts(), ensure_ascii=False) + "\n"
 
 
 def read(path: Path) -> Shown | None:

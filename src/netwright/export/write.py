@@ -32,6 +32,7 @@ from netwright.core.run_file import RunFile
 from netwright.export import architecture, card, load, programs, standalone
 from netwright.export.check import check
 from netwright.export.media.plain import Plain
+from netwright.export.media.text import check_vocabulary
 from netwright.export.medium import Checked, Facts, Medium
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
@@ -163,6 +164,7 @@ def _parts(model: TrainedModel) -> _Parts:
     task: Task = refs.load("task", model.run.task)
     space.check(model.genotype)
     plan = deployed(with_plan.plan(model.genotype, task.io))
+    check_vocabulary(task, model.weights.parent)
     network = load.with_weights(plan, model.weights)
     medium = medium_of(task, network)
     first = next((name for name in model.metrics if name.startswith("test_")), "test metric")

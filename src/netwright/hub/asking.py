@@ -11,7 +11,8 @@ from netwright.core.errors import ExportError, NetwrightError
 
 NEED: Final = ("hub", "the Hugging Face hub")  # the extra, and what needs it
 FILES: Final = (  # of an exported folder; nothing else is published or fetched
-    *("README.md", "architecture.json", "weights.safetensors", "metrics.json", "run.toml", "preprocessing.json"),
+    *("README.md", "architecture.json", "weights.safetensors", "metrics.json", "run.toml"),
+    *("preprocessing.json", "vocabulary.json"),
     *("model.py", "predict.py", "decode.py", "program.pt2", "model.onnx", "cell.svg", "cell.png"),
 )
 

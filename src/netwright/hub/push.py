@@ -115,7 +115,11 @@ def _kind(facts: dict[str, Any]) -> str | None:
     io = facts.get("io")
     shapes = [io.get(name) for name in ("input", "output")] if isinstance(io, dict) else []
     names = [str(shape[0]) if isinstance(shape, list) and shape else "" for shape in shapes]
-    kinds = {"image classes": "image-classification", "tokens classes": "text-classification"}
+    kinds = {
+        "image classes": "image-classification",
+        "tokens classes": "text-classification",
+        "tokens tokens": "text-generation",
+    }
     return kinds.get(" ".join(names))
 
 

@@ -91,6 +91,10 @@ td { overflow-wrap: break-word; min-width: 6.2rem; }
 td.number { min-width: 0; }
 td code { white-space: nowrap; }
 .long { overflow-wrap: anywhere; }
+.annotated { color: var(--ink); line-height: 2.5; overflow-wrap: break-word; }
+.annotated ruby { white-space: nowrap; }
+.annotated rt { font-size: 0.75rem; color: var(--faint); }
+.annotated mark { color: inherit; border-radius: 3px; background: rgb(213 94 0 / var(--weight)); }
 code, pre { font-family: ui-monospace, monospace; font-size: 0.85rem; }
 .whole { white-space: nowrap; }
 pre { background: var(--code); border-radius: 6px; padding: 12px 14px; margin: 0;
@@ -184,6 +188,17 @@ def subsection(title: str, *parts: str) -> Html:
     return Html(f"<h3>{escape(title)}</h3>\n{_body(parts)}")
 
 
+def annotated(words: Iterable[tuple[str, str, float]], gap: str) -> Html:
+    """Running text, with notes over its words.
+
+    Args:
+        words: Each word, the note over it, "" for none, and how dark its ground is, from 0 to 1.
+        gap: What stands between two words.
+    """
+    text = gap.join(_annotated(*each) for each in words)
+    return Html(f'<p class="annotated">{text}</p>')
+
+
 def pictures(shown: Iterable[Picture]) -> Html:
     """Pictures side by side, as many as fit."""
     return Html(f'<ul class="pictures">\n{"".join(map(_picture, shown))}</ul>')
@@ -221,6 +236,13 @@ def _no_smaller(element: str, text: float) -> str:
         return element
     least = float(width[1]) / text * SMALLEST
     return element.replace("<svg", f'<svg style="min-width: {least:.0f}px"', 1)
+
+
+def _annotated(word: str, note: str, weight: float) -> str:
+    if not note:
+        return escape(word)
+    ground = f'<mark style="--weight: {0.6 * weight:.2f}">{escape(word)}</mark>'
+    return f"<ruby>{ground}<rt>{escape(note)}</rt></ruby>"
 
 
 def _picture(shown: Picture) -> str:

@@ -90,9 +90,15 @@ def results(store: Store, run: RunFile, folder: Path) -> list[Final]:
                 broken_off=_broken_off([metrics for _, metrics in measured]),
                 further=_further(others, [metrics for _, metrics in measured]),
                 published=run.published or (),
+                curve=_curve(rows[0], metric),
             )
         )
     return found
+
+
+def _curve(trial: Trial, metric: str) -> tuple[tuple[int, float], ...]:
+    """The curve of a trial, which is one of the metric that was measured first; empty where that is another one."""
+    return trial.result.curve if trial.result and next(iter(trial.result.metrics), "") == metric else ()
 
 
 def _deviation(values: Sequence[float]) -> float | None:

@@ -22,7 +22,7 @@ import numpy as np
 from torch import nn
 
 from netwright.cells import recurrent
-from netwright.cells.recurrent import ACTIVATIONS, Averaged, Node, RecurrentCell
+from netwright.cells.recurrent import ACTIVATIONS, Averaged, RecurrentCell
 from netwright.core import genes
 from netwright.core.bounds import check_sizes
 from netwright.core.errors import InvalidGenotype
@@ -79,7 +79,7 @@ class RnnSpace:
         """Raise InvalidGenotype for a wrong value."""
         genes.check(self.genes, genotype)
 
-    def encode(self, nodes: Sequence[Node]) -> Genotype:
+    def encode(self, nodes: Sequence[tuple[int, str]]) -> Genotype:
         """The genotype of a cell as papers list it: of each node, the state that it reads and its activation.
 
         Raises:

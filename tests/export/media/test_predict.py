@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
+from netwright.cli.main import main
 from netwright.core import memory, refs
 from netwright.core.errors import ExportError
 from netwright.export import architecture
@@ -185,3 +186,19 @@ def test_a_folder_that_cannot_be_read_is_named(exported, tmp_path, monkeypatch):
         assert [each.fault for each in predict(exported.folder, given)] == ["", "permission denied"]
     (tmp_path / "loop").symlink_to(tmp_path)
     assert len(list(predict(exported.folder, [tmp_path]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "holds a network for images; give image files, or folders of them"),
+        (["a.png", "--prompt", "the"], "--prompt is for language models, and"),
+        (["a.png", "--seed", "3"], "--seed is for language models, and"),
+    ],
+)
+def test_options_of_texts_are_refused_for_images(exported, capsys, words, sentence):
+    with pytest.raises(SystemExit) as left:
+        main(["predict", str(exported.folder), *words])
+    assert left.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("netwright: ") and sentence in err and err.count("\n") == 1

@@ -7,13 +7,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from netwright.core.errors import ExportError
-from netwright.core.protocols import CarriesState
 from netwright.core.shapes import Tokens, describe
 from netwright.core.vocabulary import Vocabulary
 from netwright.data.continuing import written
+from netwright.data.spoken import VOCABULARY
+from netwright.export import programs
 from netwright.export.architecture import read_json, read_plan
 from netwright.export.load import load
-from netwright.export.media.text import VOCABULARY
 from netwright.plans.plan import Plan
 
 
@@ -36,8 +36,9 @@ def continue_text(folder: Path | str, prompt: str, *, tokens: int = 50, temperat
         ExportError: The folder is no export of a language model, or damaged; or it does not take such a prompt, or such
             numbers.
     """
-    vocabulary, network = _vocabulary(Path(folder), read_plan(Path(folder))), load(folder)
-    if not isinstance(network, CarriesState):
+    vocabulary = _vocabulary(Path(folder), read_plan(Path(folder)))
+    network = load(folder)
+    if not programs.carrying(network):
         raise ExportError(f"the network of {folder} carries no state from word to word; it cannot continue a text")
     try:
         return written(network, vocabulary.facts(), prompt, tokens, temperature, seed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +12,18 @@ from typing import Any
 from torch import Tensor, nn
 
 from netwright import __version__
+from netwright.core.errors import ExportError
 from netwright.core.objectives import Objective
 from netwright.core.protocols import CarriesState, ContinuesText, Task
+from netwright.core.shapes import positions
 from netwright.core.vocabulary import END, UNKNOWN, numbers_of, spoken, tokens_of
 from netwright.data.continuing import continued, written
+from netwright.data.spoken import VOCABULARY, to_json
 from netwright.export import card
 from netwright.export.medium import Checked, Facts, Medium
 from netwright.plans import counting
 
 TEMPLATE = Path(__file__).parent.parent / "templates" / "generate.py.txt"
-VOCABULARY = "vocabulary.json"
 FREQUENT = 12  # tokens that the card names
 TAKEN_ALONG = (tokens_of, spoken, numbers_of, written, continued)  # functions whose source stands in model.py
 READ = {
@@ -85,7 +86,7 @@ class Text:
 
     def files(self) -> Mapping[str, str]:
         """The vocabulary."""
-        return {VOCABULARY: json.dumps(self.task.vocabulary.facts(), ensure_ascii=False) + "\n"}
+        return {VOCABULARY: to_json(self.task.vocabulary)}
 
     def mismatch(self, checked: Checked, recorded: float) -> str:
         """The perplexity that was measured, and the one that was recorded."""
@@ -110,7 +111,7 @@ class Text:
         vocabulary, counts = self.task.vocabulary, counting.count(facts.plan)
         frequent = ", ".join(card.code(each) for each in vocabulary.tokens[:FREQUENT] if each.strip())
         compared = f" ({facts.note})" if facts.note else ""
-        steps = facts.plan[0].shape[1]
+        steps = positions(facts.plan[0].shape)
         outside = {
             "replaced": f"Others are read as `{UNKNOWN}`, which is never written.",
             "refused": "Others are refused.",
@@ -156,10 +157,7 @@ class Text:
 
     def data(self, facts: Facts) -> str:  # noqa: ARG002 - its examples are rows of batches
         """How many tokens the network was trained and tested on."""
-        return (
-            f"Trained on {self._tokens('train+valid')} (training and validation), tested on {self._tokens('test')} "
-            "that follow or lie apart."
-        )
+        return f"Trained on {self._tokens('train+valid')} (training and validation), tested on {self._tokens('test')}."
 
     def limits(self, facts: Facts) -> list[str]:  # noqa: ARG002
         """Other texts, truth, and what it may repeat."""
@@ -174,6 +172,18 @@ class Text:
 
     def _tokens(self, split: Any) -> str:
         return f"{self.task.tokens(split):,} {self.task.vocabulary.unit}"
+
+
+def check_vocabulary(task: Task, folder: Path) -> None:
+    """Raise ExportError where a training left another vocabulary in its folder than that of the task's text now."""
+    path, found = folder / VOCABULARY, task
+    if not isinstance(found, ContinuesText) or not path.exists():
+        return
+    if path.read_bytes() != to_json(found.vocabulary).encode():
+        raise ExportError(
+            f"the text has changed since the network was trained: its vocabulary is not that of {path}; restore the "
+            "text, or train again"
+        )
 
 
 def medium_of(task: Task, network: nn.Module) -> Medium | None:

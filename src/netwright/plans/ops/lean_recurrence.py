@@ -149,14 +149,14 @@ class _Steps(torch.autograd.Function):
             both = torch.addmm(entered[step], begun_multiplied[step], first[units:])
             _open(both[None], gates[:1, step], candidates[:1, step], _FIRST)
             torch.lerp(state, candidates[0, step], gates[0, step], out=states[0, step])
-            for depth in (None, *wiring.depths):
-                places = slice(0, 1) if depth is None else depth.at
-                if depth is not None:
-                    read = multiplied[depth.source, step].expand(places.stop - places.start, -1, -1)
-                    both = torch.bmm(read, others[places.start - 1 : places.stop - 1])
-                    _open(both, gates[places, step], candidates[places, step], depth.runs)
-                    before = states[depth.source, step]
-                    torch.lerp(before, candidates[places, step], gates[places, step], out=states[places, step])
+            if not is_same:
+                _write(multiplied[0, step], states[0, step], kept)
+            for depth in wiring.depths:
+                places = depth.at
+                gate, candidate = gates[places, step], candidates[places, step]
+                read = multiplied[depth.source, step].expand(places.stop - places.start, -1, -1)
+                _open(torch.bmm(read, others[places.start - 1 : places.stop - 1]), gate, candidate, depth.runs)
+                torch.lerp(states[depth.source, step], candidate, gate, out=states[places, step])
                 if not is_same:
                     _write(multiplied[places, step], states[places, step], kept)
             state = torch.mean(states[wiring.first :, step], 0)

@@ -21,7 +21,7 @@ from netwright.runs import run_folder
 RUN_FILE: Final = ".toml"
 GIVE: Final = (
     "give a folder of one folder of images for each class, an array file (.npz), a folder of CIFAR's parquet files, a "
-    "task by name, such as digits, or a run file (.toml)"
+    "text (.txt), a task by name, such as digits, or a run file (.toml)"
 )
 _NAME: Final = re.compile(r"[\w.-]+(:[\w.]+)?(\(.*\))?", re.DOTALL)  # a reference, not the path of a file
 
