@@ -87,13 +87,15 @@ def test_epochs_are_passes_whatever_their_lengths():
 
 
 def test_a_promotion_in_counted_passes_ends_as_one_training_does(tmp_path):
-    options = {"horizon": 4, "non_monotone": 1, "keep_best": True, "lr": 2.0}
-    proposal = Proposal((0,), budget=4)
+    options = {"horizon": 7, "non_monotone": 1, "keep_best": True, "lr": 3.0}
+    proposal = Proposal((0,), budget=7)
     whole = _evaluate(tmp_path / "whole", trial=replace(TRIAL, proposal=proposal), **options)
-    _evaluate(tmp_path / "parts", trial=replace(TRIAL, proposal=replace(proposal, budget=2)), **options)
+    _evaluate(tmp_path / "parts", trial=replace(TRIAL, proposal=replace(proposal, budget=5)), **options)
     second = Trial(2, replace(proposal, continues=1), "key", 7, "running")
     found = _evaluate(tmp_path / "parts", trial=second, **options)
-    assert found.metrics["carried_steps"] == sum(_counts(2))
+    assert found.metrics["carried_steps"] == sum(_counts(5))
+    assert found.metrics["valid_perplexity"] == min(value for _, value in whole.curve[:5]), "else nothing is carried"
+    assert "weights are averaged" in found.message
     assert (found.metrics["valid_perplexity"], found.curve) == (whole.metrics["valid_perplexity"], whole.curve)
 
 
@@ -184,16 +186,22 @@ def test_it_fails_where_there_is_nothing_to_load_or_not_so_often(at, reloads, po
     assert len(found.curve) >= points
 
 
-OPTIONS = {"epochs": 5, "lr": 2.0, "reloads": 1, "non_monotone": 1, "keep_best": True, "split": "test"}
+OPTIONS = {"epochs": 7, "lr": 3.0, "momentum": 0.0, "reloads": 1, "non_monotone": 1, "keep_best": True}
+OPTIONS |= {"split": "test"}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """Result, messages, and the bytes of the weights."""
-    folder = tmp_path_factory.mktemp("whole")
-    result = _evaluate(folder, Inputs(), **OPTIONS)
-    assert "loaded" in result.message and "averaged" in result.message
-    return _exact(result), result.message, (folder / "000001" / "weights.safetensors").read_bytes()
+    """Result, message, and the bytes of the weights; and how often it was asked to stop."""
+    folder, looks = tmp_path_factory.mktemp("whole"), []
+    result = _evaluate(folder, Inputs(), on_look=lambda: looks.append(0), **OPTIONS)
+    assert result.message == (
+        "weights are averaged from step 65 on; the loss was not finite at step 40, where the best weights so far were "
+        "loaded"
+    )
+    assert min(result.curve, key=lambda point: point[1])[0] == 84 < result.curve[-1][0]
+    weights = (folder / "000001" / "weights.safetensors").read_bytes()
+    return (_exact(result), result.message, weights), len(looks)
 
 
 def _found(folder, **options):
@@ -201,7 +209,7 @@ def _found(folder, **options):
     return _exact(result), result.message, (folder / "000001" / "weights.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("kill_at", [7, 47, 61, 80])
+@pytest.mark.parametrize("kill_at", [7, 47, 61, 80, 115])
 def test_a_killed_training_goes_on_bit_for_bit(tmp_path, undisturbed, kill_at):
     """In the middle of passes, before and after the switch and the reload; the fault is in the data, not in time."""
     said = []
@@ -214,13 +222,14 @@ def test_a_killed_training_goes_on_bit_for_bit(tmp_path, undisturbed, kill_at):
 
     with pytest.raises(Killed):
         _evaluate(tmp_path, Inputs(), on_report=kill, checkpoint_minutes=1e-9, **OPTIONS)
-    assert _found(tmp_path, checkpoint_minutes=1e-9) == undisturbed
+    assert _found(tmp_path, checkpoint_minutes=1e-9) == undisturbed[0]
 
 
-def test_a_training_stopped_in_its_measurements_goes_on_bit_for_bit(tmp_path, undisturbed):
-    """A look after each step, and for each batch that is measured; at the end, too."""
-    looks, stopped = iter([25, 7, 31, 40, 22, 12]), 0
-    for at in looks:
+@pytest.mark.parametrize("looks", [[25, 7, 31, 40, 22, 12], [-3]])
+def test_a_training_stopped_in_its_measurements_goes_on_bit_for_bit(tmp_path, undisturbed, looks):
+    """A look after each step, and for each batch that is measured: also at the end, after the last validation."""
+    stopped = 0
+    for at in (look % undisturbed[1] for look in looks):
         left = [at]
 
         def look(left=left):
@@ -231,8 +240,8 @@ def test_a_training_stopped_in_its_measurements_goes_on_bit_for_bit(tmp_path, un
             _evaluate(tmp_path, Inputs(), on_look=look, **OPTIONS)
         except PutBack:
             stopped += 1
-    assert stopped == 6
-    assert _found(tmp_path) == undisturbed
+    assert stopped == len(looks)
+    assert _found(tmp_path) == undisturbed[0]
 
 
 class Inputs(Streamed):

@@ -277,24 +277,29 @@ def _steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress) -
                 total = total + descent(inputs, targets, step, size)
                 step, examples, done = step + 1, examples + size, done + 1
                 is_look = step % LOOK_EVERY == 0 or step == schedule.steps
+                is_finite = not is_look or _is_finite(total)
                 at = At(step, epoch, done, total, examples, seconds + time.perf_counter() - begun, is_look)
-                if is_look:
-                    _check_finite(at, descent)
-                    at = at._replace(seconds=seconds + time.perf_counter() - begun)  # the look waited for the device
+                if not is_finite:
+                    raise _diverged(at, descent)
                 yield at
         if not done:
             raise ValueError(
                 f"the split {passes.split!r} gave no batch of {passes.batch} examples; give a smaller batch"
             )
-        at = At(step, epoch, done, total, examples, seconds + time.perf_counter() - begun, True, ends_pass=True)
-        _check_finite(at, descent)
+        is_finite = _is_finite(total)
         seconds += time.perf_counter() - begun
-        yield at._replace(seconds=seconds)
+        at = At(step, epoch, done, total, examples, seconds, is_look=True, ends_pass=True)
+        if not is_finite:
+            raise _diverged(at, descent)
+        yield at
         if step == schedule.steps:
             return
 
 
-def _check_finite(at: At, descent: Descent) -> None:
-    value = float(at.total)
-    if not math.isfinite(value):
-        raise Diverged(f"the loss is {value} at step {at.step}, learning rate {descent.rate:.4g}", at)
+def _is_finite(total: Tensor) -> bool:
+    """Whether a sum of losses is finite; this waits for the device."""
+    return math.isfinite(float(total))
+
+
+def _diverged(at: At, descent: Descent) -> Diverged:
+    return Diverged(f"the loss is {float(at.total)} at step {at.step}, learning rate {descent.rate:.4g}", at)
