@@ -202,7 +202,7 @@ def test_it_is_shown_and_drawn(run, tmp_path, capsys):
     words = ["--space", f"{__name__}:Chains", "--genes", json.dumps(BENT), "--io", "vector=4:numbers=1"]
     assert code(["show", *words, "--out", tmp_path]) == 0
     assert "linear, bend" in capsys.readouterr().out
-    assert {path.name for path in tmp_path.iterdir()} == {"cell.png", "cell.svg"}
+    assert {path.name for path in tmp_path.iterdir()} == {"cell.png", "cell.svg", "cell-narrow.png", "cell-narrow.svg"}
     assert code(["status", run.folder]) == 0
     assert "valid_distance" in capsys.readouterr().out
 

@@ -295,6 +295,10 @@ def all_data(tmp_path_factory):
         published(folder / f"{name}.parquet", NatsTopology().text((1,) * 6), 200)
     published(folder / "nats-sss.parquet", NatsSize().text((1,) * 5), 90)
     digits, labels = np.zeros((200, 28, 28), np.uint8), np.arange(200) % 10
+    for place, name, ending in (("ptb", "ptb", "txt"), ("wikitext-2", "wiki", "tokens")):
+        (folder / place).mkdir()
+        for split, lines in (("train", 3_000), ("valid", 400), ("test", 400)):
+            (folder / place / f"{name}.{split}.{ending}").write_text(" the cat <unk> sat on a mat of N \n" * lines)
     np.savez(folder / "mnist.npz", x_train=digits, y_train=labels, x_test=digits, y_test=labels)
     return folder.parent
 

@@ -103,7 +103,7 @@ def test_measures_everything_that_is_promised():
     result = _evaluate()
     assert list(result.metrics) == [
         *("valid_accuracy", "valid_loss", "train_loss", "params", "multiply_adds"),
-        *("seconds", "examples_per_second", "peak_memory_mb"),
+        *("memory_per_sample", "seconds", "examples_per_second", "peak_memory_mb"),
     ]
     counts = SPACE.count(GENOTYPE, TASK.io)
     assert (result.metrics["params"], result.metrics["multiply_adds"]) == (counts.params, counts.multiply_adds)

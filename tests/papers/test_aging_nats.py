@@ -33,7 +33,12 @@ DATASETS = ("cifar10", "cifar100")
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 SPACE = NatsTopology()
 # started small, so that what they do after the start is seen within few trials
-OPTIONS = {"tournament": "initial=5", "aging": "population=5, sample=2", "non_aging": "population=5, sample=2"}
+OPTIONS = {
+    "tournament": "initial=5",
+    "aging": "population=5, sample=2",
+    "non_aging": "population=5, sample=2",
+    "nago_mobo": "chain_steps=40",
+}
 NEEDS_MORE = ("listed", "asha", "bohb", "mobo", "mobster", "vega_bohb")  # a list, a table with budgets, an extra
 
 needs_data = pytest.mark.skipif("NETWRIGHT_DATA" not in os.environ, reason="NETWRIGHT_DATA names no folder of nats-tss")

@@ -62,7 +62,7 @@ def _read(folder):
 def test_another_kind_of_examples_is_one_file(tmp_path, monkeypatch):
     """Which is found, asked what lies in the folder, drawn, shown, and its figures removed when there is none."""
     found = members("netwright.report.examples", "kind")
-    assert len(found) == 1, "of the files there, those that images are shown by define no kind"
+    assert len(found) == 2, "of the files there, those that images are shown by define no kind, and texts have one"
     monkeypatch.setattr(examined, "members", lambda *_: [*found, Kind({"lengths": "Lengths of lines"}, _read)])
     (tmp_path / "lines.txt").write_text("one\ntwo")
     run = reported(rows(2), finals=(final(0.9, folder=tmp_path),))

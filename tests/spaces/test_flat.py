@@ -37,7 +37,7 @@ def test_samples_are_valid():
 
 
 def test_bad_options_are_refused():
-    with pytest.raises(BadReference, match=r"space.nodes is \(1,\); a graph has at least 2 nodes"):
+    with pytest.raises(BadReference, match=r"space.nodes is \[1\]; a graph has at least 2 nodes"):
         flat_space(nodes=1)
     with pytest.raises(BadReference, match=r"space\.skeleton is 'mnist': should be 'cifar' or 'imagenet'"):
         refs.load("space", Reference("flat", {"skeleton": "mnist"}))

@@ -239,9 +239,9 @@ def test_a_cell_without_a_path_describes_no_network(method):
     [
         ({"motifs": (6, 1), "nodes": (4,)}, "must have one entry per level"),
         ({"motifs": (), "nodes": ()}, "must have one entry per level"),
-        ({"motifs": (6, 2)}, r"space.motifs is \(6, 2\); every level needs a motif, and the last exactly one"),
+        ({"motifs": (6, 2)}, r"space.motifs is \[6, 2\]; every level needs a motif, and the last exactly one"),
         ({"motifs": (0, 1)}, "every level needs a motif"),
-        ({"nodes": (4, 1)}, r"space.nodes is \(4, 1\); a graph has at least 2 nodes"),
+        ({"nodes": (4, 1)}, r"space.nodes is \[4, 1\]; a graph has at least 2 nodes"),
         ({"channels": 0}, "space.channels is 0; it must be at least 1"),
         ({"repeats": -1}, "space.repeats is -1"),
         ({"diversification": 0}, "space.diversification is 0"),

@@ -72,7 +72,7 @@ def test_ranges_are_settings():
         ({"limit": 52, "searched": "operations"}, "space.limit is 52, too small for any width: .* has 53 weights"),
         ({"limit": 476}, "space.limit is 476, too small for any width: .* has 477 weights"),
         ({"seed": -1}, "space.seed is -1"),
-        ({"ratios": (0, 2, 4)}, r"space.ratios is \(0, 2, 4\)"),
+        ({"ratios": (0, 2, 4)}, r"space.ratios is \[0, 2, 4\]"),
         ({"share": (0.0, 1.0)}, "space.share is 0.0 to 1.0"),
     ],
 )

@@ -68,7 +68,7 @@ def test_every_bracket_shrinks_to_the_highest_rung(rungs, number, eta):
         ((0, 9, 3), "min_budget and max_budget are 0 and 9; the first must be at least 1"),
         ((10, 9, 3), "min_budget and max_budget are 10 and 9"),
         ((1, 9, 1), "strategy.eta is 1; it must be at least 2"),
-        ((1, 9, 3, (12, 12)), r"strategy.budgets is \(12, 12\); they must ascend"),
+        ((1, 9, 3, (12, 12)), r"strategy.budgets is \[12, 12\]; they must ascend"),
         ((1, 9, 3, (0, 12)), "they must ascend, from 1 or more"),
     ],
 )

@@ -30,7 +30,8 @@ STRATEGIES = [
     for name in refs.available("strategy")
     if name != "listed"  # which needs genotypes of the space
 ]
-SMALL = {"initial": 6, "population": 6, "sample": 3}  # so that what follows a random start is seen within few trials
+# so that what follows a random start is seen within few trials, and soon
+SMALL = {"initial": 6, "population": 6, "sample": 3, "chain_steps": 40}
 RUNGS = (1, 3, 9)  # of the strategies that promote; here every budget gives the same
 TABLES = ("genes", "genes, lower is better", "texts, few rows of many", "sizes")
 

@@ -177,7 +177,7 @@ class Composition:
                 is_read = is_read or each.readers > 0
             if len(functions) > 1 and len(set(functions)) < len(functions):
                 return None
-            memory += held[0].bytes * (is_rectified + (is_kept and (is_read or not is_rectified)))
+            memory += max(each.bytes for each in held) * (is_rectified + (is_kept and (is_read or not is_rectified)))
         return Counts(self._params, self._multiply_adds, memory)
 
 

@@ -38,7 +38,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -105,6 +105,7 @@ class NagoMobo:
         chain_steps: Steps of each of the model's chains, of which the first half burn in; at least 20.
     """
 
+    takes_several: ClassVar[Literal[True]] = True
     space: SearchSpace
     objectives: tuple[str, ...] | None = None
     initial: int = 10
