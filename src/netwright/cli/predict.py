@@ -37,9 +37,9 @@ def predict(
         return
     if prompt is not None or given:
         option = "prompt" if prompt is not None else next(iter(given))
-        raise BadRunFile(f"--{option} is for language models, and {folder} holds no such; give image files alone")
+        raise BadRunFile(f"--{option} is for language models, and {folder} holds no such; leave it out")
     if not images:
-        raise BadRunFile(f"{folder} holds a network for images; give image files, or folders of them")
+        raise BadRunFile(f"nothing is given for the network of {folder}; give image files, or folders of them")
     _classify(folder, images, as_json)
 
 

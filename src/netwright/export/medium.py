@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from netwright.core.objectives import Objective
+from netwright.core.protocols import Split
 from netwright.plans.plan import Plan
 
 
@@ -43,6 +44,7 @@ class Facts:
         about_data: The task's own description.
         caveats: Sentences to stand beside any result on the data.
         examples: Number of examples that it was trained and tested on, by split.
+        trained_on: The split that it was trained on.
         metrics: Metrics of the training.
         checked: What the exported files did on the test examples.
         note: What the measured value is to be compared with, and whether it is no better; "": that is not known.
@@ -59,6 +61,7 @@ class Facts:
     about_data: str
     caveats: tuple[str, ...]
     examples: Mapping[str, int]
+    trained_on: Split
     metrics: Mapping[str, float]
     checked: Checked
     note: str
@@ -66,6 +69,13 @@ class Facts:
     command: str
     onnx: bool
     verdict: str = ""
+
+    @property
+    def whose(self) -> str:
+        """Which examples it was trained on, in brackets."""
+        if self.trained_on == "train":
+            return "(training; the validation part decided which weights are kept or averaged)"
+        return "(training and validation)"
 
 
 class Medium(Protocol):

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ from netwright.export.medium import Checked, Facts, Medium
 from netwright.plans.plan import HasPlan, Plan, deployed
 from netwright.report import drawing
 from netwright.training import constant
+from netwright.training.options import Options
 
 Say = Callable[[str], None]
-SHOWN: tuple[Split, ...] = ("train+valid", "test")  # splits whose sizes the card tells
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,8 @@ def _write_papers(
         metrics["verdict"] = model.verdict
     if known:
         metrics |= {"constant_answer": {each.name: each.value for each in known}, "note": compared}
+    options = _options(model)
+    trained_on = _trained_on(options["evaluator"])
     texts = {
         "metrics.json": json.dumps(metrics, indent=1, ensure_ascii=False) + "\n",
         "run.toml": run_file.to_toml(model.run),
@@ -228,12 +230,13 @@ def _write_papers(
         "README.md": card.text(
             Facts(
                 name=model.name,
-                options=_options(model),
+                options=options,
                 key=parts.space.key(model.genotype),
                 plan=parts.plan,
                 about_data=about_data,
                 caveats=parts.task.caveats() if isinstance(parts.task, HasCaveats) else (),
-                examples={split: parts.task.examples(split) for split in SHOWN},
+                examples={split: parts.task.examples(split) for split in (trained_on, "test")},
+                trained_on=trained_on,
                 metrics=model.metrics,
                 checked=checked,
                 note=compared,
@@ -248,6 +251,15 @@ def _write_papers(
     for name, text in texts.items():
         (draft / name).write_text(text, encoding="utf-8")
     drawing.save(drawing.draw(graph_of(parts.space, model.genotype, parts.task.io)), draft / "cell")
+
+
+def _trained_on(evaluator: Mapping[str, Any]) -> Split:
+    """The split that an evaluator of such options trained on before it measured the test split."""
+    kind = refs.locate("evaluator", evaluator["ref"])
+    if not (isinstance(kind, type) and issubclass(kind, Options)):
+        return "train+valid"
+    own = {field.name: evaluator[field.name] for field in fields(Options) if field.name in evaluator}
+    return Options(**{**own, "split": "test"}).trained_on
 
 
 def _options(model: TrainedModel) -> dict[str, dict[str, Any]]:

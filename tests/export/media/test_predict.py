@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_read_is_named(exported, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "holds a network for images; give image files, or folders of them"),
+        ([], "nothing is given for the network of"),
         (["a.png", "--prompt", "the"], "--prompt is for language models, and"),
         (["a.png", "--seed", "3"], "--seed is for language models, and"),
     ],

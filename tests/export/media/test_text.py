@@ -19,7 +19,7 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs
 from netwright.export.media.continue_text import continue_text
-from netwright.export.write import TrainedModel, write
+from netwright.export.write import TrainedModel, _trained_on, write
 from netwright.plans import network
 from netwright.training import loop
 
@@ -75,10 +75,18 @@ def test_the_export_is_checked_and_says_what_it_is(language):
     perplexity = language.model.metrics["test_perplexity"]
     assert f"at a perplexity of {perplexity:.6g}" in language.said[-2]
     card = (language.folder / "README.md").read_text()
-    assert f"**Perplexity {perplexity:.2f}**" in card and "which is never written" in card
+    assert f"**Perplexity {perplexity:.2f}**" in card
+    assert "Others are refused." in card, "its vocabulary has nothing in place of other words"
+    assert "(training and validation), tested on" in card
     assert "It knows 18 words; words and marks are tokens, and `<eos>` ends a paragraph, in small letters." in card
     assert json.loads((language.folder / "metrics.json").read_text())["test_tokens"] > 80
     assert json.loads((language.folder / "vocabulary.json").read_text())["reading"] == "marks"
+
+
+@pytest.mark.parametrize("option", [{"keep_best": True}, {"reloads": 2}, {"non_monotone": 5}, {}])
+def test_the_card_says_which_part_was_trained_on(option):
+    evaluator = {"ref": "training", "epochs": 1, **option}
+    assert _trained_on(evaluator) == ("train" if option else "train+valid")
 
 
 def test_it_writes_the_same_without_netwright(language):

@@ -187,7 +187,7 @@ class Images:
             form.span
         )
         return (
-            f"Trained on {facts.examples['train+valid']:,} images (training and validation), tested on "
+            f"Trained on {facts.examples[facts.trained_on]:,} images {facts.whose}, tested on "
             f"{facts.examples['test']:,} others. Images of another size are {FITS[form.fit]}; pixels are divided by "
             f"255, then less the mean ({means}) and divided by the standard deviation ({sds}) of the training images."
             + deep

@@ -160,7 +160,7 @@ class Plain:
     def data(self, facts: Facts) -> str:
         """How many examples the network was trained and tested on."""
         return (
-            f"Trained on {facts.examples['train+valid']:,} examples (training and validation), tested on "
+            f"Trained on {facts.examples[facts.trained_on]:,} examples {facts.whose}, tested on "
             f"{facts.examples['test']:,} others."
         )
 

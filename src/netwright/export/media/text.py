@@ -116,6 +116,7 @@ class Text:
             "replaced": f"Others are read as `{UNKNOWN}`, which is never written.",
             "refused": "Others are refused.",
         }
+        rule = vocabulary.unknown if UNKNOWN in vocabulary.tokens else "refused"  # nothing stands for others
         return [
             f"A language model found by netwright {__version__}, a neural architecture search: from all "
             f"{vocabulary.unit} so far it tells which comes next, and so continues a text.",
@@ -125,7 +126,7 @@ class Text:
             f"token. {card.REPEATED}",
             "",
             f"It knows {self._size()}; {READ[vocabulary.reading]}"
-            f"{', in small letters' if vocabulary.lower else ''}. {outside[vocabulary.unknown]} The most frequent: "
+            f"{', in small letters' if vocabulary.lower else ''}. {outside[rule]} The most frequent: "
             f"{frequent}.",
         ]
 
@@ -155,9 +156,9 @@ class Text:
             'With netwright, which runs no code of this folder: `netwright predict FOLDER --prompt "..." --tokens 50`.',
         ]
 
-    def data(self, facts: Facts) -> str:  # noqa: ARG002 - its examples are rows of batches
+    def data(self, facts: Facts) -> str:
         """How many tokens the network was trained and tested on."""
-        return f"Trained on {self._tokens('train+valid')} (training and validation), tested on {self._tokens('test')}."
+        return f"Trained on {self._tokens(facts.trained_on)} {facts.whose}, tested on {self._tokens('test')}."
 
     def limits(self, facts: Facts) -> list[str]:  # noqa: ARG002
         """Other texts, truth, and what it may repeat."""
