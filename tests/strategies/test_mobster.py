@@ -163,7 +163,7 @@ def test_scores_as_large_as_floating_point_has_them_end_nothing():
         ({"budgets": (3, 1)}, "strategy.budgets is"),
         (
             {"objectives": ("a", "-b")},
-            "mobster ranks by one objective, the run has 2.*--strategy that takes several: mobo, nago_mobo, nsga2, random",
+            "mobster ranks by one objective, the run has 2.*takes several: mobo, nago_mobo, nsga2, random",
         ),
     ],
 )
