@@ -21,6 +21,7 @@ import results
 import torch
 
 from netwright.cli import architecture
+from netwright.core.choosing import Which
 from netwright.core.latency import LatencySettings
 from netwright.core.records import IO
 from netwright.spaces.nats import NatsTopology
@@ -41,7 +42,7 @@ def measure_twice(effort: Effort, clock: Clock, unit: str) -> list[results.Row]:
     found: dict[str, list[float]] = {}
     for _ in range(2):
         for name in ZOO:
-            network = architecture.find(f"zoo:{name}", None, None, None, None, dict(SMALL), False)
+            network = architecture.find(f"zoo:{name}", None, Which(), None, None, dict(SMALL), False)
             made = network.space.build(network.genotype, IMAGES, np.random.default_rng(0))
             both = whole.latency(made, IMAGES, batch=1, effort=effort, clock=clock)
             found.setdefault(f"{name}, forward", []).append(both.forward.median)
