@@ -3,8 +3,8 @@
 Commands are the lines of its shell blocks, its Python blocks, and what stands between backticks as a whole command, as
 `netwright show zoo:hierarchical --space.channels 64`. They are played as one shell would: a folder that one goes into
 and an environment that one activates hold for the next. Data of the reader's own is stood in for: `photos/` and `new/`
-are scikit-learn's digits as JPEG files, `my.csv` is made up. All of it takes hours; `--list` numbers the commands, and
-`--only 1,4` plays some. What is not committed is not in the clone.
+are scikit-learn's digits as JPEG files, `my.csv` is made up, `my.txt` is the package's novel. All of it takes hours;
+`--list` numbers the commands, and `--only 1,4` plays some. What is not committed is not in the clone.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ THEIRS = "<this repository>"
 STATE = re.compile(r"git clone |\. |source |cd |export ")  # how such commands begin: those after them need them
 CLASSES, IMAGES, NEW = 10, 60, 3  # of the photos: classes, images of each; and images in new/
 SIDE = 32  # pixels
+NOVEL = ROOT / "src" / "netwright" / "data" / "alice.txt"
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def stand_ins(words: str, folder: Path, tables: Path | None) -> None:
         rows = [(depth, width, kind) for depth in range(1, 6) for width in (8, 16, 32) for kind in range(3)]
         measured = (f"{d},{w},{kind},{d * 10 + w % 13 + kind},{d * 10 + w % 11}" for d, w, kind in rows)
         (folder / "my.csv").write_text("\n".join(("depth,width,activation,val,test", *measured)) + "\n")
+    if re.search(r"\bmy\.txt\b", words) and not (folder / "my.txt").exists():
+        shutil.copy(NOVEL, folder / "my.txt")
     if "nats_tss.csv" in words and not (folder / "nats_tss.csv").exists():
         table = (tables or Path("nowhere")) / "nats-tss" / "nats_tss.csv"
         if not table.is_file():

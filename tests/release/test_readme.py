@@ -1,4 +1,5 @@
 import os
+import re
 import sys
 
 import pytest
@@ -92,3 +93,13 @@ def test_what_cannot_be_played_is_said_before_anything_is(words, sentence, monke
     with pytest.raises(SystemExit) as left:
         readme.main()
     assert left.value.code == 2 and sentence in capsys.readouterr().err
+
+
+def test_a_readers_own_data_is_stood_in_for_wherever_the_readme_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(readme, "CLASSES", 2)
+    monkeypatch.setattr(readme, "IMAGES", 2)
+    for command in readme.commands((readme.ROOT / "README.md").read_text(encoding="utf-8")):
+        if "nats_tss.csv" not in command.words:
+            readme.stand_ins(command.words, tmp_path, None)
+        for name in re.findall(r"(?<![\w/])(?:my\.\w+|photos)\b", command.words):
+            assert (tmp_path / name).exists(), command.words
