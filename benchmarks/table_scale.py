@@ -120,13 +120,14 @@ def measured(arguments: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a table of many rows costs.")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="numbers of rows")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     parser.add_argument("--go-on", nargs=3, metavar=("FOLDER", "STRATEGY", "TRIALS"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     if arguments.go_on:
         folder, strategy, trials = arguments.go_on
         go_on(Path(folder), strategy, int(trials))
         return
+    if arguments.quick:
+        arguments.rows = (500,)
     found = []
     print(f"{results.hardware()}; commit {results.commit()}\n")
     print(f"{'rows':>9} {'command':<9} {'CPU s':>8} {'peak MB':>8}")
