@@ -29,7 +29,7 @@ from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.nao import Nao
 
 TRIALS, EPOCHS, LIMIT = 1000, 3, 10.0
-QUICK_TRIALS = 50
+QUICK_TRIALS = 45  # in the midst of a round
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="draws of trials, and samplings")
     options = results.options(parser)
     if options.quick:
-        options.steps, options.seeds = 10, 2
+        options.steps, options.seeds = 20, 2
     worlds = [] if options.only_runs else [made_up()]
     if options.path.is_file() and not options.only_runs:
         worlds += [nats(options.path, dataset) for dataset in ("cifar10", "cifar100")]

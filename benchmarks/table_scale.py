@@ -41,7 +41,7 @@ TOYS = "netwright.testing.toys"
 # runs the command, then says the processor's seconds and the peak size of this process alone: the system's own count
 # begins with the size of the process that started it
 PROGRAM = """
-import atexit, re, runpy, sys, time
+import atexit, os, re, runpy, sys, time
 def say():
     peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
     print(time.process_time(), peak, file=sys.stderr)
@@ -51,6 +51,7 @@ if sys.argv[1] == "status":
     main(sys.argv[1:])
 else:
     sys.argv = sys.argv[1:]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
     runpy.run_path(sys.argv[0], run_name="__main__")
 """
 COLUMNS = ("id", *sqlite_rows.ASKED, "asked_sum", *sqlite_rows.CAME, "result_sum", "worker")
