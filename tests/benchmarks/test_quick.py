@@ -22,10 +22,20 @@ NEEDS = {  # what they import that no installation of the package brings
     "mobo_proposal": ("optuna", "botorch"),
     "table_fronts": ("optuna",),
 }
+GPU_JOBS = (
+    "data",
+    "step",
+    "fitness",
+    "fast",
+    "plain",
+    "search",
+    "search-best",
+    "profile",
+)  # the others are scripts here
 WITH = {  # further arguments: parts that are left out unless asked for, and where to write
     "bench_throughput": ("--predictor",),
     "gpu_step": ("--repeats", "1", "--seconds", "0.1", "--json", "found.json"),
-    "gpu": ("--folder", "all"),
+    "gpu": ("--folder", "all", "--minutes", "14", "--only", *GPU_JOBS),
     "gpu/many": ("--folder", "all", "--at-once", "1", "2", "--steps", "2", "--each", "1", "--least", "2"),
     "gpu/plain": ("images.npz", "--keep", "standing"),
     "nao_embeddings": ("--plot", "map.png"),
