@@ -31,7 +31,7 @@ GPU_JOBS = (
     "search",
     "search-best",
     "profile",
-)  # the others are scripts here
+)  # else it is a script here
 WITH = {  # further arguments: parts that are left out unless asked for, and where to write
     "bench_throughput": ("--predictor",),
     "gpu_step": ("--repeats", "1", "--seconds", "0.1", "--json", "found.json"),
