@@ -29,7 +29,7 @@ import harness  # noqa: F401 - before numpy and torch: one numerical thread
 import numpy as np
 import results
 
-from netwright.core import run_file
+from netwright.core import building
 from netwright.core.genes import to_vector
 from netwright.core.records import Genotype
 from netwright.runs.run import Run
@@ -104,7 +104,7 @@ def run(folder: Path) -> World:
     trials = [trial for trial in found.trials if trial.scores]
     if len(trials) < TRIALS:
         raise SystemExit(f"{folder} has {len(trials)} finished trials; {TRIALS} are needed")
-    encoder = Encoder(run_file.load_space(found.settings.space).genes)
+    encoder = Encoder(building.load_space(found.settings.space).genes)
     x = noisy_network.inputs(encoder, [trial.proposal.genotype for trial in trials])
     y = np.array([trial.scores[0] for trial in trials if trial.scores])
 
@@ -144,8 +144,9 @@ def main() -> None:
     parser.add_argument("--only-runs", action="store_true", help="neither NATS-Bench nor the made-up landscape")
     parser.add_argument("--steps", type=int, default=1000, help="of each chain of the sampler")
     parser.add_argument("--seeds", type=int, default=5, help="draws of trials, and samplings")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    if options.quick:
+        options.steps, options.seeds = 20, 2
     worlds = [] if options.only_runs else [made_up()]
     if options.path.is_file() and not options.only_runs:
         worlds += [nats(options.path, dataset) for dataset in ("cifar10", "cifar100")]

@@ -15,6 +15,7 @@ is judged, as other programs of the machine do not count; with a file the elapse
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import logging
 import shutil
 import statistics
@@ -313,10 +314,8 @@ def rows_of(lines: Sequence[Line]) -> Iterator[results.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of a trial beyond its evaluation.")
-    parser.add_argument("--quick", action="store_true", help="small tables and few trials: whether it runs")
     parser.add_argument("--no-optuna", action="store_true", help="netwright alone")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     sizes = (FEW, 1_000) if arguments.quick else (FEW, 10_000, 100_000)
@@ -333,7 +332,11 @@ def main() -> None:
         folder = Path(name)
         go_on(search_on(MemoryStore(), MUTANTS), trials)  # warms caches up
         # Optuna's small tables alternate with ours; its large ones would burden our garbage collection
-        optuna = [] if arguments.no_optuna else [("memory", trials // 20), ("journal file", few), ("SQLite", few)]
+        is_there = importlib.util.find_spec("optuna") is not None
+        if not is_there:
+            print("optuna: not installed, left out", flush=True)
+        asked = is_there and not arguments.no_optuna
+        optuna = [("memory", trials // 20), ("journal file", few), ("SQLite", few)] if asked else []
         small = [optuna_line(folder, store, FEW, n, filling) for store, n in optuna]
         for number, group in enumerate(memory_lines(sizes, trials)):
             measure_group(group + (small[:1] if number == 0 else []))

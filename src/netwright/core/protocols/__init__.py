@@ -49,7 +49,14 @@ from netwright.core.protocols.space import (
     unwrap,
 )
 from netwright.core.protocols.store import Store
-from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy, TakesSeveral
+from netwright.core.protocols.strategy import (
+    Caches,
+    LearnsAside,
+    NamesBudgets,
+    SamplesAtRandom,
+    Strategy,
+    TakesSeveral,
+)
 from netwright.core.protocols.task import (
     AsksNetwork,
     ClassifiesImages,
@@ -120,6 +127,7 @@ __all__ = [
     "Recognizes",
     "Recorder",
     "Resplits",
+    "SamplesAtRandom",
     "SearchSpace",
     "SharesCards",
     "ShowsExamples",
