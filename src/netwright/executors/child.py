@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from netwright import worker
-from netwright.core import activity, refs, run_file
+from netwright.core import activity, building, refs, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
@@ -84,7 +84,7 @@ def work(post: Post, line: Line) -> None:
     text = store.recall("run")
     if text is None:
         raise NetwrightError(f"{post.address} holds no run file; start the search before its workers")
-    evaluator = run_file.build_evaluator(run_file.from_toml(text))
+    evaluator = building.build_evaluator(run_file.from_toml(text))
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
