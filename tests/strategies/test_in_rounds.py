@@ -15,7 +15,7 @@ from netwright.core import refs, seeds
 from netwright.core.errors import BadReference, MissingCapability, NetwrightError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
-from netwright.core.rounds import Rounds
+from netwright.core.round_plan import Rounds
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.stores.memory import MemoryStore
@@ -321,7 +321,7 @@ def test_a_space_with_too_few_networks_and_rows_of_other_rounds_are_refused():
     small = InRounds(partial(RandomSearch, space), space, EVALUATOR.rounds)
     store = MemoryStore()
     search = Search(space, small, store, Inline(replace(EVALUATOR, space=space)))
-    with pytest.raises(BadReference, match="round 1 needs 12 different networks, .* than about 9;"):
+    with pytest.raises(BadReference, match=r"round 1 needs 12 different networks, .* than about 9;"):
         search.run()
     strategy = InRounds(STRATEGIES["random"], SPACE, EVALUATOR.rounds)
     with pytest.raises(NetwrightError, match="trial 3 has the budget 2 and round 1 is played"):

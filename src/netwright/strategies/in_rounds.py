@@ -1,4 +1,4 @@
-"""Any strategy played in rounds (`core.rounds`): a round is asked whole, and the next one when all of it was told.
+"""Any strategy played in rounds (`core.round_plan`): a round is asked whole, and the next one when all of it was told.
 
 A round begins with the `new` proposals of the strategy, then come `fresh` random networks, then those that stay from
 the round before, the best first. The strategy is made anew for each round and told the newest row of each network of
@@ -31,7 +31,7 @@ from netwright.core.protocols import (
     Strategy,
 )
 from netwright.core.records import ROUND, Proposal, Trial
-from netwright.core.rounds import AGE, MEMBERS, PLACE, Rounds
+from netwright.core.round_plan import AGE, MEMBERS, PLACE, Rounds
 from netwright.strategies.novelty import new_sample
 
 TRIES = 10  # proposals of the strategy for one place, after which a random network takes it
