@@ -434,5 +434,5 @@ def test_what_a_run_shares_lies_beside_its_trials(tmp_path):
     assert WorkerContext(MemoryStore(), tmp_path / "trials", 1).shared == tmp_path / "shared"
     assert (tmp_path / "shared").is_dir()
     assert WorkerContext(MemoryStore(), None, 1, shared_folder=tmp_path / "own").shared == tmp_path / "own"
-    with pytest.raises(RuntimeError, match="this search has no folder; .* let trials share files"):
+    with pytest.raises(RuntimeError, match=r"this search has no folder; .* let trials share files"):
         _ = WorkerContext(MemoryStore(), None, 1).shared

@@ -218,7 +218,8 @@ def _strategy(run: RunFile, evaluator: Evaluator, given: Mapping[str, Any]) -> S
         made: Strategy = make()
         return made
     _check_rounds(evaluator.rounds, run.limits.trials)
-    in_rounds: Strategy = refs.load("strategy", IN_ROUNDS, make=make, space=given["space"], rounds=evaluator.rounds)
+    wired = {"make": make, "space": given["space"], "rounds": evaluator.rounds, "name": run.strategy.name}
+    in_rounds: Strategy = refs.load("strategy", IN_ROUNDS, **wired)
     return in_rounds
 
 
