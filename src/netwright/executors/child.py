@@ -91,22 +91,40 @@ def work(post: Post, line: Line) -> None:
         line.say("report", text=activity.written(activity.of_report(step, metrics)))
         return True
 
+    begun: list[int] = []  # the trial that the parent was told of, if any
+
     def context(trial: Trial) -> worker.WorkerContext:
+        def on_making(is_making: bool) -> None:
+            if is_making:
+                line.say("making")
+            else:
+                line.say("start", trial=trial.id, log=_log_size())
+
+        begun.append(trial.id)
         line.say("start", trial=trial.id, log=_log_size())
-        trials = Path(post.folder) / "trials"
         return worker.WorkerContext(
-            store, trials, trial.id, post.threads, post.index, on_report, lambda: line.is_stopping
+            store,
+            Path(post.folder) / "trials",
+            trial.id,
+            post.threads,
+            post.index,
+            on_report,
+            lambda: line.is_stopping,
+            on_making=on_making,
         )
 
     cards = worker.Cards.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
     wait = SHORTEST_WAIT
     while not line.is_draining:
+        begun.clear()
         try:
             result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards)
         except PutBack:
             line.say("end")
             return
         if result is None:
+            if begun:  # it was too early
+                line.say("end")
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             continue

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 
 from netwright import worker
 from netwright.core import seeds
-from netwright.core.errors import PutBack, WorkerError
-from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job
+from netwright.core.errors import PutBack, TooEarly, WorkerError
+from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job, MakesReady
 from netwright.core.records import Result, Trial
 
 DURATION: Final = 64  # purpose of the draws, apart from those of `core.seeds`
@@ -57,6 +57,10 @@ class _Stated:
 
     evaluator: Evaluator
     seconds: float = 0.0
+
+    def make_ready(self, trial: Trial, context: Context) -> None:
+        if isinstance(self.evaluator, MakesReady):
+            self.evaluator.make_ready(trial, context)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         self.seconds = 0.0
@@ -188,6 +192,9 @@ class Simulated:
                 return
             try:
                 self._begin(trial, self._free[0])
+            except TooEarly:
+                self._job.store.put_back(_name(self._free[0]))
+                return
             except PutBack:  # the search is being stopped
                 self._job.store.put_back(_name(self._free[0]))
                 self._draining = True

@@ -34,6 +34,7 @@ class GenotypePanel:
         budgets: Budgets in the evaluator's unit, from the smallest on; empty: the evaluator's own length.
     """
 
+    goes_by_list: ClassVar[Literal[True]] = True
     samples_at_random: ClassVar[Literal[True]] = True
     space: SearchSpace
     genotypes: int = 40
