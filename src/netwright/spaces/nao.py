@@ -167,9 +167,9 @@ class NaoSpace:
         """The layers of a network among those that share weights: each cell ends in a 1x1 convolution besides."""
         return nao.plan(replace(self._outline, closes=True), *self.cells(genotype), io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
         """Each branch has weights for each state and operation, each closing convolution a block for each state."""
-        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), io)
+        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), plan)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells of one operation, whose branches read the same state, or the nearest to it in turn."""
