@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -65,6 +66,7 @@ class NaoSpace:
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
+    of_supernet: ClassVar[Mapping[str, Kind]] = MappingProxyType({"operations": "small"})  # options, as published
 
     nodes: int = 5
     operations: Kind = "large"
