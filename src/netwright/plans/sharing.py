@@ -6,7 +6,6 @@ weight of a place depends on what else there is: which of several candidates it 
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -120,12 +119,33 @@ def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int], dimensi
     found[name] = Joined(tuple(parts), dimension)
 
 
-def positions(numbers: Sequence[int], width: int) -> Positions:
-    """The positions of some blocks of equal width, a range where they follow one another."""
+def cut(found: dict[str, Share], layer: str, present: Sequence[int], most: int, dimension: int) -> None:
+    """Cut the weights of a layer, where there is one, out of larger tensors: some of several blocks of equal length.
+
+    Args:
+        found: Where weights lie, which is changed.
+        layer: Name of the layer in the plan.
+        present: Numbers of the blocks that the layer has, in order, counted from 0.
+        most: How many there are in all.
+        dimension: The dimension of weights along which they lie: 0 is what a layer gives (its bias too), 1 what it
+            reads.
+    """
+    for weight in ("weight", "bias")[: 2 - dimension]:
+        name = parameter(layer, weight)
+        whole = found.get(name)
+        if isinstance(whole, Cut) and len(present) < most:
+            before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
+            length = size // len(present)
+            index = (*map(range, before), _positions(present, length))
+            found[name] = Cut(whole.name, (*before, length * most, *after), index)
+
+
+def _positions(numbers: Sequence[int], length: int) -> Positions:
+    """The positions of blocks, a range where they follow one another."""
     first, last = numbers[0], numbers[-1] + 1
-    if tuple(numbers) == tuple(range(first, last)):
-        return range(first * width, last * width)
-    return tuple(number * width + each for number in numbers for each in range(width))
+    if len(numbers) == last - first:  # they are in order
+        return range(first * length, last * length)
+    return tuple(number * length + each for number in numbers for each in range(length))
 
 
 def parameter(layer: str, weight: str) -> str:
@@ -141,7 +161,8 @@ def weights(plan: Plan, layer: Layer) -> Mapping[str, tuple[int, ...]]:
 
 @lru_cache(maxsize=2**14, typed=True)
 def _weights(op: Operation, *entering: Shape) -> Mapping[str, tuple[int, ...]]:
-    torch = importlib.import_module("torch")  # tables of spaces that share do without it
+    import torch  # here, as tables of spaces that share weights do without it
+
     with torch.device("meta"):
         module = op.module(*entering)
     return {name: tuple(value.shape) for name, value in module.named_parameters()}  # type: ignore[attr-defined]
