@@ -6,6 +6,7 @@ weight of a place depends on what else there is: which of several candidates it 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -161,8 +162,7 @@ def weights(plan: Plan, layer: Layer) -> Mapping[str, tuple[int, ...]]:
 
 @lru_cache(maxsize=2**14, typed=True)
 def _weights(op: Operation, *entering: Shape) -> Mapping[str, tuple[int, ...]]:
-    import torch  # here, as tables of spaces that share weights do without it
-
+    torch = importlib.import_module("torch")  # tables of spaces that share weights do without it
     with torch.device("meta"):
         module = op.module(*entering)
     return {name: tuple(value.shape) for name, value in module.named_parameters()}  # type: ignore[attr-defined]

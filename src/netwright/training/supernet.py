@@ -64,6 +64,7 @@ class SharedWeights:
         io: What goes into its networks, and what comes out.
         seed: Source of all randomness, from 0 on. Each tensor has a stream of its own, addressed by its name.
         device: Where the tensors lie.
+        layout: Memory format of those that convolve images (`training.layout`).
 
     Attributes:
         tensors: The weights, by name, in order of names. Those that a backward pass did not use have no gradient.
@@ -72,12 +73,19 @@ class SharedWeights:
         BadReference: The space shares nothing, or its networks disagree on the shape of a tensor.
     """
 
-    def __init__(self, space: SearchSpace, io: IO, seed: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        io: IO,
+        seed: int,
+        device: torch.device | str = "cpu",
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self._space, self._io, self._device = shared_by(space), io, torch.device(device)
-        self.tensors = {
-            name: nn.Parameter(_drawn(origin, seed, name).to(self._device))
-            for name, origin in _origins(self._space, io).items()
-        }
+        self.tensors: dict[str, nn.Parameter] = {}
+        for name, origin in _origins(self._space, io).items():
+            tensor = _drawn(origin, seed, name).to(self._device)
+            self.tensors[name] = nn.Parameter(tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor)
 
     @property
     def params(self) -> int:
