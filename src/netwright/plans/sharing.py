@@ -22,7 +22,7 @@ Positions = range | tuple[int, ...]  # along one dimension; a range is cut out w
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutOut:
     """A weight that is a shared tensor, or cut out of one.
 
     Args:
@@ -36,7 +36,7 @@ class Cut:
     index: tuple[Positions, ...] = ()
 
     @property
-    def parts(self) -> tuple[Cut, ...]:
+    def parts(self) -> tuple[CutOut, ...]:
         """Itself alone."""
         return (self,)
 
@@ -50,11 +50,11 @@ class Joined:
         dimension: The dimension along which they lie side by side.
     """
 
-    parts: tuple[Cut, ...]
+    parts: tuple[CutOut, ...]
     dimension: int
 
 
-Share = Cut | Joined
+Share = CutOut | Joined
 
 
 @runtime_checkable
@@ -92,7 +92,7 @@ def by_name(plan: Plan, place: Callable[[Layer], str] = lambda layer: layer.name
         if layer.op.has_weights:
             name = place(layer)
             for weight, shape in weights(plan, layer).items():
-                found[parameter(layer.name, weight)] = Cut(f"{name}.{weight}", shape)
+                found[parameter(layer.name, weight)] = CutOut(f"{name}.{weight}", shape)
     return found
 
 
@@ -110,13 +110,13 @@ def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int], dimensi
     """
     name = parameter(layer, "weight")
     whole = found.get(name)
-    if not isinstance(whole, Cut):
+    if not isinstance(whole, CutOut):
         return
     before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
     if sum(sizes.values()) != size:
         raise ValueError(f"{whole.name} has {size} entries along dimension {dimension}, not {sum(sizes.values())}")
     place = whole.name.removesuffix(".weight")
-    parts = (Cut(f"{place}.{part}.weight", (*before, each, *after)) for part, each in sizes.items())
+    parts = (CutOut(f"{place}.{part}.weight", (*before, each, *after)) for part, each in sizes.items())
     found[name] = Joined(tuple(parts), dimension)
 
 
@@ -134,11 +134,11 @@ def cut(found: dict[str, Share], layer: str, present: Sequence[int], most: int, 
     for weight in ("weight", "bias")[: 2 - dimension]:
         name = parameter(layer, weight)
         whole = found.get(name)
-        if isinstance(whole, Cut) and len(present) < most:
+        if isinstance(whole, CutOut) and len(present) < most:
             before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
             length = size // len(present)
             index = (*map(range, before), _positions(present, length))
-            found[name] = Cut(whole.name, (*before, length * most, *after), index)
+            found[name] = CutOut(whole.name, (*before, length * most, *after), index)
 
 
 def _positions(numbers: Sequence[int], length: int) -> Positions:

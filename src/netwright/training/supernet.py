@@ -31,7 +31,7 @@ from netwright.plans import network, sharing
 from netwright.plans.network import Network
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Plan
-from netwright.plans.sharing import Cut, Joined, Share, Shares
+from netwright.plans.sharing import CutOut, Joined, Share, Shares
 
 _REMEDY: Final = "give the run that wrote it, or remove the file to train its weights anew"
 
@@ -114,7 +114,7 @@ class SharedWeights:
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
-                if isinstance(share, Cut) and not share.index:
+                if isinstance(share, CutOut) and not share.index:
                     module._parameters[name] = self.tensors[share.name]
                 else:
                     _cut_in_each_pass(module, name, self._cutting(share))
