@@ -77,6 +77,7 @@ def _genotypes(space, count, seed=0):
         (NaoSpace(operations="small", channels=20, repeats=3), CIFAR, 7_387_350),
         (NaoSpace(operations="small", channels=36, repeats=3), CIFAR, 21_557_062),
         (NaoSpace(operations="small", channels=20, repeats=3, auxiliary=True), CIFAR, 7_800_288),
+        (NaoSpace(operations="middle", channels=20, repeats=3), CIFAR, 18_152_950),
         (RnnSpace(width=300), PUBLISHED, 50_890_000),
     ],
 )

@@ -14,10 +14,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -203,10 +203,11 @@ def _drawn(origin: _Origin, seed: int, name: str) -> Tensor:
     """A shared tensor as the layer that first uses it draws its weights, over and over until there are enough."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-    wanted, found = int(np.prod(origin.shape)), []
+    wanted = prod(origin.shape)
+    found: list[Tensor] = []
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed() + 1)
-        while wanted > sum(map(len, found)):
+        while wanted > sum(each.numel() for each in found):
             module: Any = origin.op.module(*origin.entering)
             network.initialize(module, generator)
             found.append(module.get_parameter(origin.weight).detach().flatten())
