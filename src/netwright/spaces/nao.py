@@ -12,9 +12,10 @@ As tokens, genotypes are the published sequences: 40 with a vocabulary of 12 for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -27,12 +28,13 @@ from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
 from netwright.core.bounds import check_sizes
-from netwright.core.errors import InvalidGenotype
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.plan import Plan
+from netwright.plans.sharing import Share
 
 INPUTS: Final = ("skip", "direct")
 
@@ -52,7 +54,8 @@ class NaoSpace:
     Args:
         nodes: Number of nodes per cell (paper: 5).
         operations: Operations of a branch: "large" is the set of 11 dense convolutions and poolings of the search
-            without shared weights, "small" the set of 5 of the search with them.
+            without shared weights, "small" the set of 5 of the search with them, "middle" the set of 10 of the authors'
+            later program, with an operation that gives zeros; it has no families and sizes.
         genes_per_branch: 2: the state that it reads and the operation, with which every genotype is a network. 3: the
             state, the operation's family, and its size, as the search without shared weights was published; some
             pairs are no operation, and the size of an identity means nothing.
@@ -64,6 +67,7 @@ class NaoSpace:
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
+    of_supernet: ClassVar[Mapping[str, Kind]] = MappingProxyType({"operations": "small"})  # options, as published
 
     nodes: int = 5
     operations: Kind = "large"
@@ -76,6 +80,10 @@ class NaoSpace:
 
     def __post_init__(self) -> None:
         check_sizes(nodes=self.nodes, channels=self.channels, repeats=self.repeats)
+        if self.operations == "middle" and self.genes_per_branch == 3:
+            raise BadReference(
+                "space.genes_per_branch is 3, but the middle set of operations has no families and sizes; give 2"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -161,6 +169,20 @@ class NaoSpace:
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
         return nao.plan(self._outline, *self.cells(genotype), io)
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights: each cell ends in a 1x1 convolution besides."""
+        return nao.plan(replace(self._outline, closes=True), *self.cells(genotype), io)
+
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
+        """Each branch has weights for each state and operation, each closing convolution a block for each state."""
+        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), plan)
+
+    def cover(self) -> Iterator[Genotype]:
+        """Cells of one operation, whose branches read the same state, or the nearest to it in turn."""
+        for reads in two_cells.readings(self.nodes):
+            for operation in range(len(self.names)):
+                yield self._written([value for read in reads for value in (read, operation)])
 
     def _operation_genes(self, branch: str) -> tuple[Choice, ...]:
         if self.genes_per_branch == 2:
