@@ -59,13 +59,12 @@ class Program:
 
 
 _PT1: Final = Program(
-    # a single cosine from 0.025 to 0.001 over 5 x 30 passes
+    # a single cosine from 0.025 to 0.001 over all rounds
     StepSettings(
         batch=64,
         lr=0.025,
         weight_decay=3e-4,
         schedule="restarts",
-        period=150,
         floor=0.04,
         clip=5.0,
         drop_path_keep=0.9,
