@@ -282,6 +282,7 @@ def run_of(
     each = repeats[0] if repeats else 1
     if type(each) is not int or each < 1:
         raise BadRunFile(f"final.repeats is {each!r}; it must be a whole number of at least 1")
+    run = replace(run, evaluator=in_full.trainer(run.evaluator))
     says = in_full.of(run.evaluator)
     options = says.options(run.evaluator.options, layers, split)
     if budget is not None:
