@@ -52,7 +52,16 @@ from netwright.core.protocols.space import (
     unwrap,
 )
 from netwright.core.protocols.store import Store
-from netwright.core.protocols.strategy import Caches, LearnsAside, NamesBudgets, Strategy, TakesSeveral
+from netwright.core.protocols.strategy import (
+    AsksTogether,
+    Caches,
+    GoesByList,
+    LearnsAside,
+    LearnsByRounds,
+    NamesBudgets,
+    Strategy,
+    TakesSeveral,
+)
 from netwright.core.protocols.task import (
     AsksNetwork,
     ClassifiesImages,
@@ -85,6 +94,7 @@ __all__ = [
     "Accepts",
     "Adapts",
     "AsksNetwork",
+    "AsksTogether",
     "Caches",
     "CarriesState",
     "ChecksSettings",
@@ -100,6 +110,7 @@ __all__ = [
     "Gathering",
     "Gathers",
     "Generates",
+    "GoesByList",
     "Halts",
     "HasBaselines",
     "HasCaveats",
@@ -112,6 +123,7 @@ __all__ = [
     "KeepsActivations",
     "KeepsTime",
     "LearnsAside",
+    "LearnsByRounds",
     "LeavesState",
     "LimitsWorkers",
     "ListsMetrics",
