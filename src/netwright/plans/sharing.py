@@ -120,6 +120,14 @@ def blocks(name: str, shape: Sequence[int], sizes: Mapping[str, int], dimension:
     )
 
 
+def positions(numbers: Sequence[int], width: int) -> Positions:
+    """The positions of some blocks of equal width, a range where they follow one another."""
+    first, last = numbers[0], numbers[-1] + 1
+    if tuple(numbers) == tuple(range(first, last)):
+        return range(first * width, last * width)
+    return tuple(number * width + each for number in numbers for each in range(width))
+
+
 def parameter(layer: str, weight: str) -> str:
     """The name of a parameter in a plan's network, by the name of its layer and its own within that."""
     scope, attribute = module_of(layer)
