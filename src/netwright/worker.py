@@ -147,7 +147,7 @@ def run_once(
     keep: bool = False,
     cards: Cards = Cards(),
 ) -> Result | None:
-    """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim, or it was too early.
+    """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
     Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
     is returned then says so, and is in no table.

@@ -200,6 +200,6 @@ def _asked(row: Trial) -> Trial:
 
 def _refusal(strategy: Strategy) -> str:
     return (
-        f"the strategy {type(strategy).__name__} names budgets or goes by a list, and the evaluator measures in rounds, "
-        "which take the place of budgets; give another one, such as --strategy nao or --strategy aging"
+        f"the strategy {type(strategy).__name__} names budgets or goes by a list, and the evaluator measures in "
+        "rounds, which take the place of both; give another one, such as --strategy nao or --strategy aging"
     )
