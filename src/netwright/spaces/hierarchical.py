@@ -178,7 +178,7 @@ class HierarchicalSpace:
         """The layers of a network among those that share weights, which are the same."""
         return self.plan(genotype, io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
         """Each edge of each motif in its place has weights for each operation and for whatever may arrive there.
 
         Raises:
@@ -187,7 +187,7 @@ class HierarchicalSpace:
         cell = self.cell(genotype)
         if cell is None:
             raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
-        return motifs.shares(self.plan(genotype, io), cell)
+        return motifs.shares(plan, cell)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells with all edges, of one operation with weights."""
