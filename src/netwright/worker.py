@@ -21,7 +21,7 @@ from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminate
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
-from netwright.core.rounds import MEMBERS
+from netwright.core.round_plan import MEMBERS
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric

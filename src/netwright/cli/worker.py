@@ -65,10 +65,10 @@ def worker(
 
 
 def _refuse_crowd(store: Store, run: RunFile) -> None:
-    """Raise WorkerError where the search has all the workers that its evaluator allows, those it will start included."""
+    """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
     most, there = remembered.number(store, remembered.MAX_WORKERS), max(run.workers or 1, len(store.workers()))
     if most is not None and there >= most:
         raise WorkerError(
-            f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator allows no more than {most:.0f}, "
-            "as its trials share what they are measured with; let it work alone"
+            f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "
+            f"are measured with, allows no more than {most:.0f}; let it work alone"
         )

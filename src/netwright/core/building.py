@@ -32,7 +32,7 @@ from netwright.core.protocols import (
 )
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.core.rounds import Rounds
+from netwright.core.round_plan import Rounds
 from netwright.core.run_file import RunFile, override
 from netwright.core.settings import Tuned
 
@@ -218,7 +218,8 @@ def _strategy(run: RunFile, evaluator: Evaluator, given: Mapping[str, Any]) -> S
         made: Strategy = make()
         return made
     _check_rounds(evaluator.rounds, run.limits.trials)
-    in_rounds: Strategy = refs.load("strategy", IN_ROUNDS, make=make, space=given["space"], rounds=evaluator.rounds)
+    wired = {"make": make, "space": given["space"], "rounds": evaluator.rounds, "name": run.strategy.name}
+    in_rounds: Strategy = refs.load("strategy", IN_ROUNDS, **wired)
     return in_rounds
 
 
@@ -250,8 +251,8 @@ def _check_workers(evaluator: Evaluator, workers: int) -> None:
     """Raise BadRunFile for more workers than the evaluator allows."""
     if isinstance(evaluator, LimitsWorkers) and workers > evaluator.max_workers:
         raise BadRunFile(
-            f"executor.workers is {workers}, and no more than {evaluator.max_workers} may work with what this evaluator "
-            f"shares among trials; give --executor.workers {evaluator.max_workers}, or leave it out"
+            f"executor.workers is {workers}, and no more than {evaluator.max_workers} may work with what the trials of "
+            f"this evaluator share; give --executor.workers {evaluator.max_workers}, or leave it out"
         )
 
 

@@ -21,7 +21,7 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import shortened
 from netwright.core.protocols import graph_of, of_seed
 from netwright.core.records import Genotype, LabeledGraph, Trial
-from netwright.core.rounds import AGE
+from netwright.core.round_plan import AGE
 from netwright.report import costs, curves, drawing, examined, figures, markup, opening, reported, trained
 from netwright.report.examined import Examined
 from netwright.report.figures import RunData

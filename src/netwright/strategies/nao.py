@@ -40,7 +40,7 @@ from netwright.core.errors import BadReference
 from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import Proposal, Trial
-from netwright.core.rounds import AGE
+from netwright.core.round_plan import AGE
 from netwright.core.single import check_single
 from netwright.strategies.members import Member
 from netwright.strategies.nao_programs import PROGRAMS, UNNAMED, Program

@@ -18,7 +18,7 @@ from netwright.core.genes import Choice
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Split, Task
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Result, Trial
-from netwright.core.rounds import PLACE, Rounds
+from netwright.core.round_plan import PLACE, Rounds
 from netwright.core.shapes import Image, Numbers
 
 
