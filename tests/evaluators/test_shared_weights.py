@@ -10,7 +10,7 @@ import torch
 from netwright.core import building, in_full, refs, run_file
 from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError, PutBack, TooEarly
 from netwright.core.records import IO, Proposal, Trial
-from netwright.core.rounds import AGE, MEMBERS, PLACE
+from netwright.core.round_plan import AGE, MEMBERS, PLACE
 from netwright.evaluators.shared_weights import SharedWeightsTraining
 from netwright.spaces.macro import MacroSpace
 from netwright.spaces.nats import NatsTopology
