@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -11,9 +12,13 @@ from netwright.core import building, in_full, refs, run_file
 from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError, PutBack, TooEarly
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.round_plan import AGE, MEMBERS, PLACE
+from netwright.core.vocabulary import Vocabulary
+from netwright.data.corpus import Corpus
+from netwright.data.language import LanguageModeling, RowLayout
 from netwright.evaluators.shared_weights import SharedWeightsTraining
 from netwright.spaces.macro import MacroSpace
 from netwright.spaces.nats import NatsTopology
+from netwright.spaces.rnn import RnnSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.training import shared_training
@@ -268,3 +273,27 @@ def test_networks_are_trained_in_full_by_themselves():
     assert in_full.trainer(asked) == refs.Reference("training", {"device": "cpu"})
     plain = refs.Reference("training", {"epochs": 3})
     assert in_full.trainer(plain) == plain
+
+
+def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
+    parts = {split: np.random.default_rng(0).integers(0, 5, 400) for split in ("train", "valid", "test")}
+    task = LanguageModeling(lambda: Corpus(Vocabulary(tuple("abcde"), "characters"), parts), RowLayout(5, valid_rows=4))
+    space, store, few = RnnSpace(width=6, nodes=3), MemoryStore(), {"new": 1, "fresh": 0, "pool": 2, "epochs": 1, "batch": 8}
+    with pytest.raises(BadReference, match="'pt1', whose networks are for images, but the task gives sequences; give 'tf"):
+        SharedWeightsTraining(space, task, program="pt1", **few)
+    evaluator = SharedWeightsTraining(space, task, program="tf-ws-rnn", **few)
+    for place in range(2):
+        genotype = space.sample(np.random.default_rng(place))
+        evaluator.check_settings(genotype, data_is_ready=True)
+        store.add(Proposal(genotype, budget=1, notes={PLACE: place, MEMBERS: 2, AGE: 0}), str(place), place)
+    losses = []
+    for seed in (0, 1, 0):
+        trial = replace(store.unfinished()[0], seed=seed)
+        result = evaluate(evaluator, trial, WorkerContext(store, tmp_path / "trials", 1))
+        assert result.failure == "", result.message
+        losses.append(result.metrics["valid_loss"])
+    assert losses[0] == losses[2] != losses[1]  # which batch is drawn by the row's seed
+    assert shared_training.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
+    short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
+    with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):
+        SharedWeightsTraining(space, short, program="tf-ws-rnn", **few).check_settings(genotype, data_is_ready=True)
