@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from netwright.core import building, in_full, refs, run_file
+from netwright.core import building, in_full, refs, run_file, trained_rounds
 from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError, PutBack, TooEarly
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.round_plan import AGE, MEMBERS, PLACE
@@ -105,7 +105,7 @@ def test_the_shared_folder_has_the_last_weights_and_how_long_they_took(undisturb
         "rounds.json",
         "training.safetensors",
     ]
-    one, two = shared_training.noted(folder / "shared")
+    one, two = trained_rounds.noted(folder / "shared")
     assert (one.round, one.steps, one.networks, two.steps) == (1, 6, 3, 12)
     assert 0 < one.seconds < two.seconds and one.loss > 0
 
@@ -293,7 +293,7 @@ def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
         assert result.failure == "", result.message
         losses.append(result.metrics["valid_loss"])
     assert losses[0] == losses[2] != losses[1]  # which batch is drawn by the row's seed
-    assert shared_training.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
+    assert trained_rounds.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
     short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
     with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):
         SharedWeightsTraining(space, short, program="tf-ws-rnn", **few).check_settings(genotype, data_is_ready=True)
