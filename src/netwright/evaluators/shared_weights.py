@@ -292,7 +292,9 @@ class SharedWeightsTraining:
         own, rounds = self.device_of(0), self.rounds
         steps = SharedTraining(self.space, self.task, self._program, 0, own).steps(rounds.number)
         each = f"{rounds.pool:,} networks" if rounds.keeps == "best" else f"at first {rounds.pool:,} networks"
-        told = f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
+        told = (
+            f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
+        )
         return (told, *(stated.remarks(self._program.steps, own, self.device)))
 
     def memory_mb(self, genotype: Genotype) -> float:
@@ -334,8 +336,8 @@ class SharedWeightsTraining:
         )
         if found.sampling == "sandwich" and found.paths < 2:
             raise BadReference(
-                f"evaluator.paths is {found.paths}, but evaluator.sampling 'sandwich' trains the largest network and the "
-                "smallest in each step; give evaluator.paths of at least 2"
+                f"evaluator.paths is {found.paths}, but evaluator.sampling 'sandwich' trains the largest and the "
+                "smallest network in each step; give at least 2"
             )
         parallel.check_divides(found.steps.batch, 1, found.paths, called=plural(self.task.io.input))
         return found
@@ -406,7 +408,7 @@ def _round_of(trial: Trial) -> int:
 
 @contextmanager
 def _told(own: torch.device) -> Iterator[None]:
-    """Say what an error of torch means for the device. Raises DeviceLost, or NetwrightError for what fails the trial."""
+    """Say what an error of torch means for the device. Raises DeviceLost, or NetwrightError for what fails a row."""
     try:
         yield
     except (RuntimeError, AssertionError) as error:
