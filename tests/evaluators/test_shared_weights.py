@@ -129,7 +129,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
         folder = tmp_path / "undisturbed"
         store = _play(folder, **options)
     left = iter([4, 99])
-    write, save = shared_training.SharedTraining._write, SharedWeights.save
+    write, save = shared_training.RoundsTraining._write, SharedWeights.save
 
     def dies(*_):
         raise Killed
@@ -140,7 +140,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
             raise Killed
 
     step = next(left)
-    monkeypatch.setattr(shared_training.SharedTraining, "_write", writes)
+    monkeypatch.setattr(shared_training.RoundsTraining, "_write", writes)
     table = _play(tmp_path, checkpoint_minutes=1e-9, **options)
     assert not table.finished()
     monkeypatch.setattr(SharedWeights, "save", dies)
@@ -156,7 +156,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
 
 def test_weights_that_no_network_uses_stay(undisturbed):
     folder, _ = undisturbed
-    training = shared_training.SharedTraining(SPACE, TASK, _evaluator()._program, 10, torch.device("cpu"))
+    training = shared_training.RoundsTraining(SPACE, TASK, _evaluator()._program, 10, torch.device("cpu"))
     first, found = training.weights(), _weights(folder)
     used = set().union(*(first.names(genotype) for genotype in POOL))
     changed = {name for name in found if not torch.equal(found[name], first.tensors[name])}
@@ -179,7 +179,7 @@ def test_a_loss_that_is_not_finite_is_said_and_not_met_again(tmp_path, monkeypat
     context = WorkerContext(store, tmp_path / "trials", 1)
     with pytest.raises(NetwrightError, match="shared training of round 1 failed: the loss is nan at step 5,"):
         evaluator.make_ready(trial, context)
-    monkeypatch.setattr(shared_training.SharedTraining, "train", None)
+    monkeypatch.setattr(shared_training.RoundsTraining, "train", None)
     with pytest.raises(NetwrightError, match=r"give a lower evaluator\.lr"):
         evaluator.make_ready(trial, context)
 
@@ -262,7 +262,7 @@ def test_the_published_searches_are_counted(recipe, sizes, new, steps, lowest):
     run = run_file.from_tables(run_file.read(ROOT / "recipes" / f"{recipe}.toml"))
     evaluator = refs.load("evaluator", run.evaluator, space=building.load_space(run.space), task=Images())
     rounds, program = evaluator.rounds, evaluator._program
-    training = shared_training.SharedTraining(evaluator.space, Images(), program, 0, torch.device("cpu"))
+    training = shared_training.RoundsTraining(evaluator.space, Images(), program, 0, torch.device("cpu"))
     numbers = range(1, rounds.number + 1)
     assert [rounds.size(number) for number in numbers] == sizes
     assert [training.steps(number) for number in numbers] == steps

@@ -39,8 +39,8 @@ from netwright.training.feeding import BatchesBy
 from netwright.training.path_sampling import Way
 from netwright.training.scoring import Scoring
 from netwright.training.settings import Schedule, StepSettings
-from netwright.training.shared_programs import PROGRAMS, UNNAMED, Program, ProgramName, ScoredOn, Statistics
-from netwright.training.shared_training import SharedTraining
+from netwright.training.shared_programs import PROGRAMS, UNNAMED, ProgramName, ScoredOn, SharedProgram, Statistics
+from netwright.training.shared_training import RoundsTraining
 from netwright.training.supernet import SharedWeights, shared_by
 
 _OF_ROUNDS: Final = {
@@ -180,7 +180,7 @@ class SharedWeightsTraining:
     channels_last: layout.Wanted = "auto"
     checkpoint_minutes: float = 5.0
     _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
-    _program: Program = field(init=False, repr=False, compare=False)
+    _program: SharedProgram = field(init=False, repr=False, compare=False)
     max_workers: ClassVar[int] = 1
     in_full: ClassVar[InFull] = InFull(
         trainer="training", kept=("device", "batches_by", "channels_last", "precision", "deterministic")
@@ -290,7 +290,7 @@ class SharedWeightsTraining:
     def remarks(self) -> tuple[str, ...]:
         """What is trained, and where."""
         own, rounds = self.device_of(0), self.rounds
-        steps = SharedTraining(self.space, self.task, self._program, 0, own).steps(rounds.number)
+        steps = RoundsTraining(self.space, self.task, self._program, 0, own).steps(rounds.number)
         each = f"{rounds.pool:,} networks" if rounds.keeps == "best" else f"at first {rounds.pool:,} networks"
         told = (
             f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
@@ -313,7 +313,7 @@ class SharedWeightsTraining:
         """What worker `index` of this machine works on."""
         return device.pick(self.device, index)
 
-    def _resolved(self) -> Program:
+    def _resolved(self) -> SharedProgram:
         """The program with the options that were given. Raises BadReference for those that make no training."""
         program = UNNAMED if self.program is None else PROGRAMS[self.program]
         options = [each.name for each in fields(self) if each.init and each.default is None and each.name != "program"]
@@ -352,9 +352,9 @@ class SharedWeightsTraining:
                 f"{plural(self.task.io.input)}; give {other}"
             )
 
-    def _training(self, context: Context, own: torch.device) -> SharedTraining:
+    def _training(self, context: Context, own: torch.device) -> RoundsTraining:
         """The shared training of a run, whose seed is that of its first row."""
-        return SharedTraining(
+        return RoundsTraining(
             self.space,
             self.task,
             self._program,
@@ -386,7 +386,7 @@ class SharedWeightsTraining:
 
         shared_training.remove_older(folder, number, is_needed)
 
-    def _hold(self, number: int, folder: Path, training: SharedTraining) -> None:
+    def _hold(self, number: int, folder: Path, training: RoundsTraining) -> None:
         """Read the weights of a round, and keep them in this process."""
         held, weights = self._held, training.weights()
         weights.load(folder / shared_training.name_of(number), training.about(number))

@@ -16,10 +16,10 @@ from netwright.core.shapes import plural, positions
 from netwright.training import loop
 from netwright.training.descent import to_device
 from netwright.training.feeding import Batch, fed
-from netwright.training.shared_programs import Program
+from netwright.training.shared_programs import SharedProgram
 
 
-def check(program: Program, task: Task) -> None:
+def check(program: SharedProgram, task: Task) -> None:
     """Refuse validation data that does not have the batches of a score.
 
     Raises:
@@ -55,7 +55,7 @@ class ScoringBatches:
         place: Where networks are measured.
     """
 
-    def __init__(self, task: Task, program: Program, place: torch.device) -> None:
+    def __init__(self, task: Task, program: SharedProgram, place: torch.device) -> None:
         self._program, self._is_text = program, isinstance(task, StreamsBatches)
         size, steps = program.valid_batch, positions(task.io.input)
         wanted = program.batches if program.scored_on == "same" else None
@@ -103,7 +103,7 @@ class Scoring:
         batch: Examples in each of these.
     """
 
-    def __init__(self, task: Task, program: Program, place: torch.device, rng: np.random.Generator) -> None:
+    def __init__(self, task: Task, program: SharedProgram, place: torch.device, rng: np.random.Generator) -> None:
         check(program, task)
         self._task, self._program = task, program
         self._batches = ScoringBatches(task, program, place)

@@ -24,7 +24,7 @@ ScoredOn = Literal["same", "next", "drawn"]
 
 
 @dataclass(frozen=True)
-class Program:
+class SharedProgram:
     """A program's settings.
 
     Args:
@@ -58,7 +58,7 @@ class Program:
     task: Literal["images", "texts", ""] = ""
 
 
-_PT1: Final = Program(
+_PT1: Final = SharedProgram(
     # a single cosine from 0.025 to 0.001 over all rounds
     StepSettings(
         batch=64,
@@ -73,14 +73,14 @@ _PT1: Final = Program(
     epochs=30,
     task="images",
 )
-_PT2: Final = Program(
+_PT2: Final = SharedProgram(
     replace(_PT1.steps, period=50, growth=1.0),  # which begins anew with each round
     Rounds(4, pool=1000, new=300, keeps="all", trains="new"),
     epochs=50,
     sampling="params",
     task="images",
 )
-_TF_WS: Final = Program(
+_TF_WS: Final = SharedProgram(
     # 1e-4 times the sum of squares, without the half that a weight decay of as much stands for; its clipping at 5 is
     # undone by gradients that are appended unclipped
     StepSettings(
@@ -99,7 +99,7 @@ _TF_WS: Final = Program(
     scored_on="next",
     task="images",
 )
-_TF_WS_RNN: Final = Program(
+_TF_WS_RNN: Final = SharedProgram(
     StepSettings(
         batch=256,
         lr=0.25,
@@ -118,14 +118,14 @@ _TF_WS_RNN: Final = Program(
     valid_batch=256,
     task="texts",
 )
-PROGRAMS: Final[Mapping[ProgramName, Program]] = {
+PROGRAMS: Final[Mapping[ProgramName, SharedProgram]] = {
     "pt1": _PT1,
     "pt2": _PT2,
     "tf-ws": _TF_WS,
     "tf-ws-rnn": _TF_WS_RNN,
 }
 # what a search without a program does; see `docs/evaluators.md` for what was measured
-UNNAMED: Final = Program(
+UNNAMED: Final = SharedProgram(
     StepSettings(batch=64, lr=0.05, weight_decay=3e-4, schedule="restarts", clip=5.0),
     Rounds(4, pool=100, new=50),
     length=500,

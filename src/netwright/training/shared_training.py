@@ -33,7 +33,7 @@ from netwright.training.loop import At, Diverged, Passes, Progress, Schedule
 from netwright.training.path_network import PathNetwork
 from netwright.training.path_sampling import Paths
 from netwright.training.reports import Alarm
-from netwright.training.shared_programs import Program
+from netwright.training.shared_programs import SharedProgram
 from netwright.training.supernet import SharedWeights
 
 CHECKPOINT: Final = "training.safetensors"
@@ -45,7 +45,7 @@ class Failed(NetwrightError):
 
 
 @dataclass(frozen=True)
-class SharedTraining:
+class RoundsTraining:
     """Trains the weights of a space's networks.
 
     Args:
@@ -61,7 +61,7 @@ class SharedTraining:
 
     space: SearchSpace
     task: Task
-    program: Program
+    program: SharedProgram
     seed: int
     place: torch.device
     channels_last: layout.Wanted = "auto"
