@@ -2,7 +2,7 @@
 
 Kendall's tau-b is the share of pairs in the same order less that of pairs in the other, ties left out on either side
 (Kendall 1945, "The treatment of ties in ranking problems"); Spearman's correlation is that of the ranks. Intervals are
-percentiles of the bootstrap (Efron and Tibshirani 1993), over networks. Numpy only, so that a look at a run stays quick.
+percentiles of the bootstrap (Efron and Tibshirani 1993), over networks. Numpy only, so that a look at a run is quick.
 """
 
 from __future__ import annotations
@@ -93,9 +93,7 @@ def agreement(
     scores, truth = np.asarray(scores, np.float64), np.asarray(truth, np.float64)
     count = len(truth)
     top = best(truth, min(count, max(FEWEST, math.ceil(share * count - 1e-9))))
-    every, within = (
-        _correlations(scores[places], truth[places], rng, resamples) for places in (np.arange(count), top)
-    )
+    every, within = (_correlations(scores[places], truth[places], rng, resamples) for places in (np.arange(count), top))
     return RankAgreement(count, *every, len(top), *within, precision(scores, truth, len(top)))
 
 
