@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 FEWEST = 3  # networks that have an order worth the name
+FEWEST_RESAMPLED = 5  # networks, of fewer of which resamples tell nothing
 RESAMPLES = 2000
 INTERVAL = (0.025, 0.975)
 CHUNK = 4_000_000  # pairs in memory at a time
@@ -88,7 +89,8 @@ def agreement(
         truth: What it is judged by, shape (n,); higher is better.
         rng: Draws the networks of each resample.
         share: Share of the networks that count as the top, the best in truth, at least 3.
-        resamples: Number of resamples; 0: no intervals. There are none of more than `MOST` networks either.
+        resamples: Number of resamples; 0: no intervals. There are none of fewer than 5 and of more than
+            2,000 networks either.
     """
     scores, truth = np.asarray(scores, np.float64), np.asarray(truth, np.float64)
     count = len(truth)
@@ -141,7 +143,7 @@ def _correlations(
     if len(x) < FEWEST:
         return Correlation(math.nan), Correlation(math.nan)
     values = kendall(x, y), spearman(x, y)
-    if not resamples or len(x) > MOST:
+    if not resamples or not FEWEST_RESAMPLED <= len(x) <= MOST:
         return Correlation(values[0]), Correlation(values[1])
     taus, rhos = _resampled(x, y, rng.multinomial(len(x), np.full(len(x), 1 / len(x)), resamples))
     return _with_interval(values[0], taus), _with_interval(values[1], rhos)

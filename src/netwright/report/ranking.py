@@ -134,8 +134,8 @@ class SampleRanking:
     def sentences(self) -> list[str]:
         """What the sample says of the score, and whether it knows more than counting; without periods."""
         length = f", {self.setting}" if self.setting else ""
-        sampled = f"{len(self.trials)} networks of the search, each trained alone{length}"
-        said = [f"{self.goal.name} of the search orders {sampled}: {self.searched.sentence()}"]
+        sampled = f"{len(self.trials)} of its networks as training each alone does{length}"
+        said = [f"how far {self.goal.name} of the search orders {sampled}: {self.searched.sentence()}"]
         counted = [order for order in self.orders if order.name in COUNTS.values() and _tau(order) == _tau(order)]
         if counted and _tau(self.searched) == _tau(self.searched):
             better = max(counted, key=_tau)

@@ -73,34 +73,23 @@ def _named(name: str, unit: str) -> str:
 def _taus(axes: Axes, found: SampleRanking) -> None:
     """A dot with its interval for each order, from the top down, its name above it."""
     figures.dress(axes)
-    low = 0.0
-    for place, order in enumerate(found.orders):
-        tau = order.agreement.kendall
+    taus = [order.agreement.kendall for order in found.orders]
+    left = min(-0.05, *(end - 0.05 for tau in taus for end in (tau.value, tau.low) if not math.isnan(end)))
+    for place, (order, tau) in enumerate(zip(found.orders, taus, strict=True)):
         color = figures.PALETTE[0] if order is found.searched else figures.GRAY
         if not math.isnan(tau.low):
             axes.plot([tau.low, tau.high], [place, place], color=color, linewidth=2)
         if not math.isnan(tau.value):
             axes.plot(tau.value, place, "o", color=color, markersize=7)
-        low = min(low, tau.value if math.isnan(tau.low) else tau.low)
         text = shortened(f"{order.name}: {tau}", figures.SIZE[0] - 0.5, figures.TEXT_SIZE)
-        point = axes.get_yaxis_transform()
-        axes.text(
-            0.0,
-            place - 0.2,
-            text,
-            size=figures.TEXT_SIZE,
-            va="bottom",
-            color=figures.INK,
-            parse_math=False,
-            transform=point,
-        )
-    axes.set_xlim(min(-0.05, low - 0.05), 1.02)
+        figures.note(axes, text, (left, place), (0, 5), "left", "bottom")
+    axes.set_xlim(left, 1.04)
     axes.set_ylim(len(found.orders) - 0.5, -0.9)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.grid(False, axis="y")
     axes.axvline(0, color="#777777", linewidth=0.8, zorder=1)
-    axes.set_xlabel("Kendall's tau with the order of networks trained alone", size=figures.TEXT_SIZE)
+    axes.set_xlabel("Kendall's tau with the order when trained alone", size=figures.TEXT_SIZE)
 
 
 def _figure(run: ReportedRun) -> Figure | None:
