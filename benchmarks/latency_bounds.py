@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from netwright.core import constraints, run_file
+from netwright.core import building, constraints
 from netwright.core.latency import LATENCY, LatencySettings
 from netwright.runs import run_folder
 from netwright.training import device as devices
@@ -36,8 +36,8 @@ def main() -> None:
         settings = run_folder.recorded_run(table, folder)
         trials = [trial for trial in table.finished() if trial.result is not None and not trial.result.failure]
         fitted = json.loads(table.recall(FACT) or "{}")["fitted"]
-    task, given = run_file.load_task(settings.task), settings.latency or LatencySettings()
-    space, device = run_file.load_space(settings.space), torch.device(given.device)
+    task, given = building.load_task(settings.task), settings.latency or LatencySettings()
+    space, device = building.load_space(settings.space), torch.device(given.device)
     bounds = [constraints.parse(text) for text in settings.constraints]
     upper = min(each.bound for each in bounds if each.metric == LATENCY.name)
     broken = sum(not each.admits(trial.result.metrics[each.metric]) for trial in trials for each in bounds)

@@ -29,7 +29,7 @@ import harness  # noqa: F401 - before numpy and torch: one numerical thread
 import numpy as np
 import results
 
-from netwright.core import run_file
+from netwright.core import building
 from netwright.core.genes import to_vector
 from netwright.core.records import Genotype
 from netwright.runs.run import Run
@@ -104,7 +104,7 @@ def run(folder: Path) -> World:
     trials = [trial for trial in found.trials if trial.scores]
     if len(trials) < TRIALS:
         raise SystemExit(f"{folder} has {len(trials)} finished trials; {TRIALS} are needed")
-    encoder = Encoder(run_file.load_space(found.settings.space).genes)
+    encoder = Encoder(building.load_space(found.settings.space).genes)
     x = noisy_network.inputs(encoder, [trial.proposal.genotype for trial in trials])
     y = np.array([trial.scores[0] for trial in trials if trial.scores])
 

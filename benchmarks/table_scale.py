@@ -23,7 +23,7 @@ import numpy as np
 import results
 from rich.console import Console
 
-from netwright.core import run_file
+from netwright.core import building
 from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
@@ -104,7 +104,7 @@ def go_on(folder: Path, strategy: str, trials: int) -> None:
     settings = run_of(strategy, trials)
     with ownership.opened(folder, settings) as run:
         session = Session(Console(), lambda _controller, _say: nullcontext(), "")
-        ended = session.play(run, run_file.build(replace(settings)), title="going on", facts={})
+        ended = session.play(run, building.build(replace(settings)), title="going on", facts={})
     assert ended.progress.finished == trials
 
 

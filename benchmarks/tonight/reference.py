@@ -50,7 +50,11 @@ class Alone:
     def checkpoint_of(self, _trial: int) -> Path | None:
         return None
 
-    def pool(self) -> Sequence[Any]:
+    @property
+    def shared(self) -> Path:
+        return self.folder
+
+    def members(self, _budget: int) -> Sequence[Any]:
         return ()
 
 

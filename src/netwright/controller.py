@@ -18,6 +18,7 @@ from netwright.core.latency import LATENCY, EstimatesLatency
 from netwright.core.objectives import scorer
 from netwright.core.protocols import (
     STOP_SECONDS,
+    AsksTogether,
     Caches,
     Executor,
     Generates,
@@ -83,7 +84,8 @@ class Search:
         keep: Whether to leave the folders of finished trials.
         io: Inputs and outputs of the task, where they are known: networks of generators must also fit them.
         prefetch: Pending rows beyond the number of workers. None: 0 with one worker, so that a resumed run repeats the
-            undisturbed one; else 1, so that no worker waits for the controller.
+            undisturbed one; else 1, so that no worker waits for the controller. More where a strategy's proposals
+            belong together (`AsksTogether`).
         watchers: Watchers, which are told about every row.
         latency: Estimates the latency of each network that is asked for, which is noted with its proposal and becomes a
             metric of its result; None: nobody asks for it.
@@ -112,6 +114,7 @@ class Search:
             self.strategy.cache_in(self.folder / "strategy")
         # asked here once, as it takes longer than all else that is done for a row
         self._learner = self.strategy if isinstance(self.strategy, LearnsAside) else None
+        self._together = self.strategy.together if isinstance(self.strategy, AsksTogether) else 0
         self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
         self._generates = unwrap(self.space, Generates) is not None
@@ -257,7 +260,7 @@ class Search:
 
     def _top_up(self) -> None:
         workers = max(self.executor.workers, self._present)
-        ahead = (workers > 1) if self.prefetch is None else self.prefetch
+        ahead = max(self._together, (workers > 1) if self.prefetch is None else self.prefetch)
         last = self.limits.trials
         if self._is_behind:  # what comes next depends on what is measured again
             self._ask_missing()

@@ -17,16 +17,18 @@ from typing import Any, get_args
 
 from netwright.core import attempts, memory, turns
 from netwright.core.attempts import Attempt
-from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated
+from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
-from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, Store, UsesCards
+from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
+from netwright.core.rounds import MEMBERS
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
+SHARED = "shared"  # folder within a run's: what its trials share
 
 
 @dataclass
@@ -34,13 +36,15 @@ class WorkerContext:
     """What a worker lends an evaluator for one trial.
 
     Args:
-        store: Store that `pool` and `run` read.
+        store: Store that `members` and `run` read.
         trials_folder: Folder in which trial folders are made; None: there is none, and `folder` is refused.
         trial_id: Id of the trial that is evaluated.
         threads: Number of threads that the evaluation uses.
         worker_index: Number of the worker among those of this machine, from 0.
         on_report: Is given (step, metrics) at each report, and answers whether to go on.
         on_look: Answers whether the evaluation is to stop now and keep what it did; not asked where there is no folder.
+        shared_folder: Folder of what trials share; None: it lies beside that of the trial folders.
+        on_making: Is told whether what is done from now on is `make_ready`, and no part of the trial itself.
     """
 
     store: Store
@@ -50,6 +54,8 @@ class WorkerContext:
     worker_index: int = 0
     on_report: Callable[[int, Mapping[str, float]], bool] = field(default=lambda _step, _metrics: True)
     on_look: Callable[[], bool] = field(default=lambda: False)
+    shared_folder: Path | None = None
+    on_making: Callable[[bool], None] = field(default=lambda _is_making: None)
 
     @property
     def folder(self) -> Path:
@@ -78,9 +84,24 @@ class WorkerContext:
         folder = self._folder_of(trial_id) if self.trials_folder else None
         return folder if folder and folder.is_dir() else None
 
-    def pool(self) -> Sequence[Trial]:
-        """All finished rows."""
-        return self.store.finished()
+    @property
+    def shared(self) -> Path:
+        """The folder of what all trials of the run share, made when first asked for."""
+        folder = self.shared_folder or (self.trials_folder and self.trials_folder.parent / SHARED)
+        if folder is None:
+            raise RuntimeError("this search has no folder; give the executor's job one to let trials share files")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def members(self, budget: int) -> Sequence[Trial]:
+        """All rows of a round, in order of id. Raises TooEarly until all of them are in the table."""
+        unfinished = self.store.unfinished()  # first: a row that finishes meanwhile is then seen twice, and not missed
+        rows = {row.id: row for row in (*unfinished, *self.store.finished()) if row.proposal.budget == budget}
+        found = [rows[trial_id] for trial_id in sorted(rows)]
+        wanted = int(found[0].proposal.notes.get(MEMBERS, 0)) if found else 1
+        if len(found) < wanted:
+            raise TooEarly(f"the round at budget {budget} has {len(found)} of its {wanted} rows so far")
+        return found
 
     def _folder_of(self, trial_id: int) -> Path:
         assert self.trials_folder is not None
@@ -126,7 +147,7 @@ def run_once(
     keep: bool = False,
     cards: Cards = Cards(),
 ) -> Result | None:
-    """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim.
+    """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim, or it was too early.
 
     Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
     is returned then says so, and is in no table.
@@ -174,10 +195,16 @@ def _run(
     lent: WorkerContext,
     keep: bool,
     attempt: Attempt | None = None,
-) -> Result:
-    """Evaluate a trial that was claimed, and finish it or put it back. None: it lies on no card."""
+) -> Result | None:
+    """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early.
+
+    Without an `attempt`, it lies on no card.
+    """
     try:
         result = evaluate(_in_parts(evaluator, trial, attempt), trial, lent)
+    except TooEarly:
+        store.put_back(name)
+        return None
     except PutBack:
         store.put_back(name)
         raise
@@ -246,12 +273,19 @@ def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluato
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
     """The evaluator's result; an exception, or a metric that is no finite number, becomes a failure.
 
+    What the evaluator makes ready before it counts for nothing in the result's seconds.
+
     Raises:
-        PutBack: The evaluation was asked to stop and has kept what it did.
+        PutBack: The evaluation was asked to stop and has kept what it did; as TooEarly: it cannot begin yet.
         DeviceLost: The device that it used answers no more.
     """
-    start = time.perf_counter()
+    start: float | None = None
     try:
+        if isinstance(evaluator, MakesReady):
+            context.on_making(True)
+            evaluator.make_ready(trial, context)
+            context.on_making(False)
+        start = time.perf_counter()
         result = evaluator.evaluate(trial, context)
         if not isinstance(result, Result):
             raise TypeError(f"evaluate returned {type(result).__name__}; it must return a Result")
@@ -266,10 +300,12 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
     except (Terminated, DeviceLost):
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
-        if isinstance(error, PutBack) and context.should_stop():  # unasked, it would be put back again and again
+        # unasked, it would be put back again and again
+        if isinstance(error, TooEarly) or (isinstance(error, PutBack) and context.should_stop()):
             raise
         text = _storable(traceback.format_exc(limit=-20))
-        return Result(seconds=time.perf_counter() - start, failure=_failure_of(error), message=text)
+        seconds = 0.0 if start is None else time.perf_counter() - start
+        return Result(seconds=seconds, failure=_failure_of(error), message=text)
 
 
 def _with_latency(result: Result, trial: Trial) -> Result:

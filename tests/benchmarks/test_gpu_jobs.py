@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.gpu import alike, data, here, jobs, many, modules, plain
 from benchmarks.gpu.jobs import Place
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.records import Proposal, Trial
 from netwright.runs import retraining
 from netwright.training.options import Options
@@ -96,7 +96,7 @@ def test_the_recipe_for_ten_minutes_has_them_for_each_training():
     options = {name: value for name, value in made.evaluator.options.items() if name != "ref"}
     trained = Options(**options)
     assert (trained.deadline, trained.steps, trained.split) == (600.0, 40_000, "test")
-    space = run_file.load_space(made.space)
+    space = building.load_space(made.space)
     params = space.count(chosen[0].genotype, published.io).params
     assert 4 * params * (trained.copies - 1) < 16e6, "a checkpoint, all but the gradients, must be small to be carried"
 

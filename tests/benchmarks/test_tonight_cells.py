@@ -196,7 +196,7 @@ def test_p1_trains_and_tests(tmp_path, monkeypatch):
 
 def test_a_context_of_no_search_has_all_that_an_evaluator_asks():
     alone = reference.Alone(SimpleNamespace())
-    assert alone.report(1, {}) and not alone.should_stop() and alone.checkpoint_of(1) is None and not alone.pool()
+    assert alone.report(1, {}) and not alone.should_stop() and alone.checkpoint_of(1) is None and not alone.members(1)
 
 
 def _script(tmp_path, *words):

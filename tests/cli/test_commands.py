@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.refs import Reference
 from netwright.core.shapes import Vector
 from netwright.runs import retraining
@@ -312,7 +312,7 @@ def test_recipes_are_complete_and_build(path, all_data, monkeypatch):
     is_searched = bool(run.limits.trials or run.limits.table_seconds)
     is_here = run.strategy.name != "mobo" or importlib.util.find_spec("botorch") is not None
     strategy = run.strategy if is_searched and is_here else Reference("random")  # a training asks no strategy
-    run_file.build(replace(run, strategy=strategy))
+    building.build(replace(run, strategy=strategy))
     if run.limits.table_seconds is None:  # what a table answered is not trained in full
         retraining.check(run, {})
     assert run_file.from_toml(run_file.to_toml(run)) == run

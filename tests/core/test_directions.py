@@ -2,7 +2,7 @@
 
 import pytest
 
-from netwright.core import directions, run_file
+from netwright.core import building, directions
 from netwright.core.directions import sign_of
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.objectives import Objective
@@ -94,7 +94,7 @@ def test_what_nobody_reports_is_refused_where_all_is_known():
 def test_a_run_is_refused_where_its_parts_are_made(evaluator, objectives, told):
     run = RunFile(evaluator=Reference(evaluator), strategy=Reference("asha"), objectives=objectives)
     with pytest.raises((BadRunFile, BadReference), match=told):
-        run_file.build(run)
+        building.build(run)
 
 
 def test_columns_of_tables_are_held_to_the_same(tmp_path):

@@ -1,22 +1,16 @@
 import math
-from dataclasses import dataclass, replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from netwright.core import run_file
-from netwright.core.constraints import Constrained
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.latency import LatencySettings
-from netwright.core.protocols import check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import Classes, Image, Numbers, Sequence, Tokens, Vector
-from netwright.strategies.random import RandomSearch
-from netwright.testing.toys import ToyEvaluator, ToySpace
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
 KEYS = st.from_regex(r"[a-z_]{1,6}", fullmatch=True).filter(lambda key: key != "ref")
@@ -153,81 +147,6 @@ def test_a_file_that_is_no_text_or_no_toml_is_refused(tmp_path):
         run_file.read(path)
 
 
-TOYS = "netwright.testing.toys"
-RUN = RunFile(
-    space=Reference(f"{TOYS}:ToySpace", {"length": 5}),
-    strategy=Reference("tournament", {"initial": 3}),
-    task=Reference(f"{TOYS}:ToyTask"),
-    evaluator=Reference(f"{TOYS}:ToyEvaluator", {"noise": 0.0}),
-    executor=Reference("inline"),
-    objectives=("-params",),
-)
-
-
-def test_builds_and_wires_every_object():
-    parts = run_file.build(RUN)
-    assert parts.strategy.space is parts.space
-    assert parts.strategy.objectives == ("-params",)
-    assert parts.evaluator.task is parts.task
-    assert (parts.space.length, parts.strategy.initial, parts.evaluator.noise) == (5, 3, 0.0)
-    assert run_file.build_evaluator(RUN) == parts.evaluator
-
-
-@dataclass
-class Foreseeing(RandomSearch):
-    """Keeps what tells it of networks before they are evaluated."""
-
-    foretell: Any = None
-
-
-@dataclass(frozen=True)
-class Telling(ToyEvaluator):
-    """Knows the size before."""
-
-    def foretell(self, genotype):
-        return {"params": float(sum(genotype))}
-
-
-def test_a_strategy_may_learn_what_is_known_of_networks_before_they_are_evaluated():
-    run = replace(RUN, strategy=Reference(f"{__name__}:Foreseeing"))
-    assert run_file.build(run).strategy.foretell is None, "the toy evaluator knows nothing"
-    telling = replace(run, evaluator=Reference(f"{__name__}:Telling"))
-    assert run_file.build(telling).strategy.foretell((1, 2, 0, 0, 1)) == {"params": 4.0}
-    run_file.build(replace(telling, strategy=RUN.strategy))  # others are not told
-
-
-def test_constraints_wrap_the_space_and_are_checked():
-    run = RunFile(**{**vars(RUN), "constraints": ("params <= 7",)})
-    assert isinstance(run_file.build(run).strategy.space, Constrained)
-    with pytest.raises(BadRunFile, match="constraint 'size < 3' cannot be read"):
-        run_file.build(RunFile(**{**vars(RUN), "constraints": ("size < 3",)}))
-
-
-class VectorSpace(ToySpace):
-    accepts = (Vector, Sequence)
-
-
-@pytest.mark.parametrize("constraints", [(), ("params <= 7",)])
-def test_a_space_that_has_no_networks_for_the_task_is_refused(constraints):
-    """Before a strategy or an executor is made; in a worker, too."""
-    run = RunFile(**{**vars(RUN), "space": Reference(f"{__name__}:VectorSpace"), "constraints": constraints})
-    says = (
-        "the space builds networks for vectors or sequences, but images of 1 x 1 x 1 go in; give a task of vectors or "
-        "sequences, or a space for images, such as --space macro"
-    )
-    for build in (run_file.build, run_file.build_evaluator):
-        with pytest.raises(BadReference) as raised:
-            build(run)
-        assert str(raised.value) == says
-
-
-def test_what_a_space_accepts_is_read_within_a_wrapper():
-    check_accepts(Constrained(VectorSpace(), IO(Vector(3), Classes(2)), ()), IO(Vector(3), Classes(2)))
-    check_accepts(ToySpace(), IO(Vector(3), Classes(2)))  # which says nothing
-    with pytest.raises(BadReference, match=r"but 5 tokens of a vocabulary of 9 go in; .* a space for tokens"):
-        check_accepts(Constrained(VectorSpace(), IO(3, 8, 8, 2), ()), IO(Tokens(9, 5), Classes(2)))
-
-
 @pytest.mark.parametrize(
     ("text", "io"),
     [
@@ -256,11 +175,12 @@ def test_what_is_no_input_and_output_is_refused(text):
 
 
 def test_override_replaces_some_options_of_one_plug_in():
-    run = run_file.override(RUN, "space", {"options": 7})
-    assert run.space == Reference(f"{TOYS}:ToySpace", {"length": 5, "options": 7})
-    assert run_file.override(run, "space", {"length": 6}).space.options == {"length": 6, "options": 7}
-    assert run.strategy is RUN.strategy
-    assert RUN.space.options == {"length": 5}
+    given = RunFile(space=Reference("hierarchical", {"channels": 5}), strategy=Reference("tournament"))
+    run = run_file.override(given, "space", {"levels": 7})
+    assert run.space == Reference("hierarchical", {"channels": 5, "levels": 7})
+    assert run_file.override(run, "space", {"channels": 6}).space.options == {"channels": 6, "levels": 7}
+    assert run.strategy is given.strategy
+    assert given.space.options == {"channels": 5}
 
 
 @pytest.mark.parametrize(
@@ -303,18 +223,8 @@ def test_the_number_of_workers_is_one_that_an_executor_would_take(asked, number)
     assert RunFile().workers is None
 
 
-def test_of_what_the_latency_is_is_written_down_where_a_run_asks_for_it():
-    for asking in ({"constraints": ("latency_ms <= 5",)}, {"objectives": ("valid_accuracy", "-latency_ms")}):
-        assert run_file.resolved(RunFile(**asking), ()).latency == LatencySettings()
-    own = RunFile(constraints=("latency_ms <= 5",), latency=LatencySettings(batch=8))
-    assert run_file.resolved(own, ()).latency == LatencySettings(batch=8)
-    assert run_file.resolved(RunFile(constraints=("params <= 5",)), ()).latency is None
-
-
 def test_a_latency_that_cannot_be_meant_is_refused():
     with pytest.raises(BadRunFile, match=r"no setting 'latency.bathc'; it takes device, batch, threads"):
         run_file.from_tables({"latency": {"bathc": 1}})
     with pytest.raises(BadRunFile, match=r"latency.* must be at least 1, got 0"):
         run_file.from_tables({"latency": {"batch": 0}})
-    with pytest.raises(BadRunFile, match="latency_ms cannot be a constraint here"):
-        run_file.build(RunFile(constraints=("latency_ms <= 5",)))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netwright.core import genes, run_file
+from netwright.core import building, genes, run_file
 from netwright.core.constraints import Constrained, parse
 from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice, Integer, Real
@@ -200,7 +200,7 @@ def test_names_are_resolved_to_tables_that_stand_alone():
     run = RunFile(space=Reference("hierarchical", {"channels": 4, "with": tables}))
     again = run_file.from_toml(run_file.to_toml(run))
     assert again == run
-    assert run_file.load_space(again.space) == Tuned(HierarchicalSpace(channels=4), (LR, FLIP))
+    assert building.load_space(again.space) == Tuned(HierarchicalSpace(channels=4), (LR, FLIP))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_setting_without_options_is_refused(default):
 
 
 def test_people_see_settings_by_name():
-    run = run_file.tuned(RunFile(space=Reference("flat", {"nodes": 3, "with": "lr,flip"}), task=Reference("digits")))
+    run = building.tuned(RunFile(space=Reference("flat", {"nodes": 3, "with": "lr,flip"}), task=Reference("digits")))
     assert is_resolved(run.space.options["with"])
     assert str(spelled(run.space)) == "flat(nodes=3, with='lr,flip')"
     assert spelled(Reference("flat")) == Reference("flat")

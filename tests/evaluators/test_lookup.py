@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from netwright.controller import Search
-from netwright.core import refs, run_file
+from netwright.core import building, refs, run_file
 from netwright.core.errors import BadReference
 from netwright.core.records import IO, Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -120,7 +120,7 @@ def test_constraints_count_the_networks_of_the_table_and_not_those_of_the_task(t
         }
     )
     asked = []
-    parts = run_file.build(run, lambda _space, io: asked.append(io) or NEVER)
+    parts = building.build(run, lambda _space, io: asked.append(io) or NEVER)
     io = IO(3, 32, 32, 10)
     assert asked == [io] and parts.space.io == io != parts.task.io
 

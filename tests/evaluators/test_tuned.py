@@ -9,7 +9,7 @@ from rich.console import Console
 
 import netwright
 from netwright.cli.main import main
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.errors import BadReference
 from netwright.core.protocols import Tunes
 from netwright.core.records import Proposal, Trial
@@ -120,7 +120,7 @@ def test_the_best_is_trained_in_full_with_its_settings_and_so_is_the_reference(r
 def test_what_was_searched_is_said(run, out, capsys):
     assert code(["show", str(run.folder), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)["settings"]
-    _, expected = run_file.load_space(run.settings.space).parts(run.best.proposal.genotype)
+    _, expected = building.load_space(run.settings.space).parts(run.best.proposal.genotype)
     assert shown == expected
     card = (out / "README.md").read_text()
     for name, value in expected.items():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from netwright.controller import Search
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import card_service, side_by_side
@@ -48,7 +48,7 @@ def test_a_card_is_shared_by_rehearsed_trainings(tmp_path):
     )
     path = tmp_path / "run.toml"
     path.write_text(run_file.to_toml(run))
-    genotype = tuple(0 for _ in run_file.build(run).space.genes)
+    genotype = tuple(0 for _ in building.build(run).space.genes)
 
     def command(index):
         told = Rehearsal(str(path), (genotype,), first=index)

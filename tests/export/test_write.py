@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from netwright.core import liveness, refs, run_file, seeds
+from netwright.core import building, liveness, refs, run_file, seeds
 from netwright.core.errors import ExportError, InvalidGenotype, MissingCapability
 from netwright.core.records import IO, Proposal, Trial
 from netwright.core.refs import Reference
@@ -409,7 +409,7 @@ def test_what_a_gpu_trained_is_exported_and_checked_on_the_cpu(exported, tmp_pat
     run = replace(exported.model.run, evaluator=Reference("training", options))
     trial = Trial(1, Proposal(exported.model.genotype), "key", 7, "running")
     context = WorkerContext(MemoryStore(), tmp_path / "trials", 1)
-    result = run_file.build_evaluator(run).evaluate(trial, context)
+    result = building.build_evaluator(run).evaluate(trial, context)
     assert not result.failure, result.message
     weights = context.folder / "weights.safetensors"
     model = replace(exported.model, run=run, weights=weights, metrics=dict(result.metrics))

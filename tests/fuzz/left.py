@@ -15,7 +15,7 @@ from netwright.comparison import courses
 from netwright.comparison.courses import Course, SearchCell
 from netwright.comparison.tables import cell_file
 from netwright.comparison.tables.problems import Problem
-from netwright.core import files, run_file, sealed, seeds
+from netwright.core import building, files, run_file, sealed, seeds
 from netwright.core.errors import NetwrightError
 from netwright.core.finals import Final
 from netwright.core.objectives import Objective
@@ -37,7 +37,7 @@ GENOTYPE, TINY = (0, 1, 2, 3, 1, 2), IO(3, 8, 8, 2)
 
 @kept
 def cell():
-    return run_file.load_space(CELL)
+    return building.load_space(CELL)
 
 
 @kept

@@ -5,7 +5,7 @@ import json
 from hypothesis import strategies as st
 
 from netwright.comparison.contests import recipes
-from netwright.core import genes, objectives, refs, run_file, seeds, settings
+from netwright.core import building, genes, objectives, refs, run_file, seeds, settings
 from netwright.core.protocols import check_accepts, of_seed
 from netwright.core.records import IO, Result
 from netwright.core.refs import FOLDERS, Reference
@@ -42,7 +42,7 @@ def take_run_file(given, folder):
     run = run_file.from_tables(run_file.merged(run_file.read(path), {}))
     text = run_file.to_toml(run)
     assert run_file.to_toml(run_file.from_toml(text)) == text  # not of the values, since NaN is unlike itself
-    run_file.build(run)
+    building.build(run)
 
 
 WORDS = st.sampled_from(
@@ -177,7 +177,7 @@ WITH = st.one_of(
 
 def take_settings(given, _folder):
     run = run_file.from_tables({"space": {"ref": "nats", "channels": 2, "with": given}})
-    found = run_file.load_space(run_file.tuned(run).space)
+    found = building.load_space(building.tuned(run).space)
     genotype = found.sample(seeds.rng_for(0, seeds.ASK))
     found.check(genotype)
     found.key(genotype)

@@ -16,7 +16,7 @@ import torch
 from scipy import stats
 
 from netwright.controller import Search
-from netwright.core import run_file, seeds
+from netwright.core import building, run_file, seeds
 from netwright.core.records import IO, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
@@ -203,7 +203,7 @@ def test_10_sizes_of_random_genotypes():
 def test_10_sizes_of_random_genotypes_as_the_recipes_count_them():
     """Without what nobody reads; in the space of the recipe. Smaller than as specified, by 7 % in the median."""
     count, streams = 4000 if IS_FULL else 400, seeds.Streams(11)
-    space = run_file.load_space(run_file.from_tables(run_file.read(RECIPES / "hierarchical-cifar10.toml")).space)
+    space = building.load_space(run_file.from_tables(run_file.read(RECIPES / "hierarchical-cifar10.toml")).space)
     drawn = [space.sample(streams.rng(seeds.ASK, n)) for n in range(count)]
     sizes = [space.count(genotype, CIFAR).params for genotype in drawn]
     assert np.median(sizes) == pytest.approx(271_000, rel=0.03)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from netwright.controller import Search
-from netwright.core import genes, refs, run_file, seeds
+from netwright.core import building, genes, refs, run_file, seeds
 from netwright.core.genes import size
 from netwright.core.records import IO
 from netwright.core.run_file import Limits
@@ -303,7 +303,7 @@ def test_the_search_on_cifar():
 def test_a_search_by_the_recipe_has_its_programs_controller(name, params):
     """Section 3.4."""
     run, _ = _recipe(name)
-    space = run_file.load_space(run.space)
+    space = building.load_space(run.space)
     strategy = refs.load("strategy", run.strategy, space=space, objectives=None)
     flavor = FLAVORS[run.strategy.options["program"]]
     assert strategy._program.flavor == run.strategy.options["program"]
@@ -324,7 +324,7 @@ def test_a_tiny_search_by_the_recipe(tmp_path, name):
     if name == "nao-cifar10":
         cifar(tmp_path / "data", 40, 20)
         changes["task"] = {"path": str(tmp_path / "data"), "valid": 20}
-    parts = run_file.build(run_file.from_tables(run_file.merged(tables, changes)))
+    parts = building.build(run_file.from_tables(run_file.merged(tables, changes)))
     list(parts.task.prepare())
     store, limits = MemoryStore(), Limits(trials=5)
     search = Search(parts.space, parts.strategy, store, parts.executor, limits=limits, folder=tmp_path / "run")

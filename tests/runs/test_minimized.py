@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from netwright.comparison.contests import standings
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.errors import BadRunFile
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace, Task
@@ -147,8 +147,8 @@ def test_what_an_evaluator_says_comes_before_what_its_task_says():
     names = {"space": "netwright.testing.toys:ToySpace", "task": f"{HERE}:Lightest", "executor": "inline"}
     options = {"ref": "netwright.testing.toys:ToyEvaluator", "split": "test"}
     run = run_file.from_tables({**names, "evaluator": options})
-    parts = run_file.build(run)
+    parts = building.build(run)
     assert isinstance(parts.evaluator, ToyEvaluator)
-    assert parts.measures == run_file.measures_of(run) == (Objective("test_accuracy", shown="share"),)
-    assert parts.strategy.objectives == run_file.resolved(run, parts.measures).objectives == ("test_accuracy",)
-    assert run_file.resolved(run, ()) is run and "objectives" not in run_file.to_tables(RunFile())
+    assert parts.measures == building.measures_of(run) == (Objective("test_accuracy", shown="share"),)
+    assert parts.strategy.objectives == building.resolved(run, parts.measures).objectives == ("test_accuracy",)
+    assert building.resolved(run, ()) is run and "objectives" not in run_file.to_tables(RunFile())

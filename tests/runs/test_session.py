@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from netwright.core import run_file
+from netwright.core import building
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
@@ -36,7 +36,7 @@ def drained(controller, _say):
 
 
 def play(folder, run=RUN, attended=nobody, **more):
-    session, parts = Session(Console(quiet=True), attended, ""), run_file.build(run)
+    session, parts = Session(Console(quiet=True), attended, ""), building.build(run)
     with ownership.opened(folder, run) as opened:
         return session.play(opened, parts, title="toys", **{"facts": {"command": "netwright search x"}, **more})
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from netwright.core import run_file
+from netwright.core import building
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors.inline import Inline
@@ -42,7 +42,7 @@ class OnCards(ToyEvaluator):
 
 def parts_of(evaluator=OnCards, executor=None, **options):
     run = RunFile(space=Reference(f"{TOYS}:ToySpace"), task=Reference(f"{TOYS}:ToyTask"))
-    parts = run_file.build(replace(run, evaluator=Reference(f"{TOYS}:ToyEvaluator")))
+    parts = building.build(replace(run, evaluator=Reference(f"{TOYS}:ToyEvaluator")))
     made = evaluator(parts.space, parts.task, **options)
     return replace(parts, evaluator=made, executor=executor or Processes(workers=8, card_service="never"))
 

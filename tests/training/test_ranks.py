@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from netwright.cli.main import main
-from netwright.core import refs, run_file
+from netwright.core import building, refs
 from netwright.core.errors import BadReference, PutBack, WorkerError
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -59,7 +59,7 @@ def _trial(folder, options, space="Space", genotype=(0,), **scale):
         if not store.unfinished():
             store.add(Proposal(tuple(genotype)), "k", 7)
     store = run_folder.open_table(folder, "join")
-    return run_file.build_evaluator(run), store.unfinished()[0], store
+    return building.build_evaluator(run), store.unfinished()[0], store
 
 
 def _evaluated(folder, options, on_report=lambda step, metrics: True, on_look=lambda: False, **scale):

@@ -23,14 +23,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from netwright.cells import auxiliary, resolution
+from netwright.cells import auxiliary, nasnet, resolution
 from netwright.cells.nao_ops import Flavor, Kind, operations
 from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.cells.nasnet_ops import factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
 from netwright.core.shapes import Classes, Image
-from netwright.plans import counting
+from netwright.plans import counting, sharing
 from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
+from netwright.plans.sharing import Share
 
 STACKS: Final = 3
 STEM_WIDTHS: Final = 3  # the CIFAR stem's channels, in widths of the first stack
@@ -49,6 +50,8 @@ class Outline:
         operations: The set of operations.
         flavor: The program whose rules are followed.
         auxiliary: Whether a second classifier helps in training.
+        closes: Whether a 1x1 convolution brings what a cell concatenates to the cell's width, as where weights are
+            shared: it has a block of weights for each state, so that any of them can be concatenated.
     """
 
     skeleton: Skeleton
@@ -57,6 +60,7 @@ class Outline:
     operations: Kind = "large"
     flavor: Flavor = "pytorch"
     auxiliary: bool = False
+    closes: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ class _Place:
     is_first: bool
     operations: Kind
     flavor: Flavor
+    closes: bool = False
 
 
 def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
@@ -93,6 +98,21 @@ def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
                 auxiliary.write(writer, direct, io.outputs, stride=stride, bias=has_bias)
     _write_head(writer, direct, outline, io.outputs)
     return writer.plan()
+
+
+def shares(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> dict[str, Share]:
+    """Where the weights of a network lie among those that networks share; its cells close.
+
+    A branch's operation has weights for each state that it may read, a closing convolution for each state that may be
+    concatenated (section 3.3 of the paper, and the program with shared weights).
+    """
+    cells = {f"cell{number}": place for number, place in enumerate(_places(outline, normal, reduction), start=1)}
+    layers = plan(outline, normal, reduction, io)
+    found = sharing.by_name(layers, nasnet.reading({name: place.cell for name, place in cells.items()}))
+    for name, place in cells.items():
+        sizes = {f"from{state}": place.width for state in place.cell.outputs}
+        nasnet.split(found, f"{name}.closing.conv1", sizes)
+    return found
 
 
 def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
@@ -140,13 +160,13 @@ def _check_size(outline: Outline, io: IO) -> None:
 
 def _places(outline: Outline, normal: Cell, reduction: Cell) -> Iterator[_Place]:
     """The cells in order: reductions stand at N and 2 N + 1, counted from 0."""
-    kind, flavor = outline.operations, outline.flavor
+    rules = outline.operations, outline.flavor, outline.closes
     for stack in range(STACKS):
         width = outline.channels * 2**stack
         if stack:
-            yield _Place(reduction, width, True, False, kind, flavor)
+            yield _Place(reduction, width, True, False, *rules)
         for number in range(outline.repeats):
-            yield _Place(normal, width, False, stack == number == 0, kind, flavor)
+            yield _Place(normal, width, False, stack == number == 0, *rules)
 
 
 def _watched(outline: Outline) -> int:
@@ -189,7 +209,11 @@ def _write_cell(writer: PlanWriter, place: _Place, skip: int, direct: int, depth
         with writer.scope(f"state{state}"):
             states[state] = _write_pair(writer, place, pair, states, depth)
     with writer.scope("output"):
-        return writer.concat([_write_output(writer, place, state, states[state]) for state in place.cell.outputs])
+        end = writer.concat([_write_output(writer, place, state, states[state]) for state in place.cell.outputs])
+    if place.closes:
+        with writer.scope("closing"):
+            end = relu_conv_norm(writer, end, place.width)
+    return end
 
 
 def _write_skip(writer: PlanWriter, place: _Place, skip: int, direct: int) -> int:

@@ -10,7 +10,7 @@ What the output does not depend on is not written: states that no operation read
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final, Literal
@@ -19,9 +19,10 @@ from netwright.cells import auxiliary, resolution
 from netwright.cells.nasnet_ops import OPERATIONS, factorized_reduction, relu_conv_norm
 from netwright.core.records import IO, Counts
 from netwright.core.shapes import Classes, Image
-from netwright.plans import counting
+from netwright.plans import counting, sharing
 from netwright.plans.ops.images import Norm
-from netwright.plans.plan import AUXILIARY, Plan, PlanWriter
+from netwright.plans.plan import AUXILIARY, Layer, Plan, PlanWriter
+from netwright.plans.sharing import Cut, Share
 
 Skeleton = Literal["cifar", "imagenet"]
 Branch = tuple[str, int]  # an operation and the state that it reads
@@ -150,6 +151,63 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
 @lru_cache(maxsize=4096)  # a plan takes as long as thirty networks of cells that are known
 def _count_whole(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     return counting.count(plan(outline, normal, reduction, io))
+
+
+def shares(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> dict[str, Share]:
+    """Where the weights of a network lie among those that networks share.
+
+    A branch's operation has weights for each state that it may read, and whatever reads a cell's output for each state
+    that may be concatenated.
+    """
+    places = _places(outline, normal, reduction)
+    cells = {f"cell{number}": place.cell for number, place in enumerate(places, start=1)}
+    found = sharing.by_name(plan(outline, normal, reduction, io), reading(cells))
+
+    def split_readers(number: int, *names: str) -> None:
+        if number > 0:  # the stem's output is what it is
+            place = places[number - 1]
+            for name in names:
+                split(found, name, {f"from{state}": place.width for state in place.cell.outputs})
+
+    needed = _needed(places)
+    for number in needed:
+        split_readers(number - 1, f"cell{number}.direct.conv1")
+        split_readers(number - 2, *(f"cell{number}.skip.{name}" for name in ("conv1", "odd.conv1", "even.conv1")))
+    split_readers(needed[-1], "linear1")
+    split_readers(_watched(places, needed) if outline.auxiliary else 0, f"{AUXILIARY}.conv1")
+    return found
+
+
+def reading(cells: Mapping[str, Cell]) -> Callable[[Layer], str]:
+    """What layers are called where weights are shared: those of branches after the states that they read, too.
+
+    Args:
+        cells: The cells by their scopes. `cell3.state4.a.sep_3x3.conv1` becomes `cell3.state4.a.from1.sep_3x3.conv1`.
+    """
+
+    def place(layer: Layer) -> str:
+        cell, *scopes = layer.name.split(".", 3)
+        if cell not in cells or len(scopes) < 3 or not scopes[0].startswith("state"):
+            return layer.name
+        state, side, rest = scopes
+        read = cells[cell].combinations[int(state.removeprefix("state")) - 2]["ab".index(side)][1]
+        return f"{cell}.{state}.{side}.from{read}.{rest}"
+
+    return place
+
+
+def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int]) -> None:
+    """Give a layer, where there is one, a tensor of weights for each of the things that it reads side by side.
+
+    Args:
+        found: Where weights lie, which is changed.
+        layer: Name of the layer.
+        sizes: What it reads, in order, and how many channels of it.
+    """
+    name = sharing.parameter(layer, "weight")
+    whole = found.get(name)
+    if isinstance(whole, Cut):
+        found[name] = sharing.blocks(whole.name, whole.shape, sizes)
 
 
 def sides(outline: Outline, side: int) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 from netwright.core.errors import BadReference
 from netwright.core.records import IO, LabeledGraph
 from netwright.core.shapes import Tokens, describe
+from netwright.plans import sharing
 from netwright.plans.ops.sequences import (
     Activation,
     EmbeddingDropout,
@@ -25,6 +26,7 @@ from netwright.plans.ops.sequences import (
     WordVectors,
 )
 from netwright.plans.plan import Plan, PlanWriter
+from netwright.plans.sharing import Share
 
 Node = tuple[int, Activation]  # the node that it reads, 0 being what input and state before make, and its activation
 Averaged = Literal["searched", "all"]
@@ -96,6 +98,18 @@ def plan(cell: RecurrentCell, width: int, io: IO) -> Plan:
     x = writer.write(LockedDropout(), x, name="output_dropout")
     writer.write(TiedLinear(), x, table, name="decoder")
     return writer.plan()
+
+
+def shares(cell: RecurrentCell, width: int, io: IO) -> dict[str, Share]:
+    """Where the weights of a language model lie among those that the models of all cells share.
+
+    A node has weights for each state that it may read and each activation, as in the published program.
+    """
+    found = sharing.by_name(plan(cell, width, io))
+    name = sharing.parameter("recurrent", "weight")
+    sizes = {f"node{node}.from{read}.{activation}": 1 for node, (read, activation) in enumerate(cell.nodes, 1)}
+    found[name] = sharing.blocks(name, (len(cell.nodes), width, 2 * width), sizes, dimension=0)
+    return found
 
 
 def recurrent(nodes: Sequence[Node], averaged: Averaged) -> Recurrent:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -53,6 +54,29 @@ def swap_branches(genotype: Genotype, genes_per_pair: int, rng: np.random.Genera
         middle, end = first + genes_per_pair // 2, first + genes_per_pair
         found[first:end] = found[middle:end] + found[first:middle]
     return tuple(found)
+
+
+def readings(pairs: int) -> list[list[int]]:
+    """The states that branches read, of both cells in order, such that in one or other each branch reads each state.
+
+    In the first all branches read state 0 and in the second state 1, so that every other state is concatenated.
+    """
+    return [
+        [shift % state for _ in CELLS for state in range(2, pairs + 2) for _ in "ab"] for shift in range(pairs + 1)
+    ]
+
+
+def readings_of_each(pairs: int) -> Iterator[list[int]]:
+    """The same for cells in which given states are concatenated: each branch reads each state while all else counts.
+
+    Branches before it read both inputs of the cell, and those behind it read its state, so that no cell is passed over.
+    """
+    for state in range(2, pairs + 2):
+        for side, read in product((0, 1), range(state)):
+            own = [read, read]
+            own[1 - side] = 1 - read if state == 2 else 2
+            before, behind = [0, 1] * (state - 2), [state] * (2 * (pairs + 1 - state))
+            yield [*before, *own, *behind] * len(CELLS)
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import typer
 
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, InvalidGenotype
 from netwright.core.protocols import check_accepts, of_seed
@@ -156,7 +156,7 @@ def _found(
     entry = refs.spelled("zoo", reference.name)
     if reference.name not in refs.available("space") and entry in refs.available("zoo"):
         raise BadReference(f"{target} is no space but a published network; write zoo:{entry}")
-    space = run_file.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
+    space = building.load_space(refs.Reference(reference.name, {**reference.options, **changes}))
     return space, None, DEFAULT_IO, None, ()
 
 
@@ -184,6 +184,6 @@ def _of_run(
         raise BadReference(f"{folder} has no trial {which.trial}; {known}")
     io = store.recall("io")
     store.close()
-    space = run_file.load_space(run_file.override(run, "space", changes).space)
+    space = building.load_space(run_file.override(run, "space", changes).space)
     space = space if "seed" in changes else of_seed(space, found.seed)
     return space, found.proposal.genotype, run_file.read_io(io) if io else DEFAULT_IO, run, finished.faults

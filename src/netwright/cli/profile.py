@@ -73,7 +73,7 @@ def profile(
 
 def _evaluator(found: Architecture, named: str | None, io: str | None, changes: dict[str, dict[str, Any]]) -> Training:
     """What trains the architecture, as its run does or by default, on the task or on random examples."""
-    from netwright.core import refs, run_file, settings
+    from netwright.core import building, refs, run_file, settings
     from netwright.core.protocols import Prepares, check_accepts
     from netwright.core.run_file import RunFile
     from netwright.evaluators.training import Training
@@ -91,7 +91,7 @@ def _evaluator(found: Architecture, named: str | None, io: str | None, changes: 
     elif io is not None:
         raise BadRunFile(f"--io {io} is for random examples; the task {run.task.name} has a shape of its own")
     else:
-        task = run_file.build_task(run)
+        task = building.build_task(run)
         check_accepts(found.space, task.io)
         for line in task.prepare() if isinstance(task, Prepares) else ():
             typer.echo(line, err=True)

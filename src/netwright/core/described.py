@@ -41,7 +41,7 @@ class Option:
     sentence: str
 
 
-# of any space, whose genes it extends; see `run_file.load_space`
+# of any space, whose genes it extends; see `building.load_space`
 WITH: Final = Option(
     "with",
     "text or list",

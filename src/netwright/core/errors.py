@@ -64,6 +64,10 @@ class PutBack(NetwrightError):
     """An evaluation that was asked to stop, and has written down where it stands: its row goes back to pending."""
 
 
+class TooEarly(PutBack):
+    """A trial that cannot be measured before all rows of its round are in the table: it goes back to pending."""
+
+
 class DeviceLost(NetwrightError):
     """The device of an evaluation answers its process no more: its row is put back, for another process to go on."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -14,30 +13,14 @@ from typing import Any, Literal
 import tomli_w
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from netwright.core import directions, misfits, reading, refs, settings, shapes, whereabouts
-from netwright.core.constraints import constrain
+from netwright.core import misfits, reading, refs, shapes
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.finals import Printed
-from netwright.core.latency import LATENCY, EstimatesLatency, LatencySettings, is_named
+from netwright.core.latency import LatencySettings, is_named
 from netwright.core.objectives import Objective
-from netwright.core.protocols import (
-    Evaluator,
-    Executor,
-    Foretells,
-    ListsMetrics,
-    OffersMetrics,
-    SearchSpace,
-    StatesIO,
-    StatesMeasures,
-    Strategy,
-    Task,
-    Tunes,
-    check_accepts,
-)
 from netwright.core.reading import BadText, shown
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.core.settings import Tuned
 
 PARTS = ("space", "strategy", "task", "evaluator", "executor")
 MOST_THREADS = 1024  # of one trial
@@ -81,7 +64,7 @@ class RunFile:
         seed: Seed of everything that is drawn.
         objectives: Metrics to maximize; a leading minus minimizes, and a direction that is known to be wrong needs an
             exclamation mark behind the name. None: the first that the evaluator measures, which is written down when
-            the run begins (`resolved`).
+            the run begins (`building.resolved`).
         metrics: Metrics that are measured and reported beside the objectives, such as "valid_top5"; nothing is searched
             by them. None: none.
         constraints: Bounds on `params`, `multiply_adds`, `memory_per_sample` (bytes) and `latency_ms`, such as
@@ -154,29 +137,6 @@ class RunFile:
         return asked if type(asked) is int and asked > 0 else None
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The objects of a run, wired together.
-
-    Args:
-        space: The space, with its constraints.
-        strategy: The strategy.
-        task: The task.
-        evaluator: The evaluator, with the space as it is without constraints.
-        executor: The executor.
-        measures: What a trial is known to measure, the main measure first.
-        latency: Estimates `latency_ms` of every proposal; None: the run does not ask for it.
-    """
-
-    space: SearchSpace
-    strategy: Strategy
-    task: Task
-    evaluator: Evaluator
-    executor: Executor
-    measures: tuple[Objective, ...] = ()
-    latency: EstimatesLatency | None = None
-
-
 def read(path: Path) -> dict[str, Any]:
     """The tables of a TOML file. Raises BadRunFile for a file that is missing, not TOML, or out of bounds."""
     try:
@@ -245,141 +205,6 @@ def references(run: RunFile) -> dict[str, Any]:
     return {**{part: getattr(run, part) for part in PARTS}, "final": run.final or {}}
 
 
-def load_space(reference: Reference) -> SearchSpace:
-    """The space of a reference; its option `with` adds settings of training to its genes.
-
-    Raises:
-        BadReference: No such space, or options that it does not take.
-    """
-    options = {name: value for name, value in reference.options.items() if name != "with"}
-    space: SearchSpace = refs.load("space", Reference(reference.name, options))
-    return Tuned(space, settings.of_tables(reference.options["with"])) if "with" in reference.options else space
-
-
-def load_task(reference: Reference) -> Task:
-    """The task of a reference. Raises BadReference, which names the option to give where its data is gone."""
-    try:
-        task: Task = refs.load("task", reference)
-        return task
-    except BadReference as error:
-        for name in whereabouts.of(reference):
-            place = reference.options.get(name)
-            if isinstance(place, str) and place in str(error) and not os.path.exists(os.path.expanduser(place)):
-                raise BadReference(f"{error}; where it has moved, give its new place with --task.{name}") from None
-        raise
-
-
-def build_space(run: RunFile, task: Task, latency: EstimatesLatency | None = None) -> SearchSpace:
-    """The run's space, wrapped in its constraints if there are any.
-
-    Args:
-        run: The run.
-        task: Its task.
-        latency: Estimates `latency_ms`; None: the constraints do not name it.
-
-    Raises:
-        BadReference: There is no such space, or it has no networks for what the task gives.
-        BadRunFile: A constraint cannot be read, or is on the latency and nothing estimates that.
-    """
-    space = _space(run, task)
-    return constrain(space, task.io, run.constraints, latency) if run.constraints else space
-
-
-def build_evaluator(run: RunFile) -> Evaluator:
-    """The evaluator of a run: all of it that a worker needs."""
-    task = build_task(run)
-    return _evaluator(run, _space(run, task), task)
-
-
-def build_task(run: RunFile) -> Task:
-    """The task of a run, which measures what its objectives and metrics name. Raises BadReference."""
-    return _measuring(load_task(run.task), run)
-
-
-def _measuring(found: Any, run: RunFile) -> Any:
-    """A task or an evaluator that also measures what the objectives and metrics of a run name, if it offers that."""
-    wanted = (*(run.objectives or ()), *(run.metrics or ()))
-    if not wanted or not isinstance(found, OffersMetrics):
-        return found
-    offered = [each.name for each in found.offered]
-    named = dict.fromkeys(Objective.read(text).bare for text in wanted)
-    chosen = [name for name in named if name in offered]
-    return found.measuring(chosen) if chosen else found
-
-
-def _evaluator(run: RunFile, space: SearchSpace, task: Task) -> Any:
-    return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run)
-
-
-def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency] | None = None) -> Parts:
-    """Every object of a run.
-
-    Args:
-        run: The run.
-        estimating: Makes what estimates the latency, for a space without constraints; called where the run asks for
-            the latency. None: it is refused as a constraint.
-
-    Raises:
-        BadReference, BadRunFile: It cannot be used; before anything is started.
-    """
-    run, task = tuned(run), build_task(run)
-    plain = _space(run, task)
-    evaluator = _evaluator(run, plain, task)
-    io = (evaluator.io if isinstance(evaluator, StatesIO) else None) or task.io
-    latency = estimating(plain, io) if estimating is not None and run.names_latency else None
-    space = constrain(plain, io, run.constraints, latency)
-    measures = _measures(evaluator, task)
-    objectives = resolved(run, measures).objectives
-    given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
-    foretell = evaluator.foretell if isinstance(evaluator, Foretells) else None
-    strategy = refs.load("strategy", run.strategy, space=space, foretell=foretell, **given)
-    reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
-    reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
-    if run.objectives is not None:
-        directions.check(run.objectives, measures, reported)
-    directions.check_beside(run.metrics or (), objectives or (), reported)
-    executor = refs.load("executor", run.executor, evaluator=evaluator)
-    return Parts(space, strategy, task, evaluator, executor, measures, latency)
-
-
-def measures_of(run: RunFile) -> tuple[Objective, ...]:
-    """What a trial of the run is known to measure, the main measure first; empty where its evaluator does not say."""
-    task = build_task(run)
-    space = load_space(tuned(run).space)
-    return _measures(refs.load("evaluator", run.evaluator, space=space, task=task), task)
-
-
-def tuned(run: RunFile) -> RunFile:
-    """The run with the settings of training among its space's genes, if there are any, spelled out.
-
-    Raises:
-        BadReference: A setting that the evaluator and the task do not offer.
-    """
-    given = run.space.options.get("with")
-    if given is None:
-        return run
-    plain = Reference(run.space.name, {name: value for name, value in run.space.options.items() if name != "with"})
-    evaluator = build_evaluator(replace(run, space=plain))
-    tables = settings.resolved(given, evaluator.tunable if isinstance(evaluator, Tunes) else {})
-    for setting in settings.of_tables(tables):
-        for value in setting.options or (setting.low, setting.high):
-            assert isinstance(evaluator, Tunes), "what offers nothing has no settings to try"
-            evaluator.tuned({setting.name: value})  # refuses what would fail the trials that draw it
-    return override(run, "space", {"with": tables})
-
-
-def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
-    """The run as it is written down when it begins: with nothing left for its readers to choose.
-
-    A run that names no objective gets the first of the measures, if there are any; settings among its space's genes are
-    spelled out.
-    """
-    run = tuned(run)
-    if run.names_latency and run.latency is None:
-        run = replace(run, latency=LatencySettings())
-    return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
-
-
 def override(run: RunFile, part: str, options: Mapping[str, Any]) -> RunFile:
     """The run file with options of one plug-in replaced."""
     reference: Reference = getattr(run, part)
@@ -428,33 +253,6 @@ def write_io(io: IO) -> str:
 
 def _without_none(value: Limits | LatencySettings | Printed) -> dict[str, Any]:
     return {name: each for name, each in vars(value).items() if each is not None}
-
-
-def _space(run: RunFile, task: Task) -> SearchSpace:
-    space = load_space(run.space)
-    try:
-        check_accepts(space, task.io)
-    except BadReference as error:
-        fitting = next(_spaces_for(task.io), None)
-        raise BadReference(f"{error}, such as --space {fitting}" if fitting else str(error)) from None
-    return space
-
-
-def _spaces_for(io: IO) -> Iterator[str]:
-    """The package's spaces that say that they have networks for such inputs, the default one first."""
-    known = refs.available("space")
-    for name in sorted(known, key=lambda name: name != RunFile().space.name):
-        accepts = getattr(refs.locate("space", name), "accepts", ())
-        if isinstance(accepts, tuple) and type(io.input) in accepts:
-            yield name
-
-
-def _measures(evaluator: Evaluator, task: Task) -> tuple[Objective, ...]:
-    """What an evaluator says that it measures, else what its task does, on the validation data."""
-    stated = evaluator.measures if isinstance(evaluator, StatesMeasures) else ()
-    if stated or not isinstance(task, StatesMeasures):
-        return stated
-    return tuple(measure.on("valid") for measure in task.measures)
 
 
 def _as_table(section: str, value: Any) -> dict[str, Any]:

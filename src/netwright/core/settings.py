@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
@@ -328,6 +328,18 @@ class Adapted:
     def plan(self, genotype: Genotype, io: IO) -> Any:
         """The layers of the network."""
         return self.found.plan(self.tuned.network(genotype), io)
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Any:
+        """The layers of the network among those that share weights."""
+        return self.found.shared_plan(self.tuned.network(genotype), io)
+
+    def shares(self, genotype: Genotype, io: IO) -> Any:
+        """Where the weights of that network lie."""
+        return self.found.shares(self.tuned.network(genotype), io)
+
+    def cover(self) -> Iterator[Genotype]:
+        """The networks that together use all shared weights, trained as usual."""
+        return map(self.tuned.with_defaults, self.found.cover())
 
     def graph_for(self, genotype: Genotype, io: IO) -> LabeledGraph:
         """What a drawing of the network for these inputs shows."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from netwright import worker
-from netwright.core import activity, refs, run_file
+from netwright.core import activity, building, refs, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
@@ -84,29 +84,47 @@ def work(post: Post, line: Line) -> None:
     text = store.recall("run")
     if text is None:
         raise NetwrightError(f"{post.address} holds no run file; start the search before its workers")
-    evaluator = run_file.build_evaluator(run_file.from_toml(text))
+    evaluator = building.build_evaluator(run_file.from_toml(text))
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
         line.say("report", text=activity.written(activity.of_report(step, metrics)))
         return True
 
+    begun: list[int] = []  # the trial that the parent was told of, if any
+
     def context(trial: Trial) -> worker.WorkerContext:
+        def on_making(is_making: bool) -> None:
+            if is_making:
+                line.say("making")
+            else:
+                line.say("start", trial=trial.id, log=_log_size())
+
+        begun.append(trial.id)
         line.say("start", trial=trial.id, log=_log_size())
-        trials = Path(post.folder) / "trials"
         return worker.WorkerContext(
-            store, trials, trial.id, post.threads, post.index, on_report, lambda: line.is_stopping
+            store,
+            Path(post.folder) / "trials",
+            trial.id,
+            post.threads,
+            post.index,
+            on_report,
+            lambda: line.is_stopping,
+            on_making=on_making,
         )
 
     cards = worker.Cards.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
     wait = SHORTEST_WAIT
     while not line.is_draining:
+        begun.clear()
         try:
             result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards)
         except PutBack:
             line.say("end")
             return
         if result is None:
+            if begun:  # it was too early
+                line.say("end")
             time.sleep(wait)
             wait = min(2 * wait, LONGEST_WAIT)
             continue

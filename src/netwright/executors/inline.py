@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from netwright import worker
 from netwright.core.errors import PutBack
-from netwright.core.protocols import STOP_SECONDS, Evaluator, Job
+from netwright.core.protocols import STOP_SECONDS, Evaluator, Job, MakesReady
 from netwright.core.records import Trial
 
 
@@ -28,6 +30,7 @@ class Inline:
     workers: int = field(default=1, init=False)
     _job: Job | None = field(default=None, init=False, repr=False)
     _draining: bool = field(default=False, init=False, repr=False)
+    _temporary: TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
 
     def start(self, job: Job) -> None:
         """Take the job, whose table holds the trials."""
@@ -59,6 +62,9 @@ class Inline:
     def stop(self) -> None:
         """Forget the job; nothing is running."""
         self._job = None
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
 
     def _context(self, trial: Trial) -> worker.WorkerContext:
         job = self._job
@@ -70,8 +76,21 @@ class Inline:
             return True
 
         return worker.WorkerContext(
-            job.store, trials_folder, trial.id, job.threads, on_report=on_report, on_look=job.should_stop
+            job.store,
+            trials_folder,
+            trial.id,
+            job.threads,
+            on_report=on_report,
+            on_look=job.should_stop,
+            shared_folder=self._shared() if trials_folder is None else None,
         )
+
+    def _shared(self) -> Path | None:
+        """A folder of what trials share that have no run's folder, if there may be any; it goes with the job."""
+        if not isinstance(self.evaluator, MakesReady):
+            return None
+        self._temporary = self._temporary or TemporaryDirectory(prefix="netwright-shared-")
+        return Path(self._temporary.name)
 
 
 plugin = Inline

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from netwright import worker
-from netwright.core import refs, run_file
+from netwright.core import building, refs, run_file
 from netwright.core.errors import PutBack
 from netwright.core.protocols import UsesCards
 from netwright.core.records import Genotype, Proposal, Trial
@@ -53,7 +53,7 @@ class Rehearsal:
 def rehearse(told: Rehearsal, down: int, up: int) -> None:
     """Evaluate networks until told to leave, or until one fails; the folders of trials are removed."""
     text = Path(told.run).read_text(encoding="utf-8")
-    evaluator = run_file.build_evaluator(run_file.from_toml(text))
+    evaluator = building.build_evaluator(run_file.from_toml(text))
     store = refs.load("store", Reference("memory"))
     store.remember("run", text)
     gate = Gate(down, up, evaluator.card_memory if isinstance(evaluator, UsesCards) else lambda: None)

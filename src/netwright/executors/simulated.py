@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from netwright import worker
 from netwright.core import seeds
 from netwright.core.errors import PutBack, WorkerError
-from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job
+from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job, MakesReady
 from netwright.core.records import Result, Trial
 
 DURATION: Final = 64  # purpose of the draws, apart from those of `core.seeds`
@@ -57,6 +57,10 @@ class _Stated:
 
     evaluator: Evaluator
     seconds: float = 0.0
+
+    def make_ready(self, trial: Trial, context: Context) -> None:
+        if isinstance(self.evaluator, MakesReady):
+            self.evaluator.make_ready(trial, context)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         self.seconds = 0.0

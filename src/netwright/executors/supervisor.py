@@ -3,8 +3,11 @@
 It imports no torch, so it stays small and answers while the worker is busy, and it outlives whatever the worker does.
 Parent and worker speak over two pipes, in lines of JSON (`lines`). Down: "drain", upon which the worker leaves after
 the trial it is at; "stop", upon which it has that trial write down where it stands, puts it back and leaves, in a
-stated time; and the end of the pipe, at which it kills what it started and itself. Up: "ready", "start", "report" and
-"end". SIGTERM says "stop" too, to the parent as to the worker.
+stated time; and the end of the pipe, at which it kills what it started and itself. Up: "ready", "start", "making",
+"report" and "end". SIGTERM says "stop" too, to the parent as to the worker.
+
+From "making" to the next "start" the worker makes something that other trials need too (`MakesReady`): that time is no
+part of the trial, whose limit begins with "start"; only silence is limited.
 
 Whatever the worker has started ends with it, at a limit or otherwise: see `descendants`.
 """
@@ -41,6 +44,7 @@ DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}, "stop": {}}
 UP: Final[Mapping[str, Mapping[str, type]]] = {
     "ready": {},
     "start": {"trial": int, "log": int},
+    "making": {},
     "report": {"text": str},
     "end": {},
 }
@@ -111,7 +115,8 @@ class Worker:
         self.trial: int | None = None
         self.log_start = 0  # where what the trial prints begins
         self.activity = "starting"
-        self.begun = self.heard = time.monotonic()
+        self.heard = time.monotonic()
+        self.begun: float | None = None  # when the trial itself began; None: it has not
 
     @property
     def up(self) -> int:
@@ -126,6 +131,8 @@ class Worker:
             if message["say"] == "start":
                 self.trial, self.begun, self.activity = message["trial"], self.heard, ""
                 self.log_start = message["log"]
+            elif message["say"] == "making":
+                self.begun = None
             elif message["say"] == "report":
                 self.activity = lines.shown(message["text"])
             else:
@@ -137,7 +144,7 @@ class Worker:
         now = time.monotonic()
         if self.trial is None:
             return ""
-        if post.trial_seconds and now - self.begun > post.trial_seconds:
+        if post.trial_seconds and self.begun is not None and now - self.begun > post.trial_seconds:
             return f"stopped after its limit of {post.trial_seconds:g} s"
         if post.silent_seconds and now - self.heard > post.silent_seconds:
             return f"stopped after {post.silent_seconds:g} s without a report"
@@ -258,7 +265,7 @@ def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signal
             assert worker.trial is not None
             with suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
-            seconds = time.monotonic() - worker.begun
+            seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
             store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
             worker.trial = None
             return orders.stops_at is None

@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from netwright.core import files, refs, run_file, sealed, settings
+from netwright.core import building, files, refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
@@ -148,13 +148,13 @@ def write(out: Path, model: TrainedModel, *, onnx: bool = False, say: Say) -> Pa
 
 def _with_drawing(model: TrainedModel) -> TrainedModel:
     """The model; where its space is one of generators, with the seed that draws this very network."""
-    if unwrap(run_file.load_space(model.run.space), Generates) is None:
+    if unwrap(building.load_space(model.run.space), Generates) is None:
         return model
     return replace(model, run=run_file.override(model.run, "space", {"seed": model.seed}))
 
 
 def _parts(model: TrainedModel) -> _Parts:
-    space = run_file.load_space(model.run.space)
+    space = building.load_space(model.run.space)
     with_plan: HasPlan | None = unwrap(space, HasPlan)
     if with_plan is None:
         raise MissingCapability(
@@ -270,7 +270,7 @@ def _options(model: TrainedModel) -> dict[str, dict[str, Any]]:
         accepted = refs.options_of(refs.locate(part, reference.name), without=refs.WIRED)
         defaults = {name: parameter.default for name, parameter in accepted.items()}
         found[part] = {"ref": reference.name, **defaults, **reference.options}
-    for name, value in settings.values(run_file.load_space(model.run.space), model.genotype).items():
+    for name, value in settings.values(building.load_space(model.run.space), model.genotype).items():
         found["evaluator" if name in found["evaluator"] else "task"][name] = value
     return found
 

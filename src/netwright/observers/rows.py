@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from netwright.core import files, genes, run_file
+from netwright.core import building, files, genes, run_file
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import rank
 from netwright.core.protocols import Observed
@@ -16,7 +16,7 @@ Value = str | int | float
 
 def genes_of(run: Observed) -> tuple[Gene, ...]:
     """The genes of the run's space, settings of training among them."""
-    return tuple(run_file.load_space(run_file.from_tables(run.settings).space).genes)
+    return tuple(building.load_space(run_file.from_tables(run.settings).space).genes)
 
 
 def named(genes_: Sequence[Gene], trial: Trial) -> dict[str, Value]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from netwright.core import files, run_file
+from netwright.core import building, files, run_file
 from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import shortened
 from netwright.core.protocols import graph_of, of_seed
@@ -240,7 +240,7 @@ def _examined(runs: Sequence[ReportedRun], winner: ReportedRun) -> tuple[str, Ex
 def _architecture(run: ReportedRun, line: np.ndarray) -> LabeledGraph | None:
     """The network that a page draws: the one that ships or, without a contest, the best; None: there is neither."""
     if final := run.shipped:
-        space = of_seed(run_file.load_space(final.space), final.repetitions[0].seed)
+        space = of_seed(building.load_space(final.space), final.repetitions[0].seed)
         return graph_of(space, final.genotype, run.io)
     if not len(line):
         return None

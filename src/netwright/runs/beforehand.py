@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from netwright.core import room, seeds
+from netwright.core.building import Parts
 from netwright.core.errors import BadRunFile, InvalidGenotype, NetwrightError
 from netwright.core.protocols import (
     ChecksSettings,
@@ -24,7 +25,7 @@ from netwright.core.protocols import (
     of_any_seed,
 )
 from netwright.core.records import Genotype
-from netwright.core.run_file import Limits, Parts
+from netwright.core.run_file import Limits
 
 SAMPLES = 10
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from netwright.core import choosing, objectives, refs, seeds
+from netwright.core.building import load_space
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.finals import KNEE, ON_FRONT, Candidate, Final
 from netwright.core.latency import LATENCY
 from netwright.core.objectives import Objective
 from netwright.core.protocols import draws_networks
-from netwright.core.run_file import RunFile, load_space, override
+from netwright.core.run_file import RunFile, override
 from netwright.report import fronts
 from netwright.report.history import History
 from netwright.report.retrained import Retrained

@@ -5,17 +5,18 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from netwright.core import run_file
+from netwright.core import building
+from netwright.core.building import Parts
 from netwright.core.latency import EstimatesLatency, LatencySettings
 from netwright.core.protocols import SearchSpace
 from netwright.core.records import IO
-from netwright.core.run_file import Parts, RunFile
+from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
 from netwright.training.latency.table import FACT, LatencyTable
 
 
 def build(run: RunFile, folder: Path) -> Parts:
-    """Every object of the run of a folder, which need not be there yet; see `run_file.build`.
+    """Every object of the run of a folder, which need not be there yet; see `building.build`.
 
     Where the run asks for the latency, a table that the folder keeps is used, so that nothing is measured again.
     """
@@ -23,7 +24,7 @@ def build(run: RunFile, folder: Path) -> Parts:
     def estimating(space: SearchSpace, io: IO) -> EstimatesLatency:
         return LatencyTable(space, io, run.latency or LatencySettings(), _stored(folder))
 
-    return run_file.build(run, estimating)
+    return building.build(run, estimating)
 
 
 def _stored(folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-from netwright.core import extras, objectives, run_file
+from netwright.core import building, extras, objectives
 from netwright.core.errors import StoreError
 from netwright.core.genes import Choice, Gene, Real
 from netwright.core.objectives import Objective
@@ -51,7 +51,7 @@ def optuna_study(folder: str | Path, storage: Any = None, *, name: str | None = 
     with closing(run_folder.open_table(place, "inspect")) as store:
         run = run_folder.stored_run(store, place, of_typed({}, {}, [], trust=trust))
         trials = [trial for page in run_folder.pages(store) for trial in objectives.with_scores(page, run.objectives)]
-    genes = run_file.load_space(run.space).genes
+    genes = building.load_space(run.space).genes
     goals = objectives.shown(run.objectives)
     budget = objectives.judged_budget(trials)
     moments = _moments(trials)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from netwright.core import objectives, remembered, run_file
+from netwright.core import building, objectives, remembered, run_file
 from netwright.core.contest import ContestRecord
 from netwright.core.finals import ON_FRONT, SAMPLED, Final
 from netwright.core.objectives import Objective
@@ -50,7 +50,7 @@ def reported(folder: Path, trust: Trust = Trust(), *, importance: bool = False) 
         count = len(settings.objectives or ())
         reference = remembered.reference_point(store, count) if count > 1 else None
         contest, io = remembered.contest(store), store.recall("io")
-    history, space = run_folder.history(place, settings.objectives), run_file.load_space(settings.space)
+    history, space = run_folder.history(place, settings.objectives), building.load_space(settings.space)
     found, faults = _trained(folders, trust, "inspect")
     return ReportedRun(
         folder.name,

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from netwright.core import objectives, remembered, run_file
+from netwright.core import building, objectives, remembered
 from netwright.core.contest import ContestRecord
 from netwright.core.finals import Final
 from netwright.core.records import Trial
@@ -96,7 +96,7 @@ class RunResults:
         Raises:
             MissingCapability: The library asked for is not installed.
         """
-        genes = run_file.load_space(self.settings.space).genes
+        genes = building.load_space(self.settings.space).genes
         front = {trial.id for trial in self.front()} if len(self.settings.objectives or ()) > 1 else None
         return frame.frame(frame.rows(self.trials, genes, front), kind)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from netwright.core import genes, in_full, objectives, reading, refs, run_file, whereabouts
+from netwright.core import building, genes, in_full, objectives, reading, refs, run_file, whereabouts
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, StoreError
 from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, SAMPLED, TRIVIAL, Candidate, Final
@@ -136,7 +136,7 @@ def by_recipe(settings: RunFile, recipe: RunFile, name: str) -> RunFile:
             "it out of a copy of the recipe"
         )
     found = run_file.override(replace(_of_training(recipe), space=settings.space, seed=settings.seed), "space", scale)
-    if run_file.load_space(found.space).genes != run_file.load_space(settings.space).genes:
+    if building.load_space(found.space).genes != building.load_space(settings.space).genes:
         raise BadRunFile(
             f"{name} changes the genes of the space of the search, {settings.space}, by its own, {recipe.space}; leave "
             "out of a copy of the recipe what is no scale"
@@ -170,7 +170,7 @@ def train_with_reference(
     found = train(session, folder, settings, candidates, changes, "test")
     run = run_of(settings, candidates, changes)
     task: Task = refs.load("task", run.task)
-    space = run_file.load_space(run.space)
+    space = building.load_space(run.space)
     if not found or not unwrap(space, HasPlan):
         return found
     plain = Reference("residual")
@@ -282,6 +282,7 @@ def run_of(
     each = repeats[0] if repeats else 1
     if type(each) is not int or each < 1:
         raise BadRunFile(f"final.repeats is {each!r}; it must be a whole number of at least 1")
+    run = replace(run, evaluator=in_full.trainer(run.evaluator))
     says = in_full.of(run.evaluator)
     options = says.options(run.evaluator.options, layers, split)
     if budget is not None:
@@ -378,9 +379,9 @@ def check(run: RunFile, changes: Changes, chosen: Sequence[Candidate] = (), *, d
     """
     _refuse_lookup(run, chosen)
     final = run_of(run, [Candidate(BEST, ())], changes)
-    evaluator = run_file.build_evaluator(final)
+    evaluator = building.build_evaluator(final)
     known = [candidate.genotype for candidate in chosen]
-    genotypes = known or beforehand.samples(run_file.load_space(final.space), run.seed)
+    genotypes = known or beforehand.samples(building.load_space(final.space), run.seed)
     beforehand.check(evaluator, genotypes, data_is_ready=data_is_ready)
 
 

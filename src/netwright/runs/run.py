@@ -19,7 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rich.console import Console
 
-from netwright.core import objectives, refs, run_file, settings
+from netwright.core import building, objectives, refs, run_file, settings
 from netwright.core.choosing import Which
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import Final
@@ -189,7 +189,7 @@ class Run(RunResults):
             if sentence:
                 self._session.say(sentence)
             if not settings.is_resolved(self.settings.space.options.get("with", ())):  # of a run to begin
-                self.settings = run_file.tuned(self.settings)
+                self.settings = building.tuned(self.settings)
 
     @_with_data
     def search(self, *, is_stage: bool = False) -> Searched:
@@ -205,7 +205,7 @@ class Run(RunResults):
             NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
         parts = latencies.build(self.settings, self.folder)
-        planned = run_file.resolved(self.settings, parts.measures)
+        planned = building.resolved(self.settings, parts.measures)
         beforehand.check_end(planned.limits, parts)
         beforehand.bounded(parts.executor, planned.limits.trials)
         genotypes = beforehand.samples(parts.space, planned.seed)
@@ -326,7 +326,7 @@ class Run(RunResults):
             asked.setdefault("evaluator", {})["epochs"] = epochs
         if networks is not None:
             scaled = run_file.override(self.settings, "space", asked.get("space", {}))
-            if repeats is not None or not draws_networks(run_file.load_space(scaled.space)):
+            if repeats is not None or not draws_networks(building.load_space(scaled.space)):
                 raise BadRunFile("--networks goes with a space of generators, such as hnag, and without --repeats")
             repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
@@ -349,7 +349,7 @@ class Run(RunResults):
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # of a recipe that names none
             there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
-            settings = run_file.resolved(settings, run_file.measures_of(there))
+            settings = building.resolved(settings, building.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if front:
                 history = self._history()

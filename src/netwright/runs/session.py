@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from netwright.controller import Ending, Search
 from netwright.core import baselines, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
+from netwright.core.building import Parts
 from netwright.core.claim import Claim
 from netwright.core.errors import StoreError
 from netwright.core.objectives import SPLITS, Objective
@@ -34,7 +35,7 @@ from netwright.core.protocols import (
 )
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
-from netwright.core.run_file import Parts, RunFile
+from netwright.core.run_file import RunFile
 from netwright.core.shapes import contents
 from netwright.report import progress
 from netwright.report.progress import RunProgress

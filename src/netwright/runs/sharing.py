@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from netwright.core import cards, reading
+from netwright.core.building import Parts
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import EstimatesMemory, Evaluator, NamesBudgets, SharesCards, Store, UsesCards
 from netwright.core.reading import BadText
 from netwright.core.records import Genotype
-from netwright.core.run_file import Limits, Parts
+from netwright.core.run_file import Limits
 from netwright.executors import card_service, side_by_side
 from netwright.executors.rehearsal import Rehearsal
 from netwright.executors.side_by_side import Cast

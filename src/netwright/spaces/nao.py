@@ -12,8 +12,8 @@ As tokens, genotypes are the published sequences: 40 with a vocabulary of 12 for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import ClassVar, Final, Literal
 
@@ -33,6 +33,7 @@ from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.plan import Plan
+from netwright.plans.sharing import Share
 
 INPUTS: Final = ("skip", "direct")
 
@@ -161,6 +162,20 @@ class NaoSpace:
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
         return nao.plan(self._outline, *self.cells(genotype), io)
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights: each cell ends in a 1x1 convolution besides."""
+        return nao.plan(replace(self._outline, closes=True), *self.cells(genotype), io)
+
+    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+        """Each branch has weights for each state and operation, each closing convolution a block for each state."""
+        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), io)
+
+    def cover(self) -> Iterator[Genotype]:
+        """Cells of one operation, whose branches read the same state, or the nearest to it in turn."""
+        for reads in two_cells.readings(self.nodes):
+            for operation in range(len(self.names)):
+                yield self._written([value for read in reads for value in (read, operation)])
 
     def _operation_genes(self, branch: str) -> tuple[Choice, ...]:
         if self.genes_per_branch == 2:

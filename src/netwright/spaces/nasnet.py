@@ -9,7 +9,7 @@ states that no branch reads are concatenated; published cells have a list of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import ClassVar, Final
@@ -30,6 +30,7 @@ from netwright.core.shapes import Image
 from netwright.plans import network
 from netwright.plans.ops.images import EPSILON, MOMENTUM, Norm
 from netwright.plans.plan import Plan
+from netwright.plans.sharing import Share
 
 SETS: Final = {"sp1": SP1, "sp2": SP2, "nasnet": NASNET}
 INPUTS: Final = ("direct", "skip")
@@ -187,6 +188,21 @@ class NasnetSpace:
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
         return nasnet.plan(self._outline, *self.cells(genotype), io)
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights, which are the same."""
+        return self.plan(genotype, io)
+
+    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+        """Each branch has weights for each state and operation; what reads a cell has a block for each state."""
+        return nasnet.shares(self._outline, *self.cells(genotype), io)
+
+    def cover(self) -> Iterator[Genotype]:
+        """Cells of one operation, whose branches read the same states in turn; all states count in one of them."""
+        readings = two_cells.readings(self.combinations)
+        for reads in readings if self.concatenated is None else two_cells.readings_of_each(self.combinations):
+            for operation in range(len(self.names)):
+                yield tuple(value for read in reads for value in (read, operation))
 
     @cached_property
     def _outline(self) -> Outline:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby, permutations, product
@@ -29,8 +29,9 @@ from netwright.core.errors import InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
-from netwright.plans import counting
+from netwright.plans import counting, sharing
 from netwright.plans.plan import Plan, PlanWriter
+from netwright.plans.sharing import Share
 
 if TYPE_CHECKING:
     from torch import nn
@@ -160,6 +161,18 @@ class NatsTopology:
                     x = _write_cell(writer, cell, x, width)
         write_head(writer, x, io.outputs)
         return writer.plan()
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights, which are the same."""
+        return self.plan(genotype, io)
+
+    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+        """Each cell's edge has one convolution of either size, whatever else the cell has."""
+        return sharing.by_name(self.plan(genotype, io))
+
+    def cover(self) -> Iterator[Genotype]:
+        """The cells of 1x1 convolutions and of 3x3 convolutions."""
+        yield from ((operation,) * len(EDGES) for operation in (CONV_1X1, CONV_3X3))
 
 
 def relu_conv_norm(plan: PlanWriter, x: int, channels: int, kernel: int, stride: int = 1) -> int:

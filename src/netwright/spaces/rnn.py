@@ -13,9 +13,10 @@ gene anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -31,6 +32,7 @@ from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Tokens
 from netwright.plans import counting, network
 from netwright.plans.plan import Plan
+from netwright.plans.sharing import Share
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,19 @@ class RnnSpace:
     def plan(self, genotype: Genotype, io: IO) -> Plan:
         """The layers of the network."""
         return recurrent.plan(self.cell(genotype), self.width, io)
+
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights, which are the same."""
+        return self.plan(genotype, io)
+
+    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+        """Each node has weights for each state that it may read and each activation; all else is common to all."""
+        return recurrent.shares(self.cell(genotype), self.width, io)
+
+    def cover(self) -> Iterator[Genotype]:
+        """Cells of one activation, whose nodes read the same state, or the nearest to it in turn."""
+        for shift, activation in product(range(self.nodes), range(len(ACTIVATIONS))):
+            yield tuple(gene for node in range(1, self.nodes + 1) for gene in (shift % node, activation))
 
 
 plugin = RnnSpace

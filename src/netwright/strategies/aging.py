@@ -7,14 +7,16 @@ lucky measurement does not rule for long.
 
 With several workers each asks as soon as it is free, and age is the order of finishing; `fill_first` has them wait for
 the start population alone. A failed trial has no fitness: it neither enters nor ages the others. Memory and time per
-trial do not grow with the history.
+trial do not grow with the history. Where an evaluator measures in rounds (`strategies.in_rounds`), the population of a
+round are those networks of the round before that were asked last, and no child enters it before the next one.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
@@ -70,6 +72,16 @@ class AgingEvolution:
         self._told += 1
         if (score := score_of(trial)) is not None:
             self._members.append(Member(score, trial.id, trial.proposal.genotype))
+
+    def for_round(self, told: Sequence[Trial], wanted: int, before: Self | None, rng: np.random.Generator) -> Self:  # noqa: ARG002
+        """With those asked last as its population, which is no larger than the round before was."""
+        if not told:
+            return self
+        most = max(1, min(self.population, sum(1 for trial in told if trial.scores)))
+        made = replace(self, population=most, sample=self.sample if self.replacement else min(self.sample, most))
+        for trial in told:
+            made.tell(trial, rng)
+        return made
 
 
 plugin = AgingEvolution

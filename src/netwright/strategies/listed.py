@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Listed:
         budget: Budget of each evaluation, in the evaluator's unit; None: the evaluator's own length.
     """
 
+    goes_by_list: ClassVar[Literal[True]] = True
     space: SearchSpace
     genotypes: tuple[Genotype, ...] = ()
     repeats: int = 1

@@ -16,6 +16,9 @@ has learned from those that had finished `lag` trials before; meanwhile the cand
 The same trials in the same order therefore give the same proposals, however long learning took. What was learned is
 kept in the run's folder, by the hash of all that it was learned from.
 
+Where an evaluator measures in rounds (`strategies.in_rounds`), the controller learns once for each round, from all of
+the round before, and goes on from what it was; seeds, sizes and `lag` are then the evaluator's.
+
 A search with W > 1 workers keeps W + 1 proposals in the air, so that each round comes W proposals later than with one:
 the random networks at the start become `seeds` + W, and the last round has W fewer; with W >= `new` it has none.
 """
@@ -24,9 +27,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -35,6 +40,7 @@ from netwright.core.errors import BadReference
 from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import Proposal, Trial
+from netwright.core.rounds import AGE
 from netwright.core.single import check_single
 from netwright.strategies.members import Member
 from netwright.strategies.nao_programs import PROGRAMS, UNNAMED, Program
@@ -116,6 +122,7 @@ class Nao:
         program = self._program = self._resolved()
         longest = min(program.new, program.seeds - self.held_out - 2)
         self._lag = min(program.new, program.seeds) // 4 if self.lag is None else self.lag
+        self._wanted = program.new + max(0, self._lag - program.fresh)  # candidates of a round
         if not 0 <= self._lag <= longest:
             raise BadReference(
                 f"strategy.lag is {self._lag}; it must be from 0 to {longest}, the smaller of strategy.new and "
@@ -199,24 +206,56 @@ class Nao:
     def tell(self, trial: Trial, rng: np.random.Generator) -> None:
         """Remember the trial; at stated numbers of trials begin to learn, and at others take over what was learned."""
         self._take_over()
+        self._note(trial)
+        if self._told >= self._begins and len(self._members) >= 2:
+            self._take_over()  # with the largest lag, one round is due where the next one begins
+            between = self._program.new + self._program.fresh
+            self._begins, self._due = self._told + between, self._told + self._lag
+            self._learn(int(rng.integers(2**63)))
+
+    def for_round(self, told: Sequence[Trial], wanted: int, before: Self | None, rng: np.random.Generator) -> Self:
+        """Learn once, from all of the round before, with the controller of that round to go on from.
+
+        Until two of them have scores, random networks are proposed. What says how long rounds are, or when they begin,
+        is refused: the evaluator does.
+        """
+        for name in ("seeds", "new", "fresh", "lag"):
+            if getattr(self, name) is not None:
+                raise BadReference(
+                    f"strategy.{name} is {getattr(self, name)}, and the evaluator measures in rounds, whose numbers are "
+                    f"its own; leave strategy.{name} out"
+                )
+        if self.held_out:
+            raise BadReference(
+                f"strategy.held_out is {self.held_out}; in rounds all that was measured is learned from, so leave it out"
+            )
+        if before is not None:
+            before._take_over()
+            self._round, self._number = before._round, before._number
+            self._remember(before._history)
+        for trial in told:
+            self._note(trial)
+        self._seen = sum(1 for trial in told if trial.scores and trial.proposal.notes.get(AGE))
+        self._wanted, self._begins, self._due = wanted, sys.maxsize, self._told
+        if len(self._members) >= 2 and wanted:
+            self._learn(int(rng.integers(2**63)))
+        return self
+
+    def _note(self, trial: Trial) -> None:
+        """Remember a trial that finished."""
         self._told += 1
         self._known.add(trial.key)
         self._remember(trial.id, trial.proposal.genotype, trial.scores)
         if (score := score_of(trial)) is not None:
             members = self._unseen if len(self._unseen) < self.held_out else self._members
             members.append(Member(score, trial.id, trial.proposal.genotype))
-        if self._told >= self._begins and len(self._members) >= 2:
-            self._take_over()  # with the largest lag, one round is due where the next one begins
-            self._begin(int(rng.integers(2**63)))
 
     def _take_over(self) -> None:
         if self._learning is not None and self._told >= self._due:
             self._round, self._learning = self._learning.result(), None
 
-    def _begin(self, seed: int) -> None:
+    def _learn(self, seed: int) -> None:
         """Learn from what was told so far. A round that began late, for lack of members, delays those after it."""
-        between = self._program.new + self._program.fresh
-        self._begins, self._due = self._told + between, self._told + self._lag
         self._number += 1
         self._remember(seed)
         lesson = Lesson(
@@ -244,7 +283,7 @@ class Nao:
             FLAVORS[program.flavor],
             self._settings,
             self.scale,
-            wanted=program.new + max(0, self._lag - program.fresh),
+            wanted=self._wanted,
             top=program.top,
             steps=program.steps,
             surplus=self.surplus,

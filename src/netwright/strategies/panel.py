@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class GenotypePanel:
         budgets: Budgets in the evaluator's unit, from the smallest on; empty: the evaluator's own length.
     """
 
+    goes_by_list: ClassVar[Literal[True]] = True
     space: SearchSpace
     genotypes: int = 40
     repeats: int = 8

@@ -34,7 +34,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 import torch.distributed as dist
 
-from netwright.core import room, run_file
+from netwright.core import building, room, run_file
 from netwright.core.errors import NetwrightError, WorkerError
 from netwright.core.protocols import Context
 from netwright.training import memory, parallel
@@ -152,7 +152,7 @@ def follow(meeting: Meeting, store: dist.Store, rank: int, local_rank: int) -> N
         if not text:
             return
         told = json.loads(text)
-        evaluator = run_file.build_evaluator(run_file.from_toml(told["run"]))
+        evaluator = building.build_evaluator(run_file.from_toml(told["run"]))
         assert isinstance(evaluator, Follows)  # it has called `gathered`
         device = evaluator.device_of(told["worker_index"] * meeting.local + local_rank)
         with parallel.joined(dist.PrefixStore(_job(number), store), rank, meeting.size, device, meeting.local) as team:

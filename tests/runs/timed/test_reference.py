@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netwright.core import run_file
+from netwright.core import building, run_file
 from netwright.core.constraints import constrain
 from netwright.core.errors import BadReference
 from netwright.core.records import IO
@@ -33,13 +33,13 @@ IMAGES = IO(1, 8, 8, 3)
 def test_what_can_be_trained_is_taken(text):
     check_reference(text, IMAGES)
     entrant = reference.of_text(text)
-    space = run_file.load_space(parse(entrant.space))
+    space = building.load_space(parse(entrant.space))
     assert entrant.candidate.is_reference
     assert space.count(entrant.candidate.genotype, IMAGES).params > 0
 
 
 def test_a_function_is_a_space_of_one_network():
-    space = run_file.load_space(parse(reference.of_text("tests.contest_toys:net(features=3)").space))
+    space = building.load_space(parse(reference.of_text("tests.contest_toys:net(features=3)").space))
     assert space.count((0,), IMAGES).params == 3 * 10 + 3 * 4
     assert space.count((0,), IMAGES).multiply_adds == 64 * 27 + 9
     assert space.mutate((0,), np.random.default_rng(0)) == (0,)

@@ -17,12 +17,13 @@ from netwright.comparison import caveats, strategy_refs
 from netwright.comparison.contests import budgets, cell_runs
 from netwright.comparison.contests.recipes import naming
 from netwright.comparison.courses import SearchCell
-from netwright.core import run_file
+from netwright.core import building
+from netwright.core.building import Parts
 from netwright.core.errors import BadReference, MissingCapability
 from netwright.core.protocols import Evaluator, NamesBudgets, Strategy, of_any_seed
 from netwright.core.records import Counts, Genotype
 from netwright.core.refs import Reference
-from netwright.core.run_file import Parts, RunFile
+from netwright.core.run_file import RunFile
 from netwright.runs import beforehand, retraining
 
 
@@ -82,7 +83,7 @@ def prepare(contest: StrategyContest) -> StrategyContest:
         with naming(name, len(contest.recipes) > 1):
             made: dict[str, Strategy] = {}
             for label, reference in zip(labels, contest.strategies, strict=True):
-                parts = run_file.build(replace(run, strategy=reference))
+                parts = building.build(replace(run, strategy=reference))
                 made[label] = parts.strategy
                 beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
             warnings |= _warnings(contest, name, made, parts.evaluator)
@@ -90,7 +91,7 @@ def prepare(contest: StrategyContest) -> StrategyContest:
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 retraining.check(run, {})
-        recipes[name] = run_file.resolved(run, parts.measures)
+        recipes[name] = building.resolved(run, parts.measures)
         listed = recipes[name].objectives or ()
         remarks[name] = (f"its searches are judged by hypervolume: {', '.join(listed)}",) if len(listed) > 1 else ()
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}

@@ -13,7 +13,7 @@ from netwright.comparison.contests.cell_runs import CellRun, FullTraining
 from netwright.comparison.contests.contest import StrategyContest
 from netwright.comparison.contests.player import ContestOrder
 from netwright.comparison.courses import SearchCell
-from netwright.core import refs, run_file
+from netwright.core import building, refs, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.finals import Final
 from netwright.core.protocols import Prepares
@@ -131,7 +131,7 @@ def _make_ready(run: RunFile, is_full: bool, say: Callable[[str], None]) -> None
     task = refs.load("task", run.task)
     for line in task.prepare() if isinstance(task, Prepares) else ():
         say(line)
-    genotypes = beforehand.samples(run_file.build_space(run, task), 0)
-    beforehand.check(run_file.build_evaluator(run), genotypes, data_is_ready=True)
+    genotypes = beforehand.samples(building.build_space(run, task), 0)
+    beforehand.check(building.build_evaluator(run), genotypes, data_is_ready=True)
     if is_full:
         retraining.check(run, {}, data_is_ready=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from netwright.comparison import strategy_refs
-from netwright.core import refs, run_file
+from netwright.core import building, refs, run_file
 from netwright.core.errors import BadRunFile, NetwrightError
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
@@ -45,7 +45,7 @@ def read(
         with naming(path.stem, len(paths) > 1):
             run = run_file.from_tables(tables)
             trust.check(run_file.references(run), "the recipe")
-            run = run_file.tuned(run)
+            run = building.tuned(run)
         budget = trials or run.limits.trials
         if budget is None:
             raise BadRunFile(f"recipe {path} has no limits.trials, so its searches have no common end; give --trials")

@@ -24,7 +24,7 @@ from netwright.comparison.contests.outcome import ContestOutcome
 from netwright.comparison.contests.populations import SearchPath
 from netwright.comparison.courses import SearchCell
 from netwright.comparison.measures import MeanOfSeeds
-from netwright.core import baselines, objectives, refs, run_file, seeds
+from netwright.core import baselines, building, objectives, refs, seeds
 from netwright.core.baselines import Baseline
 from netwright.core.objectives import Objective
 from netwright.core.records import Trial
@@ -163,7 +163,7 @@ def _standing(
     contest: StrategyContest, name: str, outcome: ContestOutcome, rng: np.random.Generator, fractions: tuple[float, ...]
 ) -> RecipeStanding:
     run = contest.recipes[name]
-    space = run_file.build_space(run, refs.load("task", run.task))
+    space = building.build_space(run, refs.load("task", run.task))
     random = fan_in.random(space, seeds.rng_for(0, seeds.ASK))
     graphs = tuple(random)
     spread = fan_in.mean(random, graphs, fan_in.SAMPLES)
@@ -179,7 +179,7 @@ def _standing(
             cell.seed: populations.path(budgets.only(trials, budget), sizes[label], space, graphs)
             for cell, trials in searches[label].items()
         }
-    goals = objectives.shown(run.objectives, run_file.measures_of(run))
+    goals = objectives.shown(run.objectives, building.measures_of(run))
     front = common_front.common_front(paths, goals, run.reference_point)
     paths = common_front.judged(paths, front)
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]

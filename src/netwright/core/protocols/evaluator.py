@@ -12,6 +12,7 @@ from netwright.core.records import IO, Genotype, Result, Trial
 if TYPE_CHECKING:
     from netwright.core.cards import CardMemory
     from netwright.core.in_full import InFull
+    from netwright.core.rounds import Rounds
     from netwright.core.settings import Setting
 
 
@@ -47,8 +48,19 @@ class Context(Protocol):
     def checkpoint_of(self, trial_id: int) -> Path | None:
         """The folder that another trial left behind; None: it is gone, and training starts anew."""
 
-    def pool(self) -> Sequence[Trial]:
-        """All finished rows, for evaluators that share weights."""
+    @property
+    def shared(self) -> Path:
+        """The folder of what all trials of the run share, `shared` within the run's, made when first asked for.
+
+        Where a run has no folder, it is a temporary one, which goes with the executor.
+        """
+
+    def members(self, budget: int) -> Sequence[Trial]:
+        """All rows of a round, in order of id: pending and running ones too, as those with that budget.
+
+        It reads the whole table: to be asked once in a round. Raises `core.errors.TooEarly` until all rows of the round
+        are in the table; the worker then puts the trial back and takes it up again a little later.
+        """
 
 
 class Evaluator(Protocol):
@@ -56,6 +68,38 @@ class Evaluator(Protocol):
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Build, train, measure."""
+
+
+@runtime_checkable
+class PlaysRounds(Protocol):
+    """Capability of an evaluator: it measures the networks of a round together, round after round."""
+
+    @property
+    def rounds(self) -> Rounds:
+        """How many rounds there are, and what each is made of."""
+
+
+@runtime_checkable
+class LimitsWorkers(Protocol):
+    """Capability of an evaluator: no more than so many of it may work for a run at a time."""
+
+    @property
+    def max_workers(self) -> int:
+        """The most workers, at least 1."""
+
+
+@runtime_checkable
+class MakesReady(Protocol):
+    """Capability of an evaluator: something that many trials need is made before the first of them is measured."""
+
+    def make_ready(self, trial: Trial, context: Context) -> None:
+        """Make what must be there before the trial can be measured; at once where it is.
+
+        The worker calls it before `evaluate`. Its time is neither in the row's seconds nor does it count for the limit
+        of a trial's time; the limit of silence holds, and `context.report` feeds it. To stop, it writes down where it
+        stands, in `context.shared`, and raises `core.errors.PutBack`, as `evaluate` does. What else it raises fails the
+        trial.
+        """
 
 
 @runtime_checkable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -45,6 +45,44 @@ class TakesSeveral(Protocol):
     """Capability of a strategy's class: it searches by any number of objectives."""
 
     takes_several: ClassVar[Literal[True]]
+
+
+@runtime_checkable
+class AsksTogether(Protocol):
+    """Capability of a strategy: some proposals must all be in the table before the first of them is measured."""
+
+    @property
+    def together(self) -> int:
+        """The most that belong together: that many rows may wait beyond the workers', until `ask` gives None."""
+
+
+@runtime_checkable
+class LearnsByRounds(Protocol):
+    """Capability of a strategy: it knows what a round is (`strategies.in_rounds`).
+
+    One without it is told the trials of the round before, one by one, as if it had asked for them.
+    """
+
+    def for_round(self, told: Sequence[Trial], wanted: int, before: Self | None, rng: np.random.Generator) -> Self:
+        """This strategy, which was told nothing, as it begins a round; nothing is told to it while that is played.
+
+        Args:
+            told: The newest row of each network of the round before, in order of first asking; empty: this is the
+                first round.
+            wanted: How many new networks it will be asked for.
+            before: The strategy of the round before; None: this is the first.
+            rng: Source of all that is drawn.
+
+        Raises:
+            BadReference: Options that say nothing in rounds.
+        """
+
+
+@runtime_checkable
+class GoesByList(Protocol):
+    """Capability of a strategy's class: what it asks for is fixed beforehand, so that there is nothing to select."""
+
+    goes_by_list: ClassVar[Literal[True]]
 
 
 @runtime_checkable

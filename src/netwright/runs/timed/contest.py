@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import remembered, run_file
+from netwright.core import building, remembered
 from netwright.core.contest import ContestRecord, Entrant, Heat, Shipped
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.finals import SEARCHED, Candidate, Final
@@ -90,7 +90,7 @@ def play(
     if record.reference != (reference or ""):
         began = f"with --reference {record.reference}" if record.reference else "without --reference"
         raise BadRunFile(f"the contest of {short(folder)} began {began}; give the same, or another folder with --out")
-    task = run_file.build_task(settings)
+    task = building.build_task(settings)
     floor = Floor(session, folder, settings, task, timetable, until, start_up, timetable.heats)
     if record.heat("final") is None:
         record = _decided(floor, record)

@@ -13,7 +13,7 @@ from inspect import Parameter
 from pathlib import Path
 from typing import Any, Protocol
 
-from netwright.core import contest, in_full, refs, run_file
+from netwright.core import building, contest, in_full, refs
 from netwright.core.contest import ContestRecord, Entrant, Heat
 from netwright.core.finals import Final
 from netwright.core.protocols import ClassifiesImages, SearchSpace, Task, TrainsToBudgets
@@ -88,7 +88,7 @@ class Floor:
     @cached_property
     def space(self) -> SearchSpace:
         """The space of the run, with its constraints."""
-        return run_file.build_space(self.run, self.task)
+        return building.build_space(self.run, self.task)
 
     @property
     def left(self) -> float:
@@ -146,7 +146,7 @@ class Floor:
 
     def key(self, entrant: Entrant) -> str:
         """Key of a network in its space."""
-        space = run_file.load_space(refs.parse(entrant.space)) if entrant.space else self.space
+        space = building.load_space(refs.parse(entrant.space)) if entrant.space else self.space
         return space.key(entrant.candidate.genotype)
 
     def repeated(self, heat: Heat) -> PlayedHeat | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from netwright.core import constraints, reading, refs, run_file
+from netwright.core import building, constraints, reading, refs
 from netwright.core.contest import Entrant
 from netwright.core.errors import BadReference, InvalidGenotype, NetwrightError
 from netwright.core.finals import PLAIN, Candidate
@@ -41,7 +41,7 @@ def check_reference(text: str, io: IO, bounds: Sequence[str] = ()) -> None:
         BadRunFile: A constraint cannot be read.
     """
     entrant = of_text(text)
-    space = run_file.load_space(refs.parse(entrant.space))
+    space = building.load_space(refs.parse(entrant.space))
     try:
         check_accepts(space, io)
         space.check(entrant.candidate.genotype)
@@ -64,13 +64,13 @@ def of_text(text: str) -> Entrant:
     """The network that a user names. Raises BadReference where it names none."""
     given = refs.parse(text)
     try:
-        space, found = given, run_file.load_space(given)
+        space, found = given, building.load_space(given)
     except BadReference as error:
         if ":" not in given.name:
             raise BadReference(f"--reference {reading.shown(text)} cannot be used: {error}") from None
         space = Reference("own", {"network": str(given)})
         try:
-            found = run_file.load_space(space)
+            found = building.load_space(space)
         except BadReference as reason:
             raise BadReference(f"--reference {reading.shown(text)} cannot be used: {reason}") from None
     genotype = _first(found)
@@ -96,7 +96,7 @@ def plain(run: RunFile, space: SearchSpace, io: IO, params: int | None) -> Entra
     Returns:
         None where there is no plain network for such inputs.
     """
-    starts = starts_of(run_file.load_space(run.space))  # without constraints, which leave out those that do not fit
+    starts = starts_of(building.load_space(run.space))  # without constraints, which leave out those that do not fit
     first = next(iter(starts), None)
     if first is not None and _fits(space, first):
         return Entrant(Candidate(PLAIN, first, is_reference=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_type_hints
 
-from netwright.core import reading, refs, run_file, timetable
+from netwright.core import building, reading, refs, timetable
 from netwright.core.errors import BadRunFile
 from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
@@ -120,7 +120,7 @@ def check_objectives(given: Sequence[str] | None, task: ImageClassification) -> 
 
 def image_task_of(reference: Reference) -> ImageClassification:
     """The task of a reference. Raises BadRunFile where it is not of images and classes."""
-    task = run_file.load_task(reference)
+    task = building.load_task(reference)
     if isinstance(task, ImageClassification) and isinstance(task.io.output, Classes):
         return task
     raise BadRunFile(

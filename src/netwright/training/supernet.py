@@ -1,0 +1,242 @@
+"""One set of weights for all networks of a space (Luo et al. 2018; Pham et al. 2018; Liu et al. 2019).
+
+Any network of a space that `Shares` is a path through them: its layers run as they would alone, on tensors that others
+use too. Only the path is computed, and what it keeps for the backward pass is what that network alone would keep.
+
+A path's statistics of batch normalization are its own and not kept: paths train and are scored in training mode, on the
+statistics of each batch, as published; for evaluation mode they are to be gathered anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from netwright.core import files, sealed
+from netwright.core.errors import BadReference, NetwrightError
+from netwright.core.protocols import SearchSpace, unwrap
+from netwright.core.records import IO, Genotype
+from netwright.core.shapes import Shape
+from netwright.plans import network, sharing
+from netwright.plans.network import Network
+from netwright.plans.operation import Operation
+from netwright.plans.plan import Plan
+from netwright.plans.sharing import Cut, Joined, Share, Shares
+
+_REMEDY: Final = "give the run that wrote it, or remove the file to train its weights anew"
+
+
+def shared_by(space: SearchSpace) -> Shares:
+    """The space, or the one within its wrapper, whose networks share weights. Raises BadReference: they share none."""
+    found: Shares | None = unwrap(space, Shares)
+    if found is None:
+        raise BadReference(
+            f"the networks of the space {type(space).__name__} share no weights, so that there is no supernet; take a "
+            "space such as nats, nao or nasnet, or an evaluator that trains each network by itself"
+        )
+    return found
+
+
+def shapes(space: Shares, io: IO) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors that the networks of a space share, in order of names.
+
+    Raises:
+        BadReference: Two networks of the space disagree on the shape of a tensor.
+    """
+    return {name: origin.shape for name, origin in _origins(space, io).items()}
+
+
+class SharedWeights:
+    """The shared weights of a space, and the networks on them.
+
+    Args:
+        space: The space.
+        io: What goes into its networks, and what comes out.
+        seed: Source of all randomness, from 0 on. Each tensor has a stream of its own, addressed by its name.
+        device: Where the tensors lie.
+
+    Attributes:
+        tensors: The weights, by name, in order of names. Those that a backward pass did not use have no gradient.
+
+    Raises:
+        BadReference: The space shares nothing, or its networks disagree on the shape of a tensor.
+    """
+
+    def __init__(self, space: SearchSpace, io: IO, seed: int, device: torch.device | str = "cpu") -> None:
+        self._space, self._io, self._device = shared_by(space), io, torch.device(device)
+        self.tensors = {
+            name: nn.Parameter(_drawn(origin, seed, name).to(self._device))
+            for name, origin in _origins(self._space, io).items()
+        }
+
+    @property
+    def params(self) -> int:
+        """Number of all weights."""
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    def names(self, genotype: Genotype) -> frozenset[str]:
+        """The tensors that a network uses."""
+        found = self._space.shares(genotype, self._io)
+        return frozenset(part.name for share in found.values() for part in share.parts)
+
+    def child(self, genotype: Genotype) -> Network:
+        """A network on the shared weights, in training mode, for a few passes: it costs about a millisecond.
+
+        Its parameters are shared tensors where a weight is a whole one; other weights are cut out in each pass, so that
+        gradients arrive in the shared tensors, which an optimizer is to be given: `tensors`, not its parameters.
+        """
+        plan, shares = self._space.shared_plan(genotype, self._io), self._space.shares(genotype, self._io)
+        found = _undefined(plan)
+        for path, module in found.named_modules():
+            for name in [name for name, value in module._parameters.items() if value is not None]:
+                share = shares[f"{path}.{name}"]
+                if isinstance(share, Cut) and not share.index:
+                    module._parameters[name] = self.tensors[share.name]
+                else:
+                    _cut_in_each_pass(module, name, self._cutting(share))
+        return found.to(self._device)
+
+    def copied(self, genotype: Genotype) -> dict[str, Tensor]:
+        """The state of a network by itself, of the plan that `Shares.shared_plan` gives, with copies of its weights."""
+        shares = self._space.shares(genotype, self._io)
+        state = _undefined(self._space.shared_plan(genotype, self._io)).to(self._device).state_dict()
+        with torch.no_grad():
+            return {name: self._cutting(shares[name])().clone() if name in shares else state[name] for name in state}
+
+    def _cutting(self, share: Share) -> Callable[[], Tensor]:
+        """What cuts a weight out of the shared tensors, or joins it."""
+        return lambda: _cut(share, self.tensors)
+
+    def save(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Write all tensors, whole and sealed; a reader finds either these or what was there before.
+
+        Args:
+            path: The file.
+            about: What the weights belong to, such as space and round, as JSON; to read them takes the same.
+        """
+        metadata = {"about": _text(about), **sealed.UNSEALED}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.tensors.items()}
+        files.write(path, sealed.seal(safetensors.torch.save(tensors, metadata)))
+
+    def load(self, path: Path, about: Mapping[str, Any]) -> None:
+        """Take the tensors of a file, in place.
+
+        Raises:
+            NetwrightError: The file is not there or damaged, or is about something else. Nothing is changed then.
+        """
+        tensors = _read(path, about)
+        for name in (*self.tensors, *tensors):
+            here, there = (_shape(found.get(name)) for found in (self.tensors, tensors))
+            if here != there:
+                raise NetwrightError(
+                    f"{path} has the shared weights of another space: {name} is {there} there and {here} here; {_REMEDY}"
+                )
+        with torch.no_grad():
+            for name, tensor in self.tensors.items():
+                tensor.copy_(tensors[name])
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The first weight of a cover that uses a shared tensor: the layer that draws it, and the tensor's full shape."""
+
+    op: Operation
+    entering: tuple[Shape, ...]
+    weight: str
+    shape: tuple[int, ...]
+
+
+def _origins(space: Shares, io: IO) -> dict[str, _Origin]:
+    """Where all shared tensors come from, in order of names. Raises BadReference where their shapes disagree."""
+    found: dict[str, _Origin] = {}
+    for genotype in space.cover():
+        for name, origin in _used(space.shared_plan(genotype, io), space.shares(genotype, io)):
+            known = found.setdefault(name, origin)
+            if known.shape != origin.shape:
+                raise BadReference(
+                    f"networks of the space {type(space).__name__} disagree on the shared weights {name}: one has "
+                    f"{known.shape}, another {origin.shape}; give them two names in `shares`"
+                )
+    return dict(sorted(found.items()))
+
+
+def _used(plan: Plan, shares: Mapping[str, Share]) -> Iterator[tuple[str, _Origin]]:
+    """The shared tensors of one network, by name, with where they come from."""
+    for layer in plan:
+        if layer.op.has_weights:
+            entering = tuple(plan[source].shape for source in layer.inputs)
+            for weight in sharing.weights(plan, layer):
+                for part in shares[sharing.parameter(layer.name, weight)].parts:
+                    yield part.name, _Origin(layer.op, entering, weight, part.shape)
+
+
+def _drawn(origin: _Origin, seed: int, name: str) -> Tensor:
+    """A shared tensor as the layer that first uses it draws its weights, over and over until there are enough."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
+    wanted, found = int(np.prod(origin.shape)), []
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator.initial_seed() + 1)
+        while wanted > sum(map(len, found)):
+            module: Any = origin.op.module(*origin.entering)
+            network.initialize(module, generator)
+            found.append(module.get_parameter(origin.weight).detach().flatten())
+    return torch.cat(found)[:wanted].reshape(origin.shape)
+
+
+def _undefined(plan: Plan) -> Network:
+    """A plan's network with weights of no meaning. What its modules draw is nobody's."""
+    with torch.random.fork_rng(devices=[]):
+        return network.made(plan)
+
+
+def _cut_in_each_pass(module: nn.Module, name: str, cutting: Callable[[], Tensor]) -> None:
+    """Make a module take a weight anew whenever it runs, and drop it afterwards."""
+    del module._parameters[name]
+    module.register_forward_pre_hook(lambda module, _: setattr(module, name, cutting()))
+    module.register_forward_hook(lambda module, _, __: delattr(module, name))
+
+
+def _cut(share: Share, tensors: Mapping[str, Tensor]) -> Tensor:
+    """A weight, of which gradients flow into the shared tensors."""
+    if isinstance(share, Joined):
+        return torch.cat([_cut(part, tensors) for part in share.parts], share.dimension)
+    found = tensors[share.name]
+    for dimension, positions in enumerate(share.index):
+        if isinstance(positions, range) and positions.step == 1:
+            found = found.narrow(dimension, positions.start, len(positions))
+        else:
+            found = found.index_select(dimension, torch.tensor(positions, device=found.device))
+    return found
+
+
+def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of a file. Raises NetwrightError unless it is whole and about this."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NetwrightError(f"the shared weights {path} cannot be read: {error.strerror}; {_REMEDY}") from None
+    if not sealed.is_whole(data):
+        raise NetwrightError(f"the shared weights {path} are damaged; {_REMEDY}")
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    found = header["__metadata__"].get("about", "nothing")
+    if found != _text(about):
+        raise NetwrightError(f"{path} has shared weights of {found}, not of {_text(about)}; {_REMEDY}")
+    return safetensors.torch.load(data)
+
+
+def _text(about: Mapping[str, Any]) -> str:
+    return json.dumps(about, sort_keys=True)
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "missing" if tensor is None else " x ".join(map(str, tensor.shape)) or "a number"
