@@ -33,7 +33,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -68,6 +69,7 @@ SHARE = 0.1  # of the cells, the best in truth, within which tau is shown too
 RESAMPLES = 500
 VALID = 5_000  # images that validate
 OWN = "default"
+CPU = "cpu_seconds.txt"  # of a supernet's training so far
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,10 @@ class Scale:
     """
 
     cells: int = 1000
-    steps: int = 32_000
+    steps: int = 64_000
     channels: int = 8
     repeats: int = 1
-    images: int = 20_000
+    images: int = 40_000
     side: int = 16
     threads: int = 1
 
@@ -225,21 +227,37 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
             try:
                 if not paths[part].exists():
                     print(f"{way}, seed {seed}: part {part} of {PARTS}", flush=True)
-                    training.train(part, cells, own, clock)
+                    with timed(own / CPU):
+                        training.train(part, cells, own, clock)
             except PutBack as stopped:
                 print(f"{stopped}; the same command goes on", flush=True)
                 return False
             if part in SCORED:
-                start = time.perf_counter()
+                start = time.process_time()
                 scores = scored(training, own, part, cells)
+                cpu = {
+                    "cpu_seconds": float((own / CPU).read_text()),
+                    "scoring_cpu_seconds": time.process_time() - start,
+                }
                 seconds = shared_training.noted(own)[part - 1].seconds
                 line = {"way": way, "seed": seed, "part": part, "steps": training.steps(part), "seconds": seconds}
-                line |= {"scoring_seconds": time.perf_counter() - start, "scale": asdict(scale)}
+                line |= {**cpu, "scale": asdict(scale)}
                 line |= {"commit": results.commit(), "hardware": results.hardware(), "device": str(place)}
                 append(options.lines, line | {"scores": scores})
                 show(line, scores, cells, options)
             shared_training.remove_older(own, part, lambda _part: False)
     return True
+
+
+@contextmanager
+def timed(path: Path) -> Iterator[None]:
+    """Add the CPU seconds of the block to those in a file; what was killed is not counted."""
+    start = time.process_time()
+    try:
+        yield
+    finally:
+        before = float(path.read_text()) if path.exists() else 0.0
+        path.write_text(repr(before + time.process_time() - start))
 
 
 def scored(training: SharedTraining, folder: Path, part: int, cells: Sequence[Genotype]) -> list[float]:
@@ -298,7 +316,10 @@ def show(line: Mapping[str, Any], scores: Sequence[float], cells: Sequence[Genot
     taus = "; ".join(
         f"{name} {each.kendall}, best tenth {each.top_kendall}" for name, each in zip(DATASETS, found, strict=True)
     )
-    print(f"{line['way']}, seed {line['seed']}, {line['steps']:,} steps, {line['seconds']:.0f} s: {taus}", flush=True)
+    print(
+        f"{line['way']}, seed {line['seed']}, {line['steps']:,} steps, {line['cpu_seconds']:.0f} CPU s: {taus}",
+        flush=True,
+    )
 
 
 def read(path: Path) -> dict[str, Table]:
@@ -336,7 +357,8 @@ def summed_up(lines: Sequence[Mapping[str, Any]], tables: Mapping[str, Table], e
             of_seeds = []
             for line in sorted(same, key=lambda each: each["seed"]):
                 of_seeds.append(agreements(line["scores"], cells, tables))
-                cost = f"{line['seconds'] / 60:.1f} + {line['scoring_seconds'] / 60:.1f} minutes on {line['device']}"
+                cost = f"{line['cpu_seconds'] / 60:.1f} + {line['scoring_cpu_seconds'] / 60:.1f} CPU minutes"
+                cost += "" if line["device"] == "cpu" else f", {line['seconds'] / 60:.1f} minutes on {line['device']}"
                 put(f"{way}, seed {line['seed']}, after {line['steps']:,} of {scale}", cost, of_seeds[-1])
             rows += _rows(f"{way}, after {same[0]['steps']:,} of {scale}", of_seeds, tables)
     return rows
