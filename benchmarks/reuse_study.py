@@ -24,13 +24,14 @@ from hashlib import blake2b
 import numpy as np
 from sortedcontainers import SortedList
 
+from netwright.cells.motifs import Motif
 from netwright.controller import Search
 from netwright.core.objectives import score_of
 from netwright.core.protocols import Context, SearchSpace, Strategy
 from netwright.core.records import Genotype, Proposal, Result, Trial
 from netwright.core.run_file import Limits, Reuse
 from netwright.executors.inline import Inline
-from netwright.spaces.hierarchical import HierarchicalSpace, Motif
+from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.novelty import nth_sample
 from netwright.strategies.tournament import Tournament, tournament_size, winning_rank

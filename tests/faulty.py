@@ -165,3 +165,26 @@ class Refusing(ToySpace):
 
     def __init__(self):
         raise ValueError("never")
+
+
+@dataclass(frozen=True)
+class Making(Evaluator):
+    """Goes wrong while it makes something ready, for as long as its file is not there; evaluates nothing but 1."""
+
+    fault: Literal["hang", "slow", "die"] = "hang"
+
+    def make_ready(self, trial, context):
+        made = context.shared / f"{trial.id}"
+        if trial.id % self.every or made.exists():
+            return
+        made.touch()
+        if self.fault == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        until = time.monotonic() + (600 if self.fault == "hang" else 1.5)
+        while time.monotonic() < until:
+            if self.fault == "slow":
+                context.report(0, {})
+            time.sleep(0.02)
+
+    def evaluate(self, trial, context):
+        return Result({"valid_accuracy": 1.0, "pid": os.getpid()})

@@ -3,11 +3,13 @@
 import json
 import math
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from netwright import worker
 from netwright.core import attempts, turns
 from netwright.core.attempts import Attempt
 from netwright.core.errors import BadReference, DeviceLost, PutBack
@@ -349,3 +351,88 @@ def test_a_latency_that_was_estimated_becomes_a_metric():
     failed = evaluate(Answers(Result(failure="error", message="no")), trial, WorkerContext(MemoryStore(), None, 1))
     assert (failed.metrics, failed.failure) == ({}, "error")
     assert evaluate(Answers(Result({})), trial, WorkerContext(MemoryStore(), None, 1)).failure == "error"
+
+
+@dataclass
+class Making:
+    """Makes something ready first, on a clock of its own."""
+
+    clock: list
+    fault: Exception | None = None
+
+    def make_ready(self, trial, context):
+        self.clock[0] += 100.0
+        if self.fault:
+            raise self.fault
+
+    def evaluate(self, trial, context):
+        self.clock[0] += 2.0
+        return Result({"x": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure", "seconds", "told"),
+    [
+        (None, "", 2.0, [True, False]),
+        (ValueError("no good"), "error", 0.0, [True]),
+        (MemoryError(), "out_of_memory", 0.0, [True]),
+    ],
+)
+def test_what_is_made_ready_for_many_trials_is_billed_to_none(monkeypatch, fault, failure, seconds, told):
+    clock, heard = [0.0], []
+    monkeypatch.setattr(worker, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    context = WorkerContext(MemoryStore(), None, 1, on_making=heard.append)
+    result = evaluate(Making(clock, fault), TRIAL, context)
+    assert (result.failure, result.seconds, heard) == (failure, seconds, told)
+
+
+def test_stopped_while_something_is_made_ready_puts_the_trial_back(tmp_path):
+    store = MemoryStore()
+    store.add(Proposal((0,)), "key", 1)
+    with pytest.raises(PutBack):
+        run_once(
+            store,
+            Making([0.0], PutBack("stopped")),
+            "w0",
+            lambda trial: WorkerContext(store, tmp_path, trial.id, on_look=lambda: True),
+        )
+    assert [trial.status for trial in store.unfinished()] == ["pending"]
+
+
+@dataclass
+class AllThere:
+    """Asks for all members of the round of a trial."""
+
+    seen: list = field(default_factory=list)
+
+    def make_ready(self, trial, context):
+        self.seen.append([(row.id, row.status) for row in context.members(trial.proposal.budget)])
+
+    def evaluate(self, trial, context):
+        return Result({"x": 1.0})
+
+
+def test_a_trial_is_put_back_until_all_of_its_round_are_in_the_table(tmp_path):
+    store, evaluator = MemoryStore(), AllThere()
+
+    def once():
+        return run_once(store, evaluator, "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+
+    store.add(Proposal((9,)), "other", 1, Result({"x": 1.0}))
+    for place in range(3):
+        assert once() is None and evaluator.seen == []
+        assert [trial.status for trial in store.unfinished()] == ["pending"] * place
+        store.add(Proposal((place,), budget=2, notes={"place": place, "members": 3}), str(place), 1)
+    assert not once().failure and not once().failure
+    assert evaluator.seen == [
+        [(2, "running"), (3, "pending"), (4, "pending")],
+        [(2, "done"), (3, "running"), (4, "pending")],
+    ]
+
+
+def test_what_a_run_shares_lies_beside_its_trials(tmp_path):
+    assert WorkerContext(MemoryStore(), tmp_path / "trials", 1).shared == tmp_path / "shared"
+    assert (tmp_path / "shared").is_dir()
+    assert WorkerContext(MemoryStore(), None, 1, shared_folder=tmp_path / "own").shared == tmp_path / "own"
+    with pytest.raises(RuntimeError, match=r"this search has no folder; .* let trials share files"):
+        _ = WorkerContext(MemoryStore(), None, 1).shared

@@ -21,14 +21,14 @@ from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminate
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
-from netwright.core.rounds import MEMBERS
+from netwright.core.round_plan import MEMBERS
+from netwright.core.trained_rounds import SHARED
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
-SHARED = "shared"  # folder within a run's: what its trials share
 
 
 @dataclass
@@ -147,7 +147,7 @@ def run_once(
     keep: bool = False,
     cards: Cards = Cards(),
 ) -> Result | None:
-    """Claim the oldest pending trial, evaluate it, finish it. None when there was nothing to claim, or it was too early.
+    """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
     Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
     is returned then says so, and is in no table.

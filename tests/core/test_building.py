@@ -3,16 +3,19 @@ from typing import Any
 
 import pytest
 
-from netwright.core import building
+from netwright.core import building, refs
 from netwright.core.constraints import Constrained
 from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.latency import LatencySettings
 from netwright.core.protocols import check_accepts
 from netwright.core.records import IO
 from netwright.core.refs import Reference
-from netwright.core.run_file import RunFile
+from netwright.core.round_plan import Rounds
+from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import Classes, Sequence, Tokens, Vector
+from netwright.strategies.in_rounds import InRounds
 from netwright.strategies.random import RandomSearch
+from netwright.strategies.tournament import Tournament
 from netwright.testing.toys import ToyEvaluator, ToySpace
 
 TOYS = "netwright.testing.toys"
@@ -101,3 +104,61 @@ def test_of_what_the_latency_is_is_written_down_where_a_run_asks_for_it():
 def test_a_bound_on_the_latency_is_refused_where_nothing_estimates_it():
     with pytest.raises(BadRunFile, match="latency_ms cannot be a constraint here"):
         building.build(RunFile(constraints=("latency_ms <= 5",)))
+
+
+SHARED = replace(
+    RUN,
+    strategy=Reference("aging"),
+    evaluator=Reference(f"{TOYS}:ToySharedEvaluator", {"pool": 6, "new": 2, "fresh": 1}),
+    objectives=None,
+)
+
+
+def test_a_strategy_is_in_rounds_where_the_evaluator_plays_them():
+    parts = building.build(replace(SHARED, strategy=Reference("aging", {"sample": 3})))
+    assert isinstance(parts.strategy, InRounds)
+    assert parts.strategy.rounds == Rounds(3, 6, 2, 1)
+    made = parts.strategy.make()
+    assert (made.sample, made.space, made.objectives) == (3, parts.space, ("valid_accuracy",))
+    assert isinstance(building.build(RUN).strategy, Tournament)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        ("bohb(max_budget=4)", r"^bohb names budgets or goes by a list, and the evaluator measures in rounds"),
+        ("listed", r"^listed names budgets or goes by a list"),
+        ("nao(seeds=5)", r"^strategy\.seeds is 5, and the evaluator measures in rounds"),
+        ("aging(population=0)", r"^strategy\.population is 0; it must be at least 1"),
+    ],
+)
+def test_strategies_that_make_no_rounds_are_refused_where_they_are_built(strategy, message):
+    with pytest.raises(BadReference, match=message):
+        building.build(replace(SHARED, strategy=refs.parse(strategy)))
+
+
+def test_a_search_ends_with_a_round():
+    for trials, fits in ((3, "6"), (7, "6 or 12"), (13, "12 or 18")):
+        with pytest.raises(
+            BadRunFile, match=rf"^limits.trials is {trials}, which ends within .*; give {fits}, or leave it"
+        ):
+            building.build(replace(SHARED, limits=Limits(trials=trials)))
+    for trials in (6, 12, 18, 50):
+        building.build(replace(SHARED, limits=Limits(trials=trials)))
+    parts = building.build(SHARED)
+    assert building.resolved(SHARED, (), parts.evaluator).limits.trials == 18, "all rounds, where nobody says how many"
+    short = replace(SHARED, limits=Limits(trials=12))
+    assert building.resolved(short, (), parts.evaluator).limits.trials == 12
+    growing = replace(SHARED, evaluator=Reference(SHARED.evaluator.name, {**SHARED.evaluator.options, "keeps": "all"}))
+    assert building.resolved(growing, (), building.build(growing).evaluator).limits.trials == 6 + 9 + 12
+
+
+def test_an_evaluator_may_allow_one_worker():
+    processes = replace(SHARED, executor=Reference("processes"))
+    parts = building.build(processes)
+    assert parts.executor.workers == 1
+    assert building.resolved(processes, (), parts.evaluator).workers == 1, "threads are shared out among as many"
+    assert building.resolved(SHARED, (), parts.evaluator).executor == Reference("inline"), "it has one in any case"
+    with pytest.raises(BadRunFile, match=r"^executor\.workers is 2, and no more than 1 may work .*, or leave it out$"):
+        building.build(replace(processes, executor=Reference("processes", {"workers": 2})))
+    assert building.build(replace(RUN, executor=Reference("processes", {"workers": 2}))).executor.workers == 2

@@ -1,26 +1,31 @@
 """Networks on shared weights: trained in rounds, scored alone, resumed to the step, and refused in one sentence."""
 
-import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
-from netwright.core import in_full, refs
+from netwright.core import building, in_full, refs, run_file, trained_rounds
 from netwright.core.errors import BadReference, InvalidGenotype, MissingCapability, NetwrightError, PutBack, TooEarly
-from netwright.core.records import Proposal, Trial
-from netwright.core.rounds import AGE, MEMBERS, PLACE
+from netwright.core.records import IO, Proposal, Trial
+from netwright.core.round_plan import AGE, MEMBERS, PLACE
+from netwright.core.vocabulary import Vocabulary
+from netwright.data.corpus import Corpus
+from netwright.data.language import LanguageModeling, RowLayout
 from netwright.evaluators.shared_weights import SharedWeightsTraining
 from netwright.spaces.macro import MacroSpace
 from netwright.spaces.nats import NatsTopology
+from netwright.spaces.rnn import RnnSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
 from netwright.training import shared_training
 from netwright.training.supernet import SharedWeights
 from netwright.worker import WorkerContext, evaluate
 
+ROOT = Path(__file__).parents[2]
 SPACE, TASK = NatsTopology(channels=4, repeats=1), digits(train_limit=100)
 SMALL = {"round_count": 2, "pool": 3, "new": 2, "steps": 6, "batch": 20, "valid_batch": 100, "recalibration": 2}
 POOL = ((1, 2, 3, 1, 3, 2), (3, 3, 3, 2, 1, 4), (2, 1, 2, 3, 3, 0))
@@ -100,7 +105,7 @@ def test_the_shared_folder_has_the_last_weights_and_how_long_they_took(undisturb
         "rounds.json",
         "training.safetensors",
     ]
-    one, two = shared_training.noted(folder / "shared")
+    one, two = trained_rounds.noted(folder / "shared")
     assert (one.round, one.steps, one.networks, two.steps) == (1, 6, 3, 12)
     assert 0 < one.seconds < two.seconds and one.loss > 0
 
@@ -232,35 +237,35 @@ def test_what_would_fail_every_trial_is_refused():
         _evaluator().check_settings((9,) * 6)
 
 
-def test_the_published_programs_are_counted():
-    """What the description states: steps, pools, controller rounds, and the ends of the rates."""
+class Images:
+    """As many images as CIFAR-10 has."""
 
-    class Images:
-        io = TASK.io
+    io = IO(3, 32, 32, 10)
 
-        def examples(self, split):
-            return {"train": 45_000, "valid": 5_000}[split]
+    def examples(self, split):
+        return {"train": 45_000, "valid": 5_000}[split]
 
-    def made(name, **options):
-        evaluator = SharedWeightsTraining(SPACE, Images(), program=name, **options)
-        training = shared_training.SharedTraining(SPACE, Images(), evaluator._program, 0, torch.device("cpu"))
-        return evaluator.rounds, training, evaluator._program
 
-    rounds, training, program = made("pt1")
-    assert [training.steps(number) for number in (1, 5)] == [30 * 704, 105_600]
-    assert {rounds.size(number) for number in range(1, 6)} == {600} and rounds.number - 1 == 4
-    assert (rounds.rows(), rounds.survivors(2)) == (3000, 300)
-    assert program.steps.lr * program.steps.floor == pytest.approx(0.001)
-    rounds, training, program = made("pt2")
-    assert training.steps(4) == 4 * 50 * 704 and rounds.number - 1 == 3
-    assert [rounds.size(number) for number in range(1, 5)] == [1000, 1300, 1600, 1900]
-    assert (program.sampling, rounds.trains) == ("params", "new")
-    rounds, training, program = made("tf-ws")
-    assert {rounds.size(number) for number in range(1, 6)} == {1000} and rounds.survivors(3) == 450
-    assert training.steps(5) == 150 * 282
-    assert program.steps.lr * program.steps.floor == pytest.approx(0.0005)
-    assert made("pt1", pool=60, new=30)[0].pool == 60  # and the rest as published
-    assert "5 rounds of 600 networks, 105,600 steps" in SharedWeightsTraining(SPACE, Images(), program="pt1").remarks()[0]
+@pytest.mark.parametrize(
+    "recipe, sizes, new, steps, lowest",
+    [
+        ("nao-pt1-cifar10", [600] * 5, 300, [21_120, 42_240, 63_360, 84_480, 105_600], 0.001),
+        ("nao-pt2-cifar10", [1000, 1300, 1600, 1900], 300, [35_200, 70_400, 105_600, 140_800], 0.001),
+        ("nao-ws-cifar10", [1000] * 5, 550, [8_460, 16_920, 25_380, 33_840, 42_300], 0.0005),
+    ],
+)
+def test_the_published_searches_are_counted(recipe, sizes, new, steps, lowest):
+    """What the description states: steps, pools, controller rounds (one after all scores but the last), ends of rates."""
+    run = run_file.from_tables(run_file.read(ROOT / "recipes" / f"{recipe}.toml"))
+    evaluator = refs.load("evaluator", run.evaluator, space=building.load_space(run.space), task=Images())
+    rounds, program = evaluator.rounds, evaluator._program
+    training = shared_training.SharedTraining(evaluator.space, Images(), program, 0, torch.device("cpu"))
+    numbers = range(1, rounds.number + 1)
+    assert [rounds.size(number) for number in numbers] == sizes
+    assert [training.steps(number) for number in numbers] == steps
+    assert rounds.new + rounds.fresh == new and rounds.rows() == run.limits.trials
+    assert program.steps.lr * program.steps.floor == pytest.approx(lowest)
+    assert f"{rounds.number} rounds of" in evaluator.remarks()[0] and f"{steps[-1]:,} steps" in evaluator.remarks()[0]
 
 
 def test_networks_are_trained_in_full_by_themselves():
@@ -268,3 +273,27 @@ def test_networks_are_trained_in_full_by_themselves():
     assert in_full.trainer(asked) == refs.Reference("training", {"device": "cpu"})
     plain = refs.Reference("training", {"epochs": 3})
     assert in_full.trainer(plain) == plain
+
+
+def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
+    parts = {split: np.random.default_rng(0).integers(0, 5, 400) for split in ("train", "valid", "test")}
+    task = LanguageModeling(lambda: Corpus(Vocabulary(tuple("abcde"), "characters"), parts), RowLayout(5, valid_rows=4))
+    space, store, few = RnnSpace(width=6, nodes=3), MemoryStore(), {"new": 1, "fresh": 0, "pool": 2, "epochs": 1, "batch": 8}
+    with pytest.raises(BadReference, match="'pt1', whose networks are for images, but the task gives sequences; give 'tf"):
+        SharedWeightsTraining(space, task, program="pt1", **few)
+    evaluator = SharedWeightsTraining(space, task, program="tf-ws-rnn", **few)
+    for place in range(2):
+        genotype = space.sample(np.random.default_rng(place))
+        evaluator.check_settings(genotype, data_is_ready=True)
+        store.add(Proposal(genotype, budget=1, notes={PLACE: place, MEMBERS: 2, AGE: 0}), str(place), place)
+    losses = []
+    for seed in (0, 1, 0):
+        trial = replace(store.unfinished()[0], seed=seed)
+        result = evaluate(evaluator, trial, WorkerContext(store, tmp_path / "trials", 1))
+        assert result.failure == "", result.message
+        losses.append(result.metrics["valid_loss"])
+    assert losses[0] == losses[2] != losses[1]  # which batch is drawn by the row's seed
+    assert trained_rounds.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
+    short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
+    with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):
+        SharedWeightsTraining(space, short, program="tf-ws-rnn", **few).check_settings(genotype, data_is_ready=True)

@@ -1,5 +1,6 @@
 """Worker processes under every fault: the row says what happened, the search goes on, nothing is left behind."""
 
+import os
 import sys
 import time
 
@@ -22,6 +23,7 @@ from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.random import RandomSearch
 from netwright.testing.toys import ToySpace
 
+VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 TOYS = "netwright.testing.toys"
 
 
@@ -77,6 +79,28 @@ def test_a_fault_becomes_a_failed_row(tmp_path, fault, failure, message):
     assert [row.status for row in rows] == ["done", "failed", "done", "failed"]
     assert rows[1].result.failure == failure
     assert message in rows[1].result.message
+
+
+MAKING = "tests.faulty:Making"
+
+
+def test_what_many_trials_need_is_made_beyond_the_limit_of_one(tmp_path):
+    rows = search(tmp_path, "slow", trials=2, evaluator=MAKING, trial_minutes=0.02, silent_minutes=0.02)
+    assert [row.status for row in rows] == ["done", "done"]
+
+
+def test_silence_while_it_is_made_fails_a_trial_that_is_billed_nothing(tmp_path):
+    rows = search(tmp_path, "hang", trials=3, evaluator=MAKING, silent_minutes=0.02)
+    assert [row.status for row in rows] == ["done", "failed", "done"]
+    assert (rows[1].result.failure, rows[1].result.seconds) == ("timeout", 0.0)
+    assert rows[1].result.message == "stopped after 1.2 s without a report"
+
+
+@VERIFIED
+def test_a_worker_that_is_killed_while_it_is_made_loses_no_trial(tmp_path):
+    rows = search(tmp_path, "die", trials=2, evaluator=MAKING)
+    assert [row.status for row in rows] == ["done", "done"]
+    assert rows[0].result.metrics["pid"] != rows[1].result.metrics["pid"]
 
 
 def test_a_worker_that_ran_out_of_memory_is_replaced(tmp_path):

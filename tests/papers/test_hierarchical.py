@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy import stats
 
+from netwright.cells.motifs import write_motif
 from netwright.controller import Search
 from netwright.core import building, run_file, seeds
 from netwright.core.records import IO, Result, Trial
@@ -23,7 +24,7 @@ from netwright.executors.inline import Inline
 from netwright.plans import counting, network
 from netwright.plans.plan import PlanWriter
 from netwright.spaces.flat import flat_space
-from netwright.spaces.hierarchical import HierarchicalSpace, write_motif
+from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.stores.memory import MemoryStore
 from netwright.strategies.tournament import Tournament, tournament_size, winning_rank
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask

@@ -114,3 +114,12 @@ def test_other_data_is_refused_and_nothing_is_noted(tmp_path):
     assert recalled(tmp_path / "run", "command") == "netwright search x"
     assert run_folder.settings_in(tmp_path / "run").limits.trials == 3
     assert len(play(tmp_path / "run", run).trials) == 3, "nothing is left to do, so nothing is mixed"
+
+
+def test_how_many_workers_may_join_is_noted_where_the_evaluator_says_so(tmp_path):
+    play(tmp_path / "any")
+    assert recalled(tmp_path / "any", "max_workers") is None
+    options = {"pool": 6, "new": 2, "fresh": 1}
+    shared = replace(RUN, evaluator=Reference(f"{TOYS}:ToySharedEvaluator", options), limits=Limits(trials=12))
+    assert [trial.proposal.budget for trial in play(tmp_path / "one", shared).trials] == [1] * 6 + [2] * 6
+    assert recalled(tmp_path / "one", "max_workers") == "1"

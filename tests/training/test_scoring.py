@@ -50,23 +50,30 @@ def test_drawn_batches_are_of_any_images_each_once():
     assert rows >= set(found) and len(set(found)) == len(found) == 200
 
 
+def _network(**norm):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.BatchNorm2d(1, affine=False, **norm), nn.Flatten(), nn.Linear(64, 10))
+
+
 def test_statistics_of_a_batch_and_recalibrated_ones():
-    network = nn.Sequential(nn.BatchNorm2d(1, affine=False), nn.Flatten(), nn.Linear(64, 10))
-    rng = np.random.default_rng(0)
-    by_batch = Scoring(TASK, replace(PROGRAM, statistics="batch"), CPU, rng).of(network, 0, 0)
+    network, rng = _network(track_running_stats=False), np.random.default_rng(0)
+    scores = Scoring(TASK, replace(PROGRAM, statistics="batch"), CPU, rng)
+    assert not scores.recalibrates
+    by_batch = scores.of(network, 0, 0)
     with torch.no_grad():
-        outputs = [nn.functional.batch_norm(x, None, None, training=True) for x in _plain()[:2]]
-        logits = network[2](torch.cat([x.flatten(1) for x in outputs]))
+        logits = torch.cat([network(x) for x in _plain()[:2]])
     labels = torch.cat([y for _, y in TASK.batches("valid", 100, None)][:2])
     assert by_batch["loss"] == pytest.approx(float(TASK.loss(logits, labels)), rel=1e-5)
 
-    scored = Scoring(TASK, replace(PROGRAM, steps=replace(PROGRAM.steps, batch=20)), CPU, np.random.default_rng(0))
-    by_training = scored.of(network, 0, 0)
+    network = _network(momentum=None)
+    scores = Scoring(TASK, replace(PROGRAM, steps=replace(PROGRAM.steps, batch=20)), CPU, np.random.default_rng(0))
+    assert scores.recalibrates
+    by_training = scores.of(network, 0, 0)
     seen = [x for x, _ in TASK.batches("train", 20, np.random.default_rng(0))][:3]
     assert float(network[0].running_mean) == pytest.approx(float(torch.stack([x.mean() for x in seen]).mean()), abs=1e-6)
-    assert network[0].momentum == 0.1 and not network.training
+    assert int(network[0].num_batches_tracked) == 3
     assert by_training["loss"] != by_batch["loss"]
-    assert scored.of(network, 0, 0) == by_training  # nothing is left of the score before
+    assert scores.of(_network(momentum=None), 0, 0) == by_training
 
 
 def test_too_few_validation_examples_are_refused():

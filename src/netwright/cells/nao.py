@@ -100,18 +100,17 @@ def plan(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Plan:
     return writer.plan()
 
 
-def shares(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> dict[str, Share]:
+def shares(outline: Outline, normal: Cell, reduction: Cell, plan: Plan) -> dict[str, Share]:
     """Where the weights of a network lie among those that networks share; its cells close.
 
     A branch's operation has weights for each state that it may read, a closing convolution for each state that may be
     concatenated (section 3.3 of the paper, and the program with shared weights).
     """
     cells = {f"cell{number}": place for number, place in enumerate(_places(outline, normal, reduction), start=1)}
-    layers = plan(outline, normal, reduction, io)
-    found = sharing.by_name(layers, nasnet.reading({name: place.cell for name, place in cells.items()}))
+    found = sharing.by_name(plan, nasnet.reading({name: place.cell for name, place in cells.items()}))
     for name, place in cells.items():
         sizes = {f"from{state}": place.width for state in place.cell.outputs}
-        nasnet.split(found, f"{name}.closing.conv1", sizes)
+        sharing.split(found, f"{name}.closing.conv1", sizes)
     return found
 
 

@@ -22,7 +22,7 @@ from netwright.core.shapes import Classes, Image
 from netwright.plans import counting, sharing
 from netwright.plans.ops.images import Norm
 from netwright.plans.plan import AUXILIARY, Layer, Plan, PlanWriter
-from netwright.plans.sharing import Cut, Share
+from netwright.plans.sharing import Share
 
 Skeleton = Literal["cifar", "imagenet"]
 Branch = tuple[str, int]  # an operation and the state that it reads
@@ -153,7 +153,7 @@ def _count_whole(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Cou
     return counting.count(plan(outline, normal, reduction, io))
 
 
-def shares(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> dict[str, Share]:
+def shares(outline: Outline, normal: Cell, reduction: Cell, plan: Plan) -> dict[str, Share]:
     """Where the weights of a network lie among those that networks share.
 
     A branch's operation has weights for each state that it may read, and whatever reads a cell's output for each state
@@ -161,13 +161,13 @@ def shares(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> dict[str,
     """
     places = _places(outline, normal, reduction)
     cells = {f"cell{number}": place.cell for number, place in enumerate(places, start=1)}
-    found = sharing.by_name(plan(outline, normal, reduction, io), reading(cells))
+    found = sharing.by_name(plan, reading(cells))
 
     def split_readers(number: int, *names: str) -> None:
         if number > 0:  # the stem's output is what it is
             place = places[number - 1]
             for name in names:
-                split(found, name, {f"from{state}": place.width for state in place.cell.outputs})
+                sharing.split(found, name, {f"from{state}": place.width for state in place.cell.outputs})
 
     needed = _needed(places)
     for number in needed:
@@ -194,20 +194,6 @@ def reading(cells: Mapping[str, Cell]) -> Callable[[Layer], str]:
         return f"{cell}.{state}.{side}.from{read}.{rest}"
 
     return place
-
-
-def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int]) -> None:
-    """Give a layer, where there is one, a tensor of weights for each of the things that it reads side by side.
-
-    Args:
-        found: Where weights lie, which is changed.
-        layer: Name of the layer.
-        sizes: What it reads, in order, and how many channels of it.
-    """
-    name = sharing.parameter(layer, "weight")
-    whole = found.get(name)
-    if isinstance(whole, Cut):
-        found[name] = sharing.blocks(whole.name, whole.shape, sizes)
 
 
 def sides(outline: Outline, side: int) -> tuple[int, ...]:

@@ -100,15 +100,14 @@ def plan(cell: RecurrentCell, width: int, io: IO) -> Plan:
     return writer.plan()
 
 
-def shares(cell: RecurrentCell, width: int, io: IO) -> dict[str, Share]:
+def shares(cell: RecurrentCell, plan: Plan) -> dict[str, Share]:
     """Where the weights of a language model lie among those that the models of all cells share.
 
     A node has weights for each state that it may read and each activation, as in the published program.
     """
-    found = sharing.by_name(plan(cell, width, io))
-    name = sharing.parameter("recurrent", "weight")
+    found = sharing.by_name(plan)
     sizes = {f"node{node}.from{read}.{activation}": 1 for node, (read, activation) in enumerate(cell.nodes, 1)}
-    found[name] = sharing.blocks(name, (len(cell.nodes), width, 2 * width), sizes, dimension=0)
+    sharing.split(found, "recurrent", sizes, dimension=0)
     return found
 
 

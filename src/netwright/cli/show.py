@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from netwright.cli import architecture, damage, options
+from netwright.cli import supernet as shared_weights
 from netwright.core import run_file, settings
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, MissingCapability
@@ -32,6 +33,7 @@ def show(
     skeleton: str = architecture.SKELETON,
     out: Path = typer.Option(None, help="Folder to draw cell.svg and .png into, and both for narrow places."),
     networks: int = typer.Option(None, help="Of a generator: draw the networks of so many seeds side by side, too."),
+    supernet: bool = typer.Option(False, "--supernet", help="Count the weights that all networks of a space share."),
     trust: bool = architecture.TRUST,
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
@@ -44,6 +46,10 @@ def show(
     found = architecture.find(target, named, which, genes, skeleton, changes, trust, seed)
     target, space, genotype = found.target, found.space, found.genotype
     shape = architecture.shape(found, io)
+    if supernet:
+        shared_weights.tell(found, shape, changes, as_json=as_json)
+        damage.leave({Path(target): found.faults})
+        return
     counts, params_with_auxiliary = space.count(genotype, shape), _params_with_auxiliary(space, genotype, shape)
     key, graph, tuned = space.key(genotype), graph_of(space, genotype, shape), settings.values(space, genotype)
     drawn = _draw(graph, out) if out else []

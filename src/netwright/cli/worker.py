@@ -9,7 +9,10 @@ from pathlib import Path
 import typer
 
 from netwright.cli.signals import INTERRUPTED, TERMINATED
-from netwright.core.protocols import STOP_SECONDS
+from netwright.core import remembered
+from netwright.core.errors import WorkerError
+from netwright.core.protocols import STOP_SECONDS, Store
+from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
 from netwright.executors import stop_signals, supervisor
 from netwright.runs import ownership, run_folder
@@ -27,6 +30,7 @@ def worker(
     controller = ownership.controller(folder)
     store = run_folder.open_table(folder, "join")
     run = run_folder.stored_run(store, folder, Trust(trust))
+    _refuse_crowd(store, run)
     options = run.executor.options
     post = supervisor.Post(
         address=store.address,
@@ -58,3 +62,13 @@ def worker(
     if code == supervisor.CANNOT_START:
         typer.echo("netwright: the worker cannot start; its error stands above", err=True)
     raise typer.Exit(code)
+
+
+def _refuse_crowd(store: Store, run: RunFile) -> None:
+    """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
+    most, there = remembered.number(store, remembered.MAX_WORKERS), max(run.workers or 1, len(store.workers()))
+    if most is not None and there >= most:
+        raise WorkerError(
+            f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "
+            f"are measured with, allows no more than {most:.0f}; let it work alone"
+        )

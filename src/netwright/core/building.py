@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from netwright.core import directions, refs, settings, whereabouts
 from netwright.core.constraints import constrain
-from netwright.core.errors import BadReference
+from netwright.core.errors import BadReference, BadRunFile
 from netwright.core.latency import LATENCY, EstimatesLatency, LatencySettings
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
     Evaluator,
     Executor,
     Foretells,
+    LimitsWorkers,
     ListsMetrics,
     OffersMetrics,
+    PlaysRounds,
     SearchSpace,
     StatesIO,
     StatesMeasures,
@@ -28,8 +32,11 @@ from netwright.core.protocols import (
 )
 from netwright.core.records import IO
 from netwright.core.refs import Reference
+from netwright.core.round_plan import Rounds
 from netwright.core.run_file import RunFile, override
 from netwright.core.settings import Tuned
+
+IN_ROUNDS = Reference("netwright.strategies.in_rounds:InRounds")
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Parts:
 
     Args:
         space: The space, with its constraints.
-        strategy: The strategy.
+        strategy: The strategy, in rounds where the evaluator plays rounds.
         task: The task.
         evaluator: The evaluator, with the space as it is without constraints.
         executor: The executor.
@@ -127,13 +134,14 @@ def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency
     objectives = resolved(run, measures).objectives
     given = {} if objectives is None else {"objectives": objectives}  # else the strategy's own default holds
     foretell = evaluator.foretell if isinstance(evaluator, Foretells) else None
-    strategy = refs.load("strategy", run.strategy, space=space, foretell=foretell, **given)
+    strategy = _strategy(run, evaluator, {"space": space, "foretell": foretell, **given})
     reported = evaluator.metrics if isinstance(evaluator, ListsMetrics) else ()
     reported = (*reported, LATENCY) if reported else ()  # which the controller adds to what any evaluator reports
     if run.objectives is not None:
         directions.check(run.objectives, measures, reported)
     directions.check_beside(run.metrics or (), objectives or (), reported)
-    executor = refs.load("executor", run.executor, evaluator=evaluator)
+    executor = refs.load("executor", _limited(run, evaluator).executor, evaluator=evaluator)
+    _check_workers(evaluator, executor.workers)
     return Parts(space, strategy, task, evaluator, executor, measures, latency)
 
 
@@ -163,13 +171,18 @@ def tuned(run: RunFile) -> RunFile:
     return override(run, "space", {"with": tables})
 
 
-def resolved(run: RunFile, measures: Sequence[Objective]) -> RunFile:
+def resolved(run: RunFile, measures: Sequence[Objective], evaluator: Evaluator | None = None) -> RunFile:
     """The run as it is written down when it begins: with nothing left for its readers to choose.
 
     A run that names no objective gets the first of the measures, if there are any; settings among its space's genes are
-    spelled out.
+    spelled out. What the evaluator says of rounds and workers, where it is given, takes the place of what the run
+    leaves open: it has all rounds, and no more workers than there may be.
     """
     run = tuned(run)
+    if evaluator is not None:
+        run = _limited(run, evaluator)
+    if isinstance(evaluator, PlaysRounds) and run.limits.trials is None:
+        run = replace(run, limits=replace(run.limits, trials=evaluator.rounds.rows()))
     if run.names_latency and run.latency is None:
         run = replace(run, latency=LatencySettings())
     return replace(run, objectives=(str(measures[0]),)) if run.objectives is None and measures else run
@@ -196,6 +209,51 @@ def _spaces_for(io: IO) -> Iterator[str]:
 
 def _evaluator(run: RunFile, space: SearchSpace, task: Task) -> Any:
     return _measuring(refs.load("evaluator", run.evaluator, space=space, task=task), run)
+
+
+def _strategy(run: RunFile, evaluator: Evaluator, given: Mapping[str, Any]) -> Strategy:
+    """The strategy; in rounds, where the evaluator plays rounds."""
+    make = partial(refs.load, "strategy", run.strategy, **given)
+    if not isinstance(evaluator, PlaysRounds):
+        made: Strategy = make()
+        return made
+    _check_rounds(evaluator.rounds, run.limits.trials)
+    wired = {"make": make, "space": given["space"], "rounds": evaluator.rounds, "name": run.strategy.name}
+    in_rounds: Strategy = refs.load("strategy", IN_ROUNDS, **wired)
+    return in_rounds
+
+
+def _check_rounds(rounds: Rounds, trials: int | None) -> None:
+    """Raise BadRunFile for a limit of trials that ends within a round."""
+    ends = [rounds.rows(number) for number in range(1, rounds.number + 1)]
+    if trials is None or trials in ends or trials > ends[-1]:
+        return
+    place = bisect(ends, trials)
+    fitting = " or ".join(map(str, ends[max(0, place - 1) : place + 1]))
+    raise BadRunFile(
+        f"limits.trials is {trials}, which ends within a round, whose scores could not be compared; give {fitting}, or "
+        f"leave it out for all {ends[-1]} trials of {rounds.number} rounds"
+    )
+
+
+def _limited(run: RunFile, evaluator: Evaluator) -> RunFile:
+    """The run with no more workers than its evaluator allows, where it leaves open how many."""
+    if not isinstance(evaluator, LimitsWorkers) or "workers" in run.executor.options:
+        return run
+    option = refs.options_of(refs.locate("executor", run.executor.name)).get("workers")
+    usual = option.default if option is not None else None
+    if not isinstance(usual, int) or usual <= evaluator.max_workers:
+        return run
+    return override(run, "executor", {"workers": evaluator.max_workers})
+
+
+def _check_workers(evaluator: Evaluator, workers: int) -> None:
+    """Raise BadRunFile for more workers than the evaluator allows."""
+    if isinstance(evaluator, LimitsWorkers) and workers > evaluator.max_workers:
+        raise BadRunFile(
+            f"executor.workers is {workers}, and no more than {evaluator.max_workers} may work with what the trials of "
+            f"this evaluator share; give --executor.workers {evaluator.max_workers}, or leave it out"
+        )
 
 
 def _measuring(found: Any, run: RunFile) -> Any:

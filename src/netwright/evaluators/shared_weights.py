@@ -30,7 +30,7 @@ from netwright.core.protocols import (
     Task,
 )
 from netwright.core.records import Genotype, Result, Trial
-from netwright.core.rounds import PLACE, Rounds
+from netwright.core.round_plan import PLACE, Rounds
 from netwright.core.shapes import Tokens, plural
 from netwright.plans import counting
 from netwright.training import device, faults, layout, memory, parallel, scoring, shared_training, stated, supernet
@@ -244,7 +244,7 @@ class SharedWeightsTraining:
                 self._hold(number, context.shared, self._training(context, own))
             weights, scores = self._held.weights, self._held.scoring
             assert weights is not None and scores is not None
-            child = weights.child(genotype)
+            child = weights.child(genotype, averages=scores.recalibrates)
             memory_format = layout.of(self.channels_last, child, own, "float32")
             found = scores.of(child, int(trial.proposal.notes.get(PLACE, 0)), trial.seed, memory_format)
         seconds = time.perf_counter() - start

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from netwright import worker
 from netwright.core import seeds
-from netwright.core.errors import PutBack, WorkerError
+from netwright.core.errors import PutBack, TooEarly, WorkerError
 from netwright.core.protocols import STOP_SECONDS, Context, Evaluator, Job, MakesReady
 from netwright.core.records import Result, Trial
 
@@ -192,6 +192,9 @@ class Simulated:
                 return
             try:
                 self._begin(trial, self._free[0])
+            except TooEarly:
+                self._job.store.put_back(_name(self._free[0]))
+                return
             except PutBack:  # the search is being stopped
                 self._job.store.put_back(_name(self._free[0]))
                 self._draining = True

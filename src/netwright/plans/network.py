@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from netwright.core.shapes import dimensions
+from netwright.core.shapes import Shape, dimensions
 from netwright.plans import torch_rng
 from netwright.plans.names import module_of
 from netwright.plans.operation import Operation
@@ -20,11 +20,19 @@ from netwright.plans.plan import Layer, Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
 
 
+Computing = Callable[..., Tensor]  # a module where an operation has weights, a function where not
+
+
+def computing(op: Operation, *entering: Shape) -> Computing:
+    """What computes an operation on inputs of these shapes."""
+    return op.module(*entering)
+
+
 @dataclass(frozen=True)
 class _Step:
     """A layer to be run: what computes it, from which layers, and which of them are not needed afterwards."""
 
-    run: Callable[..., Tensor]
+    run: Computing
     inputs: tuple[int, ...]
     done: tuple[int, ...]
     is_auxiliary: bool
@@ -48,15 +56,19 @@ class Network(nn.Module):
     Weights are named after their layers, as in `cell1.state3_a_sep_3x3_conv1.weight`: see `Layer.attribute`.
     Each output is dropped as soon as its last reader has run, and an operation that can write over its input does so
     where no other layer reads it. The auxiliary head, where the plan has one, runs in `with_auxiliary` only.
+
+    Args:
+        plan: The layers.
+        make: What makes modules and functions for operations.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, make: Callable[..., Computing] = computing) -> None:
         super().__init__()
         readers = Counter(source for layer in plan for source in layer.inputs)
         last_read = {source: position for position, layer in enumerate(plan) for source in layer.inputs}
         self._steps: list[_Step] = []
         for position, layer in enumerate(plan[1:], start=1):
-            run = _computing(plan, layer, is_only_reader=[readers[source] for source in layer.inputs] == [1])
+            run = _computing(plan, layer, [readers[source] for source in layer.inputs] == [1], make)
             if isinstance(run, nn.Module):
                 self._add(layer, run)
             done = tuple(source for source in set(layer.inputs) if last_read[source] == position)
@@ -179,8 +191,8 @@ class CarryingNetwork(Network):
             "NAME dropped" the same after the dropout that follows it; with gradients, for penalties on them.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        super().__init__(plan)
+    def __init__(self, plan: Plan, make: Callable[..., Computing] = computing) -> None:
+        super().__init__(plan, make)
         carrying = {position: layer.name for position, layer in enumerate(plan) if layer.op.carries}
         self._carrying: dict[str, Any] = {name: self._steps[position - 1].run for position, name in carrying.items()}
         dropped = {
@@ -200,9 +212,9 @@ class CarryingNetwork(Network):
             layer.state = None if state is None else state[name]
 
 
-def made(plan: Plan) -> Network:
+def made(plan: Plan, make: Callable[..., Computing] = computing) -> Network:
     """The plan's network, whose weights are undefined until `initialize`, or whatever its modules draw themselves."""
-    return CarryingNetwork(plan) if any(layer.op.carries for layer in plan) else Network(plan)
+    return CarryingNetwork(plan, make) if any(layer.op.carries for layer in plan) else Network(plan, make)
 
 
 def build(plan: Plan, rng: np.random.Generator) -> Network:
@@ -241,11 +253,11 @@ def _factors_of(layer: Layer) -> tuple[int, ...]:
     return found[-1:] if layer.op.drops == "within" else found
 
 
-def _computing(plan: Plan, layer: Layer, is_only_reader: bool) -> Callable[..., Tensor]:
+def _computing(plan: Plan, layer: Layer, is_only_reader: bool, make: Callable[..., Computing]) -> Computing:
     """What computes the layer from its inputs: a module where it has weights, a function where not."""
     if layer.op.is_passage:
         return lambda x: x
     overwriting = layer.op.overwriting()
     if overwriting is not None and is_only_reader and plan[layer.inputs[0]].op.is_overwritable:
         return overwriting
-    return layer.op.module(*[plan[source].shape for source in layer.inputs])
+    return make(layer.op, *[plan[source].shape for source in layer.inputs])

@@ -70,8 +70,8 @@ class Shares(Protocol):
         Raises InvalidGenotype where there is no such network.
         """
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
-        """Where each weight of that plan's network lies, by the name of the parameter."""
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
+        """Where each weight of the plan that `shared_plan` gave lies, by the name of the parameter in its network."""
 
     def cover(self) -> Iterator[Genotype]:
         """Genotypes that together use every shared tensor. The first to use one says how it is drawn."""
@@ -96,28 +96,36 @@ def by_name(plan: Plan, place: Callable[[Layer], str] = lambda layer: layer.name
     return found
 
 
-def blocks(name: str, shape: Sequence[int], sizes: Mapping[str, int], dimension: int = 1) -> Joined:
-    """A weight made of one shared tensor for each of the things that it reads side by side.
+def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int], dimension: int = 1) -> None:
+    """Give a layer, where there is one, a tensor of weights for each of the things that it has side by side.
 
     Args:
-        name: Name of the weight, as in `cell3.direct.conv1.weight`.
-        shape: Shape of the weight.
-        sizes: What it reads, in order, and how many channels of it; names become part of those of the tensors.
-        dimension: The dimension along which the things that it reads lie.
+        found: Where weights lie, which is changed: the whole tensor gives way to its parts.
+        layer: Name of the layer in the plan.
+        sizes: Names of the things, in order, which become part of the tensors' names, and how long each is.
+        dimension: The dimension of the weight along which they lie: 1 is what a layer reads.
 
     Raises:
         ValueError: The sizes do not sum up to the weight's.
     """
-    if sum(sizes.values()) != shape[dimension]:
-        raise ValueError(f"{name} has {shape[dimension]} entries along dimension {dimension}, not {sum(sizes.values())}")
-    layer, _, weight = name.rpartition(".")
-    return Joined(
-        tuple(
-            Cut(f"{layer}.{source}.{weight}", (*shape[:dimension], size, *shape[dimension + 1 :]))
-            for source, size in sizes.items()
-        ),
-        dimension,
-    )
+    name = parameter(layer, "weight")
+    whole = found.get(name)
+    if not isinstance(whole, Cut):
+        return
+    before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
+    if sum(sizes.values()) != size:
+        raise ValueError(f"{whole.name} has {size} entries along dimension {dimension}, not {sum(sizes.values())}")
+    place = whole.name.removesuffix(".weight")
+    parts = (Cut(f"{place}.{part}.weight", (*before, each, *after)) for part, each in sizes.items())
+    found[name] = Joined(tuple(parts), dimension)
+
+
+def positions(numbers: Sequence[int], width: int) -> Positions:
+    """The positions of some blocks of equal width, a range where they follow one another."""
+    first, last = numbers[0], numbers[-1] + 1
+    if tuple(numbers) == tuple(range(first, last)):
+        return range(first * width, last * width)
+    return tuple(number * width + each for number in numbers for each in range(width))
 
 
 def parameter(layer: str, weight: str) -> str:

@@ -21,6 +21,7 @@ from netwright.core.genes import Choice, Gene
 from netwright.core.objectives import shortened
 from netwright.core.protocols import graph_of, of_seed
 from netwright.core.records import Genotype, LabeledGraph, Trial
+from netwright.core.round_plan import AGE
 from netwright.report import costs, curves, drawing, examined, figures, markup, opening, reported, trained
 from netwright.report.examined import Examined
 from netwright.report.figures import RunData
@@ -276,6 +277,8 @@ def _lineage(run: ReportedRun, line: np.ndarray, drawn: dict[str, Html], whose: 
         text = "; ".join((*found[:MOST_CHANGES], *more)) or "nothing (the same genotype again)"
         if child.proposal.continues == parent.id and child.proposal.budget is not None:
             text = f"goes on to the budget {child.proposal.budget:,}"
+        elif child.proposal.notes.get(AGE):
+            text = f"stays for round {child.proposal.budget:,}"
         rows.append(row(child, text))
     objective = run.objective.label
     listed = markup.table(("trial", *named, objective, "changed"), rows, ("trial", *named, objective))

@@ -205,7 +205,7 @@ class Run(RunResults):
             NetwrightError: Settings, data or the folder cannot be used; raised before anything is written.
         """
         parts = latencies.build(self.settings, self.folder)
-        planned = building.resolved(self.settings, parts.measures)
+        planned = building.resolved(self.settings, parts.measures, parts.evaluator)
         beforehand.check_end(planned.limits, parts)
         beforehand.bounded(parts.executor, planned.limits.trials)
         genotypes = beforehand.samples(parts.space, planned.seed)

@@ -26,6 +26,7 @@ from netwright.core.protocols import (
     HasCaveats,
     HasFingerprint,
     KeepsTime,
+    LimitsWorkers,
     Observed,
     Observer,
     Prepares,
@@ -295,6 +296,8 @@ def _note(store: Store, parts: Parts) -> None:
         store.remember("baselines", baselines.to_json(_baselines(parts)))
     if store.recall("versions") is None:
         store.remember("versions", json.dumps(versions()))
+    if isinstance(parts.evaluator, LimitsWorkers):
+        store.remember(remembered.MAX_WORKERS, str(parts.evaluator.max_workers))
     if isinstance(task, HasCaveats):
         store.remember("caveats", json.dumps(task.caveats()))
     if isinstance(task, HasFingerprint) and store.recall("data") is None:

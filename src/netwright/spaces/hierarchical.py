@@ -11,6 +11,7 @@ cell whose output cannot be reached is drawn again.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
@@ -19,7 +20,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import nn
 
-from netwright.cells import blocks, skeletons
+from netwright.cells import blocks, motifs, skeletons
+from netwright.cells.motifs import Motif, write_motif
 from netwright.cells.skeletons import Skeleton
 from netwright.core import genes
 from netwright.core.bounds import check_sizes
@@ -28,26 +30,11 @@ from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
 from netwright.plans import counting, network
-from netwright.plans.plan import Plan, PlanWriter
+from netwright.plans.plan import Plan
+from netwright.plans.sharing import Share
 
 NONE = 0  # gene value: no edge
 CHAIN = 1  # operation of a trivial chain at level 3 and above: motif 1, because all motifs are equal then
-
-
-@dataclass(frozen=True, eq=False)
-class Motif:
-    """A graph with its dead parts left out. Nodes are numbered 0, 1, ...: input first, output last.
-
-    Args:
-        numbers: For each node, its number in the graph with the dead nodes, which names its edges.
-        edges: (source, destination, operation), ordered by destination, then source; an operation is a primitive's
-            name or a motif of the level below.
-        text: Text of the graph and all below it: equal texts, same graph.
-    """
-
-    numbers: tuple[int, ...]
-    edges: tuple[tuple[int, int, str | Motif], ...]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -187,6 +174,31 @@ class HierarchicalSpace:
             self.repeats,
         )
 
+    def shared_plan(self, genotype: Genotype, io: IO) -> Plan:
+        """The layers of a network among those that share weights, which are the same."""
+        return self.plan(genotype, io)
+
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
+        """Each edge of each motif in its place has weights for each operation and for whatever may arrive there.
+
+        Raises:
+            BadReference: A graph of primitives has so many nodes that far too much may arrive.
+        """
+        cell = self.cell(genotype)
+        if cell is None:
+            raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
+        return motifs.shares(plan, cell)
+
+    def cover(self) -> Iterator[Genotype]:
+        """Cells with all edges, of one operation with weights."""
+        primitives = list(blocks.HIERARCHICAL)
+        for operation in motifs.WITH_WEIGHTS:
+            yield tuple(
+                1 + primitives.index(operation) if level == 0 else 1
+                for level, (count, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True))
+                for _ in range(count * len(_edges(nodes)))
+            )
+
     def cell(self, genotype: Genotype) -> Motif | None:
         """The cell with its dead parts left out; None: its output cannot be reached."""
         return _cell(self, genotype)
@@ -227,41 +239,6 @@ class HierarchicalSpace:
             for _, target in _edges(nodes)
         ]
         return [*list(accumulate(chances))[:-1], 1.0]
-
-
-def write_motif(plan: PlanWriter, motif: Motif, x: int, width: int) -> int:
-    """Write a motif's graph into a plan, without a closing convolution: only motifs within motifs have one.
-
-    Args:
-        plan: The plan to write into.
-        motif: The graph of the motif.
-        x: The motif's input.
-        width: Number of channels of the cell, the output of every convolution in it.
-
-    Returns:
-        The output: the concatenation of what arrives at the last node.
-    """
-    arriving: list[list[int]] = [[] for _ in motif.numbers]
-    arriving[0] = [x]
-    values: dict[int, int] = {}
-    names = [number + 1 for number in motif.numbers]
-    for source, target, operation in motif.edges:
-        if source not in values:
-            with plan.scope(f"node{names[source]}"):
-                values[source] = plan.concat(arriving[source])
-        with plan.scope(f"{names[source]}to{names[target]}"):
-            arriving[target].append(_write_operation(plan, operation, values[source], width))
-    with plan.scope(f"node{names[-1]}"):
-        return plan.concat(arriving[-1])
-
-
-def _write_operation(plan: PlanWriter, operation: str | Motif, x: int, width: int) -> int:
-    if isinstance(operation, str):
-        with plan.scope(operation.replace(" ", "_")):
-            return blocks.HIERARCHICAL[operation](plan, x, width)
-    entering = write_motif(plan, operation, x, width)
-    with plan.scope("closing"):
-        return blocks.conv_norm_relu(plan, entering, width)
 
 
 @lru_cache(maxsize=1024)

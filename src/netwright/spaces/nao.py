@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 import numpy as np
@@ -65,6 +66,7 @@ class NaoSpace:
     """
 
     accepts: ClassVar[tuple[type, ...]] = (Image,)
+    of_supernet: ClassVar[Mapping[str, Kind]] = MappingProxyType({"operations": "small"})  # options, as published
 
     nodes: int = 5
     operations: Kind = "large"
@@ -167,9 +169,9 @@ class NaoSpace:
         """The layers of a network among those that share weights: each cell ends in a 1x1 convolution besides."""
         return nao.plan(replace(self._outline, closes=True), *self.cells(genotype), io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
         """Each branch has weights for each state and operation, each closing convolution a block for each state."""
-        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), io)
+        return nao.shares(replace(self._outline, closes=True), *self.cells(genotype), plan)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells of one operation, whose branches read the same state, or the nearest to it in turn."""

@@ -193,9 +193,9 @@ class NasnetSpace:
         """The layers of a network among those that share weights, which are the same."""
         return self.plan(genotype, io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
         """Each branch has weights for each state and operation; what reads a cell has a block for each state."""
-        return nasnet.shares(self._outline, *self.cells(genotype), io)
+        return nasnet.shares(self._outline, *self.cells(genotype), plan)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells of one operation, whose branches read the same states in turn; all states count in one of them."""

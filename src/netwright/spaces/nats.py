@@ -166,9 +166,9 @@ class NatsTopology:
         """The layers of a network among those that share weights, which are the same."""
         return self.plan(genotype, io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:  # noqa: ARG002
         """Each cell's edge has one convolution of either size, whatever else the cell has."""
-        return sharing.by_name(self.plan(genotype, io))
+        return sharing.by_name(plan)
 
     def cover(self) -> Iterator[Genotype]:
         """The cells of 1x1 convolutions and of 3x3 convolutions."""

@@ -127,9 +127,9 @@ class RnnSpace:
         """The layers of a network among those that share weights, which are the same."""
         return self.plan(genotype, io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Mapping[str, Share]:
+    def shares(self, genotype: Genotype, plan: Plan) -> Mapping[str, Share]:
         """Each node has weights for each state that it may read and each activation; all else is common to all."""
-        return recurrent.shares(self.cell(genotype), self.width, io)
+        return recurrent.shares(self.cell(genotype), plan)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells of one activation, whose nodes read the same state, or the nearest to it in turn."""

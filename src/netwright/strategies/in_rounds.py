@@ -1,4 +1,4 @@
-"""Any strategy played in rounds (`core.rounds`): a round is asked whole, and the next one when all of it was told.
+"""Any strategy played in rounds (`core.round_plan`): a round is asked whole, and the next one when all of it was told.
 
 A round begins with the `new` proposals of the strategy, then come `fresh` random networks, then those that stay from
 the round before, the best first. The strategy is made anew for each round and told the newest row of each network of
@@ -31,7 +31,7 @@ from netwright.core.protocols import (
     Strategy,
 )
 from netwright.core.records import ROUND, Proposal, Trial
-from netwright.core.rounds import AGE, MEMBERS, PLACE, Rounds
+from netwright.core.round_plan import AGE, MEMBERS, PLACE, Rounds
 from netwright.strategies.novelty import new_sample
 
 TRIES = 10  # proposals of the strategy for one place, after which a random network takes it
@@ -45,6 +45,7 @@ class InRounds:
         make: Makes the strategy, which was told nothing.
         space: Its space.
         rounds: The rounds.
+        name: What messages call the strategy.
 
     Raises:
         BadReference: The strategy cannot be played in rounds.
@@ -53,6 +54,7 @@ class InRounds:
     make: Callable[[], Strategy]
     space: SearchSpace
     rounds: Rounds
+    name: str = "the strategy"
     _number: int = field(default=1, init=False, repr=False)  # the round that is played
     _told: dict[int, Trial] = field(default_factory=dict, init=False, repr=False)  # its finished rows, by place
     _pool: list[Trial] = field(default_factory=list, init=False, repr=False)  # the round before, by first asking
@@ -116,7 +118,8 @@ class InRounds:
     def _begun(self, before: Any, rng: np.random.Generator) -> Strategy:
         """The strategy as it begins a round, after that of the round before."""
         made = self.make()
-        refuse(made)
+        if isinstance(made, NamesBudgets | GoesByList):
+            raise self._refusal()
         if self._folder is not None and isinstance(made, Caches):
             made.cache_in(self._folder)
         if isinstance(made, LearnsByRounds):
@@ -155,7 +158,7 @@ class InRounds:
             if proposal is None:
                 return None
             if proposal.budget is not None or proposal.continues is not None:
-                raise BadReference(_refusal(self._inner))
+                raise self._refusal()
             try:
                 key = self.space.key(proposal.genotype)
             except InvalidGenotype:
@@ -167,11 +170,11 @@ class InRounds:
     def _is_of_round(self, trial: Trial) -> bool:
         return trial.proposal.budget == self._number and PLACE in trial.proposal.notes
 
-
-def refuse(strategy: Strategy) -> None:
-    """Raise BadReference for a strategy that cannot be played in rounds."""
-    if isinstance(strategy, NamesBudgets | GoesByList):
-        raise BadReference(_refusal(strategy))
+    def _refusal(self) -> BadReference:
+        return BadReference(
+            f"{self.name} names budgets or goes by a list, and the evaluator measures in rounds, which take the place "
+            "of both; give another strategy, such as --strategy nao or --strategy aging"
+        )
 
 
 def ranked(rows: Sequence[Trial]) -> list[Trial]:
@@ -196,10 +199,3 @@ def _first_free(taken: Set[int]) -> int:
 def _asked(row: Trial) -> Trial:
     """A finished row as it was when it was asked."""
     return replace(row, status="pending", result=None, scores=None, finish=None)
-
-
-def _refusal(strategy: Strategy) -> str:
-    return (
-        f"the strategy {type(strategy).__name__} names budgets or goes by a list, and the evaluator measures in rounds, "
-        "which take the place of budgets; give another one, such as --strategy nao or --strategy aging"
-    )

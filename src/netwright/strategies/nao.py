@@ -40,7 +40,7 @@ from netwright.core.errors import BadReference
 from netwright.core.objectives import score_of
 from netwright.core.protocols import SearchSpace, Symmetric, unwrap
 from netwright.core.records import Proposal, Trial
-from netwright.core.rounds import AGE
+from netwright.core.round_plan import AGE
 from netwright.core.single import check_single
 from netwright.strategies.members import Member
 from netwright.strategies.nao_programs import PROGRAMS, UNNAMED, Program
@@ -222,12 +222,13 @@ class Nao:
         for name in ("seeds", "new", "fresh", "lag"):
             if getattr(self, name) is not None:
                 raise BadReference(
-                    f"strategy.{name} is {getattr(self, name)}, and the evaluator measures in rounds, whose numbers are "
-                    f"its own; leave strategy.{name} out"
+                    f"strategy.{name} is {getattr(self, name)}, and the evaluator measures in rounds, whose numbers "
+                    f"are its own; leave strategy.{name} out"
                 )
         if self.held_out:
             raise BadReference(
-                f"strategy.held_out is {self.held_out}; in rounds all that was measured is learned from, so leave it out"
+                f"strategy.held_out is {self.held_out}, and in rounds all that was measured is learned from; leave "
+                "strategy.held_out out"
             )
         if before is not None:
             before._take_over()

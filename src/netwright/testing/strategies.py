@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from netwright.core import seeds
+from netwright.core.errors import BadReference
 from netwright.core.protocols import SearchSpace, Strategy
 from netwright.core.records import Proposal, Result, Trial
+from netwright.core.round_plan import Rounds
+from netwright.strategies.in_rounds import InRounds
 from netwright.testing.toys import ToySpace
 
 Make = Callable[[SearchSpace], Strategy]
 
 
 def check_strategy(make: Make, trials: int = 60, seeds_tried: int = 10) -> None:
-    """Assert the contract on the toy space: pure asks, replay, failures, and scores no worse than random search's.
+    """Assert the contract on the toy space: pure asks, replay, failures, rounds, scores no worse than random search's.
 
     `make` constructs it, with a start population well below `trials`; one that proposes nothing at all (a list that
     is empty) passes.
@@ -25,6 +28,7 @@ def check_strategy(make: Make, trials: int = 60, seeds_tried: int = 10) -> None:
     check_pure(make, trials)
     check_replay(make, trials)
     check_failures(make, trials)
+    check_rounds(make)
     check_no_worse_than_random(make, trials, seeds_tried)
 
 
@@ -72,6 +76,39 @@ def check_failures(make: Make, trials: int) -> None:
                 if fails(n):
                     trial = replace(trial, status="failed", result=Result(failure="error"), scores=None)
                 strategy.tell(trial, seeds.rng_for(0, seeds.TELL, n))
+
+
+def check_rounds(make: Make, rounds: Rounds = Rounds(2, 10, 4, 1)) -> None:
+    """The strategy plays rounds as large as they are said to be, of different networks, or refuses to.
+
+    One that was told the same rows proposes the same, and asking alone changes nothing.
+    """
+    space, told = ToySpace(), 0
+    try:
+        strategy, replayed = (InRounds(lambda: make(space), space, rounds) for _ in range(2))
+    except BadReference:
+        return
+    for number in range(1, rounds.number + 1):
+        asked: list[Trial] = []
+        while (proposal := _asked_twice(strategy, told + len(asked) + 1, asked)) is not None:
+            space.check(proposal.genotype)
+            n = told + len(asked) + 1
+            asked.append(Trial(n, proposal, space.key(proposal.genotype), n, "pending"))
+            assert len(asked) <= rounds.size(number), f"round {number} is larger than it is said to be"
+        assert len({trial.key for trial in asked}) == rounds.size(number), f"round {number}: not as many networks"
+        first = replayed.ask(seeds.rng_for(0, seeds.ASK, told + 1), ())
+        assert first == asked[0].proposal, f"round {number} is another one after a replay"
+        for trial in asked:
+            told += 1
+            for each in (strategy, replayed):
+                each.tell(finished(trial.id, trial.proposal), seeds.rng_for(0, seeds.TELL, trial.id))
+    assert _asked_twice(strategy, told + 1, ()) is None, "all rounds are over"
+
+
+def _asked_twice(strategy: Strategy, number: int, pending: Sequence[Trial]) -> Proposal | None:
+    first, second = (strategy.ask(seeds.rng_for(0, seeds.ASK, number), pending) for _ in range(2))
+    assert first == second, f"ask {number} changed the state: learning belongs into tell"
+    return first
 
 
 def check_no_worse_than_random(make: Make, trials: int, seeds_tried: int) -> None:

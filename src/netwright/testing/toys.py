@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from netwright.core import genes, seeds
+from netwright.core import files, genes, seeds
 from netwright.core.bounds import check_sizes
 from netwright.core.errors import MissingCapability, PutBack
 from netwright.core.genes import Choice
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Context, SearchSpace, Split, Task
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Result, Trial
+from netwright.core.round_plan import PLACE, Rounds
 from netwright.core.shapes import Image, Numbers
 
 
@@ -130,7 +132,15 @@ class ToyEvaluator:
         Raises:
             PutBack: The worker asked to stop; nothing is written down, as there is nothing to keep.
         """
-        until = time.monotonic() + self.seconds
+        self._wait(self.seconds, context)
+        highest = sum(genes.size(gene) - 1 for gene in self.space.genes)
+        total = sum(trial.proposal.genotype)
+        noise = self.noise * float(seeds.rng_for(trial.seed, seeds.TRAIN).standard_normal())
+        accuracy = total / highest + noise
+        return Result({f"{self.split}_accuracy": accuracy, "params": total}, ((1, accuracy),))
+
+    def _wait(self, seconds: float, context: Context) -> None:
+        until = time.monotonic() + seconds
         step = 0
         while (left := until - time.monotonic()) > 0:
             step += 1
@@ -138,8 +148,59 @@ class ToyEvaluator:
             if context.should_stop():
                 raise PutBack(f"stopped at step {step}")
             time.sleep(min(left, 0.02))
-        highest = sum(genes.size(gene) - 1 for gene in self.space.genes)
-        total = sum(trial.proposal.genotype)
-        noise = self.noise * float(seeds.rng_for(trial.seed, seeds.TRAIN).standard_normal())
-        accuracy = total / highest + noise
-        return Result({f"{self.split}_accuracy": accuracy, "params": total}, ((1, accuracy),))
+
+
+@dataclass(frozen=True)
+class ToySharedEvaluator(ToyEvaluator):
+    """Scores genotypes in rounds, by what all members of a round have left in a file that they share.
+
+    Args:
+        rounds_played: Number of rounds.
+        pool: Number of genotypes in the first round.
+        new: Number of genotypes that the strategy brings to each later round.
+        fresh: Number of random ones that come besides.
+        keeps: Who stays for the next round.
+        ready_seconds: Duration of what is made ready for a round, in seconds.
+    """
+
+    rounds_played: int = 3
+    pool: int = 12
+    new: int = 5
+    fresh: int = 2
+    keeps: Literal["best", "all"] = "best"
+    ready_seconds: float = 0.0
+    max_workers: ClassVar[int] = 1
+
+    @property
+    def rounds(self) -> Rounds:
+        """The rounds of the options."""
+        return Rounds(self.rounds_played, self.pool, self.new, self.fresh, self.keeps)
+
+    def make_ready(self, trial: Trial, context: Context) -> None:
+        """Leave a digest of the members of the trial's round, and of what the round before left.
+
+        Raises:
+            PutBack: The worker asked to stop.
+        """
+        path, number = self._path(trial, context), trial.proposal.budget or 0
+        if path.exists():
+            return
+        members = context.members(number)
+        self._wait(self.ready_seconds, context)
+        earlier = self._path(replace(trial, proposal=replace(trial.proposal, budget=number - 1)), context)
+        before = earlier.read_text() if number > 1 else ""
+        files.write(path, genes.digest(before + repr([row.proposal.genotype for row in members])).encode())
+
+    def evaluate(self, trial: Trial, context: Context) -> Result:
+        """Score the genes, with noise from the digest and the place in the round.
+
+        Raises:
+            PutBack: The worker asked to stop; nothing is written down, as there is nothing to keep.
+        """
+        left = self._path(trial, context).read_text()
+        notes = trial.proposal.notes
+        drawn = seeds.trial_seed(0, f"{left} {trial.key} {notes[PLACE]}", 0)
+        return super().evaluate(replace(trial, seed=drawn), context)
+
+    def _path(self, trial: Trial, context: Context) -> Path:
+        return context.shared / f"round-{trial.proposal.budget:04d}.txt"

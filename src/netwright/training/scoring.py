@@ -8,7 +8,6 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from netwright.core import seeds
 from netwright.core.errors import BadReference
@@ -111,42 +110,26 @@ class Scoring:
             with fed(task, "train", program.steps.batch, rng, place) as coming:
                 self._training = [inputs.to(place) for inputs, *_ in islice(coming, program.recalibration)]
 
+    @property
+    def recalibrates(self) -> bool:
+        """Whether networks are to average the statistics of what they are shown in training mode."""
+        return bool(self._training)
+
     def of(
         self, network: nn.Module, number: int, seed: int, memory_format: torch.memory_format = torch.contiguous_format
     ) -> dict[str, float]:
-        """The task's metrics of a network by itself; its statistics of normalization are changed.
+        """The task's metrics of a network.
 
         Args:
-            network: The network, on the device.
+            network: The network, on the device; its normalizations have averages, from nothing on, where they are to be
+                recalibrated, and else compute with those of each batch (`SharedWeights.child`).
             number: Its place in the round, from 0.
             seed: Seed by which validation batches are drawn.
             memory_format: Memory format of images.
         """
-        network.train(not self._training)  # in training mode without what is drawn, batches have their own statistics
-        if self._training:
-            recalibrate(network, self._training, memory_format)
-        return loop.measured(network, self._task, self._batches.of(number, seed), memory_format)
-
-
-def recalibrate(
-    network: nn.Module,
-    batches: list[torch.Tensor],
-    memory_format: torch.memory_format = torch.contiguous_format,
-) -> None:
-    """Give batch normalizations the mean statistics of some batches in place of their running ones.
-
-    The network is in evaluation mode afterwards. Source: Guo et al. 2020, section 3.4.
-    """
-    norms = [module for module in network.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a mean of all batches alike
-    network.train()
-    if norms:
+        network.train()
         with torch.inference_mode():
-            for inputs in batches:
+            for inputs in self._training:  # Guo et al. 2020, section 3.4
                 network(to_device(inputs, inputs.device, memory_format))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
+        network.eval()
+        return loop.measured(network, self._task, self._batches.of(number, seed), memory_format)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from netwright.core.rounds import Rounds
+from netwright.core.round_plan import Rounds
 from netwright.training.path_sampling import Way
 from netwright.training.settings import StepSettings
 

@@ -9,10 +9,8 @@ bits. `rounds.json` says how long each round was trained, for people.
 
 from __future__ import annotations
 
-import json
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,11 +18,12 @@ from typing import Any, Final
 
 import torch
 
-from netwright.core import files, seeds
+from netwright.core import files, seeds, trained_rounds
 from netwright.core.activity import STEPS
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Context, SearchSpace, StreamsBatches, Task
 from netwright.core.records import Genotype
+from netwright.core.trained_rounds import TrainedRound
 from netwright.training import checkpoint, layout, loop, path_network
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
@@ -38,31 +37,11 @@ from netwright.training.shared_programs import Program
 from netwright.training.supernet import SharedWeights
 
 CHECKPOINT: Final = "training.safetensors"
-ROUNDS: Final = "rounds.json"
 REPORT_EVERY = 5.0  # seconds
 
 
 class Failed(NetwrightError):
     """The loss of a shared training is not finite: it would be so again."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What became of the training of a round.
-
-    Args:
-        round: Its number, from 1.
-        steps: Steps that all rounds so far took.
-        seconds: Seconds that they took.
-        loss: Mean loss of the last pass so far.
-        networks: Number of networks that steps were drawn from.
-    """
-
-    round: int
-    steps: int
-    seconds: float
-    loss: float
-    networks: int
 
 
 @dataclass(frozen=True)
@@ -147,7 +126,8 @@ class SharedTraining:
             self._write(path, descent, last.progress)
         found = last.progress if last else start
         weights.save(folder / name_of(number), self.about(number))
-        note(folder, Trained(number, end, found.seconds, found.total / max(1, found.batches), len(set(members))))
+        loss = found.total / max(1, found.batches)
+        trained_rounds.note(folder, TrainedRound(number, end, found.seconds, loss, len(set(members))))
         return weights
 
     def _descent(self, weights: SharedWeights, paths: Paths) -> Descent:
@@ -246,22 +226,6 @@ class SharedTraining:
 def name_of(number: int) -> str:
     """Name of the file of a round's weights."""
     return f"round-{number:04d}.safetensors"
-
-
-def note(folder: Path, found: Trained) -> None:
-    """Note what became of a round; what was noted of it before, or of later ones, is replaced."""
-    listed = [asdict(each) for each in noted(folder) if each.round < found.round] + [asdict(found)]
-    text = json.dumps(listed)
-    files.write(folder / ROUNDS, json.dumps({"checksum": files.checksum(text), "rounds": text}).encode())
-
-
-def noted(folder: Path) -> list[Trained]:
-    """What was noted of the rounds so far, in order; empty where nothing can be read."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        held: Mapping[str, Any] = json.loads((folder / ROUNDS).read_bytes())
-        if files.checksum(held["rounds"]) == held["checksum"]:
-            return [Trained(**each) for each in json.loads(held["rounds"])]
-    return []
 
 
 def remove_older(folder: Path, number: int, is_needed: Callable[[int], bool]) -> None:

@@ -3,8 +3,8 @@
 Any network of a space that `Shares` is a path through them: its layers run as they would alone, on tensors that others
 use too. Only the path is computed, and what it keeps for the backward pass is what that network alone would keep.
 
-A path's statistics of batch normalization are its own and not kept: paths train and are scored in training mode, on the
-statistics of each batch, as published; for evaluation mode they are to be gathered anew.
+A path normalizes by the statistics of each batch, in evaluation mode too, as published: statistics that are averaged
+over batches belong to one network, and have to be gathered anew for each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,17 +86,22 @@ class SharedWeights:
 
     def names(self, genotype: Genotype) -> frozenset[str]:
         """The tensors that a network uses."""
-        found = self._space.shares(genotype, self._io)
-        return frozenset(part.name for share in found.values() for part in share.parts)
+        shares = self._space.shares(genotype, self._space.shared_plan(genotype, self._io))
+        return frozenset(part.name for share in shares.values() for part in share.parts)
 
-    def child(self, genotype: Genotype) -> Network:
-        """A network on the shared weights, in training mode, for a few passes: it costs about a millisecond.
+    def child(self, genotype: Genotype, *, averages: bool = False) -> Network:
+        """A network on the shared weights, for a few passes: making it costs less than a pass of the smallest ones.
 
         Its parameters are shared tensors where a weight is a whole one; other weights are cut out in each pass, so that
         gradients arrive in the shared tensors, which an optimizer is to be given: `tensors`, not its parameters.
+
+        Args:
+            genotype: The network.
+            averages: Whether batch normalization averages statistics over the batches of training mode, from nothing
+                on, and normalizes by the averages in evaluation mode. If not, it normalizes by each batch in both.
         """
-        plan, shares = self._space.shared_plan(genotype, self._io), self._space.shares(genotype, self._io)
-        found = _undefined(plan)
+        plan = self._space.shared_plan(genotype, self._io)
+        shares, found = self._space.shares(genotype, plan), network.made(plan, _twin_with_averages if averages else _twin)
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
@@ -103,12 +109,15 @@ class SharedWeights:
                     module._parameters[name] = self.tensors[share.name]
                 else:
                     _cut_in_each_pass(module, name, self._cutting(share))
-        return found.to(self._device)
+        return found if self._device.type == "cpu" else found.to(self._device)
 
     def copied(self, genotype: Genotype) -> dict[str, Tensor]:
         """The state of a network by itself, of the plan that `Shares.shared_plan` gives, with copies of its weights."""
-        shares = self._space.shares(genotype, self._io)
-        state = _undefined(self._space.shared_plan(genotype, self._io)).to(self._device).state_dict()
+        plan = self._space.shared_plan(genotype, self._io)
+        shares = self._space.shares(genotype, plan)
+        with torch.random.fork_rng(devices=[]):
+            alone = network.made(plan)
+        state = alone.to(self._device).state_dict()
         with torch.no_grad():
             return {name: self._cutting(shares[name])().clone() if name in shares else state[name] for name in state}
 
@@ -159,7 +168,8 @@ def _origins(space: Shares, io: IO) -> dict[str, _Origin]:
     """Where all shared tensors come from, in order of names. Raises BadReference where their shapes disagree."""
     found: dict[str, _Origin] = {}
     for genotype in space.cover():
-        for name, origin in _used(space.shared_plan(genotype, io), space.shares(genotype, io)):
+        plan = space.shared_plan(genotype, io)
+        for name, origin in _used(plan, space.shares(genotype, plan)):
             known = found.setdefault(name, origin)
             if known.shape != origin.shape:
                 raise BadReference(
@@ -193,10 +203,37 @@ def _drawn(origin: _Origin, seed: int, name: str) -> Tensor:
     return torch.cat(found)[:wanted].reshape(origin.shape)
 
 
-def _undefined(plan: Plan) -> Network:
-    """A plan's network with weights of no meaning. What its modules draw is nobody's."""
-    with torch.random.fork_rng(devices=[]):
-        return network.made(plan)
+def _twin(op: Operation, *entering: Shape) -> network.Computing:
+    """What computes an operation, without weights and averages: a module of its own, far sooner than a new one."""
+    found = _without_weights(op, *entering)
+    return _copied(found, averages=False) if isinstance(found, nn.Module) else found
+
+
+def _twin_with_averages(op: Operation, *entering: Shape) -> network.Computing:
+    found = _without_weights(op, *entering)
+    return _copied(found, averages=True) if isinstance(found, nn.Module) else found
+
+
+@lru_cache(maxsize=2**12, typed=True)
+def _without_weights(op: Operation, *entering: Shape) -> network.Computing:
+    with torch.random.fork_rng(devices=[]):  # what the module draws is nobody's
+        found = op.module(*entering)
+    for module in found.modules() if isinstance(found, nn.Module) else ():
+        for name, value in module._parameters.items():
+            module._parameters[name] = None if value is None else nn.Parameter(value.new_empty(0))
+    return found
+
+
+def _copied(module: nn.Module, *, averages: bool) -> nn.Module:
+    """A module with entries of its own for weights, buffers, hooks and the modules within."""
+    found = module.__class__.__new__(module.__class__)
+    vars(found).update({name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()})
+    is_averaging = averages or not isinstance(module, nn.modules.batchnorm._NormBase)
+    for name, value in module._buffers.items():
+        found._buffers[name] = value.clone() if value is not None and is_averaging else None
+    for name, each in module._modules.items():
+        found._modules[name] = None if each is None else _copied(each, averages=averages)
+    return found
 
 
 def _cut_in_each_pass(module: nn.Module, name: str, cutting: Callable[[], Tensor]) -> None:

@@ -91,7 +91,7 @@ def prepare(contest: StrategyContest) -> StrategyContest:
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))
             if contest.is_full:
                 retraining.check(run, {})
-        recipes[name] = building.resolved(run, parts.measures)
+        recipes[name] = building.resolved(run, parts.measures, parts.evaluator)
         listed = recipes[name].objectives or ()
         remarks[name] = (f"its searches are judged by hypervolume: {', '.join(listed)}",) if len(listed) > 1 else ()
     sources = {label: strategy_refs.source_of(each) for label, each in zip(labels, contest.strategies, strict=True)}

@@ -12,7 +12,7 @@ from netwright.core.records import IO, Genotype, Result, Trial
 if TYPE_CHECKING:
     from netwright.core.cards import CardMemory
     from netwright.core.in_full import InFull
-    from netwright.core.rounds import Rounds
+    from netwright.core.round_plan import Rounds
     from netwright.core.settings import Setting
 
 
