@@ -46,13 +46,13 @@ import results
 import torch
 from PIL import Image
 
-from netwright.core import ranking, refs, seeds
+from netwright.core import ranking, refs, seeds, trained_rounds
 from netwright.core.errors import PutBack
 from netwright.core.protocols import Task
 from netwright.core.ranking import RankAgreement
 from netwright.core.records import Genotype
 from netwright.core.refs import Reference
-from netwright.core.rounds import Rounds
+from netwright.core.round_plan import Rounds
 from netwright.core.table import Table
 from netwright.spaces import nats
 from netwright.spaces.nats import NatsTopology
@@ -239,7 +239,7 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
                     "cpu_seconds": float((own / CPU).read_text()),
                     "scoring_cpu_seconds": time.process_time() - start,
                 }
-                seconds = shared_training.noted(own)[part - 1].seconds
+                seconds = trained_rounds.noted(own)[part - 1].seconds
                 line = {"way": way, "seed": seed, "part": part, "steps": training.steps(part), "seconds": seconds}
                 line |= {**cpu, "scale": asdict(scale)}
                 line |= {"commit": results.commit(), "hardware": results.hardware(), "device": str(place)}
@@ -267,7 +267,7 @@ def scored(training: SharedTraining, folder: Path, part: int, cells: Sequence[Ge
     scoring = Scoring(training.task, training.program, training.place, seeds.rng_for(training.seed, seeds.SPLIT))
     found = []
     for number, genotype in enumerate(cells):
-        child = weights.child(genotype)
+        child = weights.child(genotype, averages=scoring.recalibrates)
         memory_format = layout.of("auto", child, training.place, "float32")
         own = seeds.trial_seed(training.seed, str(genotype), part)
         found.append(round(scoring.of(child, number, own, memory_format)["accuracy"], 6))

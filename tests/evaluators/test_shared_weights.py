@@ -212,7 +212,10 @@ def test_damaged_or_other_weights_fail_in_a_sentence(tmp_path, undisturbed):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"program": "tf-ws-rnn", "fresh": 0}, "'tf-ws-rnn', whose networks are for texts, but the task gives images; give 'pt1'"),
+        (
+            {"program": "tf-ws-rnn", "fresh": 0},
+            "'tf-ws-rnn', whose networks are for texts, but the task gives images; give 'pt1'",
+        ),
         ({"sampling": "sandwich"}, "evaluator.paths is 1, but evaluator.sampling 'sandwich'"),
         ({"paths": 3}, "cannot be divided among 3 accumulated parts"),
         ({"epochs": 3}, "evaluator.epochs and evaluator.steps are both given"),
@@ -278,8 +281,14 @@ def test_networks_are_trained_in_full_by_themselves():
 def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
     parts = {split: np.random.default_rng(0).integers(0, 5, 400) for split in ("train", "valid", "test")}
     task = LanguageModeling(lambda: Corpus(Vocabulary(tuple("abcde"), "characters"), parts), RowLayout(5, valid_rows=4))
-    space, store, few = RnnSpace(width=6, nodes=3), MemoryStore(), {"new": 1, "fresh": 0, "pool": 2, "epochs": 1, "batch": 8}
-    with pytest.raises(BadReference, match="'pt1', whose networks are for images, but the task gives sequences; give 'tf"):
+    space, store, few = (
+        RnnSpace(width=6, nodes=3),
+        MemoryStore(),
+        {"new": 1, "fresh": 0, "pool": 2, "epochs": 1, "batch": 8},
+    )
+    with pytest.raises(
+        BadReference, match="'pt1', whose networks are for images, but the task gives sequences; give 'tf"
+    ):
         SharedWeightsTraining(space, task, program="pt1", **few)
     evaluator = SharedWeightsTraining(space, task, program="tf-ws-rnn", **few)
     for place in range(2):

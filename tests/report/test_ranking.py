@@ -70,6 +70,11 @@ def test_the_longest_training_is_the_truth_and_others_are_compared_with_it():
     assert json.loads(json.dumps(found.facts()))["orders"][3]["by"] == "trained alone, 1 epochs"
 
 
+def test_a_score_bears_its_part_of_the_weights_that_networks_share():
+    found = ranking.of(history(), ACCURACY, [sample(long, 60.0, "")], 40.0)
+    assert found.searched.seconds == 1.0 + 40.0 / COUNT
+
+
 def test_another_sample_is_not_compared():
     other = sample(lambda number: number / 50, 90.0, "60 epochs", numbers=range(1, 10))
     found = ranking.of(history(), ACCURACY, [other, sample(long, 60.0, "30 epochs")])
@@ -95,7 +100,9 @@ def test_what_is_minimized_is_ordered_the_other_way():
         for t in given.rows
     ]
     found = ranking.of(history(loss, 0.0), loss, [Trainings(given.candidates, rows, "")])
-    assert found.searched.agreement.kendall.value == pytest.approx(-1), "its scores rise with the number, and so do losses"
+    assert found.searched.agreement.kendall.value == pytest.approx(-1), (
+        "its scores rise with the number, and so do losses"
+    )
     assert found.facts()["networks"][1]["trained"] == 0.5
 
 

@@ -64,11 +64,15 @@ def test_networks_that_share_a_step_each_have_their_part_of_the_batch():
     images, labels = _batch()
     weights, made, descent = _shared([ONE, OTHER], settings=replace(SETTINGS, accumulate=2))
     one, other = _alone(weights, ONE), _alone(weights, OTHER)
-    losses = [TASK.loss(each(x), y) for each, x, y in zip((one, other), images.split(10), labels.split(10), strict=True)]
+    losses = [
+        TASK.loss(each(x), y) for each, x, y in zip((one, other), images.split(10), labels.split(10), strict=True)
+    ]
     sum(losses).div(2).backward()
     name = "stem.conv1.weight"
     assert name in weights.tensors
-    attribute = next(each for each, share in SPACE.shares(ONE, SPACE.shared_plan(ONE, TASK.io)).items() if share.name == name)
+    attribute = next(
+        each for each, share in SPACE.shares(ONE, SPACE.shared_plan(ONE, TASK.io)).items() if share.name == name
+    )
     gradient = one.get_parameter(attribute).grad + other.get_parameter(attribute).grad
     before = weights.tensors[name].detach().clone()
     loss = descent(images, labels, 0, 20)

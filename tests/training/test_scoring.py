@@ -70,7 +70,9 @@ def test_statistics_of_a_batch_and_recalibrated_ones():
     assert scores.recalibrates
     by_training = scores.of(network, 0, 0)
     seen = [x for x, _ in TASK.batches("train", 20, np.random.default_rng(0))][:3]
-    assert float(network[0].running_mean) == pytest.approx(float(torch.stack([x.mean() for x in seen]).mean()), abs=1e-6)
+    assert float(network[0].running_mean) == pytest.approx(
+        float(torch.stack([x.mean() for x in seen]).mean()), abs=1e-6
+    )
     assert int(network[0].num_batches_tracked) == 3
     assert by_training["loss"] != by_batch["loss"]
     assert scores.of(_network(momentum=None), 0, 0) == by_training

@@ -61,9 +61,7 @@ def readings(pairs: int) -> list[list[int]]:
 
     In the first all branches read state 0 and in the second state 1, so that every other state is concatenated.
     """
-    return [
-        [shift % state for _ in CELLS for state in range(2, pairs + 2) for _ in "ab"] for shift in range(pairs + 1)
-    ]
+    return [[shift % state for _ in CELLS for state in range(2, pairs + 2) for _ in "ab"] for shift in range(pairs + 1)]
 
 
 def readings_of_each(pairs: int) -> Iterator[list[int]]:

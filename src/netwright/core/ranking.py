@@ -110,7 +110,7 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
     for start in range(0, len(x), rows := max(1, CHUNK // max(1, len(x)))):
         signs_x, signs_y = (_signs(values, slice(start, start + rows)) for values in (x, y))
         alike += int((signs_x * signs_y).sum(dtype=np.int64))
-        differ_x, differ_y = differ_x + np.count_nonzero(signs_x), differ_y + np.count_nonzero(signs_y)
+        differ_x, differ_y = differ_x + int(np.count_nonzero(signs_x)), differ_y + int(np.count_nonzero(signs_y))
     if not (differ_x and differ_y):
         return math.nan
     return min(1.0, max(-1.0, alike // 2 / math.sqrt(differ_x // 2) / math.sqrt(differ_y // 2)))  # each pair came twice
@@ -171,9 +171,9 @@ def _resampled(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> tuple[np.nda
         ((weights @ each) * weights).sum(1, dtype=np.float64)
         for each in (signs_x * signs_y, np.abs(signs_x), np.abs(signs_y))
     ]
-    ranks = [weights @ ((signs > 0) + (signs == 0) / 2).astype(np.float32).T for signs in (signs_x, signs_y)]
+    ranks_x, ranks_y = (weights @ ((signs > 0) + (signs == 0) / 2).astype(np.float32).T for signs in (signs_x, signs_y))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return pairs[0] / np.sqrt(pairs[1] * pairs[2]), _weighted(*ranks, weights)
+        return pairs[0] / np.sqrt(pairs[1] * pairs[2]), _weighted(ranks_x, ranks_y, weights)
 
 
 def _weighted(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -292,7 +292,9 @@ class SharedWeightsTraining:
         own, rounds = self.device_of(0), self.rounds
         steps = SharedTraining(self.space, self.task, self._program, 0, own).steps(rounds.number)
         each = f"{rounds.pool:,} networks" if rounds.keeps == "best" else f"at first {rounds.pool:,} networks"
-        told = f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
+        told = (
+            f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
+        )
         return (told, *(stated.remarks(self._program.steps, own, self.device)))
 
     def memory_mb(self, genotype: Genotype) -> float:

@@ -115,7 +115,7 @@ class SampleRanking:
         top = self.searched.agreement.top
         best = f"best {top}"
         columns = ("ordered by", "Kendall", "Spearman", f"Kendall, {best}", f"Spearman, {best}", f"found of {best}")
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 order.name,
                 str(found.kendall),
@@ -165,7 +165,9 @@ class SampleRanking:
         }
 
 
-def of(history: History, goal: Objective, sampled: Sequence[Trainings]) -> SampleRanking | None:
+def of(
+    history: History, goal: Objective, sampled: Sequence[Trainings], shared_seconds: float = 0.0
+) -> SampleRanking | None:
     """What trainings of samples say of a search; None: fewer than 3 networks of a sample have been trained.
 
     Args:
@@ -173,6 +175,7 @@ def of(history: History, goal: Objective, sampled: Sequence[Trainings]) -> Sampl
         goal: Its first objective.
         sampled: Trainings of samples, those asked for last at the end. The sample is that of the last; its truth is
             the longest training that it has had, and the others of it are compared.
+        shared_seconds: What was spent on weights that networks share, of which each bears its part.
     """
     if not sampled:
         return None
@@ -188,7 +191,9 @@ def of(history: History, goal: Objective, sampled: Sequence[Trainings]) -> Sampl
         return None
     known = np.flatnonzero(is_known)
     kept = [sample[place] for place in known]
-    listed = [(SEARCHED, scores[known], float(history.seconds[places[known]].mean()))]
+    searched = len(np.unique(history.keys[~np.isnan(history.scores)]))
+    cost = float(history.seconds[places[known]].mean()) + shared_seconds / searched
+    listed: list[tuple[str, np.ndarray, float | None]] = [(SEARCHED, scores[known], cost)]
     listed += [(name, truth.means(count, kept), None) for count, name in COUNTS.items()]
     for each in alike:
         if each is not truth:

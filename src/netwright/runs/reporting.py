@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from netwright.core import building, objectives, remembered, run_file
+from netwright.core import building, objectives, remembered, run_file, trained_rounds
 from netwright.core.contest import ContestRecord
 from netwright.core.finals import ON_FRONT, SAMPLED, Final
 from netwright.core.objectives import Objective
@@ -75,7 +75,7 @@ def reported(folder: Path, trust: Trust = Trust(), *, importance: bool = False) 
         reference,
         importance_of(history, space, settings, measures) if importance else None,
         retrained=_retrained(folders, history, objectives.shown(settings.objectives, measures)) if count > 1 else None,
-        ranking=_ranking(folders, history, objectives.first(settings.objectives, measures)),
+        ranking=_ranking(folder, folders, history, objectives.first(settings.objectives, measures)),
     )
 
 
@@ -127,11 +127,13 @@ def ranking(folder: Path, names: Sequence[str] | None) -> SampleRanking | None:
         names: Its objectives, as the run file has them.
     """
     goal = objectives.first(names, measures(folder))
-    return _ranking(run_folder.trainings(folder, "inspect"), run_folder.history(folder, names), goal)
+    return _ranking(folder, run_folder.trainings(folder, "inspect"), run_folder.history(folder, names), goal)
 
 
-def _ranking(folders: Sequence[Path], history: History, goal: Objective) -> SampleRanking | None:
-    return rankings.of(history, goal, [found for place in folders if (found := _sampled(place))])
+def _ranking(folder: Path, folders: Sequence[Path], history: History, goal: Objective) -> SampleRanking | None:
+    rounds = trained_rounds.noted(folder / trained_rounds.SHARED)
+    spent = rounds[-1].seconds if rounds else 0.0
+    return rankings.of(history, goal, [found for place in folders if (found := _sampled(place))], spent)
 
 
 def _sampled(place: Path) -> Trainings | None:

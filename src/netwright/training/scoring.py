@@ -35,7 +35,9 @@ def check(program: Program, task: Task) -> None:
         return
     wanted, there = program.batches * program.valid_batch, task.examples("valid")
     if there < wanted:
-        batches = f"{program.batches} batches of {program.valid_batch}" if program.batches > 1 else f"a batch of {wanted}"
+        batches = (
+            f"{program.batches} batches of {program.valid_batch}" if program.batches > 1 else f"a batch of {wanted}"
+        )
         raise BadReference(
             f"there are {there} {plural(task.io.input)} to validate on, too few for a score by {batches}; give a smaller "
             "evaluator.valid_batch"

@@ -101,7 +101,10 @@ class SharedWeights:
                 on, and normalizes by the averages in evaluation mode. If not, it normalizes by each batch in both.
         """
         plan = self._space.shared_plan(genotype, self._io)
-        shares, found = self._space.shares(genotype, plan), network.made(plan, _twin_with_averages if averages else _twin)
+        shares, found = (
+            self._space.shares(genotype, plan),
+            network.made(plan, _twin_with_averages if averages else _twin),
+        )
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
@@ -227,7 +230,9 @@ def _without_weights(op: Operation, *entering: Shape) -> network.Computing:
 def _copied(module: nn.Module, *, averages: bool) -> nn.Module:
     """A module with entries of its own for weights, buffers, hooks and the modules within."""
     found = module.__class__.__new__(module.__class__)
-    vars(found).update({name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()})
+    vars(found).update(
+        {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()}
+    )
     is_averaging = averages or not isinstance(module, nn.modules.batchnorm._NormBase)
     for name, value in module._buffers.items():
         found._buffers[name] = value.clone() if value is not None and is_averaging else None

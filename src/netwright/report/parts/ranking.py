@@ -74,7 +74,7 @@ def _taus(axes: Axes, found: SampleRanking) -> None:
     """A dot with its interval for each order, from the top down, its name above it."""
     figures.dress(axes)
     taus = [order.agreement.kendall for order in found.orders]
-    left = min(-0.05, *(end - 0.05 for tau in taus for end in (tau.value, tau.low) if not math.isnan(end)))
+    left = min((-0.05, *(end - 0.05 for tau in taus for end in (tau.value, tau.low) if not math.isnan(end))))
     for place, (order, tau) in enumerate(zip(found.orders, taus, strict=True)):
         color = figures.PALETTE[0] if order is found.searched else figures.GRAY
         if not math.isnan(tau.low):
