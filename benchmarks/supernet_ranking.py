@@ -87,7 +87,7 @@ class Scale:
     """
 
     cells: int = 1000
-    steps: int = 64_000
+    steps: int = 48_000
     channels: int = 8
     repeats: int = 1
     images: int = 40_000

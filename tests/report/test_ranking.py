@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,17 @@ def test_the_longest_training_is_the_truth_and_others_are_compared_with_it():
     assert json.loads(json.dumps(found.facts()))["orders"][3]["by"] == "trained alone, 1 epochs"
 
 
+def test_lengths_of_one_unit_say_which_training_is_the_longest():
+    """Whatever the clock of a busy machine says; of equal ones the last."""
+    short = replace(sample(lambda number: (number * 7 % 20) / 20, 90.0, "1 epochs"), length=("epochs", 1))
+    whole = replace(sample(long, 60.0, "30 epochs"), length=("epochs", 30))
+    again = replace(sample(long, 50.0, "30 epochs, lr 0.1"), length=("epochs", 30))
+    assert ranking.of(history(), ACCURACY, [whole, short]).setting == "30 epochs"
+    assert ranking.of(history(), ACCURACY, [whole, again, short]).setting == "30 epochs, lr 0.1"
+    steps = replace(short, length=("steps", 9), setting="9 steps")
+    assert ranking.of(history(), ACCURACY, [whole, steps]).setting == "9 steps", "else by the clock"
+
+
 def test_a_score_bears_its_part_of_the_weights_that_networks_share():
     found = ranking.of(history(), ACCURACY, [sample(long, 60.0, "")], 40.0)
     assert found.searched.seconds == 1.0 + 40.0 / COUNT
@@ -107,8 +119,9 @@ def test_what_is_minimized_is_ordered_the_other_way():
 
 
 def test_the_part_of_the_page_can_be_read_on_a_phone():
-    short = sample(lambda number: (number * 7 % 20) / 20, 2.0, "1 epochs")
+    short = sample(lambda number: (number * 7 % 20) / 20, 2.0, "1 epochs, channels 64")
     found = ranking.of(history(), ACCURACY, [sample(long, 60.0, "30 epochs, channels 64", counts), short])
+    assert found.orders[-1].name == "trained alone, 1 epochs", "but for what it shares with the truth"
     figure = part.figure(found)
     assert svg(figure, "ranking").startswith("<?xml") and smallest_text(figure) >= 9.5
     assert figure.axes[0].get_xlabel() == "valid accuracy in the search"

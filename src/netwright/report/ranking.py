@@ -32,12 +32,14 @@ class Trainings:
     Args:
         candidates: The networks, with the trials that they are from.
         rows: Finished trainings.
-        setting: How they were trained, in short: "30 epochs".
+        setting: How they were trained, in short: "30 epochs, channels 64".
+        length: The unit that says how long, and how many of it: ("epochs", 30); None: not known.
     """
 
     candidates: Sequence[Candidate]
     rows: Sequence[Trial]
     setting: str
+    length: tuple[str, float] | None = None
 
     @property
     def seconds(self) -> float:
@@ -181,7 +183,7 @@ def of(
         return None
     sample = list(sampled[-1].candidates)
     alike = [each for each in sampled if {c.genotype for c in sample} <= {c.genotype for c in each.candidates}]
-    truth = max(alike, key=lambda each: each.seconds)
+    truth = _longest(alike)
     metric = goal.moved_to("valid").name
     trained = goal.score(truth.means(metric, sample))
     places = history.places(np.array([candidate.trial_id or 0 for candidate in sample]))
@@ -197,7 +199,8 @@ def of(
     listed += [(name, truth.means(count, kept), None) for count, name in COUNTS.items()]
     for each in alike:
         if each is not truth:
-            name = ", ".join(filter(None, ("trained alone", each.setting)))
+            own = [part for part in each.setting.split(", ") if part not in truth.setting.split(", ")]
+            name = ", ".join(filter(None, ("trained alone", *(own or [each.setting]))))
             listed.append((name, goal.score(each.means(metric, kept)), each.seconds))
     orders = (_order(name, values, trained[known], seconds) for name, values, seconds in listed)
     return SampleRanking(
@@ -209,6 +212,14 @@ def of(
         tuple(order for order in orders if order),
         tuple(candidate.trial_id or 0 for candidate, is_there in zip(sample, is_known, strict=True) if not is_there),
     )
+
+
+def _longest(sampled: Sequence[Trainings]) -> Trainings:
+    """The longest trainings, of equal ones the last; by the clock where their lengths have different units."""
+    units = {each.length[0] if each.length else None for each in sampled}
+    if len(units) == 1 and None not in units:
+        return max(reversed(sampled), key=lambda each: each.length[1] if each.length else 0.0)
+    return max(reversed(sampled), key=lambda each: each.seconds)
 
 
 def _order(name: str, values: np.ndarray, truth: np.ndarray, seconds: float | None) -> Order | None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from netwright.core import building, objectives, remembered, run_file, trained_rounds
+from netwright.core import building, in_full, objectives, remembered, run_file, trained_rounds
 from netwright.core.contest import ContestRecord
 from netwright.core.finals import ON_FRONT, SAMPLED, Final
 from netwright.core.objectives import Objective
@@ -144,7 +144,11 @@ def _sampled(place: Path) -> Trainings | None:
             return None
         rows = store.finished()
     own = run_folder.settings_in(place)
-    return None if own is None else Trainings(candidates, rows, finals.setting(own, rows))
+    if own is None:
+        return None
+    length = list(in_full.of(own.evaluator).budget(own.evaluator.options).items())
+    known = length[0] if len(length) == 1 and isinstance(length[0][1], int | float) else None
+    return Trainings(candidates, rows, finals.setting(own, rows), known)
 
 
 def importance_of(history: History, space: SearchSpace, settings: RunFile, measures: Sequence[Objective]) -> Importance:

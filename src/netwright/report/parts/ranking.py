@@ -14,9 +14,10 @@ from netwright.report import figures, markup
 from netwright.report.markup import Html
 from netwright.report.ranking import SampleRanking
 from netwright.report.reported import Part, ReportedRun
-from netwright.report.text import shortened
+from netwright.report.text import shortened, text_width
 
 ROW = 0.46  # inches of height for each order in the lower panel
+LABEL = figures.SIZE[0] - 1.1  # inches for its name and tau
 EXPLAINED = (
     "The sample was drawn from all scores alike, from the worst to the best, and each network was trained from other "
     "seeds than the search's, on the training data, and measured on the validation data. Kendall's tau is the share of "
@@ -81,7 +82,8 @@ def _taus(axes: Axes, found: SampleRanking) -> None:
             axes.plot([tau.low, tau.high], [place, place], color=color, linewidth=2)
         if not math.isnan(tau.value):
             axes.plot(tau.value, place, "o", color=color, markersize=7)
-        text = shortened(f"{order.name}: {tau}", figures.SIZE[0] - 0.5, figures.TEXT_SIZE)
+        name = shortened(order.name, LABEL - text_width(f": {tau}", figures.TEXT_SIZE), figures.TEXT_SIZE)
+        text = f"{name}: {tau}"
         figures.note(axes, text, (left, place), (0, 5), "left", "bottom")
     axes.set_xlim(left, 1.04)
     axes.set_ylim(len(found.orders) - 0.5, -0.9)
