@@ -31,6 +31,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/hnag_step.py
 	$(BIN)/python benchmarks/rnn_step.py
+	$(BIN)/python benchmarks/supernet.py
 	$(BIN)/python benchmarks/bo_proposal.py
 	$(BIN)/python benchmarks/nao_controller.py
 	$(BIN)/python benchmarks/nao_replay.py

@@ -24,7 +24,7 @@ from hashlib import blake2b
 import numpy as np
 from sortedcontainers import SortedList
 
-from netwright.cells.motifs import Motif
+from netwright.cells.motif_graphs import Motif
 from netwright.controller import Search
 from netwright.core.objectives import score_of
 from netwright.core.protocols import Context, SearchSpace, Strategy

@@ -175,6 +175,7 @@ RUNS_TEXT = {
     "export/rows.py": "import_module",
     "export/write.py": "import_module",
     "plans/source.py": "import_module",
+    "plans/sharing.py": "import_module",
     "data/hub.py": "import_module",
     "spaces/nats.py": "import_module",
     "spaces/own.py": "import_module",

@@ -85,7 +85,7 @@ def undisturbed(tmp_path_factory):
 
 
 def test_rows_have_the_tasks_metrics_and_counts_of_the_network_alone(undisturbed):
-    folder, store = undisturbed
+    _folder, store = undisturbed
     rows = _rows(store)
     assert len(rows) == 6 and all(trial.result.failure == "" for trial in store.finished())
     counts = SPACE.count(POOL[1], TASK.io).known()
@@ -177,10 +177,10 @@ def test_a_loss_that_is_not_finite_is_said_and_not_met_again(tmp_path, monkeypat
     evaluator, store = _evaluator(lr=1e20, clip=0.0), _table()
     trial = store.claim("w")
     context = WorkerContext(store, tmp_path / "trials", 1)
-    with pytest.raises(NetwrightError, match="shared training of round 1 failed: the loss is nan at step 5"):
+    with pytest.raises(NetwrightError, match="shared training of round 1 failed: the loss is nan at step 5,"):
         evaluator.make_ready(trial, context)
     monkeypatch.setattr(shared_training.SharedTraining, "train", None)
-    with pytest.raises(NetwrightError, match="give a lower evaluator.lr"):
+    with pytest.raises(NetwrightError, match=r"give a lower evaluator\.lr"):
         evaluator.make_ready(trial, context)
 
 
@@ -210,7 +210,7 @@ def test_damaged_or_other_weights_fail_in_a_sentence(tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize(
-    "options, message",
+    ("options", "message"),
     [
         (
             {"program": "tf-ws-rnn", "fresh": 0},
@@ -250,7 +250,7 @@ class Images:
 
 
 @pytest.mark.parametrize(
-    "recipe, sizes, new, steps, lowest",
+    ("recipe", "sizes", "new", "steps", "lowest"),
     [
         ("nao-pt1-cifar10", [600] * 5, 300, [21_120, 42_240, 63_360, 84_480, 105_600], 0.001),
         ("nao-pt2-cifar10", [1000, 1300, 1600, 1900], 300, [35_200, 70_400, 105_600, 140_800], 0.001),
@@ -258,7 +258,7 @@ class Images:
     ],
 )
 def test_the_published_searches_are_counted(recipe, sizes, new, steps, lowest):
-    """What the description states: steps, pools, controller rounds (one after all scores but the last), ends of rates."""
+    """What the description states: steps, pools, controller rounds (one less than rounds), ends of rates."""
     run = run_file.from_tables(run_file.read(ROOT / "recipes" / f"{recipe}.toml"))
     evaluator = refs.load("evaluator", run.evaluator, space=building.load_space(run.space), task=Images())
     rounds, program = evaluator.rounds, evaluator._program

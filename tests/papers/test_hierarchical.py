@@ -15,7 +15,7 @@ import pytest
 import torch
 from scipy import stats
 
-from netwright.cells.motifs import write_motif
+from netwright.cells.motif_graphs import write_motif
 from netwright.controller import Search
 from netwright.core import building, run_file, seeds
 from netwright.core.records import IO, Result, Trial

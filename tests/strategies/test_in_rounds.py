@@ -309,9 +309,7 @@ def test_strategies_that_name_budgets_or_go_by_a_list_are_refused(name):
     options = {"max_budget": 4} if name in ("asha", "bohb", "mobster", "vega_bohb") else {}
     make = partial(refs.load, "strategy", Reference(name, options), space=SPACE, foretell=None)
     if name in PROMOTING:
-        with pytest.raises(
-            BadReference, match=r"^the strategy names budgets or goes by a list.* such as --strategy nao"
-        ):
+        with pytest.raises(BadReference, match=r"^the strategy names budgets or goes by a list.* --strategy nao"):
             InRounds(make, SPACE, EVALUATOR.rounds)
     else:
         with suppress(MissingCapability):  # of what is not installed here

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from netwright.core.records import IO
-from netwright.core.shapes import Tokens
+from netwright.core.vocabulary import Vocabulary
 from netwright.data.corpus import Corpus
 from netwright.data.language import LanguageModeling, RowLayout
-from netwright.core.vocabulary import Vocabulary
 from netwright.plans import network
 from netwright.plans.regularization import Regularization
 from netwright.spaces.nao import NaoSpace
@@ -62,7 +60,7 @@ def test_steps_of_networks_in_turn_are_those_of_each_by_itself():
 
 def test_networks_that_share_a_step_each_have_their_part_of_the_batch():
     images, labels = _batch()
-    weights, made, descent = _shared([ONE, OTHER], settings=replace(SETTINGS, accumulate=2))
+    weights, _made, descent = _shared([ONE, OTHER], settings=replace(SETTINGS, accumulate=2))
     one, other = _alone(weights, ONE), _alone(weights, OTHER)
     losses = [
         TASK.loss(each(x), y) for each, x, y in zip((one, other), images.split(10), labels.split(10), strict=True)

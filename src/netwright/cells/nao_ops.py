@@ -1,4 +1,4 @@
-"""Operations of NAO's cells: the large set of 11 and the small set of 5 (Luo et al. 2018).
+"""Operations of NAO's cells: the large set of 11 and the small set of 5 (Luo et al. 2018), and 10 of a later program.
 
 An operation turns a state into one of the cell's width, with a stride of 1 or 2. ReLU stands before each convolution,
 normalization after it; convolutions that are not separable are dense, on the whole width.
@@ -25,7 +25,7 @@ from netwright.cells.nasnet_ops import CellOperation, factorized_reduction, relu
 from netwright.plans.plan import PlanWriter
 
 Flavor = Literal["pytorch", "tensorflow", "tensorflow-ws"]
-Kind = Literal["large", "small"]
+Kind = Literal["large", "small", "middle"]
 
 # In the order of the published numbers. The lists are forever: genotypes on disk hold positions in them.
 SETS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
@@ -44,6 +44,18 @@ SETS: Final[Mapping[Kind, tuple[str, ...]]] = MappingProxyType(
             "avg pool 5x5",
         ),
         "small": ("sep 3x3", "sep 5x5", "avg pool 3x3", "max pool 3x3", "identity"),
+        "middle": (
+            "zero",
+            "identity",
+            "sep 3x3",
+            "sep 5x5",
+            "sep 7x7",
+            "dil sep 3x3",
+            "dil sep 5x5",
+            "dil sep 7x7",
+            "avg pool 3x3",
+            "max pool 3x3",
+        ),
     }
 )
 
@@ -69,6 +81,11 @@ def operations(kind: Kind, flavor: Flavor) -> Mapping[str, CellOperation]:
         "avg pool 5x5": partial(average, kernel=5),
         "sep 3x3": partial(separable, kernel=3),
         "sep 5x5": partial(separable, kernel=5),
+        "sep 7x7": partial(separable, kernel=7),
+        "dil sep 3x3": partial(separable, kernel=3, dilation=2, times=1),
+        "dil sep 5x5": partial(separable, kernel=5, dilation=2, times=1),
+        "dil sep 7x7": partial(separable, kernel=7, dilation=2, times=1),
+        "zero": _zero,
     }
     return MappingProxyType({name: known[name] for name in SETS[kind]})
 
@@ -78,6 +95,11 @@ def _identity(plan: PlanWriter, x: int, width: int, stride: int) -> int:
     if stride == 1 and plan.channels(x) == width:
         return x
     return factorized_reduction(plan, x, width, stride)
+
+
+def _zero(plan: PlanWriter, x: int, width: int, stride: int) -> int:
+    """Zeros of the shape that the other operations give."""
+    return plan.zero(_pooling(plan, x, width, stride, op="max_pool", kernel=1))
 
 
 def _conv(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int) -> int:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from netwright.plans.ops.images import Pair
 from netwright.plans.plan import PlanWriter, Window
@@ -63,9 +63,11 @@ def factorized_reduction(plan: PlanWriter, x: int, width: int, stride: int) -> i
     return plan.norm(plan.concat((even, odd)))
 
 
-def separable(plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int, dilation: int = 1) -> int:
-    """Write ReLU, depthwise, pointwise, normalization twice, with the stride the first time; returns the output."""
-    for each in (stride, 1):
+def separable(
+    plan: PlanWriter, x: int, width: int, stride: int, *, kernel: int, dilation: int = 1, times: Literal[1, 2] = 2
+) -> int:
+    """Write ReLU, depthwise, pointwise, normalization, with the stride the first time; returns the output."""
+    for each in (stride, 1)[:times]:
         entering = plan.relu(x)
         channels = plan.channels(x)
         depthwise = plan.conv(entering, channels, kernel, each, groups=channels, dilation=dilation)

@@ -58,6 +58,6 @@ def sentence(rounds: Sequence[TrainedRound]) -> str:
     last = rounds[-1]
     plural = "s" if len(rounds) > 1 else ""
     return (
-        f"shared weights were trained for {last.steps:,} steps in {len(rounds)} round{plural}, {last.seconds / 60:,.1f} "
-        "minutes besides the trials"
+        f"shared weights were trained for {last.steps:,} steps in {len(rounds)} round{plural}, "
+        f"{last.seconds / 60:,.1f} minutes besides the trials"
     )

@@ -336,8 +336,8 @@ class SharedWeightsTraining:
         )
         if found.sampling == "sandwich" and found.paths < 2:
             raise BadReference(
-                f"evaluator.paths is {found.paths}, but evaluator.sampling 'sandwich' trains the largest network and the "
-                "smallest in each step; give evaluator.paths of at least 2"
+                f"evaluator.paths is {found.paths}, but evaluator.sampling 'sandwich' trains the largest and the "
+                "smallest network in each step; give at least 2"
             )
         parallel.check_divides(found.steps.batch, 1, found.paths, called=plural(self.task.io.input))
         return found
@@ -408,7 +408,7 @@ def _round_of(trial: Trial) -> int:
 
 @contextmanager
 def _told(own: torch.device) -> Iterator[None]:
-    """Say what an error of torch means for the device. Raises DeviceLost, or NetwrightError for what fails the trial."""
+    """Say what an error of torch means for the device. Raises DeviceLost, or NetwrightError for what fails a row."""
     try:
         yield
     except (RuntimeError, AssertionError) as error:

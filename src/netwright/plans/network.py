@@ -19,7 +19,6 @@ from netwright.plans.operation import Operation
 from netwright.plans.plan import Layer, Plan, is_auxiliary
 from netwright.plans.regularization import Regularization
 
-
 Computing = Callable[..., Tensor]  # a module where an operation has weights, a function where not
 
 

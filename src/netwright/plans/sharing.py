@@ -22,7 +22,7 @@ Positions = range | tuple[int, ...]  # along one dimension; a range is cut out w
 
 
 @dataclass(frozen=True)
-class Cut:
+class CutOut:
     """A weight that is a shared tensor, or cut out of one.
 
     Args:
@@ -36,7 +36,7 @@ class Cut:
     index: tuple[Positions, ...] = ()
 
     @property
-    def parts(self) -> tuple[Cut, ...]:
+    def parts(self) -> tuple[CutOut, ...]:
         """Itself alone."""
         return (self,)
 
@@ -50,11 +50,11 @@ class Joined:
         dimension: The dimension along which they lie side by side.
     """
 
-    parts: tuple[Cut, ...]
+    parts: tuple[CutOut, ...]
     dimension: int
 
 
-Share = Cut | Joined
+Share = CutOut | Joined
 
 
 @runtime_checkable
@@ -92,7 +92,7 @@ def by_name(plan: Plan, place: Callable[[Layer], str] = lambda layer: layer.name
         if layer.op.has_weights:
             name = place(layer)
             for weight, shape in weights(plan, layer).items():
-                found[parameter(layer.name, weight)] = Cut(f"{name}.{weight}", shape)
+                found[parameter(layer.name, weight)] = CutOut(f"{name}.{weight}", shape)
     return found
 
 
@@ -110,22 +110,43 @@ def split(found: dict[str, Share], layer: str, sizes: Mapping[str, int], dimensi
     """
     name = parameter(layer, "weight")
     whole = found.get(name)
-    if not isinstance(whole, Cut):
+    if not isinstance(whole, CutOut):
         return
     before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
     if sum(sizes.values()) != size:
         raise ValueError(f"{whole.name} has {size} entries along dimension {dimension}, not {sum(sizes.values())}")
     place = whole.name.removesuffix(".weight")
-    parts = (Cut(f"{place}.{part}.weight", (*before, each, *after)) for part, each in sizes.items())
+    parts = (CutOut(f"{place}.{part}.weight", (*before, each, *after)) for part, each in sizes.items())
     found[name] = Joined(tuple(parts), dimension)
 
 
-def positions(numbers: Sequence[int], width: int) -> Positions:
-    """The positions of some blocks of equal width, a range where they follow one another."""
+def cut(found: dict[str, Share], layer: str, present: Sequence[int], most: int, dimension: int) -> None:
+    """Cut the weights of a layer, where there is one, out of larger tensors: some of several blocks of equal length.
+
+    Args:
+        found: Where weights lie, which is changed.
+        layer: Name of the layer in the plan.
+        present: Numbers of the blocks that the layer has, in order, counted from 0.
+        most: How many there are in all.
+        dimension: The dimension of weights along which they lie: 0 is what a layer gives (its bias too), 1 what it
+            reads.
+    """
+    for weight in ("weight", "bias")[: 2 - dimension]:
+        name = parameter(layer, weight)
+        whole = found.get(name)
+        if isinstance(whole, CutOut) and len(present) < most:
+            before, size, after = whole.shape[:dimension], whole.shape[dimension], whole.shape[dimension + 1 :]
+            length = size // len(present)
+            index = (*map(range, before), _positions(present, length))
+            found[name] = CutOut(whole.name, (*before, length * most, *after), index)
+
+
+def _positions(numbers: Sequence[int], length: int) -> Positions:
+    """The positions of blocks, a range where they follow one another."""
     first, last = numbers[0], numbers[-1] + 1
-    if tuple(numbers) == tuple(range(first, last)):
-        return range(first * width, last * width)
-    return tuple(number * width + each for number in numbers for each in range(width))
+    if len(numbers) == last - first:  # they are in order
+        return range(first * length, last * length)
+    return tuple(number * length + each for number in numbers for each in range(length))
 
 
 def parameter(layer: str, weight: str) -> str:
@@ -141,7 +162,7 @@ def weights(plan: Plan, layer: Layer) -> Mapping[str, tuple[int, ...]]:
 
 @lru_cache(maxsize=2**14, typed=True)
 def _weights(op: Operation, *entering: Shape) -> Mapping[str, tuple[int, ...]]:
-    torch = importlib.import_module("torch")  # tables of spaces that share do without it
+    torch = importlib.import_module("torch")  # tables of spaces that share weights do without it
     with torch.device("meta"):
         module = op.module(*entering)
     return {name: tuple(value.shape) for name, value in module.named_parameters()}  # type: ignore[attr-defined]

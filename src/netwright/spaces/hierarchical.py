@@ -20,8 +20,8 @@ from typing import ClassVar, Literal
 import numpy as np
 from torch import nn
 
-from netwright.cells import blocks, motifs, skeletons
-from netwright.cells.motifs import Motif, write_motif
+from netwright.cells import blocks, motif_graphs, skeletons
+from netwright.cells.motif_graphs import Motif, write_motif
 from netwright.cells.skeletons import Skeleton
 from netwright.core import genes
 from netwright.core.bounds import check_sizes
@@ -187,12 +187,12 @@ class HierarchicalSpace:
         cell = self.cell(genotype)
         if cell is None:
             raise InvalidGenotype("the cell has no path from its input to its output: too many of its edges are none")
-        return motifs.shares(plan, cell)
+        return motif_graphs.shares(plan, cell)
 
     def cover(self) -> Iterator[Genotype]:
         """Cells with all edges, of one operation with weights."""
         primitives = list(blocks.HIERARCHICAL)
-        for operation in motifs.WITH_WEIGHTS:
+        for operation in motif_graphs.WITH_WEIGHTS:
             yield tuple(
                 1 + primitives.index(operation) if level == 0 else 1
                 for level, (count, nodes) in enumerate(zip(self.motifs, self.nodes, strict=True))

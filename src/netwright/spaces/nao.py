@@ -28,7 +28,7 @@ from netwright.cells.nasnet import Branch, Cell, Combination, Skeleton
 from netwright.cells.two_cells import CELLS, Row
 from netwright.core import genes
 from netwright.core.bounds import check_sizes
-from netwright.core.errors import InvalidGenotype
+from netwright.core.errors import BadReference, InvalidGenotype
 from netwright.core.genes import Choice
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph
 from netwright.core.shapes import Image
@@ -54,7 +54,8 @@ class NaoSpace:
     Args:
         nodes: Number of nodes per cell (paper: 5).
         operations: Operations of a branch: "large" is the set of 11 dense convolutions and poolings of the search
-            without shared weights, "small" the set of 5 of the search with them.
+            without shared weights, "small" the set of 5 of the search with them, "middle" the set of 10 of the authors'
+            later program, with an operation that gives zeros; it has no families and sizes.
         genes_per_branch: 2: the state that it reads and the operation, with which every genotype is a network. 3: the
             state, the operation's family, and its size, as the search without shared weights was published; some
             pairs are no operation, and the size of an identity means nothing.
@@ -79,6 +80,10 @@ class NaoSpace:
 
     def __post_init__(self) -> None:
         check_sizes(nodes=self.nodes, channels=self.channels, repeats=self.repeats)
+        if self.operations == "middle" and self.genes_per_branch == 3:
+            raise BadReference(
+                "space.genes_per_branch is 3, but the middle set of operations has no families and sizes; give 2"
+            )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ Luo et al. 2018, arXiv:1808.07233; the numbers are those of a description of the
 six do not mix: a search takes one whole by its name, and any option given beside it overrides that number alone.
 
 The programs with shared weights score networks within one network that holds all of them, and train the controller on
-a pool whose worst the new ones replace. That search is not here; their records serve trainings of one network each.
+a pool whose worst the new ones replace: that is what `nao` does where the evaluator measures in rounds, which then says
+`seeds`, `new` and `fresh`. With other evaluators their records serve trainings of one network each.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from netwright.plans.network import Network
 from netwright.plans.regularization import Regularization
 from netwright.training.supernet import SharedWeights
 
-
 KEPT: Final = 64  # networks, of about a megabyte each: to make one takes a tenth of the time of a small step
 
 

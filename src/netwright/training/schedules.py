@@ -12,7 +12,7 @@ def cosine(step: int, steps: int) -> float:
 
 
 def restarting(step: int, begin: float, end: float, floor: float) -> float:
-    """The cosine from 1 at step `begin` to `floor` at `end`, one of several (Loshchilov and Hutter 2017, equation 5)."""
+    """The cosine from 1 at step `begin` to `floor` at `end`, one of several (Loshchilov and Hutter 2017)."""
     return floor + (1 - floor) * 0.5 * (1.0 + math.cos(math.pi * (step - begin) / (end - begin)))
 
 

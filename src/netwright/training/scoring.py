@@ -29,8 +29,8 @@ def check(program: Program, task: Task) -> None:
         full = sum(steps == positions(task.io.input) for steps in task.lengths("valid", 1, None))
         if full < program.batches:
             raise BadReference(
-                f"the validation text has {full} whole batches of {positions(task.io.input)} steps, too few for a score "
-                f"by {program.batches}; give fewer task.valid_rows, or a smaller evaluator.batches"
+                f"the validation text has {full} whole batches of {positions(task.io.input)} steps, too few for a "
+                f"score by {program.batches}; give fewer task.valid_rows, or a smaller evaluator.batches"
             )
         return
     wanted, there = program.batches * program.valid_batch, task.examples("valid")
@@ -39,8 +39,8 @@ def check(program: Program, task: Task) -> None:
             f"{program.batches} batches of {program.valid_batch}" if program.batches > 1 else f"a batch of {wanted}"
         )
         raise BadReference(
-            f"there are {there} {plural(task.io.input)} to validate on, too few for a score by {batches}; give a smaller "
-            "evaluator.valid_batch"
+            f"there are {there} {plural(task.io.input)} to validate on, too few for a score by {batches}; give a "
+            "smaller evaluator.valid_batch"
         )
 
 

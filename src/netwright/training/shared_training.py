@@ -168,7 +168,7 @@ class SharedTraining:
         if facts["seed"] != self.seed or not before <= progress.step <= end:
             raise NetwrightError(
                 f"{path} stands at step {progress.step} of the training of seed {facts['seed']}, but round {number} of "
-                f"this run is steps {before} to {end} of that of seed {self.seed}; remove it, or give the run that wrote it"
+                f"this run is steps {before} to {end} of that of seed {self.seed}; remove it, or give its own run"
             )
         checkpoint.restore(path.read_bytes(), descent.network, descent.optimizer, name=str(path))
         descent.restore(facts["descent"])
@@ -211,7 +211,7 @@ class SharedTraining:
                         self._write(path, descent, at.progress)
         except Diverged as error:
             raise Failed(
-                f"the shared training of round {number} failed: {error}; give a lower evaluator.lr, or an evaluator.clip"
+                f"the shared training of round {number} failed: {error}; give a lower evaluator.lr, or a clip"
             ) from None
         return last
 

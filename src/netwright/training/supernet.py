@@ -14,10 +14,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from netwright.plans import network, sharing
 from netwright.plans.network import Network
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Plan
-from netwright.plans.sharing import Cut, Joined, Share, Shares
+from netwright.plans.sharing import CutOut, Joined, Share, Shares
 
 _REMEDY: Final = "give the run that wrote it, or remove the file to train its weights anew"
 
@@ -64,6 +64,7 @@ class SharedWeights:
         io: What goes into its networks, and what comes out.
         seed: Source of all randomness, from 0 on. Each tensor has a stream of its own, addressed by its name.
         device: Where the tensors lie.
+        layout: Memory format of those that convolve images (`training.layout`).
 
     Attributes:
         tensors: The weights, by name, in order of names. Those that a backward pass did not use have no gradient.
@@ -72,12 +73,19 @@ class SharedWeights:
         BadReference: The space shares nothing, or its networks disagree on the shape of a tensor.
     """
 
-    def __init__(self, space: SearchSpace, io: IO, seed: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        io: IO,
+        seed: int,
+        device: torch.device | str = "cpu",
+        layout: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self._space, self._io, self._device = shared_by(space), io, torch.device(device)
-        self.tensors = {
-            name: nn.Parameter(_drawn(origin, seed, name).to(self._device))
-            for name, origin in _origins(self._space, io).items()
-        }
+        self.tensors: dict[str, nn.Parameter] = {}
+        for name, origin in _origins(self._space, io).items():
+            tensor = _drawn(origin, seed, name).to(self._device)
+            self.tensors[name] = nn.Parameter(tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor)
 
     @property
     def params(self) -> int:
@@ -101,14 +109,12 @@ class SharedWeights:
                 on, and normalizes by the averages in evaluation mode. If not, it normalizes by each batch in both.
         """
         plan = self._space.shared_plan(genotype, self._io)
-        shares, found = (
-            self._space.shares(genotype, plan),
-            network.made(plan, _twin_with_averages if averages else _twin),
-        )
+        shares = self._space.shares(genotype, plan)
+        found = network.made(plan, _twin_with_averages if averages else _twin)
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
-                if isinstance(share, Cut) and not share.index:
+                if isinstance(share, CutOut) and not share.index:
                     module._parameters[name] = self.tensors[share.name]
                 else:
                     _cut_in_each_pass(module, name, self._cutting(share))
@@ -150,7 +156,8 @@ class SharedWeights:
             here, there = (_shape(found.get(name)) for found in (self.tensors, tensors))
             if here != there:
                 raise NetwrightError(
-                    f"{path} has the shared weights of another space: {name} is {there} there and {here} here; {_REMEDY}"
+                    f"{path} has the shared weights of another space: {name} is {there} there and {here} here; "
+                    f"{_REMEDY}"
                 )
         with torch.no_grad():
             for name, tensor in self.tensors.items():
@@ -196,10 +203,11 @@ def _drawn(origin: _Origin, seed: int, name: str) -> Tensor:
     """A shared tensor as the layer that first uses it draws its weights, over and over until there are enough."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-    wanted, found = int(np.prod(origin.shape)), []
+    wanted = prod(origin.shape)
+    found: list[Tensor] = []
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(generator.initial_seed() + 1)
-        while wanted > sum(map(len, found)):
+        while wanted > sum(each.numel() for each in found):
             module: Any = origin.op.module(*origin.entering)
             network.initialize(module, generator)
             found.append(module.get_parameter(origin.weight).detach().flatten())
@@ -230,9 +238,8 @@ def _without_weights(op: Operation, *entering: Shape) -> network.Computing:
 def _copied(module: nn.Module, *, averages: bool) -> nn.Module:
     """A module with entries of its own for weights, buffers, hooks and the modules within."""
     found = module.__class__.__new__(module.__class__)
-    vars(found).update(
-        {name: value.copy() if isinstance(value, dict) else value for name, value in vars(module).items()}
-    )
+    for name, value in vars(module).items():
+        vars(found)[name] = value.copy() if isinstance(value, dict) else value
     is_averaging = averages or not isinstance(module, nn.modules.batchnorm._NormBase)
     for name, value in module._buffers.items():
         found._buffers[name] = value.clone() if value is not None and is_averaging else None

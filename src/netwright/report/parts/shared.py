@@ -1,4 +1,4 @@
-"""The part of a report on the training of weights that all networks of a search share: what it took before each round."""
+"""The part of a report on the training of weights that networks share: what it took before each round."""
 
 from __future__ import annotations
 

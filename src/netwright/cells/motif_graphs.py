@@ -9,8 +9,7 @@ has. So what reads a node has a weight for each channel that may be there, and a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -18,7 +17,7 @@ from netwright.cells import blocks
 from netwright.core.errors import BadReference
 from netwright.plans import sharing
 from netwright.plans.plan import Plan, PlanWriter
-from netwright.plans.sharing import Cut, Share
+from netwright.plans.sharing import Share
 
 WITH_WEIGHTS: Final = ("conv 1x1", "depthwise 3x3", "separable 3x3")
 NARROWING: Final = ("conv 1x1", "separable 3x3")  # operations whose outputs have `width` channels, whatever enters
@@ -143,14 +142,5 @@ def _share_operation(
 
 
 def _pick(found: dict[str, Share], layer: str, arriving: _Arriving, dimension: int) -> None:
-    """Cut the weights of a layer, where there is one, to what is there of all that may arrive."""
-    for weight in ("weight", "bias"):
-        name = sharing.parameter(layer, weight)
-        whole = found.get(name)
-        if not isinstance(whole, Cut):
-            continue
-        width = whole.shape[dimension] // len(arriving.present)
-        shape = tuple(width * arriving.most if d == dimension else size for d, size in enumerate(whole.shape))
-        picked = sharing.positions(arriving.present, width)
-        index = (*(range(size) for size in shape[:dimension]), picked)
-        found[name] = replace(whole, shape=shape, index=() if picked == range(shape[dimension]) else index)
+    """Cut the weights of a layer to what is there of all that may arrive."""
+    sharing.cut(found, layer, arriving.present, arriving.most, dimension)
