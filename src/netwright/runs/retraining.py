@@ -15,7 +15,7 @@ from typing import Any
 from netwright.core import building, genes, in_full, objectives, reading, refs, run_file, whereabouts
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, StoreError
-from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
+from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, SAMPLED, TRIVIAL, Candidate, Final
 from netwright.core.protocols import (
     HasFingerprint,
     HasTrivial,
@@ -410,6 +410,8 @@ def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) ->
     which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]
     if first.label == ON_FRONT:
         which = ["--front"]
+    if first.label == SAMPLED:
+        which = ["--sample", str(len(candidates))]
     options = [(f"--{part}.{name}", _typed(value)) for part, given in changes.items() for name, value in given.items()]
     return shlex.join(["netwright", "train", target, *which, *(word for pair in options for word in pair)])
 
