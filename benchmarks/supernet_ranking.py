@@ -60,8 +60,8 @@ from netwright.tables.nats_tss import nats_tss
 from netwright.training import device, layout, shared_training
 from netwright.training.scoring import Scoring
 from netwright.training.settings import StepSettings
-from netwright.training.shared_programs import PROGRAMS, UNNAMED, Program
-from netwright.training.shared_training import SharedTraining
+from netwright.training.shared_programs import PROGRAMS, UNNAMED, SharedProgram
+from netwright.training.shared_training import RoundsTraining
 
 DATASETS = ("cifar10", "cifar100")
 PARTS, SCORED = 8, (1, 2, 4, 8)  # a training is played in equal parts; cells are scored after these
@@ -142,7 +142,7 @@ def drawn(table: Table, count: int) -> list[Genotype]:
     ]
 
 
-def program_of(way: str, scale: Scale) -> Program:
+def program_of(way: str, scale: Scale) -> SharedProgram:
     """The program of a way, at the length of a scale.
 
     Raises:
@@ -151,9 +151,9 @@ def program_of(way: str, scale: Scale) -> Program:
     name, _, options = way.partition(":")
     if name != OWN and name not in PROGRAMS:
         raise SystemExit(f"--ways names {name!r}; there are {OWN}, {', '.join(PROGRAMS)}")
-    found: Program = UNNAMED if name == OWN else PROGRAMS[name]  # type: ignore[index]
+    found: SharedProgram = UNNAMED if name == OWN else PROGRAMS[name]  # type: ignore[index]
     of_steps = {each.name for each in dataclasses.fields(StepSettings)}
-    of_program = {each.name for each in dataclasses.fields(Program)} - {"steps", "rounds", "epochs", "length", "task"}
+    of_program = {each.name for each in dataclasses.fields(SharedProgram)} - {"steps", "rounds", "epochs", "length", "task"}
     steps: dict[str, Any] = {"drop_path_keep": 1.0, "auxiliary": 0.0, "schedule": "restarts", "period": 0.0}
     own: dict[str, Any] = {}
     for option in filter(None, options.split(",")):
@@ -213,7 +213,7 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
     until = time.monotonic() + 60 * options.minutes if options.minutes else math.inf
     task, program = task_of(scale, options.data, options.folder), program_of(way, scale)
     space, place = NatsTopology(scale.channels, scale.repeats), device.pick(options.device, 0)
-    training = SharedTraining(space, task, program, seed, place, checkpoint_minutes=2.0)
+    training = RoundsTraining(space, task, program, seed, place, checkpoint_minutes=2.0)
     own = options.folder / hashlib.blake2b(f"{way} {seed} {asdict(scale)}".encode(), digest_size=6).hexdigest()
     own.mkdir(parents=True, exist_ok=True)
     clock: Any = Clock(until)
@@ -260,7 +260,7 @@ def timed(path: Path) -> Iterator[None]:
         path.write_text(repr(before + time.process_time() - start))
 
 
-def scored(training: SharedTraining, folder: Path, part: int, cells: Sequence[Genotype]) -> list[float]:
+def scored(training: RoundsTraining, folder: Path, part: int, cells: Sequence[Genotype]) -> list[float]:
     """The validation accuracy of each cell by the weights after a part."""
     weights = training.weights()
     weights.load(folder / shared_training.name_of(part), training.about(part))
