@@ -153,7 +153,8 @@ def program_of(way: str, scale: Scale) -> SharedProgram:
         raise SystemExit(f"--ways names {name!r}; there are {OWN}, {', '.join(PROGRAMS)}")
     found: SharedProgram = UNNAMED if name == OWN else PROGRAMS[name]  # type: ignore[index]
     of_steps = {each.name for each in dataclasses.fields(StepSettings)}
-    of_program = {each.name for each in dataclasses.fields(SharedProgram)} - {"steps", "rounds", "epochs", "length", "task"}
+    fixed = {"steps", "rounds", "epochs", "length", "task"}
+    of_program = {each.name for each in dataclasses.fields(SharedProgram)} - fixed
     steps: dict[str, Any] = {"drop_path_keep": 1.0, "auxiliary": 0.0, "schedule": "restarts", "period": 0.0}
     own: dict[str, Any] = {}
     for option in filter(None, options.split(",")):
