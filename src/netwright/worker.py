@@ -22,13 +22,13 @@ from netwright.core.latency import LATENCY
 from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
 from netwright.core.round_plan import MEMBERS
+from netwright.core.trained_rounds import SHARED
 
 MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
-SHARED = "shared"  # folder within a run's: what its trials share
 
 
 @dataclass

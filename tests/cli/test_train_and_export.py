@@ -207,7 +207,7 @@ def test_a_published_network_is_gone_on_with(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["train", "FOLDER", "--trial", "1", "--top", "2"], "of --trial, --top, --front and zoo:NAME more than one is"),
+        (["train", "FOLDER", "--trial", "1", "--top", "2"], "of --trial, --top, --sample, --front and zoo:NAME more"),
         (["train", "FOLDER", "--top", "0"], "--top is 0; it must be at least 1"),
         (["train", "FOLDER", "--epochs", "0"], "--epochs is 0; it must be at least 1"),
         (["train", "FOLDER", "--task", "digits"], "--task goes with zoo:NAME"),

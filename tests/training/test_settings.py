@@ -60,6 +60,18 @@ def test_averages_are_searched_where_there_is_no_other_average():
     assert "averaging" not in step_settings.tunable(StepSettings(ema=0.9))
 
 
+def test_cosines_restart_and_each_ends_at_the_floor():
+    """NAO with shared weights in TensorFlow: 10 passes, then 20, 40, 80; 150 is the end of a cosine."""
+    rates = _rates(150, 1, schedule="restarts", period=10, floor=0.01)
+    assert [step for step, rate in enumerate(rates) if rate == 1.0] == [0, 10, 30, 70]
+    assert rates[5] == rates[20] == rates[50] == rates[110] == pytest.approx(0.505)
+    assert rates[-1] == pytest.approx(0.01 + 0.99 * (1 - math.cos(math.pi / 80)) / 2)
+    alike = _rates(12, 2, schedule="restarts", period=2, growth=1.0)
+    assert alike == pytest.approx([1.0, 0.8535534, 0.5, 0.1464466] * 3)
+    whole = [0.5 * (1 + math.cos(math.pi * step / 8)) for step in range(8)]
+    assert _rates(8, 2, schedule="restarts") == pytest.approx(whole)
+
+
 def test_a_floor_holds_the_rate():
     rates = _rates(30, 1, schedule="exponential", factor=0.1, every=2.0, floor=1e-4)
     assert min(rates) == rates[-1] == 1e-4
@@ -89,6 +101,7 @@ def test_without_warm_up_and_floor_cosine_and_steps_are_plain():
         ({"drop_path_keep": 0.0}, "evaluator.drop_path_keep is 0.0; it must be above 0, at most 1"),
         ({"drop_path_keep": 1.1}, "evaluator.drop_path_keep is 1.1; it must be above 0, at most 1"),
         ({"cooldown": 1.0}, "evaluator.cooldown is 1.0; it must be below 1"),
+        ({"growth": 0.5}, "evaluator.growth is 0.5; it must be at least 1"),
         ({"cooldown": 0.2}, "evaluator.cooldown is 0.2, but the schedule is 'cosine', which falls by itself; give"),
         ({"mixing": 1.1}, "evaluator.mixing is 1.1; it is a probability, so at most 1"),
         ({"mixing": 0.5, "mixing_alpha": 0.0}, "evaluator.mixing_alpha is 0.0; it must be greater than 0"),

@@ -63,6 +63,7 @@ def _facts(page: Path, figures: Path, folders: Sequence[Path], runs: Sequence[Re
                     run.metrics,
                 ),
                 **({"spread": found.facts()} if (found := spread.of_history(run.history, run.objectives)) else {}),
+                **({"ranking": run.ranking.facts()} if run.ranking else {}),
                 **({"importance": run.importance.facts()} if run.importance else {}),
                 "finals": [facts.of_final(final) for final in run.finals],
                 "verdict": run.verdict,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from netwright.cli import damage
-from netwright.core import objectives, remembered
+from netwright.core import objectives, remembered, trained_rounds
 from netwright.core.protocols import Store
 from netwright.core.run_file import RunFile
 from netwright.report import facts, progress, promotions
@@ -31,20 +32,21 @@ def status(
         run = run_folder.recorded_run(store, folder)
         found, faults = progress.of_table(store, run.objectives), store.faults()
         if as_json:
-            _print_json(store, run, found, faults)
+            _print_json(store, run, found, faults, folder)
         else:
             _print(store, run, found, folder)
     damage.leave({folder: faults})
 
 
-def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence[str]) -> None:
+def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence[str], folder: Path) -> None:
     tally = store.tally()
     total = found.finished + tally.unfinished
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
     known = remembered.baselines(store)
     about = facts.of_progress(found, objectives.first(run.objectives), known, objectives.beside(run.metrics))
-    typer.echo(json.dumps({**counts, **about, **damaged}))
+    shared = [asdict(each) for each in trained_rounds.noted(folder / trained_rounds.SHARED)]
+    typer.echo(json.dumps({**counts, **about, **({"shared_training": shared} if shared else {}), **damaged}))
 
 
 def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None:
@@ -68,6 +70,8 @@ def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None
         typer.echo(sentence)
     if found.model:
         typer.echo(str(found.model))
+    if shared := trained_rounds.sentence(trained_rounds.noted(folder / trained_rounds.SHARED)):
+        typer.echo(shared)
     limit_seconds = run.limits.table_seconds
     if limit_seconds is not None:
         typer.echo(f"evaluations took {found.seconds:,.0f} of {limit_seconds:,.0f} seconds of the table")

@@ -24,6 +24,7 @@ def train(
     at: list[str] = typer.Option(None, help="The best of the front with this, as 'params<=2e5'; several: with all."),
     front: bool = typer.Option(False, "--front", help="Train all of the front anew, and choose by the new values."),
     top: int = typer.Option(None, help="Retrain so many of the best, rank them again, then train the first in full."),
+    sample: int = typer.Option(None, help="Train so many, the worst to the best, to see whether scores order them so."),
     epochs: int = typer.Option(None, help="Of each training; short for --evaluator.epochs."),
     repeats: int = typer.Option(None, help="Trainings of each network from different seeds."),
     networks: int = typer.Option(None, help="Of a generator: draw and train so many of its networks."),
@@ -81,6 +82,7 @@ def train(
                 at=at or (),
                 front=front,
                 top=top,
+                sample=sample,
                 published=published,
                 recipe=recipe if published is None else None,
                 epochs=epochs,
@@ -102,5 +104,7 @@ def train(
         told = {"folder": str(run.folder), "params": first.params, f"{metric}_mean": first.mean}
         told |= {f"{metric}_sd": first.sd, "n": first.n, "networks": listed}
         again = run.retrained_front() if front else None
-        typer.echo(json.dumps(told | ({"front": again.facts()} if again else {})))
+        ranking = run.ranking() if sample is not None else None
+        told |= {"front": again.facts()} if again else {}
+        typer.echo(json.dumps(told | ({"ranking": ranking.facts()} if ranking else {})))
     raise typer.Exit(0 if finals else 1)

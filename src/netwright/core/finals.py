@@ -13,6 +13,7 @@ from netwright.core.refs import Reference
 
 BEST, RANDOM, TRIVIAL = "best of the search", "best of the first random population", "trivial genotype"
 KNEE, ON_FRONT = "knee of the front", "on the front"
+SAMPLED = "sampled by its score"  # to see whether scores order as trainings do, not to be used
 RESIDUAL = "plain residual network of similar size"
 SEARCHED, PLAIN = "searched network", "plain residual network"
 

@@ -26,6 +26,8 @@ class InFull:
         searched: Names of options that only a search uses.
         incidental: Names of options that change no result.
         places: Options for which only some networks have a place, each with the value that turns it off.
+        trainer: Name of the evaluator that trains its networks in full; "": it does so itself.
+        kept: Names of options that this one has too, and that it is to have.
     """
 
     lengths: tuple[str, ...] = ()
@@ -34,6 +36,8 @@ class InFull:
     searched: tuple[str, ...] = ()
     incidental: tuple[str, ...] = ()
     places: Mapping[str, Any] = field(default_factory=dict)
+    trainer: str = ""
+    kept: tuple[str, ...] = ()
 
     def options(
         self, options: Mapping[str, Any], changes: Sequence[Mapping[str, Any]], split: str = "test"
@@ -86,3 +90,15 @@ def of(evaluator: Reference) -> InFull:
     """
     plugin = refs.locate("evaluator", evaluator.name)
     return plugin.in_full if isinstance(plugin, TrainsInFull) else InFull()
+
+
+def trainer(evaluator: Reference) -> Reference:
+    """The evaluator that trains in full what an evaluator measures: mostly itself.
+
+    Raises:
+        BadReference: There is no such evaluator.
+    """
+    says = of(evaluator)
+    if not says.trainer:
+        return evaluator
+    return Reference(says.trainer, {name: value for name, value in evaluator.options.items() if name in says.kept})

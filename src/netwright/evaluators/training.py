@@ -367,7 +367,7 @@ class Training(Options):
 
     def remarks(self) -> tuple[str, ...]:
         """On what GPU trainings run and in which precision, or why on none; on a CPU there is nothing to say."""
-        return stated.remarks(self, self.device_of(0))
+        return stated.remarks(self, self.device_of(0), self.device)
 
     def cards(self, worker_index: int) -> tuple[str, ...]:
         """Names of the cards that the processes of a worker's trials lie on."""

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from netwright.core.ranking import FEWEST, kendall, spearman
 from netwright.data.text import counted
 from netwright.report import curves
 from netwright.report.history import History
 
-FEWEST = 3  # networks that have an order worth the name
 MOST = 2000  # networks in a rank agreement; where there are more, evenly spread over the search
 MOST_RUNGS = 20  # budgets that are looked at; where there are more, evenly spread, the largest among them
 MOST_CONTINUED = 64  # trials, one the continuation of another, that a network is followed over
@@ -154,20 +154,6 @@ def lines(history: History) -> Lines:
     return Lines(before, ends, bests)
 
 
-def spearman(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlation of the ranks of two lists of numbers, shape (n,); equals have their mean rank. NaN: not defined."""
-    return _correlation(_ranks(x), _ranks(y)) if len(x) >= FEWEST else math.nan
-
-
-def kendall(x: np.ndarray, y: np.ndarray) -> float:
-    """Kendall's tau-b of two lists of numbers, shape (n,); NaN: not defined."""
-    if len(x) < FEWEST:
-        return math.nan
-    signs_x, signs_y = _signs(x), _signs(y)
-    size = math.sqrt(float(np.count_nonzero(signs_x) * np.count_nonzero(signs_y)))
-    return float((signs_x * signs_y).sum(dtype=np.int64)) / size if size else math.nan
-
-
 def facts(found: Budgets) -> dict[str, Any]:
     """The summary as JSON; numbers that are not defined are null."""
 
@@ -277,26 +263,8 @@ def _agreements(history: History, after: np.ndarray, earlier: np.ndarray, ladder
         smaller, larger = (int(ladder[rung]) for rung in divmod(cell, len(ladder)))
         carried = len(np.unique(earlier[which == k]))
         is_selected = carried < np.count_nonzero(history.budgets == smaller)
-        yield Agreement(smaller, larger, len(both), spearman(x, y), kendall(x, y), bool(is_selected))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 0 on, shape of `values`; equals have their mean rank."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    mean: np.ndarray = (ends - (counts + 1) / 2)[places.reshape(-1)]
-    return mean
-
-
-def _signs(values: np.ndarray) -> np.ndarray:
-    """For each pair of values which one is larger: 1, 0 or -1, shape (n, n), int8."""
-    return (values[:, None] > values).astype(np.int8) - (values[:, None] < values)
-
-
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    x, y = x - x.mean(), y - y.mean()
-    size = math.sqrt(float((x**2).sum() * (y**2).sum()))
-    return float((x * y).sum()) / size if size else math.nan
+        spearmans, kendalls = (spearman(x, y), kendall(x, y)) if len(both) >= FEWEST else (math.nan, math.nan)
+        yield Agreement(smaller, larger, len(both), spearmans, kendalls, bool(is_selected))
 
 
 def _number(value: float) -> float | None:

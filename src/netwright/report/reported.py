@@ -24,6 +24,7 @@ from netwright.report.figures import RunData
 from netwright.report.history import History
 from netwright.report.importance import Importance
 from netwright.report.markup import Html
+from netwright.report.ranking import SampleRanking
 from netwright.report.retrained import RetrainedFront
 
 
@@ -56,6 +57,7 @@ class ReportedRun:
         importance: Which genes matter, where that was asked for.
         overlaid: All runs of the page in their order, this one among them; empty: it is alone.
         retrained: The front as it was trained anew from other seeds; None: it was not.
+        ranking: What a sample of the networks that was trained alone says of the scores; None: none was.
     """
 
     name: str
@@ -81,6 +83,7 @@ class ReportedRun:
     importance: Importance | None = None
     overlaid: tuple[ReportedRun, ...] = ()
     retrained: RetrainedFront | None = None
+    ranking: SampleRanking | None = None
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

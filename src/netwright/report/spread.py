@@ -15,9 +15,9 @@ import numpy as np
 from scipy import special
 
 from netwright.core.objectives import Objective
+from netwright.core.ranking import spearman
 from netwright.data.text import counted
 from netwright.report.history import History
-from netwright.report.promotions import spearman
 
 FEWEST = 5  # genotypes, each measured twice at least, that are worth an analysis
 LEVEL = 0.95

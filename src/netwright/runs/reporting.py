@@ -9,17 +9,19 @@ from typing import Literal
 
 import numpy as np
 
-from netwright.core import building, objectives, remembered, run_file
+from netwright.core import building, in_full, objectives, remembered, run_file, trained_rounds
 from netwright.core.contest import ContestRecord
-from netwright.core.finals import ON_FRONT, Final
+from netwright.core.finals import ON_FRONT, SAMPLED, Final
 from netwright.core.objectives import Objective
 from netwright.core.protocols import SearchSpace
 from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
 from netwright.report import importance as importances
+from netwright.report import ranking as rankings
 from netwright.report import retrained as retrained_fronts
 from netwright.report.history import History
 from netwright.report.importance import Importance
+from netwright.report.ranking import SampleRanking, Trainings
 from netwright.report.reported import ReportedRun
 from netwright.report.retrained import RetrainedFront
 from netwright.runs import finals, run_folder
@@ -73,6 +75,7 @@ def reported(folder: Path, trust: Trust = Trust(), *, importance: bool = False) 
         reference,
         importance_of(history, space, settings, measures) if importance else None,
         retrained=_retrained(folders, history, objectives.shown(settings.objectives, measures)) if count > 1 else None,
+        ranking=_ranking(folder, folders, history, objectives.first(settings.objectives, measures)),
     )
 
 
@@ -116,6 +119,38 @@ def _retrained(folders: Sequence[Path], history: History, goals: Sequence[Object
     return next((found for found in every if found), None)
 
 
+def ranking(folder: Path, names: Sequence[str] | None) -> SampleRanking | None:
+    """What the sample of a run that was trained alone says of its scores; None: none was, or fewer than 3 networks.
+
+    Args:
+        folder: Folder of the run.
+        names: Its objectives, as the run file has them.
+    """
+    goal = objectives.first(names, measures(folder))
+    return _ranking(folder, run_folder.trainings(folder, "inspect"), run_folder.history(folder, names), goal)
+
+
+def _ranking(folder: Path, folders: Sequence[Path], history: History, goal: Objective) -> SampleRanking | None:
+    rounds = trained_rounds.noted(folder / trained_rounds.SHARED)
+    spent = rounds[-1].seconds if rounds else 0.0
+    return rankings.of(history, goal, [found for place in folders if (found := _sampled(place))], spent)
+
+
+def _sampled(place: Path) -> Trainings | None:
+    """The trainings of a sample in a folder; None: these are others."""
+    with closing(run_folder.open_table(place, "inspect")) as store:
+        candidates = remembered.candidates(store)
+        if not candidates or any(candidate.label != SAMPLED for candidate in candidates):
+            return None
+        rows = store.finished()
+    own = run_folder.settings_in(place)
+    if own is None:
+        return None
+    length = list(in_full.of(own.evaluator).budget(own.evaluator.options).items())
+    known = length[0] if len(length) == 1 and isinstance(length[0][1], int | float) else None
+    return Trainings(candidates, rows, finals.setting(own, rows), known)
+
+
 def importance_of(history: History, space: SearchSpace, settings: RunFile, measures: Sequence[Objective]) -> Importance:
     """How much each gene of the space decides of the first objective, by the trials of a run."""
     objective = objectives.first(settings.objectives, measures)
@@ -139,6 +174,8 @@ def _shipped(contest: ContestRecord, finals: Sequence[Final]) -> Final | None:
 def trained(folder: Path, trust: Trust = Trust()) -> list[Final]:
     """Every network of a run that was trained in full, those asked for last first, references at the end.
 
+    Networks of a sample (`ranking`) are left out.
+
     Raises:
         StoreError: The table of trainings is damaged.
     """
@@ -151,6 +188,7 @@ def _trained(folders: Sequence[Path], trust: Trust, mode: Literal["read", "inspe
     faults: list[str] = []
     for place in reversed(folders):
         with closing(run_folder.open_table(place, mode)) as store:
-            found += finals.results(store, run_folder.stored_run(store, place, trust), place)
+            came = finals.results(store, run_folder.stored_run(store, place, trust), place)
+            found += [final for final in came if final.label != SAMPLED]
             faults += [f"{place.name}: {fault}" for fault in (store.faults() if mode == "inspect" else ())]
     return sorted(found, key=lambda final: final.reference), faults

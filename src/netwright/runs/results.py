@@ -18,6 +18,7 @@ from netwright.report import card, page, progress
 from netwright.report.history import History
 from netwright.report.importance import Importance
 from netwright.report.progress import RunProgress
+from netwright.report.ranking import SampleRanking
 from netwright.report.reported import ReportedRun
 from netwright.report.retrained import RetrainedFront
 from netwright.runs import frame, reporting, run_folder
@@ -74,6 +75,10 @@ class RunResults:
         """The front as `train` with `front` last trained it anew, beside what the search measured; None: never."""
         return reporting.retrained(self.folder, self.settings.objectives)
 
+    def ranking(self) -> SampleRanking | None:
+        """What the sample that `train` with `sample` trained says of the scores of the search; None: there is none."""
+        return reporting.ranking(self.folder, self.settings.objectives)
+
     @property
     def verdict(self) -> str:
         """How what ships does beside the reference, in a sentence; "": no contest has been decided."""
@@ -129,7 +134,7 @@ class RunResults:
         return found
 
     def finals(self) -> list[Final]:
-        """Every network trained in full, those asked for last first, references at the end."""
+        """Every network trained in full, those asked for last first, references at the end; without samples."""
         return reporting.trained(self.folder, self._trust)
 
     def _contest(self) -> ContestRecord | None:

@@ -15,7 +15,7 @@ from typing import Any
 from netwright.core import building, genes, in_full, objectives, reading, refs, run_file, whereabouts
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, BadRunFile, StoreError
-from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, TRIVIAL, Candidate, Final
+from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, SAMPLED, TRIVIAL, Candidate, Final
 from netwright.core.protocols import (
     HasFingerprint,
     HasTrivial,
@@ -282,6 +282,7 @@ def run_of(
     each = repeats[0] if repeats else 1
     if type(each) is not int or each < 1:
         raise BadRunFile(f"final.repeats is {each!r}; it must be a whole number of at least 1")
+    run = replace(run, evaluator=in_full.trainer(run.evaluator))
     says = in_full.of(run.evaluator)
     options = says.options(run.evaluator.options, layers, split)
     if budget is not None:
@@ -409,6 +410,8 @@ def _command(folder: Path, candidates: Sequence[Candidate], changes: Changes) ->
     which = [] if first.trial_id is None else ["--trial", str(first.trial_id)]
     if first.label == ON_FRONT:
         which = ["--front"]
+    if first.label == SAMPLED:
+        which = ["--sample", str(len(candidates))]
     options = [(f"--{part}.{name}", _typed(value)) for part, given in changes.items() for name, value in given.items()]
     return shlex.join(["netwright", "train", target, *which, *(word for pair in options for word in pair)])
 

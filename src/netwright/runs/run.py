@@ -41,6 +41,7 @@ from netwright.runs import (
     ownership,
     retraining,
     run_folder,
+    sample_training,
 )
 from netwright.runs.display import best_line
 from netwright.runs.observing import OnStep, OnTrial
@@ -266,6 +267,7 @@ class Run(RunResults):
         at: Sequence[str] = (),
         front: bool = False,
         top: int | None = None,
+        sample: int | None = None,
         published: str | None = None,
         recipe: str | Path | None = None,
         epochs: int | None = None,
@@ -285,6 +287,9 @@ class Run(RunResults):
                 the one that is trained in full.
             top: Number of the best networks that are first trained on the training data and ranked again by the
                 validation data; the first of them is then trained in full. It replaces `trial`.
+            sample: Number of networks from all over the scores of the search, the worst as well as the best, that are
+                trained alone to see whether the scores order them as that does (`ranking` has what came of it); nothing
+                else is trained then. It replaces `trial`.
             published: Name of an entry of the zoo, which replaces `trial`, as `front` does.
             recipe: A run file (TOML) that says how, on what and at which scale to train what was searched here.
             epochs: Number of epochs of each training.
@@ -301,9 +306,12 @@ class Run(RunResults):
             NetwrightError: There is nothing to train, or the settings cannot be used.
         """
         which = Which(trial, knee, tuple(at))
-        chosen_by = {"--trial": trial is not None, "--top": top is not None, "zoo:NAME": published is not None}
+        chosen_by = {"--trial": trial is not None, "--top": top is not None, "--sample": sample is not None}
+        chosen_by["zoo:NAME"] = published is not None
         if sum(chosen_by.values()) + front > 1:
-            raise BadRunFile("of --trial, --top, --front and zoo:NAME more than one is given; give one of them")
+            raise BadRunFile(
+                "of --trial, --top, --sample, --front and zoo:NAME more than one is given; give one of them"
+            )
         if which.is_of_front and any(chosen_by.values()):
             other = next(name for name, is_given in chosen_by.items() if is_given)
             raise BadRunFile(f"{'--knee' if knee else '--at'} does not go with {other}; give one of them")
@@ -328,13 +336,15 @@ class Run(RunResults):
             settings, chosen = retraining.published(settings, published)
         elif front:
             chosen = front_training.candidates(self.folder, settings, self._history(), which)
+        elif sample is not None:
+            chosen = sample_training.candidates(self.folder, settings, self._history(), sample)
         else:
             chosen = retraining.chosen(self.folder, self._history(), which, top)
         if recipe is not None:
             asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
             self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
             settings = retraining.by_recipe(settings, asked_for, str(recipe))
-        if front:
+        if front or sample is not None:
             settings = front_training.measuring(settings, self.settings)
         retraining.check(settings, asked, chosen)
         if settings.objectives is None:  # of a recipe that names none
@@ -346,6 +356,10 @@ class Run(RunResults):
                 found = front_training.train(
                     self._session, self.folder, settings, history, chosen, which, asked, reference=reference
                 )
+                self._session.say(f"report: {short(self.report())}")
+                return found
+            if sample is not None:
+                found = sample_training.train(self._session, self.folder, settings, chosen, asked)
                 self._session.say(f"report: {short(self.report())}")
                 return found
             if top is not None:

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import kendalltau, rankdata
+from scipy.stats import rankdata
 from torch import Tensor
 
+from netwright.core.ranking import kendall
 from netwright.surrogates.encoder_predictor_decoder import EncoderPredictorDecoder
 
 Scale = Literal["minmax", "ranks"]
@@ -186,7 +187,5 @@ def pairwise_accuracy(a: np.ndarray, b: np.ndarray) -> float | None:
 
 def kendall_tau(a: np.ndarray, b: np.ndarray) -> float | None:
     """Kendall's tau-b; None where it is not defined."""
-    if len(a) < 2:
-        return None
-    tau = float(kendalltau(a, b).statistic)
+    tau = kendall(a, b)
     return tau if np.isfinite(tau) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import count
@@ -233,17 +233,24 @@ def measure(
     """
     place = next(network.parameters()).device
     network.eval()
+    with fed(task, split, evaluation_batch(task.io), None, place, batches_by=batches_by) as coming:
+        return measured(network, task, coming, memory_format, watch)
+
+
+def measured(
+    network: nn.Module,
+    task: Task,
+    batches: Iterable[Batch],
+    memory_format: torch.memory_format = torch.contiguous_format,
+    watch: Callable[[Tensor, Tensor], object] = lambda _outputs, _targets: None,
+) -> dict[str, float]:
+    """The task's metrics over some batches, of the network in the mode in which it is; see `measure`."""
+    place = next(network.parameters()).device
     sums: dict[str, Tensor] = {}  # read at the end: reading waits for the device
     counts: dict[str, int] = {}
     gathering = task.gathering() if isinstance(task, Gathers) else None
-    size = evaluation_batch(task.io)
-    with (
-        carrying.left_as_found(network),
-        torch.inference_mode(),
-        device.in_single_precision(place),
-        fed(task, split, size, None, place, batches_by=batches_by) as coming,
-    ):
-        for inputs, targets, _ in coming:
+    with carrying.left_as_found(network), torch.inference_mode(), device.in_single_precision(place):
+        for inputs, targets, _ in batches:
             outputs, targets = network(to_device(inputs, place, memory_format)), targets.to(place)
             watch(outputs, targets)
             if gathering is not None:

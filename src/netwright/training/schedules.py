@@ -11,6 +11,11 @@ def cosine(step: int, steps: int) -> float:
     return 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
+def restarting(step: int, begin: float, end: float, floor: float) -> float:
+    """The cosine from 1 at step `begin` to `floor` at `end`, one of several (Loshchilov and Hutter 2017)."""
+    return floor + (1 - floor) * 0.5 * (1.0 + math.cos(math.pi * (step - begin) / (end - begin)))
+
+
 def stepwise(step: int, steps: int, milestones: Sequence[float], factor: float) -> float:
     """The rate is multiplied by `factor` at every milestone, a fraction of `steps`, that `step` has reached."""
     return factor ** sum(step >= milestone * steps for milestone in milestones)

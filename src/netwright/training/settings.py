@@ -24,6 +24,7 @@ from netwright.training.epochs import Epochs
 from netwright.training.rmsprop import RMSProp
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Schedule = Literal["cosine", "step", "exponential", "constant", "restarts"]
 BATCHES = (32, 64, 128)  # that a search may choose from
 _POSITIVE = ("batch", "lr", "epsilon", "factor", "every", "accumulate", "mixing_alpha")
 _AT_LEAST_0 = (
@@ -63,10 +64,14 @@ class StepSettings:
         decay: Decay of RMSProp's mean of squared gradients, in [0, 1).
         epsilon: Number that RMSProp adds to that mean, within the root.
         schedule: "cosine" down to 0; "step": times `factor` at each of `milestones`, fractions of the training;
-            "exponential": times `factor` every `every` epochs; "constant": it stays until the cooldown.
+            "exponential": times `factor` every `every` epochs; "constant": it stays until the cooldown; "restarts":
+            cosines that fall to `floor`, one after another, of which the first takes `period` epochs (Loshchilov and
+            Hutter 2017).
         cooldown: Share of the training, at its end, over which "constant" falls to 0 in a straight line, in [0, 1).
             With a `horizon`, trainings of smaller budgets end before it.
-        period: Epochs in which "cosine" falls to 0, at least those of the training; 0: as long as the training.
+        period: Epochs in which "cosine" falls to 0, at least those of the training, or the first of the "restarts"
+            falls; 0: as long as the training.
+        growth: How many times as long as the one before each cosine of the "restarts" is, at least 1.
         milestones: Shares of the training after which "step" lowers the rate, ascending, in (0, 1).
         factor: Factor on the rate each time that "step" or "exponential" lowers it, at most 1.
         every: Epochs after which "exponential" lowers the rate, again and again.
@@ -117,9 +122,10 @@ class StepSettings:
     decay_on: Literal["all", "weights"] = "all"
     decay: float = 0.9
     epsilon: float = 0.1
-    schedule: Literal["cosine", "step", "exponential", "constant"] = "cosine"
+    schedule: Schedule = "cosine"
     cooldown: float = 0.0
     period: float = 0.0
+    growth: float = 2.0
     milestones: tuple[float, ...] = (0.8, 0.9)
     factor: float = 0.1
     every: float = 2.0
@@ -184,6 +190,8 @@ class StepSettings:
                 "evaluator.clip_penalty is true, but evaluator.clip is 0, so that nothing is clipped; give a clip, or "
                 "leave it out"
             )
+        if not 1 <= self.growth < math.inf:
+            raise BadReference(f"evaluator.growth is {self.growth}; it must be at least 1, and finite")
         if self.factor > 1:
             raise BadReference(f"evaluator.factor is {self.factor}; it must be at most 1: rates fall")
         if any(not 0 < milestone < 1 for milestone in self.milestones) or sorted(self.milestones) != [*self.milestones]:
@@ -326,6 +334,8 @@ def rate_factor(settings: StepSettings, step: int, steps: int, epochs: Epochs) -
         return schedules.warm_up(step, warmup)
     if settings.schedule == "cosine":
         factor = schedules.cosine(step, max(steps, round(epochs.through(settings.period))))
+    elif settings.schedule == "restarts":
+        factor = schedules.restarting(step, *_cycle(settings, step, steps, epochs), settings.floor)
     elif settings.schedule == "constant":
         factor = schedules.constant(step, steps, settings.cooldown)
     elif settings.schedule == "step":
@@ -333,3 +343,13 @@ def rate_factor(settings: StepSettings, step: int, steps: int, epochs: Epochs) -
     else:
         factor = schedules.exponential(epochs.whole(step, settings.every), 1, settings.factor)
     return max(factor, settings.floor)
+
+
+def _cycle(settings: StepSettings, step: int, steps: int, epochs: Epochs) -> tuple[float, float]:
+    """The steps at which the cosine that a step lies in begins, and ends."""
+    if not settings.period:
+        return 0, steps
+    begin, length = 0.0, settings.period  # in epochs
+    while epochs.through(begin + length) <= step:
+        begin, length = begin + length, length * settings.growth
+    return epochs.through(begin), epochs.through(begin + length)

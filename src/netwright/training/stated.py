@@ -15,6 +15,7 @@ from netwright.core.shapes import Classes, Tokens
 from netwright.training import faults, mixing
 from netwright.training import settings as step_settings
 from netwright.training.options import Options
+from netwright.training.settings import StepSettings
 
 OF_ANY_TRAINING: Final = (
     Objective("train_loss", -1),
@@ -66,20 +67,21 @@ def tunable(options: Options, task: Task) -> dict[str, Setting]:
     return own | dict(task.tunable if isinstance(task, Tunes) else {})
 
 
-def remarks(options: Options, own: torch.device) -> tuple[str, ...]:
+def remarks(settings: StepSettings, own: torch.device, device: str) -> tuple[str, ...]:
     """On what GPU trainings run and in which precision, or why on none; on a CPU there is nothing to say.
 
     Args:
-        options: The options.
-        own: The device that they pick.
+        settings: Settings of their steps.
+        own: The device that is picked.
+        device: The one that was asked for.
     """
-    if own.type == "cpu" and options.device == "auto" and (why := faults.why_no_gpu()):
+    if own.type == "cpu" and device == "auto" and (why := faults.why_no_gpu()):
         return (f"trainings run on the CPU: {why}",)
     if own.type != "cuda":
         return ()
-    told = f"trainings run on {torch.cuda.get_device_name(own)}, in {options.precision_on(own)}"
+    told = f"trainings run on {torch.cuda.get_device_name(own)}, in {settings.precision_on(own)}"
     again = "the same command gives other last bits each time (--evaluator.deterministic true: the same, but slower)"
-    return (told if options.deterministic else f"{told}; {again}",)
+    return (told if settings.deterministic else f"{told}; {again}",)
 
 
 def advice(options: Options, largest_budget: int) -> str:
