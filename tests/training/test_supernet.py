@@ -239,6 +239,20 @@ def test_evaluation_mode_normalizes_by_the_batch():
         assert not torch.allclose(path(inputs[:2]), found[:2], atol=1e-3)
 
 
+def test_averages_are_the_mean_of_the_batches_that_were_seen_and_of_nothing_else():
+    child = _weights("nats").child((3, 2, 1, 3, 2, 1), averages=True)
+    batches = torch.randn(3, 4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    norm = next(module for module in child.modules() if isinstance(module, nn.BatchNorm2d))
+    seen: list[torch.Tensor] = []
+    norm.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
+    child.train()
+    for batch in batches:
+        child(batch)
+    assert norm.running_mean is not None and norm.running_var is not None
+    torch.testing.assert_close(norm.running_mean, torch.stack([each.mean((0, 2, 3)) for each in seen]).mean(0))
+    torch.testing.assert_close(norm.running_var, torch.stack([each.var((0, 2, 3)) for each in seen]).mean(0))
+
+
 @dataclass(frozen=True)
 class Wide:
     """A space of a test's own: a convolution of 2, 4 or 6 channels, of which all have the first ones in common."""

@@ -106,7 +106,8 @@ class SharedWeights:
         Args:
             genotype: The network.
             averages: Whether batch normalization averages statistics over the batches of training mode, from nothing
-                on, and normalizes by the averages in evaluation mode. If not, it normalizes by each batch in both.
+                on and all alike, and normalizes by the averages in evaluation mode. If not, it normalizes by each
+                batch in both.
         """
         plan = self._space.shared_plan(genotype, self._io)
         shares = self._space.shares(genotype, plan)
@@ -240,7 +241,10 @@ def _copied(module: nn.Module, *, averages: bool) -> nn.Module:
     found = module.__class__.__new__(module.__class__)
     for name, value in vars(module).items():
         vars(found)[name] = value.copy() if isinstance(value, dict) else value
-    is_averaging = averages or not isinstance(module, nn.modules.batchnorm._NormBase)
+    is_norm = isinstance(module, nn.modules.batchnorm._NormBase)
+    is_averaging = averages or not is_norm
+    if averages and is_norm:
+        vars(found)["momentum"] = None  # torch's plain mean; else much of the first 0 and 1 stays after a few batches
     for name, value in module._buffers.items():
         found._buffers[name] = value.clone() if value is not None and is_averaging else None
     for name, each in module._modules.items():
