@@ -89,6 +89,7 @@ def test_those_that_did_best_are_asked_again_and_new_ones_are_new(evaluator):
             trial.proposal.genotype for trial in best[: evaluator.rounds.survivors(number)]
         ]
         assert [trial.proposal.parents for trial in stay] == [(trial.id,) for trial in best[: len(stay)]]
+        assert members[: len(stay)] == stay, "a search that is stopped within a round has the best of the last one in it"
         known = {trial.key for trial in before}
         assert all((trial.key in known) == (trial.proposal.notes["age"] > 0) for trial in members)
     assert {trial.proposal.notes["age"] for trial in found[3]} == {0, 1, 2}
@@ -256,10 +257,10 @@ def test_a_strategy_is_made_anew_and_told_the_round_before_in_order_of_first_ask
     for number, heard in enumerate(made[1:], 1):
         assert [t.id for t in heard.told] == [t.id for t in sorted(found[number], key=lambda t: first[t.key])]
         assert all(trial.scores for trial in heard.told)
-        begins = EVALUATOR.rounds.rows(number) + 1
+        begins = EVALUATOR.rounds.rows(number) + 1 + EVALUATOR.rounds.survivors(number + 1)
         new = EVALUATOR.new
         assert heard.asked == [list(range(begins, begins + place)) for place in range(new)]
-    assert [trial.proposal.notes.get("own") for trial in found[2]] == [7.0] * 5 + [None] * 7
+    assert [trial.proposal.notes.get("own") for trial in found[2]] == [None] * 5 + [7.0] * 5 + [None] * 2
 
 
 def test_aging_has_those_asked_last_as_its_population():
@@ -289,8 +290,10 @@ def test_nao_learns_once_for_each_round_and_goes_on_with_its_controller(monkeypa
         assert lesson.known == {trial.key for trial in found[number]}
     assert lessons[0][1].before is None and lessons[1][1].before is not None
     assert lessons[1][1].seen == EVALUATOR.rounds.survivors(2)
-    assert any("model_learned_pairs" in n or n.get("step") for n in (t.proposal.notes for t in found[2][:5]))
-    assert {name for name in found[3][0].proposal.notes if name.startswith("model_")}, "the table tells how good it was"
+    new = EVALUATOR.rounds.survivors(2)  # where those of the strategy begin
+    assert any("model_learned_pairs" in n or n.get("step") for n in (t.proposal.notes for t in found[2][new : new + 5]))
+    notes = found[3][new].proposal.notes
+    assert {name for name in notes if name.startswith("model_")}, "the table tells how good it was"
     assert [trial.proposal.notes["round"] for trial in found[3]] == [3.0] * 12
 
 

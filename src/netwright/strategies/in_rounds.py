@@ -1,10 +1,11 @@
 """Any strategy played in rounds (`core.round_plan`): a round is asked whole, and the next one when all of it was told.
 
-A round begins with the `new` proposals of the strategy, then come `fresh` random networks, then those that stay from
-the round before, the best first. The strategy is made anew for each round and told the newest row of each network of
-the round before, in order of first asking, and nothing else; where it is to know that this is a round, or what it
-learned in the one before, it says so itself (`LearnsByRounds`). What fails, or decodes to nothing new, is made up for
-by further networks of the strategy and then by random ones, so that rounds have the sizes that `Rounds` says.
+A round begins with those that stay from the round before, the best first, so that a search that is stopped within a
+round has them in it; then come the `new` proposals of the strategy, then `fresh` random networks. The strategy is made
+anew for each round and told the newest row of each network of the round before, in order of first asking, and nothing
+else; where it is to know that this is a round, or what it learned in the one before, it says so itself
+(`LearnsByRounds`). What fails, or decodes to nothing new, is made up for by further networks of the strategy and then
+by random ones, so that rounds have the sizes that `Rounds` says.
 
 What a place of a round gets depends on the rounds before and on the places before it alone: it does not matter which
 rows of the round have finished, nor which were lost from the table and are asked again.
@@ -123,25 +124,25 @@ class InRounds:
         if self._folder is not None and isinstance(made, Caches):
             made.cache_in(self._folder)
         if isinstance(made, LearnsByRounds):
-            return made.for_round(self._pool, self._new, before, rng)
+            return made.for_round(self._pool, self._until - len(self._stay), before, rng)
         for row in self._pool:
             made.tell(row, rng)
         return made
 
     @property
-    def _new(self) -> int:
-        """How many places of the round the strategy has: the first ones."""
-        fresh = self.rounds.fresh if self._number > 1 else 0
-        return self.rounds.size(self._number) - fresh - len(self._stay)
+    def _until(self) -> int:
+        """The place up to which those that stay, and then the strategy, have the places of the round."""
+        return self.rounds.size(self._number) - (self.rounds.fresh if self._number > 1 else 0)
 
     def _at(self, place: int, rng: np.random.Generator, earlier: Sequence[Trial]) -> tuple[Proposal, int]:
         """The proposal for a place, without what all of a round have in common, and how old its network is."""
-        stays_from = self.rounds.size(self._number) - len(self._stay)
-        if place >= stays_from:
-            row = self._stay[place - stays_from]
+        stay = len(self._stay)
+        if place < stay:
+            row = self._stay[place]
             return Proposal(row.proposal.genotype, (row.id,)), int(row.proposal.notes[AGE]) + 1
         taken = {trial.key for trial in earlier}
-        if place < self._new and (found := self._of_strategy(rng, earlier, taken)) is not None:
+        # the strategy was told of those that stay, and does not wait for them
+        if place < self._until and (found := self._of_strategy(rng, earlier[stay:], taken)) is not None:
             return found, 0
         genotype = new_sample(self.space, self._known, taken, rng)
         if genotype is None:
