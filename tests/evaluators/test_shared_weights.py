@@ -1,5 +1,6 @@
 """Networks on shared weights: trained in rounds, scored alone, resumed to the step, and refused in one sentence."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,9 +99,10 @@ def test_rows_have_the_tasks_metrics_and_counts_of_the_network_alone(undisturbed
     assert evaluator.foretell(POOL[1]) == counts
 
 
-def test_the_shared_folder_has_the_last_weights_and_how_long_they_took(undisturbed):
+def test_the_shared_folder_has_the_weights_of_each_round_and_how_long_they_took(undisturbed):
     folder, _ = undisturbed
     assert sorted(path.name for path in (folder / "shared").iterdir()) == [
+        "round-0001.safetensors",
         "round-0002.safetensors",
         "rounds.json",
         "training.safetensors",
@@ -108,6 +110,13 @@ def test_the_shared_folder_has_the_last_weights_and_how_long_they_took(undisturb
     one, two = trained_rounds.noted(folder / "shared")
     assert (one.round, one.steps, one.networks, two.steps) == (1, 6, 3, 12)
     assert 0 < one.seconds < two.seconds and one.loss > 0
+
+
+def test_a_row_of_an_earlier_round_that_was_lost_is_scored_again_as_it_was(undisturbed):
+    folder, store = undisturbed
+    lost = next(trial for trial in _table().unfinished() if trial.id == 2)
+    again = evaluate(_evaluator(), lost, WorkerContext(store, folder / "trials", 2))
+    assert {name: value for name, value in again.metrics.items() if name != "seconds"} == _rows(store)[1]
 
 
 @pytest.mark.parametrize("looks", [3, 9])
@@ -207,6 +216,10 @@ def test_damaged_or_other_weights_fail_in_a_sentence(tmp_path, undisturbed):
     assert "is of no round" in _fault(tmp_path, Trial(1, Proposal(POOL[0]), "key", 1, "running"))
     second = Trial(4, Proposal(POOL[0], budget=2, notes={PLACE: 0, AGE: 0}), "key", 20, "running")
     assert "round 2 of shared training goes on from" in _fault(tmp_path / "nothing", second)
+    shutil.copytree(undisturbed[0] / "shared", tmp_path / "later" / "shared")
+    (tmp_path / "later" / "shared" / "round-0001.safetensors").unlink()
+    assert "the weights of round 1, " in (said := _fault(tmp_path / "later"))
+    assert said.endswith("are gone, and the training has gone on since; bring that file back, or start another run")
 
 
 @pytest.mark.parametrize(

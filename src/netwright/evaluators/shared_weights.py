@@ -381,11 +381,6 @@ class SharedWeightsTraining:
             raise
         self._hold(number, folder, training)
 
-        def is_needed(earlier: int) -> bool:
-            return any(trial.result is None for trial in context.members(earlier))
-
-        shared_training.remove_older(folder, number, is_needed)
-
     def _hold(self, number: int, folder: Path, training: RoundsTraining) -> None:
         """Read the weights of a round, and keep them in this process."""
         held, weights = self._held, training.weights()

@@ -3,14 +3,15 @@
 `round-0001.safetensors` are the weights by which round 1 is scored; it is written last, whole and at once, so that
 where it lies its round can be scored, and where it does not the training goes on from `training.safetensors`, which
 holds weights, momenta and the step. Once the weights of a round are written, that file stands at its last step, from
-which the next round goes on. What is drawn belongs to a step, so that a training that was broken off ends with the same
+which the next round goes on. The weights of earlier rounds stay, so that a row of theirs that the table has lost can be
+scored again as it was. What is drawn belongs to a step, so that a training that was broken off ends with the same
 bits. `rounds.json` says how long each round was trained, for people.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -165,10 +166,16 @@ class RoundsTraining:
                 "or go on with a copy of the file"
             )
         progress = Progress(**facts["progress"])
-        if facts["seed"] != self.seed or not before <= progress.step <= end:
+        if facts["seed"] == self.seed and progress.step > end:
+            raise NetwrightError(
+                f"the weights of round {number}, {path.with_name(name_of(number))}, are gone, and the training has gone "
+                "on since; bring that file back, or start another run"
+            )
+        if facts["seed"] != self.seed or progress.step < before:
             raise NetwrightError(
                 f"{path} stands at step {progress.step} of the training of seed {facts['seed']}, but round {number} of "
-                f"this run is steps {before} to {end} of that of seed {self.seed}; remove it, or give its own run"
+                f"this run is steps {before} to {end} of that of seed {self.seed}; bring the run's own file back, or "
+                "start another run"
             )
         checkpoint.restore(path.read_bytes(), descent.network, descent.optimizer, name=str(path))
         descent.restore(facts["descent"])
@@ -226,11 +233,3 @@ class RoundsTraining:
 def name_of(number: int) -> str:
     """Name of the file of a round's weights."""
     return f"round-{number:04d}.safetensors"
-
-
-def remove_older(folder: Path, number: int, is_needed: Callable[[int], bool]) -> None:
-    """Remove the weights of rounds before one, unless they are still needed."""
-    for earlier in range(1, number):
-        path = folder / name_of(earlier)
-        if path.exists() and not is_needed(earlier):
-            path.unlink(missing_ok=True)
