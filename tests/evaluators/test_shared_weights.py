@@ -156,6 +156,7 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
     step = next(left)
     assert not _play(tmp_path, table, **options).finished()
     assert not (tmp_path / "shared" / "round-0001.safetensors").exists()
+    assert [each.steps for each in trained_rounds.noted(tmp_path / "shared")] == [6]
     monkeypatch.setattr(SharedWeights, "save", save)
     for _ in range(6):
         _play(tmp_path, table, most=1, **options)  # each by another process

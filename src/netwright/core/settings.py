@@ -333,9 +333,9 @@ class Adapted:
         """The layers of the network among those that share weights."""
         return self.found.shared_plan(self.tuned.network(genotype), io)
 
-    def shares(self, genotype: Genotype, io: IO) -> Any:
+    def shares(self, genotype: Genotype, plan: Any) -> Any:
         """Where the weights of that network lie."""
-        return self.found.shares(self.tuned.network(genotype), io)
+        return self.found.shares(self.tuned.network(genotype), plan)
 
     def cover(self) -> Iterator[Genotype]:
         """The networks that together use all shared weights, trained as usual."""

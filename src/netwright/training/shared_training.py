@@ -126,9 +126,9 @@ class RoundsTraining:
             last = self._descend(number, paths, descent, start, folder, context)
             self._write(path, descent, last.progress)
         found = last.progress if last else start
-        weights.save(folder / name_of(number), self.about(number))
         loss = found.total / max(1, found.batches)
         trained_rounds.note(folder, TrainedRound(number, end, found.seconds, loss, len(set(members))))
+        weights.save(folder / name_of(number), self.about(number))  # last: who finds it does nothing more
         return weights
 
     def _descent(self, weights: SharedWeights, paths: Paths) -> Descent:
