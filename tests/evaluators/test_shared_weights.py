@@ -317,6 +317,8 @@ def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
         losses.append(result.metrics["valid_loss"])
     assert losses[0] == losses[2] != losses[1]  # which batch is drawn by the row's seed
     assert trained_rounds.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
+    with pytest.raises(BadReference, match=r"^evaluator\.paths is 2, but networks that carry .*; set it to 1$"):
+        SharedWeightsTraining(space, task, program="tf-ws-rnn", paths=2, **few).check_settings(genotype)
     short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
     with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):
         SharedWeightsTraining(space, short, program="tf-ws-rnn", **few).check_settings(genotype, data_is_ready=True)

@@ -257,7 +257,7 @@ class SharedWeightsTraining:
         Raises:
             InvalidGenotype: The genotype is no network.
             BadReference: The device is not there or lacks the precision, the genotype holds settings of the training,
-                the batch cannot be divided, or there are fewer validation examples than a score takes.
+                the batch or the text cannot be divided, or there are fewer validation examples than a score takes.
             MissingCapability: The network has no place for drop path, dropout or an auxiliary loss.
         """
         device.check_is_here(self.device)
@@ -271,6 +271,11 @@ class SharedWeightsTraining:
             )
         plan = shared_by(self.space).shared_plan(genotype, self.task.io)
         step_settings.check_places(steps, plan)
+        if self._program.paths > 1 and any(layer.op.carries for layer in plan):
+            raise BadReference(
+                f"evaluator.paths is {self._program.paths}, but networks that carry a state from batch to batch take "
+                "whole batches; set it to 1"
+            )
         if data_is_ready:
             scoring.check(self._program, self.task)
             is_text = isinstance(self.task, StreamsBatches)
