@@ -62,6 +62,14 @@ def test_a_strategy_says_that_its_trials_are_a_random_sample(strategy):
     assert versus.advantages([search, gone], RNG(0)) == [], "what it says cannot be known here"
 
 
+def test_scores_by_weights_that_each_run_has_for_itself_are_not_compared():
+    evaluator = Reference("shared_weights")
+    runs = [searched("a", "mobo", [(0.9, 50.0), (0.7, 20.0)]), searched("b", "random", [(0.4, 60.0), (0.6, 70.0)])]
+    assert versus.advantages(runs, RNG(0)) and versus.dominations(runs)
+    shared = [measured_otherwise(run, evaluator=evaluator) for run in runs]
+    assert versus.advantages(shared, RNG(0)) == [] == versus.dominations(shared)
+
+
 class Uniform(RandomSearch):
     """Of a user; it says what the class above it says."""
 

@@ -17,7 +17,7 @@ import numpy as np
 from netwright.core import in_full, refs, whereabouts
 from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective, short
-from netwright.core.protocols import SamplesAtRandom
+from netwright.core.protocols import PlaysRounds, SamplesAtRandom
 from netwright.data.text import counted
 from netwright.report import fronts
 from netwright.report.reported import ReportedRun
@@ -122,6 +122,7 @@ def dominations(runs: Sequence[ReportedRun]) -> list[Domination]:
         if [str(goal) for goal in over.objectives] == [str(goal) for goal in under.objectives]
         and whereabouts.without(over.run.task) == whereabouts.without(under.run.task)
         and _way(over) == _way(under)
+        and not _is_in_rounds(over)
         and len(upper)
         and len(lower)
     ]
@@ -141,9 +142,18 @@ def facts(runs: Sequence[ReportedRun], rng: np.random.Generator) -> dict[str, An
 
 
 def _is_sampled(run: ReportedRun) -> bool:
-    """Whether the trials of a run are a random sample of its space, as its strategy says."""
+    """Whether the trials of a run are a random sample of its space, as its strategy says; in rounds, the best stay."""
+    return _says("strategy", run.run.strategy.name, SamplesAtRandom) and not _is_in_rounds(run)
+
+
+def _is_in_rounds(run: ReportedRun) -> bool:
+    """Whether scores of a run are by what its own trials share, so that those of another run do not compare."""
+    return _says("evaluator", run.run.evaluator.name, PlaysRounds)
+
+
+def _says(kind: str, name: str, capability: type) -> bool:
     try:
-        return isinstance(refs.locate("strategy", run.run.strategy.name), SamplesAtRandom)
+        return isinstance(refs.locate(kind, name), capability)
     except BadReference:  # it cannot be imported here
         return False
 
