@@ -246,7 +246,8 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
                 line |= {"commit": results.commit(), "hardware": results.hardware(), "device": str(place)}
                 append(options.lines, line | {"scores": scores})
                 show(line, scores, cells, options)
-            shared_training.remove_older(own, part, lambda _part: False)
+            for earlier in range(1, part):  # which are scored, and not needed to go on
+                paths[earlier].unlink(missing_ok=True)
     return True
 
 

@@ -89,7 +89,7 @@ def test_those_that_did_best_are_asked_again_and_new_ones_are_new(evaluator):
             trial.proposal.genotype for trial in best[: evaluator.rounds.survivors(number)]
         ]
         assert [trial.proposal.parents for trial in stay] == [(trial.id,) for trial in best[: len(stay)]]
-        assert members[: len(stay)] == stay, "a search that is stopped within a round has the best of the last one in it"
+        assert members[: len(stay)] == stay, "a search that is stopped within a round has the best known in it"
         known = {trial.key for trial in before}
         assert all((trial.key in known) == (trial.proposal.notes["age"] > 0) for trial in members)
     assert {trial.proposal.notes["age"] for trial in found[3]} == {0, 1, 2}

@@ -168,8 +168,8 @@ class RoundsTraining:
         progress = Progress(**facts["progress"])
         if facts["seed"] == self.seed and progress.step > end:
             raise NetwrightError(
-                f"the weights of round {number}, {path.with_name(name_of(number))}, are gone, and the training has gone "
-                "on since; bring that file back, or start another run"
+                f"the weights of round {number}, {path.with_name(name_of(number))}, are gone, and the training has "
+                "gone on since; bring that file back, or start another run"
             )
         if facts["seed"] != self.seed or progress.step < before:
             raise NetwrightError(
