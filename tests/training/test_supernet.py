@@ -103,6 +103,8 @@ def test_a_path_copied_out_computes_what_the_network_by_itself_does(name):
         assert (plan == space.plan(genotype, io)) == is_same
         alone = network.build(space.plan(genotype, io) if is_same else plan, np.random.default_rng(0))
         alone.load_state_dict(weights.copied(genotype))
+        for norm in filter(lambda module: isinstance(module, nn.BatchNorm2d), alone.modules()):
+            norm.momentum = None  # averages all batches alike, as a path does
         path, inputs = weights.child(genotype, averages=True), _inputs(io)
         for _ in range(2):  # in training mode, then in evaluation mode on what was averaged there
             with torch.no_grad():
