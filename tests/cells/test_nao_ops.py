@@ -32,6 +32,10 @@ def test_the_lists_are_the_published_numbers():
         *("max pool 2x2", "max pool 3x3", "max pool 5x5", "avg pool 2x2", "avg pool 3x3", "avg pool 5x5"),
     )
     assert SETS["small"] == ("sep 3x3", "sep 5x5", "avg pool 3x3", "max pool 3x3", "identity")
+    assert SETS["middle"] == (
+        *("zero", "identity", "sep 3x3", "sep 5x5", "sep 7x7"),
+        *("dil sep 3x3", "dil sep 5x5", "dil sep 7x7", "avg pool 3x3", "max pool 3x3"),
+    )
     for kind, names in SETS.items():
         for flavor in FLAVORS:
             assert tuple(operations(kind, flavor)) == names
@@ -48,6 +52,8 @@ def test_the_lists_are_the_published_numbers():
         ("large", "max pool 2x2", ["max_pool"], 0),
         ("large", "avg pool 5x5", ["avg_pool"], 0),
         ("small", "sep 5x5", ["relu", "conv", "conv", "norm"] * 2, 2 * (25 * 8 + 64 + 16)),
+        ("middle", "dil sep 7x7", ["relu", "conv", "conv", "norm"], 49 * 8 + 64 + 16),
+        ("middle", "zero", ["zero"], 0),
     ],
 )
 def test_operations_by_hand(kind, name, layers, params):
