@@ -293,10 +293,8 @@ def main() -> None:
     beside = Path(os.environ.get("NETWRIGHT_DATA", "")) / "nats-tss" / "nats_tss.csv"
     parser = argparse.ArgumentParser(description="Trials per second on a table, beside other libraries.")
     parser.add_argument("--table", type=Path, default=beside, help="CSV or Parquet; by default that of NETWRIGHT_DATA")
-    parser.add_argument("--quick", action="store_true", help="few trials: whether it runs")
     parser.add_argument("--predictor", action="store_true", help="the model-guided strategy's asks too")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     if not arguments.table.is_file():
         print("left out: give --table, or set NETWRIGHT_DATA to a folder that holds nats-tss/nats_tss.csv")
         return
@@ -305,9 +303,9 @@ def main() -> None:
     logging.disable(logging.WARNING)
     warnings.filterwarnings("ignore")  # of other libraries
     table = nats_tss(str(arguments.table))
-    sizes, told_sizes, trials, searches, asks = SIZES, TOLD, 5_000, SEARCHES, 20
-    if arguments.quick:
-        sizes, told_sizes, trials, searches, asks = SIZES[:1], TOLD[:2], 500, SEARCHES // 10, 2
+    sizes: Sequence[int] = SIZES[:1] if arguments.quick else SIZES
+    told_sizes: Sequence[int] = TOLD[:2] if arguments.quick else TOLD
+    trials, searches, asks = (500, SEARCHES // 10, 2) if arguments.quick else (5_000, SEARCHES, 20)
     for line in lines_of(table, 20):  # imports libraries and warms up: what a process does once
         if not line.note:
             line.play(0)

@@ -218,11 +218,9 @@ def measure_quality(trials: int, seeds_tried: int) -> list[results.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Cost and worth of a proposal, beside Optuna's GP sampler.")
-    parser.add_argument("--quick", action="store_true", help="few observations and seeds: whether it runs")
     parser.add_argument("--trials", type=int, default=50, help="evaluations of a search")
     parser.add_argument("--seeds", type=int, default=20, help="searches of each strategy")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if arguments.quick:

@@ -17,12 +17,13 @@ from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "plain"))
-import image_pipeline as plain
 import noise
 import results
 import torch
+from plain import image_pipeline as plain
 
 from netwright.core import seeds
+from netwright.core.protocols import Split
 from netwright.core.records import IO
 from netwright.data.images import Augmentation, ImageClassification
 from netwright.data.on_device import DeviceImages
@@ -37,7 +38,7 @@ LEAST_RATIO = 20.0  # to the plain pipeline, which has one core
 class Handed(ImageClassification):
     """Images of which none lie on the device, as where there is no room."""
 
-    def on_device(self, split: str, device: torch.device) -> DeviceImages:
+    def on_device(self, split: Split, device: torch.device) -> DeviceImages:
         return replace(super().on_device(split, device), block=None)
 
 
@@ -112,10 +113,9 @@ def _wait(device: torch.device) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Batches that a GPU makes itself, beside those that the CPU makes.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="few images and repeats, nothing is written")
     parser.add_argument("--device", default="cuda", help='"cpu" tries the same code without a GPU')
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    options.device = "cpu" if options.quick and not torch.cuda.is_available() else options.device
     if options.device != "cpu" and not torch.cuda.is_available():
         print("device_data: skipped, as there is no GPU")
         return

@@ -2,7 +2,7 @@
 
     python benchmarks/gpu_step.py                        # all cases
     python benchmarks/gpu_step.py --cases hierarchical-16 --repeats 5
-    python benchmarks/gpu_step.py --small                # shows on any machine that it runs
+    python benchmarks/gpu_step.py --quick                # shows on any machine that it runs
 
 For each case, in one process, in images a second:
 
@@ -40,6 +40,7 @@ from torch import Tensor, nn
 from netwright.core import protocols, seeds
 from netwright.core.records import Genotype, Proposal, Trial
 from netwright.evaluators.training import Training
+from netwright.plans.plan import HasPlan
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.arrays import arrays
 from netwright.training import pace
@@ -96,8 +97,9 @@ def ceilings(device: torch.device) -> Ceilings | None:
 def floor(case: Case, limits: Ceilings | None) -> float | None:
     if limits is None:
         return None
-    plan = case.space.plan(case.genotype, case.io)
-    costs = pace.costs(plan, 1)
+    planned = protocols.unwrap(case.space, HasPlan)
+    assert planned is not None, "every case is a space of plans"
+    costs = pace.costs(planned.plan(case.genotype, case.io), 1)
     halved = costs.bytes / 2  # these are counted in float32
     return 1 / (3 * max((costs.dense + costs.grouped) / limits.multiply_adds, halved / limits.bytes))
 
@@ -171,12 +173,12 @@ def task_of(case: Case, folder: Path, count: int) -> Any:
     rng = np.random.default_rng(0)
     path, side = folder / f"images-{case.side}.npz", 32 if case.side <= 32 else case.side
     if not path.exists():
-        arrays_of = {}
+        arrays_of: dict[str, Any] = {}
         for split, number in (("train", count), ("valid", VALID), ("test", VALID)):
             arrays_of[f"x_{split}"] = rng.integers(0, 256, (number, side, side, 3), np.uint8)
             arrays_of[f"y_{split}"] = np.arange(number) % CLASSES
         np.savez(path, **arrays_of)
-    crop = {"crop": case.side, "padding": 0} if case.side < side else {"padding": 4}
+    crop: dict[str, Any] = {"crop": case.side, "padding": 0} if case.side < side else {"padding": 4}
     task = arrays(path=str(path), flip=True, cache=str(folder / "cache"), **crop)
     for _ in task.prepare():
         pass
@@ -216,7 +218,7 @@ def data_seconds(task: Any, batch: int, device: torch.device) -> float:
     return (time.perf_counter() - begun) / made
 
 
-def options_there(wanted: dict[str, object]) -> dict[str, object]:
+def options_there(wanted: dict[str, Any]) -> dict[str, Any]:
     """Those of the options that this version of the evaluator has."""
     known = {field.name for field in fields(Training)}
     return {name: value for name, value in wanted.items() if name in known}
@@ -240,8 +242,8 @@ def measured(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
-    task = task_of(case, folder, 1000 if given.small else 50_000)
-    few, least = (5, 10) if given.small else (2 * LEAST, LEAST)
+    task = task_of(case, folder, 1000 if given.quick else 50_000)
+    few, least = (5, 10) if given.quick else (2 * LEAST, LEAST)
     at = max(statistics.median(each) for each in rates.values())
     more = few + int(min(MOST, max(least, 2 * given.seconds * at / case.batch)))
     chosen = options_there({"compile": "always" if given.compile else "never"})
@@ -250,10 +252,10 @@ def measured(
     trial_seconds(lengths[0], case.genotype, folder)  # kernels are loaded and chosen
     ours, start = [], []
     for _ in range(given.repeats):
-        short, long = (trial_seconds(each, case.genotype, folder) for each in lengths)
-        each = max((long - short) / (more - few), 1e-9)
-        ours.append(case.batch / each)
-        start.append(short - few * each)
+        short, long = (trial_seconds(length, case.genotype, folder) for length in lengths)
+        of_step = max((long - short) / (more - few), 1e-9)
+        ours.append(case.batch / of_step)
+        start.append(short - few * of_step)
     memory = torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None
     return Found(
         name,
@@ -327,10 +329,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
     parser.add_argument("--compile", action="store_true", help='ours with compile = "always"; compiling is not timed')
-    parser.add_argument("--small", action="store_true", help="tiny networks, to show that it runs")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     parser.add_argument("--json", type=Path, help="file that what was measured is written to as well")
-    given = parser.parse_args()
+    given = results.options(parser)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     card = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
@@ -340,7 +340,7 @@ def main() -> None:
     limits = ceilings(device)
     if limits:
         print(f"ceilings: {limits.multiply_adds / 5e11:,.0f} TFLOP/s in bfloat16, {limits.bytes / 1e9:,.0f} GB/s")
-    chosen = small() if given.small else {name: known[name] for name in given.cases or known}
+    chosen = small() if given.quick else {name: known[name] for name in given.cases or known}
     all_found, missing = [], 0
     with tempfile.TemporaryDirectory() as folder:
         for name, case in chosen.items():

@@ -19,10 +19,10 @@ sys.path.insert(0, str(Path(__file__).parent / "plain"))
 import harness  # before numpy and torch: one numerical thread
 
 harness.pin(max(harness.os.sched_getaffinity(0)))
-import hnag_step  # noqa: E402
 import results  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from plain import hnag_step  # noqa: E402
 from torch import nn  # noqa: E402
 
 from netwright.core import seeds  # noqa: E402
@@ -52,11 +52,8 @@ def copy_weights(plain: nn.Module, ours: nn.Module) -> None:
 def in_order(module: nn.Module, kinds: tuple[type, ...]) -> list[nn.Module]:
     """Layers in the order in which they run."""
     found: list[nn.Module] = []
-    hooks = [
-        each.register_forward_hook(lambda layer, _inputs, _output: found.append(layer))
-        for each in module.modules()
-        if isinstance(each, kinds)
-    ]
+    layers: list[nn.Module] = [each for each in module.modules() if isinstance(each, kinds)]
+    hooks = [each.register_forward_hook(lambda layer, _inputs, _output: found.append(layer)) for each in layers]
     module.eval()
     module(torch.zeros(1, CIFAR.channels, CIFAR.height, CIFAR.width))
     module.train()
@@ -111,8 +108,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="One training step, ours and the plain one.")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--bf16", action="store_true", help="also under autocast to bfloat16")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    if options.quick:
+        options.repeats, options.bf16 = 1, True
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, CIFAR.channels, CIFAR.height, CIFAR.width, generator=generator)
     labels = torch.randint(CIFAR.outputs, (BATCH,), generator=generator)

@@ -24,6 +24,7 @@ from PIL import Image
 
 from netwright.core import seeds
 from netwright.core.protocols import Task
+from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.tasks.cifar10 import cifar10
 from netwright.tasks.image_folder import image_folder
 from netwright.training import loop, memory
@@ -48,7 +49,7 @@ def trained(task: Callable[[], Task], steps: int) -> list[float]:
     """Train the published cell, 4 channels wide, for some steps of 32 images, and validate; the peak after each."""
     made = task()
     torch.set_num_threads(1)
-    space = dataclasses.replace(published.space, skeleton="imagenet", channels=4, repeats=1)
+    space = HierarchicalSpace(skeleton="imagenet", channels=4, repeats=1)
     network = space.build(published.genotype, made.io, seeds.rng_for(0, seeds.BUILD))
     loop.train(
         network.to(memory_format=torch.channels_last),
@@ -139,12 +140,8 @@ def _row(subject: str, values: list[float], unit: str, ratio: str = "") -> resul
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Images on disk: time until they are ready, memory for many.")
-    parser.add_argument(
-        "--quick", action="store_true", help="few JPEG images and steps, one repeat, nothing is written"
-    )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
     cifar = Path(os.environ.get("NETWRIGHT_DATA", "")) / "cifar10"
     count, steps, repeats = (400, 5, 1) if options.quick else (20_000, 100, options.repeats)
     found = []
@@ -158,8 +155,7 @@ def main() -> None:
         verdict = "reached" if row.median <= limit else "NOT reached"
         unit = row.unit.split()[0]
         print(f"{row.subject}: {row.median:.4g} {unit} ({row.min:.4g} to {row.max:.4g}), at most {limit:g}: {verdict}")
-    if not options.quick:
-        results.append(options.out, [row for row, _limit in found])
+    results.append(options.out, [row for row, _limit in found])
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ plain one by the image. The step is that of the published hierarchical cell (64 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import training_step  # before numpy and torch: one numerical thread, one core, the baselines' folder
+sys.path.insert(0, str(Path(__file__).parent / "plain"))
+import harness  # before numpy and torch: one numerical thread
 
-harness = training_step.harness
-import image_pipeline as plain  # noqa: E402
+harness.pin(max(harness.os.sched_getaffinity(0)))
 import noise  # noqa: E402
 import results  # noqa: E402
+import training_step  # noqa: E402
+from plain import image_pipeline as plain  # noqa: E402
 
 from netwright.core import seeds  # noqa: E402
 from netwright.data.images import Augmentation, ImageSplits  # noqa: E402
@@ -55,7 +58,9 @@ def throughput(splits: ImageSplits, repeats: int) -> list[results.Row]:
         results.Row(
             name,
             repeats,
-            *(count / r[which] for which in ("median", "max", "min")),
+            count / r["median"],
+            count / r["max"],
+            count / r["min"],
             "images/s",
             f"{1 / r['ratio']:.2f} to plain",
         )
@@ -74,20 +79,16 @@ def share_of_step(splits: ImageSplits, repeats: int) -> list[results.Row]:
     )
     rows = []
     for name, r in found.items():
-        times = [r[which] / (1 if name == step else batches) for which in ("median", "min", "max")]
-        share = times[0] / found[step]["median"]
-        rows.append(
-            results.Row(name, repeats, *times, "CPU s/step", "" if name == step else f"{share:.4f} to the step")
-        )
+        middle, least, most = (r[which] / (1 if name == step else batches) for which in ("median", "min", "max"))
+        share = "" if name == step else f"{middle / found[step]['median']:.4f} to the step"
+        rows.append(results.Row(name, repeats, middle, least, most, "CPU s/step", share))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Batches of training images, ours and plain, beside a training step.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="few images and repeats, nothing is written")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
     count, repeats = (1_280, 2) if options.quick else (12_800, options.repeats)
     splits = noise.splits(count)
     images, steps = throughput(splits, repeats), share_of_step(splits, repeats)
@@ -96,8 +97,7 @@ def main() -> None:
     print(f"netwright makes {ratio:.1f} times as many images a second, at least {LEAST_RATIO}: {verdict}")
     verdict = "reached" if share <= MOST_SHARE else "NOT reached"
     print(f"a batch costs {share:.2%} of a training step, at most {MOST_SHARE:.0%}: {verdict}")
-    if not options.quick:
-        results.append(options.out, [*images, *steps])
+    results.append(options.out, [*images, *steps])
 
 
 if __name__ == "__main__":

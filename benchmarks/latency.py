@@ -14,7 +14,6 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import results
@@ -72,11 +71,9 @@ def measure_table(networks: int, clock: Clock) -> results.Row:
 def main() -> None:
     """Measure, print and note both."""
     parser = argparse.ArgumentParser(description="Repeatability of latencies, and the error of their table.")
-    parser.add_argument("--quick", action="store_true", help="few blocks and cells: whether it runs")
     parser.add_argument("--cpu", action="store_true", help="the processor's time, where others use the machine")
     parser.add_argument("--cells", type=int, default=50, help="cells that the table is checked on")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     torch.set_num_threads(1)
     clock, unit = (time.process_time, "ms (CPU)") if arguments.cpu else (time.perf_counter, "ms")
     rows = [measure_table(5 if arguments.quick else arguments.cells, clock)]

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import results
 import torch
@@ -29,15 +27,17 @@ KINDS = {
 LAYOUTS = {"first": torch.contiguous_format, "last": torch.channels_last}
 
 
-def step(make: Callable[[], nn.Module], layout: torch.memory_format, dtype: torch.dtype) -> Callable[[], object]:
+def step(
+    make: Callable[[], nn.Module], layout: torch.memory_format, dtype: torch.dtype, device: str, batch: int = BATCH
+) -> Callable[[], object]:
     """A forward and backward pass of a layer; float32 is TF32 where the card has it."""
-    layer = make().to("cuda", memory_format=layout)
-    shape = (BATCH, CHANNELS, SIDE, SIDE)
-    images, gradient = (torch.randn(shape, device="cuda", dtype=dtype).contiguous(memory_format=layout) for _ in "ab")
+    layer = make().to(device, memory_format=layout)
+    shape = (batch, CHANNELS, SIDE, SIDE)
+    images, gradient = (torch.randn(shape, device=device, dtype=dtype).contiguous(memory_format=layout) for _ in "ab")
     images.requires_grad_(True)
 
     def run() -> object:
-        with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             found: Tensor = layer(images)
         return torch.autograd.grad(found, [images, *layer.parameters()], gradient.to(found.dtype))
 
@@ -63,16 +63,23 @@ def milliseconds(run: Callable[[], object], repeats: int) -> list[float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Memory formats of convolutions on a GPU.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
     if not torch.cuda.is_available():
         print("skipped: layouts.py needs a GPU")
-        sys.exit()
+        if options.quick:
+            for name, make in KINDS.items():
+                for layout in LAYOUTS.values():
+                    step(make, layout, torch.bfloat16, "cpu", batch=2)()
+                print(f"{name}: passes with channels first and last")
+        return
+    options.repeats = 1 if options.quick else options.repeats
     torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     rows = []
     for name, make in KINDS.items():
         for dtype in (torch.float32, torch.bfloat16):
-            taken = {layout: milliseconds(step(make, LAYOUTS[layout], dtype), options.repeats) for layout in LAYOUTS}
+            taken = {
+                layout: milliseconds(step(make, LAYOUTS[layout], dtype, "cuda"), options.repeats) for layout in LAYOUTS
+            }
             first = statistics.median(taken["first"])
             for layout, each in taken.items():
                 middle, ratio = statistics.median(each), f"{statistics.median(each) / first:.3f} to first"

@@ -17,7 +17,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -165,12 +164,10 @@ def measure_worth(trials: int, seeds_tried: int) -> list[results.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Cost and worth of a proposal for several objectives, beside Optuna.")
-    parser.add_argument("--quick", action="store_true", help="few observations and seeds: whether it runs")
     parser.add_argument("--repetitions", type=int, default=3, help="proposals of each sampler")
     parser.add_argument("--trials", type=int, default=60, help="evaluations of a search; 0: only what a proposal costs")
     parser.add_argument("--seeds", type=int, default=10, help="searches of each strategy")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")

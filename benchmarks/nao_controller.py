@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent / "plain"))
 import harness  # before numpy and torch: one numerical thread
 
 harness.pin(max(harness.os.sched_getaffinity(0)))
-import nao_controller as plain  # noqa: E402
 import numpy as np  # noqa: E402
 import results  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from plain import nao_controller as plain  # noqa: E402
 
 from netwright.core.genes import Choice  # noqa: E402
 from netwright.surrogates import joint_training  # noqa: E402
@@ -100,8 +100,8 @@ def our_epoch() -> Callable[[], object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="One epoch of NAO's controller, ours and the plain one.")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    options.repeats = 1 if options.quick else options.repeats
     difference = largest_difference()
     print(f"losses of {STEPS} steps differ by at most {difference:.1e}")
     if difference > CLOSE:

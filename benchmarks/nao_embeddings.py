@@ -127,11 +127,12 @@ def main() -> None:
     parser.add_argument("--score", choices=("signal", "final"), default="signal", help="that moves are to improve")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--plot", type=Path, help="PNG to draw the map into")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
     if not options.path.is_file():
         print("left out: give --path, or set NETWRIGHT_DATA to a folder that holds nats-tss/nats_tss.csv")
         return
+    if options.quick:
+        options.pools, options.steps, options.seeds = [50], 20, 2
     table = nats_tss(str(options.path))
     cells, rows = list(table.rows), []
     for size in options.pools:
@@ -147,10 +148,10 @@ def main() -> None:
             best = sequences[torch.from_numpy(np.argsort(-scores, kind="stable")[: options.top].copy())]
             for step, found in measure(table, controller, best, rng, options.score).items():
                 shares[step].append(found)
-        for step, found in shares.items():
-            text, ratio = told(found)
+        for step, moves in shares.items():
+            text, ratio = told(moves)
             print(f"{size} cells, step {step}: of the best {min(size, options.top)} {text}", flush=True)
-            values = [share for _, share, _ in found]
+            values = [share for _, share, _ in moves]
             rows.append(
                 results.Row(
                     f"{options.flavor} {options.scale}: {size} cells; step {step}",

@@ -16,7 +16,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,11 +123,18 @@ def measure(world: World, program: Program, size: int, scale: joint_training.Sca
     sequences = spelled(world.space, None, flavor, genotypes).squeeze(1)
     unseen = joint_training.quality(controller, sequences[:UNSEEN], scores[:UNSEEN])
     seen = joint_training.quality(controller, sequences[UNSEEN:], scores[UNSEEN:])
-    nan = float("nan")
     return Measured(
-        *(nan if value is None else value for value in astuple(unseen)[:2]),
-        *(seen.hamming, unseen.hamming, nan if seen.pairwise_accuracy is None else seen.pairwise_accuracy),
+        known(unseen.pairwise_accuracy),
+        known(unseen.kendall_tau),
+        seen.hamming,
+        unseen.hamming,
+        known(seen.pairwise_accuracy),
     )
+
+
+def known(value: float | None) -> float:
+    """The number, NaN where there is none."""
+    return float("nan") if value is None else value
 
 
 def shown(found: list[Measured]) -> str:
@@ -150,8 +157,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of training, about, whatever the size: instead of --epochs")
     parser.add_argument("--scale", choices=("minmax", "ranks"), default="minmax")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    if options.quick:
+        options.sizes, options.epochs, options.seeds = [50], 2, 2
     program = PROGRAMS[options.program]
     large = NaoSpace(operations="large", genes_per_branch=3)
     worlds = [made_up(large if options.program == "tf" else NaoSpace(operations="small"))]

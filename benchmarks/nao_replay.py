@@ -29,6 +29,7 @@ from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.nao import Nao
 
 TRIALS, EPOCHS, LIMIT = 1000, 3, 10.0
+QUICK_TRIALS = 45  # in the midst of a round
 
 
 @dataclass(frozen=True)
@@ -40,41 +41,42 @@ class Scored:
         return Result({"valid_accuracy": sum(value < 2 for value in operations) / len(operations)})
 
 
-def search(folder: Path, trials: int) -> None:
-    """Search, or go on."""
+def search(folder: Path, trials: int, is_quick: bool = False) -> None:
+    """Search, or go on; a quick one learns from a few architectures."""
     space, store = NaoSpace(operations="small"), SqliteStore(str(folder / "trials.sqlite"))
-    strategy, executor = Nao(space, epochs=EPOCHS), Inline(Scored())
-    Search(space, strategy, store, executor, limits=Limits(trials=trials), folder=folder).run()
+    strategy = Nao(space, seeds=30, new=10, top=5, epochs=1) if is_quick else Nao(space, epochs=EPOCHS)
+    Search(space, strategy, store, Inline(Scored()), limits=Limits(trials=trials), folder=folder).run()
     store.close()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Start of a search with NAO behind 1,000 trials.")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     parser.add_argument("--replay", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = results.options(parser)
+    trials = QUICK_TRIALS if options.quick else TRIALS
     if options.replay:
-        search(options.replay, TRIALS + 1)
+        search(options.replay, trials + 1, options.quick)
         return
-    times = []
+    options.repeats = 1 if options.quick else options.repeats
+    times, quick = [], ["--quick"] if options.quick else []
     with tempfile.TemporaryDirectory() as kept:
         folder = Path(kept) / "run"
         folder.mkdir()
-        search(folder, TRIALS)
+        search(folder, trials, options.quick)
         files = sorted((folder / "strategy").iterdir())
         megabytes = sum(path.stat().st_size for path in files) / 1e6
         for repeat in range(options.repeats):
             copy = Path(kept) / f"copy {repeat}"
             shutil.copytree(folder, copy)
             start = time.perf_counter()
-            subprocess.run([sys.executable, __file__, "--replay", str(copy)], check=True)
+            subprocess.run([sys.executable, __file__, "--replay", str(copy), *quick], check=True)
             times.append(time.perf_counter() - start)
             if sorted(path.name for path in (copy / "strategy").iterdir()) != [path.name for path in files]:
                 raise SystemExit("the replay learned something anew, so the time is not that of a start")
     median = statistics.median(times)
     row = results.Row(
-        f"start, replay of {TRIALS} trials with {megabytes:.1f} MB kept, one trial more",
+        f"start, replay of {trials} trials with {megabytes:.1f} MB kept, one trial more",
         options.repeats,
         median,
         min(times),

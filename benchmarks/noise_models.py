@@ -144,8 +144,9 @@ def main() -> None:
     parser.add_argument("--only-runs", action="store_true", help="neither NATS-Bench nor the made-up landscape")
     parser.add_argument("--steps", type=int, default=1000, help="of each chain of the sampler")
     parser.add_argument("--seeds", type=int, default=5, help="draws of trials, and samplings")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    if options.quick:
+        options.steps, options.seeds = 20, 2
     worlds = [] if options.only_runs else [made_up()]
     if options.path.is_file() and not options.only_runs:
         worlds += [nats(options.path, dataset) for dataset in ("cifar10", "cifar100")]

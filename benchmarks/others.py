@@ -29,10 +29,13 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 import results
+
+from netwright.stores.memory import MemoryStore
 
 ROOT = Path(__file__).parent.parent
 GENES, OPTIONS = 46, 7
@@ -119,7 +122,7 @@ def search_of(strategy: str, trials: int) -> float:
     """Microseconds a trial of one of our searches in memory."""
     import trial_overhead
 
-    search = trial_overhead.search_on(trial_overhead.MemoryStore(), strategy)
+    search = trial_overhead.search_on(MemoryStore(), strategy)
     trial_overhead.go_on(search, FEW)
     start = time.process_time()
     trial_overhead.go_on(search, trials)
@@ -139,9 +142,9 @@ def trials(count: int, repetitions: int) -> Iterator[results.Row]:
         if hasattr(library, "logging"):
             library.logging.set_verbosity(library.logging.ERROR)
         label = f"{module} {metadata.version(module)}: random, in memory"
-        lines[label] = lambda number, module=module: study_of(module, number)
+        lines[label] = partial(study_of, module)
     for strategy in ("tournament", "random, cheap sample"):
-        lines[f"netwright: {strategy}, in memory"] = lambda number, strategy=strategy: search_of(strategy, number)
+        lines[f"netwright: {strategy}, in memory"] = partial(search_of, strategy)
     taken: dict[str, list[float]] = {label: [] for label in lines}
     for _ in range(repetitions):
         for label, play in lines.items():
@@ -175,9 +178,7 @@ def main() -> None:
     for part in ("sizes", "trials", "lines"):
         parser.add_argument(f"--{part}", action="store_true")
     parser.add_argument("--libraries", nargs="*", default=LIBRARIES, help="whose sizes are measured")
-    parser.add_argument("--quick", action="store_true", help="few trials: whether it runs")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     everything = not (arguments.sizes or arguments.trials or arguments.lines)
     rows: list[results.Row] = []
     if arguments.lines or everything:

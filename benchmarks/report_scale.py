@@ -23,6 +23,7 @@ import results
 
 from netwright.core import run_file
 from netwright.core.records import Genotype, Proposal, Result
+from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.runs import run_folder
 from netwright.spaces.nats import plugin as NatsSpace
@@ -39,12 +40,11 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--folder", type=Path, help="keep the runs here, and use those that are there")
     parser.add_argument("--command", default="report", choices=("report", "status", "show"))
-    parser.add_argument("--append", type=Path, help="table of measurements to add to")
-    options = parser.parse_args()
+    options = results.options(parser)
     with tempfile.TemporaryDirectory() as scratch:
         measured = []
         for kind in options.kinds:
-            for rows in options.rows:
+            for rows in (200,) if options.quick else options.rows:
                 place = (options.folder or Path(scratch)) / f"{kind}-{rows}"
                 if not run_folder.holds_run(place):
                     write(place, kind, rows)
@@ -54,8 +54,7 @@ def main() -> None:
                 print(f"{subject:40} {seconds:7.1f} s CPU {megabytes:7.0f} MB {'' if is_met else 'MISSED'}", flush=True)
                 measured.append(results.Row(subject, 1, seconds, seconds, seconds, "s CPU"))
                 measured.append(results.Row(subject, 1, megabytes, megabytes, megabytes, "MB peak"))
-        if options.append:
-            results.append(options.append, measured)
+        results.append(options.out, measured)
 
 
 def cost(arguments: list[str]) -> tuple[float, float]:
@@ -74,7 +73,7 @@ def write(place: Path, kind: str, rows: int) -> None:
     place.mkdir(parents=True)
     store = run_folder.open_table(place, "write")
     store.remember("format", str(run_folder.FORMAT))
-    run = RunFile(space=run_file.Reference("nats"), objectives=("valid_accuracy",))
+    run = RunFile(space=Reference("nats"), objectives=("valid_accuracy",))
     store.remember("run", run_file.to_toml(run))
     store.remember("hours", "100.0")
     for number, (proposal, result) in enumerate(trials(kind, rows), 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import datetime
 import os
@@ -47,8 +48,25 @@ class Row:
     ratio_to: str = ""
 
 
-def append(path: Path, rows: Sequence[Row], card: str = "") -> None:
-    """Write rows to the table; a new table starts with the header. `card`: name of the GPU that was measured."""
+def options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What the command line says, by this parser with the two options of all benchmarks, `quick` and `out`."""
+    parser.add_argument("--quick", action="store_true", help="as small as it can be: whether it runs; in no table")
+    parser.add_argument("--out", type=Path, help="CSV file that rows are appended to, in place of results.csv")
+    given = parser.parse_args()
+    given.out = given.out or (None if given.quick else FILE)
+    return given
+
+
+def append(path: Path | None, rows: Sequence[Row], card: str = "") -> None:
+    """Write rows to the table; a new table starts with the header.
+
+    Args:
+        path: The table; None: none, so that nothing is written.
+        rows: Measurements of the script that runs.
+        card: Name of the GPU that was measured.
+    """
+    if path is None:
+        return
     name = Path(sys.argv[0])
     command = " ".join(["python", f"benchmarks/{name.name}", *sys.argv[1:]])
     machine = f"{card}; {hardware()}" if card else hardware()

@@ -210,7 +210,10 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=1_000, help="of each search")
     parser.add_argument("--seeds", type=int, default=20, help="landscapes, and searches of each kind")
     parser.add_argument("--trials", type=int, default=7_000, help="of which trainings are counted at last; 0: none")
+    parser.add_argument("--quick", action="store_true", help="one short search of each kind: whether it runs")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.trainings, arguments.seeds, arguments.trials = 210, 2, 220
     begun = time.perf_counter()
     lines = table(arguments.trainings, arguments.seeds, NOISES)
     print("\n".join(("", *lines, "")))

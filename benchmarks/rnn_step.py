@@ -18,9 +18,9 @@ import harness  # before numpy and torch: one numerical thread
 
 harness.pin(max(harness.os.sched_getaffinity(0)))
 import results  # noqa: E402
-import rnn_step  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from plain import rnn_step  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from netwright.core import refs, seeds  # noqa: E402
@@ -103,8 +103,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="One training step of a language model, ours and the plain one.")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--bf16", action="store_true", help="also under autocast to bfloat16")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    if options.quick:
+        options.repeats, options.bf16 = 1, True
     words, targets = torch.randint(WORDS, (2, STEPS, BATCH), generator=torch.Generator().manual_seed(0))
     plain_step, ours = rnn_step.make_step(data=(words, targets)), network()
     copy_weights(plain_step.net, ours)

@@ -224,7 +224,9 @@ def draw(free: Played, together: Played) -> Figure:
     return figure
 
 
-def save(free: Played, together: Played, path: Path) -> None:
+def save(free: Played, together: Played, path: Path | None) -> None:
+    if path is None:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draw(free, together).savefig(path, dpi=150)
 
@@ -244,11 +246,10 @@ def say(is_reached: bool, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How busy the workers of a simulated cluster are.")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the trials, few seeds: whether it runs")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    parser.add_argument("--figure", type=Path, default=FIGURE, help="PNG file")
+    parser.add_argument("--figure", type=Path, help="PNG file, in place of that of the documentation")
     parser.add_argument("--figure-only", action="store_true", help="play only the two searches of the figure: seconds")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
+    figure = arguments.figure or (None if arguments.quick else FIGURE)
     repeats, seeds_of_loss, trials = (2, 2, TRIALS // 10) if arguments.quick else (5, 20, TRIALS)
     hour = Cluster("200 workers, one hour each", 200)
     judged = [
@@ -274,7 +275,7 @@ def main() -> None:
         ),
     ]
     if arguments.figure_only:
-        save(play(judged[0], 0, trials), play(shown[0], 0, trials), arguments.figure)
+        save(play(judged[0], 0, trials), play(shown[0], 0, trials), figure)
         return
     rows, first = busy_rows([hour, *judged, *shown], repeats, trials)
     rows += loss_rows((10, 50, 200, 450), seeds_of_loss, trials)
@@ -289,7 +290,7 @@ def main() -> None:
         row = next(row for row in rows if row.subject == f"{cluster.name}: utilization")
         target = f"more than {UTILIZATION_TARGET:.0%}"
         say(row.min > UTILIZATION_TARGET, f"{cluster.name}: at least {row.min:.2%} utilization, {target}")
-    save(first[judged[0].name], first[shown[0].name], arguments.figure)
+    save(first[judged[0].name], first[shown[0].name], figure)
     results.append(arguments.out, rows)
 
 

@@ -88,8 +88,8 @@ def _row(subject: str, times: list[float]) -> results.Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Start of commands and warm cost of a trial.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    options.repeats = 1 if options.quick else options.repeats
     with tempfile.TemporaryDirectory() as folder:
         rows = [*commands(Path(folder), options.repeats), warm_trials(Path(folder), options.repeats)]
     for row, limit in zip(rows, (COMMAND_LIMIT, COMMAND_LIMIT, TRIAL_LIMIT), strict=True):

@@ -24,7 +24,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,10 +282,8 @@ def rows_of(lines: Sequence[Line]) -> Iterator[results.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of a strategy as its history grows.")
-    parser.add_argument("--quick", action="store_true", help="short histories and few trials: whether it runs")
     parser.add_argument("--no-peers", action="store_true", help="netwright alone")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     logging.disable(logging.WARNING)
     sizes = (1_000,) if arguments.quick else (10_000, 1_000_000)
     trials, few = (200, 20) if arguments.quick else (2_000, 200)

@@ -41,7 +41,7 @@ TOYS = "netwright.testing.toys"
 # runs the command, then says the processor's seconds and the peak size of this process alone: the system's own count
 # begins with the size of the process that started it
 PROGRAM = """
-import atexit, re, runpy, sys, time
+import atexit, os, re, runpy, sys, time
 def say():
     peak = re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]
     print(time.process_time(), peak, file=sys.stderr)
@@ -51,6 +51,7 @@ if sys.argv[1] == "status":
     main(sys.argv[1:])
 else:
     sys.argv = sys.argv[1:]
+    sys.path.insert(0, os.path.dirname(sys.argv[0]))
     runpy.run_path(sys.argv[0], run_name="__main__")
 """
 COLUMNS = ("id", *sqlite_rows.ASKED, "asked_sum", *sqlite_rows.CAME, "result_sum", "worker")
@@ -120,13 +121,14 @@ def measured(arguments: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a table of many rows costs.")
     parser.add_argument("--rows", type=int, nargs="+", default=SIZES, help="numbers of rows")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
     parser.add_argument("--go-on", nargs=3, metavar=("FOLDER", "STRATEGY", "TRIALS"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     if arguments.go_on:
         folder, strategy, trials = arguments.go_on
         go_on(Path(folder), strategy, int(trials))
         return
+    if arguments.quick:
+        arguments.rows = (500,)
     found = []
     print(f"{results.hardware()}; commit {results.commit()}\n")
     print(f"{'rows':>9} {'command':<9} {'CPU s':>8} {'peak MB':>8}")

@@ -46,8 +46,8 @@ def our_step(images: torch.Tensor, labels: torch.Tensor) -> Callable[[], float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="One training step, ours and the plain one.")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    options = parser.parse_args()
+    options = results.options(parser)
+    options.repeats = 1 if options.quick else options.repeats
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, 3, SIZE, SIZE, generator=generator)
     labels = torch.randint(CLASSES, (BATCH,), generator=generator)

@@ -313,10 +313,8 @@ def rows_of(lines: Sequence[Line]) -> Iterator[results.Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The cost of a trial beyond its evaluation.")
-    parser.add_argument("--quick", action="store_true", help="small tables and few trials: whether it runs")
     parser.add_argument("--no-optuna", action="store_true", help="netwright alone")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
+    arguments = results.options(parser)
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     sizes = (FEW, 1_000) if arguments.quick else (FEW, 10_000, 100_000)

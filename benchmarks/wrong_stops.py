@@ -18,8 +18,9 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,20 +46,20 @@ GENES = ("width", "blocks", "lr", "weight_decay")
 NEAR = 0.5  # points
 
 
-def train(path: Path) -> None:
-    """Train the networks and write their curves, one row for each."""
+def train(path: Path, networks: int = NETWORKS) -> None:
+    """Train so many networks and write their curves, one row for each."""
     grid = list(itertools.product(WIDTHS, BLOCKS, RATES, DECAYS))
-    chosen = seeds.rng_for(0, seeds.ASK).permutation(len(grid))[:NETWORKS]
+    chosen = seeds.rng_for(0, seeds.ASK).permutation(len(grid))[:networks]
     task, space = digits(train_limit=400), ResidualSpace()
     lines = [",".join((*GENES, *(f"epoch_{n}" for n in range(EVERY, EPOCHS + 1, EVERY))))]
     for number, place in enumerate(chosen.tolist(), 1):
         width, blocks, rate, decay = grid[place]
-        settings = {"schedule": "step", "milestones": (), "ema": 0.97}  # the rate is constant
-        evaluator = Training(space, task, EPOCHS, curve_every=EVERY, lr=rate, weight_decay=decay, **settings)
+        steady = Training(space, task, epochs=EPOCHS, curve_every=EVERY, schedule="step", milestones=(), ema=0.97)
+        evaluator = replace(steady, lr=rate, weight_decay=decay)
         trial = Trial(number, Proposal((width, blocks)), space.key((width, blocks)), number, "running")
         result = evaluator.evaluate(trial, WorkerContext(MemoryStore(), None, 1))
         lines.append(",".join([*map(str, grid[place]), *(f"{value:.4f}" for _, value in result.curve)]))
-        print(f"{number} of {NETWORKS}: {grid[place]} ends at {result.curve[-1][1]:.4f}", flush=True)
+        print(f"{number} of {networks}: {grid[place]} ends at {result.curve[-1][1]:.4f}", flush=True)
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -152,9 +153,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=100, help="number of searches of each line")
     parser.add_argument("--chances", default="0.02,0.05,0.1,0.2", help="values of least_chance")
     parser.add_argument("--modeled", action="store_true", help="fresh networks by the model too, not only at random")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    arguments = parser.parse_args()
-    if arguments.train:
+    arguments = results.options(parser)
+    if arguments.quick:
+        with tempfile.TemporaryDirectory() as folder:
+            train(Path(folder) / "curves.csv", 1)
+        arguments.seeds, arguments.chances, arguments.modeled = 2, "0.1", True
+    elif arguments.train:
         train(CURVES)
     columns = {rung: f"epoch_{rung}" for rung in RUNGS}
     chosen = csv(str(CURVES), GENES, columns[RUNGS[-1]], budgets=columns)

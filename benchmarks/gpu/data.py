@@ -20,7 +20,7 @@ from netwright.tasks.cifar10 import cifar10
 VALID = (5000, 10_000)  # images that validate, in the runs that follow
 
 
-def arrays(folder: Path, limit: int | None) -> dict[str, np.ndarray]:
+def arrays(folder: Path, limit: int | None) -> dict[str, Any]:
     """Images (N, 32, 32, 3) uint8, labels (N,) int64, split (N,) uint8: 0 to train, 2 to test."""
     images: list[np.ndarray] = []
     labels: list[int] = []

@@ -114,12 +114,12 @@ def small(place: Place) -> list[Job]:
     return [
         _data(place, 120, place.no_data, "200 images of CIFAR-10 as an array file", ("--limit", 200)),
         _tests(place, 80),
-        _step(place, "step", ("--small", "--repeats", 1, "--seconds", 0.3), 120, needs_card=False),
+        _step(place, "step", ("--quick", "--repeats", 1, "--seconds", 0.3), 120, needs_card=False),
         Job("step-bare", "the bare captured graph", lambda _folder: (), 0, place.no_card),
         *runs.jobs(place, place.no_data),
         _alike(place, "best", "the best of the search", 150, place.no_data, ("--evaluator.steps", 4)),
         _profile(place, "profile", 90, "", ("--space.channels", 4, "--space.repeats", 1, "--batch", 16, "--steps", 3)),
-        _many(place, ("--small", "--at-once", 1, 2, "--steps", 2, "--each", 1, "--least", 2), 150, needs_card=False),
+        _many(place, ("--quick", "--at-once", 1, 2, "--steps", 2, "--each", 1, "--least", 2), 150, needs_card=False),
         Job("many-on-a-card", "several trials on one card", lambda _folder: (), 0, place.no_card),
         _pipeline(place, 60),
     ]

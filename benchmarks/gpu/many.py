@@ -89,17 +89,15 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=3, help="trials of each worker that are timed, on average")
     parser.add_argument("--least", type=int, default=5, help="trials that are timed at least")
     parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--small", action="store_true", help="tiny networks, few images, to show that it runs")
     parser.add_argument("--card", default="", help="its name, for the table; without one there is nothing to compare")
-    parser.add_argument("--out", type=Path, default=results.FILE, help="CSV file that rows are appended to")
-    given = parser.parse_args()
+    given = results.options(parser)
     common = [
         *(sys.executable, "-m", "netwright.cli.main", "search", "cifar10", "--space", "hierarchical"),
-        *("--strategy", "random", "--space.channels", "4" if given.small else "16", "--space.repeats", "1"),
-        *("--evaluator.steps", str(given.steps), "--evaluator.batch", "16" if given.small else "256"),
+        *("--strategy", "random", "--space.channels", "4" if given.quick else "16", "--space.repeats", "1"),
+        *("--evaluator.steps", str(given.steps), "--evaluator.batch", "16" if given.quick else "256"),
         *("--task.path", str(given.data), "--task.crop", "24", "--task.flip", "true"),
     ]
-    if given.small:
+    if given.quick:
         common += ["--task.train_limit", "200", "--task.valid", "50"]
     can_share = "trials_per_gpu" in {field.name for field in fields(Processes)}
     given.folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +116,8 @@ def main() -> None:
         ratio = each.a_minute / found[0].a_minute if found[0].a_minute else 0.0
         compared = f"{ratio:.3f} to {given.at_once[0]} at once" if len(found) > 1 else ""
         subject = f"{count} at once; {given.steps} steps; {each.failed} failed"
-        row = results.Row(subject, each.trials, *[each.a_minute] * 3, "trials/min", compared)
+        pace = each.a_minute
+        row = results.Row(subject, each.trials, pace, pace, pace, "trials/min", compared)
         results.append(given.out, [row], given.card)
     print(json.dumps({"found": verdict(given.at_once, found, is_card=bool(given.card))}))
 

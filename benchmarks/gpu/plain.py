@@ -167,7 +167,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=512)
     parser.add_argument("--lr", type=float, default=0.4)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a tiny network, few seconds: whether it runs")
     given = parser.parse_args()
+    if given.quick:
+        given.seconds, given.width, given.batch = 2.0, 4, 16
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True
     stops: list[int] = []

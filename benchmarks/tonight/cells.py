@@ -316,8 +316,7 @@ def outcome(cell: Cell, facts: dict[str, Any], out: Path, folder: Path) -> dict[
         right = right_of_run(out / "run", targets, metric, told)
     else:
         found |= {"accuracy": facts["test_accuracy"], "balanced": facts["balanced_accuracy"]}
-        kept = out / ("right.npy" if COLUMNS[cell.column].kind == "plain" else "p1/right.npy")
-        right = np.load(kept)
+        right = np.load(out / ("right.npy" if COLUMNS[cell.column].kind == "plain" else "p1/right.npy"))
     if right is not None:
         found |= {"right": packed(right), "accuracy": float(right.mean()), "balanced": balanced(right, targets)}
     return found

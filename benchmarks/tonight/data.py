@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -164,7 +164,7 @@ def read(name: str, folder: Path) -> Images:
         return Images(file["images"], labels, file["split"], tuple(map(str, range(int(labels.max()) + 1))))
 
 
-def arrays(made: Images) -> dict[str, np.ndarray]:
+def arrays(made: Images) -> dict[str, Any]:
     """`x_train`, `y_train` and so on, as the task `arrays` reads them."""
     parts = {}
     for name, number in (("train", TRAIN), ("valid", VALID), ("test", TEST)):
@@ -216,11 +216,11 @@ class _whole:
     def __init__(self, path: Path) -> None:
         self.path, self.draft = path, path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
 
-    def __enter__(self):
+    def __enter__(self) -> BinaryIO:
         self.file = self.draft.open("wb")
         return self.file
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.file.close()
         if kind is None:
             self.draft.replace(self.path)

@@ -122,7 +122,7 @@ def play(
     settings["lr"] = choice["rate"] * settings.get("lr", takes["lr"].default)
 
     def trained(options: Mapping[str, Any], into: Path) -> Any:
-        listed = Reference("training", settings | options)
+        listed = Reference("training", {**settings, **options})
         evaluator = refs.load("evaluator", listed, space=space, task=task)
         own = seeds.trial_seed(seed, space.key(genotype), 0)
         into.mkdir(parents=True, exist_ok=True)

@@ -65,10 +65,11 @@ def difference(lines: Lines, name: str, ours: str, other: str, targets: np.ndarr
         for seed in sorted({cell.seed for cell in lines if cell.data == name})
         if Cell(name, ours, seed) in lines and Cell(name, other, seed) in lines
     ]
-    pairs = [(a, b) for a, b in pairs if a.value is not None and b.value is not None]
+    measured = [(a, b, a.value, b.value) for a, b in pairs]
+    pairs = [(a, b) for a, b, one, two in measured if one is not None and two is not None]
     if not pairs:
         return None
-    found = [100 * (a.value - b.value) for a, b in pairs]
+    found = [100 * (one - two) for _, _, one, two in measured if one is not None and two is not None]
     if targets is not None and all(a.right and b.right for a, b in pairs):
         weights = _weights(targets, data.SETS[name].metric)
         right = [(cells.unpacked(a.right), cells.unpacked(b.right)) for a, b in pairs]
@@ -144,7 +145,8 @@ def criteria(lines: Lines, targets: Targets, seeds: int) -> list[Criterion]:
         return min((each.low for each in found if each.low is not None), default=None)
 
     def above(found: list[Difference], bound: float) -> bool | None:
-        return None if any(each.low is None for each in found) else all(each.low > bound for each in found)
+        lows = [each.low for each in found]
+        return None if None in lows else all(low is not None and low > bound for low in lows)
 
     def points(value: float | None) -> str:
         return "-" if value is None else f"{value:+.2f} points"
@@ -223,7 +225,7 @@ def rows(
 def _values(lines: Lines, name: str, column: str) -> list[float]:
     """Percentages of a data set and column, by seed."""
     ours = sorted(cell for cell in lines if cell.data == name and cell.column == column)
-    return [100 * lines[cell].value for cell in ours if lines[cell].value is not None]
+    return [100 * value for cell in ours if (value := lines[cell].value) is not None]
 
 
 def _mean(lines: Lines, name: str, column: str) -> str:

@@ -8,6 +8,7 @@ from netwright.core.objectives import Objective
 from netwright.core.refs import Reference
 from netwright.report import page, versus
 from netwright.report.parts.versus import part
+from netwright.strategies.random import RandomSearch
 from tests.report import test_page
 from tests.report.test_fronts import reported
 from tests.report.test_page import read
@@ -50,6 +51,19 @@ def test_what_a_search_gained_over_random_networks():
     assert versus.advantages([search, search], RNG(0)) == [], "none is random"
     elsewhere = replace(chance, run=replace(chance.run, space=Reference("other")))
     assert versus.advantages([search, elsewhere], RNG(0)) == [], "of another space"
+
+
+@pytest.mark.parametrize("strategy", ["random", "panel", f"{__name__}:Uniform"])
+def test_a_strategy_says_that_its_trials_are_a_random_sample(strategy):
+    search = searched("a", "mobo", [(0.9, 1.0), (0.7, 1.0)])
+    chance = searched("b", strategy, [(0.4, 1.0), (0.6, 1.0)])
+    assert [each.sampled for each in versus.advantages([search, chance], RNG(0))] == ["b"]
+    gone = searched("c", "somewhere.unknown:Uniform", [(0.4, 1.0), (0.6, 1.0)])
+    assert versus.advantages([search, gone], RNG(0)) == [], "what it says cannot be known here"
+
+
+class Uniform(RandomSearch):
+    """Of a user; it says what the class above it says."""
 
 
 def measured_otherwise(run, **settings):

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from netwright.core import left, refs, seeds, settings
+from netwright.core import refs, seeds, settings
 from netwright.core.cards import CardMemory
 from netwright.core.errors import BadReference, DeviceLost, InvalidGenotype, PutBack
 from netwright.core.objectives import Objective
 from netwright.core.protocols import (
-    AsksNetwork,
     Context,
     Generates,
     Resplits,
     SearchSpace,
-    ShowsExamples,
-    Split,
     StreamsBatches,
     Task,
     Tunes,
@@ -39,11 +35,8 @@ from netwright.plans import counting
 from netwright.plans.plan import HasPlan, Plan
 from netwright.training import (
     cards,
-    carrying,
-    checkpoint,
     device,
     faults,
-    loop,
     made,
     memory,
     pace,
@@ -54,17 +47,16 @@ from netwright.training import (
 )
 from netwright.training import settings as step_settings
 from netwright.training.course import Deadline, FlexibleSchedule, repeated
-from netwright.training.descent import Descent
 from netwright.training.ending import Ending
 from netwright.training.epochs import CountedEpochs, Epochs, EvenEpochs
 from netwright.training.lengths import Length, Lengths
-from netwright.training.loop import At, Diverged, Passes, Progress, Rates, Stopped
+from netwright.training.loop import Diverged, Passes, Stopped
+from netwright.training.measuring import Measuring
 from netwright.training.options import Options
 from netwright.training.parallel import Team
 from netwright.training.reports import Alarm, Reports
 from netwright.training.standing import Measurement, Standing, averaged, lengths, why_inexact
-from netwright.training.stops import Interrupted, Stops
-from netwright.training.validation import gone_back, validated
+from netwright.training.stops import Stops
 
 CHECKPOINT = "checkpoint.safetensors"
 
@@ -239,28 +231,22 @@ class Training(Options):
         before, after = sum(found.steps for found in state.done), (self.trainings - repeat - 1) * length.steps
         reports = Reports(context, before, lambda: before + course.steps + after)
         stops, time_to_write = Stops(context, team, reports), Alarm(60 * self.checkpoint_minutes)
-        has_curve = bool(self.curve_every) and not self.validates and context is not None and repeat == 0
+        place = partial(_place_of, state, context) if context else None
+        measuring = Measuring(self, self.task, descent, state, stops, place, has_curve=repeat == 0)
 
-        for at in self._moments(passes, descent, course, start, state):
+        for at in measuring.moments(passes, course, start):
             ending.look(at)
             is_end = at.step == course.steps
             if at.ends_pass and is_end and length.steps < length.span and context is not None:
                 # for a trial that continues this one, which meets the end of a pass again
                 state.write(promotion.end_of(context.folder, repeat), descent, at)
-            if at.ends_pass and self.validates and at.step > state.record.seen:
-                with self._kept(state, descent, at, context):
-                    value = self._validate(state, descent, stops, at)
-                if repeat == 0:
-                    state.curve.append((at.step, value))
-            elif at.ends_pass and not is_end and has_curve and epochs.whole(at.step) % self.curve_every == 0:
-                with self._kept(state, descent, at, context):
-                    point = _main(self._measured(descent, stops, self.split))
-                state.curve.append((at.step, point))
+            if at.ends_pass:
+                measuring.end_of_pass(at, epochs, is_last=is_end)
             is_to_stop = stops.at(at)
             if at.ends_pass:
                 continue  # what is written stands between two steps
             if is_to_stop:
-                self._put_back(state, descent, at, context)
+                measuring.put_back(at)
             if state.path and self.checkpoint_minutes and time_to_write.rings():  # to go on from after a kill
                 state.write(state.path, descent, at)
                 reports.say(at.step)
@@ -271,41 +257,7 @@ class Training(Options):
         if context is None:
             return Measurement({}, *course_of)
         folder = context.folder if self.save and repeat == 0 else None
-        with self._kept(state, descent, at, context):
-            found = self._measured(descent, stops, self.split, folder, trial.seed)
-        if repeat == 0 and not self.validates:
-            state.curve.append((at.step, _main(found)))
-        return Measurement(found, *course_of)
-
-    def _moments(
-        self, passes: Passes, descent: Descent, course: Rates, start: Progress, state: Standing
-    ) -> Iterator[At]:
-        """The moments of a training, which goes on from the best weights so far where its loss is not finite."""
-        while True:
-            try:
-                yield from loop.steps(passes, descent, course, start)
-                return
-            except Diverged as error:
-                if not state.record.step or len(state.record.reloaded) >= self.reloads:
-                    raise
-                state.record, start = gone_back(state.record, descent, error.at)
-
-    def _validate(self, state: Standing, descent: Descent, stops: Stops, at: At) -> float:
-        """Measure the validation data at the end of a pass, and decide what follows from it."""
-        found: dict[str, float] = {}
-
-        def measure() -> float:
-            found.update(
-                loop.measure(descent.network, self.task, "valid", descent.memory_format, watch, self.batches_by)
-            )
-            name, value = next(iter(found.items()))
-            return stated.sign(self.task, name) * value
-
-        def watch(_outputs: Tensor, _targets: Tensor) -> None:
-            stops.during_measurement()
-
-        state.record = validated(state.record, descent, at, self.non_monotone, measure)
-        return _main(found)
+        return Measurement(measuring.end(at, folder, trial.seed), *course_of)
 
     def _deadline(self, trial: Trial, state: Standing, start: int) -> Deadline | None:
         """How many steps the time of the next training allows: the trainings of a trial share its seconds."""
@@ -319,46 +271,6 @@ class Training(Options):
             batches = len(self.task.lengths(self.split, self.batch, None))
         measuring = forward * batches
         return Deadline(share * seconds, state.elapsed, measuring, start)
-
-    @contextmanager
-    def _kept(self, state: Standing, descent: Descent, at: At, context: Context | None) -> Iterator[None]:
-        """Where a measurement within is interrupted, keep what was trained before it."""
-        try:
-            yield
-        except Interrupted:
-            self._put_back(state, descent, at, context)
-
-    def _put_back(self, state: Standing, descent: Descent, at: At, context: Context | None) -> NoReturn:
-        """Write down where the trial stands, and stop."""
-        if context:
-            state.write(state.path or context.folder / CHECKPOINT, descent, at)
-        raise PutBack(f"stopped at step {at.step}, to go on from there") from None
-
-    def _measured(
-        self, descent: Descent, stops: Stops, split: Split, folder: Path | None = None, seed: int = 0
-    ) -> dict[str, float]:
-        """Metrics of the split; weights and what the task shows of examples go into the folder, where there is one.
-
-        `seed`, the trial's, is noted there.
-        """
-        recorder = self.task.recorder(split) if folder and isinstance(self.task, ShowsExamples) else None
-
-        def watch(outputs: Tensor, targets: Tensor) -> None:
-            stops.during_measurement()
-            if recorder:
-                recorder.add(outputs, targets)
-
-        best = descent.best if self.keep_best and descent.best and descent.best.tensors else None
-        with best.in_place() if best else descent.averaged():
-            found = loop.measure(descent.network, self.task, split, descent.memory_format, watch, self.batches_by)
-            if folder:
-                checkpoint.write_weights(folder / checkpoint.WEIGHTS, descent.network)
-            if recorder and isinstance(recorder, AsksNetwork):
-                with carrying.left_as_found(descent.network):
-                    recorder.ask(descent.network)
-        if folder and recorder:
-            left.write(folder, recorder.files(), seed)
-        return {f"{split}_{name}": value for name, value in found.items()}
 
     def _state(self, trial: Trial, context: Context) -> Standing:
         """Where the trial stands, and where the trial that it continues stopped."""
@@ -504,14 +416,14 @@ class Training(Options):
         return stated.advice(self, largest_budget)
 
 
+def _place_of(state: Standing, context: Context) -> Path:
+    """File in which an interruption leaves where the trial stands; its folder is made when it is asked for."""
+    return state.path or context.folder / CHECKPOINT
+
+
 def _rng_of_epoch(trial: Trial, repeat: int, epoch: int) -> np.random.Generator:
     """The generator of a pass of a training, at its beginning."""
     return seeds.rng_for(trial.seed, seeds.TRAIN, epoch, repeat)
-
-
-def _main(metrics: Mapping[str, float]) -> float:
-    """The metric that a curve shows: the task's first."""
-    return next(iter(metrics.values()))
 
 
 plugin = Training

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from netwright.core import in_full, whereabouts
+from netwright.core import in_full, refs, whereabouts
+from netwright.core.errors import BadReference
 from netwright.core.objectives import Objective, short
+from netwright.core.protocols import SamplesAtRandom
 from netwright.data.text import counted
 from netwright.report import fronts
 from netwright.report.reported import ReportedRun
 
-RANDOM = ("random", "panel")  # strategies whose trials are a random sample of the space
 RESAMPLES = 2000
 INTERVAL = (0.025, 0.975)
 
@@ -97,7 +98,9 @@ class Domination:
 
 def advantages(runs: Sequence[ReportedRun], rng: np.random.Generator) -> list[Advantage]:
     """The advantage of each search over each run of random networks of the same space that were trained alike."""
-    sampled = [run for run in runs if run.run.strategy.name in RANDOM]
+    if len(runs) < 2:
+        return []  # without loading any strategy
+    sampled = [run for run in runs if _is_sampled(run)]
     found = []
     for search in runs:
         for chance in sampled:
@@ -135,6 +138,14 @@ def facts(runs: Sequence[ReportedRun], rng: np.random.Generator) -> dict[str, An
         "advantages": [row(advantage) for advantage in advantages(runs, rng)],
         "dominations": [{**row(each), "dominates": each.is_whole} for each in dominations(runs)],
     }
+
+
+def _is_sampled(run: ReportedRun) -> bool:
+    """Whether the trials of a run are a random sample of its space, as its strategy says."""
+    try:
+        return isinstance(refs.locate("strategy", run.run.strategy.name), SamplesAtRandom)
+    except BadReference:  # it cannot be imported here
+        return False
 
 
 def _advantage(search: ReportedRun, chance: ReportedRun, rng: np.random.Generator) -> Advantage | None:

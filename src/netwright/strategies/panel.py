@@ -35,6 +35,7 @@ class GenotypePanel:
     """
 
     goes_by_list: ClassVar[Literal[True]] = True
+    samples_at_random: ClassVar[Literal[True]] = True
     space: SearchSpace
     genotypes: int = 40
     repeats: int = 8

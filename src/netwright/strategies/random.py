@@ -18,6 +18,7 @@ class RandomSearch:
     """Samples independently; learns nothing, so any number of workers loses nothing."""
 
     takes_several: ClassVar[Literal[True]] = True
+    samples_at_random: ClassVar[Literal[True]] = True
     space: SearchSpace
     _told: int = field(default=0, init=False, repr=False, compare=False)
 

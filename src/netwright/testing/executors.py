@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from netwright.core import run_file
@@ -61,13 +62,15 @@ def check_executor(make: Callable[[Evaluator], Executor], make_store: Callable[[
     late = store.claim("late")
     assert late is not None
     store.finish(late.id, Result({"valid_accuracy": 0.0}))
-    _check_rounds(make, store, folder)
+    with TemporaryDirectory(dir=folder) as own:
+        _check_rounds(make, store, Path(own))
     store.close()
 
 
 def _check_rounds(make: Callable[[Evaluator], Executor], store: Store, folder: Path) -> None:
     """Trials of a round wait for its last row, and find what was made ready in the folder that they share."""
-    given, before = {"rounds_played": 1, "pool": 4}, len(store.finished())
+    given: dict[str, Any] = {"rounds_played": 1, "pool": 4}
+    before = len(store.finished())
     store.remember("run", run_file.to_toml(_run("ToySharedEvaluator", given)))
     executor = make(ToySharedEvaluator(ToySpace(), ToyTask(), **given))
     executor.start(Job(store, folder))

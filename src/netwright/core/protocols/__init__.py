@@ -59,6 +59,7 @@ from netwright.core.protocols.strategy import (
     LearnsAside,
     LearnsByRounds,
     NamesBudgets,
+    SamplesAtRandom,
     Strategy,
     TakesSeveral,
 )
@@ -138,6 +139,7 @@ __all__ = [
     "Recognizes",
     "Recorder",
     "Resplits",
+    "SamplesAtRandom",
     "SearchSpace",
     "SharesCards",
     "ShowsExamples",

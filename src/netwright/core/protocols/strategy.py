@@ -86,6 +86,16 @@ class GoesByList(Protocol):
 
 
 @runtime_checkable
+class SamplesAtRandom(Protocol):
+    """Capability of a strategy's class: its trials are independent samples of the space, whatever was measured.
+
+    Reports compare what searches of the same space found with what such trials come to.
+    """
+
+    samples_at_random: ClassVar[Literal[True]]
+
+
+@runtime_checkable
 class NamesBudgets(Protocol):
     """Capability of a strategy: its proposals name budgets."""
 
