@@ -1,6 +1,6 @@
 """Recurrent cells found on a part of Penn Treebank, beside published and random ones, a tanh network and an LSTM.
 
-Three searches of 24 trials each, by `predictor`, `aging` and `nao`, as `rnn_cells.toml` has them: 64 units, the first
+Three searches of 16 trials each, by `predictor`, `aging` and `nao`, as `rnn_cells.toml` has them: 64 units, the first
 60,000 words. Then the best cell of each, the published ones of NAO and DARTS, 5 random ones, a recurrent layer of tanh
 units and torch.nn.LSTM are trained alike, three times as long as a trial, from 3 seeds (random ones from one), with the
 same model and the same settings around them. All have the parameters of NAO's cell with 64 units within 1 %: widths
@@ -45,9 +45,9 @@ from netwright.stores.sqlite import SqliteStore
 
 RECIPE = Path(__file__).with_suffix(".toml")
 SEARCHES = {
-    "predictor": "predictor",
-    "aging": "aging(population=8, sample=3)",
-    "nao": "nao(program='tf-rnn', seeds=12, new=6, top=6, epochs=300)",
+    "predictor": "predictor(initial=8)",
+    "aging": "aging(population=6, sample=3)",
+    "nao": "nao(program='tf-rnn', seeds=8, new=4, top=4, epochs=300)",
 }
 MEASURE = "valid_perplexity"
 SEEDS, RANDOM, LONGER = 3, 5, 3
@@ -195,7 +195,7 @@ def search(name: str, strategy: str, path: Path, folder: Path, is_quick: bool) -
     """Play a search, or what is left of it, by the command."""
     options = [f"--{option}={value}" for option, value in changed(path, is_quick).items()]
     if is_quick:
-        strategy = strategy.replace("12", "2").replace("epochs=300", "epochs=2")
+        strategy = strategy.replace("=8", "=2").replace("epochs=300", "epochs=2")
         options.append("--trials=3")
     typed = ["search", os.path.relpath(RECIPE), "--strategy", strategy, *options, "--out", str(folder / name)]
     print(shlex.join(["netwright", *typed]), flush=True)

@@ -72,6 +72,7 @@ from netwright.core.protocols.task import (
     StatesWhereabouts,
     StreamsBatches,
     Summarizes,
+    TakesHalf,
     Task,
     WeighsExamples,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "StreamsBatches",
     "Summarizes",
     "Symmetric",
+    "TakesHalf",
     "TakesSeveral",
     "Task",
     "TrainsInFull",

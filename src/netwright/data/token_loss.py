@@ -1,8 +1,8 @@
-"""Cross entropy over a vocabulary, for logits that are too many to be kept twice.
+"""Cross entropy over a vocabulary, whose logits are most of the memory and much of the time of a language model's step.
 
-A batch of 64 sequences of 35 words out of 10,000 has 22 million logits: most of the memory of a step of a language
-model, and much of its time. torch keeps the logits and their logarithmic softmax, and makes gradients of their size.
-Here there is one tensor of that size, a few rows of which are worked on at a time, while they are in the cache.
+A batch of 64 sequences of 35 words out of 10,000 has 22 million logits. torch writes their logarithmic softmax in a
+pass of its own, and their gradient in two more. Here nothing of that size is written but the gradient, a few rows at a
+time, while they are in the cache.
 """
 
 from __future__ import annotations
@@ -18,9 +18,6 @@ ROWS_OF: Final = 2**18  # numbers that are worked on at a time on a CPU: 1 MB
 
 def token_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """The mean cross entropy in nats, shape (), in single precision whatever the logits have.
-
-    The backward pass writes the gradient over the logits, which nothing may read afterwards; another operation whose
-    backward pass needs them is refused by torch.
 
     Args:
         logits: Shape (..., V).
@@ -66,14 +63,17 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        """The gradient of the logits, in their memory."""
+        """The gradient of the logits."""
         logits, targets, normalizers = ctx.saved_tensors
-        flat, scale = logits.view(-1, logits.shape[-1]), grad / len(targets)
-        for part, wanted, normalizer in zip(
-            *(each.split(_rows(flat)) for each in (flat, targets, normalizers)), strict=True
+        found = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        flat, scale = logits.flatten(0, -2), grad / len(targets)
+        of_flat = found.view(-1, logits.shape[-1])
+        for part, out, wanted, normalizer in zip(
+            *(each.split(_rows(flat)) for each in (flat, of_flat, targets, normalizers)), strict=True
         ):
-            shares = torch.exp(part.float() - normalizer[:, None])
-            shares.scatter_add_(1, wanted[:, None], shares.new_full((len(wanted), 1), -1.0))
-            torch.mul(shares, scale, out=shares)
-            part.copy_(shares)
-        return logits, None
+            shares = out if out.dtype == torch.float32 else torch.empty_like(out, dtype=torch.float32)
+            torch.sub(part, normalizer[:, None], out=shares)
+            shares.exp_().scatter_add_(1, wanted[:, None], shares.new_full((len(wanted), 1), -1.0)).mul_(scale)
+            if shares is not out:
+                out.copy_(shares)
+        return found, None
