@@ -77,6 +77,8 @@ def test_the_rate_is_scaled_by_length():
     descent = Descent(network, _Words(), step_settings.optimizer(used, network), used, steps=9)
     descent.set_rate(0.5, torch.zeros(3, 9, dtype=torch.int64))
     assert descent.rate == descent.optimizer.param_groups[0]["lr"] == 2.0 * 0.5 * 9 / 6
+    descent.set_rate(0.5, torch.zeros(3, 1, dtype=torch.int64))  # the last batch of a pass, which the text's end cuts
+    assert descent.rate == 2.0 * 0.5 * 1 / 6
     plain = Descent(network, _Words(), step_settings.optimizer(used, network), StepSettings(lr=2.0), steps=9)
     plain.set_rate(0.5, torch.zeros(3, 9, dtype=torch.int64))
     assert plain.rate == 1.0
