@@ -6,7 +6,7 @@ units and torch.nn.LSTM are trained alike, three times as long as a trial, from 
 same model and the same settings around them. All have the parameters of NAO's cell with 64 units within 1 %: widths
 differ instead. The weights that were best on the validation words at the end of a pass are tested.
 
-It claims nothing beforehand: who is ahead by how much is what it measures. It takes about 40 minutes of one core, in
+It claims nothing beforehand: who is ahead by how much is what it measures. It takes about 20 minutes of one core, in
 pieces, too: `--minutes 20` begins nothing after that, and the same command goes on, also after it was killed. What was
 trained stands in `trainings.jsonl` of `--folder`; the table of it is printed at the end. `--quick` only shows that it
 runs. Needs `NETWRIGHT_DATA` or `--path`; no part of `make bench`.
@@ -254,7 +254,7 @@ def known(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
-def play(path: Path, folder: Path, minutes: float, is_quick: bool) -> None:
+def play(path: Path, folder: Path, minutes: float, seeds: Sequence[int], is_quick: bool) -> None:
     """Plays what is not there yet, until the time is over."""
     until = time.monotonic() + 60 * minutes
     folder.mkdir(parents=True, exist_ok=True)
@@ -273,7 +273,7 @@ def play(path: Path, folder: Path, minutes: float, is_quick: bool) -> None:
     assert isinstance(tokens, Tokens)
     asked = entrants(found, settings.space.options["width"], task.io)
     have = {(line["name"], line["seed"]) for line in known(folder)}
-    for seed in range(SEEDS):  # so that each has one before any has two
+    for seed in seeds:  # so that each has one before any has two
         for entrant in asked:
             if seed >= entrant.seeds or (entrant.name, seed) in have:
                 continue
@@ -317,12 +317,13 @@ def main() -> None:
     parser.add_argument("--path", type=Path, default=Path(data, "ptb"), help="folder of the three files")
     parser.add_argument("--folder", type=Path, default=Path("rnn_cells"), help="where searches and trainings lie")
     parser.add_argument("--minutes", type=float, default=600.0, help="when to stop; the same command goes on")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(SEEDS), help="of trainings, for several at once")
     parser.add_argument("--csv", type=Path, help="CSV file that rows are appended to; nothing is played then")
     parser.add_argument("--quick", action="store_true", help="whether it runs")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.csv is None:
-        play(arguments.path.absolute(), arguments.folder, arguments.minutes, arguments.quick)
+        play(arguments.path.absolute(), arguments.folder, arguments.minutes, arguments.seeds, arguments.quick)
     rows = summed_up(known(arguments.folder))
     if arguments.csv is not None:
         results.append(arguments.csv, rows)
