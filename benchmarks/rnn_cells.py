@@ -220,7 +220,10 @@ def entrants(found: Mapping[str, Trial], width: int, io: IO) -> list[Entrant]:
         "tanh network": (lambda units: LayerSpace("RNN", units), ()),
         "torch.nn.LSTM": (lambda units: LayerSpace("LSTM", units), ()),
     }
-    listed = [Entrant(f"found by {name}", space, trial.proposal.genotype, SEEDS) for name, trial in found.items()]
+    finders: dict[Genotype, list[str]] = {}
+    for name, trial in found.items():
+        finders.setdefault(trial.proposal.genotype, []).append(name)
+    listed = [Entrant(f"found by {' and '.join(by)}", space, genotype, SEEDS) for genotype, by in finders.items()]
     listed.append(Entrant("NAO (Luo et al. 2018)", space, nao, SEEDS))
     for name, (made, genotype) in makers.items():
         nearest = min(range(1, 3 * width), key=lambda units: abs(made(units).count(genotype, io).params - wanted))
