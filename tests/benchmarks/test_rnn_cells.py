@@ -43,4 +43,4 @@ def test_all_have_equally_many_parameters_and_one_cell_is_trained_once(rnn_cells
     listed = rnn_cells.entrants(dict(zip("abc", trials, strict=True)), 64, IO_OF)
     assert [each.name for each in listed[:3]] == ["found by a and b", "found by c", "NAO (Luo et al. 2018)"]
     counts = [each.space.count(each.genotype, IO_OF).params for each in listed]
-    assert max(counts) / min(counts) < 1.02 and sum(each.seeds for each in listed) == 6 * 3 + 5
+    assert max(counts) / min(counts) < 1.02 and sum(each.seeds for each in listed) == 7 * 3 + 5
