@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -34,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from netwright.core import building, refs, run_file
-from netwright.core.protocols import SearchSpace, Task
+from netwright.core.protocols import Task
 from netwright.core.records import IO, Counts, Genotype, LabeledGraph, Proposal, Trial
 from netwright.core.shapes import Sequence as Vectors
 from netwright.core.shapes import Tokens
@@ -152,7 +152,7 @@ class Entrant:
     """A network that is trained, from how many seeds, and by what share of the rate."""
 
     name: str
-    space: SearchSpace
+    space: RnnSpace | LayerSpace
     genotype: Genotype
     seeds: int
     rate: float = 1.0
@@ -218,7 +218,7 @@ def entrants(found: Mapping[str, Trial], width: int, io: IO) -> list[Entrant]:
     space = RnnSpace(width)
     nao, darts = (refs.locate("zoo", name).genotype for name in ("nao-rnn", "darts-rnn"))
     wanted = space.count(nao, io).params
-    makers = {
+    makers: dict[str, tuple[Callable[[int], RnnSpace | LayerSpace], Genotype]] = {
         "DARTS (Liu et al. 2019)": (lambda units: RnnSpace(units, nodes=8), darts),
         TANH: (lambda units: LayerSpace("RNN", units), ()),
         "torch.nn.LSTM": (lambda units: LayerSpace("LSTM", units), ()),
