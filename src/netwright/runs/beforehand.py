@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from netwright.core import room, seeds
 from netwright.core.errors import BadRunFile, InvalidGenotype, NetwrightError
+from netwright.core.latency import LATENCY
 from netwright.core.protocols import (
     ChecksSettings,
     EstimatesMemory,
@@ -24,7 +25,7 @@ from netwright.core.protocols import (
     of_any_seed,
 )
 from netwright.core.records import Genotype
-from netwright.core.run_file import Limits, Parts
+from netwright.core.run_file import Limits, Parts, RunFile
 
 SAMPLES = 10
 
@@ -105,6 +106,16 @@ def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
 def remarks(evaluator: Evaluator) -> Sequence[str]:
     """Sentences about how the evaluator works here, to be said before it does."""
     return evaluator.remarks() if isinstance(evaluator, HasRemarks) else ()
+
+
+def unused_latency(run: RunFile) -> str:
+    """A sentence where settings of the latency are given and nothing asks for it; "" where they are used, or none."""
+    if run.latency is None or run.names_latency:
+        return ""
+    return (
+        f"the settings of the latency ({run.latency}) are not used: no objective, metric or constraint names "
+        f"{LATENCY.name}; give --constraint '{LATENCY.name} <= 5', or leave them out"
+    )
 
 
 def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:
