@@ -44,4 +44,3 @@ def _metrics(evaluator: Evaluator, genotype: Genotype, seed: int) -> Mapping[str
     result = evaluator.evaluate(trial, WorkerContext(MemoryStore(), None, trial.id))
     assert not result.failure, result.message
     return result.metrics
-
