@@ -7,7 +7,8 @@ front's range behind its worst. Candidates are networks of the space (samples, a
 those on the front, whose best lead to their own neighbors), so that it works on every space, whatever its genes.
 
 * Of two objectives, one may be known of every network before it is trained (parameters, cost and memory, which are
-  counted): then the other one alone is modeled, by the process of `predictor`, and the gain is in closed form.
+  counted): then the other one alone is modeled, by the process of `predictor`, which knows the counted one of each
+  network too, and the gain is in closed form.
 * With several workers, what pending trials are expected to add is no more to be gained.
 * A failed trial counts as the worst that was seen, in every objective.
 * No network is evaluated twice.
