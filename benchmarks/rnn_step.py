@@ -26,9 +26,9 @@ from torch import Tensor, nn  # noqa: E402
 from netwright.core import refs, seeds  # noqa: E402
 from netwright.core.records import IO  # noqa: E402
 from netwright.core.shapes import Tokens  # noqa: E402
+from netwright.data.token_loss import token_loss  # noqa: E402
 from netwright.plans.regularization import Regularization  # noqa: E402
 from netwright.spaces.rnn import RnnSpace  # noqa: E402
-from netwright.training.token_loss import token_loss  # noqa: E402
 
 BATCH, STEPS, WORDS, WIDTH = 64, 35, 10_000, 300
 SPEED, SPEED_BF16, SAME = 1.15, 1.6, 1e-5

@@ -183,7 +183,8 @@ def task_of(scale: Scale, data: Path, folder: Path) -> Task:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".new.npz")
-        np.savez(draft, **_images(data, scale))
+        images: dict[str, Any] = _images(data, scale)
+        np.savez(draft, **images)
         draft.rename(path)
     options = {"path": str(path), "flip": True, "padding": scale.side // 8, "cache": str(folder / "cache")}
     task: Any = refs.load("task", Reference("arrays", options))

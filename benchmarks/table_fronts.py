@@ -1,7 +1,6 @@
 """Hypervolume on NATS-Bench with parameters as second objective: `mobo` and `nsga2` beside Optuna's NSGA-II and TPE.
 
-Claim: `mobo` covers the largest share of the exact front's hypervolume of all, after 300 trials; after 100 trials it is
-level with `nsga2`, within what 20 seeds can tell.
+Claim: `mobo` covers the largest share of the exact front's hypervolume of all, after 100 trials and after 300.
 
 A search sees the validation accuracy after 12 epochs and the parameters of the real cell, which are counted without
 the edges that lead nowhere (the benchmark's own numbers count those too). The share is that of the front of all 15,625

@@ -15,6 +15,7 @@ from netwright.spaces.hierarchical import HierarchicalSpace
 from netwright.spaces.hnag import HnagSpace
 from netwright.stores.memory import MemoryStore
 from netwright.tasks.digits import digits
+from netwright.testing.evaluators import check_evaluator
 from netwright.testing.toys import ToySpace, ToyTask
 from netwright.training import faults, loop, reports
 from netwright.training.memory import PROCESS_MB
@@ -113,13 +114,23 @@ def test_measures_everything_that_is_promised():
     assert result.curve == ((5, result.metrics["valid_accuracy"]),)
 
 
-def test_what_is_counted_is_foretold_but_of_a_generator():
-    space = HierarchicalSpace()
-    genotype = space.sample(np.random.default_rng(0))
-    counts = space.count(genotype, TASK.io)
-    assert Training(space, TASK, steps=1).foretell(genotype) == counts.known()
-    generators = HnagSpace()
-    assert Training(generators, TASK, steps=1).foretell(generators.sample(np.random.default_rng(0))) == {}
+def test_keeps_the_contract_and_foretells_what_is_counted_but_of_a_generator():
+    evaluator = Training(SPACE, TASK, steps=1)
+    check_evaluator(evaluator, [GENOTYPE])
+    assert evaluator.foretell(GENOTYPE) == SPACE.count(GENOTYPE, TASK.io).known()
+    generators = HnagSpace(limit=20_000, n_top=(3, 3), n_mid=(1, 2), n_bottom=(3, 3))
+    generator = generators.sample(np.random.default_rng(0))
+    check_evaluator(Training(generators, TASK, steps=1), [generator])
+    assert Training(generators, TASK, steps=1).foretell(generator) == {}
+
+
+def test_the_contract_notices_what_was_foretold_wrongly():
+    class Wrong(Training):
+        def foretell(self, genotype):
+            return {**super().foretell(genotype), "params": 1.0}
+
+    with pytest.raises(AssertionError, match=r"params of .* was foretold as 1.0, it is"):
+        check_evaluator(Wrong(SPACE, TASK, steps=1), [GENOTYPE])
 
 
 def test_the_same_seed_gives_the_same_bits():

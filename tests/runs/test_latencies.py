@@ -102,3 +102,12 @@ def test_refuses_before_anything_is_written(capsys, tmp_path, words, message):
     asked = [*given, "--objectives", "valid_accuracy,-latency_ms", "--trials", "2", *words, "--out", tmp_path / "run"]
     assert message in refused(capsys, *asked)
     assert not (tmp_path / "run" / "trials.sqlite").exists()
+
+
+def test_settings_of_a_latency_that_nothing_asks_for_are_said_to_be_unused(capsys, tmp_path, measured):
+    search(tmp_path / "run", 1, changes={"latency": {"threads": 2}})
+    told = " ".join(capsys.readouterr().out.split())
+    assert (
+        "the settings of the latency (of batch 1 on cpu with 2 threads) are not used: no objective, metric or" in told
+    )
+    assert not measured

@@ -68,6 +68,7 @@ def test_a_sample_is_trained_beside_the_search(trained):
     assert all(final.objective.name == "valid_accuracy" and final.n == 1 for final in found)
     told = run.ranking()
     by_id = {trial.id: trial for trial in run.trials}
+    assert not {final.repetitions[0].seed for final in found} & {trial.seed for trial in by_id.values()}, "fresh"
     assert set(told.trials) <= by_id.keys() and len(set(told.trials)) == 12
     assert told.searched.values.tolist() == [by_id[number].scores[0] for number in told.trials]
     truth = [sum(by_id[number].proposal.genotype) / 36 for number in told.trials]

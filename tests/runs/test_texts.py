@@ -62,6 +62,13 @@ def test_a_search_goes_on_but_not_with_another_text(text, tmp_path, capsys):
     assert "the tokens or splits of the task have changed since this run began" in said
 
 
+def test_hours_with_a_text_are_said_to_be_those_of_the_search_alone(text, tmp_path, capsys):
+    without_trials = [word for word in SETTINGS if word != "--trials"]
+    without_trials.remove(1)
+    code, out, _ = outcome(capsys, "search", text, *without_trials, "--hours", 1e-4, "--out", tmp_path / "run")
+    assert code in (0, 1) and out.startswith("the hours are those of the search alone; `netwright train`"), out
+
+
 @pytest.mark.parametrize("limit", [[], ["--trials", 2], ["--hours", 0.1]])
 def test_a_space_for_images_is_refused_with_one_that_fits(text, tmp_path, capsys, limit):
     said = refused(capsys, "search", text, *limit, "--out", tmp_path / "run")

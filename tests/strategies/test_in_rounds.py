@@ -163,9 +163,20 @@ def test_ctrl_c_in_the_middle_of_asking_leaves_rows_that_are_gone_on_with(tmp_pa
         assert table(search.store) == table(whole)
 
 
-def test_a_row_that_is_lost_from_a_round_is_asked_again_as_it_was():
+class Counts:
+    """Proposes by how many rows wait."""
+
+    def ask(self, rng, pending):
+        return Proposal((len(pending) % 4, *SPACE.sample(rng)[1:]))
+
+    def tell(self, trial, rng):
+        pass
+
+
+@pytest.mark.parametrize("make", [STRATEGIES["aging"], Counts], ids=["aging", "counts"])
+def test_a_row_that_is_lost_from_a_round_is_asked_again_as_it_was(make):
     rounds, told = EVALUATOR.rounds, []
-    strategy, reference = (InRounds(STRATEGIES["aging"], SPACE, rounds) for _ in range(2))
+    reference = InRounds(make, SPACE, rounds)
     proposals = {}
     for number in range(1, rounds.rows(2) + 1):
         pending = [_row(n, p) for n, p in proposals.items() if n > len(told)]
@@ -174,13 +185,11 @@ def test_a_row_that_is_lost_from_a_round_is_asked_again_as_it_was():
             told = [_row(n, p, score=float(sum(p.genotype))) for n, p in proposals.items()]
             for trial in told:
                 reference.tell(trial, seeds.rng_for(0, seeds.TELL, trial.id))
-    for trial in told:
-        strategy.tell(trial, seeds.rng_for(0, seeds.TELL, trial.id))
     second = {n: p for n, p in proposals.items() if n > rounds.pool}
     for lost in second:
         finished = [n for n in second if n != lost and n % 2]
         waiting = [_row(n, p) for n, p in second.items() if n != lost and n not in finished]
-        again = InRounds(STRATEGIES["aging"], SPACE, rounds)
+        again = InRounds(make, SPACE, rounds)
         for trial in (*told, *(_row(n, second[n], score=1.0) for n in finished)):
             again.tell(trial, seeds.rng_for(0, seeds.TELL, trial.id))
         assert again.ask(seeds.rng_for(0, seeds.ASK, lost), waiting) == second[lost]

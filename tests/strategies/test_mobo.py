@@ -15,6 +15,7 @@ from netwright.core.records import Proposal, Result, Trial
 from netwright.core.run_file import Limits
 from netwright.executors.inline import Inline
 from netwright.stores.memory import MemoryStore
+from netwright.strategies import mobo
 from netwright.strategies.mobo import BEST, Mobo
 from netwright.strategies.random import RandomSearch
 from netwright.surrogates import matern
@@ -181,12 +182,43 @@ def test_what_is_known_of_an_objective_is_no_more_to_be_found_out(pending):
 
 
 @NEEDS_BOTORCH
-def test_an_objective_is_known_as_long_as_what_was_foretold_is_measured():
+def test_an_objective_is_known_where_an_evaluator_foretells_it():
     assert _told(12, _of_known, objectives=GOALS, foretell=costly)._known_objective() == 1
-    assert _told(12, scored, objectives=GOALS, foretell=costly)._known_objective() is None, "measured otherwise"
+    assert _told(12, _of_known, objectives=GOALS)._known_objective() is None
     assert _told(12, _of_known, objectives=GOALS, foretell=lambda _: {})._known_objective() is None
     failing = _told(12, lambda g: None if g[2] else _of_known(g), objectives=GOALS, foretell=costly)
     assert failing._known_objective() == 1 and _ask(failing) is not None
+
+
+@NEEDS_BOTORCH
+def test_the_level_of_the_cost_has_the_range_of_what_the_parameters_are_learned_from():
+    def growing(genotype):
+        return {"cost": float(genotype[1])}
+
+    strategy = _told(41, objectives=GOALS, foretell=growing)
+    strategy._told[39:] = [(scores, (0.5, 1000, 0, 0.0)) for scores, _ in strategy._told[39:]]
+    encoder = strategy._encoder(1)
+    assert strategy._lesson() == 39
+    costs = [genotype[1] for _, genotype in strategy._told[:39]]
+    assert (encoder.low, encoder.high) == pytest.approx(np.log1p([min(costs), max(costs)]))
+
+
+@NEEDS_BOTORCH
+def test_of_three_objectives_volumes_are_measured_from_behind_the_front(monkeypatch):
+    given, made = [], mobo.FrontImprovement
+
+    def noted(processes, reference, *rest):
+        given.append(reference)
+        return made(processes, reference, *rest)
+
+    monkeypatch.setattr(mobo, "FrontImprovement", noted)
+    strategy = _told(14, lambda genotype: (*scored(genotype), float(genotype[1])))
+    _ask(strategy)
+    targets = strategy._targets(strategy._seen())
+    ends = targets[front.nondominated(targets)]
+    assert len(ends) > 2
+    assert given[0] == pytest.approx(ends.min(0) - 0.1 * np.ptp(ends, axis=0))
+    assert (given[0] > targets.min(0)).any(), "what lies behind the whole front counts for nothing"
 
 
 @NEEDS_BOTORCH

@@ -4,11 +4,11 @@ import pytest
 from netwright.core import front
 from netwright.surrogates import gaussian_process
 from netwright.surrogates.features import Encoder
-from netwright.surrogates.known_cost import KnownCostImprovement
+from netwright.surrogates.known_cost import CostEncoder, KnownCostImprovement
 from netwright.testing.toys import ToySpace
 
 SPACE = ToySpace(length=4, options=3)
-ENCODER = Encoder(SPACE.genes)
+ENCODER = CostEncoder(Encoder(SPACE.genes), 0.0, 2.0)
 REFERENCE = (-3.0, -10.0)
 
 
@@ -24,13 +24,13 @@ def _costs(networks):
 def _process(networks, noise=0.0):
     y = np.array([np.sin(3 * network[0]) + 0.3 * network[1] - 0.2 * network[2] for network in networks])
     y = (y - y.mean()) / y.std() + noise * np.random.default_rng(9).standard_normal(len(y))
-    x = ENCODER.encode(networks)
-    return gaussian_process.condition(gaussian_process.learn(ENCODER, x, y), x, y)
+    x = ENCODER.encode(networks, _costs(networks))
+    return gaussian_process.condition(gaussian_process.learn(ENCODER.genes, x, y), x, y)
 
 
 def _drawn(process, fixed, candidate, draws):
     """Heights of the fixed networks and of one candidate, drawn together; shape (draws, networks + 1)."""
-    x = ENCODER.encode([*fixed, candidate])
+    x = ENCODER.encode([*fixed, candidate], _costs([*fixed, candidate]))
     cross = gaussian_process.kernel(process.hyperparameters, x, process.x)
     explained = cross @ np.linalg.solve(process.factor @ process.factor.T, cross.T)
     covariance = process.scale * (gaussian_process.kernel(process.hyperparameters, x, x) - explained)
@@ -66,3 +66,14 @@ def test_what_cannot_gain_is_worth_nothing():
     found = improvement.of([(1, 1, 1, 2)] * 2, np.array([-10.5, -1.0]))
     assert found[0] == 0 and found[1] > 0, "the first is behind the reference"
     assert improvement.of([], np.zeros(0)).shape == (0,)
+
+
+def test_what_a_network_costs_is_one_more_level_within_the_range_that_was_seen():
+    networks = _networks(6, 1)
+    encoder = CostEncoder.of(Encoder(SPACE.genes), -np.array([9.0, 99.0, 999.0, np.inf]))
+    found = encoder.encode(networks, -np.array([9.0, 99.0, 999.0, 1e9, 0.0, np.inf]))
+    assert found.levels[:, -1] == pytest.approx([0.0, 0.5, 1.0, 1.5, -0.5, 1.5])
+    assert found.levels.shape[1] == Encoder(SPACE.genes).encode(networks).levels.shape[1] + 1
+    assert (encoder.low, encoder.high) == pytest.approx(np.log([10, 1000]))
+    nothing = CostEncoder.of(Encoder(SPACE.genes), np.array([-np.inf]))
+    assert (nothing.low, nothing.high) == (0.0, 1.0), "where nothing is known"

@@ -7,6 +7,7 @@ from torch import nn
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
 from netwright.core.shapes import IO, Tokens
+from netwright.data.token_loss import token_loss
 from netwright.spaces.rnn import RnnSpace
 from netwright.training import penalties
 from netwright.training import settings as step_settings
@@ -77,6 +78,34 @@ def test_the_rate_is_scaled_by_length():
     descent = Descent(network, _Words(), step_settings.optimizer(used, network), used, steps=9)
     descent.set_rate(0.5, torch.zeros(3, 9, dtype=torch.int64))
     assert descent.rate == descent.optimizer.param_groups[0]["lr"] == 2.0 * 0.5 * 9 / 6
+    descent.set_rate(0.5, torch.zeros(3, 1, dtype=torch.int64))  # the last batch of a pass, which the text's end cuts
+    assert descent.rate == 2.0 * 0.5 * 1 / 6
     plain = Descent(network, _Words(), step_settings.optimizer(used, network), StepSettings(lr=2.0), steps=9)
     plain.set_rate(0.5, torch.zeros(3, 9, dtype=torch.int64))
     assert plain.rate == 1.0
+
+
+class _Lean(_Words):
+    """The loss as texts have it."""
+
+    takes_half = True
+
+    def loss(self, outputs, targets):
+        self.seen = outputs.dtype
+        return token_loss(outputs, targets)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_loss_of_texts_goes_with_label_smoothing_penalties_and_half_precision(precision):
+    tokens = torch.randint(7, (3, 6), generator=torch.Generator().manual_seed(0))
+    used = StepSettings(lr=1.0, momentum=0.0, label_smoothing=0.2, temporal_penalty=3.0, precision=precision)
+    found = {}
+    for task in (_Words(), _Lean()):
+        network = _network()
+        descent = Descent(network, task, step_settings.optimizer(used, network), used, steps=3)
+        losses = [float(descent(tokens, tokens, step, 3)) for step in range(3)]
+        found[type(task)] = (losses, nn.utils.parameters_to_vector(network.parameters()).detach())
+    assert task.seen == getattr(torch, precision)
+    near = 1e-5 if precision == "float32" else 1e-2
+    assert found[_Lean][0] == pytest.approx(found[_Words][0], rel=near)
+    torch.testing.assert_close(found[_Lean][1], found[_Words][1], rtol=near, atol=near)

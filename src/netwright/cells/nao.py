@@ -123,11 +123,9 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     _check_size(outline, io)
     if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
         return _count_whole(outline, normal, reduction, io)  # of a cell that gives what it got
-    ends = PlanWriter(io)
-    stem = _write_stem(ends, outline)
-    skip, direct = (Image(ends.channels(x), *ends.size(x)) for x in stem)
-    states = dict.fromkeys(stem)  # one or two, which count as the outputs of cells up to 0
-    first = 1 - len(states)
+    entering = _entering(outline, io)  # one or two, which count as the outputs of cells up to 0
+    skip, direct = entering[0], entering[-1]
+    first = 1 - len(entering)
     found = counting.Composition()
     places = list(_places(outline, normal, reduction))
     for number, place in enumerate(places):
@@ -136,10 +134,25 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
         skip, direct = direct, shape
     if outline.auxiliary:
         found.read(_watched(outline))
-    last = ends.input(direct)
-    _write_head(ends, last, outline, io.outputs)
-    found.add(counting.part(ends.plan(), (*states, last)), *range(first, 1), len(places))
+    found.add(_count_ends(outline, io, direct), *range(first, 1), len(places))
     return found.counts() or _count_whole(outline, normal, reduction, io)
+
+
+@lru_cache(maxsize=64)  # outlines are few, networks many
+def _entering(outline: Outline, io: IO) -> tuple[Image, ...]:
+    """Shapes of what the stem gives, each once."""
+    writer = PlanWriter(io)
+    return tuple(Image(writer.channels(x), *writer.size(x)) for x in dict.fromkeys(_write_stem(writer, outline)))
+
+
+@lru_cache(maxsize=64)
+def _count_ends(outline: Outline, io: IO, last: Image) -> counting.Counted:
+    """Counts of the stem, and of the head that reads an output of this shape; what they do to these tensors."""
+    writer = PlanWriter(io)
+    states = dict.fromkeys(_write_stem(writer, outline))
+    read = writer.input(last)
+    _write_head(writer, read, outline, io.outputs)
+    return counting.part(writer.plan(), (*states, read))
 
 
 @lru_cache(maxsize=4096)  # a plan takes as long as thirty networks of cells that are known

@@ -130,10 +130,9 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
     needed = _needed(places)
     if (0,) in (normal.outputs, reduction.outputs) or (1,) in (normal.outputs, reduction.outputs):
         return _count_whole(outline, normal, reduction, io)  # of a cell that gives what it got
-    ends = PlanWriter(io)
-    stem = _write_stem(ends, outline)
-    size = ends.size(stem)
-    shapes, found = {0: Image(ends.channels(stem), *size)}, counting.Composition()
+    entering = _entering(outline, io)
+    size = (entering.height, entering.width)
+    shapes, found = {0: entering}, counting.Composition()
     for number, place in enumerate(places, start=1):
         size = _halved(*size) if place.is_reduction else size
         if number in needed:
@@ -142,10 +141,26 @@ def count(outline: Outline, normal: Cell, reduction: Cell, io: IO) -> Counts:
             shapes[number] = Image(place.width * len(place.cell.outputs), *size)
     if outline.auxiliary:
         found.read(_watched(places, needed))
-    last = ends.input(shapes[len(places)])
-    _write_head(ends, last, io.outputs)
-    found.add(counting.part(ends.plan(), (stem, last)), 0, len(places))
+    found.add(_count_ends(outline, io, shapes[len(places)]), 0, len(places))
     return found.counts() or _count_whole(outline, normal, reduction, io)
+
+
+@lru_cache(maxsize=64)  # outlines are few, networks many
+def _entering(outline: Outline, io: IO) -> Image:
+    """Shape of what the stem gives."""
+    writer = PlanWriter(io)
+    stem = _write_stem(writer, outline)
+    return Image(writer.channels(stem), *writer.size(stem))
+
+
+@lru_cache(maxsize=64)
+def _count_ends(outline: Outline, io: IO, last: Image) -> counting.Counted:
+    """Counts of the stem, and of the head that reads an output of this shape; what they do to these tensors."""
+    writer = PlanWriter(io)
+    stem = _write_stem(writer, outline)
+    read = writer.input(last)
+    _write_head(writer, read, io.outputs)
+    return counting.part(writer.plan(), (stem, read))
 
 
 @lru_cache(maxsize=4096)  # a plan takes as long as thirty networks of cells that are known

@@ -113,7 +113,7 @@ def search(
     from netwright.runs.session import Drained, Session
     from netwright.runs.timed import play, recognized
     from netwright.runs.timed.stopwatch import Stopwatch
-    from netwright.runs.timed.wish import Wish, is_timed
+    from netwright.runs.timed.wish import ALONE, Wish, is_timed
 
     watch = Stopwatch(begun=context.obj.begun)
     if data is None and task is not None and recognized.is_path(task):
@@ -180,6 +180,8 @@ def search(
                     observers=watching,
                     **given,
                 )
+                if wish.task is not None and hours is not None and trials is None:
+                    console.print(ALONE, highlight=False, soft_wrap=True)
                 found = run.search()
     except Drained as stopped:
         console.print(f"stopped; the same command goes on in {stopped}", highlight=False, soft_wrap=True)

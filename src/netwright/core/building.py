@@ -49,6 +49,7 @@ class Parts:
         task: The task.
         evaluator: The evaluator, with the space as it is without constraints.
         executor: The executor.
+        io: What goes into the networks and comes out: as the evaluator states it, else the task's.
         measures: What a trial is known to measure, the main measure first.
         latency: Estimates `latency_ms` of every proposal; None: the run does not ask for it.
     """
@@ -58,6 +59,7 @@ class Parts:
     task: Task
     evaluator: Evaluator
     executor: Executor
+    io: IO
     measures: tuple[Objective, ...] = ()
     latency: EstimatesLatency | None = None
 
@@ -142,7 +144,7 @@ def build(run: RunFile, estimating: Callable[[SearchSpace, IO], EstimatesLatency
     directions.check_beside(run.metrics or (), objectives or (), reported)
     executor = refs.load("executor", _limited(run, evaluator).executor, evaluator=evaluator)
     _check_workers(evaluator, executor.workers)
-    return Parts(space, strategy, task, evaluator, executor, measures, latency)
+    return Parts(space, strategy, task, evaluator, executor, io, measures, latency)
 
 
 def measures_of(run: RunFile) -> tuple[Objective, ...]:

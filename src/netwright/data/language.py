@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from netwright.core.baselines import Baseline
@@ -27,6 +27,7 @@ from netwright.core.vocabulary import Vocabulary
 from netwright.data.corpus import Corpus
 from netwright.data.spoken import TextRecorder
 from netwright.data.text import DOES
+from netwright.data.token_loss import token_loss, token_losses
 
 SHORT, SHORT_CHANCE = 0.5, 0.05  # random lengths: the share that some are meant to have, and how many
 DEVIATION, LEAST, BEYOND = 5.0, 5, 20  # random lengths: standard deviation, least, most above `steps`
@@ -81,6 +82,7 @@ class LanguageModeling:
     load: Callable[[], Corpus]
     layout: RowLayout = RowLayout()
     about: tuple[str, ...] = ()
+    takes_half: ClassVar[bool] = True
     measures: tuple[Objective, ...] = field(default=(Objective("perplexity", -1), Objective("loss", -1)), init=False)
 
     @cached_property
@@ -141,12 +143,11 @@ class LanguageModeling:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross entropy of a token, in nats."""
-        return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+        return token_loss(outputs, targets)
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Cross entropy of each token, shape (rows, steps)."""
-        losses = F.cross_entropy(outputs.flatten(0, 1).float(), targets.flatten(), reduction="none")
-        return {"loss": losses.view_as(targets)}
+        return {"loss": token_losses(outputs, targets)}
 
     def summary(self, sums: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, float]:
         """Mean cross entropy and perplexity; the exponential of a huge one is infinite."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,35 +11,43 @@ from netwright.core.errors import BadReference
 from netwright.data import corpus
 from netwright.data.corpus import Corpus
 from netwright.data.language import LanguageModeling, RowLayout
+from netwright.data.options import located, recognizing, spread
 from netwright.data.text import DOES
 
 LEAST = 1_000  # words to train on, of a part of a text
 OTHERS = 0.1  # words to validate and to test on, as a share of those to train on, of a part of a text
 
 
-def task(path: Path, names: Mapping[str, str], layout: RowLayout, limit: int | None) -> LanguageModeling:
-    """A task of the files in a folder.
+def maker(name: str, about: str, files: Mapping[str, str]) -> Callable[..., LanguageModeling]:
+    """What makes a task of the files in a folder.
 
     Args:
-        path: The folder.
-        names: Name of the file of each part.
-        layout: How batches go through the text.
-        limit: Words of the training part that are used; None: all.
-
-    Raises:
-        BadReference: A file is missing, or the limit is too small.
+        name: Name of the task.
+        about: What text it is, in a sentence.
+        files: Name of the file of each part.
     """
-    folder = path.expanduser()
-    if missing := [name for name in names.values() if not (folder / name).is_file()]:
-        raise BadReference(f"{path} has no file {missing[0]}; give the folder of {', '.join(names.values())}")
-    if limit is not None and limit < LEAST:
-        raise BadReference(f"task.train_limit is {limit}; it must be at least {LEAST:,} words")
-    return LanguageModeling(partial(_load, folder, names, limit), layout)
 
+    def recognizes(path: Path) -> Mapping[str, Any] | None:
+        return {"path": str(path)} if all((path / file).is_file() for file in files.values()) else None
 
-def recognized(path: Path, names: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The folder, where it has a file of each part; else None."""
-    return {"path": str(path)} if all((path / name).is_file() for name in names.values()) else None
+    def made(path: str, layout: RowLayout = RowLayout(), train_limit: int | None = None) -> LanguageModeling:
+        folder = Path(path).expanduser()
+        if missing := [file for file in files.values() if not (folder / file).is_file()]:
+            raise BadReference(f"{path} has no file {missing[0]}; give the folder of {', '.join(files.values())}")
+        if train_limit is not None and train_limit < LEAST:
+            raise BadReference(f"task.train_limit is {train_limit}; it must be at least {LEAST:,} words")
+        return LanguageModeling(partial(_load, folder, files, train_limit), layout)
+
+    made.__name__ = made.__qualname__ = name
+    made.__doc__ = f"""{about}
+
+    Args:
+        path: Folder of {", ".join(files.values())}.
+        layout: How batches go through the text.
+        train_limit: Use only so many words to train on, the first ones, and as many of the others as go with them at a
+            tenth each; None: all.
+    """
+    return recognizing(recognizes)(located("path")(spread("layout")(made)))
 
 
 def _load(folder: Path, names: Mapping[str, str], limit: int | None) -> Corpus:

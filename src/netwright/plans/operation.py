@@ -111,8 +111,8 @@ class Operation:
         return False
 
     def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002
-        """Probability that what it drops is kept, at this share of the training."""
-        return 1.0
+        """Probability that what it drops is kept, at this share of the training: one less its setting throughout."""
+        return 1.0 - float(getattr(regularization, self.setting)) if self.setting else 1.0
 
     def module(self, *inputs: Any, **_: Any) -> Callable[..., Tensor]:
         """What computes the operation: a module where it has weights, else a function."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 from netwright.core import room, seeds
 from netwright.core.building import Parts
 from netwright.core.errors import BadRunFile, InvalidGenotype, NetwrightError
+from netwright.core.latency import LATENCY
 from netwright.core.protocols import (
     ChecksSettings,
     EstimatesMemory,
@@ -25,7 +26,7 @@ from netwright.core.protocols import (
     of_any_seed,
 )
 from netwright.core.records import Genotype
-from netwright.core.run_file import Limits
+from netwright.core.run_file import Limits, RunFile
 
 SAMPLES = 10
 
@@ -106,6 +107,16 @@ def promotions(evaluator: Evaluator, strategy: Strategy) -> str:
 def remarks(evaluator: Evaluator) -> Sequence[str]:
     """Sentences about how the evaluator works here, to be said before it does."""
     return evaluator.remarks() if isinstance(evaluator, HasRemarks) else ()
+
+
+def unused_latency(run: RunFile) -> str:
+    """A sentence where settings of the latency are given and nothing asks for it; "" where they are used, or none."""
+    if run.latency is None or run.names_latency:
+        return ""
+    return (
+        f"the settings of the latency ({run.latency}) are not used: no objective, metric or constraint names "
+        f"{LATENCY.name}; give --constraint '{LATENCY.name} <= 5', or leave them out"
+    )
 
 
 def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:

@@ -211,6 +211,8 @@ class Run(RunResults):
         genotypes = beforehand.samples(parts.space, planned.seed)
         beforehand.check(parts.evaluator, genotypes, parts.strategy)
         self._check_final()
+        if sentence := beforehand.unused_latency(planned):
+            self._session.say(sentence)
         watching = self._session.observing
         with watching.until_over(Drained), ownership.opened(self.folder, planned) as run:
             self.settings = run.settings

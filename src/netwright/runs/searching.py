@@ -24,7 +24,7 @@ from netwright.runs.timed import contest, play, recognized
 from netwright.runs.timed.recognized import Recognized
 from netwright.runs.timed.reference import check_reference
 from netwright.runs.timed.stopwatch import Stopwatch
-from netwright.runs.timed.wish import Wish, is_timed
+from netwright.runs.timed.wish import ALONE, Wish, is_timed
 
 OUT = Path("runs", "search")  # of data that has no name
 
@@ -157,6 +157,8 @@ def search(
         session = Session(console, attended, "", observers=watching)
         if taken:
             session.say(taken)
+        if task is not None and hours is not None and trials is None:
+            session.say(ALONE)
         limits: dict[str, Any] = {"trials": trials, "hours": hours, "workers": workers}
         run = Run(
             folder,

@@ -235,7 +235,7 @@ class Session:
             folder=run.folder,
             threads=settings.threads_per_trial or 1,
             keep=settings.keep == "all",
-            io=parts.task.io,
+            io=parts.io,
             latency=parts.latency,
             watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
@@ -290,7 +290,7 @@ def _unheard(_trial_id: int, _step: int, _metrics: Mapping[str, float]) -> None:
 def _note(store: Store, parts: Parts) -> None:
     """Note what must be known of a run later: its data, what it measures, and the versions that it began with."""
     task = parts.task
-    store.remember("io", run_file.write_io(task.io))
+    store.remember("io", run_file.write_io(parts.io))
     store.remember("measures", objectives.to_json(parts.measures))
     if store.recall("baselines") is None:
         store.remember("baselines", baselines.to_json(_baselines(parts)))

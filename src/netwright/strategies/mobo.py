@@ -7,7 +7,8 @@ front's range behind its worst. Candidates are networks of the space (samples, a
 those on the front, whose best lead to their own neighbors), so that it works on every space, whatever its genes.
 
 * Of two objectives, one may be known of every network before it is trained (parameters, cost and memory, which are
-  counted): then the other one alone is modeled, by the process of `predictor`, and the gain is in closed form.
+  counted): then the other one alone is modeled, by the process of `predictor`, which knows the counted one of each
+  network too, and the gain is in closed form.
 * With several workers, what pending trials are expected to add is no more to be gained.
 * A failed trial counts as the worst that was seen, in every objective.
 * No network is evaluated twice.
@@ -40,7 +41,7 @@ from netwright.surrogates.background import Background
 from netwright.surrogates.features import Encoder
 from netwright.surrogates.front_improvement import NEED, FrontImprovement
 from netwright.surrogates.gaussian_process import Hyperparameters
-from netwright.surrogates.known_cost import KnownCostImprovement
+from netwright.surrogates.known_cost import CostEncoder, KnownCostImprovement
 from netwright.surrogates.matern import MaternHyperparameters
 
 BEST, LATEST, OTHERS = 150, 75, 75  # trials that the model sees of a longer history
@@ -49,6 +50,7 @@ LEARN_EVERY = 1.1  # growth of the history after which they are learned anew
 SAMPLES, MUTANTS, NEIGHBORS, CROSSED = 100, 150, 150, 50  # candidates to begin with
 STEPS, CLIMBERS, NEAR = 3, 5, 40  # then so often, so many of the best lead to so many neighbors each
 SHORTLIST = 200  # best candidates that are tried for being a new network
+FARTHER = 0.65  # how far the reference stands behind the largest known cost, as a share of the range of costs
 POOR = 0.3  # share of the scores, the lowest, that count alike where the other objective is known
 REMEMBERED = 50_000  # networks whose known objective is not asked for again
 
@@ -163,14 +165,17 @@ class Mobo:
         self, parameters: Hyperparameters, known: int, pending: Sequence[Genotype], rng: np.random.Generator
     ) -> Values:
         """Improvements where this one of two objectives is known; minus infinity for what is no network."""
-        seen, encoder = self._seen(), Encoder(self.space.genes)
+        seen, encoder = self._seen(), self._encoder(known)
         genotypes = [self._told[position][1] for position in seen]
         targets, is_scored = self._raised_targets(seen, 1 - known), self._is_scored(seen)
-        costs = np.where(is_scored, self._known_scores(genotypes, known), -np.inf)  # a failed one is not on the front
+        all_costs = self._known_scores(genotypes, known)
+        costs = np.where(is_scored, all_costs, -np.inf)  # a failed one is not on the front
         scored = np.column_stack([targets, costs])[is_scored]
         # behind all costs that were seen: behind those of the front, no larger network would ever be worth a look
-        reference = float(front.reference_point(scored)[0]), float(front.behind(scored)[1])
-        process = gaussian_process.condition(parameters, encoder.encode(genotypes), targets)
+        largest, span = float(scored[:, 1].min()), float(np.ptp(scored[:, 1]))
+        behind = largest - FARTHER * span if span else float(front.behind(scored)[1])
+        reference = float(front.reference_point(scored)[0]), behind
+        process = gaussian_process.condition(parameters, encoder.encode(genotypes, all_costs), targets)
         ahead = self._known_scores(pending, known)
         improvement = KnownCostImprovement(encoder, process, costs, pending, ahead, reference, rng)
 
@@ -183,18 +188,12 @@ class Mobo:
         return worth
 
     def _known_objective(self) -> int | None:
-        """The position of the only one of two objectives that is known of networks beforehand; None: there is none.
-
-        It is where what was foretold of all trials that the model sees is what was measured.
-        """
+        """The position of the only one of two objectives that is known of networks beforehand; None: there is none."""
         if self.foretell is None or self.objectives is None or len(self.objectives) != 2:
             return None
-        known = {0, 1}
-        for scores, genotype in (self._told[position] for position in self._seen()):
-            if scores is not None:
-                foretold = self._foretold_scores(genotype)
-                known = {place for place in known if foretold.get(place) == scores[place]}
-        return known.pop() if len(known) == 1 else None
+        measured = next(genotype for scores, genotype in self._told if scores is not None)
+        known = list(self._foretold_scores(measured))
+        return known[0] if len(known) == 1 else None
 
     def _known_scores(self, genotypes: Sequence[Genotype], known: int) -> np.ndarray:
         """The known objective's scores, shape (networks,); minus infinity for what is no network."""
@@ -256,12 +255,15 @@ class Mobo:
                 x = self._vectors(genotypes)
                 learned = tuple(matern.learn(genes, x, y) for y in self._targets(seen).T)
             else:
-                encoder = Encoder(genes)
-                learned = gaussian_process.learn(
-                    encoder, encoder.encode(genotypes), self._raised_targets(seen, 1 - known)
-                )
+                features = self._encoder(known).encode(genotypes, self._known_scores(genotypes, known))
+                learned = gaussian_process.learn(Encoder(genes), features, self._raised_targets(seen, 1 - known))
             self._learned = ((length, known), learned)
         return self._learned[1]
+
+    def _encoder(self, known: int) -> CostEncoder:
+        """With the range of the costs that the parameters are learned from, so that they mean the same later."""
+        first = [genotype for _, genotype in self._told[: self._lesson()]]
+        return CostEncoder.of(Encoder(self.space.genes), self._known_scores(first, known))
 
     def _lesson(self) -> int:
         """From how many of the first trials parameters are learned: a number that grows in steps."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -24,8 +25,42 @@ from netwright.surrogates.features import Encoder, Features
 from netwright.surrogates.gaussian_process import GaussianProcess
 
 DRAWS = 32  # of the heights of the front's steps
+OUTSIDE = 0.5  # how far beyond the range of seen costs a level goes on
 CHUNK = 128  # candidates judged together, which bounds memory
 JITTER = 1e-6  # added to variances, of targets of variance 1, so that covariances have a root
+
+
+@dataclass(frozen=True, eq=False)
+class CostEncoder:
+    """Encodes networks with one more level: their known cost, by its logarithm within a range.
+
+    How large a network is says much of how good it is, and no sum over its genes says how large it is.
+
+    Args:
+        genes: Encodes genes.
+        low: Logarithm of the least cost.
+        high: That of the largest.
+    """
+
+    genes: Encoder
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, genes: Encoder, costs: np.ndarray) -> CostEncoder:
+        """The encoder whose range is that of known scores, shape (N,); infinite ones count for nothing."""
+        logarithms = _logarithms(costs[np.isfinite(costs)])
+        if not len(logarithms):
+            return cls(genes, 0.0, 1.0)
+        return cls(genes, float(logarithms.min()), float(logarithms.max()))
+
+    def encode(self, genotypes: Sequence[Genotype], costs: np.ndarray) -> Features:
+        """The features of N genotypes with these known scores, shape (N,); infinite: of what is no network."""
+        plain = self.genes.encode(genotypes)
+        level = (_logarithms(costs) - self.low) / max(self.high - self.low, 1e-9)
+        return Features(
+            plain.options, np.column_stack([plain.levels, np.clip(level, -OUTSIDE, 1 + OUTSIDE)]), plain.counts
+        )
 
 
 class KnownCostImprovement:
@@ -43,7 +78,7 @@ class KnownCostImprovement:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: CostEncoder,
         process: GaussianProcess,
         costs: np.ndarray,
         pending: Sequence[Genotype],
@@ -52,7 +87,7 @@ class KnownCostImprovement:
         rng: np.random.Generator,
     ) -> None:
         self._encoder, self._process = encoder, process
-        self._fixed = _joined(process.x, encoder.encode(pending)) if pending else process.x
+        self._fixed = _joined(process.x, encoder.encode(pending, pending_costs)) if pending else process.x
         cross, self._half = self._given(self._fixed)
         covariance = process.scale * (self._kernel(self._fixed, self._fixed) - self._half.T @ self._half)
         self._factor = cholesky(covariance + JITTER * np.eye(len(covariance)), lower=True, check_finite=False)
@@ -79,7 +114,7 @@ class KnownCostImprovement:
         found = [np.zeros(0)]
         for first in range(0, len(candidates), CHUNK):
             part = slice(first, first + CHUNK)
-            mean, deviation = self._moments(self._encoder.encode(candidates[part]))
+            mean, deviation = self._moments(self._encoder.encode(candidates[part], costs[part]))
             z = (mean[:, :, None] - self._heights) / deviation[:, None, None]  # (candidates, draws, steps)
             gains = z * ndtr(z) + np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
             widths = np.clip(np.minimum(self._ends, costs[part, None]) - self._begins, 0.0, None)
@@ -102,6 +137,10 @@ class KnownCostImprovement:
 
     def _kernel(self, a: Features, b: Features) -> np.ndarray:
         return gaussian_process.kernel(self._process.hyperparameters, a, b)
+
+
+def _logarithms(costs: np.ndarray) -> np.ndarray:
+    return np.log1p(np.abs(costs))
 
 
 def _joined(a: Features, b: Features) -> Features:

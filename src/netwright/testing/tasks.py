@@ -18,6 +18,7 @@ from netwright.core.protocols import (
     Split,
     StatesMeasures,
     StreamsBatches,
+    TakesHalf,
     Task,
 )
 from netwright.core.records import IO
@@ -32,10 +33,11 @@ def check_task(task: Task, size: int = 8) -> None:
 
     Plain passes are whole and in order; shuffled ones depend on nothing but their generator and leave an incomplete
     last batch out, unless it is the only one; batches of a task that streams continue one another instead
-    (`StreamsBatches`). Batches have the stated shape; the loss has a gradient and metrics are one number per example,
-    or per token. A task that prepares says so in strings; what it states to measure is among its metrics; what it keeps
-    of its examples are files; one that classifies images has int64 targets and shows the images of the test batches in
-    their order. Batches that a device makes are those of the CPU, but for their draws.
+    (`StreamsBatches`). Batches have the stated shape; the loss has a gradient, and is in single precision where a task
+    takes half precision; metrics are one number per example, or per token. A task that prepares says so in strings;
+    what it states to measure is among its metrics; what it keeps of its examples are files; one that classifies images
+    has int64 targets and shows the images of the test batches in their order. Batches that a device makes are those of
+    the CPU, but for their draws.
     """
     if isinstance(task, Prepares):
         assert all(isinstance(line, str) for line in task.prepare())
@@ -58,6 +60,8 @@ def check_task(task: Task, size: int = 8) -> None:
     outputs = torch.zeros(size, *wanted, requires_grad=True)
     task.loss(outputs, targets).backward()
     assert outputs.grad is not None
+    if isinstance(task, TakesHalf):
+        assert task.loss(outputs.bfloat16(), targets).dtype == torch.float32
     _check_metrics(task, outputs.detach(), targets)
     if isinstance(task, ShowsExamples):
         recorder = task.recorder("train")

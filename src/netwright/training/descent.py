@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from netwright.core import seeds
 from netwright.core.errors import MissingCapability
-from netwright.core.protocols import CarriesState, KeepsActivations, Task, WeighsExamples
+from netwright.core.protocols import CarriesState, KeepsActivations, TakesHalf, Task, WeighsExamples
 from netwright.core.shapes import positions
 from netwright.plans import torch_rng
 from netwright.plans.regularization import Regularization
@@ -366,12 +366,12 @@ class Descent:
         Where the task weighs examples, the spread part of each has its example's weight too.
         """
         share = self._settings.label_smoothing
-        if self._precision != "float32":
+        if self._precision != "float32" and not isinstance(self._task, TakesHalf):
             logits = logits.float()
         loss = self._task.loss(logits, targets)
         if not share:
             return loss
-        spread = F.log_softmax(logits, -1)
+        spread = F.log_softmax(logits.float(), -1)
         weights = self._weights(targets)
         if weights is not None:
             spread = spread * weights.unsqueeze(-1)

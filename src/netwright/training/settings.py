@@ -92,7 +92,9 @@ class StepSettings:
         dropout_words: Share of the vocabulary whose vectors are dropped, for all sequences of a batch, in [0, 1).
         activation_penalty: Weight in the loss of the mean square of what recurrent layers give, after dropout.
         temporal_penalty: The same of the differences of consecutive outputs, before dropout.
-        rate_by_length: Whether the rate of a step is scaled by its batch's steps, as a share of the task's.
+        rate_by_length: Whether the rate of a step is scaled by its batch's steps, as a share of the task's. The last
+            batch of a pass, which the end of the text cuts, counts by the steps that are left of it: so each token
+            weighs the same. The published program counts the steps that were drawn before the text ended.
         ema: Decay of a running average of the weights, which is what is measured and saved; 0: none.
         averaging: Share of the steps so far over which the weights are averaged instead, at most 1; see
             `averages.polynomial`; in a cooldown, share of its steps so far; 0: none.

@@ -124,7 +124,7 @@ PROGRAMS: Final[Mapping[ProgramName, SharedProgram]] = {
     "tf-ws": _TF_WS,
     "tf-ws-rnn": _TF_WS_RNN,
 }
-# what a search without a program does; see `docs/evaluators.md` for what was measured
+# what a search without a program does; `benchmarks/supernet_ranking.py` measures how such ways rank
 UNNAMED: Final = SharedProgram(
     StepSettings(batch=64, lr=0.05, weight_decay=3e-4, schedule="restarts", clip=5.0),
     Rounds(4, pool=100, new=50),

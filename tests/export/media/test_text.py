@@ -19,6 +19,8 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.export import programs
 from netwright.export.media.continue_text import continue_text
+from netwright.export.media.text import Text
+from netwright.export.medium import Checked, Facts
 from netwright.export.write import TrainedModel, _trained_on, write
 from netwright.plans import network
 from netwright.training import loop
@@ -84,9 +86,15 @@ def test_the_export_is_checked_and_says_what_it_is(language):
 
 
 @pytest.mark.parametrize("option", [{"keep_best": True}, {"reloads": 2}, {"non_monotone": 5}, {}])
-def test_the_card_says_which_part_was_trained_on(option):
-    evaluator = {"ref": "training", "epochs": 1, **option}
-    assert _trained_on(evaluator) == ("train" if option else "train+valid")
+def test_the_card_says_which_part_was_trained_on(language, option):
+    trained_on = _trained_on({"ref": "training", "epochs": 1, **option})
+    assert trained_on == ("train" if option else "train+valid")
+    task = refs.load("task", language.model.run.task)
+    facts = Facts("", {}, "", (), "", (), {}, trained_on, {}, Checked(1, 1.0, 0), "", 0, "", onnx=False)
+    whose = "training; the validation part decided which weights are kept or averaged"
+    whose = whose if option else "training and validation"
+    trained, tested = (f"{task.tokens(split):,} words" for split in (trained_on, "test"))
+    assert Text(task).data(facts) == f"Trained on {trained} ({whose}), tested on {tested}."
 
 
 def test_it_writes_the_same_without_netwright(language):

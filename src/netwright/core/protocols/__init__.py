@@ -85,6 +85,7 @@ from netwright.core.protocols.task import (
     StatesWhereabouts,
     StreamsBatches,
     Summarizes,
+    TakesHalf,
     Task,
     WeighsExamples,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "StreamsBatches",
     "Summarizes",
     "Symmetric",
+    "TakesHalf",
     "TakesSeveral",
     "Task",
     "TrainsInFull",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -177,6 +177,16 @@ class WeighsExamples(Protocol):
 
     def weights(self, targets: Tensor) -> Tensor | None:
         """The factor on the loss of each example, shape (B,), with mean 1 over the training data; None: all are 1."""
+
+
+@runtime_checkable
+class TakesHalf(Protocol):
+    """Capability of a task: its loss takes outputs of half precision, and is computed in single precision.
+
+    Those of other tasks are converted before: a copy, which counts where each token has an output for every word.
+    """
+
+    takes_half: ClassVar[bool]
 
 
 class DeviceSplit(Protocol):

@@ -138,7 +138,3 @@ class Dropout(Operation):
     def shape(self, x: Shape) -> Shape:
         """The shape of the input."""
         return x
-
-    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
-        """The same probability throughout the training."""
-        return 1 - regularization.dropout

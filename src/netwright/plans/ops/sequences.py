@@ -13,8 +13,6 @@ from netwright.plans.operation import FLOAT, Drops, Numerals, Operation
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from netwright.plans.regularization import Regularization
-
 MODULES = "netwright.plans.ops.sequence_modules"
 INDEX = 8  # bytes of a position in a vocabulary
 
@@ -142,10 +140,6 @@ class LockedDropout(Operation):
             raise ValueError(f"{self.name} takes a sequence, not {describe(x)}")
         return x
 
-    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
-        """The same probability throughout the training."""
-        return 1 - float(getattr(regularization, self.setting))
-
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingDropout(LockedDropout):
@@ -176,10 +170,6 @@ class WordDropout(Operation):
         if type(x) is not Weights:
             raise ValueError(f"word_dropout takes weights, not {describe(x)}")
         return x
-
-    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
-        """The same probability throughout the training."""
-        return 1 - regularization.dropout_words
 
 
 # what the nodes of a recurrent cell may apply
@@ -235,10 +225,6 @@ class Recurrent(Operation):
     def saved_bytes(self, x: Sequence) -> int:
         """Of state 0 and of each node its state, its gate and its activation, at each step, and two vectors besides."""
         return FLOAT * x.steps * x.features * (3 * (1 + len(self.reads)) + 2)
-
-    def keep(self, regularization: Regularization, progress: float) -> float:  # noqa: ARG002 - constant
-        """The same probability throughout the training."""
-        return 1 - regularization.dropout_hidden
 
     def module(self, x: Sequence) -> Callable[..., Tensor]:
         """The layer, with a backward pass of its own."""

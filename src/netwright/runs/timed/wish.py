@@ -59,6 +59,12 @@ def is_for(task: Reference) -> bool:
     return isinstance(made, type) and issubclass(made, ImageClassification)
 
 
+ALONE: Final = (  # what hours are with data of which there is no timed run, for people
+    "the hours are those of the search alone; `netwright train` and `netwright export`, with the folder of the run, "
+    "train the best network in full and export it"
+)
+
+
 def is_timed(wish: Wish, trials: int | None, *, is_recipe: bool) -> bool:
     """Whether what was asked for is a timed run; else it is a search alone.
 
