@@ -285,6 +285,17 @@ def test_the_published_searches_are_counted(recipe, sizes, new, steps, lowest):
     assert f"{rounds.number} rounds of" in evaluator.remarks()[0] and f"{steps[-1]:,} steps" in evaluator.remarks()[0]
 
 
+def test_a_rate_that_begins_anew_with_each_round_does_so_in_shorter_rounds():
+    space = building.load_space(refs.parse("nao(operations='small')"))
+
+    def period(**options):
+        return SharedWeightsTraining(space, Images(), program="pt2", **options)._program.steps.period
+
+    assert (period(), period(epochs=5), period(epochs=5, period=3)) == (50, 5, 3)
+    with pytest.raises(BadReference, match=r"evaluator\.steps is 100, but .* 'pt2' begins anew by epochs"):
+        period(steps=100)
+
+
 def test_networks_are_trained_in_full_by_themselves():
     asked = refs.Reference("shared_weights", {"pool": 9, "lr": 0.3, "device": "cpu"})
     assert in_full.trainer(asked) == refs.Reference("training", {"device": "cpu"})

@@ -57,7 +57,10 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
             say(f"{STOPPING}; Ctrl-C again loses that")
         else:
             controller.drain()
-            say("stopping: running trials finish first; Ctrl-C again stops them where they stand")
+            say(
+                "stopping: running trials finish first, with the training that they share, if any; Ctrl-C again stops "
+                "them where they stand"
+            )
 
     def terminate(_number: int, _frame: FrameType | None) -> None:
         nonlocal is_terminated, presses

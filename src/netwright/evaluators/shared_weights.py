@@ -100,7 +100,7 @@ class SharedWeightsTraining:
         weight_decay: Factor of the L2 penalty, which acts on the weights that a step uses.
         decay_on: What it acts on.
         schedule: Course of the rate over all rounds.
-        period: Epochs of its cosines.
+        period: Epochs of its cosines. None: the program's, longer or shorter where `epochs` makes its rounds so.
         growth: How much longer each of the "restarts" is than the one before.
         floor: Lowest rate, as a share of the initial one.
         warmup: Epochs in which the rate rises.
@@ -333,6 +333,8 @@ class SharedWeightsTraining:
         length |= {"length": given.pop("steps"), "epochs": 0} if "steps" in given else {}
         of_steps = {each.name for each in fields(StepSettings)}
         steps = {name: given.pop(name) for name in tuple(given) if name in of_steps}
+        if length and program.steps.period and not steps.keys() & {"period", "schedule"}:
+            steps["period"] = self._period(program)
         found = replace(
             program,
             steps=replace(program.steps, **steps),
@@ -346,6 +348,15 @@ class SharedWeightsTraining:
             )
         parallel.check_divides(found.steps.batch, 1, found.paths, called=plural(self.task.io.input))
         return found
+
+    def _period(self, program: SharedProgram) -> float:
+        """The period of a program's rate where its rounds have another length. Raises BadReference for one in steps."""
+        if self.epochs is None:
+            raise BadReference(
+                f"evaluator.steps is {self.steps}, but the rate of the program {self.program!r} begins anew by epochs; "
+                "give evaluator.epochs instead, or evaluator.period, in epochs, as well"
+            )
+        return program.steps.period * self.epochs / program.epochs
 
     def _check_kind(self) -> None:
         """Raise BadReference for a program that is for other data."""

@@ -235,7 +235,11 @@ class Run(RunResults):
             if came.work:
                 self._session.say(came.work)
             if best is None:
-                self._session.say("no trial succeeded; `netwright report` lists the reasons")
+                self._session.say(
+                    "no trial succeeded; `netwright report` lists the reasons"
+                    if came.finished
+                    else "no trial has finished; the same command goes on, past a limit with more of it"
+                )
                 return Searched(ended)
             first = objectives.first(ended.objectives, parts.measures)
             told = objectives.beside(self.settings.metrics, parts.measures)
