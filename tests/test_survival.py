@@ -95,7 +95,7 @@ def test_kills_at_random_instants(tmp_path, workers):
             process.wait()
             continue
         if KILLS == 1:  # in the middle, however long it takes to start
-            wait_for(tmp_path, "done")
+            wait_for(process, tmp_path, "done")
             time.sleep(rng.uniform(0.0, 0.1))
         else:
             time.sleep(rng.uniform(0.1, 1.5))
@@ -119,7 +119,7 @@ def test_kills_at_random_instants(tmp_path, workers):
 def test_a_worker_whose_parent_is_killed_again_and_again(tmp_path):
     """The successor's beats must not vouch for the row of the dead one."""
     process = start(tmp_path, PARENTS, 1, seconds=0.6)
-    wait_for(tmp_path, "running")
+    wait_for(process, tmp_path, "pending", "running", "done")
     killed = set()
     while len(killed) < PARENTS and process.poll() is None:
         for parent in psutil.Process(process.pid).children():
@@ -135,7 +135,7 @@ def test_a_worker_whose_parent_is_killed_again_and_again(tmp_path):
 
 def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path, capsys):
     process = start(tmp_path, 2, 1, seconds=1.0)
-    wait_for(tmp_path, "running")
+    wait_for(process, tmp_path, "running")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130, errors
@@ -149,7 +149,7 @@ def test_ctrl_c_once_lets_the_running_trial_finish(tmp_path, capsys):
 
 def test_ctrl_c_twice_stops_the_trial_where_it_stands_and_puts_it_back(tmp_path):
     process = start(tmp_path, 4, 1, seconds=300)
-    wait_for(tmp_path, "running")
+    wait_for(process, tmp_path, "running")
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None
@@ -175,7 +175,7 @@ def test_sigterm_keeps_every_step_of_a_training(tmp_path, whom):
     words += ["--evaluator.steps", "1000000", "--evaluator.batch", "10", "--workers", "1", "--out", str(tmp_path)]
     command = [sys.executable, "-m", "netwright", "search", *words]
     search = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
-    wait_for(tmp_path, "running")
+    wait_for(search, tmp_path, "running")
     controller = psutil.Process(search.pid)
     [parent] = controller.children()
     [worker] = parent.children()
@@ -213,7 +213,7 @@ def test_a_second_controller_is_refused_and_a_second_worker_joins(tmp_path, caps
     """Trials wait until the test lets them go on, so that nothing depends on how fast the machine is."""
     gate = "tests.faulty:Evaluator(fault='gate',every=1)"
     first = start(tmp_path, 4, 1, evaluator=gate)
-    wait_for(tmp_path, "running")
+    wait_for(first, tmp_path, "running")
     assert f"is being searched by process {first.pid}" in refused(capsys, *words_of(tmp_path, 4, 1, evaluator=gate))
     command = [sys.executable, "-m", "netwright", "worker", str(tmp_path), "--trust"]
     joined = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -243,7 +243,8 @@ def has_beaten(folder, pid):
         return bool(db.execute(query, (pid,)).fetchall())
 
 
-def wait_for(folder, status):
-    """Until a row has the status, however long that takes here."""
-    while not ((folder / "trials.sqlite").exists() and status in {row[5] for row in rows(folder)}):
+def wait_for(process, folder, *wanted):
+    """Until a row has one of the statuses, however long that takes here; not for ever where it was missed."""
+    while not ((folder / "trials.sqlite").exists() and {row[5] for row in rows(folder)}.intersection(wanted)):
+        assert process.poll() is None, f"the search ended, and no row was seen as {wanted}: {process.communicate()}"
         time.sleep(0.02)
