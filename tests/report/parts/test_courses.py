@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from netwright.core.finals import BEST, Final
+from netwright.core.finals import BEST, Final, Repetition
 from netwright.core.objectives import Objective
 from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
@@ -33,8 +33,17 @@ def test_networks_trained_in_full_come_first():
     run = reported([trial(1, 152.0, CURVE)], (final(CURVE), final(CURVE[:2], "too short")))
     assert [each.label for each in courses.courses(run)] == ["best of the search, trial 7"]
     html = courses.part.section(run, " of a run", "FIGURE")
-    assert "While they were trained of a run" in html and "best of the search, trial 7: test perplexity" in html
+    assert "While they were trained of a run" in html and "best of the search, trial 7: valid perplexity" in html
     assert "150.5" in html and ">120<" in html and "152" in html
+
+
+def test_a_curve_is_of_the_test_data_where_it_ends_in_what_was_tested():
+    """A training that goes by validation measures that on the way, and the test data once at the end."""
+    ended = replace(final(CURVE), mean=CURVE[-1][1])
+    found = courses.courses(reported([], (ended, final(CURVE))))
+    assert [each.objective.name for each in found] == ["test_perplexity", "valid_perplexity"]
+    first_of_two = replace(ended, mean=151.0, n=2, repetitions=(Repetition(1, 9, 152.0), Repetition(2, 9, 150.0)))
+    assert courses.courses(reported([], (first_of_two,)))[0].objective.name == "test_perplexity"
 
 
 def test_else_the_best_of_the_search():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from netwright.core.finals import Final
 from netwright.core.objectives import Objective, short
 from netwright.report import curves, figures, markup
 from netwright.report.figures import RunData
@@ -36,15 +38,32 @@ class TrainingCurve:
 
 def courses(run: ReportedRun) -> list[TrainingCurve]:
     """Those of networks trained in full; where none was measured on the way, those of the best of the search."""
-    full = [TrainingCurve(final.name, final.curve, final.objective) for final in run.finals]
+    full = [
+        TrainingCurve(final.name, final.curve, _shown(final.objective, final.curve, _first(final)))
+        for final in run.finals
+    ]
     best = curves.finalists(run.history, MOST)
     searched = [
-        TrainingCurve(f"trial {trial.id}", trial.result.curve, run.objective)
+        TrainingCurve(f"trial {trial.id}", result.curve, _shown(run.objective, result.curve, result.metrics[measured]))
         for trial in best
-        if trial.result and next(iter(trial.result.metrics), "") == run.objective.name
+        if (result := trial.result) and (measured := next(iter(result.metrics), "")) == run.objective.name
     ]
     listed = ([each for each in found if len(each.points) >= LEAST] for found in (full, searched))
     return next((found[:MOST] for found in listed if found), [])
+
+
+def _first(final: Final) -> float:
+    """What the training whose curve there is came to: the first."""
+    return final.repetitions[0].value if final.repetitions else final.mean
+
+
+def _shown(objective: Objective, points: tuple[tuple[int, float], ...], value: float) -> Objective:
+    """What a curve shows: what was measured at the end of the training, where it ends in that value.
+
+    Else validation data was measured on the way, for a training that goes by it.
+    """
+    ends_in_it = bool(points) and math.isclose(points[-1][1], value, rel_tol=1e-12)
+    return objective if ends_in_it else objective.moved_to("valid")
 
 
 def figure(found: list[TrainingCurve]) -> Figure:
