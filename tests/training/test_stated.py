@@ -31,4 +31,4 @@ def test_what_is_reported_follows_from_the_options(options, also):
 def test_advice_and_remarks():
     assert stated.advice(Options(), 9) == "promotions begin anew: give --evaluator.horizon 9 for them to go on"
     assert stated.advice(Options(horizon=9), 9) == ""
-    assert stated.remarks(Options(device="cpu"), torch.device("cpu")) == ()
+    assert stated.remarks(Options(), torch.device("cpu"), "cpu") == ()
