@@ -9,7 +9,7 @@ the networks of a round. The scores are compared with the table's test accuracie
 see what carries over, on CIFAR-100: Kendall's tau over all cells and within the tenth of them that is best in truth.
 Beside it stands what costs nothing, the number of parameters of the real network and the multiply-adds of live edges
 (those on a way from the cell's input to its output), and what training each cell alone for 12 epochs says. Known of
-supernets on this space, over all cells: 0.50 for one, 0.61 to 0.69 for several (Zhao et al. 2021, arXiv:2006.06863).
+supernets on this space, over all cells: 0.50 for one, 0.61 to 0.69 for several (Zhao et al., ICML 2021).
 
 Cells are drawn once, and no cell is left out: one whose output never sees its input is trained in its turn, which
 moves the last layer's biases alone, and is scored; it gives what guessing gives, as in the table.
