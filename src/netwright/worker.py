@@ -221,7 +221,7 @@ def _run(
     elif attempt is not None and attempt.ran_out:
         result = replace(result, message=attempt.noted(result.message))
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
-    counts = store.finish(trial.id, result)
+    counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator)
     return result

@@ -266,7 +266,7 @@ def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signal
             with suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
             seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
-            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
+            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault), post.name)
             worker.trial = None
             return orders.stops_at is None
         # one that is still starting has nothing to write down
