@@ -243,7 +243,7 @@ def _run(
     if carrier is not None and (keep or _leaves_state(trial, result, evaluator)):
         carrier.send(trial.id)  # first: with the result, another trial may be asked that continues this one
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
-    counts = store.finish(trial.id, result)
+    counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result

@@ -336,7 +336,7 @@ def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals:
             with suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
             seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
-            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
+            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault), post.name)
             worker.trial = None
             worker.done += 1
             return told.stops_at is None
