@@ -1,4 +1,4 @@
-"""The certificate of a served table: made for the run, believed by its fingerprint alone, which is part of the token."""
+"""The certificate of a served table: made for the run, known by its fingerprint alone, which is part of the token."""
 
 from __future__ import annotations
 

@@ -3,6 +3,9 @@
 Each client has one request at a time, with a number: one that comes again is not played again, but given the answer
 that it had. All that has come while others were played is played next, as one commit where the store can
 (`CommitsTogether`), and answered only then. A claim may wait for a row: it is looked for on behalf of all that wait.
+
+The store is called in the thread of the event loop: whoever would be answered meanwhile waits for the store anyway, and
+a thread more for each request is what would cost most.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -81,9 +84,7 @@ class Playing:
         self._sessions: dict[str, Session] = {}
         self._waiting: list[Asked] = []
         self._parked: list[Asked] = []  # claims that wait for a row
-        self._is_playing = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._player = ThreadPoolExecutor(1, "netwright-table")
         self._others = ThreadPoolExecutor(4, "netwright-served")
 
     def session(self, caller: Caller) -> Session:
@@ -102,23 +103,24 @@ class Playing:
             return b""
         if number == session.number:
             if session.asked is not None:
-                return await asyncio.shield(session.asked.answer)
+                return await session.asked.answer
             if session.answer is not None:
                 return session.answer
         if session.asked is not None:  # an earlier one, which the client has given up
             self._give_up(session.asked)
         if session.asked is not None:
-            await asyncio.shield(session.asked.answer)
+            await session.asked.answer
         waits = min(values[1], LONGEST_WAIT) if do == "claim" and _has_wait(values) else 0.0
         answer = asyncio.get_running_loop().create_future()
         asked = Asked(session, number, do, values, time.monotonic() + waits if waits > 0 else 0.0, answer)
         session.number, session.answer, session.asked = number, None, asked
         if do in self._methods:
-            self._start(self._play_method(asked))
+            task = asyncio.create_task(self._play_method(asked))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         else:
-            self._waiting.append(asked)
-            self._play_on()
-        return await asyncio.shield(answer)
+            self._play_soon([asked])
+        return await answer
 
     async def look_for_rows(self) -> None:
         """Give rows to the claims that wait for some, in order, and tell those that have waited long enough."""
@@ -126,41 +128,30 @@ class Playing:
             await asyncio.sleep(TICK)
             for asked in [each for each in self._parked if not any(line.is_open for line in each.session.lines)]:
                 self._give_up(asked)
-            if not self._parked or self._is_playing:
+            if not self._parked:
                 continue
             now = time.monotonic()
             first, *others = self._parked  # where there is no row for the first, there is none for the others
             batch = [first, *(each for each in others if each.waits_until <= now)]
             self._parked = [each for each in others if each.waits_until > now]
-            self._waiting += batch
-            self._play_on()
+            self._play_soon(batch)
 
-    async def end(self) -> None:
-        """Finish what is being played; answer nothing further."""
-        self._waiting.clear()
-        while self._is_playing:
-            await asyncio.sleep(0.001)
-        for task in self._tasks:
-            task.cancel()
-        self._player.shutdown()
+    def end(self) -> None:
+        """Begin nothing further, and wait for what threads of methods are at."""
         self._others.shutdown(cancel_futures=True)
 
-    def _play_on(self) -> None:
-        if not self._is_playing:
-            self._is_playing = True
-            self._start(self._play_waiting())
+    def _play_soon(self, asked: Sequence[Asked]) -> None:
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._play_waiting)
+        self._waiting += asked
 
-    async def _play_waiting(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-                for asked, answer in zip(
-                    batch, await loop.run_in_executor(self._player, self._play, batch), strict=True
-                ):
-                    self._settle(asked, answer)
-        finally:
-            self._is_playing = False
+    def _play_waiting(self) -> None:
+        batch, rest = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
+        self._waiting = []
+        for asked, answer in zip(batch, self._play(batch), strict=True):
+            self._settle(asked, answer)
+        if rest:
+            self._play_soon(rest)
 
     async def _play_method(self, asked: Asked) -> None:
         method = self._methods[asked.do]
@@ -177,9 +168,11 @@ class Playing:
             return
         asked.session.asked = None
         asked.session.answer = None if asked.do in READS else answer
-        asked.answer.set_result(answer)
+        if not asked.answer.done():
+            asked.answer.set_result(answer)
         if asked.waits_until and self._parked and b'"ok":null' not in answer[:40]:  # others wait, and may have one too
-            self._waiting, self._parked = [*self._waiting, *self._parked], []
+            parked, self._parked = self._parked, []
+            self._play_soon(parked)
 
     def _give_up(self, asked: Asked) -> None:
         """Forget a claim that waits for a row; it was not played, and may come again."""
@@ -187,7 +180,8 @@ class Playing:
             self._parked.remove(asked)
             asked.session.asked = None
             asked.session.number -= 1
-            asked.answer.set_result(b"")
+            if not asked.answer.done():
+                asked.answer.set_result(b"")
 
     def _play(self, batch: Sequence[Asked]) -> list[bytes | None]:
         """The answers to requests, whose changes are durable by then; None: no row for a claim that can wait."""
@@ -219,11 +213,6 @@ class Playing:
             )
             what = f"the request {shown(asked.do)} failed where the table is: {type(error).__name__}; see the log there"
             return wire.line({"n": asked.number, "error": ["StoreError", what]})
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _has_wait(values: Sequence[Any]) -> bool:

@@ -67,8 +67,8 @@ class TableServer:
             that a killed predecessor left is taken up: same port if it is free, same token, same certificate, so that
             its workers find their way back. None: nothing is written.
         host: Address to listen at; anything but a loopback one is served by TLS.
-        port: Port to listen at, or StoreError where it is taken, 0 standing for any; None: that of the predecessor, else
-            the first free one from `wire.PORT` on.
+        port: Port to listen at, 0 standing for any, or StoreError where it is taken; None: that of the predecessor,
+            else the first free one from `wire.PORT` on.
         methods: Further requests by name, such as those for files: called with (the `Caller`, *values of JSON), in
             threads of their own; they return a value of JSON, or raise NetwrightError for the client.
         log: Is given a sentence about whatever is refused; None: they go to the standard error.
@@ -154,7 +154,7 @@ class TableServer:
         server.close()
         for task in keeping:
             task.cancel()
-        await self._playing.end()
+        self._playing.end()
         for connection in list(self._connections):
             connection.writer.close()
         await asyncio.sleep(0)
@@ -178,7 +178,7 @@ class TableServer:
             writer.close()
 
     async def _converse(self, connection: _Connection) -> None:
-        """Let a client in and answer it, until it leaves. Raises Garbled: it is not to come in, or says no such thing."""
+        """Let a client in and answer it, until it leaves. Raises Garbled: it may not come in, or says no such thing."""
         if len(self._connections) > MOST_CONNECTIONS:
             raise Garbled(f"{MOST_CONNECTIONS:,} connections are open already")
         buffer = bytearray()
@@ -287,9 +287,8 @@ def _listening(host: str, port: int | None, before: int | None) -> socket.socket
                     f"cannot listen at {host}: {error.strerror}; give an address of this machine"
                 ) from None
             if port is not None:
-                raise StoreError(
-                    f"cannot listen at port {port} of {host}: {error.strerror}; give another port, or none for a free one"
-                ) from None
+                why = f"cannot listen at port {port} of {host}: {error.strerror}"
+                raise StoreError(f"{why}; give another port, or none for one that is free") from None
     raise StoreError(f"ports {others[0]} to {others[-1]} of {host} are all taken; give one that is free")
 
 
