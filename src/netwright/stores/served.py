@@ -109,7 +109,7 @@ class TableServer:
             before = None
         context, fingerprint = None, ""
         if not Place(self._host, 1).is_loopback:
-            context, fingerprint = certificate.serving(self._folder, self._host)
+            context, fingerprint = certificate.serving(self._folder)
         self._secret = before.token.partition(".")[0] if before else secrets.token_urlsafe(32)
         self.token = f"{self._secret}.{fingerprint}" if fingerprint else self._secret
         listening = _listening(self._host, self._port, Place.of(before.address).port if before else None)
