@@ -24,7 +24,7 @@ from netwright.stores import served_file, sqlite_rows, wire
 from netwright.stores.connection import Connection, Refused
 from netwright.stores.served_file import Served
 from netwright.stores.sqlite_rows import DamagedRow
-from netwright.stores.wire import Garbled, Place
+from netwright.stores.wire import Garbled, Endpoint
 
 TOKEN: Final = "NETWRIGHT_TOKEN"  # variable of the environment
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
@@ -204,7 +204,7 @@ class RemoteStore:
     def _connect(self) -> Connection:
         """A new connection to where the run is served now. Raises StoreError where it is none of ours, else OSError."""
         served = self._served()
-        place = Place.of(served.address)
+        place = Endpoint.of(served.address)
         greeting = {
             "netwright": wire.PROTOCOL,
             "client": self._client,
