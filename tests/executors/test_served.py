@@ -19,8 +19,8 @@ from netwright.core.protocols import Job
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import orders, supervisor
-from netwright.executors.served import Served
-from netwright.executors.serving import Serving
+from netwright.executors.served import ServedTable
+from netwright.executors.table_service import Serving
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
 from netwright.stores.remote import RemoteStore
 from netwright.stores.sqlite import SqliteStore
@@ -47,7 +47,7 @@ def begun(folder, evaluator="ToyEvaluator", **options):
 @contextmanager
 def searched(folder, trials, workers=1, stop_seconds=20.0, **options):
     """A search that goes on in a thread, as long as the block and until its end: its controller and its executor."""
-    store, executor = begun(folder, **options), Served(workers=workers, stop_seconds=stop_seconds)
+    store, executor = begun(folder, **options), ServedTable(workers=workers, stop_seconds=stop_seconds)
     limits = Limits(trials=trials, failures_in_a_row=0)
     search = Search(
         ToySpace(), Tournament(ToySpace(), initial=10), store, executor, limits=limits, seed=3, folder=folder
@@ -105,10 +105,10 @@ def test_a_worker_whose_time_is_over_begins_nothing_that_takes_longer(tmp_path):
 
 def test_what_is_no_place_to_listen_is_refused(tmp_path):
     with pytest.raises(WorkerError, match=r"executor\.port is 70000"):
-        Served(port=70000)
+        ServedTable(port=70000)
     store = SqliteStore(str(tmp_path / "trials.sqlite"))
     with pytest.raises(WorkerError, match="a run with a folder"):
-        Served().start(Job(store))
+        ServedTable().start(Job(store))
     store.close()
 
 
@@ -203,7 +203,7 @@ def test_drain_and_halt_reach_workers_at_their_trial(tmp_path):
     assert_nothing_left(tmp_path)
 
 
-class WithWorkers(Served):
+class WithWorkers(ServedTable):
     """The executor, and two workers that join it each time."""
 
     def start(self, job):

@@ -1,6 +1,6 @@
 """Workers that others start, on this host or any other: the table is served, and whoever has its token joins.
 
-Nobody is started here. `serving` has what executors that start workers on other hosts are made of.
+Nobody is started here. `table_service` has what executors that start workers on other hosts are made of.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
-from netwright.executors.serving import Serving
+from netwright.executors.table_service import Serving
 
 HIGHEST_PORT: Final = 65_535
 
 
 @dataclass
-class Served:
+class ServedTable:
     """Evaluates by the workers that join with `netwright worker`.
 
     Args:
@@ -79,4 +79,4 @@ class Served:
             self._serving = None
 
 
-plugin = Served
+plugin = ServedTable
