@@ -93,7 +93,7 @@ class Playing:
             return known
         if len(self._clients) >= MOST_CLIENTS:
             gone = [client for client, each in self._clients.items() if not each.listeners]
-            for client in gone[: MOST_CLIENTS // 10]:
+            for client in gone[: 1 + MOST_CLIENTS // 10]:
                 del self._clients[client]
         return self._clients.setdefault(caller.client, Client(caller))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from netwright.core import liveness
 from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
-from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
+from netwright.stores import network_disk, sqlite_damage, sqlite_file, sqlite_rows
 from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
@@ -104,6 +105,8 @@ class SqliteStore:
         self._count = RowCount(self.path)
         try:
             if mode == "write":
+                if warning := network_disk.warning(self.path):
+                    print(f"netwright: {warning}", file=sys.stderr, flush=True)
                 sqlite_file.create(self.path)
             self._known = self._count.read()  # before the table, which may grow meanwhile
             self._db = sqlite_file.connect(self.path, is_writer=mode in ("write", "join"))
