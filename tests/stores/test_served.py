@@ -146,7 +146,7 @@ def test_a_port_that_is_taken_is_passed_over_unless_it_was_asked_for(tmp_path, m
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(wire, "PORT", port)
-        with TableServer(MemoryStore(), tmp_path / "a") as first, pytest.raises(StoreError) as refused:
+        with TableServer(MemoryStore(), tmp_path) as first, pytest.raises(StoreError) as refused:
             assert wire.Endpoint.of(first.address).port != port
             TableServer(MemoryStore(), port=port).__enter__()
         assert str(refused.value).startswith(f"cannot listen at port {port} of 127.0.0.1: Address already in use; give")

@@ -99,6 +99,7 @@ class SqliteStore:
         self._undone: sqlite3.Error | None = None  # upon which SQLite itself has undone the group
         self._mode = mode
         self._is_idle = True  # nothing was pending at the last look
+        self._holds: dict[str, int] = {}  # by worker, the row that it may have; 0: none, as nobody else claims for it
         self._found: list[str] = []  # damage, in sentences
         self._holes: list[tuple[int, int | None]] | None = None  # trials to be asked again, and places kept for them
         self._extent: sqlite_damage.Extent | None = None
@@ -163,13 +164,17 @@ class SqliteStore:
 
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, atomically, or give the one it is running again."""
-        if held := self._read(_HELD, worker):
+        if self._holds.get(worker, -1) and (held := self._read(_HELD, worker)):
             return self._trials(held)[0]
+        self._holds[worker] = 0
         if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
         self._is_idle = row is None
-        return self._trials([row])[0] if row else None
+        if row is None:
+            return None
+        self._holds[worker] = row[0]
+        return self._trials([row])[0]
 
     def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:
         """Note that the worker is alive, and by default that the calling process is the one whose death is its own."""
@@ -188,6 +193,8 @@ class SqliteStore:
             places = self._write(lambda db: db.execute(finish, cells).fetchall())
             if places:
                 self._note(self._count.finished, places[0][0])
+                if worker is not None and self._holds.get(worker) == trial_id:
+                    self._holds[worker] = 0
             return bool(places or (worker is not None and self._read(_SAID, trial_id, worker, row[-1])))
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
@@ -352,7 +359,7 @@ class SqliteStore:
             finally:
                 notes, self._group = self._group, None
                 if not is_written:
-                    self._holes, self._is_idle = None, False
+                    self._holes, self._is_idle, self._holds = None, False, {}
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
             for note in dict.fromkeys(note for note, _ in notes):
