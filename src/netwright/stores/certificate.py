@@ -35,6 +35,7 @@ def serving(folder: Path | None) -> tuple[ssl.SSLContext, str]:
     """
     if folder is not None and (folder / served_file.CERTIFICATE).exists():
         try:
+            (folder / served_file.CERTIFICATE).chmod(0o600)
             return _loaded(folder / served_file.CERTIFICATE)
         except (OSError, ValueError):  # damaged: it is made anew
             pass

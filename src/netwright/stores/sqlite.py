@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from typing import Any, Literal
 from netwright.core import liveness
 from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
-from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
+from netwright.stores import network_disk, sqlite_damage, sqlite_file, sqlite_rows
 from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
@@ -98,12 +99,15 @@ class SqliteStore:
         self._undone: sqlite3.Error | None = None  # upon which SQLite itself has undone the group
         self._mode = mode
         self._is_idle = True  # nothing was pending at the last look
+        self._holds: dict[str, int] = {}  # by worker, the row that it may have; 0: none, as nobody else claims for it
         self._found: list[str] = []  # damage, in sentences
         self._holes: list[tuple[int, int | None]] | None = None  # trials to be asked again, and places kept for them
         self._extent: sqlite_damage.Extent | None = None
         self._count = RowCount(self.path)
         try:
             if mode == "write":
+                if warning := network_disk.warning(self.path):
+                    print(f"netwright: {warning}", file=sys.stderr, flush=True)
                 sqlite_file.create(self.path)
             self._known = self._count.read()  # before the table, which may grow meanwhile
             self._db = sqlite_file.connect(self.path, is_writer=mode in ("write", "join"))
@@ -160,13 +164,17 @@ class SqliteStore:
 
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, atomically, or give the one it is running again."""
-        if held := self._read(_HELD, worker):
+        if self._holds.get(worker, -1) and (held := self._read(_HELD, worker)):
             return self._trials(held)[0]
+        self._holds[worker] = 0
         if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
         self._is_idle = row is None
-        return self._trials([row])[0] if row else None
+        if row is None:
+            return None
+        self._holds[worker] = row[0]
+        return self._trials([row])[0]
 
     def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:
         """Note that the worker is alive, and by default that the calling process is the one whose death is its own."""
@@ -185,6 +193,8 @@ class SqliteStore:
             places = self._write(lambda db: db.execute(finish, cells).fetchall())
             if places:
                 self._note(self._count.finished, places[0][0])
+                if worker is not None and self._holds.get(worker) == trial_id:
+                    self._holds[worker] = 0
             return bool(places or (worker is not None and self._read(_SAID, trial_id, worker, row[-1])))
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
@@ -349,7 +359,7 @@ class SqliteStore:
             finally:
                 notes, self._group = self._group, None
                 if not is_written:
-                    self._holes, self._is_idle = None, False
+                    self._holes, self._is_idle, self._holds = None, False, {}
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
             for note in dict.fromkeys(note for note, _ in notes):
