@@ -7,6 +7,7 @@ another one has by now changes nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import secrets
@@ -216,10 +217,12 @@ class RemoteStore:
         try:
             connection = Connection(place, served.token, greeting, self._timeout)
         except Refused as error:
+            if self._run:  # whoever took the port of a controller that was killed; it may be started again elsewhere
+                raise ConnectionRefusedError(errno.ECONNREFUSED, f"another run is served there: {error}") from None
             raise StoreError(f"the table at {place} turned this process away: {error}") from None
         if self._run and connection.run != self._run:
             connection.close()
-            raise StoreError(f"at {place} another run is served by now; leave, and join that one by itself")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "another run is served there")
         self._run, self._connection = connection.run, connection
         return connection
 
