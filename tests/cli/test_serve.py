@@ -31,7 +31,9 @@ strategy = {{ref = "tournament", initial = 10}}
 def netwright(*words):
     """A command, in a process group of its own; what it says."""
     command = [sys.executable, "-m", "netwright", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def test_who_may_not_join_is_told_why(tmp_path, capsys):

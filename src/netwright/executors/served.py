@@ -52,7 +52,9 @@ class ServedTable:
         serving = self._serving = Serving(job, self.host, self.port, self.stop_seconds)
         job.say(f"the table is served at {serving.address}; start workers, as many as you like, by")
         job.say(f"  netwright worker {job.folder}    where this folder is seen, on any host")
-        job.say(f"  netwright worker {serving.address} --token-file FILE    elsewhere, FILE a copy of served.json there")
+        job.say(
+            f"  netwright worker {serving.address} --token-file FILE    elsewhere, FILE a copy of served.json there"
+        )
 
     def poll(self, seconds: float) -> None:
         """Wait: workers come and go by themselves."""
