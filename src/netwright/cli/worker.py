@@ -69,6 +69,8 @@ def worker(
     own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
     changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
     place = None if at.startswith("tcp://") else Path(at)
+    if token_file is not None and not token_file.exists():
+        raise StoreError(f"there is no file {token_file}; give a copy of the served.json of the run's folder")
     if place is not None and token_file is None and (place / served_file.NAME).exists():
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
