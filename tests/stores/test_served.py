@@ -73,7 +73,12 @@ def test_whatever_is_no_request_is_refused_in_a_sentence(tmp_path):
     said, store = [], MemoryStore()
     store.add(PROPOSAL, "key", 1)
     with TableServer(store, tmp_path, port=0, log=said.append) as server:
-        for sent in (BOMB + b"\n", b'{"n":1}\n', b'{"n":-1,"do":"tally","with":[]}\n', b'{"n":1,"do":"tally","with":{}}\n'):
+        for sent in (
+            BOMB + b"\n",
+            b'{"n":1}\n',
+            b'{"n":-1,"do":"tally","with":[]}\n',
+            b'{"n":1,"do":"tally","with":{}}\n',
+        ):
             answer = _said(server, _greeting(server), sent).splitlines()[1:]
             assert len(answer) == 1 and b'{"error":["StoreError","it' in answer[0], sent
         assert len(said) == 4

@@ -366,7 +366,9 @@ def test_calls_that_are_committed_together_stand_or_fall_by_themselves(tmp_path,
         elsewhere.remember("free", "nothing is locked before something is written")
         assert store.add(Proposal((1,)), "k", 1) == 1
         with monkeypatch.context() as broken, pytest.raises(StoreError):
-            broken.setattr(sqlite, "_FINISH", "UPDATE nothing SET a = ?, b = ?, c = ?, d = ?, e = ?, f = ?, g = ?, h = ?")
+            broken.setattr(
+                sqlite, "_FINISH", "UPDATE nothing SET a = ?, b = ?, c = ?, d = ?, e = ?, f = ?, g = ?, h = ?"
+            )
             store.add(Proposal((2,)), "k", 2, DONE)
         with pytest.raises(ValueError, match="JSON"):
             store.add(Proposal((float("nan"),)), "k", 2)
