@@ -217,7 +217,7 @@ def test_a_server_that_is_gone_is_waited_for_and_then_given_up(tmp_path):
 
 def test_another_run_at_the_same_place_is_not_taken_for_this_one(tmp_path):
     with _served(tmp_path) as server:
-        own = RemoteStore(server.address, str(_copy(tmp_path)))
+        own = RemoteStore(server.address, str(_copy(tmp_path)), patience=0.2)
         port = wire.Endpoint.of(server.address).port
     with _served(tmp_path / "other", port=port):
         with pytest.raises(StoreError, match="its token is not that of the run"):

@@ -7,6 +7,7 @@ another one has by now changes nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import secrets
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netwright.core import liveness
-from netwright.core.errors import StoreError
+from netwright.core.errors import OutOfReach, StoreError
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 from netwright.core.refs import Reference
 from netwright.stores import served_file, sqlite_rows, wire
@@ -154,7 +155,8 @@ class RemoteStore:
 
         Raises:
             NetwrightError: What was raised where the table is, of the same class.
-            StoreError: No answer came within `patience`, or the server serves another run, or refuses this client.
+            OutOfReach: No answer came within `patience`.
+            StoreError: The server serves another run, or refuses this client.
         """
         with self._lock:
             if self._pid != os.getpid():  # a process that was forked is a client of its own
@@ -193,7 +195,7 @@ class RemoteStore:
                 now = time.monotonic()
                 failing_since = failing_since or now
                 if now - failing_since >= self._patience:
-                    raise StoreError(
+                    raise OutOfReach(
                         f"the table at {self._at or self._token_file} did not answer for {self._patience:g} s "
                         f"({_reason(error)}); look whether its search still runs there"
                     ) from None
@@ -215,10 +217,12 @@ class RemoteStore:
         try:
             connection = Connection(place, served.token, greeting, self._timeout)
         except Refused as error:
+            if self._run:  # whoever took the port of a controller that was killed; it may be started again elsewhere
+                raise ConnectionRefusedError(errno.ECONNREFUSED, f"another run is served there: {error}") from None
             raise StoreError(f"the table at {place} turned this process away: {error}") from None
         if self._run and connection.run != self._run:
             connection.close()
-            raise StoreError(f"at {place} another run is served by now; leave, and join that one by itself")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "another run is served there")
         self._run, self._connection = connection.run, connection
         return connection
 

@@ -55,6 +55,7 @@ class Requests:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.lends = True  # rows to workers
         self._claimers: dict[str, list[str]] = {}  # by worker, its clients in order of their first claim
         self._heard: dict[str, tuple[Caller, float]] = {}
 
@@ -82,6 +83,8 @@ class Requests:
             return known.late
         if worker is not None and do in ("claim", "beat"):
             self._hear(caller, worker, has_claimed=do == "claim")
+        if do == "claim" and not self.lends:
+            return None
         try:
             return known.act(self._store, *values, **({"caller": caller} if do == "beat" else {}))
         except DamagedRow as error:

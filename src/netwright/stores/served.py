@@ -142,6 +142,10 @@ class TableServer:
         """Workers that were heard of, in order of first being heard."""
         return self._requests.present()
 
+    def lend_no_more(self) -> None:
+        """Give no row to workers from now on."""
+        self._requests.lends = False
+
     async def _serve(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
         self._playing = Playing(self._requests, self._store, self._methods, self._log)
