@@ -169,7 +169,8 @@ def test_a_trial_that_is_put_back_goes_on_elsewhere_without_a_disk_in_common(tmp
         first = worker(tmp_path, tmp_path / "one", name="a")
         wait_until(lambda: (tmp_path / "one" / "trials" / "000001" / "step").exists())
         time.sleep(0.5)
-        first.send_signal(signal.SIGTERM)
+        for process in (*psutil.Process(first.pid).children(), first):  # as schedulers do
+            process.send_signal(signal.SIGUSR1 if process is not first else signal.SIGTERM)
         assert first.wait(PATIENCE) == 0
         assert int((tmp_path / "trials" / "000001" / "step").read_text()) > 0
         second = worker(tmp_path, tmp_path / "two", name="b")
