@@ -104,7 +104,7 @@ def test_a_supernet_is_trained_in_pieces(study, tables, tmp_path, monkeypatch, c
             study.Clock, "should_stop", lambda _clock, asked=asked, often=often: not next(asked) % often
         )
         options = Namespace(minutes=None, data=tmp_path, lines=tmp_path / f"{name}.jsonl")
-        options.device, options.table, options.folder = "cpu", tmp_path, tmp_path / name
+        options.device, options.table, options.folder, options.scored = "cpu", tmp_path, tmp_path / name, study.SCORED
         options.folder.mkdir()
         np.savez(options.folder / "cifar10-200-8.npz", **images, **labels)
         calls = 1

@@ -164,6 +164,22 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
     assert _same(_weights(tmp_path), _weights(folder))
 
 
+def test_networks_that_are_trained_alone_before_a_score_have_the_same_scores_in_any_order(undisturbed, tmp_path):
+    tuned = {"tuning_steps": 4, "tuning_lr": 0.1}
+    one = _play(tmp_path / "one", **tuned)
+    assert _same(_weights(tmp_path / "one"), _weights(undisturbed[0]))
+    plain, rows = _rows(undisturbed[1]), _rows(one)
+    assert all(row["valid_loss"] != other["valid_loss"] for row, other in zip(rows, plain, strict=True))
+    assert one.finished()[0].result.seconds > 0
+    store = _table()
+    for _ in range(6):
+        _play(tmp_path / "other", store, most=1, **tuned)  # each by another process
+    assert _rows(store) == rows
+    wild = _play(tmp_path / "wild", most=1, tuning_steps=25, tuning_lr=1e20, clip=0.0)
+    result = wild.finished()[0].result
+    assert result.failure == "diverged" and result.message.startswith("the loss is nan at step")
+
+
 def test_weights_that_no_network_uses_stay(undisturbed):
     folder, _ = undisturbed
     training = shared_training.RoundsTraining(SPACE, TASK, _evaluator()._program, 10, torch.device("cpu"))
@@ -236,6 +252,9 @@ def test_damaged_or_other_weights_fail_in_a_sentence(tmp_path, undisturbed):
         ({"batches": 0}, "evaluator.batches is 0; it must be at least 1"),
         ({"new": 4}, "rounds bring 4 new and 0 fresh networks to a pool of 3"),
         ({"lr": -1.0}, "evaluator.lr is -1.0"),
+        ({"tuning_steps": -1}, "evaluator.tuning_steps is -1; it must be at least 0"),
+        ({"tuning_steps": 5, "tuning_lr": 0.0}, "evaluator.tuning_lr is 0.0; it must be greater than 0"),
+        ({"tuning_lr": 0.1}, "evaluator.tuning_lr is 0.1, but networks are scored as they are; give evaluator.tuning_"),
         ({"space": MacroSpace()}, "share no weights"),
     ],
 )

@@ -17,7 +17,7 @@ from typing import ClassVar, Final, Literal
 
 import torch
 
-from netwright.core import seeds, settings
+from netwright.core import settings
 from netwright.core.errors import BadReference, DeviceLost, NetwrightError
 from netwright.core.in_full import InFull
 from netwright.core.objectives import COUNTED, Objective
@@ -29,19 +29,20 @@ from netwright.core.protocols import (
     StreamsBatches,
     Task,
 )
-from netwright.core.records import Genotype, Result, Trial
+from netwright.core.records import Failure, Genotype, Result, Trial
 from netwright.core.round_plan import PLACE, Rounds
 from netwright.core.shapes import Tokens, plural
 from netwright.plans import counting
 from netwright.training import device, faults, layout, memory, parallel, scoring, shared_training, stated, supernet
 from netwright.training import settings as step_settings
 from netwright.training.feeding import BatchesBy
+from netwright.training.loop import Diverged, Stopped
 from netwright.training.path_sampling import Way
-from netwright.training.scoring import Scoring
 from netwright.training.settings import Schedule, StepSettings
 from netwright.training.shared_programs import PROGRAMS, UNNAMED, ProgramName, ScoredOn, SharedProgram, Statistics
+from netwright.training.shared_scores import SharedScores
 from netwright.training.shared_training import RoundsTraining
-from netwright.training.supernet import SharedWeights, shared_by
+from netwright.training.supernet import shared_by
 
 _OF_ROUNDS: Final = {
     "round_count": "number",
@@ -55,8 +56,7 @@ class _Held:
 
     folder: Path | None = None
     number: int = 0
-    weights: SharedWeights | None = None
-    scoring: Scoring | None = None
+    scores: SharedScores | None = None
     failure: str = ""
 
     def is_of(self, folder: Path, number: int) -> bool:
@@ -92,6 +92,9 @@ class SharedWeightsTraining:
         scored_on: Which these are: the "same" for all, the "next" ones for each, or ones "drawn" for each.
         statistics: By which batch normalizations compute in scoring: those of each "batch", or "recalibrated" ones.
         recalibration: Number of training batches by which they are recalibrated.
+        tuning_steps: Steps in which a copy of a network's weights is trained alone before it is scored, all of a round
+            by the same batches; 0: none. They count in the row's seconds.
+        tuning_lr: Initial learning rate of these, which a cosine takes to 0.
         batch: Examples per step, over all its networks.
         optimizer: As of `training`, and so are the following.
         lr: Initial learning rate.
@@ -147,6 +150,8 @@ class SharedWeightsTraining:
     scored_on: ScoredOn | None = None
     statistics: Statistics | None = None
     recalibration: int | None = None
+    tuning_steps: int | None = None
+    tuning_lr: float | None = None
     batch: int | None = None
     optimizer: Literal["sgd", "rmsprop"] | None = None
     lr: float | None = None
@@ -233,6 +238,7 @@ class SharedWeightsTraining:
         """Metrics of a network with the weights of its round, counts of the network by itself, and seconds of scoring.
 
         Raises:
+            PutBack: The worker asked to stop in the training before a score, of which nothing is kept.
             DeviceLost: The device does not answer this process any more.
             NetwrightError: The weights of the round are not there, or damaged.
         """
@@ -242,11 +248,12 @@ class SharedWeightsTraining:
         with _told(own), device.working(own, context.threads, self._program.steps.deterministic):
             if not self._held.is_of(context.shared, number):
                 self._hold(number, context.shared, self._training(context, own))
-            weights, scores = self._held.weights, self._held.scoring
-            assert weights is not None and scores is not None
-            child = weights.child(genotype, averages=scores.recalibrates)
-            memory_format = layout.of(self.channels_last, child, own, "float32")
-            found = scores.of(child, int(trial.proposal.notes.get(PLACE, 0)), trial.seed, memory_format)
+            assert self._held.scores is not None
+            try:
+                found = self._held.scores.of(genotype, int(trial.proposal.notes.get(PLACE, 0)), trial.seed, context)
+            except (Diverged, Stopped) as error:
+                failure: Failure = "diverged" if isinstance(error, Diverged) else "error"
+                return Result(seconds=time.perf_counter() - start, failure=failure, message=str(error))
         seconds = time.perf_counter() - start
         metrics = {f"valid_{name}": value for name, value in found.items()}
         return Result({**metrics, **counts.known(), "seconds": seconds}, seconds=seconds)
@@ -328,6 +335,17 @@ class SharedWeightsTraining:
         for name in ("epochs", "steps", "paths", "valid_batch", "batches", "recalibration"):
             if name in given and given[name] < 1:
                 raise BadReference(f"evaluator.{name} is {given[name]}; it must be at least 1")
+        if given.get("tuning_steps", 0) < 0:
+            raise BadReference(f"evaluator.tuning_steps is {given['tuning_steps']}; it must be at least 0")
+        if not 0 < given.get("tuning_lr", 1) < math.inf:
+            raise BadReference(
+                f"evaluator.tuning_lr is {given['tuning_lr']}; it must be greater than 0, and finite"
+            )
+        if "tuning_lr" in given and not given.get("tuning_steps", program.tuning_steps):
+            raise BadReference(
+                f"evaluator.tuning_lr is {given['tuning_lr']}, but networks are scored as they are; give "
+                "evaluator.tuning_steps, or leave it out"
+            )
         rounds = {name: given.pop(option) for option, name in _OF_ROUNDS.items() if option in given}
         length = {"epochs": given.pop("epochs"), "length": 0} if "epochs" in given else {}
         length |= {"length": given.pop("steps"), "epochs": 0} if "steps" in given else {}
@@ -399,12 +417,11 @@ class SharedWeightsTraining:
 
     def _hold(self, number: int, folder: Path, training: RoundsTraining) -> None:
         """Read the weights of a round, and keep them in this process."""
-        held, weights = self._held, training.weights()
-        weights.load(folder / shared_training.name_of(number), training.about(number))
-        if held.scoring is None or held.folder != folder:
-            rng = seeds.rng_for(training.seed, seeds.SPLIT)
-            held.scoring = Scoring(self.task, self._program, training.place, rng)
-        held.folder, held.number, held.weights, held.failure = folder, number, weights, ""
+        held = self._held
+        scores = held.scores if held.scores is not None and held.folder == folder else SharedScores(training, folder)
+        held.number = 0  # until all of it is there
+        scores.take(number)
+        held.folder, held.number, held.scores, held.failure = folder, number, scores, ""
 
 
 def _round_of(trial: Trial) -> int:

@@ -41,6 +41,8 @@ class SharedProgram:
         statistics: By which normalizations compute in scoring: those of the "batch" itself, or "recalibrated" ones, of
             training batches with the network's own weights.
         recalibration: Number of training batches by which they are recalibrated.
+        tuning_steps: Steps in which a copy of a network's weights is trained alone before it is scored; 0: none.
+        tuning_lr: Initial learning rate of these.
         task: What its networks are for: "images" or "texts".
     """
 
@@ -55,6 +57,8 @@ class SharedProgram:
     scored_on: ScoredOn = "drawn"
     statistics: Statistics = "batch"
     recalibration: int = 8
+    tuning_steps: int = 0
+    tuning_lr: float = 0.02
     task: Literal["images", "texts", ""] = ""
 
 

@@ -97,7 +97,7 @@ class SharedWeights:
         shares = self._space.shares(genotype, self._space.shared_plan(genotype, self._io))
         return frozenset(part.name for share in shares.values() for part in share.parts)
 
-    def child(self, genotype: Genotype, *, averages: bool = False) -> Network:
+    def child(self, genotype: Genotype, *, averages: bool = False, alone: bool = False) -> Network:
         """A network on the shared weights, for a few passes: making it costs less than a pass of the smallest ones.
 
         Its parameters are shared tensors where a weight is a whole one; other weights are cut out in each pass, so that
@@ -108,6 +108,7 @@ class SharedWeights:
             averages: Whether batch normalization averages statistics over the batches of training mode, from nothing
                 on and all alike, and normalizes by the averages in evaluation mode. If not, it normalizes by each
                 batch in both.
+            alone: Whether it has copies of its weights as parameters of its own, to be trained without the others.
         """
         plan = self._space.shared_plan(genotype, self._io)
         shares = self._space.shares(genotype, plan)
@@ -115,7 +116,10 @@ class SharedWeights:
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
-                if isinstance(share, CutOut) and not share.index:
+                if alone:
+                    with torch.no_grad():
+                        module._parameters[name] = nn.Parameter(_cut(share, self.tensors).clone())
+                elif isinstance(share, CutOut) and not share.index:
                     module._parameters[name] = self.tensors[share.name]
                 else:
                     _cut_in_each_pass(module, name, self._cutting(share))
