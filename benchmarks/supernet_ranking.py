@@ -235,7 +235,7 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
     task, program = task_of(scale, options.data, options.folder), program_of(way, scale)
     space, place = NatsTopology(scale.channels, scale.repeats), device.pick(options.device, 0)
     training = RoundsTraining(space, task, program, seed, place, checkpoint_minutes=2.0)
-    own = options.folder / hashlib.blake2b(f"{training_of(way)} {seed} {asdict(scale)}".encode(), digest_size=6).hexdigest()
+    own = options.folder / _digest(f"{training_of(way)} {seed} {asdict(scale)}")
     own.mkdir(parents=True, exist_ok=True)
     clock: Any = Clock(until)
     with device.working(place, scale.threads, deterministic=False):
@@ -254,7 +254,7 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
                 print(f"{stopped}; the same command goes on", flush=True)
                 return False
             if part in options.scored:
-                so_far = own / f"scores-{hashlib.blake2b(way.encode(), digest_size=6).hexdigest()}-{part}.jsonl"
+                so_far = own / f"scores-{_digest(way)}-{part}.jsonl"
                 try:
                     scores, spent = scored(training, own, part, cells, clock, so_far)
                 except PutBack as stopped:
@@ -271,6 +271,10 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
             for earlier in range(1, part):  # which are scored, and not needed to go on
                 paths[earlier].unlink(missing_ok=True)
     return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The scores of a round's networks by the weights that they share, as an evaluator and a study of its scores need them."""
+"""The scores of networks by the weights that they share, for an evaluator and for a study of such scores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from netwright.core import seeds
 from netwright.core.protocols import Context
 from netwright.core.records import Genotype
-from netwright.training import layout, shared_training
+from netwright.training import layout
 from netwright.training.scoring import Scoring
 from netwright.training.shared_training import RoundsTraining
 from netwright.training.tuning import Tuning
@@ -34,7 +34,7 @@ class SharedScores:
     def take(self, number: int) -> None:
         """Take up a round. Raises NetwrightError where its weights are not there, damaged, or of something else."""
         training = self._training
-        self._weights.load(self._folder / shared_training.name_of(number), training.about(number))
+        training.load(number, self._folder, self._weights)
         if training.program.tuning_steps:
             seed = seeds.trial_seed(training.seed, "tuning", number)
             self._tuning = Tuning(

@@ -6,6 +6,7 @@ scores apart is the networks. The shared weights stay as they are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from netwright.core import seeds
 from netwright.core.errors import PutBack
 from netwright.core.protocols import Context, Split, Task
 from netwright.core.records import Genotype
+from netwright.core.shapes import Shape, Tokens, dimensions
 from netwright.plans.network import Network
 from netwright.training import layout, loop, schedules
 from netwright.training import settings as step_settings
@@ -37,6 +39,12 @@ def settings_of(program: SharedProgram) -> StepSettings:
     steps = program.steps
     is_nesterov = steps.optimizer == "sgd" and steps.momentum > 0
     return replace(steps, lr=program.tuning_lr, nesterov=is_nesterov, schedule="cosine", period=0, floor=0, warmup=0)
+
+
+def batches_bytes(program: SharedProgram, shape: Shape) -> int:
+    """Memory of the batches that are kept, of inputs of a shape."""
+    numbers = math.prod(dimensions(shape))
+    return program.tuning_steps * program.steps.batch * numbers * (8 if isinstance(shape, Tokens) else 4)
 
 
 class Tuning:
@@ -81,9 +89,7 @@ class Tuning:
             Diverged: The loss is not finite.
         """
         network = weights.child(genotype, averages=averages, alone=True)
-        memory_format = layout.of(
-            self._channels_last, network, self._place, self._settings.precision_on(self._place)
-        )
+        memory_format = layout.of(self._channels_last, network, self._place, self._settings.precision_on(self._place))
         network.to(memory_format=memory_format)
         descent = Descent(
             network,
