@@ -18,7 +18,8 @@ Ways are the program of `training/shared_programs.py` by its name, "default" for
 other options: `pt1:sampling=fair,paths=4`. Drop path and auxiliary heads are left out: these
 cells have no place for them.
 Lengths are the same for all ways: `--steps`, along which the rate falls once. Ways that differ in nothing but how cells
-are scored, as `default:tuning_steps=100,tuning_lr=0.02`, share one training, so they are played one after another.
+are scored, as `default:tuning_steps=100,tuning_lr=0.02`, share one training; once it is there, they can be scored side
+by side.
 
 A line of `--lines` is one measurement, with all scores. Without `--minutes` it is played to its end; killed or out of
 time, the same command goes on to the same numbers. `--scored 8` scores cells at the end alone; parts that a training
@@ -48,7 +49,7 @@ import results
 import torch
 from PIL import Image
 
-from netwright.core import ranking, refs, seeds, trained_rounds
+from netwright.core import locks, ranking, refs, seeds, trained_rounds
 from netwright.core.errors import PutBack
 from netwright.core.protocols import Task
 from netwright.core.ranking import RankAgreement
@@ -73,6 +74,7 @@ RESAMPLES = 500
 VALID = 5_000  # images that validate
 OWN = "default"
 CPU = "cpu_seconds.txt"  # of a supernet's training so far
+LOCK = "lock"
 OF_SCORES = (  # options that leave the training as it is
     "valid_batch",
     "batches",
@@ -248,11 +250,13 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
             try:
                 if not paths[part].exists():
                     print(f"{way}, seed {seed}: part {part} of {PARTS}", flush=True)
-                    with timed(own / CPU):
+                    with locks.holding(own / LOCK), timed(own / CPU):
                         training.train(part, cells, own, clock)
             except PutBack as stopped:
                 print(f"{stopped}; the same command goes on", flush=True)
                 return False
+            except locks.Held:
+                raise SystemExit(f"another process trains the supernet of {way}, seed {seed}; wait for it") from None
             if part in options.scored:
                 so_far = own / f"scores-{_digest(way)}-{part}.jsonl"
                 try:

@@ -383,7 +383,9 @@ def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
             BadReference, match=rf"evaluator\.{next(iter(option))} is .*, but .* text .*, or leave it out"
         ):
             SharedWeightsTraining(space, task, program="tf-ws-rnn", **option, **few)
-    with pytest.raises(MissingCapability, match="drop_path_keep is 0.9, but networks of this space have no place for"):
+    with pytest.raises(
+        MissingCapability, match=r"drop_path_keep is 0\.9, but networks of this space have no place for"
+    ):
         SharedWeightsTraining(space, task, program="tf-ws-rnn", drop_path_keep=0.9, **few).check_settings(genotype)
     short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
     with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):

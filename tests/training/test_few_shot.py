@@ -45,11 +45,13 @@ def test_networks_are_told_apart_by_a_gene():
 
 
 def test_what_tells_no_networks_apart_is_refused():
-    with pytest.raises(BadReference, match="evaluator.supernets is 6, but no gene of the space has more than 5 values"):
+    with pytest.raises(
+        BadReference, match=r"evaluator\.supernets is 6, but no gene of the space has more than 5 values"
+    ):
         few_shot.of(SPACE, 6)
-    with pytest.raises(BadReference, match="evaluator.split_gene is 6, but the genes .* counted from 0 to 5"):
+    with pytest.raises(BadReference, match=r"evaluator\.split_gene is 6, but the genes .* counted from 0 to 5"):
         few_shot.of(SPACE, 2, 6)
-    with pytest.raises(BadReference, match="evaluator.split_gene is 0, the gene .*, whose 2 values cannot tell"):
+    with pytest.raises(BadReference, match=r"evaluator\.split_gene is 0, the gene .*, whose 2 values cannot tell"):
         few_shot.of(NaoSpace(), 5, 0)
 
 
@@ -89,5 +91,5 @@ def test_scores_are_by_the_supernet_that_a_network_has_at_the_end_of_the_round(t
             )
     assert found[2] == found[0], "of round 1, which ends with the steps for all"
     assert found[3][:2] == found[1][:2] and found[3][2] == found[2][2] != found[1][2]
-    with pytest.raises(NetwrightError, match="has shared weights of .*, not of .*FewShot"):
+    with pytest.raises(NetwrightError, match=r"has shared weights of .*, not of .*FewShot"):
         SharedScores(several, tmp_path / "one").take(1)
