@@ -301,7 +301,7 @@ class SharedWeightsTraining:
             f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
         )
         if few_shot := training.few_shot:
-            told += f"; {few_shot.count} sets of weights by gene {few_shot.position}"
+            told += f"; {few_shot.count} sets of weights by the gene {self.space.genes[few_shot.position].name}"
             told += f", after {training.joint_steps:,} steps of one for all" if training.joint_steps else ""
         if self._program.tuning_steps:
             told += f"; each network then takes {self._program.tuning_steps:,} steps alone before its score"

@@ -47,6 +47,9 @@ class HeldRound:
                 raise NetwrightError(self._failure)
             return
         if not (folder / shared_training.name_of(number)).exists():
+            if self._scores is not None:
+                self._at = None
+                self._scores.rest()
             rows = context.members(number)
             members = [trial.proposal.genotype for trial in rounds.trained(rows) or rows]
             try:

@@ -31,9 +31,14 @@ class SharedScores:
         self._weights = training.weights()
         self._tuning: Tuning | None = None
 
+    def rest(self) -> None:
+        """Let go what only the scores of the round need, until another one is taken up."""
+        self._tuning = None
+
     def take(self, number: int) -> None:
         """Take up a round. Raises NetwrightError where its weights are not there, damaged, or of something else."""
         training = self._training
+        self.rest()
         training.load(number, self._folder, self._weights)
         if training.program.tuning_steps:
             seed = seeds.trial_seed(training.seed, "tuning", number)
