@@ -17,10 +17,13 @@ moves the last layer's biases alone, and is scored; it gives what guessing gives
 Ways are the program of `training/shared_programs.py` by its name, "default" for the package's own, and either with
 other options: `pt1:sampling=fair,paths=4`. Drop path and auxiliary heads are left out: these
 cells have no place for them.
-Lengths are the same for all ways: `--steps`, along which the rate falls once.
+Lengths are the same for all ways: `--steps`, along which the rate falls once. Ways that differ in nothing but how cells
+are scored, as `default:tuning_steps=100,tuning_lr=0.02`, share one training; once it is there, they can be scored side
+by side.
 
 A line of `--lines` is one measurement, with all scores. Without `--minutes` it is played to its end; killed or out of
-time, the same command goes on to the same numbers. `--csv results.csv` adds rows.
+time, the same command goes on to the same numbers. `--scored 8` scores cells at the end alone; parts that a training
+has left behind are scored no more. `--csv results.csv` adds rows.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ import results
 import torch
 from PIL import Image
 
-from netwright.core import ranking, refs, seeds, trained_rounds
+from netwright.core import locks, ranking, refs, seeds, trained_rounds
 from netwright.core.errors import PutBack
 from netwright.core.protocols import Task
 from netwright.core.ranking import RankAgreement
@@ -57,19 +60,30 @@ from netwright.core.table import Table
 from netwright.spaces import nats
 from netwright.spaces.nats import NatsTopology
 from netwright.tables.nats_tss import nats_tss
-from netwright.training import device, layout, shared_training
-from netwright.training.scoring import Scoring
+from netwright.training import device, shared_training
+from netwright.training.loop import Diverged
 from netwright.training.settings import StepSettings
 from netwright.training.shared_programs import PROGRAMS, UNNAMED, SharedProgram
+from netwright.training.shared_scores import SharedScores
 from netwright.training.shared_training import RoundsTraining
 
 DATASETS = ("cifar10", "cifar100")
-PARTS, SCORED = 8, (1, 2, 4, 8)  # a training is played in equal parts; cells are scored after these
+PARTS, SCORED = 8, [1, 2, 4, 8]  # a training is played in equal parts; cells are scored after these
 SHARE = 0.1  # of the cells, the best in truth, within which tau is shown too
 RESAMPLES = 500
 VALID = 5_000  # images that validate
 OWN = "default"
 CPU = "cpu_seconds.txt"  # of a supernet's training so far
+LOCK = "lock"
+OF_SCORES = (  # options that leave the training as it is
+    "valid_batch",
+    "batches",
+    "scored_on",
+    "statistics",
+    "recalibration",
+    "tuning_steps",
+    "tuning_lr",
+)
 
 
 @dataclass(frozen=True)
@@ -169,6 +183,13 @@ def program_of(way: str, scale: Scale) -> SharedProgram:
     return replace(found, steps=changed, rounds=rounds, epochs=0, length=-(-scale.steps // PARTS), **own)
 
 
+def training_of(way: str) -> str:
+    """The way without what decides of scores alone: ways that are equal so have one training."""
+    name, _, options = way.partition(":")
+    kept = [option for option in filter(None, options.split(",")) if option.partition("=")[0] not in OF_SCORES]
+    return f"{name}:{','.join(kept)}" if kept else name
+
+
 def _typed(text: str) -> Any:
     """A number, true or false, else the text."""
     try:
@@ -216,7 +237,7 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
     task, program = task_of(scale, options.data, options.folder), program_of(way, scale)
     space, place = NatsTopology(scale.channels, scale.repeats), device.pick(options.device, 0)
     training = RoundsTraining(space, task, program, seed, place, checkpoint_minutes=2.0)
-    own = options.folder / hashlib.blake2b(f"{way} {seed} {asdict(scale)}".encode(), digest_size=6).hexdigest()
+    own = options.folder / _digest(f"{training_of(way)} {seed} {asdict(scale)}")
     own.mkdir(parents=True, exist_ok=True)
     clock: Any = Clock(until)
     with device.working(place, scale.threads, deterministic=False):
@@ -229,27 +250,35 @@ def play(way: str, seed: int, scale: Scale, cells: Sequence[Genotype], options: 
             try:
                 if not paths[part].exists():
                     print(f"{way}, seed {seed}: part {part} of {PARTS}", flush=True)
-                    with timed(own / CPU):
+                    with locks.holding(own / LOCK), timed(own / CPU):
                         training.train(part, cells, own, clock)
             except PutBack as stopped:
                 print(f"{stopped}; the same command goes on", flush=True)
                 return False
-            if part in SCORED:
-                start = time.process_time()
-                scores = scored(training, own, part, cells)
-                cpu = {
-                    "cpu_seconds": float((own / CPU).read_text()),
-                    "scoring_cpu_seconds": time.process_time() - start,
-                }
+            except locks.Held:
+                raise SystemExit(f"another process trains the supernet of {way}, seed {seed}; wait for it") from None
+            if part in options.scored:
+                so_far = own / f"scores-{_digest(way)}-{part}.jsonl"
+                try:
+                    scores, spent = scored(training, own, part, cells, clock, so_far)
+                except PutBack as stopped:
+                    print(f"{stopped}; the same command goes on", flush=True)
+                    return False
+                cpu = {"cpu_seconds": float((own / CPU).read_text()), "scoring_cpu_seconds": spent}
                 seconds = trained_rounds.noted(own)[part - 1].seconds
                 line = {"way": way, "seed": seed, "part": part, "steps": training.steps(part), "seconds": seconds}
                 line |= {**cpu, "scale": asdict(scale)}
                 line |= {"commit": results.commit(), "hardware": results.hardware(), "device": str(place)}
                 append(options.lines, line | {"scores": scores})
+                so_far.unlink()
                 show(line, scores, cells, options)
             for earlier in range(1, part):  # which are scored, and not needed to go on
                 paths[earlier].unlink(missing_ok=True)
     return True
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 @contextmanager
@@ -263,21 +292,49 @@ def timed(path: Path) -> Iterator[None]:
         path.write_text(repr(before + time.process_time() - start))
 
 
-def scored(training: RoundsTraining, folder: Path, part: int, cells: Sequence[Genotype]) -> list[float]:
-    """The validation accuracy of each cell by the weights after a part."""
-    weights = training.weights()
-    weights.load(folder / shared_training.name_of(part), training.about(part))
-    scoring = Scoring(training.task, training.program, training.place, seeds.rng_for(training.seed, seeds.SPLIT))
-    found = []
-    for number, genotype in enumerate(cells):
-        child = weights.child(genotype, averages=scoring.recalibrates)
-        memory_format = layout.of("auto", child, training.place, "float32")
-        own = seeds.trial_seed(training.seed, str(genotype), part)
-        found.append(round(scoring.of(child, number, own, memory_format)["accuracy"], 6))
-    return found
+def scored(
+    training: RoundsTraining, folder: Path, part: int, cells: Sequence[Genotype], clock: Any, so_far: Path
+) -> tuple[list[float], float]:
+    """The validation accuracy of each cell by the weights after a part, and the CPU seconds that all took.
+
+    Args:
+        training: The shared training.
+        folder: Where its weights lie.
+        part: The part.
+        cells: The cells.
+        clock: What is asked whether to stop, and told.
+        so_far: File of what there is of this, to which each score is added as it comes.
+
+    Raises:
+        PutBack: Time is over.
+    """
+    found = [tuple(line) for line in _whole_lines(so_far)]
+    if so_far.exists():
+        so_far.write_text("".join(f"{json.dumps(line)}\n" for line in found))  # without one that was cut
+    scores = SharedScores(training, folder)
+    scores.take(part)
+    for number, genotype in enumerate(cells[len(found) :], len(found)):
+        if clock.should_stop():
+            raise PutBack(f"stopped after {number} of {len(cells)} scores")
+        start, own = time.process_time(), seeds.trial_seed(training.seed, str(genotype), part)
+        try:
+            score = scores.of(genotype, number, own, clock)["accuracy"]
+        except Diverged:
+            score = 0.0
+        found.append((round(score, 6), time.process_time() - start))
+        append(so_far, found[-1])
+    return [score for score, _ in found], sum(seconds for _, seconds in found)
 
 
-def append(path: Path, line: Mapping[str, Any]) -> None:
+def _whole_lines(path: Path) -> Iterator[Any]:
+    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            yield json.loads(text)
+        except ValueError:  # cut by a kill
+            continue
+
+
+def append(path: Path, line: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
@@ -286,11 +343,7 @@ def append(path: Path, line: Mapping[str, Any]) -> None:
 def known(path: Path) -> dict[tuple[str, int, Scale, int], dict[str, Any]]:
     """The measurements that are there, by way, seed, scale and part; a line that was cut is none."""
     found = {}
-    for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
+    for line in _whole_lines(path):
         found[line["way"], line["seed"], Scale(**line["scale"]), line["part"]] = line
     return found
 
@@ -407,6 +460,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--lines", type=Path, help="file of results; by default supernet_ranking.jsonl in the folder")
     parser.add_argument("--ways", nargs="+", default=[OWN, "pt1"], help="as pt1, or default:sampling=fair,paths=4")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--scored", type=int, nargs="+", default=SCORED, help="parts after which cells are scored")
     parser.add_argument("--minutes", type=float, help="for each supernet: when to stop; the same command goes on")
     parser.add_argument("--device", default="cpu", help="as evaluator.device")
     for each in dataclasses.fields(Scale):

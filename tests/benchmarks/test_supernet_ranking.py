@@ -55,6 +55,10 @@ def test_ways_are_programs_with_other_options(study):
     assert own.length == other.length == 101 and own.epochs == other.epochs == 0, "the same length, rounded up"
     assert (other.sampling, other.paths, other.steps.lr, other.steps.drop_path_keep) == ("fair", 4, 0.1, 1.0)
     assert own.rounds.number == study.PARTS
+    several = study.program_of("default:supernets=5,split_gene=5,joint_share=0.25,tuning_steps=9", scale)
+    assert (several.supernets, several.split_gene, several.joint_share, several.tuning_steps) == (5, 5, 0.25, 9)
+    assert study.training_of("default:tuning_steps=9,supernets=5,statistics=batch") == "default:supernets=5"
+    assert study.training_of("default:tuning_steps=9") == study.training_of("default") == "default"
     for wrong in ("pt3", "pt1:speed=2"):
         with pytest.raises(SystemExit, match="--ways"):
             study.program_of(wrong, scale)
@@ -104,7 +108,7 @@ def test_a_supernet_is_trained_in_pieces(study, tables, tmp_path, monkeypatch, c
             study.Clock, "should_stop", lambda _clock, asked=asked, often=often: not next(asked) % often
         )
         options = Namespace(minutes=None, data=tmp_path, lines=tmp_path / f"{name}.jsonl")
-        options.device, options.table, options.folder = "cpu", tmp_path, tmp_path / name
+        options.device, options.table, options.folder, options.scored = "cpu", tmp_path, tmp_path / name, study.SCORED
         options.folder.mkdir()
         np.savez(options.folder / "cifar10-200-8.npz", **images, **labels)
         calls = 1
@@ -117,4 +121,16 @@ def test_a_supernet_is_trained_in_pieces(study, tables, tmp_path, monkeypatch, c
         study.play("default:recalibration=1", 0, scale, cells, options)
         assert len(options.lines.read_text().splitlines()) == 4, "what is there is not played again"
     assert found[0] == found[1]
+    monkeypatch.setattr(study.RoundsTraining, "train", None)
+    monkeypatch.setattr(study.Clock, "should_stop", lambda _clock: False)
+    tuned = "default:tuning_steps=2,tuning_lr=0.1,recalibration=1"
+    so_far = (
+        next((tmp_path / "pieces").glob("*/training.safetensors")).parent / f"scores-{study._digest(tuned)}-8.jsonl"
+    )
+    so_far.write_text("[0.25, 1.5]\n[0.5")
+    options.scored = [8]
+    assert study.play(tuned, 0, scale, cells, options), "from the same training, after a score that was there"
+    line = json.loads(options.lines.read_text().splitlines()[-1])
+    assert (line["part"], line["scores"][0]) == (8, 0.25) and line["scores"][1:] != found[0][-1][1:]
+    assert line["scoring_cpu_seconds"] > 1.5 and not so_far.exists()
     assert "the same command goes on" in capsys.readouterr().out

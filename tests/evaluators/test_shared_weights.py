@@ -130,7 +130,14 @@ def test_stopped_in_training_it_goes_on_to_the_same_bits(undisturbed, tmp_path, 
     assert _same(_weights(tmp_path), _weights(folder))
 
 
-@pytest.mark.parametrize("options", [{}, {"sampling": "fair", "paths": 5, "drop_path_keep": 1.0, "trains": "new"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sampling": "fair", "paths": 5, "drop_path_keep": 1.0, "trains": "new"},
+        {"supernets": 2, "joint_share": 0.3},  # 4 of 12 steps, just those of the checkpoint it goes on from
+    ],
+)
 def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monkeypatch, options):
     """Between two checkpoints, between the last one and the weights, and in the middle of scoring."""
     folder, store = undisturbed
@@ -164,6 +171,22 @@ def test_killed_anywhere_it_goes_on_to_the_same_bits(undisturbed, tmp_path, monk
     assert _same(_weights(tmp_path), _weights(folder))
 
 
+def test_networks_that_are_trained_alone_before_a_score_have_the_same_scores_in_any_order(undisturbed, tmp_path):
+    tuned = {"tuning_steps": 4, "tuning_lr": 0.1}
+    one = _play(tmp_path / "one", **tuned)
+    assert _same(_weights(tmp_path / "one"), _weights(undisturbed[0]))
+    plain, rows = _rows(undisturbed[1]), _rows(one)
+    assert all(row["valid_loss"] != other["valid_loss"] for row, other in zip(rows, plain, strict=True))
+    assert one.finished()[0].result.seconds > 0
+    store = _table()
+    for _ in range(6):
+        _play(tmp_path / "other", store, most=1, **tuned)  # each by another process
+    assert _rows(store) == rows
+    wild = _play(tmp_path / "wild", most=1, tuning_steps=25, tuning_lr=1e20, clip=0.0)
+    result = wild.finished()[0].result
+    assert result.failure == "diverged" and result.message.startswith("the loss is nan at step")
+
+
 def test_weights_that_no_network_uses_stay(undisturbed):
     folder, _ = undisturbed
     training = shared_training.RoundsTraining(SPACE, TASK, _evaluator()._program, 10, torch.device("cpu"))
@@ -192,6 +215,21 @@ def test_a_loss_that_is_not_finite_is_said_and_not_met_again(tmp_path, monkeypat
     monkeypatch.setattr(shared_training.RoundsTraining, "train", None)
     with pytest.raises(NetwrightError, match=r"give a lower evaluator\.lr"):
         evaluator.make_ready(trial, context)
+
+
+def test_memory_that_runs_out_in_shared_training_is_not_filled_again(tmp_path, monkeypatch):
+    evaluator, store, asked = _evaluator(), _table(), []
+
+    def runs_out(*_):
+        asked.append(1)
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(shared_training.RoundsTraining, "train", runs_out)
+    for _ in range(3):
+        trial = store.claim("w")
+        with pytest.raises(NetwrightError, match="round 1 failed: the machine's memory ran out; give a smaller eval"):
+            evaluator.make_ready(trial, WorkerContext(store, tmp_path / "trials", trial.id))
+    assert len(asked) == 1
 
 
 def _fault(folder, trial=None):
@@ -236,6 +274,16 @@ def test_damaged_or_other_weights_fail_in_a_sentence(tmp_path, undisturbed):
         ({"batches": 0}, "evaluator.batches is 0; it must be at least 1"),
         ({"new": 4}, "rounds bring 4 new and 0 fresh networks to a pool of 3"),
         ({"lr": -1.0}, "evaluator.lr is -1.0"),
+        ({"supernets": 6}, "evaluator.supernets is 6, but no gene of the space has more than 5 values"),
+        ({"supernets": 2, "joint_share": 1.0}, "evaluator.joint_share is 1.0; it must be at least 0, and below 1"),
+        ({"joint_share": 0.5}, "evaluator.joint_share is 0.5, but all networks share one set of weights; give more"),
+        ({"statistics": "batch"}, "evaluator.recalibration is 2, but networks compute by each batch's statistics; giv"),
+        ({"growth": 2.0}, "evaluator.growth is 2.0, but the rate falls once; give evaluator.schedule 'restarts' with"),
+        ({"schedule": "constant", "period": 2.0}, "evaluator.period is 2.0, but the schedule is 'constant'; give eva"),
+        ({"rate_by_length": True}, "evaluator.rate_by_length is True, but images all have as many steps; give a text"),
+        ({"tuning_steps": -1}, "evaluator.tuning_steps is -1; it must be at least 0"),
+        ({"tuning_steps": 5, "tuning_lr": 0.0}, "evaluator.tuning_lr is 0.0; it must be greater than 0"),
+        ({"tuning_lr": 0.1}, "evaluator.tuning_lr is 0.1, but networks are scored as they are; give evaluator.tuning_"),
         ({"space": MacroSpace()}, "share no weights"),
     ],
 )
@@ -330,6 +378,15 @@ def test_a_text_is_scored_by_one_of_its_batches(tmp_path):
     assert trained_rounds.noted(tmp_path / "shared")[0].steps == len(task.lengths("train", 8, np.random.default_rng(0)))
     with pytest.raises(BadReference, match=r"^evaluator\.paths is 2, but networks that carry .*; set it to 1$"):
         SharedWeightsTraining(space, task, program="tf-ws-rnn", paths=2, **few).check_settings(genotype)
+    for option in ({"recalibration": 2}, {"statistics": "recalibrated"}, {"valid_batch": 9}):
+        with pytest.raises(
+            BadReference, match=rf"evaluator\.{next(iter(option))} is .*, but .* text .*, or leave it out"
+        ):
+            SharedWeightsTraining(space, task, program="tf-ws-rnn", **option, **few)
+    with pytest.raises(
+        MissingCapability, match=r"drop_path_keep is 0\.9, but networks of this space have no place for"
+    ):
+        SharedWeightsTraining(space, task, program="tf-ws-rnn", drop_path_keep=0.9, **few).check_settings(genotype)
     short = LanguageModeling(task.load, RowLayout(5, valid_rows=90))
     with pytest.raises(BadReference, match="the validation text has 0 whole batches of 5 steps, too few"):
         SharedWeightsTraining(space, short, program="tf-ws-rnn", **few).check_settings(genotype, data_is_ready=True)

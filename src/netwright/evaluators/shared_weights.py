@@ -11,13 +11,12 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import ClassVar, Final, Literal
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
 
 import torch
 
-from netwright.core import seeds, settings
+from netwright.core import settings
 from netwright.core.errors import BadReference, DeviceLost, NetwrightError
 from netwright.core.in_full import InFull
 from netwright.core.objectives import COUNTED, Objective
@@ -29,39 +28,32 @@ from netwright.core.protocols import (
     StreamsBatches,
     Task,
 )
-from netwright.core.records import Genotype, Result, Trial
+from netwright.core.records import Failure, Genotype, Result, Trial
 from netwright.core.round_plan import PLACE, Rounds
-from netwright.core.shapes import Tokens, plural
+from netwright.core.shapes import plural
 from netwright.plans import counting
-from netwright.training import device, faults, layout, memory, parallel, scoring, shared_training, stated, supernet
+from netwright.training import (
+    device,
+    faults,
+    held_round,
+    layout,
+    memory,
+    parallel,
+    scoring,
+    shared_options,
+    stated,
+    supernet,
+    tuning,
+)
 from netwright.training import settings as step_settings
 from netwright.training.feeding import BatchesBy
+from netwright.training.held_round import HeldRound
+from netwright.training.loop import Diverged, Stopped
 from netwright.training.path_sampling import Way
-from netwright.training.scoring import Scoring
-from netwright.training.settings import Schedule, StepSettings
-from netwright.training.shared_programs import PROGRAMS, UNNAMED, ProgramName, ScoredOn, SharedProgram, Statistics
+from netwright.training.settings import Schedule
+from netwright.training.shared_programs import ProgramName, ScoredOn, SharedProgram, Statistics
 from netwright.training.shared_training import RoundsTraining
-from netwright.training.supernet import SharedWeights, shared_by
-
-_OF_ROUNDS: Final = {
-    "round_count": "number",
-    **{name: name for name in ("pool", "new", "fresh", "keeps", "trains")},
-}
-
-
-@dataclass
-class _Held:
-    """What a process keeps of the round at which it is."""
-
-    folder: Path | None = None
-    number: int = 0
-    weights: SharedWeights | None = None
-    scoring: Scoring | None = None
-    failure: str = ""
-
-    def is_of(self, folder: Path, number: int) -> bool:
-        """Whether this is a round of a run, by its shared folder."""
-        return (folder, number) == (self.folder, self.number)
+from netwright.training.supernet import shared_by
 
 
 @dataclass(frozen=True)
@@ -92,6 +84,12 @@ class SharedWeightsTraining:
         scored_on: Which these are: the "same" for all, the "next" ones for each, or ones "drawn" for each.
         statistics: By which batch normalizations compute in scoring: those of each "batch", or "recalibrated" ones.
         recalibration: Number of training batches by which they are recalibrated.
+        tuning_steps: Steps in which a copy of a network's weights is trained alone before it is scored, all of a round
+            by the same batches; 0: none. They count in the row's seconds.
+        tuning_lr: Initial learning rate of these, which a cosine takes to 0.
+        supernets: Number of sets of weights, each for the networks of one part of the space (Zhao et al. 2021).
+        split_gene: Position of the gene, from 0, by whose values the space is cut. None: the first that has enough.
+        joint_share: Share of all steps in which all networks still train one set, from which the others then begin.
         batch: Examples per step, over all its networks.
         optimizer: As of `training`, and so are the following.
         lr: Initial learning rate.
@@ -147,6 +145,11 @@ class SharedWeightsTraining:
     scored_on: ScoredOn | None = None
     statistics: Statistics | None = None
     recalibration: int | None = None
+    tuning_steps: int | None = None
+    tuning_lr: float | None = None
+    supernets: int | None = None
+    split_gene: int | None = None
+    joint_share: float | None = None
     batch: int | None = None
     optimizer: Literal["sgd", "rmsprop"] | None = None
     lr: float | None = None
@@ -179,7 +182,7 @@ class SharedWeightsTraining:
     batches_by: BatchesBy = "auto"
     channels_last: layout.Wanted = "auto"
     checkpoint_minutes: float = 5.0
-    _held: _Held = field(default_factory=_Held, init=False, repr=False, compare=False)
+    _held: HeldRound = field(default_factory=HeldRound, init=False, repr=False, compare=False)
     _program: SharedProgram = field(init=False, repr=False, compare=False)
     max_workers: ClassVar[int] = 1
     in_full: ClassVar[InFull] = InFull(
@@ -188,9 +191,10 @@ class SharedWeightsTraining:
 
     def __post_init__(self) -> None:
         shared_by(self.space)
-        object.__setattr__(self, "_program", self._resolved())
+        options = [each.name for each in fields(self) if each.init and each.default is None and each.name != "program"]
+        given = {name: value for name in options if (value := getattr(self, name)) is not None}
+        object.__setattr__(self, "_program", shared_options.resolved(self.program, given, self.space, self.task))
         device.check_name(self.device, 1)
-        self._check_kind()
 
     @property
     def rounds(self) -> Rounds:
@@ -220,19 +224,15 @@ class SharedWeightsTraining:
             DeviceLost: The device does not answer this process any more.
             NetwrightError: The training failed, or the weights that are there are damaged or of something else.
         """
-        number, held = _round_of(trial), self._held
-        if held.is_of(context.shared, number):
-            if held.failure:
-                raise NetwrightError(held.failure)
-            return
-        own = self.device_of(context.worker_index)
+        number, own = _round_of(trial), self.device_of(context.worker_index)
         with _told(own), device.working(own, context.threads, self._program.steps.deterministic):
-            self._take_up(number, context, own)
+            self._held.make_ready(number, lambda: self._training(context, own), self.rounds, context)
 
     def evaluate(self, trial: Trial, context: Context) -> Result:
         """Metrics of a network with the weights of its round, counts of the network by itself, and seconds of scoring.
 
         Raises:
+            PutBack: The worker asked to stop in the training before a score, of which nothing is kept.
             DeviceLost: The device does not answer this process any more.
             NetwrightError: The weights of the round are not there, or damaged.
         """
@@ -240,13 +240,12 @@ class SharedWeightsTraining:
         own, genotype = self.device_of(context.worker_index), trial.proposal.genotype
         counts = self.space.count(genotype, self.task.io)
         with _told(own), device.working(own, context.threads, self._program.steps.deterministic):
-            if not self._held.is_of(context.shared, number):
-                self._hold(number, context.shared, self._training(context, own))
-            weights, scores = self._held.weights, self._held.scoring
-            assert weights is not None and scores is not None
-            child = weights.child(genotype, averages=scores.recalibrates)
-            memory_format = layout.of(self.channels_last, child, own, "float32")
-            found = scores.of(child, int(trial.proposal.notes.get(PLACE, 0)), trial.seed, memory_format)
+            scores = self._held.scores(number, lambda: self._training(context, own), context.shared)
+            try:
+                found = scores.of(genotype, int(trial.proposal.notes.get(PLACE, 0)), trial.seed, context)
+            except (Diverged, Stopped) as error:
+                failure: Failure = "diverged" if isinstance(error, Diverged) else "error"
+                return Result(seconds=time.perf_counter() - start, failure=failure, message=str(error))
         seconds = time.perf_counter() - start
         metrics = {f"valid_{name}": value for name, value in found.items()}
         return Result({**metrics, **counts.known(), "seconds": seconds}, seconds=seconds)
@@ -295,11 +294,17 @@ class SharedWeightsTraining:
     def remarks(self) -> tuple[str, ...]:
         """What is trained, and where."""
         own, rounds = self.device_of(0), self.rounds
-        steps = RoundsTraining(self.space, self.task, self._program, 0, own).steps(rounds.number)
+        training = RoundsTraining(self.space, self.task, self._program, 0, own)
+        steps = training.steps(rounds.number)
         each = f"{rounds.pool:,} networks" if rounds.keeps == "best" else f"at first {rounds.pool:,} networks"
         told = (
             f"networks share their weights: {rounds.number} rounds of {each}, {steps:,} steps of shared training in all"
         )
+        if few_shot := training.few_shot:
+            told += f"; {few_shot.count} sets of weights by the gene {self.space.genes[few_shot.position].name}"
+            told += f", after {training.joint_steps:,} steps of one for all" if training.joint_steps else ""
+        if self._program.tuning_steps:
+            told += f"; each network then takes {self._program.tuning_steps:,} steps alone before its score"
         return (told, *(stated.remarks(self._program.steps, own, self.device)))
 
     def memory_mb(self, genotype: Genotype) -> float:
@@ -310,63 +315,17 @@ class SharedWeightsTraining:
         """
         plan = shared_by(self.space).shared_plan(genotype, self.task.io)
         program, shapes = self._program, supernet.shapes(shared_by(self.space), self.task.io)
-        weights = 4 * program.steps.copies * sum(math.prod(shape) for shape in shapes.values())
+        weights = 4 * program.supernets * sum(math.prod(shape) for shape in shapes.values())
         part = counting.training_bytes(plan, program.steps.batch // program.paths, 0)
-        return memory.PROCESS_MB + (weights + part) / 1e6
+        needed = program.steps.copies * weights + part
+        if program.tuning_steps:
+            alone = counting.training_bytes(plan, program.steps.batch, program.steps.copies)
+            needed = max(needed, weights + alone + tuning.batches_bytes(program, self.task.io.input))
+        return memory.PROCESS_MB + needed / 1e6
 
     def device_of(self, index: int) -> torch.device:
         """What worker `index` of this machine works on."""
         return device.pick(self.device, index)
-
-    def _resolved(self) -> SharedProgram:
-        """The program with the options that were given. Raises BadReference for those that make no training."""
-        program = UNNAMED if self.program is None else PROGRAMS[self.program]
-        options = [each.name for each in fields(self) if each.init and each.default is None and each.name != "program"]
-        given = {name: value for name in options if (value := getattr(self, name)) is not None}
-        if "epochs" in given and "steps" in given:
-            raise BadReference("evaluator.epochs and evaluator.steps are both given; give one of them")
-        for name in ("epochs", "steps", "paths", "valid_batch", "batches", "recalibration"):
-            if name in given and given[name] < 1:
-                raise BadReference(f"evaluator.{name} is {given[name]}; it must be at least 1")
-        rounds = {name: given.pop(option) for option, name in _OF_ROUNDS.items() if option in given}
-        length = {"epochs": given.pop("epochs"), "length": 0} if "epochs" in given else {}
-        length |= {"length": given.pop("steps"), "epochs": 0} if "steps" in given else {}
-        of_steps = {each.name for each in fields(StepSettings)}
-        steps = {name: given.pop(name) for name in tuple(given) if name in of_steps}
-        if length and program.steps.period and not steps.keys() & {"period", "schedule"}:
-            steps["period"] = self._period(program)
-        found = replace(
-            program,
-            steps=replace(program.steps, **steps),
-            rounds=replace(program.rounds, **rounds),
-            **{**length, **given},
-        )
-        if found.sampling == "sandwich" and found.paths < 2:
-            raise BadReference(
-                f"evaluator.paths is {found.paths}, but evaluator.sampling 'sandwich' trains the largest and the "
-                "smallest network in each step; give at least 2"
-            )
-        parallel.check_divides(found.steps.batch, 1, found.paths, called=plural(self.task.io.input))
-        return found
-
-    def _period(self, program: SharedProgram) -> float:
-        """The period of a program's rate where its rounds have another length. Raises BadReference for one in steps."""
-        if self.epochs is None:
-            raise BadReference(
-                f"evaluator.steps is {self.steps}, but the rate of the program {self.program!r} begins anew by epochs; "
-                "give evaluator.epochs instead, or evaluator.period, in epochs, as well"
-            )
-        return program.steps.period * self.epochs / program.epochs
-
-    def _check_kind(self) -> None:
-        """Raise BadReference for a program that is for other data."""
-        is_text, wanted = isinstance(self.task.io.input, Tokens), self._program.task
-        if wanted and is_text != (wanted == "texts"):
-            other = "'tf-ws-rnn'" if is_text else "'pt1', 'pt2' or 'tf-ws'"
-            raise BadReference(
-                f"evaluator.program is {self.program!r}, whose networks are for {wanted}, but the task gives "
-                f"{plural(self.task.io.input)}; give {other}"
-            )
 
     def _training(self, context: Context, own: torch.device) -> RoundsTraining:
         """The shared training of a run, whose seed is that of its first row."""
@@ -380,31 +339,6 @@ class SharedWeightsTraining:
             self.batches_by,
             self.checkpoint_minutes,
         )
-
-    def _take_up(self, number: int, context: Context, own: torch.device) -> None:
-        """Have the weights of a round, from its file or by training them."""
-        folder, training = context.shared, self._training(context, own)
-        if (folder / shared_training.name_of(number)).exists():
-            self._hold(number, folder, training)
-            return
-        members = [trial.proposal.genotype for trial in self.rounds.trained(context.members(number))]
-        members = members or [trial.proposal.genotype for trial in context.members(number)]
-        held = self._held
-        try:
-            training.train(number, members, folder, context)
-        except shared_training.Failed as error:  # each row would train for as long, and fail alike
-            held.folder, held.number, held.failure = folder, number, str(error)
-            raise
-        self._hold(number, folder, training)
-
-    def _hold(self, number: int, folder: Path, training: RoundsTraining) -> None:
-        """Read the weights of a round, and keep them in this process."""
-        held, weights = self._held, training.weights()
-        weights.load(folder / shared_training.name_of(number), training.about(number))
-        if held.scoring is None or held.folder != folder:
-            rng = seeds.rng_for(training.seed, seeds.SPLIT)
-            held.scoring = Scoring(self.task, self._program, training.place, rng)
-        held.folder, held.number, held.weights, held.failure = folder, number, weights, ""
 
 
 def _round_of(trial: Trial) -> int:
@@ -423,7 +357,7 @@ def _told(own: torch.device) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, AssertionError) as error:
-        fault = faults.of(error, own)
+        fault = faults.of(error, own, held_round.REMEDY)
         if fault is None:
             raise
         raise (DeviceLost if fault.is_lost else NetwrightError)(fault.message) from error

@@ -27,6 +27,7 @@ _NO_CODE: Final = "no kernel image is available"
 _OF_CUDA: Final = ("CUDA", "cuDNN", "CUDNN", "CUBLAS", "NCCL")
 _WANTED: Final = re.compile(r"Tried to allocate ([\d.]+ [KMGT]?i?B)")
 GB: Final = 1e9
+REMEDY: Final = "give a smaller evaluator.batch, a larger evaluator.accumulate, or fewer workers"
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,21 @@ class Fault:
     is_lost: bool = False
 
 
-def of(error: BaseException, device: torch.device) -> Fault | None:
-    """What an error of a training says about its device; None: nothing, it is an error like any other."""
+def of(error: BaseException, device: torch.device, remedy: str = REMEDY) -> Fault | None:
+    """What an error of a training says about its device; None: nothing, it is an error like any other.
+
+    Args:
+        error: The error.
+        device: What the training works on.
+        remedy: What to do where its memory ran out.
+    """
     text = str(error)
     if device.type == "mps" and _MEMORY_OF_MPS in text:
-        return Fault(
-            "out_of_memory", "the GPU's memory ran out; give a smaller evaluator.batch, or a larger accumulate"
-        )
+        return Fault("out_of_memory", f"the GPU's memory ran out; {remedy}")
     if device.type != "cuda":
         return None
     if isinstance(error, torch.OutOfMemoryError) or any(words in text for words in _MEMORY):
-        return Fault("out_of_memory", _out_of_memory(text, device))
+        return Fault("out_of_memory", _out_of_memory(text, device, remedy))
     if any(words in text for words in _OLD_DRIVER):
         return Fault("error", f"{_old_driver(text)}, or give evaluator.device cpu")
     if _NO_CODE in text:
@@ -71,6 +76,15 @@ def of(error: BaseException, device: torch.device) -> Fault | None:
             is_lost=True,
         )
     return None
+
+
+def of_memory(error: BaseException, device: torch.device, remedy: str = REMEDY) -> str:
+    """What is to be said where memory ran out, of the device or of the machine; "" where the error is another one."""
+    fault = of(error, device, remedy)
+    if fault is not None:
+        return fault.message if fault.failure == "out_of_memory" else ""
+    is_machine = isinstance(error, MemoryError) or "can't allocate memory" in str(error)  # torch's own allocator
+    return f"the machine's memory ran out; {remedy}" if is_machine else ""
 
 
 def why_no_gpu() -> str:
@@ -103,7 +117,7 @@ def _old_driver(text: str) -> str:
     return f"the NVIDIA driver is too old: this torch needs one for CUDA {torch.version.cuda}{has}; update the driver"
 
 
-def _out_of_memory(text: str, device: torch.device) -> str:
+def _out_of_memory(text: str, device: torch.device, remedy: str) -> str:
     wanted = _WANTED.search(text)
     what = f"{wanted[1]} more were wanted" if wanted else "more was wanted"
     sizes = ""
@@ -117,7 +131,6 @@ def _out_of_memory(text: str, device: torch.device) -> str:
         )
     except RuntimeError:  # of a card so full that CUDA does not start
         pass
-    remedy = "give a smaller evaluator.batch, a larger evaluator.accumulate, or fewer workers"
     return f"the memory of {_name(device)} ran out: {what}{sizes}; {remedy}"
 
 

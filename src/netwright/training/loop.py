@@ -114,6 +114,21 @@ class Schedule:
     factor: Callable[[int], float] = lambda _step: 1.0
 
 
+class GivesBatches(Protocol):
+    """What `steps` takes its batches from: `Passes` over the data, or batches that were made before."""
+
+    @property
+    def split(self) -> Split:
+        """Split to train on."""
+
+    @property
+    def batch(self) -> int:
+        """Examples per step."""
+
+    def batches(self, epoch: int, start: int, device: torch.device) -> AbstractContextManager[Iterator[Batch]]:
+        """The batches of a pass, from batch `start` on, within a block."""
+
+
 class Rates(Protocol):
     """What `steps` asks before each step: as a `Schedule` says it, or one that changes on the way."""
 
@@ -160,7 +175,7 @@ class At(NamedTuple):  # made at every step, and faster than a frozen dataclass
         return Progress(self.step, self.epoch, self.batches, float(self.total), self.examples, self.seconds)
 
 
-def steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress = Progress()) -> Iterator[At]:
+def steps(passes: GivesBatches, descent: Descent, schedule: Rates, start: Progress = Progress()) -> Iterator[At]:
     """Train, one optimizer step for each moment that is asked for, up to the end of the schedule.
 
     The end of a pass is a moment of its own, so that a training that is resumed after the last step of a pass meets it
@@ -267,7 +282,7 @@ def evaluation_batch(io: IO) -> int:
     return min(EVALUATION_BATCH, max(16, EVALUATION_BATCH * 32 * 32 // positions(io.input)))
 
 
-def _steps(passes: Passes, descent: Descent, schedule: Rates, start: Progress) -> Iterator[At]:
+def _steps(passes: GivesBatches, descent: Descent, schedule: Rates, start: Progress) -> Iterator[At]:
     step, examples, seconds = start.step, start.examples, start.seconds
     for epoch in count(start.epoch):
         begun = time.perf_counter()

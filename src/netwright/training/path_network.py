@@ -66,6 +66,10 @@ class PathNetwork(nn.Module):
         """Run these from now on: the parts of each batch go to one after another."""
         self._turns = self._of(genotypes)
 
+    def forget(self) -> None:
+        """Make networks anew, as they have got other weights; it takes effect with the next `follow`."""
+        self._child.cache_clear()
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of the next network for its part of a batch."""
         return self._taken()(inputs)

@@ -41,6 +41,11 @@ class SharedProgram:
         statistics: By which normalizations compute in scoring: those of the "batch" itself, or "recalibrated" ones, of
             training batches with the network's own weights.
         recalibration: Number of training batches by which they are recalibrated.
+        tuning_steps: Steps in which a copy of a network's weights is trained alone before it is scored; 0: none.
+        tuning_lr: Initial learning rate of these.
+        supernets: Number of sets of weights, each for the networks of one part of the space; see `training.few_shot`.
+        split_gene: Position of the gene by whose values the space is cut; None: the first that has enough of them.
+        joint_share: Share of all steps in which there is still one set of weights, from which the others then begin.
         task: What its networks are for: "images" or "texts".
     """
 
@@ -55,6 +60,11 @@ class SharedProgram:
     scored_on: ScoredOn = "drawn"
     statistics: Statistics = "batch"
     recalibration: int = 8
+    tuning_steps: int = 0
+    tuning_lr: float = 0.02
+    supernets: int = 1
+    split_gene: int | None = None
+    joint_share: float = 0.5
     task: Literal["images", "texts", ""] = ""
 
 

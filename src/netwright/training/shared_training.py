@@ -25,11 +25,12 @@ from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Context, SearchSpace, StreamsBatches, Task
 from netwright.core.records import Genotype
 from netwright.core.trained_rounds import TrainedRound
-from netwright.training import checkpoint, layout, loop, path_network
+from netwright.training import checkpoint, few_shot, layout, loop, path_network
 from netwright.training import settings as step_settings
 from netwright.training.descent import Descent
 from netwright.training.epochs import CountedEpochs, Epochs, EvenEpochs
 from netwright.training.feeding import BatchesBy
+from netwright.training.few_shot import FewShot
 from netwright.training.loop import At, Diverged, Passes, Progress, Schedule
 from netwright.training.path_network import PathNetwork
 from netwright.training.path_sampling import Paths
@@ -84,13 +85,31 @@ class RoundsTraining:
             return int(self.epochs.through(number * program.epochs))
         return number * program.length
 
+    @property
+    def few_shot(self) -> FewShot | None:
+        """Which of several sets of weights a network uses; None: there is one."""
+        program = self.program
+        return few_shot.of(self.space, program.supernets, program.split_gene) if program.supernets > 1 else None
+
+    @property
+    def joint_steps(self) -> int:
+        """After how many steps each network uses its own set of weights, where there are several."""
+        return round(self.program.joint_share * self.steps(self.program.rounds.number))
+
     def weights(self) -> SharedWeights:
         """The weights as they are before the first step."""
-        return SharedWeights(self.space, self.task.io, seeds.trial_seed(self.seed, "weights", 0), self.place)
+        seed = seeds.trial_seed(self.seed, "weights", 0)
+        return SharedWeights(self.space, self.task.io, seed, self.place, few_shot=self.few_shot)
+
+    def load(self, number: int, folder: Path, weights: SharedWeights) -> None:
+        """Take the weights of a round. Raises NetwrightError unless they are there, and of this training."""
+        weights.load(folder / name_of(number), self.about(number))
+        weights.is_joint = self.few_shot is not None and self.steps(number) <= self.joint_steps
 
     def about(self, number: int) -> dict[str, Any]:
         """What the file of a round's weights belongs to."""
-        return {"space": str(self.space), "round": number, "seed": self.seed}
+        found = {"space": str(self.space), "round": number, "seed": self.seed}
+        return found | ({"supernets": str(self.few_shot)} if self.few_shot else {})
 
     def train(self, number: int, members: Sequence[Genotype], folder: Path, context: Context) -> SharedWeights:
         """Train a round, and write its weights.
@@ -123,7 +142,7 @@ class RoundsTraining:
         start = self._start(number, path, descent)
         end, last = self.steps(number), None
         if start.step < end:
-            last = self._descend(number, paths, descent, start, folder, context)
+            last = self._descend(number, paths, weights, descent, start, folder, context)
             self._write(path, descent, last.progress)
         found = last.progress if last else start
         loss = found.total / max(1, found.batches)
@@ -182,7 +201,14 @@ class RoundsTraining:
         return progress
 
     def _descend(
-        self, number: int, paths: Paths, descent: Descent, start: Progress, folder: Path, context: Context
+        self,
+        number: int,
+        paths: Paths,
+        weights: SharedWeights,
+        descent: Descent,
+        start: Progress,
+        folder: Path,
+        context: Context,
     ) -> At:
         """Take the steps of a round that are left; the last moment."""
         program, path, network = self.program, folder / CHECKPOINT, descent.network
@@ -200,6 +226,7 @@ class RoundsTraining:
             batches_by=self.batches_by,
         )
         to_report, to_write = Alarm(REPORT_EVERY), Alarm(60 * self.checkpoint_minutes)
+        self._split(weights, descent, start.step)
         network.follow(paths.of(start.step))
         try:
             for at in loop.steps(passes, descent, schedule, start):
@@ -207,6 +234,7 @@ class RoundsTraining:
                 if at.step == schedule.steps:
                     continue  # the end of a pass may follow
                 if not at.ends_pass:
+                    self._split(weights, descent, at.step)
                     network.follow(paths.of(at.step))
                 if at.is_look and to_report.rings():
                     context.report(at.step, {"train_loss": at.loss, STEPS: total})
@@ -221,6 +249,19 @@ class RoundsTraining:
                 f"the shared training of round {number} failed: {error}; give a lower evaluator.lr, or a clip"
             ) from None
         return last
+
+    def _split(self, weights: SharedWeights, descent: Descent, step: int) -> None:
+        """Let each network have its own set of weights from a step on, if it is time; at the first one it is copied."""
+        if not weights.is_joint or step < self.joint_steps:
+            return
+        if step == self.joint_steps:
+            state = descent.optimizer.state
+            for one, other in weights.split():
+                if one in state:
+                    state[other] = {name: value.clone() for name, value in state[one].items()}
+        weights.is_joint = False
+        assert isinstance(descent.network, PathNetwork)
+        descent.network.forget()
 
     def _write(self, path: Path, descent: Descent, progress: Progress) -> None:
         facts = {"progress": asdict(progress), "seed": self.seed, "descent": descent.facts()}

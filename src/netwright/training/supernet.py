@@ -32,6 +32,7 @@ from netwright.plans.network import Network
 from netwright.plans.operation import Operation
 from netwright.plans.plan import Plan
 from netwright.plans.sharing import CutOut, Joined, Share, Shares
+from netwright.training.few_shot import FewShot
 
 _REMEDY: Final = "give the run that wrote it, or remove the file to train its weights anew"
 
@@ -65,9 +66,12 @@ class SharedWeights:
         seed: Source of all randomness, from 0 on. Each tensor has a stream of its own, addressed by its name.
         device: Where the tensors lie.
         layout: Memory format of those that convolve images (`training.layout`).
+        few_shot: Which of several sets of weights a network uses; None: there is one. They begin alike.
 
     Attributes:
-        tensors: The weights, by name, in order of names. Those that a backward pass did not use have no gradient.
+        tensors: The weights, by name, in order of names; further sets follow as `supernet2.NAME` and so on. Those that
+            a backward pass did not use have no gradient.
+        is_joint: Whether all networks still use the first set, as before `split`.
 
     Raises:
         BadReference: The space shares nothing, or its networks disagree on the shape of a tensor.
@@ -80,24 +84,43 @@ class SharedWeights:
         seed: int,
         device: torch.device | str = "cpu",
         layout: torch.memory_format = torch.contiguous_format,
+        few_shot: FewShot | None = None,
     ) -> None:
         self._space, self._io, self._device = shared_by(space), io, torch.device(device)
+        self._few_shot, self.is_joint = few_shot, few_shot is not None
         self.tensors: dict[str, nn.Parameter] = {}
         for name, origin in _origins(self._space, io).items():
             tensor = _drawn(origin, seed, name).to(self._device)
             self.tensors[name] = nn.Parameter(tensor.contiguous(memory_format=layout) if tensor.dim() == 4 else tensor)
+        self._sets = [dict(self.tensors)]
+        for number in range(2, few_shot.count + 1 if few_shot else 2):
+            self._sets.append({name: nn.Parameter(tensor.detach().clone()) for name, tensor in self._sets[0].items()})
+            self.tensors |= {f"supernet{number}.{name}": tensor for name, tensor in self._sets[-1].items()}
 
     @property
     def params(self) -> int:
         """Number of all weights."""
         return sum(tensor.numel() for tensor in self.tensors.values())
 
+    def split(self) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+        """From now on each network uses its own set of weights, which begins as a copy of the first.
+
+        Returns:
+            Pairs of a tensor of the first set and its copy in another, for what else is to be copied.
+        """
+        self.is_joint = False
+        with torch.no_grad():
+            for others in self._sets[1:]:
+                for name, tensor in others.items():
+                    tensor.copy_(self._sets[0][name])
+        return ((self._sets[0][name], tensor) for others in self._sets[1:] for name, tensor in others.items())
+
     def names(self, genotype: Genotype) -> frozenset[str]:
-        """The tensors that a network uses."""
+        """The tensors that a network uses, by the names that they have in one set."""
         shares = self._space.shares(genotype, self._space.shared_plan(genotype, self._io))
         return frozenset(part.name for share in shares.values() for part in share.parts)
 
-    def child(self, genotype: Genotype, *, averages: bool = False) -> Network:
+    def child(self, genotype: Genotype, *, averages: bool = False, alone: bool = False) -> Network:
         """A network on the shared weights, for a few passes: making it costs less than a pass of the smallest ones.
 
         Its parameters are shared tensors where a weight is a whole one; other weights are cut out in each pass, so that
@@ -108,32 +131,36 @@ class SharedWeights:
             averages: Whether batch normalization averages statistics over the batches of training mode, from nothing
                 on and all alike, and normalizes by the averages in evaluation mode. If not, it normalizes by each
                 batch in both.
+            alone: Whether it has copies of its weights as parameters of its own, to be trained without the others.
         """
         plan = self._space.shared_plan(genotype, self._io)
-        shares = self._space.shares(genotype, plan)
+        shares, tensors = self._space.shares(genotype, plan), self._of(genotype)
         found = network.made(plan, _twin_with_averages if averages else _twin)
         for path, module in found.named_modules():
             for name in [name for name, value in module._parameters.items() if value is not None]:
                 share = shares[f"{path}.{name}"]
-                if isinstance(share, CutOut) and not share.index:
-                    module._parameters[name] = self.tensors[share.name]
+                if alone:
+                    with torch.no_grad():
+                        module._parameters[name] = nn.Parameter(_cut(share, tensors).clone())
+                elif isinstance(share, CutOut) and not share.index:
+                    module._parameters[name] = tensors[share.name]
                 else:
-                    _cut_in_each_pass(module, name, self._cutting(share))
+                    _cut_in_each_pass(module, name, _cutting(share, tensors))
         return found if self._device.type == "cpu" else found.to(self._device)
 
     def copied(self, genotype: Genotype) -> dict[str, Tensor]:
         """The state of a network by itself, of the plan that `Shares.shared_plan` gives, with copies of its weights."""
         plan = self._space.shared_plan(genotype, self._io)
-        shares = self._space.shares(genotype, plan)
+        shares, tensors = self._space.shares(genotype, plan), self._of(genotype)
         with torch.random.fork_rng(devices=[]):
             alone = network.made(plan)
         state = alone.to(self._device).state_dict()
         with torch.no_grad():
-            return {name: self._cutting(shares[name])().clone() if name in shares else state[name] for name in state}
+            return {name: _cut(shares[name], tensors).clone() if name in shares else state[name] for name in state}
 
-    def _cutting(self, share: Share) -> Callable[[], Tensor]:
-        """What cuts a weight out of the shared tensors, or joins it."""
-        return lambda: _cut(share, self.tensors)
+    def _of(self, genotype: Genotype) -> dict[str, nn.Parameter]:
+        """The set of weights that a network uses."""
+        return self._sets[0 if self._few_shot is None or self.is_joint else self._few_shot.number(genotype)]
 
     def save(self, path: Path, about: Mapping[str, Any]) -> None:
         """Write all tensors, whole and sealed; a reader finds either these or what was there before.
@@ -257,6 +284,11 @@ def _cut_in_each_pass(module: nn.Module, name: str, cutting: Callable[[], Tensor
     del module._parameters[name]
     module.register_forward_pre_hook(lambda module, _: setattr(module, name, cutting()))
     module.register_forward_hook(lambda module, _, __: delattr(module, name))
+
+
+def _cutting(share: Share, tensors: Mapping[str, Tensor]) -> Callable[[], Tensor]:
+    """What cuts a weight out of the shared tensors, or joins it."""
+    return lambda: _cut(share, tensors)
 
 
 def _cut(share: Share, tensors: Mapping[str, Tensor]) -> Tensor:

@@ -1,10 +1,13 @@
 """Trials of several budgets, against sums done here."""
 
+from dataclasses import replace
+
 import pytest
 
 from netwright.comparison.contests import budgets
 from netwright.core import objectives
 from netwright.core.records import Proposal, Result, Trial
+from netwright.core.round_plan import MEMBERS
 from netwright.evaluators.training import Training
 from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 
@@ -30,6 +33,14 @@ def test_without_budgets_everything_is():
 
 def test_trials_without_a_budget_beside_others_are_said():
     assert "budgets 5 or none: the 1 of 2 with 5 are judged" in budgets.sentence([[trial(1, 5), trial(2, None)]])
+
+
+def test_rounds_are_no_lengths():
+    rows = [trial(number, number) for number in (1, 2, 2)]
+    rows = [replace(each, proposal=replace(each.proposal, notes={MEMBERS: 1})) for each in rows]
+    assert budgets.are_rounds(rows) and not budgets.are_rounds(SEARCH)
+    said = "by weights that their own search trains: the 2 of 3 trials of round 2 are judged, which do not compare with"
+    assert said in budgets.sentence([rows])
 
 
 def _training(**settings):

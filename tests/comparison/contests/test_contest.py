@@ -42,6 +42,13 @@ def _of_seed(contest, outcome, seed):
     return [rows[cell] for cell in contest.cells if cell.seed == seed]
 
 
+def test_scores_by_what_each_search_shares_are_not_compared(tmp_path):
+    recipe = contests.write(tmp_path / "toy.toml", kind=f"{contests.TOYS}:ToySharedEvaluator")
+    with pytest.raises(BadReference, match=r"so that scores of several searches do not compare; give --full, and the"):
+        contests.prepared(recipe)
+    assert contests.prepared(recipe, "random", "1").cells, "one search by itself"
+
+
 def test_more_trials_seeds_and_strategies_only_add(recipe, tmp_path):
     out = tmp_path / "out"
     first = contests.rows(contests.carried_out(contests.prepared(recipe, "random", "1", trials=5), out))

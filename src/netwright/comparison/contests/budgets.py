@@ -8,6 +8,7 @@ from dataclasses import replace
 from netwright.core import objectives
 from netwright.core.protocols import Evaluator, TrainsToBudgets
 from netwright.core.records import Trial
+from netwright.core.round_plan import MEMBERS
 
 
 def judged(searches: Iterable[Sequence[Trial]]) -> int | None:
@@ -24,6 +25,11 @@ def spent(trials: Sequence[Trial]) -> int:
     """Sum of the budgets of a search's trials; of one that continues another, only what goes beyond that one counts."""
     own = {trial.id: trial.proposal.budget or 0 for trial in trials}
     return sum(own[trial.id] - own.get(trial.proposal.continues or 0, 0) for trial in trials)
+
+
+def are_rounds(trials: Iterable[Trial]) -> bool:
+    """Whether budgets are numbers of rounds, as notes say: scores are then by what the trials of a search share."""
+    return any(MEMBERS in trial.proposal.notes for trial in trials)
 
 
 def apart(largest: Mapping[str, int | None], evaluator: Evaluator) -> dict[str, str]:
@@ -62,6 +68,13 @@ def sentence(searches: Sequence[Sequence[Trial]]) -> str:
     found = {trial.proposal.budget for trial in trials}
     listed = ", ".join(map(str, sorted(budget for budget in found if budget is not None)))
     top = objectives.judged_budget(trials)
+    if are_rounds(trials):
+        last = sum(trial.proposal.budget == top for trial in trials)
+        return (
+            f"its networks are scored in rounds, by weights that their own search trains: the {last:,} of "
+            f"{len(trials):,} trials of round {top} are judged, which do not compare with those of another search; "
+            "full trainings do"
+        )
     if top is None or len(found) < 2:
         return ""
     if None in found:

@@ -20,7 +20,7 @@ from netwright.comparison.courses import SearchCell
 from netwright.core import building
 from netwright.core.building import Parts
 from netwright.core.errors import BadReference, MissingCapability
-from netwright.core.protocols import Evaluator, NamesBudgets, Strategy, of_any_seed
+from netwright.core.protocols import Evaluator, NamesBudgets, PlaysRounds, Strategy, of_any_seed
 from netwright.core.records import Counts, Genotype
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
@@ -86,6 +86,16 @@ def prepare(contest: StrategyContest) -> StrategyContest:
                 parts = building.build(replace(run, strategy=reference))
                 made[label] = parts.strategy
                 beforehand.check(parts.evaluator, beforehand.samples(parts.space, 0), parts.strategy)
+            if (
+                isinstance(parts.evaluator, PlaysRounds)
+                and not contest.is_full
+                and len(labels) * len(contest.seeds) > 1
+            ):
+                raise BadReference(
+                    f"the evaluator {run.evaluator.name} scores networks by what the trials of their own search share, "
+                    "so that scores of several searches do not compare; give --full, and the best of each is trained "
+                    "alone, or an evaluator that trains each network by itself"
+                )
             warnings |= _warnings(contest, name, made, parts.evaluator)
             with suppress(MissingCapability):  # a space without counts
                 beforehand.of_those_that_fit(beforehand.samples(parts.space, 0), partial(_count, parts))

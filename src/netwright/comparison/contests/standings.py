@@ -184,6 +184,7 @@ def _standing(
     paths = common_front.judged(paths, front)
     found = [path.best[-1] for listed in paths.values() for path in listed.values() if path.incumbent >= 0]
     top = max(found, default=np.nan)
+    in_rounds = budgets.are_rounds(trial for own in searches.values() for trials in own.values() for trial in trials)
     known = outcome.baselines.get(name, ())
     objective, sign = goals[0], goals[0].sign
     tests = {label: _tests(contest, outcome, label, name) for label in strategies}
@@ -192,7 +193,7 @@ def _standing(
     rows, ends = [], {}
     for label in strategies:
         listed = list(paths[label].values())
-        bounds = {fraction: populations.bound(top, fraction) for fraction in fractions}
+        bounds = {fraction: np.nan if in_rounds else populations.bound(top, fraction) for fraction in fractions}
         ends["best", label] = _by_seed(contest, {s: sign * p.best[-1] for s, p in paths[label].items() if len(p.best)})
         ends["population", label] = _by_seed(
             contest, {s: sign * p.population[-1] for s, p in paths[label].items() if len(p.best)}
@@ -235,7 +236,7 @@ def _standing(
         sign=sign,
         best=sign * top,
         rows=tuple(rows),
-        pairs=tuple(_pairs(tuple(strategies), ends, rng)),
+        pairs=tuple(_pairs(tuple(strategies), ends, rng, ("test",) if in_rounds else MEASURES)),
         paths={label: list(listed.values()) for label, listed in paths.items()},
         tests={label: list(listed.values()) for label, listed in tests.items()},
         random_fan_in=random_fan_in,
@@ -273,11 +274,14 @@ def _reached(listed: Sequence[SearchPath], score: float) -> tuple[MeanOfSeeds, M
 
 
 def _pairs(
-    labels: Sequence[str], ends: Mapping[tuple[str, str], np.ndarray], rng: np.random.Generator
+    labels: Sequence[str],
+    ends: Mapping[tuple[str, str], np.ndarray],
+    rng: np.random.Generator,
+    compared: Sequence[str] = MEASURES,
 ) -> list[RecipePair]:
     named = [
         (measure, a, b)
-        for measure in MEASURES
+        for measure in compared
         if any(not np.isnan(ends[measure, label]).all() for label in labels)
         for a, b in combinations(labels, 2)
     ]
