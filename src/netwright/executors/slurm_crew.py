@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
@@ -74,6 +75,12 @@ class Crew:
     def running(self) -> int:
         """How many run."""
         return sum(task.is_running for task in self.members.values())
+
+    def counts(self) -> str:
+        """How many run and how many wait for what, in words."""
+        waiting = Counter(task.reason for task in self.members.values() if not task.is_running)
+        reasons = ", ".join(f"{number} for {reason}" for reason, number in waiting.most_common(3))
+        return f"{self.running} run, {waiting.total()} wait{f' ({reasons})' if reasons else ''}"
 
     def is_hopeless(self) -> bool:
         """Whether tasks end as soon as they begin, one after another, and too few others run to speak against it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,16 @@ OWN: Final = (  # options of sbatch that an array of workers needs as they are
 )
 SHORT: Final = ("-a", "-J", "-o", "-e", "-i", "-W", "-n", "-N")  # the same, in short
 NAMED: Final = {  # options of sbatch that have an option of the executor
-    **{"partition": "partition", "time": "minutes", "gres": "gres", "cpus-per-task": "cpus", "mem": "memory_mb"},
-    **{"account": "account", "-p": "partition", "-t": "minutes", "-c": "cpus", "-A": "account"},
+    "partition": "partition",
+    "-p": "partition",
+    "time": "minutes",
+    "-t": "minutes",
+    "gres": "gres",
+    "cpus-per-task": "cpus",
+    "-c": "cpus",
+    "mem": "memory_mb",
+    "account": "account",
+    "-A": "account",
 }
 KEPT: Final = ("PYTHONPATH", "NETWRIGHT_DATA")  # variables of the controller that jobs get whatever sbatch exports
 
@@ -38,7 +47,7 @@ class JobSpec:
         stop_seconds: Seconds that a trial has for writing down where it stands.
         extra: Further options of sbatch.
         setup: Lines of shell before the worker.
-        words: Words of the worker's own command line.
+        patience: Seconds for which a worker waits for a controller that does not answer.
         variables: Variables that jobs get whatever sbatch exports.
     """
 
@@ -53,7 +62,7 @@ class JobSpec:
     stop_seconds: float = 20.0
     extra: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    patience: float = 600.0
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -91,7 +100,7 @@ class JobSpec:
         exports = [f"export {name}={shlex.quote(text)}" for name, text in self.variables]
         steps = [f"{{ {line}\n}} || failed {shlex.quote(line)}" for line in self.setup]
         failed = 'failed() { echo "netwright: this line of executor.setup failed: $1" >&2; exit 1; }'
-        command = [self.python, "-m", "netwright.executors.slurm_worker", str(self.folder), *self.words]
+        command = [self.python, "-m", "netwright.cli.slurm_worker", str(self.folder), f"{self.patience:g}"]
         lines = ["#!/bin/bash", *exports, *([failed, *steps] if steps else []), f"exec {shlex.join(command)}"]
         return "\n".join(lines) + "\n"
 
@@ -99,6 +108,22 @@ class JobSpec:
         """The name of such jobs of this run: another one where anything but their number differs."""
         text = "\0".join([*self.arguments(), self.script()])
         return f"netwright-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def is_name(text: str) -> bool:
+    """Whether a text is a name that `JobSpec.name` gives."""
+    return re.fullmatch("netwright-[0-9a-f]{12}", text) is not None
+
+
+def worker_name(array: int, index: int) -> str:
+    """What the name of a task's worker begins with in the table; a dash and its process follow."""
+    return f"slurm-{array}_{index}"
+
+
+def task_of(worker: str) -> tuple[int, int] | None:
+    """Array and index of the task whose worker has a name; None: it is no worker of a job."""
+    match = re.match(r"slurm-(\d+)_(\d+)-", worker)
+    return None if match is None else (int(match[1]), int(match[2]))
 
 
 def kept(variables: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -1,8 +1,8 @@
 """What Slurm is asked and told, by its own commands: sbatch, squeue, scancel, scontrol. Lists of words, never a shell.
 
-A run's jobs are known by their name, which no other run of the user has, so that none is lost between its submission and
-the note of its number. The queue is read as text: `squeue --json` of Slurm 22.05 ignores what it is asked for and gives
-the jobs of all users, and later releases write its states and numbers in other ways.
+A run's jobs are known by their name, which no other run of the user has, so that none is lost between its submission
+and the note of its number. The queue is read as text: `squeue --json` of Slurm 22.05 ignores what it is asked for and
+gives the jobs of all users, and later releases write its states and numbers in other ways.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ def duration(text: str) -> float | None:
 
 def said(text: str) -> str:
     """What a command of Slurm complains of, as one line without the names of programs."""
-    lines = [re.sub(r"^(sbatch|squeue|scancel|scontrol): *((error|fatal): *)?", "", line.strip()) for line in text.splitlines()]
+    names = r"^(sbatch|squeue|scancel|scontrol|sinfo|allocation failure): *((error|fatal): *)?"
+    lines = [re.sub(names, "", line.strip()) for line in text.splitlines()]
     return "; ".join(dict.fromkeys(line for line in lines if line))
 
 
@@ -171,7 +172,9 @@ class Queue:
     def addresses(self, partition: str = "") -> list[str]:
         """Addresses of nodes, each once, in the queue's order. Raises SlurmError."""
         words = [f"--partition={partition}"] if partition else []
-        return list(dict.fromkeys(self._run(["sinfo", "--noheader", "--Node", "--format=%o", *words], LOOK_SECONDS).split()))
+        return list(
+            dict.fromkeys(self._run(["sinfo", "--noheader", "--Node", "--format=%o", *words], LOOK_SECONDS).split())
+        )
 
     def max_array(self) -> int:
         """How many tasks an array may have. Raises SlurmError."""
@@ -182,27 +185,47 @@ class Queue:
         return ["sbatch", "--parsable", f"--job-name={self.name}", f"--array=0-{number - 1}", *words]
 
     def _run(self, words: Sequence[str], seconds: float, given: str = "") -> str:
-        try:
-            ran = subprocess.run(
-                words,
-                input=given,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=seconds,
-                env=dict(self.variables),
-                start_new_session=True,  # Ctrl-C reaches the controller alone
-                check=False,
-            )
-        except FileNotFoundError:
-            raise SlurmError(absent(words[0])) from None
-        except OSError as error:
-            raise SlurmError(f"{words[0]} cannot be run: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise SlurmSilent(f"{words[0]} has not answered for {seconds:.0f} s; is slurmctld up?") from None
-        if ran.returncode:
-            raise complaint(words[0], ran.stderr, ran.returncode)
-        return ran.stdout
+        return said_by(words, seconds, self.variables, given)
+
+
+def seconds_left(job: str, variables: Mapping[str, str]) -> float | None:
+    """How many seconds a job still has; None: it has no limit of time. Raises SlurmError."""
+    return duration(said_by(["squeue", "--noheader", f"--jobs={job}", "--format=%L"], LOOK_SECONDS, variables))
+
+
+def said_by(words: Sequence[str], seconds: float, variables: Mapping[str, str], given: str = "") -> str:
+    """What one of Slurm's commands prints.
+
+    Args:
+        words: The command.
+        seconds: Time after which it is given up.
+        variables: Its environment.
+        given: Its standard input.
+
+    Raises:
+        SlurmError: It is not there, failed, or took too long.
+    """
+    try:
+        ran = subprocess.run(
+            words,
+            input=given,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            env=dict(variables),
+            start_new_session=True,  # Ctrl-C reaches the controller alone
+            check=False,
+        )
+    except FileNotFoundError:
+        raise SlurmError(absent(words[0])) from None
+    except OSError as error:
+        raise SlurmError(f"{words[0]} cannot be run: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmSilent(f"{words[0]} has not answered for {seconds:.0f} s; is slurmctld up?") from None
+    if ran.returncode:
+        raise complaint(words[0], ran.stderr, ran.returncode)
+    return ran.stdout
 
 
 def complaint(program: str, text: str, code: int) -> SlurmError:
@@ -214,8 +237,8 @@ def complaint(program: str, text: str, code: int) -> SlurmError:
 def absent(program: str) -> str:
     """A sentence on a program of Slurm that is not there."""
     return (
-        f"there is no Slurm on this machine ({program} is not found); start the search where its commands are, such as a "
-        "login node, or give another --executor"
+        f"there is no Slurm on this machine ({program} is not found); start the search where its commands are, such as "
+        "a login node, or give another --executor"
     )
 
 
