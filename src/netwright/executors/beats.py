@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Final
 
 from netwright.core.protocols import Store
-
-Order = Literal["", "drain", "stop"]  # go on, leave after the trial at hand, put it back and leave
+from netwright.executors.orders import Order
 
 ANSWER: Final = 5.0  # seconds without an answer after which the table counts as out of reach
 

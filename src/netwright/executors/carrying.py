@@ -27,7 +27,7 @@ from netwright.core.protocols import Store
 from netwright.core.records import Trial
 from netwright.core.trained_rounds import SHARED
 
-PIECE: Final = 2**18  # bytes of a file in one message
+PIECE: Final = 2**20  # bytes of a file in one message
 MOST_FILES: Final = 1000  # of a folder
 MOST_BYTES: Final = 2**34  # of a folder
 NAME_CHARACTERS: Final = 200  # of a file, with the folders that it lies in
@@ -66,22 +66,22 @@ class Depot:
             "remove_files": self.remove,
         }
 
-    def place(self, _client: str) -> str:
+    def place(self, _client: object) -> str:
         """Where the folder of the run lies on this machine."""
         return str(self._folder.absolute())
 
-    def has_file(self, _client: str, name: str, text: str) -> bool:
+    def has_file(self, _client: object, name: str, text: str) -> bool:
         """Whether a file with this text lies in the folder of the run: whoever has just written it sees the folder."""
         path = self._folder / _checked(name)
         with suppress(OSError, ValueError):
             return path.stat().st_size < PIECE and path.read_text(encoding="utf-8") == text
         return False
 
-    def listed(self, _client: str, place: str) -> States:
+    def listed(self, _client: object, place: str) -> States:
         """Size and time of change of each file of a folder, in the order of these times; {}: there is none."""
         return _states(self._folder / _known(place))
 
-    def fetched(self, _client: str, place: str, name: str, state: list[int], start: int) -> str:
+    def fetched(self, _client: object, place: str, name: str, state: list[int], start: int) -> str:
         """A piece of a file, as base64. Raises StoreError where the file is no more what `listed` said."""
         path = self._folder / _known(place) / _checked(name)
         try:
@@ -94,7 +94,7 @@ class Depot:
         except OSError as error:
             raise StoreError(f"{place}/{name} cannot be read: {error.strerror}") from None
 
-    def begin(self, _client: str, worker: str, place: str) -> None:
+    def begin(self, _client: object, worker: str, place: str) -> None:
         """Make room for what a worker is about to send of a folder."""
         target = self._folder / _known(place)
         with _said(target):
@@ -105,7 +105,7 @@ class Depot:
                 draft.mkdir()
                 self._drafts[worker, place] = draft
 
-    def take(self, _client: str, worker: str, place: str, name: str, start: int, data: str) -> None:
+    def take(self, _client: object, worker: str, place: str, name: str, start: int, data: str) -> None:
         """A piece of a file, in order. Raises StoreError where nothing was begun, as before this process did."""
         path = self._draft(worker, place) / _checked(name)
         piece = base64.b64decode(data)
@@ -117,7 +117,7 @@ class Depot:
                 file.seek(start)
                 file.write(piece)
 
-    def keep(self, _client: str, worker: str, place: str, sizes: Mapping[str, int]) -> bool:
+    def keep(self, _client: object, worker: str, place: str, sizes: Mapping[str, int]) -> bool:
         """Put what was sent in its place, whole; False: the worker does not run that trial any more.
 
         Raises StoreError where not all of it has come.
@@ -141,7 +141,7 @@ class Depot:
             with self._lock:
                 self._drop(worker, place)
 
-    def remove(self, _client: str, place: str) -> None:
+    def remove(self, _client: object, place: str) -> None:
         """Remove the folder of a trial."""
         if _known(place) != SHARED:
             shutil.rmtree(self._folder / place, ignore_errors=True)

@@ -21,11 +21,10 @@ from netwright.core import activity, building, refs, remembered, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
-from netwright.executors import carrying, descendants, here, lines, serving
+from netwright.executors import carrying, descendants, here, lines, orders
 from netwright.executors.supervisor import DOWN, ENOUGH, Post
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty table
-SERVED_WAIT = 1.0  # the longest one at a served table, which may have a thousand workers
 
 
 class Line:
@@ -90,7 +89,7 @@ def work(post: Post, line: Line) -> None:
         run = here.made_ready(run, post.task, store.recall("data"))
     evaluator = building.build_evaluator(run)
     trials_folder = Path(post.folder) / "trials"
-    carrier = carrying.Carrier(serving.call_of(store), post.name, trials_folder) if post.carries else None
+    carrier = carrying.Carrier(orders.server_of(store).call, post.name, trials_folder) if post.carries else None
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
@@ -126,7 +125,7 @@ def work(post: Post, line: Line) -> None:
     # a card is this machine's, whatever folders it shares with others
     place = here.place() if post.served else Path(post.folder)
     cards = worker.Cards.of(evaluator, post.index, place, lambda: line.is_stopping)
-    longest = SERVED_WAIT if post.served else LONGEST_WAIT
+    longest = SHORTEST_WAIT if post.served else LONGEST_WAIT  # claims of a served table wait there
     wait, done = SHORTEST_WAIT, 0
     while not line.is_draining:
         if _is_enough(store, post, done):
@@ -143,7 +142,7 @@ def work(post: Post, line: Line) -> None:
         if result is None:
             if begun:  # it was too early
                 line.say("end", done=0)
-            elif post.served and serving.heard(store, post.name):  # sooner than with the next beat
+            elif post.served and orders.heard(store, post.name):  # sooner than with the next beat
                 line.say("leave", code=0)
                 return
             time.sleep(wait)

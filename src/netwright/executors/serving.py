@@ -11,15 +11,16 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Final
 
-from netwright.core.errors import StoreError, WorkerError
-from netwright.core.protocols import STOP_SECONDS, Job, Store
-from netwright.executors.beats import Order
-from netwright.executors.carrying import Call, Depot
-from netwright.stores.served import Present, TableServer
+from netwright.core.errors import WorkerError
+from netwright.core.protocols import STOP_SECONDS, Job
+from netwright.executors.carrying import Depot
+from netwright.executors.orders import BEAT, LEAVE, ORDERS, Order
+from netwright.stores.requests import Present
+from netwright.stores.served import TableServer
+from netwright.stores.served_file import NAME
 
-BEAT: Final = 5.0  # seconds between two beats of a worker, after which it has heard what it is to do
 PRESENT_FOR: Final = 12.0  # seconds after it was last heard of for which a worker counts as present
 LOOK_EVERY: Final = 0.05  # seconds
 
@@ -50,7 +51,7 @@ class Serving:
         self._left: set[str] = set()
         self._lock = threading.Lock()
         self._depot = Depot(job.folder, job.store)
-        methods = {**self._depot.methods, "orders": self._heard, "leave": self._leave}
+        methods = {**self._depot.methods, ORDERS: self._heard, LEAVE: self._leave}
         self._server = TableServer(job.store, job.folder, host=host, port=port or None, methods=methods)
         self._server.__enter__()
 
@@ -63,7 +64,7 @@ class Serving:
     def token_file(self) -> Path:
         """The file with the token, which is nobody else's to read."""
         assert self._job.folder is not None
-        return self._job.folder.absolute() / "served.json"
+        return self._job.folder.absolute() / NAME
 
     def command(self, *options: str) -> list[str]:
         """The words that start a worker where the folder of the run is seen, on whatever host."""
@@ -81,10 +82,12 @@ class Serving:
     def drain(self) -> None:
         """Have workers leave after the trial they are at."""
         self._order = self._order or "drain"
+        self._server.lend_no_more()
 
     def halt(self) -> None:
         """Have workers put back what they are at, with where it stands, and leave."""
         self._order = "stop"
+        self._server.lend_no_more()
         self._halted_at = self._halted_at or time.monotonic()
 
     def is_idle(self) -> bool:
@@ -96,6 +99,7 @@ class Serving:
     def end(self) -> None:
         """Have all workers leave, and serve the table no longer once they have, or after they should have."""
         self._order = "stop"
+        self._server.lend_no_more()
         until = time.monotonic() + BEAT + 1.0
         try:
             while self.present() and time.monotonic() < until:
@@ -104,35 +108,9 @@ class Serving:
             self._server.__exit__(None, None, None)
             self._depot.close()
 
-    def _heard(self, _client: str, _worker: str) -> Order:
+    def _heard(self, _client: object, _worker: str) -> Order:
         return self._order
 
-    def _leave(self, _client: str, worker: str) -> None:
+    def _leave(self, _client: object, worker: str) -> None:
         with self._lock:
             self._left.add(worker)
-
-
-@runtime_checkable
-class AsksServer(Protocol):
-    """Capability of a store: it asks whoever serves it for more than a table has."""
-
-    def call(self, method: str, *values: Any) -> Any:
-        """What is answered to a request by name."""
-
-
-def call_of(store: Store) -> Call:
-    """How a store asks whoever serves it. Raises StoreError for one that is not served."""
-    if not isinstance(store, AsksServer):
-        raise StoreError(f"{store.address} is no served table; a worker joins one by tcp://HOST:PORT")
-    return store.call
-
-
-def heard(store: Store, worker: str) -> Order:
-    """What a worker of a served table is to do."""
-    said: object = call_of(store)("orders", worker)
-    return "stop" if said == "stop" else "drain" if said == "drain" else ""
-
-
-def leave(store: Store, worker: str) -> None:
-    """Say that a worker leaves."""
-    call_of(store)("leave", worker)

@@ -31,11 +31,12 @@ from typing import Any, Final
 
 from netwright.core import refs
 from netwright.core.claim import Owner, Watch
-from netwright.core.errors import NetwrightError
+from netwright.core.errors import OutOfReach
 from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.records import Result
-from netwright.executors import deaths, descendants, lines, serving, stop_signals
-from netwright.executors.beats import Beats, Order, beating
+from netwright.executors import deaths, descendants, lines, orders, stop_signals
+from netwright.executors.beats import Beats, beating
+from netwright.executors.orders import Order
 from netwright.executors.stop_signals import StopSignal
 
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
@@ -221,16 +222,14 @@ def supervise(store: Store, post: Post, signals: StopSignal) -> int:
     """
     if not descendants.adopt():
         print("netwright: this system ends a trial's process group; what leaves its session may go on", file=sys.stderr)
-    every = serving.BEAT if post.served else BEAT
+    every = orders.BEAT if post.served else BEAT
     try:
         with beating(store, post.name, every, _hearing(store, post)) as beats:
             code = _keep_going(store, post, signals, beats)
             if post.served and beats.is_answered:
-                serving.leave(store, post.name)
+                orders.leave(store, post.name)
             return code
-    except NetwrightError as error:
-        if not post.served:
-            raise
+    except OutOfReach as error:
         print(f"netwright: {error}", file=sys.stderr, flush=True)
         return OUT_OF_REACH
 
@@ -238,7 +237,7 @@ def supervise(store: Store, post: Post, signals: StopSignal) -> int:
 def _hearing(store: Store, post: Post) -> Callable[[], Order]:
     """What asks, after a beat, what the worker is to do."""
     if post.served:
-        return lambda: serving.heard(store, post.name)
+        return lambda: orders.heard(store, post.name)
     first = Owner.from_json(post.controller)
     if first is None:
         return lambda: ""

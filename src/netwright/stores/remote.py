@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netwright.core import liveness
-from netwright.core.errors import NetwrightError, StoreError
+from netwright.core.errors import NetwrightError, OutOfReach, StoreError
 from netwright.core.reading import shown
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 from netwright.core.refs import Reference
@@ -155,7 +155,8 @@ class RemoteStore:
 
         Raises:
             NetwrightError: What was raised where the table is, of the same class.
-            StoreError: No answer came within `patience`, or the server serves another run, or refuses this client.
+            OutOfReach: No answer came within `patience`.
+            StoreError: The server serves another run, or refuses this client.
         """
         with self._lock:
             if self._pid != os.getpid():  # a process that was forked is a client of its own
@@ -194,7 +195,7 @@ class RemoteStore:
                 now = time.monotonic()
                 failing_since = failing_since or now
                 if now - failing_since >= self._patience:
-                    raise StoreError(
+                    raise OutOfReach(
                         f"the table at {self._at or self._token_file} did not answer for {self._patience:g} s "
                         f"({_reason(error)}); look whether its search still runs there"
                     ) from None

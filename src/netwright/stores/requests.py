@@ -55,6 +55,7 @@ class Requests:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.lends = True  # rows to workers
         self._claimers: dict[str, list[str]] = {}  # by worker, its clients in order of their first claim
         self._heard: dict[str, tuple[Caller, float]] = {}
 
@@ -103,7 +104,7 @@ class Requests:
         if (clients := self._claimers.setdefault(worker, [])) != [caller.client] and caller.client not in clients:
             clients.append(caller.client)
         self._hear(caller, worker)
-        trial = self._store.claim(worker)
+        trial = self._store.claim(worker) if self.lends else None
         return None if trial is None else list(sqlite_rows.cells(trial))
 
     def _beat(self, caller: Caller, worker: str, activity: str) -> None:

@@ -177,6 +177,10 @@ class TableServer:
         """Workers that were heard of, in order of first being heard."""
         return self._requests.present()
 
+    def lend_no_more(self) -> None:
+        """Give no row to workers from now on."""
+        self._requests.lends = False
+
     def _tls(self) -> tuple[ssl.SSLContext | None, str]:
         """What encrypts, and the fingerprint of its certificate; None and "" on the loopback address."""
         if Place(self._host, 1).is_loopback:
