@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netwright.core import liveness
-from netwright.core.errors import NetwrightError, OutOfReach, StoreError
-from netwright.core.reading import shown
+from netwright.core.errors import OutOfReach, StoreError
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 from netwright.core.refs import Reference
 from netwright.stores import served_file, sqlite_rows, wire
@@ -199,7 +198,7 @@ class RemoteStore:
                         f"the table at {self._at or self._token_file} did not answer for {self._patience:g} s "
                         f"({_reason(error)}); look whether its search still runs there"
                     ) from None
-                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))  # noqa: S311
+                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _connect(self) -> Connection:

@@ -96,3 +96,11 @@ def error_of(said: Any) -> NetwrightError:
     kind = getattr(errors, said[0], None)
     is_ours = isinstance(kind, type) and issubclass(kind, NetwrightError)
     return kind(said[1]) if is_ours and kind is not None else StoreError(said[1])
+
+
+def request(found: Mapping[str, Any]) -> tuple[int, str, list[Any]]:
+    """The number, the name and the values of a request. Raises Garbled."""
+    number, do, values = found.get("n"), found.get("do"), found.get("with")
+    if type(number) is not int or number < 1 or type(do) is not str or type(values) is not list:
+        raise Garbled("its request has no number n, no name do, or no list of values with")
+    return number, do, values
