@@ -80,11 +80,15 @@ class Cluster:
 def started() -> Iterator[Cluster]:
     """A cluster of NODES nodes with CPUS processors each, until the end of the block."""
     with tempfile.TemporaryDirectory(prefix="nw-slurm-", ignore_cleanup_errors=True) as folder:
-        os.chmod(folder, 0o755)  # noqa: S103 - munged refuses what is less, and what is more
+        os.chmod(folder, 0o755)  # munged refuses what is less, and what is more
         place = Path(folder) / "c"
         variables = {**os.environ, "SLURM_EXTRA_CONF": CONF}
         subprocess.run(
-            [HERE / "slurm-up.sh", place, str(NODES), str(CPUS)], env=variables, check=True, capture_output=True, timeout=120
+            [HERE / "slurm-up.sh", place, str(NODES), str(CPUS)],
+            env=variables,
+            check=True,
+            capture_output=True,
+            timeout=120,
         )
         try:
             yield Cluster(place)

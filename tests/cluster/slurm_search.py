@@ -34,7 +34,11 @@ def disturbed(cluster: Cluster, folder: Path, trials: int = 60, seconds: float =
     nodes = itertools.cycle(range(1, NODES + 1))
     dark: int | None = None
     program = subprocess.Popen(
-        search(folder, trials, seconds), env=cluster.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        search(folder, trials, seconds),
+        env=cluster.variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     try:
         while program.poll() is None and not (finished(folder) >= 3):

@@ -52,7 +52,12 @@ def begun(cluster, folder, after=2, **options):
     """A search of which some trials have finished."""
     words = search(folder, **options)
     program = subprocess.Popen(
-        words, env=cluster.variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        words,
+        env=cluster.variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
     wait_until(lambda: finished(folder) >= after or program.poll() is not None)
     assert program.poll() is None, program.stdout.read()
@@ -114,7 +119,7 @@ def test_jobs_of_other_options_are_cancelled_when_a_controller_is_started_again(
     os.killpg(program.pid, signal.SIGKILL)
     program.wait()
     first = arrays(tmp_path)
-    code, said = run(cluster, tmp_path, trials=24, memory_mb=100)
+    code, _ = run(cluster, tmp_path, trials=24, memory_mb=100)
     assert code == 0 and first[0] not in arrays(tmp_path)
     assert_exact(cluster, tmp_path, 24)
 

@@ -44,7 +44,10 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
     except SlurmError as error:  # Slurm tells the process in time
         print(f"netwright: how much time is left is not known: {error}", file=sys.stderr, flush=True)
     node, ends = variables.get("SLURMD_NODENAME", "a node"), "no end" if left is None else f"{left:.0f} s left"
-    print(f"job {variables['SLURM_JOB_ID']} on {node}, start {variables.get('SLURM_RESTART_COUNT', '0')}, {ends}", flush=True)
+    print(
+        f"job {variables['SLURM_JOB_ID']} on {node}, start {variables.get('SLURM_RESTART_COUNT', '0')}, {ends}",
+        flush=True,
+    )
     code = _worked(words(folder, patience, left, variables))
     if code == OUT_OF_REACH:
         with suppress(SlurmError):

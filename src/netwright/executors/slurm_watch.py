@@ -69,6 +69,7 @@ class Watch:
         self._queue.cancel_tasks(self._crew.adopt(self._queue.look(), self._wanted))
         if self._crew.members:
             self._arrays = sorted({array for array, _ in self._crew.members})
+            self._remember()
             self._say(f"Slurm: goes on with {len(self._crew.members)} jobs of array {self._listed()}")
         self._submit(self._crew.needed(self._wanted, time.monotonic()))
         self._next = time.monotonic() + self._every
