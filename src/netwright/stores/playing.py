@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -25,13 +26,13 @@ from netwright.core.reading import shown
 from netwright.stores import wire
 from netwright.stores.requests import READS, Caller, Requests
 
-MOST_SESSIONS: Final = 20_000  # clients whose last answer is remembered
+MOST_CLIENTS: Final = 20_000  # clients whose last answer is remembered
 MOST_TOGETHER: Final = 256  # requests of one commit
 TICK: Final = 0.01  # seconds between looks for a row that waiting workers could have
 LONGEST_WAIT: Final = 30.0  # seconds for which a claim may wait for one
 
 
-class Line(Protocol):
+class Listener(Protocol):
     """A connection, as far as this is concerned."""
 
     @property
@@ -40,26 +41,32 @@ class Line(Protocol):
 
 
 @dataclass(eq=False)
-class Session:
+class Client:
     """A client, over all of its connections: its last request and what was answered."""
 
     caller: Caller
     number: int = 0
     answer: bytes | None = None
-    asked: Asked | None = None  # until it is answered
-    lines: set[Line] = field(default_factory=set)
+    asked: Request | None = None  # until it is answered
+    listeners: set[Listener] = field(default_factory=set)
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether an answer may still arrive somewhere."""
+        return any(listener.is_open for listener in self.listeners)
 
 
 @dataclass(eq=False)
-class Asked:
+class Request:
     """A request that is to be played, and its answer once there is one: a line, or nothing where it was given up."""
 
-    session: Session
+    client: Client
     number: int
     do: str
     values: Sequence[Any]
     waits_until: float
     answer: asyncio.Future[bytes]
+    has_waited: bool = False
 
 
 class Playing:
@@ -81,39 +88,38 @@ class Playing:
     ) -> None:
         self._requests, self._methods, self._log = requests, methods, log
         self._together = store.together if isinstance(store, CommitsTogether) else nullcontext
-        self._sessions: dict[str, Session] = {}
-        self._waiting: list[Asked] = []
-        self._parked: list[Asked] = []  # claims that wait for a row
+        self._clients: dict[str, Client] = {}
+        self._waiting: list[Request] = []
+        self._parked: deque[Request] = deque()  # claims that wait for a row, in order of coming
         self._tasks: set[asyncio.Task[None]] = set()
         self._others = ThreadPoolExecutor(4, "netwright-served")
 
-    def session(self, caller: Caller) -> Session:
-        """The session of a client, which it may have had before."""
-        if (known := self._sessions.get(caller.client)) is not None:
+    def client(self, caller: Caller) -> Client:
+        """Who calls, as it was known before or as it is met for the first time."""
+        if (known := self._clients.get(caller.client)) is not None:
             return known
-        if len(self._sessions) >= MOST_SESSIONS:
-            gone = [client for client, each in self._sessions.items() if not each.lines]
-            for client in gone[: MOST_SESSIONS // 10]:
-                del self._sessions[client]
-        return self._sessions.setdefault(caller.client, Session(caller))
+        if len(self._clients) >= MOST_CLIENTS:
+            gone = [client for client, each in self._clients.items() if not each.listeners]
+            for client in gone[: 1 + MOST_CLIENTS // 10]:
+                del self._clients[client]
+        return self._clients.setdefault(caller.client, Client(caller))
 
-    async def answer(self, session: Session, number: int, do: str, values: Sequence[Any]) -> bytes:
+    async def answer(self, client: Client, number: int, do: str, values: Sequence[Any]) -> bytes:
         """The answer to a request, which is played if it is new; nothing for one that is over."""
-        if number < session.number:
+        while client.asked is not None and client.asked.number < number:  # one that the client has given up
+            self._give_up(client.asked)
+            if client.asked is not None:
+                await client.asked.answer
+        if number < client.number:
             return b""
-        if number == session.number:
-            if session.asked is not None:
-                return await session.asked.answer
-            if session.answer is not None:
-                return session.answer
-        if session.asked is not None:  # an earlier one, which the client has given up
-            self._give_up(session.asked)
-        if session.asked is not None:
-            await session.asked.answer
+        if number == client.number and client.asked is not None:
+            return await client.asked.answer
+        if number == client.number and client.answer is not None:
+            return client.answer
         waits = min(values[1], LONGEST_WAIT) if do == "claim" and _has_wait(values) else 0.0
         answer = asyncio.get_running_loop().create_future()
-        asked = Asked(session, number, do, values, time.monotonic() + waits if waits > 0 else 0.0, answer)
-        session.number, session.answer, session.asked = number, None, asked
+        asked = Request(client, number, do, values, time.monotonic() + waits if waits > 0 else 0.0, answer)
+        client.number, client.answer, client.asked = number, None, asked
         if do in self._methods:
             task = asyncio.create_task(self._play_method(asked))
             self._tasks.add(task)
@@ -126,22 +132,29 @@ class Playing:
         """Give rows to the claims that wait for some, in order, and tell those that have waited long enough."""
         while True:
             await asyncio.sleep(TICK)
-            for asked in [each for each in self._parked if not any(line.is_open for line in each.session.lines)]:
-                self._give_up(asked)
-            if not self._parked:
-                continue
             now = time.monotonic()
-            first, *others = self._parked  # where there is no row for the first, there is none for the others
-            batch = [first, *(each for each in others if each.waits_until <= now)]
-            self._parked = [each for each in others if each.waits_until > now]
-            self._play_soon(batch)
+            for asked in [each for each in self._parked if each.waits_until <= now]:
+                if asked.client.has_listeners:
+                    self._parked.remove(asked)
+                    self._play_soon([asked])
+                else:
+                    self._give_up(asked)
+            self._play_soon(self._next_parked())
 
     def end(self) -> None:
         """Begin nothing further, and wait for what threads of methods are at."""
         self._others.shutdown(cancel_futures=True)
 
-    def _play_soon(self, asked: Sequence[Asked]) -> None:
-        if not self._waiting:
+    def _next_parked(self) -> list[Request]:
+        """The claim that has waited longest; where there is no row for it, there is none for the others."""
+        while self._parked:
+            if self._parked[0].client.has_listeners:
+                return [self._parked.popleft()]
+            self._give_up(self._parked[0])
+        return []
+
+    def _play_soon(self, asked: Sequence[Request]) -> None:
+        if asked and not self._waiting:
             asyncio.get_running_loop().call_soon(self._play_waiting)
         self._waiting += asked
 
@@ -153,37 +166,37 @@ class Playing:
         if rest:
             self._play_soon(rest)
 
-    async def _play_method(self, asked: Asked) -> None:
+    async def _play_method(self, asked: Request) -> None:
         method = self._methods[asked.do]
 
         def play() -> bytes:
-            return self._line(asked, lambda: method(asked.session.caller, *asked.values))
+            return self._line(asked, lambda: method(asked.client.caller, *asked.values))
 
         self._settle(asked, await asyncio.get_running_loop().run_in_executor(self._others, play))
 
-    def _settle(self, asked: Asked, answer: bytes | None) -> None:
+    def _settle(self, asked: Request, answer: bytes | None) -> None:
         """Give a request its answer; None: it is a claim that goes on waiting."""
         if answer is None:
-            self._parked.append(asked)
+            (self._parked.appendleft if asked.has_waited else self._parked.append)(asked)
+            asked.has_waited = True
             return
-        asked.session.asked = None
-        asked.session.answer = None if asked.do in READS else answer
+        asked.client.asked = None
+        asked.client.answer = None if asked.do in READS or asked.do in self._methods else answer
         if not asked.answer.done():
             asked.answer.set_result(answer)
-        if asked.waits_until and self._parked and b'"ok":null' not in answer[:40]:  # others wait, and may have one too
-            parked, self._parked = self._parked, []
-            self._play_soon(parked)
+        if asked.waits_until and b'"ok":null' not in answer[:40]:  # there may be a row for the next one, too
+            self._play_soon(self._next_parked())
 
-    def _give_up(self, asked: Asked) -> None:
+    def _give_up(self, asked: Request) -> None:
         """Forget a claim that waits for a row; it was not played, and may come again."""
         if asked in self._parked:
             self._parked.remove(asked)
-            asked.session.asked = None
-            asked.session.number -= 1
+            asked.client.asked = None
+            asked.client.number -= 1
             if not asked.answer.done():
                 asked.answer.set_result(b"")
 
-    def _play(self, batch: Sequence[Asked]) -> list[bytes | None]:
+    def _play(self, batch: Sequence[Request]) -> list[bytes | None]:
         """The answers to requests, whose changes are durable by then; None: no row for a claim that can wait."""
         try:
             with self._together() if len(batch) > 1 else nullcontext():
@@ -191,17 +204,17 @@ class Playing:
         except NetwrightError as error:  # the commit failed, and with it all of them
             return [wire.line({"n": asked.number, "error": wire.fault(error)}) for asked in batch]
 
-    def _play_one(self, asked: Asked) -> bytes | None:
+    def _play_one(self, asked: Request) -> bytes | None:
         found: list[Any] = []
 
         def act() -> Any:
-            found.append(self._requests.answer(asked.session.caller, asked.do, asked.values))
+            found.append(self._requests.answer(asked.client.caller, asked.do, asked.values))
             return found[0]
 
         answer = self._line(asked, act)
         return None if found == [None] and time.monotonic() < asked.waits_until else answer
 
-    def _line(self, asked: Asked, act: Callable[[], Any]) -> bytes:
+    def _line(self, asked: Request, act: Callable[[], Any]) -> bytes:
         """The answer that an act gives, or the sentence that it raises, as a line."""
         try:
             return wire.line({"n": asked.number, "ok": act()})

@@ -26,10 +26,10 @@ from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.core.reading import shown
 from netwright.stores import certificate, served_file, wire
-from netwright.stores.playing import Playing, Session
+from netwright.stores.playing import Client, Playing
 from netwright.stores.requests import Caller, Present, Requests
 from netwright.stores.served_file import Served
-from netwright.stores.wire import Garbled, Place
+from netwright.stores.wire import Endpoint, Garbled
 
 RUN: Final = "served run"  # fact: the id of the run, which says that it is the same one to clients that come back
 PORTS: Final = 200  # that are tried, from `wire.PORT` on
@@ -47,7 +47,7 @@ class _Connection:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     heard: float
-    session: Session | None = None
+    client: Client | None = None
 
     @property
     def is_open(self) -> bool:
@@ -70,7 +70,8 @@ class TableServer:
         port: Port to listen at, 0 standing for any, or StoreError where it is taken; None: that of the predecessor,
             else the first free one from `wire.PORT` on.
         methods: Further requests by name, such as those for files: called with (the `Caller`, *values of JSON), in
-            threads of their own; they return a value of JSON, or raise NetwrightError for the client.
+            threads of their own; they return a value of JSON, or raise NetwrightError for the client. Their answers are
+            not remembered: one whose answer was lost is played again, and must come to the same.
         log: Is given a sentence about whatever is refused; None: they go to the standard error.
 
     Attributes:
@@ -108,14 +109,14 @@ class TableServer:
         if before is not None and before.run != self.run:
             before = None
         context, fingerprint = None, ""
-        if not Place(self._host, 1).is_loopback:
+        if not Endpoint(self._host, 1).is_loopback:
             context, fingerprint = certificate.serving(self._folder)
         self._secret = before.token.partition(".")[0] if before else secrets.token_urlsafe(32)
         self.token = f"{self._secret}.{fingerprint}" if fingerprint else self._secret
-        listening = _listening(self._host, self._port, Place.of(before.address).port if before else None)
+        listening = _listening(self._host, self._port, Endpoint.of(before.address).port if before else None)
         try:
             named = socket.getfqdn() if self._host in ("", "0.0.0.0", "::") else self._host
-            self.address = str(Place(named, listening.getsockname()[1]))
+            self.address = str(Endpoint(named, listening.getsockname()[1]))
             if self._folder is not None:
                 Served(self.address, self.token, self.run).write(self._folder)
         except BaseException:
@@ -177,8 +178,8 @@ class TableServer:
             self._log(f"a connection ended by a fault of netwright's: {traceback.format_exc(limit=-3)}")
         finally:
             self._connections.discard(connection)
-            if connection.session is not None:
-                connection.session.lines.discard(connection)
+            if connection.client is not None:
+                connection.client.listeners.discard(connection)
             writer.close()
 
     async def _converse(self, connection: _Connection) -> None:
@@ -188,17 +189,17 @@ class TableServer:
         buffer = bytearray()
         if not (text := await _line(connection.reader, buffer, wire.MAX_GREETING)):
             return
-        session = self._let_in(wire.message(text, wire.MAX_GREETING))
-        connection.session = session
-        session.lines.add(connection)
+        client = self._let_in(wire.message(text, wire.MAX_GREETING))
+        connection.client = client
+        client.listeners.add(connection)
         await connection.send(wire.line({"ok": {"run": self.run, "epoch": self._epoch}}))
         while text := await _line(connection.reader, buffer, wire.MAX_MESSAGE):
             connection.heard = time.monotonic()
             number, do, values = wire.request(wire.message(text, wire.MAX_MESSAGE))
-            if answer := await self._playing.answer(session, number, do, values):
+            if answer := await self._playing.answer(client, number, do, values):
                 await connection.send(answer)
 
-    def _let_in(self, greeting: Mapping[str, Any]) -> Session:
+    def _let_in(self, greeting: Mapping[str, Any]) -> Client:
         """The client that greets. Raises Garbled where it may not come in."""
         for name, kind in wire.GREETING.items():
             if type(greeting.get(name)) is not kind:
@@ -209,7 +210,7 @@ class TableServer:
             raise Garbled("its token is not that of the run which is served here")
         if greeting["run"] not in ("", self.run):
             raise Garbled(f"it belongs to the run {shown(greeting['run'])}, and the one here is {self.run}")
-        return self._playing.session(Caller(*(greeting[name] for name in ("client", "host", "pid", "born"))))
+        return self._playing.client(Caller(*(greeting[name] for name in ("client", "host", "pid", "born"))))
 
     async def _turn_away(self, connection: _Connection, why: str) -> None:
         peer = connection.writer.get_extra_info("peername")
@@ -226,7 +227,7 @@ class TableServer:
             await asyncio.sleep(SWEEP)
             now = time.monotonic()
             for connection in list(self._connections):
-                if now - connection.heard > (GREETING_SECONDS if connection.session is None else IDLE_SECONDS):
+                if now - connection.heard > (GREETING_SECONDS if connection.client is None else IDLE_SECONDS):
                     connection.writer.transport.abort()
 
     def _log(self, sentence: str) -> None:
