@@ -14,7 +14,7 @@ from typing import Final
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import slurm_job
-from netwright.executors.serving import Serving
+from netwright.executors.table_service import Serving
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import Queue, check_programs
 from netwright.executors.slurm_watch import QueueWatch

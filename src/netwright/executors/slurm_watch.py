@@ -20,7 +20,7 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.reading import BadText
 from netwright.executors import deaths, slurm_job
-from netwright.executors.serving import PRESENT_FOR
+from netwright.executors.table_service import PRESENT_FOR
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
 from netwright.executors.slurm_roster import Roster, sizes
