@@ -14,10 +14,10 @@ from typing import Final
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import slurm_job
-from netwright.executors.table_service import Serving
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import Queue, check_programs
 from netwright.executors.slurm_watch import QueueWatch
+from netwright.executors.table_service import Serving
 
 LEAST: Final = {"workers": 1, "minutes": 0, "cpus": 1, "memory_mb": 0, "port": 0}
 AT_LEAST_ZERO: Final = ("trial_minutes", "silent_minutes", "stop_seconds", "patience_minutes")

@@ -20,10 +20,10 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.reading import BadText
 from netwright.executors import deaths, slurm_job
-from netwright.executors.table_service import PRESENT_FOR
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
 from netwright.executors.slurm_roster import Roster, sizes
+from netwright.executors.table_service import PRESENT_FOR
 
 FACT: Final = "slurm"  # of the table: name of the jobs, the folder that they work for, numbers of their arrays
 REFUSALS: Final = 3  # submissions in a row that are refused while no job is there, after which the search ends
