@@ -58,8 +58,8 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
     median = None if left is None else median_seconds(folder)
     if left is not None and median is not None and median > left - EARLY:
         print(
-            f"netwright: trials take {median:.0f} s, by the median so far, which is more than this job has; each goes on "
-            "in another job from its checkpoint, if its evaluator writes any; give more --executor.minutes",
+            f"netwright: trials take {median:.0f} s, by the median so far, which is more than this job has; each goes "
+            "on in another job from its checkpoint, if its evaluator writes any; give more --executor.minutes",
             flush=True,
         )
         left = None  # Slurm announces the end
