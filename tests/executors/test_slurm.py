@@ -109,11 +109,12 @@ class Fixture:
         for number in range(10):
             self.store.add(Proposal((number,)), str(number), number)
         job = Job(self.store, folder, say=self.said.append)
-        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 0.0)
+        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 1000.0)
 
     def look(self, *listed):
         """One look at the queue, to its end."""
         self.queue.listed = listed
+        self.watch._next = 0.0
         self.watch.go_on()
         self.watch._round.join()
         self.watch.go_on()
