@@ -21,6 +21,7 @@ from netwright.runs import run_folder  # noqa: E402
 from tests.cluster.slurm_cluster import CPUS, NODES, Cluster, search, started  # noqa: E402
 
 EVERY = 15.0  # seconds between two power cuts
+SOON = 2.0  # seconds until the first
 DARK = 4.0  # seconds until a node is there again
 
 
@@ -31,7 +32,7 @@ def disturbed(cluster: Cluster, folder: Path, trials: int = 60, seconds: float =
         Power cuts, preemptions, and what the search printed.
     """
     cuts, is_urgent = 0, False
-    nodes = itertools.cycle(range(1, NODES + 1))
+    nodes = itertools.cycle((*range(2, NODES + 1), 1))  # the first one has the urgent job
     dark: int | None = None
     program = subprocess.Popen(
         search(folder, trials, seconds),
@@ -43,7 +44,7 @@ def disturbed(cluster: Cluster, folder: Path, trials: int = 60, seconds: float =
     try:
         while program.poll() is None and not (finished(folder) >= 3):
             time.sleep(0.2)
-        cut = time.monotonic()
+        cut = time.monotonic() - EVERY + SOON
         while program.poll() is None and finished(folder) < trials:
             now = time.monotonic()
             if dark is None and now - cut >= EVERY:
