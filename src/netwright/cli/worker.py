@@ -68,7 +68,6 @@ def worker(
     answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
-    own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
     changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
     place = None if at.startswith("tcp://") else Path(at)
     if token_file is not None and not token_file.exists():
@@ -76,8 +75,10 @@ def worker(
     if place is not None and token_file is None and (place / served_file.NAME).exists():
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
+        own = _name(name or "joined")
         joined = _of_this_machine(place, Trust(trust), changes)
     else:
+        own = _name(name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host")
         joined = _served(at, place, token_file, patience, Trust(trust), changes)
     with joined as (store, post, said):
         post = replace(post, name=own, index=index, trials=trials or 0)
@@ -187,13 +188,13 @@ def _post(run: RunFile) -> Post:
     )
 
 
-def _name(given: str | None) -> str:
-    """What the worker's name begins with. Raises WorkerError for what is no name."""
-    if given is None:
-        return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host"
-    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{NAME}}}", given):
-        raise WorkerError(f"--name is {given!r}; it must be up to {NAME} letters, digits, dots, dashes and underscores")
-    return given
+def _name(begins: str) -> str:
+    """A name that no other worker has, on whatever host. Raises WorkerError where it cannot begin so."""
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{NAME}}}", begins):
+        raise WorkerError(
+            f"--name is {begins!r}; it must be up to {NAME} letters, digits, dots, dashes and underscores"
+        )
+    return f"{begins}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _refuse_crowd(store: Store, expected: int) -> None:
