@@ -17,7 +17,6 @@ from netwright.testing.strategies import check_strategy
 from netwright.testing.tasks import check_task
 from netwright.testing.toys import ToySpace
 
-
 ELSEWHERE = ("served", "slurm")  # tests/executors/test_served.py, tests/cluster/test_slurm.py
 
 
