@@ -23,7 +23,7 @@ verify: $(READY) lint
 
 # a small Slurm of Debian's packages, installed as root (or SUDO=sudo), and searches on it while it breaks: half an hour
 cluster-test: $(READY)
-	PATH="$$PATH:/usr/sbin" command -v slurmctld slurmd sbatch munged || \
+	(PATH="$$PATH:/usr/sbin"; for each in slurmctld slurmd sbatch munged; do command -v $$each || exit 1; done) || \
 		$(SUDO) apt-get install -y -q --no-install-recommends slurmctld slurmd slurm-client munge
 	NETWRIGHT_CLUSTER=1 $(BIN)/pytest tests/cluster
 
