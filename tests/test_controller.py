@@ -437,6 +437,27 @@ def test_an_objective_nobody_measures_is_named():
         searching(limits=Limits(trials=2), objectives=("accuracy",)).run()
 
 
+def test_rows_are_asked_for_workers_elsewhere_as_these_come():
+    counts = []
+
+    class Elsewhere(Inline):
+        present = 0
+
+        def __init__(self, evaluator):
+            super().__init__(evaluator)
+            self.workers = 200
+
+        def poll(self, seconds):
+            counts.append(len(self._job.store.unfinished()))
+            self.present = min(3, self.present + 1)
+            if self.present == 3:
+                super().poll(seconds)
+
+    evaluator = ToyEvaluator(SPACE, ToyTask())
+    Search(SPACE, RandomSearch(SPACE), MemoryStore(), Elsewhere(evaluator), limits=Limits(trials=9)).run()
+    assert counts[:4] == [1, 1, 3, 4] and max(counts) == 4
+
+
 def test_prefetch_keeps_rows_ahead():
     class Asleep(Inline):
         def poll(self, seconds):

@@ -40,6 +40,13 @@ def test_a_folder_that_holds_something_keeps_it(tmp_path):
     assert (tmp_path / "mine.txt").exists()
 
 
+@pytest.mark.parametrize(("given", "threads"), [({}, 1), ({"cpus": 8, "workers": 200}, 8)])
+def test_trials_of_jobs_with_processors_of_their_own_have_threads_for_these(tmp_path, given, threads):
+    run = replace(RUN, executor=Reference("slurm", given))
+    with ownership.opened(tmp_path / "run", run) as opened:
+        assert opened.settings.threads_per_trial == threads
+
+
 def test_it_goes_on_with_the_threads_it_began_with_and_the_limits_of_now(tmp_path):
     begun(tmp_path, replace(RUN, threads_per_trial=3), trials=1)
     with ownership.opened(tmp_path, replace(RUN, limits=Limits(trials=9))) as opened:

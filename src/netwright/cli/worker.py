@@ -27,6 +27,7 @@ from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
 from netwright.executors import carrying, here, orders, stop_signals, supervisor
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
+from netwright.executors.table_service import PRESENT_FOR
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
 from netwright.stores.wire import Endpoint
@@ -198,7 +199,9 @@ def _name(begins: str) -> str:
 
 def _refuse_crowd(store: Store, expected: int) -> None:
     """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
-    most, there = remembered.number(store, remembered.MAX_WORKERS), max(expected, len(store.workers()))
+    most = remembered.number(store, remembered.MAX_WORKERS)
+    # one that has just left, or died, on another host is listed for a minute, and must not keep out who replaces it
+    there = max(expected, sum(each.silent_seconds < PRESENT_FOR for each in store.workers()))
     if most is not None and there >= most:
         raise WorkerError(
             f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "
