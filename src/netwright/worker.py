@@ -10,17 +10,25 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from netwright.core import attempts, memory, turns
-from netwright.core.attempts import Attempt
+from netwright.core import attempts, memory
+from netwright.core.attempts import Attempt, Place
 from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
-from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
+from netwright.core.protocols import (
+    DividesBatches,
+    EstimatesMemory,
+    Evaluator,
+    LeavesState,
+    MakesReady,
+    Store,
+    UsesCards,
+)
 from netwright.core.records import Failure, Result, Trial
+from netwright.core.resources import Resources
 from netwright.core.round_plan import MEMBERS
 from netwright.core.trained_rounds import SHARED
 
@@ -28,7 +36,10 @@ MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
-TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
+
+
+class Indivisible(NetwrightError):
+    """The batches of a trial cannot be worked through in more parts; says why."""
 
 
 @dataclass
@@ -108,27 +119,6 @@ class WorkerContext:
         return _folder_of(self.trials_folder, trial_id)
 
 
-@dataclass(frozen=True)
-class Cards:
-    """The cards that a worker's trials lie on.
-
-    Args:
-        names: Their names; empty: the trials lie on none.
-        folder: Folder of the locks by which trials take turns; None: no other process has trials on them.
-        is_stopping: Whether the worker is to stop, so that its trial need not wait for its turn.
-    """
-
-    names: tuple[str, ...] = ()
-    folder: Path | None = None
-    is_stopping: Callable[[], bool] = lambda: False
-
-    @classmethod
-    def of(cls, evaluator: Evaluator, index: int, run_folder: Path | None, is_stopping: Callable[[], bool]) -> Cards:
-        """The cards on which an evaluator has the trials of a worker, by its number among those of this machine."""
-        names = evaluator.cards(index) if isinstance(evaluator, UsesCards) else ()
-        return cls(names, run_folder and run_folder / TURNS, is_stopping)
-
-
 def remove_folder(trials_folder: Path, trial_id: int) -> None:
     """Remove the folder of a trial, if there is one."""
     shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
@@ -145,12 +135,12 @@ def run_once(
     context: Callable[[Trial], WorkerContext],
     *,
     keep: bool = False,
-    cards: Cards = Cards(),
+    resources: Resources | None = None,
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
-    Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
-    is returned then says so, and is in no table.
+    Where memory ran out, of a card or of the machine, the row is put back instead, as often as `core.attempts` says;
+    the result that is returned then says so, and is in no table.
 
     Args:
         store: The table.
@@ -158,7 +148,7 @@ def run_once(
         name: Name of the worker in the table.
         context: Makes what is lent for a trial, once its turn has come.
         keep: Whether to leave all folders; else `clear` removes those not needed once the result is in the table.
-        cards: The cards that trials lie on.
+        resources: What the trials share and can run out of; None: nobody else works here.
 
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did, or the worker stops before the trial's turn
@@ -168,22 +158,16 @@ def run_once(
     trial = store.claim(name)
     if trial is None:
         return None
-    if not cards.names:
-        return _run(store, evaluator, name, trial, context(trial), keep)
-    attempt = attempts.of(store, trial.id)
-    turn = (
-        turns.taken(cards.folder, cards.names, alone=attempt.is_alone, is_wanted=lambda: not cards.is_stopping())
-        if cards.folder
-        else nullcontext(True)
-    )
-    with turn as has_come:
+    resources = resources or Resources()
+    attempt = resources.attempt(store, trial.id)
+    with resources.taken(attempt) as has_come:
         if not has_come:
             store.put_back(name)
-            raise PutBack("stopped while it waited for its turn on the card")
+            raise PutBack("stopped while it waited for its turn")
         try:
-            return _run(store, evaluator, name, trial, context(trial), keep, attempt)
+            return _run(store, evaluator, name, trial, context(trial), keep, attempt, resources)
         finally:
-            if isinstance(evaluator, UsesCards):
+            if resources.cards and isinstance(evaluator, UsesCards):
                 evaluator.leave_cards()
 
 
@@ -194,14 +178,12 @@ def _run(
     trial: Trial,
     lent: WorkerContext,
     keep: bool,
-    attempt: Attempt | None = None,
+    attempt: Attempt,
+    resources: Resources,
 ) -> Result | None:
-    """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early.
-
-    Without an `attempt`, it lies on no card.
-    """
+    """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early."""
     try:
-        result = evaluate(_in_parts(evaluator, trial, attempt), trial, lent)
+        result, is_machine = _evaluated(_in_parts(evaluator, trial, attempt), trial, lent)
     except TooEarly:
         store.put_back(name)
         return None
@@ -211,15 +193,21 @@ def _run(
     except DeviceLost as error:
         store.requeue(0.0, name, str(error))
         raise
-    if attempt is not None and result.failure == "out_of_memory":
-        following, refusal = _following(evaluator, trial, attempt)
-        if following is not None:
-            attempts.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
-            store.put_back(name)
-            return result
-        result = replace(result, message=_failed(result.message, attempt, refusal, _estimate(evaluator, trial)))
-    elif attempt is not None and attempt.ran_out:
-        result = replace(result, message=attempt.noted(result.message))
+    except Indivisible as error:
+        before = Attempt(1, attempt.place)
+        message = before.failed(attempt.sizes, attempt.place, _estimate(evaluator, trial), str(error))
+        result, is_machine = Result(failure="out_of_memory", message=message), False
+    else:
+        if result.failure == "out_of_memory":
+            place, estimate = resources.place(is_machine=is_machine), _estimate(evaluator, trial)
+            following, refusal = _following(evaluator, trial, attempt, place, result.message, estimate)
+            if following is not None:
+                resources.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
+                store.put_back(name)
+                return result
+            result = replace(result, message=attempt.failed(result.message, place, estimate, refusal))
+        elif attempt.ran_out:
+            result = replace(result, message=attempt.noted(result.message))
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result)
     if counts and not keep and lent.trials_folder is not None:
@@ -227,28 +215,31 @@ def _run(
     return result
 
 
-def _in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt | None) -> Evaluator:
-    """The evaluator of an attempt."""
-    if attempt is None or not attempt.is_in_parts or not isinstance(evaluator, UsesCards):
+def _in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> Evaluator:
+    """The evaluator of an attempt. Raises Indivisible where it cannot be made."""
+    if not attempt.is_in_parts:
         return evaluator
-    return evaluator.in_more_parts(attempts.PARTS, trial.proposal.genotype)
+    if not isinstance(evaluator, DividesBatches):
+        raise Indivisible("its evaluator cannot work through half a batch at a time")
+    try:
+        return evaluator.in_more_parts(attempts.PARTS, trial.proposal.genotype)
+    except NetwrightError as error:
+        raise Indivisible(f"and its batches cannot be halved: {error}") from None
 
 
-def _following(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> tuple[Attempt | None, str]:
+def _following(
+    evaluator: Evaluator, trial: Trial, attempt: Attempt, place: Place, message: str, estimate: str
+) -> tuple[Attempt | None, str]:
     """The next attempt; None, with the reason where there is one to be said: there is none."""
-    following = attempt.next
+    last = (message.strip().splitlines() or [""])[-1]
+    following = attempt.next(place, f"{last}{estimate}")
     if following is None:
         return None, ""
     try:
         _in_parts(evaluator, trial, following)
-    except NetwrightError as error:
-        return None, f"and its batches cannot be halved: {error}"
+    except Indivisible as error:
+        return None, str(error)
     return following, ""
-
-
-def _failed(message: str, attempt: Attempt, refusal: str, estimate: str) -> str:
-    tried = "with the card to itself" + (" and half a batch at a time" if attempt.is_in_parts else "")
-    return "; ".join(filter(None, (message.rstrip(), f"that was {tried}{estimate}", refusal)))
 
 
 def _estimate(evaluator: Evaluator, trial: Trial) -> str:
@@ -279,6 +270,11 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         PutBack: The evaluation was asked to stop and has kept what it did; as TooEarly: it cannot begin yet.
         DeviceLost: The device that it used answers no more.
     """
+    return _evaluated(evaluator, trial, context)[0]
+
+
+def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tuple[Result, bool]:
+    """As `evaluate`, and whether it failed because the memory of this machine ran out."""
     start: float | None = None
     try:
         if isinstance(evaluator, MakesReady):
@@ -292,20 +288,22 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         stated = _number("its seconds are", result.seconds)
         seconds = stated if math.isfinite(stated) and stated > 0 else time.perf_counter() - start
         if not result.failure:
-            return _finite(_with_latency(result, trial), seconds)
+            return _finite(_with_latency(result, trial), seconds), False
         if result.failure not in get_args(Failure):
             listed = ", ".join(filter(None, get_args(Failure)))
             raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
-        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
+        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message)), False
     except (Terminated, DeviceLost):
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
         # unasked, it would be put back again and again
         if isinstance(error, TooEarly) or (isinstance(error, PutBack) and context.should_stop()):
             raise
-        text = _storable(traceback.format_exc(limit=-20))
+        is_machine = _is_of_machine(error)
+        sizes = memory.told() if is_machine else ""  # while it holds what it has taken
+        text = _storable("\n".join(filter(None, (traceback.format_exc(limit=-20).rstrip(), sizes))))
         seconds = 0.0 if start is None else time.perf_counter() - start
-        return Result(seconds=seconds, failure=_failure_of(error), message=text)
+        return Result(seconds=seconds, failure=_failure_of(error), message=text), is_machine
 
 
 def _with_latency(result: Result, trial: Trial) -> Result:
@@ -391,6 +389,11 @@ def _short(value: object) -> str:
 
 
 def _failure_of(error: BaseException) -> Failure:
-    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    is_card = type(error).__name__ == "OutOfMemoryError"
+    return "out_of_memory" if is_card or _is_of_machine(error) else "error"
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    """Whether the memory of this machine ran out, or what this process may have of it."""
     # torch's CPU allocator raises a plain RuntimeError
-    return "out_of_memory" if is_memory or "can't allocate memory" in str(error) else "error"
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

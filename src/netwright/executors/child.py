@@ -21,6 +21,7 @@ from netwright.core import activity, building, refs, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
+from netwright.core.resources import Resources
 from netwright.executors import descendants, lines
 from netwright.executors.supervisor import DOWN, Post
 
@@ -113,12 +114,12 @@ def work(post: Post, line: Line) -> None:
             on_making=on_making,
         )
 
-    cards = worker.Cards.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
+    resources = Resources.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
     wait = SHORTEST_WAIT
     while not line.is_draining:
         begun.clear()
         try:
-            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards)
+            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, resources=resources)
         except PutBack:
             line.say("end")
             return

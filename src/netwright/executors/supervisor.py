@@ -29,7 +29,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Final
 
-from netwright.core import refs
+import psutil
+
+from netwright.core import attempts, memory, refs, resources
 from netwright.core.claim import Owner, Watch
 from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.records import Result
@@ -39,6 +41,7 @@ from netwright.executors.stop_signals import StopSignal
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
+BAD_ALLOC: Final = "std::bad_alloc"  # what C++ says of memory that cannot be had, and ends the process
 CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
 DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}, "stop": {}}
 UP: Final[Mapping[str, Mapping[str, type]]] = {
@@ -117,6 +120,7 @@ class Worker:
         self.activity = "starting"
         self.heard = time.monotonic()
         self.begun: float | None = None  # when the trial itself began; None: it has not
+        self._kills, self._sizes = memory.kills(), ""
 
     @property
     def up(self) -> int:
@@ -165,6 +169,27 @@ class Worker:
         os.close(self._down)
         os.close(self._up)
 
+    def look(self) -> None:
+        """Take note of how many processes the kernel has killed so far, of what is free and what the worker holds."""
+        self._kills = memory.kills()
+        with suppress(psutil.Error):
+            held, free = psutil.Process(self.process.pid).memory_info().rss, memory.free()
+            self._sizes = (
+                f", at the last look with {memory.size_text(free)} free and {memory.size_text(held)} held by it"
+            )
+
+    def out_of_memory(self, words: str) -> str:
+        """What is known of that where a worker that has died did so for want of memory, in words; "": it did not.
+
+        Args:
+            words: What it died of, behind what its trial printed last.
+        """
+        if self.process.returncode == -signal.SIGKILL and memory.kills() > self._kills:
+            return f"the kernel killed its worker, as memory ran out{self._sizes}"
+        if self.process.returncode == -signal.SIGABRT and BAD_ALLOC in words:
+            return f"its worker gave up, as it got no more memory{self._sizes}"
+        return ""
+
     def cause_of_death(self, log: str) -> str:
         """What the worker died of, once it has; before that, what its trial printed last."""
         try:
@@ -204,6 +229,8 @@ def supervise(store: Store, post: Post, signals: StopSignal) -> int:
         if not is_wanted:
             store.put_back(post.name)
             return 0
+        if worker.trial is not None and (sizes := worker.out_of_memory(reason)):
+            _ran_out(store, post, worker, worker.trial, sizes)
         store.requeue(0.0, post.name, reason)
         # a kill from outside says nothing about the worker itself
         is_own_fault = not worker.has_started and worker.process.returncode not in (
@@ -214,6 +241,20 @@ def supervise(store: Store, post: Post, signals: StopSignal) -> int:
         if failed_starts >= STARTS:
             return CANNOT_START
     return 0
+
+
+def _ran_out(store: Store, post: Post, worker: Worker, trial_id: int, sizes: str) -> None:
+    """Put the trial of a worker that died for want of memory back, to be tried otherwise, or fail it."""
+    made = attempts.of(store, trial_id)
+    following = made.next("machine", sizes)
+    if following is None:
+        seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
+        message = made.failed(sizes, "machine")
+        store.finish(trial_id, Result(seconds=seconds, failure="out_of_memory", message=message))
+        return
+    attempts.note(store, trial_id, following)
+    resources.mark(Path(post.folder))
+    store.put_back(post.name)
 
 
 def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signals: StopSignal) -> bool:
@@ -235,6 +276,7 @@ def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signal
         if now - beaten >= BEAT:
             store.beat(post.name, worker.activity)
             beaten = now
+            worker.look()
             descendants.reap(but=worker.process.pid)
             if controller and not controller.is_there():
                 stop()
