@@ -92,8 +92,8 @@ def refuse_long(folder: Path) -> None:
     """Raise StoreError for a folder in which no table could be made, as the path of its file would be too long."""
     if (found := path_length(folder)) > LONGEST and not holds_run(folder):
         raise StoreError(
-            f"the path {folder} has {found:,} bytes, and SQLite opens no table below one of more than {LONGEST}; give a "
-            "shorter one with --out"
+            f"the path {folder} has {found:,} bytes, and SQLite opens no table below one of more than {LONGEST}; give "
+            "a shorter one with --out"
         )
 
 

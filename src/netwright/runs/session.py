@@ -173,8 +173,8 @@ class Session:
             refuse_other_data(run.folder, parts.task)
         if (kind := disk.network(run.folder)) and not run.is_complete:
             self.say(
-                f"{short(run.folder)} lies on a network disk ({kind}), where SQLite may lose trials: search on a disk of "
-                "this machine, and let other machines join by `netwright worker`"
+                f"{short(run.folder)} lies on a network disk ({kind}), where SQLite may lose trials: search on a disk "
+                "of this machine, and let other machines join by `netwright worker`"
             )
         with run.table() as (store, own):
             if not run.is_complete:

@@ -32,4 +32,3 @@ def of_place(folder: Path) -> Iterator[Finding]:
     if kind := disk.network(folder):
         remedy = "search on a disk of the machine's own: other machines work for it by `netwright worker`"
         yield Finding("network disk", f"{folder} lies on a network disk ({kind}), where SQLite is not safe", remedy)
-
