@@ -49,7 +49,9 @@ class Evaluator:
                 ]
                 limit = psutil.Process().memory_info().vms + self.most * MB // (1 + len(others))
                 resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
-            while trial.id == 1 and not (place.parent / resources.FOLDER / resources.RAN_OUT).exists():
+            while (
+                trial.id == 1 and not self.group and not (place.parent / resources.FOLDER / resources.RAN_OUT).exists()
+            ):
                 context.report(1, {})
                 time.sleep(0.02)
             taken = np.ones((trial.id - 1) * 100 * MB // self.parts, np.uint8)

@@ -16,7 +16,7 @@ import safetensors.numpy
 from typer.testing import CliRunner
 
 from netwright.cli.app import app
-from netwright.core import claim, disk, files, liveness, run_file, sealed, trained_rounds
+from netwright.core import claim, disk, files, liveness, locks, run_file, sealed, trained_rounds
 from netwright.core.claim import Owner
 from netwright.core.disk import Left
 from netwright.core.errors import BadRunFile, StoreError
@@ -344,6 +344,27 @@ def test_a_repair_sets_aside_deletes_nothing_and_says_what_it_did(folder):
     assert doctor.repair(folder, TODAY) == ()
     draft(folder)
     assert "aside-2026-01-31-2/" in doctor.repair(folder, TODAY)[0]
+
+
+def test_a_timed_run_that_is_played_is_left_alone(folder):
+    draft(folder)
+    with locks.holding(folder / "timed.lock"):
+        assert "is being searched by another process" in examined(folder).remarks[0]
+        with pytest.raises(StoreError, match="is being searched by another process"):
+            doctor.repair(folder, TODAY)
+
+
+@pytest.mark.parametrize("make", [other_format("2"), comparison])
+def test_what_is_no_run_of_this_release_is_not_repaired(folder, make):
+    make(folder)
+    with pytest.raises(StoreError, match=r"newer netwright|is no run"):
+        doctor.repair(folder, TODAY)
+
+
+def test_a_table_in_which_no_run_was_noted_is_said_to_be_none(folder):
+    change(folder, "DELETE FROM facts WHERE name = 'run'; DELETE FROM fact_sums WHERE name = 'run'")
+    [found] = examined(folder).findings
+    assert (found.kind, "its search never started" in found.what) == ("no run", True)
 
 
 def test_what_cannot_be_repaired_stays(folder):

@@ -14,14 +14,14 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
-from netwright.core import claim
+from netwright.core import claim, locks
 from netwright.core.errors import BadReference, BadRunFile, NetwrightError, StoreError
 from netwright.core.run_file import references
 from netwright.core.trust import Trust
 from netwright.runs import ownership, run_folder
 from netwright.runs.checks import files_left, place, source, tables
 from netwright.runs.checks.files_left import ASIDE, TrialFolders
-from netwright.runs.checks.finding import Finding, search
+from netwright.runs.checks.finding import Finding, Kind, of_sentence, search
 
 WHY_LOST = "its worker was gone when the run was repaired"
 
@@ -93,8 +93,11 @@ def repair(folder: Path, today: date) -> tuple[str, ...]:
     looked = examine(folder)
     if looked.is_healthy:
         return ()
-    if any(finding.kind == "comparison" for finding in looked.findings):
-        raise StoreError(f"{folder} holds a comparison of strategies; give the folder of one of its runs")
+    for finding in looked.findings:
+        if finding.kind in ("comparison", "format"):
+            raise StoreError(str(finding))
+    if locks.is_held(folder / tables.TIMED):
+        raise StoreError(f"{folder} is being searched by another process; stop it first")
     with ExitStack() as held:
         for each in (folder, *trainings):
             held.enter_context(ownership.undisturbed(each))
@@ -134,7 +137,8 @@ def _of_run(folder: Path, trust: Trust, remarks: list[str], *, is_quick: bool, i
             try:
                 run = run_folder.recorded_run(store, folder)
             except NetwrightError as error:
-                remarks.append(str(error))
+                kind: Kind = "no run" if store.recall("run") is None else "table"
+                yield of_sentence(kind, str(error), f"give {search(folder)} again")
                 return
             if searched_by:
                 remarks.append(f"{folder} is being searched by {searched_by}: what changes meanwhile was not looked at")

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from netwright.core import claim, liveness, locks
+from netwright.core import claim, disk, liveness, locks
 from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.executors import descendants
@@ -20,12 +20,14 @@ from netwright.runs import ownership, run_folder
 from netwright.runs.checks.finding import Finding, Kind, listed, of_sentence, search
 
 SERVED: Final = "served.json"  # where a served table says how it is reached
+TIMED: Final = "timed.lock"  # is held by who plays a timed run
 COPIED: Final = ("", "-wal", "-count")  # of the table's files; SQLite makes the third of its own, -shm, anew
 
 
 def is_searched(folder: Path) -> bool:
-    """Whether a process of this machine searches in a folder now."""
-    return (folder / ownership.OWNER).exists() and locks.is_held(folder / ownership.LOCK)
+    """Whether a process of this machine searches in a folder now, or plays a timed run there."""
+    has_controller = (folder / ownership.OWNER).exists() and locks.is_held(folder / ownership.LOCK)
+    return has_controller or locks.is_held(folder / TIMED)
 
 
 @contextmanager
@@ -48,13 +50,15 @@ def looked_at(folder: Path, *, is_ours: bool = False) -> Iterator[Store]:
             for suffix in COPIED:
                 if (original := folder / f"{run_folder.TABLE}{suffix}").exists():
                     shutil.copyfile(original, Path(place, original.name))
+        except OSError as error:
+            why = disk.reason(error, Path(place))
+            raise StoreError(
+                f"the table of {folder} could not be copied to {tempfile.gettempdir()} ({why}); set TMPDIR to a folder "
+                "with room for it"
+            ) from None
+        try:
             with closing(run_folder.open_table(Path(place), "inspect")) as store:
                 yield store
-        except OSError as error:
-            raise StoreError(
-                f"the table of {folder} could not be copied to {tempfile.gettempdir()} ({error.strerror}); set TMPDIR "
-                "to a folder with room for it"
-            ) from None
         except StoreError as error:
             raise StoreError(str(error).replace(place, str(folder))) from None
 
