@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -35,7 +36,8 @@ class Resources:
         self.cards = cards
         self._is_stopping = is_stopping
         self._machine = f"machine-{socket.gethostname()}"
-        self._mark = run_folder and run_folder / FOLDER / RAN_OUT
+        self._run_folder = run_folder
+        self._mark = os.fspath(run_folder / FOLDER / RAN_OUT) if run_folder else ""
         self._turns = Turns(run_folder / FOLDER, (*cards, self._machine)) if run_folder else None
         self._has_run_out = bool(cards)  # memory of cards runs out so often that it is always asked
 
@@ -52,7 +54,7 @@ class Resources:
 
         Where hosts share no disk, it may have run out on another one, which `note` takes into account.
         """
-        self._has_run_out = self._has_run_out or (self._mark is not None and self._mark.exists())
+        self._has_run_out = self._has_run_out or os.path.exists(self._mark)
         return attempts.of(store, trial_id) if self._has_run_out else Attempt()
 
     def taken(self, attempt: Attempt) -> AbstractContextManager[bool]:
@@ -71,8 +73,8 @@ class Resources:
         known = attempts.of(store, trial_id)
         attempts.note(store, trial_id, attempt if attempt.ran_out > known.ran_out else known)
         self._has_run_out = True
-        if self._mark is not None:
-            mark(self._mark.parent.parent)
+        if self._run_folder is not None:
+            mark(self._run_folder)
 
     def close(self) -> None:
         """Close what is open."""
