@@ -27,7 +27,7 @@ WHY_LOST = "its worker was gone when the run was repaired"
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examination:
     """What a look at a folder found.
 
     Args:
@@ -46,7 +46,7 @@ class Examined:
         return not self.findings
 
 
-def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> Examined:
+def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> Examination:
     """Look for all that may be wrong with a folder; a search may go on there meanwhile.
 
     Args:
@@ -60,13 +60,13 @@ def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> 
     return _examined(folder, trust, is_quick=is_quick, is_ours=False)
 
 
-def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> Examined:
+def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> Examination:
     if not folder.is_dir():
         raise BadRunFile(f"there is no folder {folder}; give the folder of a run")
     remarks: list[str] = []
     found = list(place.of_place(folder))
     if (other := _no_run(folder)) is not None:
-        return Examined(folder, (other, *found))
+        return Examination(folder, (other, *found))
     found += _of_run(folder, trust, remarks, is_quick=is_quick, is_ours=is_ours)
     for training in sorted(filter(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
         found += _of_training(training, folder, is_ours=is_ours)
@@ -74,7 +74,7 @@ def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> E
     if not is_quick:
         found += files_left.of_weights(folder)
     found += files_left.of_drafts(folder)
-    return Examined(folder, tuple(found), tuple(remarks))
+    return Examination(folder, tuple(found), tuple(remarks))
 
 
 def repair(folder: Path, today: date) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _of_training(training: Path, folder: Path, *, is_ours: bool) -> Iterator[Fin
         yield tables.unreadable(error)
 
 
-def _mend_table(folder: Path, aside: Path, looked: Examined) -> Iterator[str]:
+def _mend_table(folder: Path, aside: Path, looked: Examination) -> Iterator[str]:
     """Have a table set aside what is damaged in it, and put back rows whose workers are gone."""
     if not run_folder.holds_run(folder) or not any(finding.is_in_table for finding in looked.findings):
         return

@@ -44,8 +44,8 @@ from netwright.runs import (
     run_folder,
     sample_training,
 )
-from netwright.runs.asked import Asked
 from netwright.runs.display import best_line
+from netwright.runs.meant import Meant
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.results import RunResults
 from netwright.runs.retraining import Changes
@@ -313,7 +313,7 @@ class Run(RunResults):
             Drained: The trainings were stopped before their end.
             NetwrightError: There is nothing to train, or the settings cannot be used.
         """
-        asked = Asked(Which(trial, knee, tuple(at)), front, top, sample, published)
+        meant = Meant(Which(trial, knee, tuple(at)), front, top, sample, published)
         for name, value in (("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
             if value is not None and value < 1:
                 raise BadRunFile(f"{name} is {value}; it must be at least 1")
@@ -330,12 +330,12 @@ class Run(RunResults):
             repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
             changed.setdefault("final", {})["repeats"] = repeats
-        settings, chosen = asked.resolved(self.folder, self.settings, self._history)
+        settings, chosen = meant.resolved(self.folder, self.settings, self._history)
         if recipe is not None:
             asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
             self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
             settings = retraining.by_recipe(settings, asked_for, str(recipe))
-        if asked.measures_as_the_search:
+        if meant.measures_as_the_search:
             settings = front_training.measuring(settings, self.settings)
         retraining.check(settings, changed, chosen)
         if settings.objectives is None:  # of a recipe that names none
@@ -345,7 +345,7 @@ class Run(RunResults):
             if front:
                 history = self._history()
                 found = front_training.train(
-                    self._session, self.folder, settings, history, chosen, asked.which, changed, reference=reference
+                    self._session, self.folder, settings, history, chosen, meant.which, changed, reference=reference
                 )
                 self._session.say(f"report: {short(self.report())}")
                 return found

@@ -15,7 +15,7 @@ from netwright.runs import candidates, front_training, retraining, sample_traini
 
 
 @dataclass(frozen=True)
-class Asked:
+class Meant:
     """Which networks; nothing: the best of the search.
 
     Args:
