@@ -118,7 +118,7 @@ def _no_run(folder: Path) -> Finding | None:
         example = f", as {runs[0]}" if runs else ""
         return Finding("comparison", what, f"give the folder of one of its runs{example}")
     holds_any = run_folder.holds_run(folder) or run_folder.had_run(folder)
-    if holds_any or any(filter(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
+    if holds_any or any(map(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
         return None
     what = f"{folder} holds no run: {run_folder.TABLE} is missing"
     return Finding("no run", what, f"give the folder that a search wrote to, or begin one by {search(folder)}")
