@@ -7,8 +7,10 @@ another run is refused, unless there is no result in it to compare.
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -27,6 +29,8 @@ from netwright.data import given
 from netwright.runs import run_folder
 
 LOCK = "controller.lock"
+NAME = "controller.txt"  # who holds the lock, in words, written once it is held
+NAMED_IN = 2.0  # seconds in which who holds the lock has written so
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -137,19 +141,18 @@ def controlled(folder: Path) -> Iterator[None]:
     if run_folder.holds_comparison(folder) and not run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)
-    run_folder.refuse_links([folder / LOCK, folder / "controller.txt"])
+    run_folder.refuse_links([folder / LOCK, folder / NAME])
     with _locked(folder):
         files.sweep(folder)
         if run_folder.holds_run(folder):  # before anything is prepared; what is written is claimed again
             with closing(run_folder.open_table(folder, "read")) as store:
                 _refuse_owner(folder, claim.living_owner(store, _number(folder)))
         try:
-            name = folder / "controller.txt"
-            name.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            files.write(folder / NAME, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
             with suppress(OSError):  # as where the folder was removed meanwhile
-                (folder / "controller.txt").unlink(missing_ok=True)
+                (folder / NAME).unlink(missing_ok=True)
                 # refused before anything was written; data in memory is taken back by who put it there
                 if {path.name for path in folder.iterdir()} <= {LOCK, given.FILE}:
                     (folder / LOCK).unlink(missing_ok=True)
@@ -264,11 +267,24 @@ def _move_aside(folder: Path, aside: Path) -> None:
             old.rename(f"{aside}{suffix}")
 
 
-def _owner(folder: Path) -> str:
-    try:
-        return (folder / "controller.txt").read_text(encoding="utf-8").strip()
-    except OSError:
-        return "another process"
+def _owner(folder: Path, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Who holds the lock of a folder, in words: the name of a process that lives, written a little after the lock is had.
+
+    Until then none is there, or that of one which was killed.
+    """
+    text, until = "", time.monotonic() + NAMED_IN
+    while True:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (folder / NAME).read_text(encoding="utf-8").strip()
+        if _may_be_alive(text) or time.monotonic() > until:
+            return text if _may_be_alive(text) else "another process"
+        sleep(0.02)
+
+
+def _may_be_alive(text: str) -> bool:
+    """Whether the name of a process is that of one which lives, as far as can be seen from here."""
+    named = re.fullmatch(r"process ([0-9]{1,10}) on (.+)", text)
+    return bool(named) and not (named[2] == socket.gethostname() and liveness.is_gone(int(named[1])))
 
 
 def _threads(run: RunFile) -> int:
