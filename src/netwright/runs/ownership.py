@@ -30,6 +30,7 @@ from netwright.runs import run_folder
 
 LOCK = "controller.lock"
 NAME = "controller.txt"  # who holds the lock, in words, written once it is held
+KEPT = "kept"  # fact: folders of finished trials were kept on purpose, before the settings changed
 NAMED_IN = 2.0  # seconds in which who holds the lock has written so
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
@@ -79,6 +80,12 @@ class OpenRun:
         with closing(run_folder.open_table(self.folder, mode)) as store, _claimed(self.folder, store) as own:
             # the format is written first, so that a kill leaves no settings without one
             store.remember("format", str(run_folder.FORMAT))
+            if (
+                self.settings.keep != "all"
+                and (before := store.recall("run"))
+                and run_file.from_toml(before).keep == "all"
+            ):
+                store.remember(KEPT, "all")
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
             yield store, own
@@ -268,7 +275,7 @@ def _move_aside(folder: Path, aside: Path) -> None:
 
 
 def _owner(folder: Path, sleep: Callable[[float], None] = time.sleep) -> str:
-    """Who holds the lock of a folder, in words: the name of a process that lives, written a little after the lock is had.
+    """Who holds the lock of a folder, in words: the name of a process that lives, written soon after the lock is had.
 
     Until then none is there, or that of one which was killed.
     """
