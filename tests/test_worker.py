@@ -140,6 +140,26 @@ def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path, fail
         assert [folder.name for folder in tmp_path.iterdir()] == there
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_killed_workers_could_not_clear_is_swept(tmp_path, leaves):
+    """Trial 2 goes on from trial 1, and trial 3 may be gone on from; trial 4 has not finished."""
+
+    class Leaving(Answers):
+        def leaves_state(self, trial):
+            return leaves and trial.proposal.budget != 2
+
+    store = MemoryStore()
+    for proposal in (Proposal((0,), budget=1), Proposal((0,), budget=2, continues=1), Proposal((1,), budget=1)):
+        store.add(proposal, "key", 1, Result({"x": 1.0}))
+    store.add(Proposal((2,), budget=1), "key", 1)
+    for name in ("000001", "000002", "000003", "000004", "of a person"):
+        (tmp_path / name).mkdir()
+    worker.sweep(store, tmp_path, Leaving(None))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [*(["000003"] if leaves else []), "000004", "of a person"]
+    worker.sweep(store, tmp_path / "none", Leaving(None))
+
+
 def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):
     """Its row was given to another worker, which has finished it: a promotion may read the folder by now."""
     store = MemoryStore()

@@ -28,6 +28,7 @@ MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
+PAGE = 10_000  # rows read from the table at once
 TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
 
 
@@ -268,6 +269,24 @@ def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluato
     for trial_id in (None if leaves_state else trial.id, trial.proposal.continues):
         if trial_id is not None:
             remove_folder(trials_folder, trial_id)
+
+
+def sweep(store: Store, trials_folder: Path, evaluator: Evaluator) -> None:
+    """Do what `clear` would have done for trials that have finished, where a worker was killed before it could.
+
+    So too for those that were stopped at a limit, and where a straggler has written once more. No worker of the table
+    may be at a finished trial.
+    """
+    try:
+        present = {int(path.name) for path in trials_folder.iterdir() if path.name.isdecimal()}
+    except OSError:
+        return
+    after = 0
+    while present and (rows := store.finished(after, PAGE)):
+        after = rows[-1].finish or after
+        for row in rows:
+            if row.result is not None and not present.isdisjoint((row.id, row.proposal.continues)):
+                clear(trials_folder, row, row.result, evaluator)
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright import worker
 from netwright.controller import Ending, Search
 from netwright.core import baselines, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
@@ -43,7 +44,7 @@ from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
-from netwright.runs.ownership import OpenRun
+from netwright.runs.ownership import KEPT, OpenRun
 from netwright.runs.watched_front import WatchedFront
 from netwright.training import constant, ranks
 
@@ -246,6 +247,8 @@ class Session:
                 if is_observed:
                     self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
+            if settings.keep != "all" and store.recall(KEPT) is None:
+                worker.sweep(store, run.folder / "trials", parts.evaluator)
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
                 earlier = remembered.number(store, "simulated_hours") or 0.0
