@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -216,19 +216,25 @@ def planned() -> list[Case]:
         ("all", KILL, ALL, 8),
     ]
     cases = [Case(None, each, 0) for each in ALL]
-    cases += [Case(Signaled(role, what), each, times) for role, what, whom, times in signals for each in whom]
+    for role, what, whom, times in signals:
+        cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
     cases += [Case(MIXED, each, 20) for each in PROCESSES]
-    cases += [Case(Signaled("parent", STOP, 64.0, is_long=True), TWO, 2)]
-    cases += [Case(Crowded("room"), each, 10) for each in ALL]
-    cases += [Case(Crowded("inodes"), each, 4) for each in (INLINE, TWO)]
-    cases += [Case(Crowded("length"), each, 6) for each in (INLINE, TWO)]
-    cases += [Case(ClockJumps(), each, 10) for each in ALL]
-    cases += [Case(Damaged("table", how), ONE, 6) for how in ("cut", "bit")]
-    cases += [Case(Damaged("log", how), each, 6) for how in ("cut", "bit") for each in (INLINE, TWO)]
-    cases += [Case(Damaged("count", how), INLINE, 3) for how in ("cut", "bit")]
+    cases += [Case(Signaled("parent", STOP, 64.0, is_long=True), TWO, 2, is_warm=True)]
+    others: list[tuple[Callable[[], Fault], tuple[Subject, ...], int]] = [
+        (lambda: Crowded("room"), ALL, 12),
+        (lambda: Crowded("inodes"), (INLINE, TWO), 4),
+        (lambda: Crowded("length"), (INLINE, TWO), 6),
+        (lambda: Damaged("table", "cut"), (ONE,), 6),
+        (lambda: Damaged("table", "bit"), (ONE,), 6),
+        (lambda: Damaged("log", "cut"), (INLINE, TWO), 6),
+        (lambda: Damaged("log", "bit"), (INLINE, TWO), 6),
+        (lambda: Damaged("count", "cut"), (INLINE,), 3),
+        (lambda: Damaged("count", "bit"), (INLINE,), 3),
+    ]
+    cases += [Case(make(), each, times, is_warm=True) for make, whom, times in others for each in whom]
+    cases += [Case(ClockJumps(), each, 10) for each in ALL]  # what is warm has imported the clock before
     cases += [Case(Contest(is_new=True), INLINE, 40), Case(Contest(is_new=False), INLINE, 40)]
-    cases += [Case(Contest(is_new=False), TWO, 20)]
-    return cases
+    return [*cases, Case(Contest(is_new=False), TWO, 20)]
 
 
 def quick() -> list[Case]:

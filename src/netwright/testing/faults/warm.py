@@ -23,7 +23,7 @@ from typing import Any, Final
 
 LOOK_EVERY: Final = 0.01  # seconds
 COMMAND: Final = "netwright.cli.main"
-IMPORTED: Final = ("netwright.cli.app", "netwright.runs.run", "netwright.runs.timed.play", "netwright.report.write")
+IMPORTED: Final = ("netwright.cli.app", "netwright.runs.run", "netwright.runs.timed.play", "netwright.report.page")
 
 
 @dataclass
