@@ -133,8 +133,7 @@ def _forked(play: Mapping[str, Any], gate: int, end: int) -> int:
 def main() -> None:
     """Entry point of the warm process."""
     for name in IMPORTED:
-        with suppress(ModuleNotFoundError):
-            import_module(name)
+        import_module(name)
     known: set[int] = set()
     line = b""
     while True:
