@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -30,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from netwright.testing.faults import remains, truth
@@ -38,7 +40,7 @@ from netwright.testing.faults.contests import Contest
 from netwright.testing.faults.crowded_disk import Crowded, Unable
 from netwright.testing.faults.cut_files import Damaged
 from netwright.testing.faults.killing import Mixed, Signaled
-from netwright.testing.faults.searching import Place, Session, Starter, Subject, Violated, command, made
+from netwright.testing.faults.searching import Place, Session, Starter, Subject, Violated, command, end_all, made
 from netwright.testing.faults.warm import Warm
 
 Fault = Signaled | Mixed | Crowded | ClockJumps | Damaged | Contest
@@ -109,7 +111,7 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
     """
     rng = random.Random(f"{seed} {case.name} {case.subject.name}")
     begun = time.monotonic()
-    mark = f"{folder.name}-{rng.getrandbits(32):08x}-{threading.get_native_id()}"
+    mark = f"{folder.parent.name}/{folder.name}-{rng.getrandbits(32):08x}-{threading.get_native_id()}"
     outcome = Outcome(case.name, case.subject.name)
     with made(folder, mark) as place, ExitStack() as held:
         try:
@@ -288,6 +290,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _tell(outcome, asked.seed, asked.quick)
             return outcome
 
+        def stopped(number: int, _frame: FrameType | None) -> None:
+            warm.kill()
+            end_all(Path(folder))
+            os._exit(128 + number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stopped)
         with ThreadPoolExecutor(asked.jobs) as pool:
             outcomes = list(pool.map(played, enumerate(cases)))
     print(f"\n{table(outcomes)}\n{time.monotonic() - begun:.0f} s with seed {asked.seed}, {asked.jobs} cases at a time")

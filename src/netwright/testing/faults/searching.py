@@ -248,6 +248,19 @@ def made(root: Path, mark: str) -> Iterator[Place]:
         shutil.rmtree(root, ignore_errors=True)
 
 
+def end_all(folder: Path) -> None:
+    """Kill all processes of all places in a folder, release what is mounted there, and remove it."""
+    mark = f"{MARK}={folder.name}/".encode()
+    for pid in psutil.pids():
+        with suppress(OSError):
+            if mark in Path(f"/proc/{pid}/environ").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+    for disk in folder.glob("*/disk"):
+        if disk.is_mount():
+            subprocess.run(["umount", "-l", str(disk)], capture_output=True, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def end(place: Place) -> None:
     """Kill all processes of a place, and wait until they are gone."""
     until = time.monotonic() + GRACE

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -60,6 +61,15 @@ class Warm:
             with suppress(OSError):
                 self._process.stdin.close()
             self._process.wait()
+
+    def kill(self) -> None:
+        """Kill it and its forks, for a program that cannot wait."""
+        for play in self._plays.values():
+            if play.poll() is None:
+                with suppress(OSError):
+                    os.kill(play.pid, signal.SIGKILL)
+        if self._process is not None:
+            self._process.kill()
 
     def __call__(self, words: list[str], environment: Mapping[str, str], said: Path) -> Forked:
         """Start one command."""
