@@ -89,7 +89,7 @@ def test_who_is_refused_waits_for_the_name_of_who_plays(tmp_path, found):
 
 def test_who_is_refused_names_nobody_rather_than_a_process_that_is_gone(tmp_path, monkeypatch):
     monkeypatch.setattr(ownership, "NAMED_IN", 0.0)
-    (tmp_path / ownership.NAME).write_text(f"process 999999999 on {socket.gethostname()}\n")
+    (tmp_path / ownership.OWNER).write_text(f"process 999999999 on {socket.gethostname()}\n")
     assert ownership._owner(tmp_path) == "another process"
 
 

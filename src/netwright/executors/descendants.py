@@ -62,13 +62,18 @@ def reap(but: int) -> None:
 def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
     """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds
-    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]:
+    while found := marked(mark):
         for pid in found:
             _kill(pid)
         if time.monotonic() > until:
             return found
         time.sleep(0.01)
     return []
+
+
+def marked(mark: str) -> list[int]:
+    """Ids of all living processes but this one whose environment has a mark that begins so."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]
 
 
 def _mark_of(pid: int) -> str:

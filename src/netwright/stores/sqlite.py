@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from netwright.core import liveness
+from netwright.core import disk, liveness
 from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
 from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
@@ -439,7 +439,8 @@ class SqliteStore:
         try:
             note(number)
         except OSError as error:
-            raise StoreError(f"{self._count.path} cannot be written: {error.strerror}; check the disk") from None
+            why = disk.reason(error, self._count.path)
+            raise StoreError(f"{self._count.path} cannot be written: {why}; check the disk") from None
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         given = values[0] if values and isinstance(values[0], dict) else values
