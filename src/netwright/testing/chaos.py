@@ -40,10 +40,21 @@ from netwright.testing.faults.contests import Contest
 from netwright.testing.faults.crowded_disk import Crowded, Unable
 from netwright.testing.faults.cut_files import Damaged
 from netwright.testing.faults.killing import Mixed, Signaled
-from netwright.testing.faults.searching import Place, Session, Starter, Subject, Violated, command, end_all, made
+from netwright.testing.faults.searching import (
+    Place,
+    Session,
+    Started,
+    Starter,
+    Subject,
+    Violated,
+    command,
+    end_all,
+    made,
+)
 from netwright.testing.faults.warm import Warm
+from netwright.testing.faults.wires import Disturbed, Occupied
 
-Fault = Signaled | Mixed | Crowded | ClockJumps | Damaged | Contest
+Fault = Signaled | Mixed | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Contest
 AFTER: Final = 6  # trials after the last fault
 STEPPED: Final = "netwright.testing.stepped:SteppedEvaluator(seconds={seconds}, leaves={leaves})"
 KILL, TERM, STOP, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT
@@ -141,8 +152,9 @@ def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, o
     rows = fault.rows if fault else 1
     trials = rows * case.times + AFTER
     due = sorted(rng.uniform(0, rows * case.times) for _ in range(case.times))
+    crew: list[Started] = []
     while True:
-        session, sessions = Session(case.subject, place, trials, starter), sessions + 1
+        session, sessions = Session(case.subject, place, trials, starter, crew), sessions + 1
         while (code := session.poll()) is None:
             if fault is not None and injected < case.times and session.finished() >= due[injected]:
                 if session.sleep(rng.uniform(0.0, 0.3)):
@@ -196,8 +208,9 @@ def _toys(name: str, executor: str, workers: int, seconds: float = 0.1, leaves: 
 INLINE: Final = _toys("inline", "inline", 1)
 ONE: Final = _toys("processes, 1", "processes", 1, leaves=5)
 TWO: Final = _toys("processes, 2", "processes", 2, leaves=5)
-PROCESSES: Final = (ONE, TWO)
-ALL: Final = (INLINE, ONE, TWO)
+SERVED: Final = replace(_toys("served, 2", "served", 2, leaves=5), crew=2)
+WORKING: Final = (ONE, TWO, SERVED)
+ALL: Final = (INLINE, ONE, TWO, SERVED)
 ONES: Final = [Signaled(role, each) for role in ("worker", "parent", "controller") for each in (KILL, TERM, STOP)]
 MIXED: Final = Mixed((*ONES, Signaled("all", KILL)))
 
@@ -205,25 +218,31 @@ MIXED: Final = Mixed((*ONES, Signaled("all", KILL)))
 def planned() -> list[Case]:
     """What `make chaos` does: more than 500 faults."""
     signals: list[tuple[str, signal.Signals, tuple[Subject, ...], int]] = [
-        ("worker", KILL, PROCESSES, 25),
-        ("worker", TERM, PROCESSES, 20),
-        ("worker", STOP, PROCESSES, 15),
-        ("parent", KILL, PROCESSES, 20),
-        ("parent", TERM, PROCESSES, 15),
-        ("parent", STOP, PROCESSES, 10),
+        ("worker", KILL, WORKING, 20),
+        ("worker", TERM, WORKING, 14),
+        ("worker", STOP, WORKING, 12),
+        ("parent", KILL, WORKING, 14),
+        ("parent", TERM, WORKING, 10),
+        ("parent", STOP, WORKING, 8),
         ("controller", KILL, ALL, 10),
         ("controller", TERM, ALL, 6),
         ("controller", INT, (INLINE, TWO), 4),
         ("controller", STOP, ALL, 8),
-        ("all", KILL, ALL, 8),
+        ("all", KILL, ALL, 6),
     ]
     cases = [Case(None, each, 0) for each in ALL]
     for role, what, whom, times in signals:
         cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
-    cases += [Case(MIXED, each, 20) for each in PROCESSES]
-    cases += [Case(Signaled("parent", STOP, 64.0, is_long=True), TWO, 2, is_warm=True)]
+    cases += [Case(MIXED, each, 20) for each in WORKING]
+    cases += [Case(Signaled("parent", STOP, 64.0, is_long=True), each, 2, is_warm=True) for each in (TWO, SERVED)]
     others: list[tuple[Callable[[], Fault], tuple[Subject, ...], int]] = [
-        (lambda: Crowded("room"), ALL, 12),
+        (lambda: Disturbed("lost"), (SERVED,), 10),
+        (lambda: Disturbed("late"), (SERVED,), 10),
+        (lambda: Disturbed("doubled"), (SERVED,), 10),
+        (lambda: Disturbed("asked twice"), (SERVED,), 10),
+        (lambda: Disturbed("cut"), (SERVED,), 10),
+        (lambda: Occupied(), (SERVED,), 4),
+        (lambda: Crowded("room"), ALL, 10),
         (lambda: Crowded("inodes"), (INLINE, TWO), 4),
         (lambda: Crowded("length"), (INLINE, TWO), 6),
         (lambda: Damaged("table", "cut"), (ONE,), 6),

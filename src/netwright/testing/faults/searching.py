@@ -20,6 +20,8 @@ import psutil
 
 MARK: Final = "NETWRIGHT_CHAOS"  # environment variable by which all processes of a search are found, however started
 TABLE: Final = "trials.sqlite"
+SERVED: Final = "served.json"  # says where a table is served
+PATIENCE: Final = 20  # seconds for which workers beside wait for a controller that is gone
 TOYS: Final = "netwright.testing.toys"
 STUCK: Final = 240.0  # seconds in which a search must get on, on a machine that does much else
 GRACE: Final = 30.0  # seconds in which what a search has started must be gone after its end
@@ -46,6 +48,7 @@ class Subject:
         evaluator: Reference of the evaluator, which must be deterministic.
         quick: Reference of an evaluator with the same results in less time, to compare with; "": the same.
         seed: Seed of the search.
+        crew: Number of workers that are started beside it by `netwright worker`, and again whenever one has ended.
         options: Further words of the command.
         roles: Part of the command line by which a kind of process is known; the controller is known anyway.
     """
@@ -59,6 +62,7 @@ class Subject:
     evaluator: str = "netwright.testing.stepped:SteppedEvaluator(seconds=0.1)"
     quick: str = "netwright.testing.stepped:SteppedEvaluator"
     seed: int = 3
+    crew: int = 0
     options: tuple[str, ...] = ()
     roles: Mapping[str, str] = field(default_factory=lambda: ROLES)
 
@@ -91,12 +95,14 @@ class Place:
         mark: Value of MARK in the environment of its processes.
         environment: Further variables of its processes' environment, which a fault may set.
         started: Commands that were started for it.
+        at: Where workers that are started beside find the table, if that is not the run's folder: the last of these.
     """
 
     root: Path
     mark: str
     environment: dict[str, str] = field(default_factory=dict)
     started: list[Started] = field(default_factory=list)
+    at: list[str] = field(default_factory=list)
 
     @property
     def disk(self) -> Path:
@@ -175,14 +181,23 @@ class Session:
         place: Where it lies.
         trials: Its budget.
         starter: Starts the command.
+        crew: Workers that were started beside it, also by sessions before this one.
     """
 
-    def __init__(self, subject: Subject, place: Place, trials: int, starter: Starter = command) -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        place: Place,
+        trials: int,
+        starter: Starter = command,
+        crew: list[Started] | None = None,
+    ) -> None:
         self.subject, self.place, self.trials = subject, place, trials
         self._from = place.said.stat().st_size if place.said.exists() else 0
         self._process = starter(subject.words(place.run, trials), place.variables(), place.said)
         place.started.append(self._process)
         self._moved, self._known = time.monotonic(), -1
+        self._starter, self._crew = starter, crew if crew is not None else []
 
     @property
     def pid(self) -> int:
@@ -199,9 +214,23 @@ class Session:
             self._known, self._moved = now, time.monotonic()
         return code
 
+    def tend(self) -> None:
+        """Start workers that are to be there beside the search, as a scheduler does, once it has begun."""
+        if self.subject.crew and not (self.place.run / SERVED).exists():
+            return
+        self._crew[:] = [each for each in self._crew if each.poll() is None]
+        while len(self._crew) < self.subject.crew and self._process.poll() is None:
+            token = str(self.place.run / SERVED)
+            where = [self.place.at[-1], "--token-file", token] if self.place.at else [str(self.place.run)]
+            words = ["worker", *where, "--patience", str(PATIENCE), "--trust"]
+            made = self._starter(words, self.place.variables(), self.place.root / "crew.txt")
+            self._crew.append(made)
+            self.place.started.append(made)
+
     def sleep(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
         """Wait, no longer than the command runs and until something is so; returns whether the command still runs."""
         end = time.monotonic() + seconds
+        self.tend()
         while self._process.poll() is None and time.monotonic() < end and not until():
             time.sleep(min(0.02, seconds))
         return self._process.poll() is None
@@ -215,6 +244,9 @@ class Session:
         everyone = self.place.processes()
         if role == "all":
             return everyone
+        if role == "parent" and self.subject.crew:
+            own = {each.pid for each in self._crew}
+            return [each for each in everyone if each.pid in own]
         found = []
         for process in everyone:
             with suppress(psutil.Error):

@@ -13,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -124,6 +125,7 @@ def _forked(play: Mapping[str, Any], gate: int, end: int) -> int:
         os.dup2(number, descriptor)
     os.environ.clear()
     os.environ.update(play["environment"])
+    tempfile.tempdir = None  # which another environment names
     sys.argv = ["netwright", *play["words"]]
     os.read(gate, 1)  # ends when all are there
     os.close(gate)
