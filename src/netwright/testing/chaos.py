@@ -123,7 +123,7 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
     rng = random.Random(f"{seed} {case.name} {case.subject.name}")
     begun = time.monotonic()
     mark = f"{folder.parent.name}/{folder.name}-{rng.getrandbits(32):08x}-{threading.get_native_id()}"
-    outcome = Outcome(case.name, case.subject.name)
+    outcome, reached = Outcome(case.name, case.subject.name), [0]
     with made(folder, mark) as place, ExitStack() as held:
         try:
             starter: Starter = command
@@ -131,23 +131,23 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
                 starter = warm or held.enter_context(Warm())
             if isinstance(case.fault, Contest):
                 assert isinstance(starter, Warm)
-                outcome = _contested(case, case.fault, place, starter, rng, outcome)
+                outcome = _contested(case, case.fault, place, starter, rng, reached)
             else:
                 if case.fault is not None:
                     held.enter_context(case.fault.prepared(place))
-                outcome = _disturbed(case, place, starter, rng, outcome)
+                outcome = _disturbed(case, place, starter, rng, reached)
         except Unable as reason:
             outcome = replace(outcome, note=f"left out: {reason}")
-        except Violated as found:
-            outcome = replace(outcome, wrong=(*outcome.wrong, str(found)))
-        except Exception:  # a fault of the table is a finding like any other, and so is one of this program
-            outcome = replace(outcome, wrong=(*outcome.wrong, traceback.format_exc(limit=-4)))
-    return replace(outcome, seconds=time.monotonic() - begun)
+        except Exception as error:  # a fault of the table is a finding like any other, and so is one of this program
+            sentence = str(error) if isinstance(error, Violated) else traceback.format_exc(limit=-4)
+            rows = {"asked": place.count("COUNT(*)"), "final": place.count("COUNT(finish)")}
+            outcome = replace(outcome, **rows, wrong=(sentence,))
+    return replace(outcome, injected=reached[0], seconds=time.monotonic() - begun)
 
 
-def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, outcome: Outcome) -> Outcome:
-    """Play the command until its budget is reached, with faults on the way."""
-    fault, injected, sessions = case.fault, 0, 0
+def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, reached: list[int]) -> Outcome:
+    """Play the command until its budget is reached, with faults on the way, which are counted in `reached`."""
+    fault, sessions = case.fault, 0
     assert not isinstance(fault, Contest)
     rows = fault.rows if fault else 1
     trials = rows * case.times + AFTER
@@ -156,10 +156,9 @@ def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, o
     while True:
         session, sessions = Session(case.subject, place, trials, starter, crew), sessions + 1
         while (code := session.poll()) is None:
-            if fault is not None and injected < case.times and session.finished() >= due[injected]:
+            if fault is not None and reached[0] < case.times and session.finished() >= due[reached[0]]:
                 if session.sleep(rng.uniform(0.0, 0.3)):
-                    injected += fault.inject(session, rng)
-                    outcome = replace(outcome, injected=injected)
+                    reached[0] += fault.inject(session, rng)
             else:
                 session.sleep(0.05)
         if code != 0 and code not in (fault.codes if fault else ()):
@@ -173,32 +172,35 @@ def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, o
     noted = f"{sessions} sessions"
     if isinstance(fault, Damaged):
         noted += f", {fault.refused} refused and copied back"
-    return _judged(case, place, trials, replace(outcome, note=noted))
+    return _judged(case, place, trials, noted)
 
 
-def _contested(case: Case, contest: Contest, place: Place, warm: Warm, rng: random.Random, outcome: Outcome) -> Outcome:
+def _contested(
+    case: Case, contest: Contest, place: Place, warm: Warm, rng: random.Random, reached: list[int]
+) -> Outcome:
     """Let two controllers begin at once, again and again, and then one play to the end."""
     for number in range(1, case.times + 1):
         if contest.is_new:
             shutil.rmtree(place.run, ignore_errors=True)
         contest.held(case.subject, place, warm, rng, number)
-        outcome = replace(outcome, injected=number)
+        reached[0] = number
     trials = place.count("COUNT(*)") + AFTER
     session = Session(case.subject, place, trials, warm)
     while (code := session.poll()) is None:
         session.sleep(0.05)
     if code:
         raise Violated(f"the command ended with code {code} after the contests: {session.words()!r}")
-    return _judged(case, place, trials, outcome)
+    return _judged(case, place, trials)
 
 
-def _judged(case: Case, place: Place, trials: int, outcome: Outcome) -> Outcome:
+def _judged(case: Case, place: Place, trials: int, note: str = "") -> Outcome:
     """What is left of the search, and what its table holds."""
     left = remains.processes(place)
     left += remains.files(place)
     found = truth.examined(place.run, case.subject, trials)
-    wrong = (*outcome.wrong, *(f"left behind: {each}" for each in left), *found.wrong)
-    return replace(outcome, asked=found.asked, final=found.final, doubled=found.doubled, left=len(left), wrong=wrong)
+    wrong = (*(f"left behind: {each}" for each in left), *found.wrong)
+    came = {"asked": found.asked, "final": found.final, "doubled": found.doubled, "left": len(left)}
+    return Outcome(case.name, case.subject.name, **came, wrong=wrong, note=note)
 
 
 def _toys(name: str, executor: str, workers: int, seconds: float = 0.1, leaves: int = 0) -> Subject:

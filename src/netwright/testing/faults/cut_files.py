@@ -12,9 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-import psutil
-
-from netwright.testing.faults.searching import GRACE, TABLE, Place, Session, Violated
+from netwright.testing.faults.searching import TABLE, Place, Session, Violated, end
 
 FILES: Final = {"table": TABLE, "log": f"{TABLE}-wal", "count": f"{TABLE}-count"}
 
@@ -37,6 +35,7 @@ class Damaged:
     codes: frozenset[int] = frozenset({2, -signal.SIGKILL})
     refused: int = 0
     _is_due: bool = field(default=False, repr=False)
+    _finished: int = field(default=0, repr=False)
 
     @property
     def name(self) -> str:
@@ -52,17 +51,13 @@ class Damaged:
     def inject(self, session: Session, rng: random.Random) -> int:
         """Kill everything, copy the folder, and damage the file."""
         path = session.place.run / FILES[self.file]
-        if not session.place.may_lose() or not _size(path) or session.finished() == 0:
+        # what a session has opened is whole, so that a copy of it can be put back
+        if not session.place.may_lose() or not _size(path) or session.finished() <= self._finished:
             return 0
-        for process in session.members("all"):
-            with suppress(psutil.Error):
-                process.kill()
-        until = time.monotonic() + GRACE
-        while session.poll() is None or session.place.processes():
-            if time.monotonic() > until:
-                raise Violated("processes that were killed are still there")
-            time.sleep(0.02)
-        size = _size(path)
+        end(session.place)
+        while session.poll() is None:
+            time.sleep(0.01)
+        size, self._finished = _size(path), session.finished()
         if not size:
             return 0
         kept = session.place.root / "copy"
