@@ -2,6 +2,8 @@
 
 import json
 import math
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -158,6 +160,30 @@ def test_what_killed_workers_could_not_clear_is_swept(tmp_path, leaves):
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == [*(["000003"] if leaves else []), "000004", "of a person"]
     worker.sweep(store, tmp_path / "none", Leaving(None))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_folder_of_a_trial_whose_row_was_lost_is_no_later_trials(tmp_path, keep):
+    """Trial 2 is gone from within the table, and 4 from its end: both numbers are asked again, maybe for others."""
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    for number in range(3):
+        store.add(Proposal((number,)), str(number), number, Result({"x": 1.0}))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "trials.sqlite")) as db:
+        db.execute("DELETE FROM trials WHERE id = 2")
+        db.commit()
+    for name in ("000001", "000002", "000004", "lost-1-000004"):
+        (tmp_path / "trials" / name).mkdir(parents=True)
+    with closing(SqliteStore(str(tmp_path / "trials.sqlite"))) as store:
+        said = worker.make_room(store, tmp_path / "trials", keep=keep)
+    left = sorted(path.name for path in (tmp_path / "trials").iterdir())
+    assert left == [
+        "000001",
+        *(["lost-1-000002"] if keep else []),
+        "lost-1-000004",
+        *(["lost-2-000004"] if keep else []),
+    ]
+    assert len(said) == (2 if keep else 0)
 
 
 def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):

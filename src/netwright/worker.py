@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -301,17 +302,46 @@ def _leaves_state(trial: Trial, result: Result, evaluator: Evaluator) -> bool:
     return isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
 
 
+def make_room(store: Store, trials_folder: Path, *, keep: bool) -> list[str]:
+    """See that no trial to come finds the folder of another one, whose row was lost with its number; says what is kept.
+
+    A training would go on from the checkpoint of another network, where its weights happen to fit.
+
+    Args:
+        store: The table, which no worker works for.
+        trials_folder: Folder of the trial folders.
+        keep: Whether folders of trials stay on purpose: then these are renamed, and not removed.
+    """
+    missing, tally = set(store.missing()), store.tally()
+    last = tally.finished + tally.unfinished + len(missing)
+    said = []
+    for trial_id, path in _numbered(trials_folder).items():
+        if trial_id <= last and trial_id not in missing:
+            continue
+        if keep:
+            aside = next(each for n in count(1) if not (each := path.with_name(f"lost-{n}-{path.name}")).exists())
+            path.rename(aside)
+            said.append(f"the folder of trial {trial_id}, whose row was lost, is kept as {aside.name}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return said
+
+
+def _numbered(trials_folder: Path) -> dict[int, Path]:
+    """The folders of trials that are there, by number."""
+    try:
+        return {int(path.name): path for path in trials_folder.iterdir() if path.name.isdecimal()}
+    except OSError:
+        return {}
+
+
 def sweep(store: Store, trials_folder: Path, evaluator: Evaluator) -> None:
     """Do what `clear` would have done for trials that have finished, where a worker was killed before it could.
 
     So too for those that were stopped at a limit, and where a straggler has written once more. No worker of the table
     may be at a finished trial.
     """
-    try:
-        present = {int(path.name) for path in trials_folder.iterdir() if path.name.isdecimal()}
-    except OSError:
-        return
-    after = 0
+    present, after = set(_numbered(trials_folder)), 0
     while present and (rows := store.finished(after, PAGE)):
         after = rows[-1].finish or after
         for row in rows:

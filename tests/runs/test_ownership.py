@@ -80,7 +80,7 @@ def test_one_at_a_time(tmp_path):
 @pytest.mark.parametrize("found", [None, "", "process 4", "process 999999999 on {host}\n"])
 def test_who_is_refused_waits_for_the_name_of_who_plays(tmp_path, found):
     """It is written a little after the lock is had; until then none lies there, part of one, or one of before."""
-    name = tmp_path / ownership.NAME
+    name = tmp_path / ownership.OWNER
     if found is not None:
         name.write_text(found.format(host=socket.gethostname()))
     alive = f"process {os.getpid()} on {socket.gethostname()}"

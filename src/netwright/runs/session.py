@@ -210,6 +210,9 @@ class Session:
         names = run_folder.named_objectives(store, settings)
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
+        keeps = settings.keep == "all" or store.recall(KEPT) is not None
+        for sentence in worker.make_room(store, run.folder / "trials", keep=keeps):
+            self.say(sentence)
         front = _front(store, settings, names, parts.measures)
         display = Display(
             self._console,
@@ -248,7 +251,7 @@ class Session:
                 if is_observed:
                     self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
-            if settings.keep != "all" and store.recall(KEPT) is None:
+            if not keeps:
                 worker.sweep(store, run.folder / "trials", parts.evaluator)
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
