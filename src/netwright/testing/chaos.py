@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from netwright.testing.faults import remains, truth
 from netwright.testing.faults.clocks import ClockJumps
-from netwright.testing.faults.contests import Contest
+from netwright.testing.faults.contests import Contest, Second
 from netwright.testing.faults.crowded_disk import Crowded, Unable
 from netwright.testing.faults.cut_files import Damaged
 from netwright.testing.faults.killing import Mixed, Signaled
@@ -54,7 +54,7 @@ from netwright.testing.faults.searching import (
 from netwright.testing.faults.warm import Warm
 from netwright.testing.faults.wires import Disturbed, Occupied
 
-Fault = Signaled | Mixed | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Contest
+Fault = Signaled | Mixed | Second | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Contest
 AFTER: Final = 6  # trials after the last fault
 STEPPED: Final = "netwright.testing.stepped:SteppedEvaluator(seconds={seconds}, leaves={leaves})"
 KILL, TERM, STOP, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT
@@ -214,7 +214,7 @@ SERVED: Final = replace(_toys("served, 2", "served", 2, leaves=5), crew=2)
 WORKING: Final = (ONE, TWO, SERVED)
 ALL: Final = (INLINE, ONE, TWO, SERVED)
 ONES: Final = [Signaled(role, each) for role in ("worker", "parent", "controller") for each in (KILL, TERM, STOP)]
-MIXED: Final = Mixed((*ONES, Signaled("all", KILL)))
+MIXED: Final = Mixed((*ONES, Signaled("all", KILL), Second()))
 
 
 def planned() -> list[Case]:
@@ -262,8 +262,10 @@ def planned() -> list[Case]:
 
 def quick() -> list[Case]:
     """Some 20 faults in seconds."""
-    one, inline = _toys("processes, 1", "processes", 1, 0.02, 5), _toys("inline", "inline", 1, 0.02)
-    return [Case(MIXED, one, 12, is_warm=True), Case(Contest(is_new=False), inline, 8)]
+    subject = _toys("processes, 1", "processes", 1, seconds=0.03, leaves=5)
+    controller = [Signaled("controller", each, seconds=0.1) for each in (KILL, TERM, STOP)]
+    workers = [Signaled("worker", KILL), Signaled("parent", KILL), Signaled("worker", STOP, seconds=0.1)]
+    return [Case(Mixed((*controller, *workers, Second(), Second(), Second()), rows=1), subject, 20, is_warm=True)]
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -6,17 +6,54 @@ import random
 import re
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import kill
 from typing import Final
 
-from netwright.testing.faults.searching import STUCK, Place, Subject, Violated
+from netwright.testing.faults.searching import STUCK, Place, Session, Subject, Violated
 from netwright.testing.faults.warm import Forked, Warm
 
 REFUSED: Final = 2
 FAR: Final = 10**6  # trials, which no session reaches
 SAYS: Final = re.compile(r"is being searched by process (\d+) on")
+
+
+@dataclass(frozen=True)
+class Second:
+    """A second controller begins while one plays: it is refused, and names that one."""
+
+    name: str = "second controller"
+    rows: int = 1
+    codes: frozenset[int] = frozenset()
+
+    @contextmanager
+    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+        """Nothing to prepare."""
+        yield
+
+    def inject(self, session: Session, rng: random.Random) -> int:  # noqa: ARG002
+        """Start one, and see it refused; not before the first one plays."""
+        place = session.place
+        if place.owner() != session.pid:
+            return 0
+        said = place.root / "second.txt"
+        said.unlink(missing_ok=True)
+        second = session.started_beside(said)
+        until = time.monotonic() + STUCK
+        while second.poll() is None:
+            if time.monotonic() > until:
+                raise Violated("a second controller plays, or does not say that it does not")
+            time.sleep(0.01)
+        text = said.read_text(errors="replace")
+        found = SAYS.search(text)
+        if session.poll() is None and (second.poll() != REFUSED or found is None or int(found[1]) != session.pid):
+            raise Violated(f"a second controller ended with code {second.poll()}: {text.strip()[-300:]!r}")
+        return 1
+
+    def after(self, session: Session, code: int, rng: random.Random) -> None:
+        """Nothing to put right."""
 
 
 @dataclass(frozen=True)

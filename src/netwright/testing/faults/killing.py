@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import psutil
 
@@ -83,11 +83,22 @@ class Signaled:
         """Nothing to put right before the same command is given again."""
 
 
+class Single(Protocol):
+    """A fault that needs nothing prepared and nothing put right."""
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Exit codes with which the command may end by it."""
+
+    def inject(self, session: Session, rng: random.Random) -> int:
+        """Do it once; returns how often it was done."""
+
+
 @dataclass(frozen=True)
 class Mixed:
     """One of several faults each time, drawn at random."""
 
-    among: Sequence[Signaled]
+    among: Sequence[Single]
     name: str = "any of these"
     rows: int = 3
     codes: frozenset[int] = field(init=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -152,6 +153,16 @@ class Place:
             return int(db.execute(f"SELECT {what} FROM trials").fetchone()[0] or 0)
         return 0
 
+    def owner(self) -> int:
+        """Id of the process that has claimed the run; 0: none has, or there is no table."""
+        path = self.run / TABLE
+        with (
+            suppress(sqlite3.Error, OSError, ValueError, TypeError, KeyError),
+            closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.5)) as db,
+        ):
+            return int(json.loads(db.execute("SELECT text FROM facts WHERE name = 'controller'").fetchone()[0])["pid"])
+        return 0
+
     def may_lose(self) -> bool:
         """Whether no row would fail, as it should, because its worker was lost too often."""
         return self.count("MAX(CASE WHEN finish IS NULL THEN losses END)") < 2
@@ -213,6 +224,12 @@ class Session:
                 raise Violated(f"no trial has finished in {STUCK:.0f} s ({now} of {self.trials}): {self.words()}")
             self._known, self._moved = now, time.monotonic()
         return code
+
+    def started_beside(self, said: Path) -> Started:
+        """The same command, started once more while this one runs."""
+        made = self._starter(self.subject.words(self.place.run, self.trials), self.place.variables(), said)
+        self.place.started.append(made)
+        return made
 
     def tend(self) -> None:
         """Start workers that are to be there beside the search, as a scheduler does, once it has begun."""
