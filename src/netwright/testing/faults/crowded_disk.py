@@ -16,6 +16,7 @@ import psutil
 
 from netwright.testing.faults.searching import Place, Session, Violated, end
 
+MOUNT: Final = "mount"
 PAGE: Final = 4096  # bytes: the unit in which a file system gives room
 SIZE, INODES = "24m", 160
 WRITES: Final = 24  # so many writes are tried one after the other
@@ -59,7 +60,7 @@ class Crowded:
             yield
             return
         options = f"size={SIZE}" + (f",nr_inodes={INODES}" if self.of == "inodes" else "")
-        words = ["mount", "-t", "tmpfs", "-o", options, "netwright-chaos", str(place.disk)]
+        words = [MOUNT, "-t", "tmpfs", "-o", options, "netwright-chaos", str(place.disk)]
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False)
         except OSError as error:
