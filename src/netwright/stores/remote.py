@@ -7,6 +7,7 @@ another one has by now changes nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import secrets
@@ -17,15 +18,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from netwright.core import liveness
-from netwright.core.errors import NetwrightError, OutOfReach, StoreError
-from netwright.core.reading import shown
+from netwright.core.errors import OutOfReach, StoreError
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
-from netwright.core.refs import Reference
+from netwright.core.refs import Reference, options_of
 from netwright.stores import served_file, sqlite_rows, wire
 from netwright.stores.connection import Connection, Refused
 from netwright.stores.served_file import Served
 from netwright.stores.sqlite_rows import DamagedRow
-from netwright.stores.wire import Garbled, Place
+from netwright.stores.wire import Endpoint, Garbled
 
 TOKEN: Final = "NETWRIGHT_TOKEN"  # variable of the environment
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
@@ -52,13 +52,13 @@ class RemoteStore:
     ) -> None:
         self._at, self._token_file, self._patience = at, token_file, patience
         self._wait, self._timeout = wait, timeout
-        given = {"at": at, "token_file": str(Path(token_file).absolute()) if token_file else ""}
-        numbers = {"patience": (patience, 60.0), "wait": (wait, 1.0), "timeout": (timeout, 20.0)}
-        options = {name: text for name, text in given.items() if text}
-        options |= {name: value for name, (value, default) in numbers.items() if value != default}
-        self.address = str(Reference("remote", options))
+        file = str(Path(token_file).absolute()) if token_file else ""
+        given = {"at": at, "token_file": file, "patience": patience, "wait": wait, "timeout": timeout}
+        known = {name: option.default for name, option in options_of(type(self)).items()}
+        self.address = str(Reference("remote", {n: value for n, value in given.items() if value != known[n]}))
         self._lock = threading.RLock()
         self._run = ""
+        self._connection: Connection | None = None
         self._begin()
         self.tally()  # a server that is not there, or refuses, is met here
 
@@ -160,7 +160,6 @@ class RemoteStore:
         """
         with self._lock:
             if self._pid != os.getpid():  # a process that was forked is a client of its own
-                self._connection = None
                 self._begin()
             self._number += 1
             try:
@@ -199,13 +198,13 @@ class RemoteStore:
                         f"the table at {self._at or self._token_file} did not answer for {self._patience:g} s "
                         f"({_reason(error)}); look whether its search still runs there"
                     ) from None
-                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))  # noqa: S311
+                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _connect(self) -> Connection:
         """A new connection to where the run is served now. Raises StoreError where it is none of ours, else OSError."""
         served = self._served()
-        place = Place.of(served.address)
+        place = Endpoint.of(served.address)
         greeting = {
             "netwright": wire.PROTOCOL,
             "client": self._client,
@@ -217,10 +216,12 @@ class RemoteStore:
         try:
             connection = Connection(place, served.token, greeting, self._timeout)
         except Refused as error:
+            if self._run:  # whoever took the port of a controller that was killed; it may be started again elsewhere
+                raise ConnectionRefusedError(errno.ECONNREFUSED, f"another run is served there: {error}") from None
             raise StoreError(f"the table at {place} turned this process away: {error}") from None
         if self._run and connection.run != self._run:
             connection.close()
-            raise StoreError(f"at {place} another run is served by now; leave, and join that one by itself")
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "another run is served there")
         self._run, self._connection = connection.run, connection
         return connection
 
@@ -242,7 +243,7 @@ class RemoteStore:
     def _begin(self) -> None:
         self._pid, self._born = os.getpid(), liveness.birth()
         self._client, self._number = secrets.token_hex(8), 0
-        self._connection: Connection | None = None
+        self._connection = None
 
     def _leave(self) -> None:
         if self._connection is not None:
