@@ -25,7 +25,7 @@ from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
-from netwright.executors import carrying, here, orders, stop_signals, supervisor
+from netwright.executors import carrying, descendants, here, orders, stop_signals, supervisor
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
@@ -92,6 +92,7 @@ def _supervised(store: Store, post: Post) -> int:
     """Work until there is nothing left to do; returns the exit code."""
     signals: stop_signals.StopSignal | None = None
     try:
+        descendants.end_abandoned()
         with stop_signals.noting(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) as signals:
             code = supervisor.supervise(store, post, signals)
     except KeyboardInterrupt:

@@ -122,7 +122,7 @@ class Worker:
             [sys.executable, "-u", "-m", "netwright.executors.child", post.to_json(), str(down), str(up)],
             stdin=subprocess.DEVNULL,
             pass_fds=(down, up),
-            env={**os.environ, descendants.MARK: post.mark},
+            env={**os.environ, descendants.MARK: post.mark, **descendants.named()},
             start_new_session=True,  # a process group of its own, killed as a whole
         )
         os.close(down)
