@@ -214,7 +214,7 @@ SERVED: Final = replace(_toys("served, 2", "served", 2, leaves=5), crew=2)
 WORKING: Final = (ONE, TWO, SERVED)
 ALL: Final = (INLINE, ONE, TWO, SERVED)
 ONES: Final = [Signaled(role, each) for role in ("worker", "parent", "controller") for each in (KILL, TERM, STOP)]
-MIXED: Final = Mixed((*ONES, Signaled("all", KILL), Second()))
+MIXED: Final = Mixed((*ONES, Signaled("above", KILL), Signaled("all", KILL), Second()))
 
 
 def planned() -> list[Case]:
@@ -230,13 +230,19 @@ def planned() -> list[Case]:
         ("controller", TERM, ALL, 6),
         ("controller", INT, (INLINE, TWO), 4),
         ("controller", STOP, ALL, 8),
+        ("above", KILL, WORKING, 6),
         ("all", KILL, ALL, 6),
     ]
     cases = [Case(None, each, 0) for each in ALL]
     for role, what, whom, times in signals:
         cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
     cases += [Case(MIXED, each, 20) for each in WORKING]
-    cases += [Case(Signaled("parent", STOP, 64.0, is_long=True), each, 2, is_warm=True) for each in (TWO, SERVED)]
+    long = Signaled("parent", STOP, 64.0, is_long=True, rows=100)  # so that other workers are at work all the time
+    slow = (
+        _toys("processes, 2", "processes", 2, seconds=1.0),
+        replace(SERVED, evaluator=STEPPED.format(seconds=1.0, leaves=0)),
+    )
+    cases += [Case(long, each, 1, is_warm=True) for each in slow]
     others: list[tuple[Callable[[], Fault], tuple[Subject, ...], int]] = [
         (lambda: Disturbed("lost"), (SERVED,), 10),
         (lambda: Disturbed("late"), (SERVED,), 10),

@@ -15,6 +15,7 @@ import psutil
 
 from netwright.testing.faults.searching import Place, Session
 
+MANY: Final = ("all", "above")  # roles of several processes at once
 # by signal: exit codes with which the command may end when its controller gets it
 CODES: Final[Mapping[signal.Signals, frozenset[int]]] = MappingProxyType(
     {
@@ -31,7 +32,8 @@ class Signaled:
     """A signal to one process of a role, or to all processes at once; SIGSTOP is followed by SIGCONT.
 
     Args:
-        role: "controller", "all", or a role of the subject.
+        role: "controller", "all", "above" (the controller and the parents, so that workers alone are left), or a role of
+            the subject.
         signal: The signal.
         seconds: Most seconds for which a process is stopped; at least half of them where `is_long`.
         is_long: Whether the stop is longer than a row may go without a sign of life.
@@ -46,7 +48,7 @@ class Signaled:
     @property
     def name(self) -> str:
         """The fault in words."""
-        whom = "everything" if self.role == "all" else self.role
+        whom = {"all": "everything", "above": "controller and parents"}.get(self.role, self.role)
         if self.signal == signal.SIGSTOP:
             return f"{whom} SIGSTOP, {self.seconds:g} s, SIGCONT" if self.is_long else f"{whom} SIGSTOP, SIGCONT"
         return f"{whom} {self.signal.name}"
@@ -54,7 +56,7 @@ class Signaled:
     @property
     def codes(self) -> frozenset[int]:
         """Exit codes with which the command may end by it."""
-        return CODES[self.signal] if self.role in ("controller", "all") else frozenset()
+        return CODES[self.signal] if self.role in ("controller", *MANY) else frozenset()
 
     @contextmanager
     def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
@@ -65,9 +67,11 @@ class Signaled:
         """Do it once; returns how often it was done."""
         if self.signal == signal.SIGKILL and not session.place.may_lose():
             return 0
-        victims = session.members(self.role)
-        if self.role != "all":
-            victims = victims[:0] if not victims else [rng.choice(victims)]
+        victims = session.members(self.role) if self.role != "above" else session.members("parent")
+        if self.role == "above" and victims:
+            victims += session.members("controller")
+        if self.role not in MANY and victims:
+            victims = [rng.choice(victims)]
         reached = _send(victims, self.signal)
         if not reached:
             return 0
