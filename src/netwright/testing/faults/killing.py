@@ -32,7 +32,7 @@ class Signaled:
     """A signal to one process of a role, or to all processes at once; SIGSTOP is followed by SIGCONT.
 
     Args:
-        role: "controller", "all", "above" (the controller and the parents, so that workers alone are left), or a role of
+        role: "controller", "all", "above" (controller and parents, so that workers alone are left), or a role of
             the subject.
         signal: The signal.
         seconds: Most seconds for which a process is stopped; at least half of them where `is_long`.
