@@ -1,7 +1,9 @@
 """Whatever an evaluator answers or raises becomes a result that any table can hold."""
 
+import errno
 import json
 import math
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,7 +16,7 @@ import torch
 from netwright import worker
 from netwright.core import attempts, turns
 from netwright.core.attempts import Attempt
-from netwright.core.errors import BadReference, DeviceLost, PutBack
+from netwright.core.errors import BadReference, DeviceLost, NoRoom, PutBack
 from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
@@ -140,6 +142,33 @@ def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path, fail
         store.add(Proposal((0,), budget=budget, continues=continues), "key", 1)
         run_once(store, Leaves(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
         assert [folder.name for folder in tmp_path.iterdir()] == there
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/checkpoint"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_full_disk_is_no_fault_of_a_trial(tmp_path, fault, is_wrapped):
+    class Writes:
+        def evaluate(self, trial, context):
+            if not is_wrapped:
+                raise fault
+            raise ValueError("the archive could not be written") from fault
+
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    store.add(Proposal((0,)), "key", 1)
+    with pytest.raises(NoRoom, match=r"trial 1 could not write: the disk is full .* make room"):
+        run_once(store, Writes(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+    [row] = store.unfinished()
+    assert row.status == "pending"
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "trials.sqlite")) as db:
+        assert db.execute("SELECT losses FROM trials").fetchall() == [(0,)]
 
 
 @pytest.mark.parametrize("leaves", [True, False])

@@ -16,9 +16,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from netwright.core import attempts, memory, turns
+from netwright.core import attempts, disk, memory, turns
 from netwright.core.attempts import Attempt
-from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated, TooEarly
+from netwright.core.errors import DeviceLost, NetwrightError, NoRoom, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
 from netwright.core.records import Failure, Result, Trial
@@ -180,6 +180,7 @@ def run_once(
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did, or the worker stops before the trial's turn
             has come; its row is pending again, with its folder.
+        NoRoom: No space is left where it writes; its row is pending again.
         DeviceLost: This process can evaluate no more; its row is pending again, or failed as `lost` after too many.
     """
     trial = store.claim(name)
@@ -232,6 +233,9 @@ def _run(
         raise
     except DeviceLost as error:
         store.requeue(0.0, name, str(error))
+        raise
+    except NoRoom:
+        store.put_back(name)
         raise
     if attempt is not None and result.failure == "out_of_memory":
         following, refusal = _following(evaluator, trial, attempt)
@@ -357,6 +361,7 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did; as TooEarly: it cannot begin yet.
         DeviceLost: The device that it used answers no more.
+        NoRoom: No space is left where it writes.
     """
     start: float | None = None
     try:
@@ -382,6 +387,12 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         # unasked, it would be put back again and again
         if isinstance(error, TooEarly) or (isinstance(error, PutBack) and context.should_stop()):
             raise
+        if disk.is_full(error):  # no trial's fault: all that come would fail
+            full = disk.why_full(context.trials_folder or Path())
+            raise NoRoom(
+                f"trial {trial.id} could not write: {full} ({_short(str(error))}); it is put back; make room and give "
+                "the same command again"
+            ) from error
         text = _storable(traceback.format_exc(limit=-20))
         seconds = 0.0 if start is None else time.perf_counter() - start
         return Result(seconds=seconds, failure=_failure_of(error), message=text)

@@ -41,6 +41,7 @@ from netwright.executors.stop_signals import StopSignal
 
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
 ENOUGH: Final = 4  # exit code: it has done what it was to do, or its time is over; the search may go on
+NO_ROOM: Final = 6  # exit code: no space is left where its trials write
 OUT_OF_REACH: Final = 5  # exit code: who serves the table has not answered for as long as it was to be waited for
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
