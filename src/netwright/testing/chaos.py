@@ -41,6 +41,8 @@ from netwright.testing.faults.crowded_disk import Crowded, Unable
 from netwright.testing.faults.cut_files import Damaged
 from netwright.testing.faults.killing import Mixed, Signaled
 from netwright.testing.faults.searching import (
+    GRACE,
+    PATIENCE,
     Place,
     Session,
     Started,
@@ -195,7 +197,8 @@ def _contested(
 
 def _judged(case: Case, place: Place, trials: int, note: str = "") -> Outcome:
     """What is left of the search, and what its table holds."""
-    left = remains.processes(place)
+    # workers that were asleep when the search ended look for it, and then their trial has its time to be written down
+    left = remains.processes(place, GRACE + 4 * PATIENCE * bool(case.subject.crew))
     left += remains.files(place)
     found = truth.examined(place.run, case.subject, trials)
     wrong = (*(f"left behind: {each}" for each in left), *found.wrong)

@@ -48,13 +48,12 @@ def test_locks_and_claims(place):
     store.close()
 
 
-def test_a_process_in_a_session_of_its_own_that_listens(place, monkeypatch):
-    monkeypatch.setattr(remains, "GRACE", 0.0)
+def test_a_process_in_a_session_of_its_own_that_listens(place):
     code = "import socket, time; s = socket.create_server(('127.0.0.1', 0)); print(1, flush=True); time.sleep(60)"
     words = [sys.executable, "-c", code]
     left = subprocess.Popen(words, env=place.variables(), start_new_session=True, stdout=subprocess.PIPE)
     left.stdout.readline()
-    [sentence] = remains.processes(place)
+    [sentence] = remains.processes(place, 0.0)
     assert sentence.startswith(f"process {left.pid} (") and "which listens on port" in sentence
     searching.end(place)
     assert remains.processes(place) == []

@@ -20,9 +20,9 @@ BELONGS: Final = frozenset(
 )
 
 
-def processes(place: Place) -> list[str]:
-    """Processes that are still there some time after the end, and the ports on which they listen; a sentence each."""
-    until = time.monotonic() + GRACE
+def processes(place: Place, seconds: float = GRACE) -> list[str]:
+    """Processes that are still there so many seconds after the end, and the ports on which they listen."""
+    until = time.monotonic() + seconds
     while (found := place.processes()) and time.monotonic() < until:
         time.sleep(0.05)
     said = []
