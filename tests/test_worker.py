@@ -1,8 +1,12 @@
 """Whatever an evaluator answers or raises becomes a result that any table can hold."""
 
+import errno
 import json
 import math
+import os
 import socket
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -13,7 +17,7 @@ import torch
 from netwright import worker
 from netwright.core import attempts, resources, turns
 from netwright.core.attempts import Attempt
-from netwright.core.errors import BadReference, DeviceLost, PutBack
+from netwright.core.errors import BadReference, DeviceLost, NoRoom, PutBack
 from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial
 from netwright.core.resources import Resources
 from netwright.stores.memory import MemoryStore
@@ -139,6 +143,77 @@ def test_a_folder_that_a_trial_may_go_on_from_stays_until_one_has(tmp_path, fail
         store.add(Proposal((0,), budget=budget, continues=continues), "key", 1)
         run_once(store, Leaves(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
         assert [folder.name for folder in tmp_path.iterdir()] == there
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/checkpoint"),
+        OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+    ],
+)
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_full_disk_is_no_fault_of_a_trial(tmp_path, fault, is_wrapped):
+    class Writes:
+        def evaluate(self, trial, context):
+            if not is_wrapped:
+                raise fault
+            raise ValueError("the archive could not be written") from fault
+
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    store.add(Proposal((0,)), "key", 1)
+    with pytest.raises(NoRoom, match=r"trial 1 could not write: the disk is full .* make room"):
+        run_once(store, Writes(), "w0", lambda trial: WorkerContext(store, tmp_path, trial.id))
+    [row] = store.unfinished()
+    assert row.status == "pending"
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "trials.sqlite")) as db:
+        assert db.execute("SELECT losses FROM trials").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_killed_workers_could_not_clear_is_swept(tmp_path, leaves):
+    """Trial 2 goes on from trial 1, and trial 3 may be gone on from; trial 4 has not finished."""
+
+    class Leaving(Answers):
+        def leaves_state(self, trial):
+            return leaves and trial.proposal.budget != 2
+
+    store = MemoryStore()
+    for proposal in (Proposal((0,), budget=1), Proposal((0,), budget=2, continues=1), Proposal((1,), budget=1)):
+        store.add(proposal, "key", 1, Result({"x": 1.0}))
+    store.add(Proposal((2,), budget=1), "key", 1)
+    for name in ("000001", "000002", "000003", "000004", "of a person"):
+        (tmp_path / name).mkdir()
+    worker.sweep(store, tmp_path, Leaving(None))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [*(["000003"] if leaves else []), "000004", "of a person"]
+    worker.sweep(store, tmp_path / "none", Leaving(None))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_folder_of_a_trial_whose_row_was_lost_is_no_later_trials(tmp_path, keep):
+    """Trial 2 is gone from within the table, and 4 from its end: both numbers are asked again, maybe for others."""
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    for number in range(3):
+        store.add(Proposal((number,)), str(number), number, Result({"x": 1.0}))
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "trials.sqlite")) as db:
+        db.execute("DELETE FROM trials WHERE id = 2")
+        db.commit()
+    for name in ("000001", "000002", "000004", "lost-1-000004"):
+        (tmp_path / "trials" / name).mkdir(parents=True)
+    with closing(SqliteStore(str(tmp_path / "trials.sqlite"))) as store:
+        said = worker.make_room(store, tmp_path / "trials", keep=keep)
+    left = sorted(path.name for path in (tmp_path / "trials").iterdir())
+    assert left == [
+        "000001",
+        *(["lost-1-000002"] if keep else []),
+        "lost-1-000004",
+        *(["lost-2-000004"] if keep else []),
+    ]
+    assert len(said) == (2 if keep else 0)
 
 
 def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):

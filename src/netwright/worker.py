@@ -11,12 +11,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
-from netwright.core import attempts, memory
+from netwright.core import attempts, disk, memory
 from netwright.core.attempts import Attempt, Place
-from netwright.core.errors import DeviceLost, NetwrightError, PutBack, Terminated, TooEarly
+from netwright.core.errors import DeviceLost, NetwrightError, NoRoom, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import (
     DividesBatches,
@@ -36,6 +37,7 @@ MESSAGE_CHARACTERS = 20_000
 NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
+PAGE = 10_000  # rows read from the table at once
 
 
 class Indivisible(NetwrightError):
@@ -119,6 +121,19 @@ class WorkerContext:
         return _folder_of(self.trials_folder, trial_id)
 
 
+class Carries(Protocol):
+    """Carries folders of trials between a worker's host and the folder of the run, where they share no disk."""
+
+    def bring(self, trial: Trial) -> None:
+        """Bring what the trial, and the one that it continues, have left."""
+
+    def send(self, trial_id: int) -> None:
+        """Send what a trial has left, whole."""
+
+    def remove(self, trial_id: int) -> None:
+        """Remove the folder of a trial from that of the run."""
+
+
 def remove_folder(trials_folder: Path, trial_id: int) -> None:
     """Remove the folder of a trial, if there is one."""
     shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
@@ -136,6 +151,7 @@ def run_once(
     *,
     keep: bool = False,
     resources: Resources | None = None,
+    carrier: Carries | None = None,
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
@@ -149,10 +165,12 @@ def run_once(
         context: Makes what is lent for a trial, once its turn has come.
         keep: Whether to leave all folders; else `clear` removes those not needed once the result is in the table.
         resources: What the trials share and can run out of; None: nobody else works here.
+        carrier: Carries folders of trials between the run's own and those of `context`; None: these are the run's own.
 
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did, or the worker stops before the trial's turn
             has come; its row is pending again, with its folder.
+        NoRoom: No space is left where it writes; its row is pending again.
         DeviceLost: This process can evaluate no more; its row is pending again, or failed as `lost` after too many.
     """
     trial = store.claim(name)
@@ -165,7 +183,7 @@ def run_once(
             store.put_back(name)
             raise PutBack("stopped while it waited for its turn")
         try:
-            return _run(store, evaluator, name, trial, context(trial), keep, attempt, resources)
+            return _run(store, evaluator, name, trial, context(trial), keep, attempt, resources, carrier)
         finally:
             if resources.cards and isinstance(evaluator, UsesCards):
                 evaluator.leave_cards()
@@ -180,18 +198,26 @@ def _run(
     keep: bool,
     attempt: Attempt,
     resources: Resources,
+    carrier: Carries | None,
 ) -> Result | None:
     """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early."""
+    if carrier is not None:
+        carrier.bring(trial)
     try:
         result, is_machine = _evaluated(_in_parts(evaluator, trial, attempt), trial, lent)
     except TooEarly:
         store.put_back(name)
         return None
     except PutBack:
+        if carrier is not None:
+            carrier.send(trial.id)
         store.put_back(name)
         raise
     except DeviceLost as error:
         store.requeue(0.0, name, str(error))
+        raise
+    except NoRoom:
+        store.put_back(name)
         raise
     except Indivisible as error:
         before = Attempt(1, attempt.place)
@@ -208,10 +234,12 @@ def _run(
             result = replace(result, message=attempt.failed(result.message, place, estimate, refusal))
         elif attempt.ran_out:
             result = replace(result, message=attempt.noted(result.message))
+    if carrier is not None and (keep or _leaves_state(trial, result, evaluator)):
+        carrier.send(trial.id)  # first: with the result, another trial may be asked that continues this one
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
-    counts = store.finish(trial.id, result)
+    counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:
-        clear(lent.trials_folder, trial, result, evaluator)
+        clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result
 
 
@@ -253,12 +281,67 @@ def _estimate(evaluator: Evaluator, trial: Trial) -> str:
     return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
-def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:
+def clear(
+    trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator, carrier: Carries | None = None
+) -> None:
     """Remove a finished trial's folder, unless another trial may continue it, and that of the trial it continued."""
-    leaves_state = isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
-    for trial_id in (None if leaves_state else trial.id, trial.proposal.continues):
+    for trial_id in (None if _leaves_state(trial, result, evaluator) else trial.id, trial.proposal.continues):
         if trial_id is not None:
             remove_folder(trials_folder, trial_id)
+            if carrier is not None:
+                carrier.remove(trial_id)
+
+
+def _leaves_state(trial: Trial, result: Result, evaluator: Evaluator) -> bool:
+    """Whether another trial may continue a finished one."""
+    return isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
+
+
+def make_room(store: Store, trials_folder: Path, *, keep: bool) -> list[str]:
+    """See that no trial to come finds the folder of another one, whose row was lost with its number; says what is kept.
+
+    A training would go on from the checkpoint of another network, where its weights happen to fit.
+
+    Args:
+        store: The table, which no worker works for.
+        trials_folder: Folder of the trial folders.
+        keep: Whether folders of trials stay on purpose: then these are renamed, and not removed.
+    """
+    missing, tally = set(store.missing()), store.tally()
+    last = tally.finished + tally.unfinished + len(missing)
+    said = []
+    for trial_id, path in _numbered(trials_folder).items():
+        if trial_id <= last and trial_id not in missing:
+            continue
+        if keep:
+            aside = next(each for n in count(1) if not (each := path.with_name(f"lost-{n}-{path.name}")).exists())
+            path.rename(aside)
+            said.append(f"the folder of trial {trial_id}, whose row was lost, is kept as {aside.name}")
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return said
+
+
+def _numbered(trials_folder: Path) -> dict[int, Path]:
+    """The folders of trials that are there, by number."""
+    try:
+        return {int(path.name): path for path in trials_folder.iterdir() if path.name.isdecimal()}
+    except OSError:
+        return {}
+
+
+def sweep(store: Store, trials_folder: Path, evaluator: Evaluator) -> None:
+    """Do what `clear` would have done for trials that have finished, where a worker was killed before it could.
+
+    So too for those that were stopped at a limit, and where a straggler has written once more. No worker of the table
+    may be at a finished trial.
+    """
+    present, after = set(_numbered(trials_folder)), 0
+    while present and (rows := store.finished(after, PAGE)):
+        after = rows[-1].finish or after
+        for row in rows:
+            if row.result is not None and not present.isdisjoint((row.id, row.proposal.continues)):
+                clear(trials_folder, row, row.result, evaluator)
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:
@@ -269,6 +352,7 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did; as TooEarly: it cannot begin yet.
         DeviceLost: The device that it used answers no more.
+        NoRoom: No space is left where it writes.
     """
     return _evaluated(evaluator, trial, context)[0]
 
@@ -299,6 +383,12 @@ def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tu
         # unasked, it would be put back again and again
         if isinstance(error, TooEarly) or (isinstance(error, PutBack) and context.should_stop()):
             raise
+        if disk.is_full(error):  # no trial's fault: all that come would fail
+            full = disk.why_full(context.trials_folder or Path())
+            raise NoRoom(
+                f"trial {trial.id} could not write: {full} ({_short(str(error))}); it is put back; make room and give "
+                "the same command again"
+            ) from error
         is_machine = _is_of_machine(error)
         sizes = memory.told() if is_machine else ""  # while it holds what it has taken
         text = _storable("\n".join(filter(None, (traceback.format_exc(limit=-20).rstrip(), sizes))))

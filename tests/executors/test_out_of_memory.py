@@ -100,6 +100,7 @@ def died(tmp_path):
     store.add(Proposal((0,)), "key", 1)
     worker = supervisor.Worker.__new__(supervisor.Worker)
     worker._kills, worker._sizes, worker.begun, worker.trial = 3, ", with 1 GB free", None, 1
+    worker.done = 0
 
     def die(code, kills, words=""):
         store.claim("w0")

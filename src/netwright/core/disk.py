@@ -72,6 +72,16 @@ def why_full(path: Path) -> str:
     )
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what it came of, says that no space is left: libraries wrap what the system said."""
+    while error is not None:
+        is_said = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if is_said or os.strerror(errno.ENOSPC) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def reason(error: OSError, path: Path) -> str:
     """Why something at a path could not be written, in words."""
     if error.errno == errno.ENOSPC and (why := why_full(path)) != FULL:

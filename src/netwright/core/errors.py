@@ -52,6 +52,10 @@ class StoreError(NetwrightError):
     """A table that cannot be opened, read or written."""
 
 
+class OutOfReach(StoreError):
+    """Whoever serves a table has not answered for as long as it was to be waited for."""
+
+
 class ControlLost(StoreError):
     """Another process controls the run now: this one writes nothing more to its table."""
 
@@ -70,6 +74,10 @@ class TooEarly(PutBack):
 
 class DeviceLost(NetwrightError):
     """The device of an evaluation answers its process no more: its row is put back, for another process to go on."""
+
+
+class NoRoom(NetwrightError):
+    """The disk that an evaluation writes to takes nothing more: its row is put back, and no trial is begun."""
 
 
 class ExportError(NetwrightError):

@@ -25,6 +25,7 @@ class Resources:
         cards: Names of the cards that the trials lie on; empty: they lie on none.
         run_folder: Folder of the run; None: no other process works for it.
         is_stopping: Whether the worker is to stop, so that its trial need not wait for its turn.
+        place: Folder that all workers on this machine have in common, where that of the run is none; None: it is.
     """
 
     def __init__(
@@ -32,22 +33,29 @@ class Resources:
         cards: tuple[str, ...] = (),
         run_folder: Path | None = None,
         is_stopping: Callable[[], bool] = lambda: False,
+        place: Path | None = None,
     ) -> None:
         self.cards = cards
         self._is_stopping = is_stopping
         self._machine = f"machine-{socket.gethostname()}"
         self._run_folder = run_folder
         self._mark = os.fspath(run_folder / FOLDER / RAN_OUT) if run_folder else ""
-        self._turns = Turns(run_folder / FOLDER, (*cards, self._machine)) if run_folder else None
+        shared = place or run_folder
+        self._turns = Turns(shared / FOLDER, (*cards, self._machine)) if shared else None
         self._has_run_out = bool(cards)  # memory of cards runs out so often that it is always asked
 
     @classmethod
     def of(
-        cls, evaluator: Evaluator, index: int, run_folder: Path | None, is_stopping: Callable[[], bool]
+        cls,
+        evaluator: Evaluator,
+        index: int,
+        run_folder: Path | None,
+        is_stopping: Callable[[], bool],
+        place: Path | None = None,
     ) -> Resources:
         """Those of an evaluator's trials in a worker, by its number among those of this machine."""
         cards = evaluator.cards(index) if isinstance(evaluator, UsesCards) else ()
-        return cls(cards, run_folder, is_stopping)
+        return cls(cards, run_folder, is_stopping, place)
 
     def attempt(self, store: Store, trial_id: int) -> Attempt:
         """The attempt that a trial is at, as far as it is known here: the first, where memory never ran out in the run.

@@ -7,8 +7,10 @@ another run is refused, unless there is no result in it to compare.
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
@@ -27,7 +29,9 @@ from netwright.data import given
 from netwright.runs import run_folder
 
 LOCK = "controller.lock"
-OWNER = "controller.txt"  # names the process that holds the lock, for people
+OWNER = "controller.txt"  # names the process that holds the lock, for people, once it is held
+KEPT = "kept"  # fact: folders of finished trials were kept on purpose, before the settings changed
+NAMED_IN = 2.0  # seconds in which who holds the lock has written so
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -76,6 +80,12 @@ class OpenRun:
         with closing(run_folder.open_table(self.folder, mode)) as store, _claimed(self.folder, store) as own:
             # the format is written first, so that a kill leaves no settings without one
             store.remember("format", str(run_folder.FORMAT))
+            if (
+                self.settings.keep != "all"
+                and (before := store.recall("run"))
+                and run_file.from_toml(before).keep == "all"
+            ):
+                store.remember(KEPT, "all")
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
             yield store, own
@@ -146,8 +156,7 @@ def controlled(folder: Path) -> Iterator[None]:
             with closing(run_folder.open_table(folder, "read")) as store:
                 _refuse_owner(folder, claim.living_owner(store, table_number(folder)))
         try:
-            name = folder / OWNER
-            name.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            files.write(folder / OWNER, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
             with suppress(OSError):  # as where the folder was removed meanwhile
@@ -237,8 +246,8 @@ def controller(folder: Path) -> Owner:
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
     if not liveness.is_of_this_boot(found.born):
         raise StoreError(
-            f"{folder} is being searched by {found}, and workers must be on the machine of the search: a table on a "
-            "network disk is no channel for them"
+            f"{folder} is being searched by {found}, and its workers must be on that machine, as a table on a network "
+            "disk is no channel for others; stop it and go on with `netwright serve`, which has them from anywhere"
         )
     return found
 
@@ -286,17 +295,30 @@ def _move_aside(folder: Path, aside: Path) -> None:
             old.rename(f"{aside}{suffix}")
 
 
-def _owner(folder: Path) -> str:
-    try:
-        return (folder / OWNER).read_text(encoding="utf-8").strip()
-    except OSError:
-        return "another process"
+def _owner(folder: Path, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Who holds the lock of a folder, in words: the name of a process that lives, written soon after the lock is had.
+
+    Until then none is there, or that of one which was killed.
+    """
+    text, until = "", time.monotonic() + NAMED_IN
+    while True:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (folder / OWNER).read_text(encoding="utf-8").strip()
+        if _may_be_alive(text) or time.monotonic() > until:
+            return text if _may_be_alive(text) else "another process"
+        sleep(0.02)
+
+
+def _may_be_alive(text: str) -> bool:
+    """Whether the name of a process is that of one which lives, as far as can be seen from here."""
+    named = re.fullmatch(r"process ([0-9]{1,10}) on (.+)", text)
+    return bool(named) and not (named[2] == socket.gethostname() and liveness.is_gone(int(named[1])))
 
 
 def _threads(run: RunFile) -> int:
     """Threads of each worker: the machine's cores divided by the workers."""
     cores = os.cpu_count() or 1
-    return max(1, cores // (run.workers or (cores if run.executor.name == "processes" else 1)))
+    return max(1, cores // (run.workers or (cores if run.executor.name in ("processes", "served") else 1)))
 
 
 def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright import worker
 from netwright.controller import Ending, Search
 from netwright.core import baselines, disk, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
@@ -43,7 +44,7 @@ from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
-from netwright.runs.ownership import OpenRun
+from netwright.runs.ownership import KEPT, OpenRun
 from netwright.runs.watched_front import WatchedFront
 from netwright.training import constant, ranks
 
@@ -214,6 +215,9 @@ class Session:
         names = run_folder.named_objectives(store, settings)
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
+        keeps = settings.keep == "all" or store.recall(KEPT) is not None
+        for sentence in worker.make_room(store, run.folder / "trials", keep=keeps):
+            self.say(sentence)
         front = _front(store, settings, names, parts.measures)
         display = Display(
             self._console,
@@ -244,6 +248,7 @@ class Session:
             latency=parts.latency,
             watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
+            say=display.say,
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):
@@ -251,6 +256,8 @@ class Session:
                 if is_observed:
                     self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
+            if not keeps:
+                worker.sweep(store, run.folder / "trials", parts.evaluator)
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
                 earlier = remembered.number(store, "simulated_hours") or 0.0

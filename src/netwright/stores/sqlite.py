@@ -13,7 +13,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
 from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
 from netwright.stores.row_count import RowCount
+from netwright.stores.sqlite_commits import Commits
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
 UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
@@ -44,6 +46,14 @@ _FINISH = (
     f"result_sum = ? + {_NEXT} * {MIX}, finish = {_NEXT} "
     "WHERE id = ? AND status IN ('pending', 'running') RETURNING finish"
 )
+_FINISH_BY = (
+    "UPDATE trials SET status = ?, metrics = ?, curve = ?, seconds = ?, failure = ?, message = ?, reused = ?, "
+    f"result_sum = ? + {_NEXT} * {MIX}, finish = {_NEXT}, worker = ? "
+    "WHERE id = ? AND (status = 'pending' OR status = 'running' AND worker = ?) RETURNING finish"
+)
+_SAID = f"SELECT 1 FROM trials WHERE id = ? AND worker = ? AND result_sum = ? + finish * {MIX}"
+_HELD = f"SELECT {_COLUMNS} FROM trials WHERE status = 'running' AND worker = ? ORDER BY id LIMIT 1"
+_HEARD = "UPDATE workers SET beat = ? WHERE born >= ? AND born < ?"  # a boot's
 _BEAT = (
     "INSERT INTO workers (name, pid, born, beat, activity) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
     "SET pid = excluded.pid, born = excluded.born, beat = excluded.beat, activity = excluded.activity"
@@ -85,8 +95,10 @@ class SqliteStore:
         self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
         self._birth = ""
+        self._later: dict[Callable[[int], None], int] = {}  # what is noted once all is written that goes together
         self._mode = mode
         self._is_idle = True  # nothing was pending at the last look
+        self._holds: dict[str, int] = {}  # by worker, the row that it may have; 0: none, as nobody else claims for it
         self._found: list[str] = []  # damage, in sentences
         self._holes: list[tuple[int, int | None]] | None = None  # trials to be asked again, and places kept for them
         self._extent: sqlite_damage.Extent | None = None
@@ -96,6 +108,7 @@ class SqliteStore:
                 sqlite_file.create(self.path)
             self._known = self._count.read()  # before the table, which may grow meanwhile
             self._db = sqlite_file.connect(self.path, is_writer=mode in ("write", "join"))
+            self._commits = Commits(self._db)
             self._version = sqlite_file.check_header(self._db, self.path)
             self._columns = _COLUMNS if self._version > 1 else _COLUMNS_1
             if mode in ("write", "join"):
@@ -104,6 +117,8 @@ class SqliteStore:
                 arguments = (self._db, self.path, self._version, self._known, self._count.write)
                 self._found = sqlite_damage.repair(*arguments)
                 self._version, self._columns = sqlite_file.VERSION, _COLUMNS
+                boot = liveness.boot()  # nobody could beat while no process served the table
+                self._db.execute(_HEARD, (time.monotonic(), f"{boot}/", f"{boot}0"))
                 if not self._count.path.exists():
                     found = sqlite_damage.extent(self._db, self._version)
                     self._count.write(found.last, found.end)
@@ -147,27 +162,39 @@ class SqliteStore:
             return trial_id
 
     def claim(self, worker: str) -> Trial | None:
-        """Make the oldest pending row `running` for this worker, atomically."""
+        """Make the oldest pending row `running` for this worker, atomically, or give the one it is running again."""
+        if self._holds.get(worker, -1) and (held := self._read(_HELD, worker)):
+            return self._trials(held)[0]
+        self._holds[worker] = 0
         if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
         self._is_idle = row is None
-        return self._trials([row])[0] if row else None
+        if row is None:
+            return None
+        self._holds[worker] = row[0]
+        return self._trials([row])[0]
 
-    def beat(self, worker: str, activity: str = "") -> None:
-        """Note that the worker is alive; the calling process is the one whose death means that the worker is lost."""
+    def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:
+        """Note that the worker is alive, and by default that the calling process is the one whose death is its own."""
         self._birth = self._birth or liveness.birth()
-        row = (worker, os.getpid(), self._birth, time.monotonic(), activity)
+        pid, born = (process[0], liveness.seen_from_here(process[1])) if process else (os.getpid(), self._birth)
+        row = (worker, pid, born, time.monotonic(), activity)
         self._write(lambda db: db.execute(_BEAT, row))
 
-    def finish(self, trial_id: int, result: Result) -> bool:
+    def finish(self, trial_id: int, result: Result, worker: str | None = None) -> bool:
         """Write a result; the first finish of a row wins, later ones change nothing. Returns whether this one did."""
-        cells = (*sqlite_rows.result_row(trial_id, result), trial_id)
+        row = sqlite_rows.result_row(trial_id, result)
+        finish, cells = (
+            (_FINISH, (*row, trial_id)) if worker is None else (_FINISH_BY, (*row, worker, trial_id, worker))
+        )
         with self._lock:
-            places = self._write(lambda db: db.execute(_FINISH, cells).fetchall())
+            places = self._write(lambda db: db.execute(finish, cells).fetchall())
             if places:
                 self._note(self._count.finished, places[0][0])
-            return bool(places)
+                if worker is not None and self._holds.get(worker) == trial_id:
+                    self._holds[worker] = 0
+            return bool(places or (worker is not None and self._read(_SAID, trial_id, worker, row[-1])))
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
@@ -313,6 +340,24 @@ class SqliteStore:
             if _may_live(pid, born) and (now - beat < UNSEEN_FOR or liveness.fate(pid, born) == "alive")
         ]
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A block of this thread's calls that become durable together, at its end; each stands or falls by itself."""
+        with self._lock:
+            is_written = False
+            try:
+                with self._commits.together():
+                    yield
+                is_written = True
+            except sqlite3.Error as error:
+                raise sqlite_file.fault(self.path, error) from None
+            finally:
+                later, self._later = self._later, {}
+                if not is_written:
+                    self._holes, self._is_idle, self._holds = None, False, {}
+            for note, number in later.items():
+                self._note(note, number)
+
     def close(self) -> None:
         """Close the file; the last one to close folds the write-ahead log into it."""
         with self._lock:
@@ -391,6 +436,9 @@ class SqliteStore:
         return self._holes
 
     def _note(self, note: Callable[[int], None], number: int) -> None:
+        if self._commits.is_grouped:  # it is never ahead of the table
+            self._later[note] = max(number, self._later.get(note, 0))
+            return
         try:
             note(number)
         except OSError as error:
@@ -415,17 +463,7 @@ class SqliteStore:
         """Run `work` as one transaction; a single statement is one by itself."""
         with self._lock:
             try:
-                if statements == 1:
-                    return work(self._db)
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    answer = work(self._db)
-                except BaseException:
-                    if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
-                        self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
-                return answer
+                return self._commits.write(work, statements)
             except sqlite3.Error as error:
                 raise sqlite_file.fault(self.path, error) from None
 

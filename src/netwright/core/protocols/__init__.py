@@ -52,7 +52,7 @@ from netwright.core.protocols.space import (
     starts_of,
     unwrap,
 )
-from netwright.core.protocols.store import Store
+from netwright.core.protocols.store import CommitsTogether, Store
 from netwright.core.protocols.strategy import (
     AsksTogether,
     Caches,
@@ -102,6 +102,7 @@ __all__ = [
     "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
+    "CommitsTogether",
     "Context",
     "ContinuesText",
     "DeviceSplit",
