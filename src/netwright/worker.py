@@ -15,13 +15,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from netwright.core import attempts, disk, memory
-from netwright.core.attempts import Attempt, Place
-from netwright.core.errors import DeviceLost, NetwrightError, NoRoom, PutBack, Terminated, TooEarly
+from netwright.core import disk, memory, retries
+from netwright.core.attempts import Attempt
+from netwright.core.errors import DeviceLost, NoRoom, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
 from netwright.core.protocols import (
-    DividesBatches,
-    EstimatesMemory,
     Evaluator,
     LeavesState,
     MakesReady,
@@ -38,10 +36,6 @@ NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 PAGE = 10_000  # rows read from the table at once
-
-
-class Indivisible(NetwrightError):
-    """The batches of a trial cannot be worked through in more parts; says why."""
 
 
 @dataclass
@@ -204,7 +198,7 @@ def _run(
     if carrier is not None:
         carrier.bring(trial)
     try:
-        result, is_machine = _evaluated(_in_parts(evaluator, trial, attempt), trial, lent)
+        result, is_machine = _evaluated(retries.in_parts(evaluator, trial, attempt), trial, lent)
     except TooEarly:
         store.put_back(name)
         return None
@@ -219,14 +213,14 @@ def _run(
     except NoRoom:
         store.put_back(name)
         raise
-    except Indivisible as error:
+    except retries.Indivisible as error:
         before = Attempt(1, attempt.place)
-        message = before.failed(attempt.sizes, attempt.place, _estimate(evaluator, trial), str(error))
+        message = before.failed(attempt.sizes, attempt.place, retries.estimate(evaluator, trial), str(error))
         result, is_machine = Result(failure="out_of_memory", message=message), False
     else:
         if result.failure == "out_of_memory":
-            place, estimate = resources.place(is_machine=is_machine), _estimate(evaluator, trial)
-            following, refusal = _following(evaluator, trial, attempt, place, result.message, estimate)
+            place, estimate = resources.place(is_machine=is_machine), retries.estimate(evaluator, trial)
+            following, refusal = retries.following(evaluator, trial, attempt, place, result.message, estimate)
             if following is not None:
                 resources.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
                 store.put_back(name)
@@ -241,44 +235,6 @@ def _run(
     if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result
-
-
-def _in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> Evaluator:
-    """The evaluator of an attempt. Raises Indivisible where it cannot be made."""
-    if not attempt.is_in_parts:
-        return evaluator
-    if not isinstance(evaluator, DividesBatches):
-        raise Indivisible("its evaluator cannot work through half a batch at a time")
-    try:
-        return evaluator.in_more_parts(attempts.PARTS, trial.proposal.genotype)
-    except NetwrightError as error:
-        raise Indivisible(f"and its batches cannot be halved: {error}") from None
-
-
-def _following(
-    evaluator: Evaluator, trial: Trial, attempt: Attempt, place: Place, message: str, estimate: str
-) -> tuple[Attempt | None, str]:
-    """The next attempt; None, with the reason where there is one to be said: there is none."""
-    last = (message.strip().splitlines() or [""])[-1]
-    following = attempt.next(place, f"{last}{estimate}")
-    if following is None:
-        return None, ""
-    try:
-        _in_parts(evaluator, trial, following)
-    except Indivisible as error:
-        return None, str(error)
-    return following, ""
-
-
-def _estimate(evaluator: Evaluator, trial: Trial) -> str:
-    """What a trial was estimated to take, with a comma before it; "": it is not known."""
-    if not isinstance(evaluator, EstimatesMemory):
-        return ""
-    try:
-        estimate = evaluator.memory_mb(trial.proposal.genotype)
-    except NetwrightError:
-        return ""
-    return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
 def clear(

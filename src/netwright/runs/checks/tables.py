@@ -18,8 +18,8 @@ from netwright.core.protocols import Store
 from netwright.executors import descendants
 from netwright.runs import ownership, run_folder
 from netwright.runs.checks.finding import Finding, Kind, listed, of_sentence, search
+from netwright.stores import served_file
 
-SERVED: Final = "served.json"  # where a served table says how it is reached
 TIMED: Final = "timed.lock"  # is held by who plays a timed run
 COPIED: Final = ("", "-wal", "-count")  # of the table's files; SQLite makes the third of its own, -shm, anew
 
@@ -91,7 +91,7 @@ def of_processes(store: Store, folder: Path, *, is_ours: bool = False) -> tuple[
         return str(owner or "another process"), []
     found: list[Finding] = []
     left = folder / ownership.OWNER
-    aside = tuple(path for path in (left, folder / SERVED) if path.exists())
+    aside = tuple(path for path in (left, folder / served_file.NAME) if path.exists())
     if owner is not None and seen == "unseen":
         what = f"whether {owner}, which searched here, still does cannot be seen from this machine since it was started"
         found.append(Finding("controller", what, f"where it is gone, {search(folder)} finds that out and goes on"))
@@ -113,8 +113,9 @@ def of_processes(store: Store, folder: Path, *, is_ours: bool = False) -> tuple[
 
 def orphans(folder: Path) -> list[int]:
     """Ids of the processes that workers of a folder's run started, and of workers themselves."""
-    path = (folder / run_folder.TABLE).absolute()
-    return descendants.marked(f"sqlite(path={str(path)!r},")
+    table, served = ((folder / name).absolute() for name in (run_folder.TABLE, served_file.NAME))
+    marks = f"sqlite(path={str(table)!r},", f"remote(token_file={str(served)!r}"
+    return sorted(pid for mark in marks for pid in descendants.marked(mark))
 
 
 def _named(left: Path) -> str:
