@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, Protocol, get_args
 
-Place = Literal["card", "machine"]
+Memory = Literal["card", "machine"]
 
 MOST: Final = 3  # attempts of a trial
 PARTS: Final = 2  # times as many parts of a batch in the last of them
 MOST_CHARACTERS: Final = 500  # of what is said of sizes
 
-_WHOSE: Final[Mapping[Place, str]] = MappingProxyType({"card": "the card's", "machine": "the machine's"})
+_WHOSE: Final[Mapping[Memory, str]] = MappingProxyType({"card": "the card's", "machine": "the machine's"})
 _NOTES: Final = (
     "",
     "{whose} memory ran out beside other trials{sizes}; measured with the {place} to itself",
@@ -47,7 +47,7 @@ class Attempt:
     """
 
     ran_out: int = 0
-    place: Place = "card"
+    place: Memory = "card"
     sizes: str = ""
 
     @property
@@ -60,7 +60,7 @@ class Attempt:
         """Whether each batch is worked through in `PARTS` times as many parts."""
         return self.ran_out > 1
 
-    def next(self, place: Place, sizes: str = "") -> Attempt | None:
+    def next(self, place: Memory, sizes: str = "") -> Attempt | None:
         """What follows when memory runs out once more, there and so; None: the trial has failed."""
         return Attempt(self.ran_out + 1, place, sizes[:MOST_CHARACTERS]) if self.ran_out + 1 < MOST else None
 
@@ -70,7 +70,7 @@ class Attempt:
         note = _NOTES[self.ran_out].format(whose=_WHOSE[self.place], place=self.place, sizes=sizes)
         return "; ".join(filter(None, (note, message)))
 
-    def failed(self, message: str, place: Place, estimate: str = "", refusal: str = "") -> str:
+    def failed(self, message: str, place: Memory, estimate: str = "", refusal: str = "") -> str:
         """The message of a trial whose memory ran out once more at this attempt, which was the last.
 
         Args:
@@ -95,7 +95,7 @@ def of(facts: Remembers, trial_id: int) -> Attempt:
     except (ValueError, TypeError, RecursionError):
         return Attempt()
     is_one = type(found.ran_out) is int and found.ran_out >= 0 and isinstance(found.sizes, str)
-    if not is_one or found.place not in get_args(Place):
+    if not is_one or found.place not in get_args(Memory):
         return Attempt()
     return replace(found, ran_out=min(found.ran_out, MOST - 1), sizes=found.sizes[:MOST_CHARACTERS])
 

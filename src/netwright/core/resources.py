@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from netwright.core import attempts
-from netwright.core.attempts import Attempt, Place
+from netwright.core.attempts import Attempt, Memory
 from netwright.core.protocols import Evaluator, Store, UsesCards
 from netwright.core.turns import Turns
 
@@ -72,7 +72,7 @@ class Resources:
         whole = self.cards if attempt.place == "card" else (self._machine,)
         return self._turns.taken(alone=whole if attempt.is_alone else (), is_wanted=lambda: not self._is_stopping())
 
-    def place(self, *, is_machine: bool) -> Place:
+    def place(self, *, is_machine: bool) -> Memory:
         """Whose memory ran out, where that of the machine is known to have, or else any."""
         return "machine" if is_machine or not self.cards else "card"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netwright.core import attempts, memory
-from netwright.core.attempts import Attempt, Place
+from netwright.core.attempts import Attempt, Memory
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import DividesBatches, EstimatesMemory, Evaluator
 from netwright.core.records import Trial
@@ -26,7 +26,7 @@ def in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> Evaluator:
 
 
 def following(
-    evaluator: Evaluator, trial: Trial, attempt: Attempt, place: Place, message: str, needed: str
+    evaluator: Evaluator, trial: Trial, attempt: Attempt, place: Memory, message: str, needed: str
 ) -> tuple[Attempt | None, str]:
     """The next attempt where memory ran out at one; None, with the reason where there is one to be said: there is none.
 
