@@ -142,8 +142,8 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
             outcome = replace(outcome, note=f"left out: {reason}")
         except Exception as error:  # a fault of the table is a finding like any other, and so is one of this program
             sentence = str(error) if isinstance(error, Violated) else traceback.format_exc(limit=-4)
-            rows = {"asked": place.count("COUNT(*)"), "final": place.count("COUNT(finish)")}
-            outcome = replace(outcome, **rows, wrong=(sentence,))
+            asked, final = place.count("COUNT(*)"), place.count("COUNT(finish)")
+            outcome = replace(outcome, asked=asked, final=final, wrong=(sentence,))
     return replace(outcome, injected=reached[0], seconds=time.monotonic() - begun)
 
 
