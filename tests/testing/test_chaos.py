@@ -22,7 +22,7 @@ def test_a_search_survives_faults_at_random(tmp_path, capsys, times):
     assert chaos.main(words) == 0, capsys.readouterr().out
     [found] = json.loads(said.read_text())
     assert found["injected"] == times
-    assert found["asked"] == found["final"] == times + chaos.AFTER
+    assert found["asked"] == found["final"] >= times + chaos.AFTER
     assert (found["doubled"], found["left"], found["wrong"]) == (0, 0, [])
     assert [path.name for path in tmp_path.iterdir()] == ["said.json"], "its own folder is gone"
 
