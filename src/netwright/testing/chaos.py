@@ -253,7 +253,7 @@ def planned() -> list[Case]:
     cases = [Case(None, each, 0) for each in ALL]
     for role, what, whom, times in signals:
         cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
-    cases += [Case(MIXED, each, 20) for each in WORKING]
+    cases += [Case(MIXED, each, 20, is_warm=True) for each in WORKING]
     long = Signaled("parent", STOP, 64.0, is_long=True, rows=100)  # so that other workers are at work all the time
     slow = (
         _toys("processes, 2", "processes", 2, seconds=1.0),
