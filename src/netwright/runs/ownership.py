@@ -312,7 +312,7 @@ def _owner(folder: Path, sleep: Callable[[float], None] = time.sleep) -> str:
 def _may_be_alive(text: str) -> bool:
     """Whether the name of a process is that of one which lives, as far as can be seen from here."""
     named = re.fullmatch(r"process ([0-9]{1,10}) on (.+)", text)
-    return bool(named) and not (named[2] == socket.gethostname() and liveness.is_gone(int(named[1])))
+    return named is not None and not (named[2] == socket.gethostname() and liveness.is_gone(int(named[1])))
 
 
 def _threads(run: RunFile) -> int:

@@ -58,6 +58,8 @@ from netwright.testing.faults.wires import Disturbed, Occupied
 
 Fault = Signaled | Mixed | Second | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Contest
 AFTER: Final = 6  # trials after the last fault
+EARLY: Final = 0.4  # share of the sessions to which something may be done before a trial has finished in them
+EXTENDED: Final = 8  # times that a search is given more trials, where it ended before all was done to it
 STEPPED: Final = "netwright.testing.stepped:SteppedEvaluator(seconds={seconds}, leaves={leaves})"
 KILL, TERM, STOP, INT = signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP, signal.SIGINT
 
@@ -142,23 +144,26 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
             outcome = replace(outcome, note=f"left out: {reason}")
         except Exception as error:  # a fault of the table is a finding like any other, and so is one of this program
             sentence = str(error) if isinstance(error, Violated) else traceback.format_exc(limit=-4)
-            rows = {"asked": place.count("COUNT(*)"), "final": place.count("COUNT(finish)")}
-            outcome = replace(outcome, **rows, wrong=(sentence,))
+            asked, final = place.count("COUNT(*)"), place.count("COUNT(finish)")
+            outcome = replace(outcome, asked=asked, final=final, wrong=(sentence,))
     return replace(outcome, injected=reached[0], seconds=time.monotonic() - begun)
 
 
 def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, reached: list[int]) -> Outcome:
     """Play the command until its budget is reached, with faults on the way, which are counted in `reached`."""
-    fault, sessions = case.fault, 0
+    fault, sessions, more = case.fault, 0, 0
     assert not isinstance(fault, Contest)
     rows = fault.rows if fault else 1
-    trials = rows * case.times + AFTER
-    due = sorted(rng.uniform(0, rows * case.times) for _ in range(case.times))
+    trials, due = rows * case.times + AFTER, _drawn(rng, 0, rows, case.times)
     crew: list[Started] = []
     while True:
+        before = place.count("COUNT(finish)")
+        # faults while it starts, and others when it has got on: a controller that never gets on replays nothing
+        first = 0 if rng.random() < EARLY else before + 1
         session, sessions = Session(case.subject, place, trials, starter, crew), sessions + 1
         while (code := session.poll()) is None:
-            if fault is not None and reached[0] < case.times and session.finished() >= due[reached[0]]:
+            is_due = reached[0] < case.times and session.finished() >= max(first, due[reached[0]])
+            if fault is not None and is_due:
                 if session.sleep(rng.uniform(0.0, 0.3)):
                     reached[0] += fault.inject(session, rng)
             else:
@@ -169,12 +174,21 @@ def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, r
             raise Violated(f"the command showed a traceback: {session.words()!r}")
         if fault is not None:
             fault.after(session, code, rng)
-        if code == 0:
+        if code == 0 and (missing := case.times - reached[0]) and more < EXTENDED:
+            more += 1  # the search was over before all was done to it: the same command with a larger budget goes on
+            due = [0.0] * reached[0] + _drawn(rng, trials, rows, missing)
+            trials += rows * missing
+        elif code == 0:
             break
     noted = f"{sessions} sessions"
     if isinstance(fault, Damaged):
         noted += f", {fault.refused} refused and copied back"
     return _judged(case, place, trials, noted)
+
+
+def _drawn(rng: random.Random, first: int, rows: int, times: int) -> list[float]:
+    """Numbers of finished trials after which something is done, in order."""
+    return sorted(first + rng.uniform(0, rows * times) for _ in range(times))
 
 
 def _contested(
@@ -239,7 +253,7 @@ def planned() -> list[Case]:
     cases = [Case(None, each, 0) for each in ALL]
     for role, what, whom, times in signals:
         cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
-    cases += [Case(MIXED, each, 20) for each in WORKING]
+    cases += [Case(MIXED, each, 20, is_warm=True) for each in WORKING]
     long = Signaled("parent", STOP, 64.0, is_long=True, rows=100)  # so that other workers are at work all the time
     slow = (
         _toys("processes, 2", "processes", 2, seconds=1.0),

@@ -86,10 +86,10 @@ class Contest:
         try:
             loser = self._loser(pair)
             winner = pair[1 - loser]
-            said = plays[loser][2].read_text(errors="replace")
-            found = SAYS.search(said)
+            text = plays[loser][2].read_text(errors="replace")
+            found = SAYS.search(text)
             if pair[loser].code != REFUSED or found is None:
-                raise Violated(f"contest {number}: one ended with code {pair[loser].code}: {said.strip()[-300:]!r}")
+                raise Violated(f"contest {number}: one ended with code {pair[loser].code}: {text.strip()[-300:]!r}")
             if int(found[1]) != winner.pid:
                 raise Violated(f"contest {number}: the loser names process {found[1]}, and {winner.pid} plays")
             if rng.random() < 0.5:

@@ -18,7 +18,7 @@ from netwright.testing.faults.searching import Place, Session, Violated, end
 
 MOUNT: Final = "mount"
 PAGE: Final = 4096  # bytes: the unit in which a file system gives room
-SIZE, INODES = "24m", 160
+SIZE, INODES = {"room": "24m", "inodes": "1g"}, 160  # nothing is taken before it is used
 WRITES: Final = 24  # so many writes are tried one after the other
 HOLDS: Final = 3.0  # seconds for which there is no room, at most
 WORDS: Final = {
@@ -59,7 +59,7 @@ class Crowded:
         if self.of == "length":
             yield
             return
-        options = f"size={SIZE}" + (f",nr_inodes={INODES}" if self.of == "inodes" else "")
+        options = f"size={SIZE[self.of]}" + (f",nr_inodes={INODES}" if self.of == "inodes" else "")
         words = [MOUNT, "-t", "tmpfs", "-o", options, "netwright-chaos", str(place.disk)]
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False)

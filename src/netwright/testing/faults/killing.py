@@ -15,7 +15,10 @@ import psutil
 
 from netwright.testing.faults.searching import Place, Session
 
-MANY: Final = ("all", "above")  # roles of several processes at once
+# several processes at once: the workers first, as what is above them would end them
+MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"all": ("worker", "parent", "controller"), "above": ("parent", "controller")}
+)
 # by signal: exit codes with which the command may end when its controller gets it
 CODES: Final[Mapping[signal.Signals, frozenset[int]]] = MappingProxyType(
     {
@@ -32,8 +35,8 @@ class Signaled:
     """A signal to one process of a role, or to all processes at once; SIGSTOP is followed by SIGCONT.
 
     Args:
-        role: "controller", "all", "above" (controller and parents, so that workers alone are left), or a role of
-            the subject.
+        role: "controller", a role of the subject, "all" (but for what trials have started), or "above" (controller and
+            parents, so that workers alone are left).
         signal: The signal.
         seconds: Most seconds for which a process is stopped; at least half of them where `is_long`.
         is_long: Whether the stop is longer than a row may go without a sign of life.
@@ -67,9 +70,7 @@ class Signaled:
         """Do it once; returns how often it was done."""
         if self.signal == signal.SIGKILL and not session.place.may_lose():
             return 0
-        victims = session.members(self.role) if self.role != "above" else session.members("parent")
-        if self.role == "above" and victims:
-            victims += session.members("controller")
+        victims = [each for role in MANY.get(self.role, (self.role,)) for each in session.members(role)]
         if self.role not in MANY and victims:
             victims = [rng.choice(victims)]
         reached = _send(victims, self.signal)
