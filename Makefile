@@ -4,7 +4,7 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test fuzz verify cluster-test bench gpu gpu-evidence lint release-check clean
+.PHONY: search test fuzz chaos verify cluster-test bench gpu gpu-evidence lint release-check clean
 
 search: $(READY)
 	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
@@ -15,6 +15,10 @@ test: $(READY) lint
 # malformed input: 100,000 to functions, 500 to the command; 20 minutes at most, and a table of them at the end
 fuzz: $(READY)
 	NETWRIGHT_FUZZ=100000 $(BIN)/pytest -n 2 --dist worksteal tests/test_fuzz.py tests/test_fuzz_commands.py
+
+# more than 700 faults done to real searches, 15 minutes of two cores, and a table of them; CHAOS="--only worker --seed 3"
+chaos: $(READY)
+	$(BIN)/python -m netwright.testing.chaos $(CHAOS)
 
 # full counts: hours
 verify: $(READY) lint

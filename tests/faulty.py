@@ -1,5 +1,6 @@
 """Evaluators that go wrong in every way we know of; workers find them as `tests.faulty:Evaluator`."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -46,7 +47,7 @@ class Evaluator:
             "text",
             "memory",
         ),
-        *("print", "gate", "names", "reports", "babble", "card", "kernel"),
+        *("print", "gate", "names", "reports", "babble", "card", "kernel", "room"),
     ] = "raise"
     every: int = 2
 
@@ -138,6 +139,13 @@ class Evaluator:
 
     def _memory(self, trial, context):
         raise OutOfMemoryError("tried to allocate 80 GiB")
+
+    def _room(self, trial, context):
+        """Finds the disk full once."""
+        mark = context.folder / "full"
+        if not mark.exists():
+            mark.touch()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _card(self, trial, context):
         """Loses its device once."""

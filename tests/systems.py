@@ -38,6 +38,7 @@ LEFT_OUT = {
         "tests/strategies/test_on_tables.py": RUNS,
         "tests/tables": RUNS,
         "tests/tasks": TRAININGS,
+        "tests/testing": RUNS,
         "tests/test_additions.py": RUNS,
         "tests/test_docs.py": RUNS,
         "tests/test_fuzz.py": RUNS,

@@ -64,6 +64,14 @@ def assert_nothing_left(folder):
         assert time.monotonic() < until, f"still running: {left}"
 
 
+def test_a_full_disk_ends_the_search_in_a_sentence_and_costs_no_trial(tmp_path):
+    with pytest.raises(WorkerError, match=r"could not write in .* the disk is full; it is put back; make room"):
+        search(tmp_path, "room", trials=2)
+    assert_nothing_left(tmp_path)
+    rows = search(tmp_path, "room", trials=2)
+    assert [row.status for row in rows] == ["done", "done"]
+
+
 @pytest.mark.parametrize(
     ("fault", "failure", "message"),
     [

@@ -2,11 +2,13 @@
 
 import os
 import shutil
+import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from netwright.core import locks
 from netwright.core.errors import BadRunFile, StoreError
@@ -14,6 +16,7 @@ from netwright.core.records import Proposal, Result
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.runs import ownership, run_folder
+from netwright.runs.run import Run
 from netwright.stores.sqlite import SqliteStore
 
 RUN = RunFile(executor=Reference("inline"), limits=Limits(trials=1))
@@ -79,6 +82,36 @@ def test_one_at_a_time(tmp_path):
             assert ownership.controller(tmp_path).pid == os.getpid()
     with pytest.raises(StoreError, match="nobody searches in"):
         ownership.controller(tmp_path)
+
+
+@pytest.mark.parametrize("found", [None, "", "process 4", "process 999999999 on {host}\n"])
+def test_who_is_refused_waits_for_the_name_of_who_plays(tmp_path, found):
+    """It is written a little after the lock is had; until then none lies there, part of one, or one of before."""
+    name = tmp_path / ownership.OWNER
+    if found is not None:
+        name.write_text(found.format(host=socket.gethostname()))
+    alive = f"process {os.getpid()} on {socket.gethostname()}"
+    assert ownership._owner(tmp_path, sleep=lambda _: name.write_text(alive)) == alive
+
+
+def test_who_is_refused_names_nobody_rather_than_a_process_that_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr(ownership, "NAMED_IN", 0.0)
+    (tmp_path / ownership.OWNER).write_text(f"process 999999999 on {socket.gethostname()}\n")
+    assert ownership._owner(tmp_path) == "another process"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now", "stays"), [("none", "none", False), ("all", "none", True), ("none", "all", True)]
+)
+def test_folders_of_finished_trials_are_swept_unless_they_were_kept(tmp_path, earlier, now, stays):
+    toys = "netwright.testing.toys"
+    given = {"space": f"{toys}:ToySpace", "task": f"{toys}:ToyTask", "evaluator": f"{toys}:ToyEvaluator"}
+    options = {**given, "strategy": "random", "executor": "inline", "console": Console(quiet=True)}
+    for trials, keep in ((1, earlier), (2, now), (3, now)):
+        Run(tmp_path, {"keep": keep}, trials=trials, **options).search(is_stage=True)
+        if trials == 1:
+            (tmp_path / "trials" / "000001").mkdir(parents=True, exist_ok=True)
+    assert (tmp_path / "trials" / "000001").exists() == stays
 
 
 @pytest.mark.parametrize("has_folder_locks", [True, False])

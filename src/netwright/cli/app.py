@@ -15,6 +15,7 @@ from netwright import __version__
 from netwright.cli import (
     bench,
     completion,
+    doctor,
     export,
     import_table,
     latency,
@@ -49,6 +50,7 @@ app.command("predict")(predict.predict)
 app.command("push")(push.push)
 app.command("pull")(pull.pull)
 app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 app.command("show", cls=completion.DottedCommand)(show.show)
 app.command("profile", cls=completion.DottedCommand)(profile.profile)

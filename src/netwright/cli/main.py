@@ -138,15 +138,17 @@ def _say(text: str) -> None:
 
 def _told(error: BaseException) -> tuple[int, str]:
     """Exit code and sentence for an error."""
+    from pathlib import Path
+
+    from netwright.core import disk
     from netwright.core.errors import NetwrightError
 
     if isinstance(error, NetwrightError):
         return BAD_INPUT, str(error)
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         where = error.filename or "a file"
-        return BAD_INPUT, (
-            f"{where} cannot be written: {error.strerror}; remedy that, or give another folder with --out"
-        )
+        why = disk.reason(error, Path(os.fsdecode(error.filename or ".")))
+        return BAD_INPUT, f"{where} cannot be written: {why}; remedy that, or give another folder with --out"
     if isinstance(error, UnicodeEncodeError) and any("\udc80" <= c <= "\udcff" for c in error.object):
         return BAD_INPUT, "a word of the command is no text of this system's encoding; rename what it names"
     if isinstance(error, RecursionError):

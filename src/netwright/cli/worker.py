@@ -25,8 +25,8 @@ from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
-from netwright.executors import carrying, here, orders, stop_signals, supervisor
-from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
+from netwright.executors import carrying, descendants, here, orders, stop_signals, supervisor
+from netwright.executors.supervisor import CANNOT_START, ENOUGH, NO_ROOM, OUT_OF_REACH, Post
 from netwright.executors.table_service import PRESENT_FOR
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
@@ -39,6 +39,7 @@ SAID = {
     0: "the search has ended or was stopped",
     ENOUGH: "left: what it was to do is done, or its time is over; the search goes on",
     CANNOT_START: "the worker cannot start; its error stands above",
+    NO_ROOM: "left: no space is left where its trials write, as is said above; they are put back",
     OUT_OF_REACH: "left: nobody serves the table any more",
 }
 
@@ -64,7 +65,8 @@ def worker(
 
     It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a
     served run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has
-    ended or was stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has
+    ended or was stopped; 2 refused; 3 the worker cannot start; 6 no space is left where
+    it writes; 4 its trials are done or its time is over; 5 nobody has
     answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
@@ -87,7 +89,7 @@ def worker(
         typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")
         code = _supervised(store, post)
     if code in SAID:
-        typer.echo(f"netwright: {SAID[code]}", err=code == CANNOT_START)
+        typer.echo(f"netwright: {SAID[code]}", err=code in (CANNOT_START, NO_ROOM))
     raise typer.Exit(code)
 
 
@@ -95,6 +97,7 @@ def _supervised(store: Store, post: Post) -> int:
     """Work until there is nothing left to do; returns the exit code."""
     signals: stop_signals.StopSignal | None = None
     try:
+        descendants.end_abandoned()
         with stop_signals.noting(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) as signals:
             code = supervisor.supervise(store, post, signals)
     except KeyboardInterrupt:

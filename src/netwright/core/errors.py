@@ -76,6 +76,10 @@ class DeviceLost(NetwrightError):
     """The device of an evaluation answers its process no more: its row is put back, for another process to go on."""
 
 
+class NoRoom(NetwrightError):
+    """The disk that an evaluation writes to takes nothing more: its row is put back, and no trial is begun."""
+
+
 class ExportError(NetwrightError):
     """A trained network that cannot be exported, or an exported folder that is damaged or not one: says which file."""
 

@@ -45,13 +45,19 @@ def sweep(folder: Path) -> None:
 
     Those of another machine, container or boot are removed once nothing in them has changed for a day.
     """
-    with suppress(OSError), os.scandir(folder) as entries:
-        left = [entry for entry in entries if _is_left(entry)]
-        for entry in left:
-            if entry.is_dir(follow_symlinks=False):
-                shutil.rmtree(entry.path, ignore_errors=True)
+    for path in abandoned(folder):
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
             else:
-                Path(entry.path).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """Drafts in a folder, files or folders, that nobody writes any more, as `sweep` finds them."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if _is_left(entry)]
+    return []
 
 
 def _is_left(entry: os.DirEntry[str]) -> bool:

@@ -77,3 +77,25 @@ def alone_at(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds a lock file, which is not written to; False where the system has no such locks.
+
+    To look, the lock is had for a moment, together with others who look.
+    """
+    if fcntl is None:
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # as on a network disk without locks
+        return False
+    finally:
+        os.close(handle)
+    return False

@@ -19,7 +19,10 @@ from typing import Final
 
 import psutil
 
+from netwright.core import liveness
+
 MARK: Final = "NETWRIGHT_WORKER"  # environment variable: table and name of the worker that a process belongs to
+PARENT: Final = "NETWRIGHT_PARENT"  # environment variable: id and birth of the process that watches over that worker
 SECONDS: Final = 5.0  # for which ending is tried: what waits for a broken disk cannot be ended
 _SET_CHILD_SUBREAPER: Final = 36  # from linux/prctl.h
 
@@ -62,7 +65,7 @@ def reap(but: int) -> None:
 def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
     """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds
-    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]:
+    while found := marked(mark):
         for pid in found:
             _kill(pid)
         if time.monotonic() > until:
@@ -71,10 +74,46 @@ def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
     return []
 
 
+def named() -> dict[str, str]:
+    """What a parent adds to the environment of its worker, so that it is known whose the worker was."""
+    return {PARENT: f"{os.getpid()} {liveness.birth()}"}
+
+
+def end_abandoned(seconds: float = SECONDS) -> list[int]:
+    """Kill what workers of this machine have started whose parents are gone; returns the ids of what is left.
+
+    A worker and its parent that are killed at the same instant leave nobody who would end that, and where others start
+    the workers, no controller that comes later looks for it.
+    """
+    until = time.monotonic() + seconds
+    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _is_abandoned(_variable(pid, PARENT))]:
+        for pid in found:
+            _kill(pid)
+        if time.monotonic() > until:
+            return found
+        time.sleep(0.01)
+    return []
+
+
+def _is_abandoned(parent: str) -> bool:
+    pid, _, born = parent.partition(" ")
+    return pid.isdecimal() and liveness.fate(int(pid), born) == "dead"
+
+
+def marked(mark: str) -> list[int]:
+    """Ids of all living processes but this one whose environment has a mark that begins so."""
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]
+
+
 def _mark_of(pid: int) -> str:
+    return _variable(pid, MARK)
+
+
+def _variable(pid: int, name: str) -> str:
+    """A variable of the environment of a living process; "" where it has none, or may not be looked at."""
     try:
         process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.environ().get(MARK, ""))
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.environ().get(name, ""))
     except (psutil.Error, OSError):  # gone, or another user's
         return ""
 

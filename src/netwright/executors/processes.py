@@ -15,7 +15,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Final, Literal
 
-from netwright.core import room
+from netwright.core import disk, room
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import card_service, deaths, descendants, lines, supervisor
@@ -104,6 +104,8 @@ class Processes:
                 continue
             if code < 0:
                 self._bury(index, parent)
+            if code == supervisor.NO_ROOM:
+                raise WorkerError(self._without_room())
             # a parent ends on its own only over a fault of its own, say a full disk: it is not replaced for ever
             self._faults[index] = self._faults.get(index, 0) + (code > 0)
             if code == supervisor.CANNOT_START or self._faults[index] >= supervisor.STARTS:
@@ -195,6 +197,14 @@ class Processes:
                 env={**os.environ, **(self._service.environment if self._service else {})},
                 start_new_session=True,  # Ctrl-C reaches the controller alone
             )
+
+    def _without_room(self) -> str:
+        assert self._job is not None and self._job.folder is not None
+        full = disk.why_full(self._job.folder)
+        return (
+            f"a trial could not write in {self._job.folder}: {full}; it is put back; make room and give the same "
+            f"command again (more in {self._job.folder / 'logs'})"
+        )
 
     def _log(self, index: int) -> Path:
         assert self._job is not None and self._job.folder is not None

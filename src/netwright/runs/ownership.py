@@ -7,15 +7,29 @@ another run is refused, unless there is no result in it to compare.
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from netwright.core import claim, files, in_full, liveness, locks, objectives, reading, refs, run_file, whereabouts
+from netwright.core import (
+    claim,
+    disk,
+    files,
+    in_full,
+    liveness,
+    locks,
+    objectives,
+    reading,
+    refs,
+    run_file,
+    whereabouts,
+)
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.latency import LatencySettings
@@ -27,6 +41,9 @@ from netwright.data import given
 from netwright.runs import run_folder
 
 LOCK = "controller.lock"
+OWNER = "controller.txt"  # names the process that holds the lock, for people, once it is held
+KEPT = "kept"  # fact: folders of finished trials were kept on purpose, before the settings changed
+NAMED_IN = 2.0  # seconds in which who holds the lock has written so
 # what makes a run the run it is; limits, workers and final training may change between two commands
 IDENTITY = (
     *("space", "strategy", "task", "evaluator", "seed"),
@@ -75,6 +92,12 @@ class OpenRun:
         with closing(run_folder.open_table(self.folder, mode)) as store, _claimed(self.folder, store) as own:
             # the format is written first, so that a kill leaves no settings without one
             store.remember("format", str(run_folder.FORMAT))
+            if (
+                self.settings.keep != "all"
+                and (before := store.recall("run"))
+                and run_file.from_toml(before).keep == "all"
+            ):
+                store.remember(KEPT, "all")
             store.remember("run", text)
             files.write(self.folder / "run.toml", text.encode())
             yield store, own
@@ -134,26 +157,45 @@ def controlled(folder: Path) -> Iterator[None]:
         StoreError: The folder has a controller, whose process is named; it holds a comparison, or a run of another
             format; or it cannot be written.
     """
+    run_folder.refuse_long(folder)
     if run_folder.holds_comparison(folder) and not run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)
-    run_folder.refuse_links([folder / LOCK, folder / "controller.txt"])
+    run_folder.refuse_links([folder / LOCK, folder / OWNER])
     with _locked(folder):
         files.sweep(folder)
         if run_folder.holds_run(folder):  # before anything is prepared; what is written is claimed again
             with closing(run_folder.open_table(folder, "read")) as store:
-                _refuse_owner(folder, claim.living_owner(store, _number(folder)))
+                _refuse_owner(folder, claim.living_owner(store, table_number(folder)))
         try:
-            name = folder / "controller.txt"
-            name.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            files.write(folder / OWNER, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
             yield
         finally:
             with suppress(OSError):  # as where the folder was removed meanwhile
-                (folder / "controller.txt").unlink(missing_ok=True)
+                (folder / OWNER).unlink(missing_ok=True)
                 # refused before anything was written; data in memory is taken back by who put it there
                 if {path.name for path in folder.iterdir()} <= {LOCK, given.FILE}:
                     (folder / LOCK).unlink(missing_ok=True)
                     folder.rmdir()
+
+
+@contextmanager
+def undisturbed(folder: Path) -> Iterator[None]:
+    """Keeps every other process out of a folder in which nobody searches, whatever is wrong with it.
+
+    Nothing in it changes for that but its lock file.
+
+    Raises:
+        StoreError: The folder has a controller, whose process is named; or it cannot be written.
+    """
+    run_folder.refuse_links([folder / LOCK])
+    with _locked(folder):
+        owner = None
+        if run_folder.holds_run(folder):
+            with suppress(StoreError), closing(run_folder.open_table(folder, "inspect")) as store:
+                owner = claim.living_owner(store, table_number(folder))
+        _refuse_owner(folder, owner)
+        yield
 
 
 @contextmanager
@@ -169,7 +211,7 @@ def claimed(folder: Path) -> Iterator[None]:
 @contextmanager
 def _claimed(folder: Path, store: Store) -> Iterator[Claim]:
     try:
-        with claim.taken(store, lambda: _number(folder)) as own:
+        with claim.taken(store, lambda: table_number(folder)) as own:
             yield own
     except claim.Taken as error:
         _refuse_owner(folder, error.owner)
@@ -185,7 +227,8 @@ def _locked(folder: Path) -> Iterator[None]:
         except locks.Held:
             _refuse_owner(folder, _owner(folder))
         except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
+            why = disk.reason(error, folder)
+            raise StoreError(f"{folder} cannot be written: {why}; give another folder with --out") from None
         yield
 
 
@@ -196,7 +239,7 @@ def _refuse_owner(folder: Path, owner: Owner | str | None) -> None:
         ) from None
 
 
-def _number(folder: Path) -> int:
+def table_number(folder: Path) -> int:
     """Number of the file that the table of a folder is, of which a copy has another one; 0: there is none."""
     try:
         return (folder / run_folder.TABLE).stat().st_ino
@@ -210,7 +253,7 @@ def controller(folder: Path) -> Owner:
     found = None
     if run_folder.holds_run(folder):
         with closing(run_folder.open_table(folder, "read")) as store:
-            found = claim.living_owner(store, _number(folder))
+            found = claim.living_owner(store, table_number(folder))
     if found is None:
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
     if not liveness.is_of_this_boot(found.born):
@@ -264,11 +307,24 @@ def _move_aside(folder: Path, aside: Path) -> None:
             old.rename(f"{aside}{suffix}")
 
 
-def _owner(folder: Path) -> str:
-    try:
-        return (folder / "controller.txt").read_text(encoding="utf-8").strip()
-    except OSError:
-        return "another process"
+def _owner(folder: Path, sleep: Callable[[float], None] = time.sleep) -> str:
+    """Who holds the lock of a folder, in words: the name of a process that lives, written soon after the lock is had.
+
+    Until then none is there, or that of one which was killed.
+    """
+    text, until = "", time.monotonic() + NAMED_IN
+    while True:
+        with suppress(OSError, UnicodeDecodeError):
+            text = (folder / OWNER).read_text(encoding="utf-8").strip()
+        if _may_be_alive(text) or time.monotonic() > until:
+            return text if _may_be_alive(text) else "another process"
+        sleep(0.02)
+
+
+def _may_be_alive(text: str) -> bool:
+    """Whether the name of a process is that of one which lives, as far as can be seen from here."""
+    named = re.fullmatch(r"process ([0-9]{1,10}) on (.+)", text)
+    return named is not None and not (named[2] == socket.gethostname() and liveness.is_gone(int(named[1])))
 
 
 def _threads(run: RunFile) -> int:

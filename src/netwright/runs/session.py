@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
+from netwright import worker
 from netwright.controller import Ending, Search
-from netwright.core import baselines, objectives, reading, remembered, run_file
+from netwright.core import baselines, disk, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.building import Parts
 from netwright.core.claim import Claim
@@ -43,7 +44,7 @@ from netwright.report.progress import RunProgress
 from netwright.runs import beforehand, run_folder, sharing
 from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
-from netwright.runs.ownership import OpenRun
+from netwright.runs.ownership import KEPT, OpenRun
 from netwright.runs.watched_front import WatchedFront
 from netwright.training import constant, ranks
 
@@ -171,6 +172,11 @@ class Session:
         elif run.is_moved:
             self.prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
+        if (kind := disk.network(run.folder)) and not run.is_complete:
+            self.say(
+                f"{short(run.folder)} lies on a network disk ({kind}), where SQLite may lose trials: search on a disk "
+                "of this machine, and let other machines join by `netwright worker`"
+            )
         with run.table() as (store, own):
             if not run.is_complete:
                 _note(store, parts)
@@ -209,6 +215,9 @@ class Session:
         names = run_folder.named_objectives(store, settings)
         objective = objectives.first(names, parts.measures)
         known = remembered.baselines(store)
+        keeps = settings.keep == "all" or store.recall(KEPT) is not None
+        for sentence in worker.make_room(store, run.folder / "trials", keep=keeps):
+            self.say(sentence)
         front = _front(store, settings, names, parts.measures)
         display = Display(
             self._console,
@@ -247,6 +256,8 @@ class Session:
                 if is_observed:
                     self.observing.begin(_observed(run, store, before.finished), store)
                 ending = controller.run()
+            if not keeps:
+                worker.sweep(store, run.folder / "trials", parts.evaluator)
         finally:
             if isinstance(parts.executor, KeepsTime):  # the clock starts anew with each command
                 earlier = remembered.number(store, "simulated_hours") or 0.0

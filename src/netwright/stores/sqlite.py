@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from netwright.core import liveness
+from netwright.core import disk, liveness
 from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
 from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
@@ -125,7 +125,8 @@ class SqliteStore:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise sqlite_file.fault(self.path, error) from None
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
+            why = disk.reason(error, self.path)
+            raise StoreError(f"{self.path} cannot be opened: {why}; check the path") from None
         if mode == "join" and self._version < sqlite_file.VERSION:
             raise StoreError(
                 f"{self.path} has schema {self._version} of an earlier netwright; start its search again first, which "
@@ -441,7 +442,8 @@ class SqliteStore:
         try:
             note(number)
         except OSError as error:
-            raise StoreError(f"{self._count.path} cannot be written: {error.strerror}; check the disk") from None
+            why = disk.reason(error, self._count.path)
+            raise StoreError(f"{self._count.path} cannot be written: {why}; check the disk") from None
 
     def _read(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         given = values[0] if values and isinstance(values[0], dict) else values

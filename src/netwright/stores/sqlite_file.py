@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from netwright.core import files
+from netwright.core import disk, files
 from netwright.core.errors import StoreError
 from netwright.stores import row_count
 
@@ -152,7 +152,9 @@ def fault(path: Path, error: sqlite3.Error | UnicodeDecodeError) -> Exception:
     if isinstance(error, sqlite3.ProgrammingError):
         return error
     if "full" in text:
-        return StoreError(f"{path} cannot be written: the disk is full; make room and give the same command again")
+        return StoreError(f"{path} cannot be written: {disk.why_full(path)}; make room and give the same command again")
+    if "unable to open" in text and (found := disk.left(path.parent)) is not None and found.files == 0:
+        return StoreError(f"{path} cannot be opened: {disk.why_full(path)}; make room and give the same command again")
     if "readonly" in text or "unable to open" in text:
         return StoreError(
             f"{path} cannot be written; check the permissions of its folder "

@@ -13,6 +13,7 @@ from __future__ import annotations
 from netwright.core.protocols.evaluator import (
     ChecksSettings,
     Context,
+    DividesBatches,
     EstimatesMemory,
     Evaluator,
     Foretells,
@@ -114,6 +115,7 @@ __all__ = [
     "Context",
     "ContinuesText",
     "DeviceSplit",
+    "DividesBatches",
     "DrawsFor",
     "EstimatesMemory",
     "Evaluator",
