@@ -11,7 +11,7 @@ import psutil
 
 from netwright.core import claim, locks
 from netwright.stores.sqlite import SqliteStore
-from netwright.testing.faults.searching import GRACE, TABLE, Place
+from netwright.testing.faults.searching import GRACE, TABLE, Scene
 
 LOCK: Final = "controller.lock"
 # what a folder holds after an undisturbed search
@@ -20,7 +20,7 @@ BELONGS: Final = frozenset(
 )
 
 
-def processes(place: Place, seconds: float = GRACE) -> list[str]:
+def processes(place: Scene, seconds: float = GRACE) -> list[str]:
     """Processes that are still there so many seconds after the end, and the ports on which they listen."""
     until = time.monotonic() + seconds
     while (found := place.processes()) and time.monotonic() < until:
@@ -34,7 +34,7 @@ def processes(place: Place, seconds: float = GRACE) -> list[str]:
     return said
 
 
-def files(place: Place, allowed: frozenset[str] = BELONGS) -> list[str]:
+def files(place: Scene, allowed: frozenset[str] = BELONGS) -> list[str]:
     """Files, locks and the claim that are left behind by a search that has ended in order; a sentence each."""
     said = [f"temporary file {path.relative_to(place.temporary)}" for path in place.temporary.rglob("*")]
     said += [f"{path.name} in the run's folder" for path in place.run.iterdir() if path.name not in allowed]
