@@ -4,7 +4,7 @@ import os
 import signal
 from dataclasses import dataclass, replace
 
-from netwright.core import turns
+from netwright.core import resources, turns
 from netwright.core.protocols import SearchSpace, Task
 from netwright.core.records import Result
 from tests.faulty import OutOfMemoryError
@@ -36,8 +36,10 @@ class Evaluator:
 
     def evaluate(self, trial, context):
         folder = context.folder.parent.parent
-        with turns.taken(folder / "cards", [CARD], alone=False, is_wanted=lambda: False) as is_shared:
+        mine = turns.Turns(folder / resources.FOLDER, [CARD])
+        with mine.taken(is_wanted=lambda: False) as is_shared:
             attempt = 1 if is_shared else 1 + self.parts
+        mine.close()
         with (folder / "attempts.txt").open("a") as log:
             log.write(f"{trial.id} {attempt}\n")
         killed = folder / "killed"

@@ -226,6 +226,7 @@ def disk(place: Path, how: str) -> Iterator[Path | None]:
 
 
 DISKS = (("read-only", "ro,size=1m"), ("full", "size=16k"))
+INODES = "size=8m,nr_inodes=1"  # of a disk with room and no file to be made
 
 
 def on_disk(place: Path, how: str, use: str) -> tuple[int, str] | None:

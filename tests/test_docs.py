@@ -81,3 +81,13 @@ def test_recipes_and_plug_ins_are_listed():
         text = (ROOT / "docs" / f"{page}.md").read_text()
         for name in refs.available(kind):
             assert f"`{name}`" in text, f"docs/{page}.md has no line for {name}"
+
+
+def test_every_fault_is_made_by_a_test_that_is_there():
+    rows = [line for line in (ROOT / "docs" / "faults.md").read_text().splitlines() if line.startswith("| F")]
+    assert [line.split("|")[1].strip() for line in rows] == [f"F{number}" for number in range(1, 23)]
+    for line in rows:
+        named = re.findall(r"`(tests/\S+)::(\w+)`", line)
+        assert named, line
+        for path, name in named:
+            assert re.search(rf"^def {name}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path} has no {name}"

@@ -34,3 +34,12 @@ def test_disks_that_cannot_be_written(kind, how, use, tmp_path):
     assert said.startswith("netwright: ")
     assert said.count("\n") == 1, f"not one sentence: {said}"
     assert str(tmp_path / "disk") in said
+
+
+def test_a_disk_whose_inodes_are_used_up_is_no_full_one(tmp_path):
+    answer = sentences.on_disk(tmp_path, sentences.INODES, "run")
+    if answer is None:
+        pytest.skip("mounting is not allowed here")
+    code, said = answer
+    assert (code, said.count("\n")) == (2, 1)
+    assert "run cannot be written: the disk takes no more files: its inodes are used up, though 8.4 MB are free" in said

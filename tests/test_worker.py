@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import socket
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -14,13 +15,14 @@ import pytest
 import torch
 
 from netwright import worker
-from netwright.core import attempts, turns
+from netwright.core import attempts, resources, turns
 from netwright.core.attempts import Attempt
 from netwright.core.errors import BadReference, DeviceLost, NoRoom, PutBack
 from netwright.core.records import LOST, MAX_LOSSES, Proposal, Result, Trial
+from netwright.core.resources import Resources
 from netwright.stores.memory import MemoryStore
 from netwright.stores.sqlite import SqliteStore
-from netwright.worker import Cards, WorkerContext, evaluate, run_once
+from netwright.worker import WorkerContext, evaluate, run_once
 
 TRIAL = Trial(1, Proposal((0,)), "key", 1, "running")
 
@@ -47,7 +49,6 @@ def result_of(answer):
         Result({"x": 1.0}, ((1, math.nan),), math.nan),
         Result({"x": 1.0}, seconds=-5.0),
         Result({"x": math.inf}),
-        MemoryError(),
         RuntimeError("x" * 1_000_000),
     ],
 )
@@ -325,7 +326,7 @@ class Crowded:
         self.log.append("left")
 
     def evaluate(self, trial, context):
-        is_alone = not is_free(context.folder.parent.parent / "cards")
+        is_alone = not is_free(context.folder.parent.parent / resources.FOLDER)
         self.log.append((is_alone, self.parts))
         if len([entry for entry in self.log if entry != "left"]) <= self.faults:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. And more")
@@ -333,16 +334,22 @@ class Crowded:
 
 
 def is_free(folder):
-    with turns.taken(folder, ["GPU-1"], alone=False, is_wanted=lambda: False) as has_come:
-        return has_come
+    mine = turns.Turns(folder, ["GPU-1"])
+    with mine.taken(is_wanted=lambda: False) as has_come:
+        found = has_come
+    mine.close()
+    return found
 
 
 def ran(store, folder, evaluator, *, is_stopping=False):
     """What a worker makes of the next trial."""
-    cards = Cards.of(evaluator, 0, folder, lambda: is_stopping)
-    return run_once(
-        store, evaluator, "w0", lambda trial: WorkerContext(store, folder / "trials", trial.id), cards=cards
-    )
+    lent = Resources.of(evaluator, 0, folder, lambda: is_stopping)
+    try:
+        return run_once(
+            store, evaluator, "w0", lambda trial: WorkerContext(store, folder / "trials", trial.id), resources=lent
+        )
+    finally:
+        lent.close()
 
 
 def crowded_rows(tmp_path, evaluator, kill_at=None):
@@ -405,18 +412,80 @@ def test_a_worker_that_stops_does_not_wait_for_its_turn(tmp_path):
     store.add(Proposal((0,)), "key", 1)
     attempts.note(store, 1, Attempt(1))
     evaluator = Crowded(0)
-    with turns.taken(tmp_path / "cards", ["GPU-1"], alone=False), pytest.raises(PutBack):
+    beside = turns.Turns(tmp_path / resources.FOLDER, ["GPU-1"])
+    with beside.taken(), pytest.raises(PutBack):
         ran(store, tmp_path, evaluator, is_stopping=True)
+    beside.close()
     assert [row.status for row in store.unfinished()] == ["pending"]
     assert not evaluator.log
 
 
-def test_memory_of_the_machine_that_runs_out_fails_at_once(tmp_path):
-    """What was lent by the system cannot be had for oneself."""
+@dataclass
+class Large:
+    """Takes more than this process may have, until it has the machine to itself and so many parts of a batch."""
+
+    enough: int
+    parts: int = 1
+    log: list = field(default_factory=list)
+
+    def in_more_parts(self, parts, genotype):
+        return replace(self, parts=self.parts * parts)
+
+    def memory_mb(self, genotype):
+        return 5_300.0
+
+    def evaluate(self, trial, context):
+        mine = turns.Turns(context.folder.parent.parent / resources.FOLDER, [f"machine-{socket.gethostname()}"])
+        with mine.taken(is_wanted=lambda: False) as is_shared:
+            self.log.append((trial.id, not is_shared, self.parts))
+        mine.close()
+        if trial.id == 1 and len([entry for entry in self.log if entry[0] == 1]) <= self.enough:
+            raise MemoryError("no")
+        return Result({"x": 1.0}, message="anew")
+
+
+@pytest.mark.parametrize(
+    ("enough", "tries", "message"),
+    [
+        (1, [(1, False, 1), (1, True, 1)], "measured with the machine to itself; anew"),
+        (2, [(1, False, 1), (1, True, 1), (1, True, 2)], "saw halves; anew"),
+        (3, [(1, False, 1), (1, True, 1), (1, True, 2)], None),
+    ],
+)
+def test_memory_of_the_machine_that_runs_out_is_tried_alone_and_then_in_halves(tmp_path, enough, tries, message):
+    evaluator = Large(enough)
+    first, second = crowded_rows(tmp_path, evaluator)
+    assert evaluator.log == [*tries, (2, False, 1)]
+    assert (second.status, second.result.message) == ("done", "anew")
+    if message:
+        assert first.result.message.endswith(message)
+        for words in ("the machine's memory ran out", "of memory were free", "held by this process", "5.3 GB"):
+            assert words in first.result.message
+        return
+    last = first.result.message.splitlines()[-1]
+    assert (first.status, first.result.failure) == ("failed", "out_of_memory")
+    assert "of memory were free" in last and "half a batch at a time, by an estimate of 5.3 GB" in last
+
+
+def test_what_has_no_batches_is_tried_alone_once(tmp_path):
+    rows = crowded_rows(tmp_path, Answers(MemoryError()))
+    assert [row.result.failure for row in rows] == ["out_of_memory"] * 2
+    last = rows[0].result.message.splitlines()[-1]
+    assert last.endswith(
+        "that was with the machine to itself; its evaluator cannot work through half a batch at a time"
+    )
+
+
+def test_a_host_that_did_not_know_tries_what_the_table_says_next(tmp_path):
+    """Another one, without a disk in common, has tried it."""
     store = MemoryStore()
     store.add(Proposal((0,)), "key", 1)
-    ran(store, tmp_path, Answers(MemoryError()))
-    assert store.finished()[0].result.failure == "out_of_memory"
+    attempts.note(store, 1, Attempt(1, "machine"))
+    evaluator = Large(1)
+    ran(store, tmp_path, evaluator)
+    assert attempts.of(store, 1).ran_out == 1, "it was not alone here"
+    assert ran(store, tmp_path, evaluator).metrics == {"x": 1.0}
+    assert evaluator.log == [(1, False, 1), (1, True, 1)]
 
 
 def test_a_latency_that_was_estimated_becomes_a_metric():

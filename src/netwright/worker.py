@@ -10,18 +10,24 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
-from netwright.core import attempts, disk, memory, turns
+from netwright.core import disk, memory, retries
 from netwright.core.attempts import Attempt
-from netwright.core.errors import DeviceLost, NetwrightError, NoRoom, PutBack, Terminated, TooEarly
+from netwright.core.errors import DeviceLost, NoRoom, PutBack, Terminated, TooEarly
 from netwright.core.latency import LATENCY
-from netwright.core.protocols import EstimatesMemory, Evaluator, LeavesState, MakesReady, Store, UsesCards
+from netwright.core.protocols import (
+    Evaluator,
+    LeavesState,
+    MakesReady,
+    Store,
+    UsesCards,
+)
 from netwright.core.records import Failure, Result, Trial
+from netwright.core.resources import Resources
 from netwright.core.round_plan import MEMBERS
 from netwright.core.trained_rounds import SHARED
 
@@ -30,7 +36,6 @@ NAME_CHARACTERS = 200  # of a metric
 SHOWN = 80  # characters of a value that is refused
 LARGE = 2**63  # beyond it, a whole number becomes a float
 PAGE = 10_000  # rows read from the table at once
-TURNS = "cards"  # folder within a run's: locks by which trials take turns on cards
 
 
 @dataclass
@@ -110,27 +115,6 @@ class WorkerContext:
         return _folder_of(self.trials_folder, trial_id)
 
 
-@dataclass(frozen=True)
-class Cards:
-    """The cards that a worker's trials lie on.
-
-    Args:
-        names: Their names; empty: the trials lie on none.
-        folder: Folder of the locks by which trials take turns; None: no other process has trials on them.
-        is_stopping: Whether the worker is to stop, so that its trial need not wait for its turn.
-    """
-
-    names: tuple[str, ...] = ()
-    folder: Path | None = None
-    is_stopping: Callable[[], bool] = lambda: False
-
-    @classmethod
-    def of(cls, evaluator: Evaluator, index: int, run_folder: Path | None, is_stopping: Callable[[], bool]) -> Cards:
-        """The cards on which an evaluator has the trials of a worker, by its number among those of this machine."""
-        names = evaluator.cards(index) if isinstance(evaluator, UsesCards) else ()
-        return cls(names, run_folder and run_folder / TURNS, is_stopping)
-
-
 class Carries(Protocol):
     """Carries folders of trials between a worker's host and the folder of the run, where they share no disk."""
 
@@ -160,13 +144,13 @@ def run_once(
     context: Callable[[Trial], WorkerContext],
     *,
     keep: bool = False,
-    cards: Cards = Cards(),
+    resources: Resources | None = None,
     carrier: Carries | None = None,
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
-    Where the memory of a card ran out, the row is put back instead, as often as `core.attempts` says; the result that
-    is returned then says so, and is in no table.
+    Where memory ran out, of a card or of the machine, the row is put back instead, as often as `core.attempts` says;
+    the result that is returned then says so, and is in no table.
 
     Args:
         store: The table.
@@ -174,7 +158,7 @@ def run_once(
         name: Name of the worker in the table.
         context: Makes what is lent for a trial, once its turn has come.
         keep: Whether to leave all folders; else `clear` removes those not needed once the result is in the table.
-        cards: The cards that trials lie on.
+        resources: What the trials share and can run out of; None: nobody else works here.
         carrier: Carries folders of trials between the run's own and those of `context`; None: these are the run's own.
 
     Raises:
@@ -186,22 +170,16 @@ def run_once(
     trial = store.claim(name)
     if trial is None:
         return None
-    if not cards.names:
-        return _run(store, evaluator, name, trial, context(trial), keep, None, carrier)
-    attempt = attempts.of(store, trial.id)
-    turn = (
-        turns.taken(cards.folder, cards.names, alone=attempt.is_alone, is_wanted=lambda: not cards.is_stopping())
-        if cards.folder
-        else nullcontext(True)
-    )
-    with turn as has_come:
+    resources = resources or Resources()
+    attempt = resources.attempt(store, trial.id)
+    with resources.taken(attempt) as has_come:
         if not has_come:
             store.put_back(name)
-            raise PutBack("stopped while it waited for its turn on the card")
+            raise PutBack("stopped while it waited for its turn")
         try:
-            return _run(store, evaluator, name, trial, context(trial), keep, attempt, carrier)
+            return _run(store, evaluator, name, trial, context(trial), keep, attempt, resources, carrier)
         finally:
-            if isinstance(evaluator, UsesCards):
+            if resources.cards and isinstance(evaluator, UsesCards):
                 evaluator.leave_cards()
 
 
@@ -212,17 +190,15 @@ def _run(
     trial: Trial,
     lent: WorkerContext,
     keep: bool,
-    attempt: Attempt | None,
+    attempt: Attempt,
+    resources: Resources,
     carrier: Carries | None,
 ) -> Result | None:
-    """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early.
-
-    Without an `attempt`, it lies on no card.
-    """
+    """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early."""
     if carrier is not None:
         carrier.bring(trial)
     try:
-        result = evaluate(_in_parts(evaluator, trial, attempt), trial, lent)
+        result, is_machine = _evaluated(retries.in_parts(evaluator, trial, attempt), trial, lent)
     except TooEarly:
         store.put_back(name)
         return None
@@ -237,15 +213,21 @@ def _run(
     except NoRoom:
         store.put_back(name)
         raise
-    if attempt is not None and result.failure == "out_of_memory":
-        following, refusal = _following(evaluator, trial, attempt)
-        if following is not None:
-            attempts.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
-            store.put_back(name)
-            return result
-        result = replace(result, message=_failed(result.message, attempt, refusal, _estimate(evaluator, trial)))
-    elif attempt is not None and attempt.ran_out:
-        result = replace(result, message=attempt.noted(result.message))
+    except retries.Indivisible as error:
+        before = Attempt(1, attempt.place)
+        message = before.failed(attempt.sizes, attempt.place, retries.estimate(evaluator, trial), str(error))
+        result, is_machine = Result(failure="out_of_memory", message=message), False
+    else:
+        if result.failure == "out_of_memory":
+            place, estimate = resources.place(is_machine=is_machine), retries.estimate(evaluator, trial)
+            following, refusal = retries.following(evaluator, trial, attempt, place, result.message, estimate)
+            if following is not None:
+                resources.note(store, trial.id, following)  # first: a kill in between repeats the new attempt
+                store.put_back(name)
+                return result
+            result = replace(result, message=attempt.failed(result.message, place, estimate, refusal))
+        elif attempt.ran_out:
+            result = replace(result, message=attempt.noted(result.message))
     if carrier is not None and (keep or _leaves_state(trial, result, evaluator)):
         carrier.send(trial.id)  # first: with the result, another trial may be asked that continues this one
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
@@ -253,41 +235,6 @@ def _run(
     if counts and not keep and lent.trials_folder is not None:
         clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result
-
-
-def _in_parts(evaluator: Evaluator, trial: Trial, attempt: Attempt | None) -> Evaluator:
-    """The evaluator of an attempt."""
-    if attempt is None or not attempt.is_in_parts or not isinstance(evaluator, UsesCards):
-        return evaluator
-    return evaluator.in_more_parts(attempts.PARTS, trial.proposal.genotype)
-
-
-def _following(evaluator: Evaluator, trial: Trial, attempt: Attempt) -> tuple[Attempt | None, str]:
-    """The next attempt; None, with the reason where there is one to be said: there is none."""
-    following = attempt.next
-    if following is None:
-        return None, ""
-    try:
-        _in_parts(evaluator, trial, following)
-    except NetwrightError as error:
-        return None, f"and its batches cannot be halved: {error}"
-    return following, ""
-
-
-def _failed(message: str, attempt: Attempt, refusal: str, estimate: str) -> str:
-    tried = "with the card to itself" + (" and half a batch at a time" if attempt.is_in_parts else "")
-    return "; ".join(filter(None, (message.rstrip(), f"that was {tried}{estimate}", refusal)))
-
-
-def _estimate(evaluator: Evaluator, trial: Trial) -> str:
-    """What a trial was estimated to take, with a comma before it; "": it is not known."""
-    if not isinstance(evaluator, EstimatesMemory):
-        return ""
-    try:
-        estimate = evaluator.memory_mb(trial.proposal.genotype)
-    except NetwrightError:
-        return ""
-    return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
 def clear(
@@ -363,6 +310,11 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         DeviceLost: The device that it used answers no more.
         NoRoom: No space is left where it writes.
     """
+    return _evaluated(evaluator, trial, context)[0]
+
+
+def _evaluated(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> tuple[Result, bool]:
+    """As `evaluate`, and whether it failed because the memory of this machine ran out."""
     start: float | None = None
     try:
         if isinstance(evaluator, MakesReady):
@@ -376,11 +328,11 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
         stated = _number("its seconds are", result.seconds)
         seconds = stated if math.isfinite(stated) and stated > 0 else time.perf_counter() - start
         if not result.failure:
-            return _finite(_with_latency(result, trial), seconds)
+            return _finite(_with_latency(result, trial), seconds), False
         if result.failure not in get_args(Failure):
             listed = ", ".join(filter(None, get_args(Failure)))
             raise TypeError(f"evaluate returned the failure {_short(result.failure)}; it must be one of {listed}")
-        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message))
+        return Result({}, _plain(result.curve), seconds, result.failure, _storable(result.message)), False
     except (Terminated, DeviceLost):
         raise
     except (Exception, SystemExit) as error:  # any fault of an evaluator is a result, and so is sys.exit in it
@@ -393,9 +345,11 @@ def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Resu
                 f"trial {trial.id} could not write: {full} ({_short(str(error))}); it is put back; make room and give "
                 "the same command again"
             ) from error
-        text = _storable(traceback.format_exc(limit=-20))
+        is_machine = _is_of_machine(error)
+        sizes = memory.told() if is_machine else ""  # while it holds what it has taken
+        text = _storable("\n".join(filter(None, (traceback.format_exc(limit=-20).rstrip(), sizes))))
         seconds = 0.0 if start is None else time.perf_counter() - start
-        return Result(seconds=seconds, failure=_failure_of(error), message=text)
+        return Result(seconds=seconds, failure=_failure_of(error), message=text), is_machine
 
 
 def _with_latency(result: Result, trial: Trial) -> Result:
@@ -481,6 +435,11 @@ def _short(value: object) -> str:
 
 
 def _failure_of(error: BaseException) -> Failure:
-    is_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    is_card = type(error).__name__ == "OutOfMemoryError"
+    return "out_of_memory" if is_card or _is_of_machine(error) else "error"
+
+
+def _is_of_machine(error: BaseException) -> bool:
+    """Whether the memory of this machine ran out, or what this process may have of it."""
     # torch's CPU allocator raises a plain RuntimeError
-    return "out_of_memory" if is_memory or "can't allocate memory" in str(error) else "error"
+    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -203,3 +203,23 @@ def test_words_that_typer_does_not_know(capsys):
     code, _, err = run(capsys, "search", "--bogus", "1")
     assert code == 2
     assert "No such option" in err
+
+
+def test_a_path_that_is_too_long_for_a_table_is_refused_before_anything_is_written(tmp_path, capsys):
+    long = tmp_path / ("ä" * 100) / ("x" * 200)
+    said = refused(capsys, "search", *TOY, "--out", long)
+    assert "bytes, and SQLite opens no table below one of more than 440; give a shorter one with --out" in said
+    assert not long.parent.exists()
+    assert "File name too long" in refused(capsys, "search", *TOY, "--out", tmp_path / ("x" * 300))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_with_any_name_is_searched_gone_on_with_and_looked_at(tmp_path, capsys):
+    folder = tmp_path / "кошка 猫 é" / "a b'c?d#e%20f&;$(g)"
+    for trials in (2, 3):
+        code, _, err = run(capsys, "search", *TOY, "--trials", trials, "--out", folder)
+        assert (code, err) == (0, "")
+    code, out, _ = run(capsys, "status", folder, "--json")
+    assert (code, '"trials": 3' in out) == (0, True)
+    assert run(capsys, "doctor", folder) == (0, f"{folder}: nothing is wrong\n", "")
+    assert run(capsys, "report", folder, "--trust")[0] == 0

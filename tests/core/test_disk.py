@@ -1,5 +1,6 @@
 """What a disk has left, and which kind it is."""
 
+import errno
 import os
 
 import pytest
@@ -41,6 +42,9 @@ def test_a_shortage_of_inodes_is_told_from_one_of_blocks(tmp_path, monkeypatch, 
     monkeypatch.setattr(disk, "left", lambda _folder: left)
     assert left.shortage == shortage
     assert disk.why_full(tmp_path / "file") == why
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert disk.reason(full, tmp_path / "file") == ("No space left on device" if why == disk.FULL else why)
+    assert disk.reason(OSError(errno.EROFS, "Read-only"), tmp_path) == "Read-only"
 
 
 @pytest.mark.parametrize(

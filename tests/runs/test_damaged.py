@@ -13,7 +13,7 @@ from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, StoreError
 from netwright.core.run_file import Limits
 from netwright.report import progress
-from netwright.runs import retraining, run_folder
+from netwright.runs import candidates, run_folder
 from netwright.runs.run import Run
 
 TOYS = "netwright.testing.toys"
@@ -143,7 +143,7 @@ def test_the_best_of_a_damaged_table_is_not_trained_but_any_whole_trial_may_be(r
     history = run_folder.history(run.folder, None)
     for asked in ({"which": Which()}, {"which": Which(knee=True)}, {"which": Which(), "top": 2}):
         with pytest.raises(StoreError, match=r"trial 3 is damaged.*may be the best; .*--trial"):
-            retraining.chosen(run.folder, history, **asked)
-    assert retraining.chosen(run.folder, history, Which(trial=4))[0].trial_id == 4
+            candidates.chosen(run.folder, history, **asked)
+    assert candidates.chosen(run.folder, history, Which(trial=4))[0].trial_id == 4
     with pytest.raises(BadReference, match="no finished trial 3"):
-        retraining.chosen(run.folder, history, Which(trial=3))
+        candidates.chosen(run.folder, history, Which(trial=3))

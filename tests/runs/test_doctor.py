@@ -16,7 +16,7 @@ import safetensors.numpy
 from typer.testing import CliRunner
 
 from netwright.cli.app import app
-from netwright.core import claim, disk, files, liveness, run_file, sealed, trained_rounds
+from netwright.core import claim, disk, files, liveness, locks, run_file, sealed, trained_rounds
 from netwright.core.claim import Owner
 from netwright.core.disk import Left
 from netwright.core.errors import BadRunFile, StoreError
@@ -298,11 +298,11 @@ def test_a_folder_that_this_user_may_not_write(folder, monkeypatch):
 
 def test_a_path_that_leaves_no_room_for_names_within(original, tmp_path):
     deep = tmp_path
-    while (missing := 3950 - len(os.fsencode(deep))) > 0:
-        deep = deep / ("ä" * max(1, min(100, missing // 2)))
+    while run_folder.path_length(deep) < 440:
+        deep = deep / ("ä" * 50)
     shutil.copytree(original, deep / "run")
     [found] = examined(deep / "run").findings
-    assert (found.kind, "so long that files within would have" in found.what) == ("path", True)
+    assert (found.kind, "bytes, and SQLite opens no table below 440" in found.what) == ("path", True)
 
 
 def test_a_run_that_is_searched_is_left_alone(folder):
@@ -318,7 +318,7 @@ def test_a_run_that_is_searched_is_left_alone(folder):
         draft(folder)
         with pytest.raises(StoreError, match=f"is being searched by process {os.getpid()}"):
             doctor.repair(folder, TODAY)
-        assert store.claim("w1").id == 5, "the search goes on"
+        assert store.claim("w2").id == 5, "the search goes on"
     assert [each.kind for each in examined(folder).findings] == ["leases", "drafts"]
 
 
@@ -344,6 +344,27 @@ def test_a_repair_sets_aside_deletes_nothing_and_says_what_it_did(folder):
     assert doctor.repair(folder, TODAY) == ()
     draft(folder)
     assert "aside-2026-01-31-2/" in doctor.repair(folder, TODAY)[0]
+
+
+def test_a_timed_run_that_is_played_is_left_alone(folder):
+    draft(folder)
+    with locks.holding(folder / "timed.lock"):
+        assert "is being searched by another process" in examined(folder).remarks[0]
+        with pytest.raises(StoreError, match="is being searched by another process"):
+            doctor.repair(folder, TODAY)
+
+
+@pytest.mark.parametrize("make", [other_format("2"), comparison])
+def test_what_is_no_run_of_this_release_is_not_repaired(folder, make):
+    make(folder)
+    with pytest.raises(StoreError, match=r"newer netwright|is no run"):
+        doctor.repair(folder, TODAY)
+
+
+def test_a_table_in_which_no_run_was_noted_is_said_to_be_none(folder):
+    change(folder, "DELETE FROM facts WHERE name = 'run'; DELETE FROM fact_sums WHERE name = 'run'")
+    [found] = examined(folder).findings
+    assert (found.kind, "its search never started" in found.what) == ("no run", True)
 
 
 def test_what_cannot_be_repaired_stays(folder):

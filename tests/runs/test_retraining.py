@@ -11,7 +11,7 @@ from netwright.core.records import Proposal, Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.report.history import History
-from netwright.runs import finals, retraining
+from netwright.runs import candidates, finals, retraining
 from netwright.runs.run import Run
 from netwright.testing.toys import ToySpace
 
@@ -23,7 +23,7 @@ def trial(n, score, genotype=(1,) * 12, parents=()):
 
 def test_the_best_and_its_two_references():
     rows = [trial(1, 0.5), trial(2, 0.7), trial(3, None), trial(4, 0.9, (2,) * 12, (2,)), trial(5, 0.9, parents=(2,))]
-    chosen = retraining.candidates(ToySpace(), History.of(rows))
+    chosen = candidates.of_search(ToySpace(), History.of(rows))
     assert [(c.label, c.trial_id, c.is_reference) for c in chosen] == [
         (BEST, 4, False),
         (RANDOM, 2, True),
@@ -32,7 +32,7 @@ def test_the_best_and_its_two_references():
 
 
 def test_a_best_that_is_of_the_first_population_is_trained_once():
-    chosen = retraining.candidates(ToySpace(), History.of([trial(1, 0.5), trial(2, 0.7, (3,) * 12)]))
+    chosen = candidates.of_search(ToySpace(), History.of([trial(1, 0.5), trial(2, 0.7, (3,) * 12)]))
     assert [c.label for c in chosen] == [BEST, TRIVIAL]
 
 

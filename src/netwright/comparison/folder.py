@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from netwright.core import files, locks
+from netwright.core import disk, files, locks
 from netwright.core.errors import StoreError
 from netwright.runs import run_folder
 
@@ -41,7 +41,8 @@ def taken(folder: Path, of: Literal["tables", "recipes"] = "tables") -> Iterator
             f"another command is comparing in {folder}; wait for it, or give another folder with --out"
         ) from None
     except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror}; give another folder with --out") from None
+        why = disk.reason(error, folder)
+        raise StoreError(f"{folder} cannot be written: {why}; give another folder with --out") from None
     try:
         files.write(path, f"{FORMAT}\n".encode())
         yield

@@ -11,6 +11,8 @@ from typing import Final
 from netwright.core.memory import size_text
 
 LEAST_BYTES, LEAST_FILES = 200e6, 1000  # of a disk that is as good as full
+FEW: Final = 8  # files: as many as one that is written at once may take beside it
+FULL: Final = "the disk is full"
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NETWORK: Final = frozenset(
     [
@@ -59,11 +61,11 @@ def is_read_only(folder: Path) -> bool:
 
 
 def why_full(path: Path) -> str:
-    """What is used up where the system said, of something below a path, that no space is left on the device."""
+    """What is used up where the system said, of something at a path, that no space is left on the device."""
     here = path if path.is_dir() else path.parent
     found = left(here)
-    if found is None or found.files is None or found.files >= LEAST_FILES or found.size < LEAST_BYTES:
-        return "the disk is full"
+    if found is None or found.files is None or found.files > FEW or found.size < LEAST_BYTES / 100:
+        return FULL
     return (
         f"the disk takes no more files: its inodes are used up, though {size_text(found.size)} are free (remove small "
         "files that nobody needs)"
@@ -82,8 +84,8 @@ def is_full(error: BaseException | None) -> bool:
 
 def reason(error: OSError, path: Path) -> str:
     """Why something at a path could not be written, in words."""
-    if error.errno == errno.ENOSPC:
-        return why_full(path)
+    if error.errno == errno.ENOSPC and (why := why_full(path)) != FULL:
+        return why
     return error.strerror or str(error)
 
 

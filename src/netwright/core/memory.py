@@ -9,6 +9,7 @@ import psutil
 
 SHARE: Final = 0.5  # of what a process may have that one file or one batch may take
 
+VMSTAT: Final = Path("/proc/vmstat")
 GROUP: Final = Path("/sys/fs/cgroup")
 GROUP_FILES: Final = (  # with the limit of a control group, as a container has, and what it uses; of versions 2 and 1
     ("memory.max", "memory.current"),
@@ -25,6 +26,33 @@ def free() -> int:
     """Bytes that are free for more processes: those of the machine, or of this process's control group if fewer."""
     left = [limit - used for limit, used in _of_group()]
     return max(0, min([psutil.virtual_memory().available, *left]))
+
+
+def told() -> str:
+    """What is free and what this process holds, as one line for people; "": it cannot be said."""
+    try:
+        held, total = psutil.Process().memory_info(), psutil.virtual_memory().total
+        text = (
+            f"{size_text(free())} of {size_text(total)} of memory were free, {size_text(held.rss)} held by this process"
+        )
+        limits = _of_process()
+    except (MemoryError, OSError, psutil.Error):
+        return ""
+    if not limits:
+        return text
+    return f"{text}, which has {size_text(held.vms)} of addresses and may have {size_text(min(limits))}"
+
+
+def kills() -> int:
+    """How many processes the kernel has killed on this machine since it was started, as memory ran out; 0: not known.
+
+    Linux counts those of control groups too (`oom_kill` in /proc/vmstat).
+    """
+    try:
+        lines = VMSTAT.read_text(encoding="ascii").splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def share() -> int:

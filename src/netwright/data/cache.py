@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 import numpy as np
 from filelock import FileLock, Timeout
 
-from netwright.core import locks, memory
+from netwright.core import disk, locks, memory
 from netwright.core.errors import NetwrightError
 from netwright.data.chunks import Chunk, Encoded, decoded
 from netwright.data.decode import Form, Seen, span_of
@@ -362,7 +362,8 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = disk.reason(error, folder)
+        reason = reason[:1].lower() + reason[1:]
         raise NetwrightError(
             f"the decoded images cannot be written to {folder}: {reason}; give another folder with task.cache"
         ) from error

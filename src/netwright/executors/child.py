@@ -22,6 +22,7 @@ from netwright.core import activity, building, refs, remembered, run_file
 from netwright.core.errors import NetwrightError, NoRoom, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
+from netwright.core.resources import Resources
 from netwright.executors import carrying, descendants, here, lines, orders
 from netwright.executors.supervisor import DOWN, ENOUGH, NO_ROOM, Post
 
@@ -123,9 +124,9 @@ def work(post: Post, line: Line) -> None:
             on_making=on_making,
         )
 
-    # a card is this machine's, whatever folders it shares with others
+    # cards and memory are this machine's, whatever folders it shares with others
     place = here.place() if post.served else Path(post.folder)
-    cards = worker.Cards.of(evaluator, post.index, place, lambda: line.is_stopping)
+    resources = Resources.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping, place)
     longest = SHORTEST_WAIT if post.served else LONGEST_WAIT  # claims of a served table wait there
     wait, done = SHORTEST_WAIT, 0
     while not line.is_draining:
@@ -134,7 +135,9 @@ def work(post: Post, line: Line) -> None:
             return
         begun.clear()
         try:
-            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards, carrier=carrier)
+            result = worker.run_once(
+                store, evaluator, post.name, context, keep=post.keep, resources=resources, carrier=carrier
+            )
         except PutBack:
             line.say("end", done=0)
             return

@@ -11,6 +11,7 @@ from netwright import worker
 from netwright.core.errors import PutBack
 from netwright.core.protocols import STOP_SECONDS, Evaluator, Job, MakesReady
 from netwright.core.records import Trial
+from netwright.core.resources import Resources
 
 
 @dataclass
@@ -30,11 +31,13 @@ class Inline:
     workers: int = field(default=1, init=False)
     _job: Job | None = field(default=None, init=False, repr=False)
     _draining: bool = field(default=False, init=False, repr=False)
+    _resources: Resources | None = field(default=None, init=False, repr=False)
     _temporary: TemporaryDirectory[str] | None = field(default=None, init=False, repr=False)
 
     def start(self, job: Job) -> None:
         """Take the job, whose table holds the trials."""
         self._job, self._draining = job, False
+        self._resources = Resources.of(self.evaluator, 0, job.folder, job.should_stop)
         job.store.beat("inline")
 
     def poll(self, seconds: float) -> None:  # noqa: ARG002 - nothing to wait for
@@ -42,8 +45,8 @@ class Inline:
         if self._job is not None and not self._draining:
             job = self._job
             try:
-                cards = worker.Cards.of(self.evaluator, 0, job.folder, job.should_stop)
-                worker.run_once(job.store, self.evaluator, "inline", self._context, keep=job.keep, cards=cards)
+                lent = self._resources
+                worker.run_once(job.store, self.evaluator, "inline", self._context, keep=job.keep, resources=lent)
             except PutBack:
                 self._draining = True
 
@@ -62,6 +65,9 @@ class Inline:
     def stop(self) -> None:
         """Forget the job; nothing is running."""
         self._job = None
+        if self._resources is not None:
+            self._resources.close()
+            self._resources = None
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None

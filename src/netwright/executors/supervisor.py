@@ -29,7 +29,9 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any, Final
 
-from netwright.core import refs
+import psutil
+
+from netwright.core import attempts, memory, refs, resources
 from netwright.core.claim import Owner, Watch
 from netwright.core.errors import OutOfReach
 from netwright.core.protocols import STOP_SECONDS, Store
@@ -45,6 +47,7 @@ NO_ROOM: Final = 6  # exit code: no space is left where its trials write
 OUT_OF_REACH: Final = 5  # exit code: who serves the table has not answered for as long as it was to be waited for
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
+BAD_ALLOC: Final = "std::bad_alloc"  # what C++ says of memory that cannot be had, and ends the process
 CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
 DOWN: Final[Mapping[str, Mapping[str, type]]] = {"drain": {}, "stop": {}}
 UP: Final[Mapping[str, Mapping[str, type]]] = {
@@ -137,6 +140,7 @@ class Worker:
         self.begun: float | None = None  # when the trial itself began; None: it has not
         self.done = 0  # trials that it has finished
         self.left: int | None = None  # exit code with which it leaves unasked; None: it does not
+        self._kills, self._sizes = memory.kills(), ""
 
     @property
     def up(self) -> int:
@@ -187,6 +191,27 @@ class Worker:
             print(f"netwright: these processes of the worker could not be ended: {left}", file=sys.stderr, flush=True)
         os.close(self._down)
         os.close(self._up)
+
+    def look(self) -> None:
+        """Take note of how many processes the kernel has killed so far, of what is free and what the worker holds."""
+        self._kills = memory.kills()
+        with suppress(psutil.Error):
+            held, free = psutil.Process(self.process.pid).memory_info().rss, memory.free()
+            self._sizes = (
+                f", at the last look with {memory.size_text(free)} free and {memory.size_text(held)} held by it"
+            )
+
+    def out_of_memory(self, words: str) -> str:
+        """What is known of that where a worker that has died did so for want of memory, in words; "": it did not.
+
+        Args:
+            words: What it died of, behind what its trial printed last.
+        """
+        if self.process.returncode == -signal.SIGKILL and memory.kills() > self._kills:
+            return f"the kernel killed its worker, as memory ran out{self._sizes}"
+        if self.process.returncode == -signal.SIGABRT and BAD_ALLOC in words:
+            return f"its worker gave up, as it got no more memory{self._sizes}"
+        return ""
 
     def cause_of_death(self, log: str) -> str:
         """What the worker died of, once it has; before that, what its trial printed last."""
@@ -263,6 +288,8 @@ def _keep_going(store: Store, post: Post, signals: StopSignal, beats: Beats) -> 
             if not post.served or beats.is_answered:  # else it is found silent
                 store.put_back(post.name)
             return told.code
+        if worker.trial is not None and (sizes := worker.out_of_memory(reason)):
+            _ran_out(store, post, worker, worker.trial, sizes)
         store.requeue(0.0, post.name, reason)
         if worker.left is not None:
             return worker.left
@@ -277,6 +304,21 @@ def _keep_going(store: Store, post: Post, signals: StopSignal, beats: Beats) -> 
         if failed_starts >= STARTS:
             return CANNOT_START
     return told.code
+
+
+def _ran_out(store: Store, post: Post, worker: Worker, trial_id: int, sizes: str) -> None:
+    """Put the trial of a worker that died for want of memory back, to be tried otherwise, or fail it."""
+    made = attempts.of(store, trial_id)
+    following = made.next("machine", sizes)
+    if following is None:
+        seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
+        message = made.failed(sizes, "machine")
+        store.finish(trial_id, Result(seconds=seconds, failure="out_of_memory", message=message), post.name)
+        worker.done += 1
+        return
+    attempts.note(store, trial_id, following)
+    resources.mark(Path(post.folder))
+    store.put_back(post.name)
 
 
 def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals: StopSignal, beats: Beats) -> bool:
@@ -303,6 +345,7 @@ def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals:
         now = time.monotonic()
         if now - reaped >= BEAT:
             reaped = now
+            worker.look()
             descendants.reap(but=worker.process.pid)
         if now >= (post.until or math.inf):
             stop(ENOUGH)

@@ -21,7 +21,7 @@ import safetensors.torch
 from torch import nn
 from torch.export import ExportedProgram
 
-from netwright.core import building, files, refs, run_file, sealed, settings
+from netwright.core import building, disk, files, refs, run_file, sealed, settings
 from netwright.core.baselines import Baseline, note
 from netwright.core.errors import ExportError, MissingCapability
 from netwright.core.members import members
@@ -290,7 +290,7 @@ def _writing(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
+        reason = disk.reason(error, out)
         raise ExportError(f"{out} cannot be written: {reason}; make room, or give another folder with --out") from None
 
 

@@ -14,20 +14,20 @@ from datetime import date
 from itertools import count
 from pathlib import Path
 
-from netwright.core import claim
+from netwright.core import claim, locks
 from netwright.core.errors import BadReference, BadRunFile, NetwrightError, StoreError
 from netwright.core.run_file import references
 from netwright.core.trust import Trust
 from netwright.runs import ownership, run_folder
 from netwright.runs.checks import files_left, place, source, tables
 from netwright.runs.checks.files_left import ASIDE, TrialFolders
-from netwright.runs.checks.finding import Finding, search
+from netwright.runs.checks.finding import Finding, Kind, of_sentence, search
 
 WHY_LOST = "its worker was gone when the run was repaired"
 
 
 @dataclass(frozen=True)
-class Examined:
+class Examination:
     """What a look at a folder found.
 
     Args:
@@ -46,7 +46,7 @@ class Examined:
         return not self.findings
 
 
-def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> Examined:
+def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> Examination:
     """Look for all that may be wrong with a folder; a search may go on there meanwhile.
 
     Args:
@@ -60,13 +60,13 @@ def examine(folder: Path, trust: Trust = Trust(), *, is_quick: bool = False) -> 
     return _examined(folder, trust, is_quick=is_quick, is_ours=False)
 
 
-def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> Examined:
+def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> Examination:
     if not folder.is_dir():
         raise BadRunFile(f"there is no folder {folder}; give the folder of a run")
     remarks: list[str] = []
     found = list(place.of_place(folder))
     if (other := _no_run(folder)) is not None:
-        return Examined(folder, (other, *found))
+        return Examination(folder, (other, *found))
     found += _of_run(folder, trust, remarks, is_quick=is_quick, is_ours=is_ours)
     for training in sorted(filter(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
         found += _of_training(training, folder, is_ours=is_ours)
@@ -74,7 +74,7 @@ def _examined(folder: Path, trust: Trust, *, is_quick: bool, is_ours: bool) -> E
     if not is_quick:
         found += files_left.of_weights(folder)
     found += files_left.of_drafts(folder)
-    return Examined(folder, tuple(found), tuple(remarks))
+    return Examination(folder, tuple(found), tuple(remarks))
 
 
 def repair(folder: Path, today: date) -> tuple[str, ...]:
@@ -93,8 +93,11 @@ def repair(folder: Path, today: date) -> tuple[str, ...]:
     looked = examine(folder)
     if looked.is_healthy:
         return ()
-    if any(finding.kind == "comparison" for finding in looked.findings):
-        raise StoreError(f"{folder} holds a comparison of strategies; give the folder of one of its runs")
+    for finding in looked.findings:
+        if finding.kind in ("comparison", "format"):
+            raise StoreError(str(finding))
+    if locks.is_held(folder / tables.TIMED):
+        raise StoreError(f"{folder} is being searched by another process; stop it first")
     with ExitStack() as held:
         for each in (folder, *trainings):
             held.enter_context(ownership.undisturbed(each))
@@ -115,7 +118,7 @@ def _no_run(folder: Path) -> Finding | None:
         example = f", as {runs[0]}" if runs else ""
         return Finding("comparison", what, f"give the folder of one of its runs{example}")
     holds_any = run_folder.holds_run(folder) or run_folder.had_run(folder)
-    if holds_any or any(filter(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
+    if holds_any or any(map(run_folder.holds_run, folder.glob(f"{run_folder.TRAININGS}*/"))):
         return None
     what = f"{folder} holds no run: {run_folder.TABLE} is missing"
     return Finding("no run", what, f"give the folder that a search wrote to, or begin one by {search(folder)}")
@@ -134,7 +137,8 @@ def _of_run(folder: Path, trust: Trust, remarks: list[str], *, is_quick: bool, i
             try:
                 run = run_folder.recorded_run(store, folder)
             except NetwrightError as error:
-                remarks.append(str(error))
+                kind: Kind = "no run" if store.recall("run") is None else "table"
+                yield of_sentence(kind, str(error), f"give {search(folder)} again")
                 return
             if searched_by:
                 remarks.append(f"{folder} is being searched by {searched_by}: what changes meanwhile was not looked at")
@@ -168,7 +172,7 @@ def _of_training(training: Path, folder: Path, *, is_ours: bool) -> Iterator[Fin
         yield tables.unreadable(error)
 
 
-def _mend_table(folder: Path, aside: Path, looked: Examined) -> Iterator[str]:
+def _mend_table(folder: Path, aside: Path, looked: Examination) -> Iterator[str]:
     """Have a table set aside what is damaged in it, and put back rows whose workers are gone."""
     if not run_folder.holds_run(folder) or not any(finding.is_in_table for finding in looked.findings):
         return

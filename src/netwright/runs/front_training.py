@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from netwright.core import choosing, objectives, refs, seeds
+from netwright.core import choosing, objectives, refs
 from netwright.core.building import load_space
 from netwright.core.choosing import Which
 from netwright.core.errors import BadReference, StoreError
@@ -26,6 +26,7 @@ from netwright.report import fronts
 from netwright.report.history import History
 from netwright.report.retrained import Retrained
 from netwright.runs import reporting, retraining
+from netwright.runs.candidates import refuse_damaged
 from netwright.runs.session import Session, short
 
 
@@ -53,7 +54,7 @@ def candidates(folder: Path, settings: RunFile, history: History, which: Which) 
             f"--front trains one network of a generator again, and the space {settings.space.name} has no option "
             "`fixed` to hold to it; train one point, by --knee or --trial"
         )
-    retraining.refuse_damaged(folder, history)
+    refuse_damaged(folder, history)
     trials = history.trials(fronts.places(history))
     if not trials:
         raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search")
@@ -108,10 +109,8 @@ def train(
         StoreError: All trainings failed.
     """
     session.say(f"the front is trained anew: {len(listed)} points, on the training data alone")
-    fresh = replace(settings, seed=seeds.trial_seed(settings.seed, ON_FRONT, 0))  # the search's would repeat its luck
-    again = retraining.train(session, folder, fresh, listed, changes, "valid")
-    if not again or again[0].folder is None:
-        raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
+    again = retraining.train_anew(session, folder, settings, listed, changes)
+    assert again[0].folder is not None
     goals = objectives.shown(settings.objectives, reporting.measures(folder))
     found = reporting.retrained_in(again[0].folder.parent.parent, history, goals)
     assert found is not None, "else there would be no result"

@@ -145,6 +145,7 @@ def controlled(folder: Path) -> Iterator[None]:
         StoreError: The folder has a controller, whose process is named; it holds a comparison, or a run of another
             format; or it cannot be written.
     """
+    run_folder.refuse_long(folder)
     if run_folder.holds_comparison(folder) and not run_folder.holds_run(folder):
         raise StoreError(f"{folder} holds a comparison of strategies; give another folder for the run with --out")
     _refuse_formats(folder)

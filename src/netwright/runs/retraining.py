@@ -12,14 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from netwright.core import building, genes, in_full, objectives, reading, refs, run_file, whereabouts
-from netwright.core.choosing import Which
-from netwright.core.errors import BadReference, BadRunFile, StoreError
-from netwright.core.finals import BEST, KNEE, ON_FRONT, RANDOM, RESIDUAL, SAMPLED, TRIVIAL, Candidate, Final
+from netwright.core import building, genes, in_full, objectives, reading, refs, run_file, seeds, whereabouts
+from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.finals import BEST, ON_FRONT, RESIDUAL, SAMPLED, Candidate, Final
 from netwright.core.protocols import (
     HasFingerprint,
-    HasTrivial,
-    SearchSpace,
     StatesSeconds,
     Task,
     TrainsInFull,
@@ -31,8 +28,6 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.core.shapes import describe
 from netwright.plans.plan import HasPlan
-from netwright.report import curves, fronts
-from netwright.report.history import History
 from netwright.runs import beforehand, finals, latencies, ownership, run_folder
 from netwright.runs.session import Session, refuse_other_data, short
 from netwright.spaces import residual
@@ -40,67 +35,6 @@ from netwright.spaces.residual import ResidualSpace
 
 MOST_COSTLY = 8  # times the multiply-adds of the network found, beyond which a reference is not worth its time
 Changes = Mapping[str, Mapping[str, Any]]
-
-
-def candidates(space: SearchSpace, history: History) -> list[Candidate]:
-    """The best trial, the best of those without parents, and the trivial genotype where the space has one.
-
-    Of equal scores the first to finish counts as best.
-    """
-    best, unborn = history.best_trial, history.best(among=history.parents == 0)
-    first = None if unborn is None else history.trials([unborn])[0]
-    listed = [Candidate(BEST, best.proposal.genotype, best.id)] if best else []
-    if first and best and first.proposal.genotype != best.proposal.genotype:
-        listed.append(Candidate(RANDOM, first.proposal.genotype, first.id, is_reference=True))
-    with_trivial = unwrap(space, HasTrivial)
-    return [*listed, Candidate(TRIVIAL, with_trivial.trivial(), is_reference=True)] if with_trivial else listed
-
-
-def chosen(folder: Path, history: History, which: Which, top: int | None = None) -> list[Candidate]:
-    """Networks of a search that are to be trained in full.
-
-    Args:
-        folder: Folder of the search, for messages.
-        history: Finished trials of the search.
-        which: The trial to take.
-        top: Number of the best trials of different networks to take instead; None: one alone.
-
-    Raises:
-        BadReference: No trial with that number has finished, or the front has no such point.
-        StoreError: No trial has succeeded; or the best is asked for, and some are damaged, which may be the best.
-    """
-    if top is not None or which.trial is None:
-        refuse_damaged(folder, history)
-    if top is not None:
-        found = enumerate(curves.finalists(history, top), 1)
-        listed = [Candidate(f"number {n} of the search", t.proposal.genotype, t.id) for n, t in found]
-    else:
-        trial = fronts.chosen(history, which)
-        if trial is None and which.trial is not None:
-            finished = f"it has finished trials {history.ids.min()} to {history.ids.max()}" if len(history) else ""
-            known = finished or "nothing was searched there"
-            raise BadReference(f"{short(folder)} has no finished trial {which.trial}; {known}")
-        listed = [Candidate(_label(which), trial.proposal.genotype, trial.id)] if trial else []
-    if not listed:
-        raise StoreError(f"{short(folder)} has no successful trial to train; give the folder of a search, or zoo:NAME")
-    return listed
-
-
-def refuse_damaged(folder: Path, history: History) -> None:
-    """Refuse to say what is best where trials are damaged. Raises StoreError."""
-    if history.faults:
-        raise StoreError(
-            f"{short(folder)} holds trials that are damaged or missing ({history.faults[0]}), one of which may be the "
-            f"best; `netwright search --out {short(folder)}` asks them again, or name a trial with --trial"
-        )
-
-
-def _label(which: Which) -> str:
-    if which.trial is not None:
-        return f"trial {which.trial}"
-    if which.knee:
-        return KNEE
-    return f"best of the front with {' and '.join(map(str, which.conditions))}" if which.at else BEST
 
 
 def published(settings: RunFile, name: str) -> tuple[RunFile, list[Candidate]]:
@@ -161,6 +95,31 @@ def ranked(
     first = max(found, key=lambda final: final.objective.score(final.mean))
     winner = next(candidate for candidate in candidates if candidate.genotype == first.genotype)
     return replace(winner, label=f"best of {len(candidates)} retrained")
+
+
+def train_anew(
+    session: Session, folder: Path, settings: RunFile, candidates: Sequence[Candidate], changes: Changes
+) -> list[Final]:
+    """Train what the search has measured, from seeds that it did not draw, which would repeat its luck.
+
+    They are trained on the training data alone and measured on the validation data.
+
+    Args:
+        session: Plays the trainings and says what happens.
+        folder: Folder of the run.
+        settings: Run file of the trainings, which measure what the search did.
+        candidates: The networks, at least one, all chosen in one way.
+        changes: Options by part, put over those of the run file.
+
+    Raises:
+        Drained: The trainings were stopped before their end.
+        StoreError: All trainings failed.
+    """
+    fresh = replace(settings, seed=seeds.trial_seed(settings.seed, candidates[0].label, 0))
+    found = train(session, folder, fresh, candidates, changes, "valid")
+    if not found:
+        raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
+    return found
 
 
 def train_with_reference(

@@ -34,6 +34,7 @@ from netwright.report import promotions
 from netwright.report.history import History
 from netwright.runs import (
     beforehand,
+    candidates,
     finals,
     front_training,
     latencies,
@@ -44,6 +45,7 @@ from netwright.runs import (
     sample_training,
 )
 from netwright.runs.display import best_line
+from netwright.runs.meant import Meant
 from netwright.runs.observing import OnStep, OnTrial
 from netwright.runs.results import RunResults
 from netwright.runs.retraining import Changes
@@ -252,7 +254,7 @@ class Run(RunResults):
                 return Searched(ended)
             found: list[Final] = []
             if self.settings.final is not None:
-                chosen = retraining.candidates(parts.space, self._history())
+                chosen = candidates.of_search(parts.space, self._history())
                 found = retraining.train_with_reference(self._session, self.folder, self.settings, chosen, {})
             path = run_folder.page_in(self.folder)
             if not (run.is_complete and path.exists()):
@@ -311,69 +313,52 @@ class Run(RunResults):
             Drained: The trainings were stopped before their end.
             NetwrightError: There is nothing to train, or the settings cannot be used.
         """
-        which = Which(trial, knee, tuple(at))
-        chosen_by = {"--trial": trial is not None, "--top": top is not None, "--sample": sample is not None}
-        chosen_by["zoo:NAME"] = published is not None
-        if sum(chosen_by.values()) + front > 1:
-            raise BadRunFile(
-                "of --trial, --top, --sample, --front and zoo:NAME more than one is given; give one of them"
-            )
-        if which.is_of_front and any(chosen_by.values()):
-            other = next(name for name, is_given in chosen_by.items() if is_given)
-            raise BadRunFile(f"{'--knee' if knee else '--at'} does not go with {other}; give one of them")
-        for name, value in (("--top", top), ("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
+        meant = Meant(Which(trial, knee, tuple(at)), front, top, sample, published)
+        for name, value in (("--repeats", repeats), ("--networks", networks), ("--epochs", epochs)):
             if value is not None and value < 1:
                 raise BadRunFile(f"{name} is {value}; it must be at least 1")
-        asked = {section: dict(options) for section, options in (changes or {}).items()}
-        if unknown := asked.keys() - TRAINED:
+        changed = {section: dict(options) for section, options in (changes or {}).items()}
+        if unknown := changed.keys() - TRAINED:
             raise BadRunFile(f"a training has no part {min(unknown)!r} to change; there are {', '.join(TRAINED)}")
-        self._trust = self._trust.and_typed(asked)
+        self._trust = self._trust.and_typed(changed)
         if epochs is not None:
-            asked.setdefault("evaluator", {})["epochs"] = epochs
+            changed.setdefault("evaluator", {})["epochs"] = epochs
         if networks is not None:
-            scaled = run_file.override(self.settings, "space", asked.get("space", {}))
+            scaled = run_file.override(self.settings, "space", changed.get("space", {}))
             if repeats is not None or not draws_networks(building.load_space(scaled.space)):
                 raise BadRunFile("--networks goes with a space of generators, such as hnag, and without --repeats")
             repeats = networks  # the seed of each training draws a network of its own
         if repeats is not None:
-            asked.setdefault("final", {})["repeats"] = repeats
-        settings = self.settings
-        if published is not None:
-            settings, chosen = retraining.published(settings, published)
-        elif front:
-            chosen = front_training.candidates(self.folder, settings, self._history(), which)
-        elif sample is not None:
-            chosen = sample_training.candidates(self.folder, settings, self._history(), sample)
-        else:
-            chosen = retraining.chosen(self.folder, self._history(), which, top)
+            changed.setdefault("final", {})["repeats"] = repeats
+        settings, chosen = meant.resolved(self.folder, self.settings, self._history)
         if recipe is not None:
             asked_for = run_file.from_tables(run_file.merged(run_file.read(Path(recipe)), {}))
             self._trust.check(run_file.references(asked_for), f"the run file {recipe}")
             settings = retraining.by_recipe(settings, asked_for, str(recipe))
-        if front or sample is not None:
+        if meant.measures_as_the_search:
             settings = front_training.measuring(settings, self.settings)
-        retraining.check(settings, asked, chosen)
+        retraining.check(settings, changed, chosen)
         if settings.objectives is None:  # of a recipe that names none
-            there = run_file.override(settings, "task", run_file.with_absolute_path(asked.get("task", {})))
+            there = run_file.override(settings, "task", run_file.with_absolute_path(changed.get("task", {})))
             settings = building.resolved(settings, building.measures_of(there))
         with ownership.controlled(self.folder), ownership.claimed(self.folder):
             if front:
                 history = self._history()
                 found = front_training.train(
-                    self._session, self.folder, settings, history, chosen, which, asked, reference=reference
+                    self._session, self.folder, settings, history, chosen, meant.which, changed, reference=reference
                 )
                 self._session.say(f"report: {short(self.report())}")
                 return found
             if sample is not None:
-                found = sample_training.train(self._session, self.folder, settings, chosen, asked)
+                found = sample_training.train(self._session, self.folder, settings, chosen, changed)
                 self._session.say(f"report: {short(self.report())}")
                 return found
             if top is not None:
-                chosen = [retraining.ranked(self._session, self.folder, settings, chosen, asked)]
+                chosen = [retraining.ranked(self._session, self.folder, settings, chosen, changed)]
             if reference:
-                found = retraining.train_with_reference(self._session, self.folder, settings, chosen, asked)
+                found = retraining.train_with_reference(self._session, self.folder, settings, chosen, changed)
             else:
-                found = retraining.train(self._session, self.folder, settings, chosen, asked, "test")
+                found = retraining.train(self._session, self.folder, settings, chosen, changed, "test")
             self._session.say(f"report: {short(self.report())}")
         return found
 
@@ -410,7 +395,7 @@ class Run(RunResults):
         """
         which = Which(trial, knee, tuple(at))
         if which.is_of_front:
-            trial = retraining.chosen(self.folder, self._history(), which)[0].trial_id
+            trial = candidates.chosen(self.folder, self._history(), which)[0].trial_id
         contest = self._contest() if trial is None and training is None else None
         wanted = contest.trainings if contest else training
         for folder in reversed(run_folder.trainings(self.folder)):

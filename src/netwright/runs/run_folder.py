@@ -6,6 +6,7 @@ alone decides what becomes of folders of other formats. Who may write to it is `
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -28,6 +29,7 @@ TABLE = "trials.sqlite"
 PAGE = 10_000  # rows read from a table at once
 TRAININGS = "train-"  # begins the names of the folders of full trainings within that of a run
 EXPORT = "export"  # the folder of what ships after a contest
+LONGEST = 440  # bytes of its path: SQLite opens files whose path has up to 504, and names within come behind it
 COMPARISON = ("cells.jsonl", "problems.json")  # what `netwright bench` writes into a folder when it compares on tables
 CONTEST = "runs/*/recipe.toml"  # and when it compares on recipes
 
@@ -84,6 +86,20 @@ def refuse_format(folder: Path, number: str | None, known: int = FORMAT) -> None
         f"{folder} has format {number[:20]}, of a newer netwright; this one reads format {known}: upgrade, or begin in "
         "another folder with --out"
     )
+
+
+def refuse_long(folder: Path) -> None:
+    """Raise StoreError for a folder in which no table could be made, as the path of its file would be too long."""
+    if (found := path_length(folder)) > LONGEST and not holds_run(folder):
+        raise StoreError(
+            f"the path {folder} has {found:,} bytes, and SQLite opens no table below one of more than {LONGEST}; give "
+            "a shorter one with --out"
+        )
+
+
+def path_length(folder: Path) -> int:
+    """Bytes of the path of a folder, from the root."""
+    return len(os.fsencode(folder.absolute()))
 
 
 def open_table(folder: Path, mode: Literal["write", "join", "read", "inspect"]) -> Store:

@@ -7,19 +7,19 @@ search did not draw, on the training data alone, and measured on the validation 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from netwright.core import ranking, seeds
-from netwright.core.errors import BadRunFile, StoreError
+from netwright.core.errors import BadRunFile
 from netwright.core.finals import SAMPLED, Candidate, Final
 from netwright.core.run_file import RunFile
 from netwright.data.text import counted
 from netwright.report.history import History
 from netwright.runs import reporting, retraining
-from netwright.runs.session import Session, short
+from netwright.runs.candidates import refuse_damaged
+from netwright.runs.session import Session
 
 
 def candidates(folder: Path, settings: RunFile, history: History, count: int) -> list[Candidate]:
@@ -39,7 +39,7 @@ def candidates(folder: Path, settings: RunFile, history: History, count: int) ->
         raise BadRunFile(
             f"--sample is {count}; it must be at least {ranking.FEWEST}, since fewer have no order to speak of"
         )
-    retraining.refuse_damaged(folder, history)
+    refuse_damaged(folder, history)
     places = drawn(history, count, np.random.default_rng(seeds.trial_seed(settings.seed, SAMPLED, 0)))
     trials = history.trials(places)
     return [Candidate(SAMPLED, trial.proposal.genotype, trial.id) for trial in trials]
@@ -91,10 +91,7 @@ def train(
         StoreError: All trainings failed.
     """
     session.say(f"a sample of {len(chosen)} networks is trained on the training data, the worst to the best by score")
-    fresh = replace(settings, seed=seeds.trial_seed(settings.seed, SAMPLED, 0))  # the search's would repeat its luck
-    found = retraining.train(session, folder, fresh, chosen, changes, "valid")
-    if not found:
-        raise StoreError(f"all trainings failed; see the logs in {short(folder)}")
+    found = retraining.train_anew(session, folder, settings, chosen, changes)
     told = reporting.ranking(folder, settings.objectives)
     for sentence in told.sentences() if told else ():
         session.say(sentence)

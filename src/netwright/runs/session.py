@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from netwright import worker
 from netwright.controller import Ending, Search
-from netwright.core import baselines, objectives, reading, remembered, run_file
+from netwright.core import baselines, disk, objectives, reading, remembered, run_file
 from netwright.core.baselines import Baseline
 from netwright.core.building import Parts
 from netwright.core.claim import Claim
@@ -172,6 +172,11 @@ class Session:
         elif run.is_moved:
             self.prepare(run.settings.task, parts.task)
             refuse_other_data(run.folder, parts.task)
+        if (kind := disk.network(run.folder)) and not run.is_complete:
+            self.say(
+                f"{short(run.folder)} lies on a network disk ({kind}), where SQLite may lose trials: search on a disk "
+                "of this machine, and let other machines join by `netwright worker`"
+            )
         with run.table() as (store, own):
             if not run.is_complete:
                 _note(store, parts)

@@ -125,7 +125,8 @@ class SqliteStore:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise sqlite_file.fault(self.path, error) from None
         except OSError as error:
-            raise StoreError(f"{self.path} cannot be opened: {error.strerror}; check the path") from None
+            why = disk.reason(error, self.path)
+            raise StoreError(f"{self.path} cannot be opened: {why}; check the path") from None
         if mode == "join" and self._version < sqlite_file.VERSION:
             raise StoreError(
                 f"{self.path} has schema {self._version} of an earlier netwright; start its search again first, which "

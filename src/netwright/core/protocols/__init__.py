@@ -13,6 +13,7 @@ from __future__ import annotations
 from netwright.core.protocols.evaluator import (
     ChecksSettings,
     Context,
+    DividesBatches,
     EstimatesMemory,
     Evaluator,
     Foretells,
@@ -105,6 +106,7 @@ __all__ = [
     "Context",
     "ContinuesText",
     "DeviceSplit",
+    "DividesBatches",
     "DrawsFor",
     "EstimatesMemory",
     "Evaluator",

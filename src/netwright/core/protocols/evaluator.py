@@ -159,18 +159,23 @@ class UsesCards(Protocol):
     def cards(self, worker_index: int) -> tuple[str, ...]:
         """Names of the cards that the trials of a worker lie on, the same in all processes; empty: they lie on none."""
 
+    def card_memory(self) -> CardMemory | None:
+        """Memory of the card that this process fills most; None: it uses none."""
+
+    def leave_cards(self) -> None:
+        """Give back the memory of cards that this process keeps for later use."""
+
+
+@runtime_checkable
+class DividesBatches(Protocol):
+    """Capability of an evaluator: it can work through batches in parts, where memory is too small for whole ones."""
+
     def in_more_parts(self, parts: int, genotype: Genotype) -> Self:
         """This evaluator working through each batch in that many times as many parts, which saves memory.
 
         Raises:
             NetwrightError: The batches of this genotype cannot be divided so.
         """
-
-    def card_memory(self) -> CardMemory | None:
-        """Memory of the card that this process fills most; None: it uses none."""
-
-    def leave_cards(self) -> None:
-        """Give back the memory of cards that this process keeps for later use."""
 
 
 @runtime_checkable

@@ -8,8 +8,23 @@ from pathlib import Path
 from typing import Final, Literal
 
 Kind = Literal[
-    *("no run", "comparison", "format", "table", "controller", "leases", "orphans", "unwritable", "room", "path"),
-    *("network disk", "trial folders", "checkpoints", "weights", "export", "data", "drafts"),
+    "no run",
+    "comparison",
+    "format",
+    "table",
+    "controller",
+    "leases",
+    "orphans",
+    "unwritable",
+    "room",
+    "path",
+    "network disk",
+    "trial folders",
+    "checkpoints",
+    "weights",
+    "export",
+    "data",
+    "drafts",
 ]
 LISTED: Final = 5  # numbers or names in a sentence
 

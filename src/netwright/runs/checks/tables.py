@@ -12,20 +12,22 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from netwright.core import claim, liveness, locks
+from netwright.core import claim, disk, liveness, locks
 from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.executors import descendants
 from netwright.runs import ownership, run_folder
 from netwright.runs.checks.finding import Finding, Kind, listed, of_sentence, search
+from netwright.stores import served_file
 
-SERVED: Final = "served.json"  # where a served table says how it is reached
+TIMED: Final = "timed.lock"  # is held by who plays a timed run
 COPIED: Final = ("", "-wal", "-count")  # of the table's files; SQLite makes the third of its own, -shm, anew
 
 
 def is_searched(folder: Path) -> bool:
-    """Whether a process of this machine searches in a folder now."""
-    return (folder / ownership.OWNER).exists() and locks.is_held(folder / ownership.LOCK)
+    """Whether a process of this machine searches in a folder now, or plays a timed run there."""
+    has_controller = (folder / ownership.OWNER).exists() and locks.is_held(folder / ownership.LOCK)
+    return has_controller or locks.is_held(folder / TIMED)
 
 
 @contextmanager
@@ -48,13 +50,15 @@ def looked_at(folder: Path, *, is_ours: bool = False) -> Iterator[Store]:
             for suffix in COPIED:
                 if (original := folder / f"{run_folder.TABLE}{suffix}").exists():
                     shutil.copyfile(original, Path(place, original.name))
+        except OSError as error:
+            why = disk.reason(error, Path(place))
+            raise StoreError(
+                f"the table of {folder} could not be copied to {tempfile.gettempdir()} ({why}); set TMPDIR to a folder "
+                "with room for it"
+            ) from None
+        try:
             with closing(run_folder.open_table(Path(place), "inspect")) as store:
                 yield store
-        except OSError as error:
-            raise StoreError(
-                f"the table of {folder} could not be copied to {tempfile.gettempdir()} ({error.strerror}); set TMPDIR "
-                "to a folder with room for it"
-            ) from None
         except StoreError as error:
             raise StoreError(str(error).replace(place, str(folder))) from None
 
@@ -87,7 +91,7 @@ def of_processes(store: Store, folder: Path, *, is_ours: bool = False) -> tuple[
         return str(owner or "another process"), []
     found: list[Finding] = []
     left = folder / ownership.OWNER
-    aside = tuple(path for path in (left, folder / SERVED) if path.exists())
+    aside = tuple(path for path in (left, folder / served_file.NAME) if path.exists())
     if owner is not None and seen == "unseen":
         what = f"whether {owner}, which searched here, still does cannot be seen from this machine since it was started"
         found.append(Finding("controller", what, f"where it is gone, {search(folder)} finds that out and goes on"))
@@ -109,8 +113,9 @@ def of_processes(store: Store, folder: Path, *, is_ours: bool = False) -> tuple[
 
 def orphans(folder: Path) -> list[int]:
     """Ids of the processes that workers of a folder's run started, and of workers themselves."""
-    path = (folder / run_folder.TABLE).absolute()
-    return descendants.marked(f"sqlite(path={str(path)!r},")
+    table, served = ((folder / name).absolute() for name in (run_folder.TABLE, served_file.NAME))
+    marks = f"sqlite(path={str(table)!r},", f"remote(token_file={str(served)!r}"
+    return sorted(pid for mark in marks for pid in descendants.marked(mark))
 
 
 def _named(left: Path) -> str:

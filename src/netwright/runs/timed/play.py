@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from netwright.core import files, locks, reading, remembered, run_file, timetable
+from netwright.core import disk, files, locks, reading, remembered, run_file, timetable
 from netwright.core.errors import BadRunFile, MissingCapability, NetwrightError, StoreError
 from netwright.core.finals import Final as Finalist
 from netwright.core.reading import BadText
@@ -152,7 +152,8 @@ def _alone(folder: Path) -> Iterator[None]:
                 f"{short(folder)} is played by another process; wait for its end, or give another folder with --out"
             ) from None
         except OSError as error:
-            raise StoreError(f"{place} cannot be written: {error.strerror}; give another folder with --out") from None
+            why = disk.reason(error, place)
+            raise StoreError(f"{place} cannot be written: {why}; give another folder with --out") from None
         yield
 
 

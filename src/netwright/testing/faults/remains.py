@@ -9,14 +9,18 @@ from typing import Final
 
 import psutil
 
-from netwright.core import claim, locks
+from netwright.core import claim, locks, resources
+from netwright.executors import here
 from netwright.stores.sqlite import SqliteStore
 from netwright.testing.faults.searching import GRACE, TABLE, Scene
 
 LOCK: Final = "controller.lock"
 # what a folder holds after an undisturbed search
 BELONGS: Final = frozenset(
-    {LOCK, "run.toml", "logs", "report", "trials", *(f"{TABLE}{each}" for each in ("", "-wal", "-shm", "-count"))}
+    [
+        *(LOCK, "run.toml", "logs", "report", "trials", resources.FOLDER),
+        *(f"{TABLE}{each}" for each in ("", "-wal", "-shm", "-count")),
+    ]
 )
 
 
@@ -36,7 +40,9 @@ def processes(place: Scene, seconds: float = GRACE) -> list[str]:
 
 def files(place: Scene, allowed: frozenset[str] = BELONGS) -> list[str]:
     """Files, locks and the claim that are left behind by a search that has ended in order; a sentence each."""
-    said = [f"temporary file {path.relative_to(place.temporary)}" for path in place.temporary.rglob("*")]
+    of_locks = here.place().name  # of all runs of a user on this machine, and as small as ever
+    temporary = [path.relative_to(place.temporary) for path in place.temporary.rglob("*")]
+    said = [f"temporary file {path}" for path in temporary if path.parts[0] != of_locks]
     said += [f"{path.name} in the run's folder" for path in place.run.iterdir() if path.name not in allowed]
     said += [f"the folder of trial {path.name}" for path in place.run.glob("trials/*")]
     said += [f"draft {path.relative_to(place.run)}" for path in place.run.rglob(".*.new*")]
