@@ -29,6 +29,7 @@ from netwright.executors import carrying, descendants, here, orders, stop_signal
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, NO_ROOM, OUT_OF_REACH, Post
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
+from netwright.stores.wire import Endpoint
 
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
@@ -68,7 +69,6 @@ def worker(
     answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
-    own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
     changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
     place = None if at.startswith("tcp://") else Path(at)
     if token_file is not None and not token_file.exists():
@@ -76,8 +76,10 @@ def worker(
     if place is not None and token_file is None and (place / served_file.NAME).exists():
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
+        own = _name(name or "joined")
         joined = _of_this_machine(place, Trust(trust), changes)
     else:
+        own = _name(name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host")
         joined = _served(at, place, token_file, patience, Trust(trust), changes)
     with joined as (store, post, said):
         post = replace(post, name=own, index=index, trials=trials or 0)
@@ -136,7 +138,10 @@ def _served(
     try:
         store: Store = refs.load("store", Reference("remote", given))
     except OutOfReach as error:
-        typer.echo(f"netwright: {error}", err=True)
+        found = served_file.read(token_file) if token_file and not at.startswith("tcp://") else None
+        hint = "; it is served on its own host alone, unless that is given --host"
+        is_local = found is not None and Endpoint.of(found.address).is_loopback
+        typer.echo(f"netwright: {error}{hint if is_local else ''}", err=True)
         raise typer.Exit(OUT_OF_REACH) from None
     scratch: Path | None = None
     try:
@@ -185,13 +190,13 @@ def _post(run: RunFile) -> Post:
     )
 
 
-def _name(given: str | None) -> str:
-    """What the worker's name begins with. Raises WorkerError for what is no name."""
-    if given is None:
-        return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host"
-    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{NAME}}}", given):
-        raise WorkerError(f"--name is {given!r}; it must be up to {NAME} letters, digits, dots, dashes and underscores")
-    return given
+def _name(begins: str) -> str:
+    """A name that no other worker has, on whatever host. Raises WorkerError where it cannot begin so."""
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{NAME}}}", begins):
+        raise WorkerError(
+            f"--name is {begins!r}; it must be up to {NAME} letters, digits, dots, dashes and underscores"
+        )
+    return f"{begins}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def _refuse_crowd(store: Store, expected: int) -> None:

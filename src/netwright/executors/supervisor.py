@@ -393,7 +393,11 @@ def main() -> None:
     post = Post.from_json(sys.argv[1])
     # a successor of the same name would beat for the row of this one, should this one be killed
     post = replace(post, name=f"{post.name}-{os.getpid()}")
-    store = refs.load("store", refs.parse(post.address))
+    try:
+        store = refs.load("store", refs.parse(post.address))
+    except OutOfReach as error:
+        print(f"netwright: {error}", file=sys.stderr, flush=True)
+        sys.exit(OUT_OF_REACH)
     try:
         with stop_signals.noting(signal.SIGTERM) as signals:
             code = supervise(store, post, signals)
