@@ -16,7 +16,7 @@ test: $(READY) lint
 fuzz: $(READY)
 	NETWRIGHT_FUZZ=100000 $(BIN)/pytest -n 2 --dist worksteal tests/test_fuzz.py tests/test_fuzz_commands.py
 
-# more than 700 faults done to real searches, 15 minutes of two cores, and a table of them; CHAOS="--only worker --seed 3"
+# more than 700 faults done to real searches, two at a time, and a table of them; CHAOS="--only worker --seed 3"
 chaos: $(READY)
 	$(BIN)/python -m netwright.testing.chaos $(CHAOS)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from netwright.testing import chaos
-from netwright.testing.chaos import Case, Outcome
+from netwright.testing.chaos import Case, Survived
 from netwright.testing.faults import searching
 from netwright.testing.faults.killing import Signaled
 from netwright.testing.stepped import SteppedEvaluator
@@ -63,8 +63,8 @@ def test_plans_are_of_more_than_500_faults_in_each_setting_and_have_names_of_the
 
 def test_the_table_adds_up():
     rows = [
-        Outcome("disk full", "inline", 10, 36, 36, 0, 0, 9.6),
-        Outcome("none", "inline", 0, 6, 5, 1, 2, 1.0, ("x",)),
+        Survived("disk full", "inline", 10, 36, 36, 0, 0, 9.6),
+        Survived("none", "inline", 0, 6, 5, 1, 2, 1.0, ("x",)),
     ]
     text = chaos.table(rows).splitlines()
     assert text[0].split() == ["fault", "setting", "injected", "asked", "final", "doubled", "left", "seconds"]

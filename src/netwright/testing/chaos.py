@@ -36,15 +36,15 @@ from typing import Any, Final
 
 from netwright.testing.faults import remains, truth
 from netwright.testing.faults.clocks import ClockJumps
-from netwright.testing.faults.contests import Contest, Second
+from netwright.testing.faults.contests import Race, Second
 from netwright.testing.faults.crowded_disk import Crowded, Unable
 from netwright.testing.faults.cut_files import Damaged
 from netwright.testing.faults.killing import Mixed, Signaled
 from netwright.testing.faults.searching import (
     GRACE,
     PATIENCE,
-    Place,
-    Session,
+    Play,
+    Scene,
     Started,
     Starter,
     Subject,
@@ -56,7 +56,7 @@ from netwright.testing.faults.searching import (
 from netwright.testing.faults.warm import Warm
 from netwright.testing.faults.wires import Disturbed, Occupied
 
-Fault = Signaled | Mixed | Second | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Contest
+Fault = Signaled | Mixed | Second | Crowded | ClockJumps | Damaged | Disturbed | Occupied | Race
 AFTER: Final = 6  # trials after the last fault
 EARLY: Final = 0.4  # share of the sessions to which something may be done before a trial has finished in them
 EXTENDED: Final = 8  # times that a search is given more trials, where it ended before all was done to it
@@ -87,7 +87,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Survived:
     """What a case came to: a row of the table.
 
     Args:
@@ -115,7 +115,7 @@ class Outcome:
     note: str = ""
 
 
-def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outcome:
+def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Survived:
     """Play a case in a folder that is made and removed.
 
     Args:
@@ -127,13 +127,13 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
     rng = random.Random(f"{seed} {case.name} {case.subject.name}")
     begun = time.monotonic()
     mark = f"{folder.parent.name}/{folder.name}-{rng.getrandbits(32):08x}-{threading.get_native_id()}"
-    outcome, reached = Outcome(case.name, case.subject.name), [0]
+    outcome, reached = Survived(case.name, case.subject.name), [0]
     with made(folder, mark) as place, ExitStack() as held:
         try:
             starter: Starter = command
-            if case.is_warm or isinstance(case.fault, Contest):
+            if case.is_warm or isinstance(case.fault, Race):
                 starter = warm or held.enter_context(Warm())
-            if isinstance(case.fault, Contest):
+            if isinstance(case.fault, Race):
                 assert isinstance(starter, Warm)
                 outcome = _contested(case, case.fault, place, starter, rng, reached)
             else:
@@ -149,10 +149,10 @@ def play(case: Case, seed: int, folder: Path, warm: Warm | None = None) -> Outco
     return replace(outcome, injected=reached[0], seconds=time.monotonic() - begun)
 
 
-def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, reached: list[int]) -> Outcome:
+def _disturbed(case: Case, place: Scene, starter: Starter, rng: random.Random, reached: list[int]) -> Survived:
     """Play the command until its budget is reached, with faults on the way, which are counted in `reached`."""
     fault, sessions, more = case.fault, 0, 0
-    assert not isinstance(fault, Contest)
+    assert not isinstance(fault, Race)
     rows = fault.rows if fault else 1
     trials, due = rows * case.times + AFTER, _drawn(rng, 0, rows, case.times)
     crew: list[Started] = []
@@ -160,7 +160,7 @@ def _disturbed(case: Case, place: Place, starter: Starter, rng: random.Random, r
         before = place.count("COUNT(finish)")
         # faults while it starts, and others when it has got on: a controller that never gets on replays nothing
         first = 0 if rng.random() < EARLY else before + 1
-        session, sessions = Session(case.subject, place, trials, starter, crew), sessions + 1
+        session, sessions = Play(case.subject, place, trials, starter, crew), sessions + 1
         while (code := session.poll()) is None:
             is_due = reached[0] < case.times and session.finished() >= max(first, due[reached[0]])
             if fault is not None and is_due:
@@ -191,9 +191,7 @@ def _drawn(rng: random.Random, first: int, rows: int, times: int) -> list[float]
     return sorted(first + rng.uniform(0, rows * times) for _ in range(times))
 
 
-def _contested(
-    case: Case, contest: Contest, place: Place, warm: Warm, rng: random.Random, reached: list[int]
-) -> Outcome:
+def _contested(case: Case, contest: Race, place: Scene, warm: Warm, rng: random.Random, reached: list[int]) -> Survived:
     """Let two controllers begin at once, again and again, and then one play to the end."""
     for number in range(1, case.times + 1):
         if contest.is_new:
@@ -201,7 +199,7 @@ def _contested(
         contest.held(case.subject, place, warm, rng, number)
         reached[0] = number
     trials = place.count("COUNT(*)") + AFTER
-    session = Session(case.subject, place, trials, warm)
+    session = Play(case.subject, place, trials, warm)
     while (code := session.poll()) is None:
         session.sleep(0.05)
     if code:
@@ -209,7 +207,7 @@ def _contested(
     return _judged(case, place, trials)
 
 
-def _judged(case: Case, place: Place, trials: int, note: str = "") -> Outcome:
+def _judged(case: Case, place: Scene, trials: int, note: str = "") -> Survived:
     """What is left of the search, and what its table holds."""
     # workers that were asleep when the search ended look for it, and then their trial has its time to be written down
     left = remains.processes(place, GRACE + 4 * PATIENCE * bool(case.subject.crew))
@@ -217,7 +215,7 @@ def _judged(case: Case, place: Place, trials: int, note: str = "") -> Outcome:
     found = truth.examined(place.run, case.subject, trials)
     wrong = (*(f"left behind: {each}" for each in left), *found.wrong)
     came = {"asked": found.asked, "final": found.final, "doubled": found.doubled, "left": len(left)}
-    return Outcome(case.name, case.subject.name, **came, wrong=wrong, note=note)
+    return Survived(case.name, case.subject.name, **came, wrong=wrong, note=note)
 
 
 def _toys(name: str, executor: str, workers: int, seconds: float = 0.1, leaves: int = 0) -> Subject:
@@ -279,8 +277,8 @@ def planned() -> list[Case]:
     ]
     cases += [Case(make(), each, times, is_warm=True) for make, whom, times in others for each in whom]
     cases += [Case(ClockJumps(), each, 10) for each in ALL]  # what is warm has imported the clock before
-    cases += [Case(Contest(is_new=True), INLINE, 40), Case(Contest(is_new=False), INLINE, 40)]
-    return [*cases, Case(Contest(is_new=False), TWO, 20)]
+    cases += [Case(Race(is_new=True), INLINE, 40), Case(Race(is_new=False), INLINE, 40)]
+    return [*cases, Case(Race(is_new=False), TWO, 20)]
 
 
 def quick() -> list[Case]:
@@ -291,7 +289,7 @@ def quick() -> list[Case]:
     return [Case(Mixed((*controller, *workers, Second(), Second(), Second()), rows=1), subject, 20, is_warm=True)]
 
 
-def table(outcomes: Sequence[Outcome]) -> str:
+def table(outcomes: Sequence[Survived]) -> str:
     """Outcomes as a table, and what was wrong below it."""
     head = ("fault", "setting", "injected", "asked", "final", "doubled", "left", "seconds", "")
     rows = [
@@ -327,10 +325,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{case.name}  |  {case.subject.name}  |  {case.times}" for case in cases))
         return 0
     begun = time.monotonic()
-    outcomes: list[Outcome] = []
+    outcomes: list[Survived] = []
     with tempfile.TemporaryDirectory(prefix="netwright-chaos-", dir=asked.folder) as folder, Warm() as warm:
 
-        def played(numbered: tuple[int, Case]) -> Outcome:
+        def played(numbered: tuple[int, Case]) -> Survived:
             number, case = numbered
             outcome = play(case, asked.seed, Path(folder) / f"case-{number}", warm)
             _tell(outcome, asked.seed, asked.quick)
@@ -351,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(outcome.wrong for outcome in outcomes))
 
 
-def _tell(outcome: Outcome, seed: int, is_quick: bool) -> None:
+def _tell(outcome: Survived, seed: int, is_quick: bool) -> None:
     """One line on a case that is over; more where something was wrong."""
     print(
         f"{'WRONG' if outcome.wrong else 'right'}: {outcome.fault} | {outcome.setting} | {outcome.injected} times, "

@@ -13,7 +13,7 @@ from netwright.testing.faults.clocks import ClockJumps
 from netwright.testing.faults.crowded_disk import Crowded, Unable
 
 
-class Playing:
+class Asleep:
     """A session as far as these faults need one."""
 
     def __init__(self, place, code=None):
@@ -52,12 +52,12 @@ def test_a_disk_is_full_for_a_while(place, of):
     fault = Crowded(of)
     try:
         with fault.prepared(place):
-            session = Playing(place)
+            session = Asleep(place)
             assert fault.inject(session, random.Random(0)) == 1
             assert session.seen == [errno.ENOSPC]
             assert session.tried() == 0, "there is room again"
             with pytest.raises(searching.Violated, match="did not say so"):
-                fault.after(Playing(place, 2), 2, None)
+                fault.after(Asleep(place, 2), 2, None)
     except Unable as reason:
         pytest.skip(str(reason))
     assert not place.disk.is_mount()
@@ -76,7 +76,7 @@ def test_the_clock_of_a_process_jumps_while_it_runs(place):
         process = subprocess.Popen([sys.executable, "-c", code], env=place.variables(), stdout=subprocess.PIPE)
         assert abs(float(process.stdout.readline()) - time.time()) < 60
 
-        class Running(Playing):
+        class Running(Asleep):
             def sleep(self, seconds, until=lambda: False):
                 end = time.monotonic() + seconds
                 while not until() and time.monotonic() < end:

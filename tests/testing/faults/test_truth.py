@@ -51,7 +51,7 @@ def changed(folder, *statements):
 def test_a_whole_table_is_found_to_be_one(tmp_path, subject):
     searched(tmp_path).close()
     found = truth.examined(tmp_path, subject, TRIALS)
-    assert found == truth.Examined(TRIALS, TRIALS, 0, ())
+    assert found == truth.Accounted(TRIALS, TRIALS, 0, ())
 
 
 def test_a_result_that_is_not_what_the_evaluator_measures(tmp_path):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from netwright.testing.faults.wires import Wire
+from netwright.testing.faults.wires import Relay
 
 
 class Running:
@@ -57,7 +57,7 @@ def served(tmp_path):
     ],
 )
 def test_what_is_done_to_one_message(served, what, heard):
-    with Wire(served) as wire:
+    with Relay(served) as wire:
         host, port = wire.address.removeprefix("tcp://").split(":")
         with socket.create_connection((host, int(port)), 10) as client, client.makefile("rb") as lines:
             client.sendall(b"hello\n")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from netwright.testing.faults.searching import Place, Session
+from netwright.testing.faults.searching import Play, Scene
 
 JUMPING: Final = Path(__file__).parent / "jumping"
 JUMPS: Final = (1.0, 60.0, 3600.0, 86_400.0, 3.2e8)  # seconds, up to ten years
@@ -27,7 +27,7 @@ class ClockJumps:
     codes: frozenset[int] = frozenset()
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:
+    def prepared(self, place: Scene) -> Iterator[None]:
         """Have every Python that is started for the search load what reads the file of the jumps."""
         _file(place).write_text("0.0", encoding="ascii")
         before = os.environ.get("PYTHONPATH", "")
@@ -35,7 +35,7 @@ class ClockJumps:
         place.environment["NETWRIGHT_CHAOS_CLOCK"] = str(_file(place))
         yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Jump, and wait until somebody has seen it."""
         path = _file(session.place)
         text = repr(rng.choice((-1, 1)) * rng.choice(JUMPS) * rng.uniform(0.5, 1.0))
@@ -51,9 +51,9 @@ class ClockJumps:
         session.sleep(until - time.monotonic(), is_seen)
         return int(is_seen())
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right."""
 
 
-def _file(place: Place) -> Path:
+def _file(place: Scene) -> Path:
     return place.root / "clock"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from os import kill
 from typing import Final
 
-from netwright.testing.faults.searching import STUCK, Place, Session, Subject, Violated
+from netwright.testing.faults.searching import STUCK, Play, Scene, Subject, Violated
 from netwright.testing.faults.warm import Forked, Warm
 
 REFUSED: Final = 2
@@ -29,11 +29,11 @@ class Second:
     codes: frozenset[int] = frozenset()
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+    def prepared(self, place: Scene) -> Iterator[None]:  # noqa: ARG002
         """Nothing to prepare."""
         yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:  # noqa: ARG002
+    def inject(self, session: Play, rng: random.Random) -> int:  # noqa: ARG002
         """Start one, and see it refused; not before the first one plays."""
         place = session.place
         if place.owner() != session.pid:
@@ -52,12 +52,12 @@ class Second:
             raise Violated(f"a second controller ended with code {second.poll()}: {text.strip()[-300:]!r}")
         return 1
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right."""
 
 
 @dataclass(frozen=True)
-class Contest:
+class Race:
     """Contests of two controllers over one folder.
 
     Args:
@@ -71,7 +71,7 @@ class Contest:
         """The fault in words."""
         return f"two controllers at once, {'new folder' if self.is_new else 'run goes on'}"
 
-    def held(self, subject: Subject, place: Place, warm: Warm, rng: random.Random, number: int) -> None:
+    def held(self, subject: Subject, place: Scene, warm: Warm, rng: random.Random, number: int) -> None:
         """Hold one contest.
 
         The one that plays is then killed or asked to stop, so that the next contest is over a folder with its claim,

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 import psutil
 
-from netwright.testing.faults.searching import Place, Session, Violated, end
+from netwright.testing.faults.searching import Play, Scene, Violated, end
 
 MOUNT: Final = "mount"
 PAGE: Final = 4096  # bytes: the unit in which a file system gives room
@@ -54,7 +54,7 @@ class Crowded:
         return {"room": "disk full", "inodes": "no inode left", "length": "files limited in size"}[self.of]
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:
+    def prepared(self, place: Scene) -> Iterator[None]:
         """A small file system where the run is to lie. Raises Unable."""
         if self.of == "length":
             yield
@@ -73,7 +73,7 @@ class Crowded:
             end(place)
             subprocess.run(["umount", str(place.disk)], capture_output=True, check=False)
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Use up all but a little; make room again after a while, or when the command has ended."""
         spare = self._count % WRITES
         place = session.place
@@ -97,7 +97,7 @@ class Crowded:
             _free(balloon)
         return self._counted()
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:  # noqa: ARG002
+    def after(self, session: Play, code: int, rng: random.Random) -> None:  # noqa: ARG002
         """See that it was said, and make room."""
         said = session.words()
         if code and not any(word in said for word in WORDS[self.of]):
@@ -108,7 +108,7 @@ class Crowded:
         self._count += 1
         return 1
 
-    def _limit(self, process: psutil.Process, place: Place, spare: int) -> bool:
+    def _limit(self, process: psutil.Process, place: Scene, spare: int) -> bool:
         """Limit the files of a process to what the log of the table has now, and a few pages."""
         with suppress(OSError, psutil.Error):
             log = place.run / "trials.sqlite-wal"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from netwright.testing.faults.searching import TABLE, Place, Session, Violated, end
+from netwright.testing.faults.searching import TABLE, Play, Scene, Violated, end
 
 FILES: Final = {"table": TABLE, "log": f"{TABLE}-wal", "count": f"{TABLE}-count"}
 
@@ -44,11 +44,11 @@ class Damaged:
         return f"{what} cut" if self.how == "cut" else f"bit of {what} flipped"
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+    def prepared(self, place: Scene) -> Iterator[None]:  # noqa: ARG002
         """Nothing to prepare."""
         yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Kill everything, copy the folder, and damage the file."""
         path = session.place.run / FILES[self.file]
         # what a session has opened is whole, so that a copy of it can be put back
@@ -76,7 +76,7 @@ class Damaged:
         self._is_due = True
         return 1
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:  # noqa: ARG002
+    def after(self, session: Play, code: int, rng: random.Random) -> None:  # noqa: ARG002
         """Put the copy back where the damage was refused."""
         if code != 2:
             return

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import psutil
 
-from netwright.testing.faults.searching import Place, Session
+from netwright.testing.faults.searching import Play, Scene
 
 # several processes at once: the workers first, as what is above them would end them
 MANY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -62,11 +62,11 @@ class Signaled:
         return CODES[self.signal] if self.role in ("controller", *MANY) else frozenset()
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+    def prepared(self, place: Scene) -> Iterator[None]:  # noqa: ARG002
         """Nothing to prepare."""
         yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Do it once; returns how often it was done."""
         if self.signal == signal.SIGKILL and not session.place.may_lose():
             return 0
@@ -84,7 +84,7 @@ class Signaled:
             _send(reached, signal.SIGCONT)
         return 1
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right before the same command is given again."""
 
 
@@ -95,7 +95,7 @@ class Single(Protocol):
     def codes(self) -> frozenset[int]:
         """Exit codes with which the command may end by it."""
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Do it once; returns how often it was done."""
 
 
@@ -112,15 +112,15 @@ class Mixed:
         object.__setattr__(self, "codes", frozenset().union(*(each.codes for each in self.among)))
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+    def prepared(self, place: Scene) -> Iterator[None]:  # noqa: ARG002
         """Nothing to prepare."""
         yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Do one of them."""
         return rng.choice(self.among).inject(session, rng)
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right."""
 
 

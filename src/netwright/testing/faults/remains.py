@@ -12,7 +12,7 @@ import psutil
 from netwright.core import claim, locks, resources
 from netwright.executors import here
 from netwright.stores.sqlite import SqliteStore
-from netwright.testing.faults.searching import GRACE, TABLE, Place
+from netwright.testing.faults.searching import GRACE, TABLE, Scene
 
 LOCK: Final = "controller.lock"
 # what a folder holds after an undisturbed search
@@ -24,7 +24,7 @@ BELONGS: Final = frozenset(
 )
 
 
-def processes(place: Place, seconds: float = GRACE) -> list[str]:
+def processes(place: Scene, seconds: float = GRACE) -> list[str]:
     """Processes that are still there so many seconds after the end, and the ports on which they listen."""
     until = time.monotonic() + seconds
     while (found := place.processes()) and time.monotonic() < until:
@@ -38,7 +38,7 @@ def processes(place: Place, seconds: float = GRACE) -> list[str]:
     return said
 
 
-def files(place: Place, allowed: frozenset[str] = BELONGS) -> list[str]:
+def files(place: Scene, allowed: frozenset[str] = BELONGS) -> list[str]:
     """Files, locks and the claim that are left behind by a search that has ended in order; a sentence each."""
     of_locks = here.place().name  # of all runs of a user on this machine, and as small as ever
     temporary = [path.relative_to(place.temporary) for path in place.temporary.rglob("*")]

@@ -88,7 +88,7 @@ class Started(Protocol):
 
 
 @dataclass(frozen=True)
-class Place:
+class Scene:
     """Where one search lies, and what its processes are known by.
 
     Args:
@@ -184,7 +184,7 @@ def command(words: list[str], environment: Mapping[str, str], said: Path) -> Sta
         )
 
 
-class Session:
+class Play:
     """One play of the command.
 
     Args:
@@ -198,7 +198,7 @@ class Session:
     def __init__(
         self,
         subject: Subject,
-        place: Place,
+        place: Scene,
         trials: int,
         starter: Starter = command,
         crew: list[Started] | None = None,
@@ -285,9 +285,9 @@ class Session:
 
 
 @contextmanager
-def made(root: Path, mark: str) -> Iterator[Place]:
+def made(root: Path, mark: str) -> Iterator[Scene]:
     """A place for one search; all of its processes are killed and the folder is removed at the end of the block."""
-    place = Place(root, mark)
+    place = Scene(root, mark)
     for folder in (place.disk, place.temporary):
         folder.mkdir(parents=True)
     try:
@@ -310,7 +310,7 @@ def end_all(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def end(place: Place) -> None:
+def end(place: Scene) -> None:
     """Kill all processes of a place, and wait until they are gone."""
     until = time.monotonic() + GRACE
     while (found := place.processes()) and time.monotonic() < until:

@@ -24,7 +24,7 @@ from netwright.testing.faults.searching import TABLE, Subject
 
 
 @dataclass(frozen=True)
-class Examined:
+class Accounted:
     """What a table came to.
 
     Args:
@@ -40,7 +40,7 @@ class Examined:
     wrong: tuple[str, ...]
 
 
-def examined(folder: Path, subject: Subject, trials: int) -> Examined:
+def examined(folder: Path, subject: Subject, trials: int) -> Accounted:
     """Look at the table of a run that has ended with so many trials."""
     wrong = []
     path = folder / TABLE
@@ -56,7 +56,7 @@ def examined(folder: Path, subject: Subject, trials: int) -> Examined:
             rows, unfinished = store.finished(), store.unfinished()
             run = run_file.from_toml(store.recall("run") or "")
     except NetwrightError as error:
-        return Examined(len(ids), 0, doubled, (*wrong, f"the table does not open: {error}"))
+        return Accounted(len(ids), 0, doubled, (*wrong, f"the table does not open: {error}"))
     wrong += [f"trial {row.id} is {row.status}" for row in unfinished]
     wrong += [f"trial {row.id} failed: {_failure(row)}" for row in rows if row.status != "done"]
     if (found := sorted(row.id for row in rows)) != list(range(1, trials + 1)):
@@ -67,7 +67,7 @@ def examined(folder: Path, subject: Subject, trials: int) -> Examined:
         wrong += _replayed(run, rows)
         wrong += _measured_again(run, subject, rows) if subject.quick else []
         wrong += _compared(run, subject, rows) if subject.workers == 1 else []
-    return Examined(len(ids), len(rows), doubled, tuple(wrong))
+    return Accounted(len(ids), len(rows), doubled, tuple(wrong))
 
 
 def _replayed(run: RunFile, rows: Sequence[Trial]) -> list[str]:

@@ -7,6 +7,7 @@ each, {"ended": pid, "code": code}.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import select
@@ -18,7 +19,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from queue import Queue
 from typing import Any, Final
@@ -131,7 +131,7 @@ def _forked(play: Mapping[str, Any], gate: int, end: int) -> int:
     os.close(gate)
     code = 0
     try:
-        import_module(COMMAND).main()
+        importlib.import_module(COMMAND).main()
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
@@ -145,7 +145,7 @@ def _forked(play: Mapping[str, Any], gate: int, end: int) -> int:
 def main() -> None:
     """Entry point of the warm process."""
     for name in IMPORTED:
-        import_module(name)
+        importlib.import_module(name)
     known: set[int] = set()
     line = b""
     while True:

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from netwright.testing.faults.searching import GRACE, SERVED, Place, Session, Violated
+from netwright.testing.faults.searching import GRACE, SERVED, Play, Scene, Violated
 
 DONE_IN: Final = 10.0  # seconds in which somebody should have asked something
 What = Literal["lost", "late", "doubled", "asked twice", "cut"]
 
 
 @dataclass
-class Wire:
+class Relay:
     """A proxy before the served table of a run, wherever that is served at the moment; a context manager.
 
     Args:
@@ -35,7 +35,7 @@ class Wire:
     _done: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
         return self
@@ -50,7 +50,7 @@ class Wire:
         """Where workers find it."""
         return f"tcp://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def once(self, what: What, seconds: float, session: Session) -> bool:
+    def once(self, what: What, seconds: float, session: Play) -> bool:
         """Do something to the next message that fits; returns whether there was one in time.
 
         Args:
@@ -123,7 +123,7 @@ class Disturbed:
     what: What
     rows: int = 2
     codes: frozenset[int] = frozenset()
-    _wire: Wire | None = field(default=None, repr=False)
+    _wire: Relay | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -131,19 +131,19 @@ class Disturbed:
         return {"asked twice": "request doubled", "cut": "line cut in a reply"}.get(self.what, f"reply {self.what}")
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:
+    def prepared(self, place: Scene) -> Iterator[None]:
         """Have workers ask by way of a wire of ours."""
-        with Wire(place.run) as self._wire:
+        with Relay(place.run) as self._wire:
             place.at.append(self._wire.address)
             yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:
+    def inject(self, session: Play, rng: random.Random) -> int:
         """Do it to one message, whosever it is."""
         assert self._wire is not None
         seconds = 22.0 if rng.random() < 0.1 else rng.uniform(0.2, 3.0)  # the former longer than a client waits
         return int(self._wire.once(self.what, seconds, session))
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right."""
 
 
@@ -157,12 +157,12 @@ class Occupied:
     _held: ExitStack = field(default_factory=ExitStack, repr=False)
 
     @contextmanager
-    def prepared(self, place: Place) -> Iterator[None]:  # noqa: ARG002
+    def prepared(self, place: Scene) -> Iterator[None]:  # noqa: ARG002
         """Give back, at the end, the ports that were taken."""
         with self._held:
             yield
 
-    def inject(self, session: Session, rng: random.Random) -> int:  # noqa: ARG002
+    def inject(self, session: Play, rng: random.Random) -> int:  # noqa: ARG002
         """Kill the controller and listen where it did."""
         place = session.place
         if not place.may_lose():
@@ -183,5 +183,5 @@ class Occupied:
             return 1
         return 0
 
-    def after(self, session: Session, code: int, rng: random.Random) -> None:
+    def after(self, session: Play, code: int, rng: random.Random) -> None:
         """Nothing to put right: the next controller finds another port."""
