@@ -153,6 +153,7 @@ def test_a_worker_that_left_is_said_and_its_place_filled(cluster):
     assert steps(actors) == ["here", "left"]
     assert cluster.killed == [name]
     steps(actors)
+    steps(actors)
     assert len(cluster.there) == 1 and name not in cluster.there
 
 
