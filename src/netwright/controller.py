@@ -5,9 +5,11 @@ Everything it knows is in the table; a new controller that replays the table is 
 
 from __future__ import annotations
 
+import statistics
 import time
 from array import array
-from collections.abc import Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -43,6 +45,7 @@ ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker counts as lost
 PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as waiting for rows
 LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
+RECENT = 101  # trials of whose durations the median is noted, for workers whose time is limited
 PAGE = 10_000  # rows read from the table at once
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
@@ -90,6 +93,7 @@ class Search:
         latency: Estimates the latency of each network that is asked for, which is noted with its proposal and becomes a
             metric of its result; None: nobody asks for it.
         on_report: Is told what evaluations in this process report: trial, step and metrics.
+        say: Shows the user a sentence of the executor's.
     """
 
     space: SearchSpace
@@ -108,6 +112,7 @@ class Search:
     watchers: Sequence[Watcher] = ()
     latency: EstimatesLatency | None = None
     on_report: OnReport = lambda _trial_id, _step, _metrics: None
+    say: Callable[[str], None] = lambda _sentence: None
 
     def __post_init__(self) -> None:
         if self.folder is not None and isinstance(self.strategy, Caches):
@@ -129,6 +134,8 @@ class Search:
         self._seed_of = array("Q")  # of the trial with each number, for those that continue it
         self._measured: dict[tuple[Hashable, int | None], Trial] = {}  # what `reuse` answers from
         self._seconds = 0.0  # what all finished rows took together
+        self._took: deque[float] = deque(maxlen=RECENT)  # seconds of the last of them that were measured
+        self._median = 0.0  # of these, as noted last
         self._failures = 0  # in a row, in this session
         self._last_failure = ""
         self._present = 0  # workers seen at the table, those that joined from elsewhere among them
@@ -158,7 +165,8 @@ class Search:
             return used_up
         is_ours = True
         try:
-            self.executor.start(Job(self.store, self.folder, self.threads, self.keep, self._must_stop, self.on_report))
+            given = (self.store, self.folder, self.threads, self.keep, self._must_stop, self.on_report, self.say)
+            self.executor.start(Job(*given))
             while (ending := self._ending()) is None:
                 self._top_up()
                 self.executor.poll(LOOK_EVERY)
@@ -432,6 +440,8 @@ class Search:
         result = trial.result
         assert result is not None
         self._seconds += result.seconds
+        if result.seconds and not result.failure:
+            self._took.append(result.seconds)
         if result.failure:
             self._failures += 1
             self._last_failure = result.message.strip().rpartition("\n")[2] or result.failure
@@ -447,6 +457,9 @@ class Search:
             return
         self._tidied = now
         self._note_hours()
+        if self._took and (median := statistics.median(self._took)) != self._median:
+            self._median = median
+            self.store.remember(remembered.MEDIAN_SECONDS, f"{median:.6g}")
         self.store.requeue(LOST_FOR)
         self._present = sum(worker.silent_seconds < PRESENT_FOR for worker in self.store.workers())
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from netwright.core import attempts, memory, turns
 from netwright.core.attempts import Attempt
@@ -129,6 +129,19 @@ class Cards:
         return cls(names, run_folder and run_folder / TURNS, is_stopping)
 
 
+class Carries(Protocol):
+    """Carries folders of trials between a worker's host and the folder of the run, where they share no disk."""
+
+    def bring(self, trial: Trial) -> None:
+        """Bring what the trial, and the one that it continues, have left."""
+
+    def send(self, trial_id: int) -> None:
+        """Send what a trial has left, whole."""
+
+    def remove(self, trial_id: int) -> None:
+        """Remove the folder of a trial from that of the run."""
+
+
 def remove_folder(trials_folder: Path, trial_id: int) -> None:
     """Remove the folder of a trial, if there is one."""
     shutil.rmtree(_folder_of(trials_folder, trial_id), ignore_errors=True)
@@ -146,6 +159,7 @@ def run_once(
     *,
     keep: bool = False,
     cards: Cards = Cards(),
+    carrier: Carries | None = None,
 ) -> Result | None:
     """Claim the oldest pending trial, evaluate it, finish it. None: there is none, or it was too early for it.
 
@@ -159,6 +173,7 @@ def run_once(
         context: Makes what is lent for a trial, once its turn has come.
         keep: Whether to leave all folders; else `clear` removes those not needed once the result is in the table.
         cards: The cards that trials lie on.
+        carrier: Carries folders of trials between the run's own and those of `context`; None: these are the run's own.
 
     Raises:
         PutBack: The evaluation was asked to stop and has kept what it did, or the worker stops before the trial's turn
@@ -169,7 +184,7 @@ def run_once(
     if trial is None:
         return None
     if not cards.names:
-        return _run(store, evaluator, name, trial, context(trial), keep)
+        return _run(store, evaluator, name, trial, context(trial), keep, None, carrier)
     attempt = attempts.of(store, trial.id)
     turn = (
         turns.taken(cards.folder, cards.names, alone=attempt.is_alone, is_wanted=lambda: not cards.is_stopping())
@@ -181,7 +196,7 @@ def run_once(
             store.put_back(name)
             raise PutBack("stopped while it waited for its turn on the card")
         try:
-            return _run(store, evaluator, name, trial, context(trial), keep, attempt)
+            return _run(store, evaluator, name, trial, context(trial), keep, attempt, carrier)
         finally:
             if isinstance(evaluator, UsesCards):
                 evaluator.leave_cards()
@@ -194,18 +209,23 @@ def _run(
     trial: Trial,
     lent: WorkerContext,
     keep: bool,
-    attempt: Attempt | None = None,
+    attempt: Attempt | None,
+    carrier: Carries | None,
 ) -> Result | None:
     """Evaluate a trial that was claimed, and finish it or put it back. None: it was too early.
 
     Without an `attempt`, it lies on no card.
     """
+    if carrier is not None:
+        carrier.bring(trial)
     try:
         result = evaluate(_in_parts(evaluator, trial, attempt), trial, lent)
     except TooEarly:
         store.put_back(name)
         return None
     except PutBack:
+        if carrier is not None:
+            carrier.send(trial.id)
         store.put_back(name)
         raise
     except DeviceLost as error:
@@ -220,10 +240,12 @@ def _run(
         result = replace(result, message=_failed(result.message, attempt, refusal, _estimate(evaluator, trial)))
     elif attempt is not None and attempt.ran_out:
         result = replace(result, message=attempt.noted(result.message))
+    if carrier is not None and (keep or _leaves_state(trial, result, evaluator)):
+        carrier.send(trial.id)  # first: with the result, another trial may be asked that continues this one
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
-    counts = store.finish(trial.id, result)
+    counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:
-        clear(lent.trials_folder, trial, result, evaluator)
+        clear(lent.trials_folder, trial, result, evaluator, carrier)
     return result
 
 
@@ -262,12 +284,20 @@ def _estimate(evaluator: Evaluator, trial: Trial) -> str:
     return f", by an estimate of {memory.size_text(1e6 * estimate)} with whole batches" if estimate else ""
 
 
-def clear(trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator) -> None:
+def clear(
+    trials_folder: Path, trial: Trial, result: Result, evaluator: Evaluator, carrier: Carries | None = None
+) -> None:
     """Remove a finished trial's folder, unless another trial may continue it, and that of the trial it continued."""
-    leaves_state = isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
-    for trial_id in (None if leaves_state else trial.id, trial.proposal.continues):
+    for trial_id in (None if _leaves_state(trial, result, evaluator) else trial.id, trial.proposal.continues):
         if trial_id is not None:
             remove_folder(trials_folder, trial_id)
+            if carrier is not None:
+                carrier.remove(trial_id)
+
+
+def _leaves_state(trial: Trial, result: Result, evaluator: Evaluator) -> bool:
+    """Whether another trial may continue a finished one."""
+    return isinstance(evaluator, LeavesState) and not result.failure and evaluator.leaves_state(trial)
 
 
 def evaluate(evaluator: Evaluator, trial: Trial, context: WorkerContext) -> Result:

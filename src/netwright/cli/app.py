@@ -25,6 +25,7 @@ from netwright.cli import (
     push,
     report,
     search,
+    serve,
     show,
     status,
     train,
@@ -55,7 +56,8 @@ app.command("latency", cls=completion.DottedCommand)(latency.latency)
 app.command("bench", cls=completion.DottedCommand)(bench.bench)
 app.command("import")(import_table.import_table)
 app.command("list")(list_command.list_plugins)
-app.command("worker")(worker.worker)
+app.command("serve", cls=completion.DottedCommand)(serve.serve)
+app.command("worker", cls=completion.DottedCommand)(worker.worker)
 
 
 @app.command("help")

@@ -19,6 +19,8 @@ HELP = "help"  # as in --space.help, which lists the options of the space
 # which sections' options each command takes; commands that are not here take none
 SECTIONS_OF: Final[Mapping[str, Sequence[str]]] = {
     "search": SECTIONS,
+    "serve": SECTIONS,
+    "worker": ("task",),
     "train": ("space", "task", "evaluator", "executor", "final"),
     "export": ("task",),
     "show": ("space",),

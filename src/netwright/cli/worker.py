@@ -1,72 +1,193 @@
-"""`netwright worker`: lend this terminal to a search that runs in another one on the same machine."""
+"""`netwright worker`: lend this terminal to a search that runs in another one, on this machine or another."""
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import shutil
 import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import typer
 
+from netwright.cli import options
 from netwright.cli.signals import INTERRUPTED, TERMINATED
-from netwright.core import remembered
-from netwright.core.errors import WorkerError
+from netwright.core import files, refs, remembered, run_file
+from netwright.core.errors import BadRunFile, OutOfReach, StoreError, WorkerError
 from netwright.core.protocols import STOP_SECONDS, Store
+from netwright.core.refs import Reference
 from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
-from netwright.executors import stop_signals, supervisor
+from netwright.executors import carrying, here, orders, stop_signals, supervisor
+from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
 from netwright.runs import ownership, run_folder
+from netwright.stores import served_file
+
+ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
+MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
+NAME = 60  # characters of what a worker's name begins with
+SAID = {
+    0: "the search has ended or was stopped",
+    ENOUGH: "left: what it was to do is done, or its time is over; the search goes on",
+    CANNOT_START: "the worker cannot start; its error stands above",
+    OUT_OF_REACH: "left: nobody serves the table any more",
+}
 
 
 def worker(
-    folder: Path = typer.Argument(..., help="Folder of a run that is being searched."),
+    context: typer.Context,
+    at: str = typer.Argument(
+        ..., metavar="RUN", help="Folder of a run that is being searched, or tcp://HOST:PORT, where it is served."
+    ),
+    token_file: Path = typer.Option(
+        None, help="File with the token of a served run, as its served.json.", show_default="that of the folder"
+    ),
     index: int = typer.Option(0, min=0, help="Picks the GPU where there are several."),
+    trials: int = typer.Option(None, min=1, help="Leave after so many trials.", show_default="no limit"),
+    until: float = typer.Option(
+        None, min=0, help="Seconds within which to leave; begins no trial that takes longer.", show_default="no limit"
+    ),
+    patience: float = typer.Option(60.0, min=0, help="Seconds for which a server that does not answer is waited for."),
+    name: str = typer.Option(None, help="What its name in the table begins with.", show_default="the host's"),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
-    """Evaluate trials of a running search until it ends, or until Ctrl-C or SIGTERM, which put the trial back.
+    """Evaluate trials of a running search until it ends, or until Ctrl-C, SIGTERM or SIGUSR1, which put the trial back.
 
-    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that.
+    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a served
+    run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has ended or was
+    stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has answered
+    for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
-    controller = ownership.controller(folder)
-    store = run_folder.open_table(folder, "join")
-    run = run_folder.stored_run(store, folder, Trust(trust))
-    _refuse_crowd(store, run)
-    options = run.executor.options
-    post = supervisor.Post(
-        address=store.address,
-        folder=str(folder.absolute()),
-        name=f"joined-{os.getpid()}",
-        index=index,
-        threads=run.threads_per_trial or 1,
-        keep=run.keep == "all",
-        trial_seconds=60 * options.get("trial_minutes", 0.0),
-        silent_seconds=60 * options.get("silent_minutes", 30.0),
-        stop_seconds=options.get("stop_seconds", STOP_SECONDS),
-        controller=controller.to_json(),
-    )
-    typer.echo(f"{post.name} works for the search of {controller}; Ctrl-C leaves it")
-    try:
-        with stop_signals.noting(signal.SIGINT, signal.SIGTERM) as signals:
-            code = supervisor.supervise(store, post, signals)
-        if signals.number:
-            typer.echo("left; the trial it was at is put back, with where it stands")
-            raise typer.Exit(INTERRUPTED if signals.number == signal.SIGINT else TERMINATED)
-    except KeyboardInterrupt:
-        store.put_back(post.name)
-        typer.echo("left; the trial it was at is put back")
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        store.close()
-    if code == 0:
-        typer.echo("its controller has ended or was stopped")
-    if code == supervisor.CANNOT_START:
-        typer.echo("netwright: the worker cannot start; its error stands above", err=True)
+    begun = time.monotonic()
+    changes = options.tables(context.obj.pairs, ("task",)).get("task", {}) if context.obj else {}
+    place = None if at.startswith("tcp://") else Path(at)
+    if place is not None and token_file is None and (place / served_file.NAME).exists():
+        token_file = place / served_file.NAME
+    if place is not None and token_file is None:
+        joined = _of_this_machine(place, Trust(trust), changes)
+    else:
+        joined = _served(at, place, token_file, patience, Trust(trust), changes)
+    with joined as (store, post, said):
+        text = _name(name)
+        post = replace(post, name=f"{text}-{os.getpid()}-{secrets.token_hex(2)}", index=index, trials=trials or 0)
+        if until is not None:  # what is still at work is written down before
+            post = replace(post, until=begun + until - min(post.stop_seconds, until / 2))
+        typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")
+        code = _supervised(store, post)
+    if code in SAID:
+        typer.echo(f"netwright: {SAID[code]}", err=code == CANNOT_START)
     raise typer.Exit(code)
 
 
-def _refuse_crowd(store: Store, run: RunFile) -> None:
+def _supervised(store: Store, post: Post) -> int:
+    """Work until there is nothing left to do; returns the exit code."""
+    signals: stop_signals.StopSignal | None = None
+    try:
+        with stop_signals.noting(signal.SIGINT, signal.SIGTERM, signal.SIGUSR1) as signals:
+            code = supervisor.supervise(store, post, signals)
+    except KeyboardInterrupt:
+        store.put_back(post.name)
+        typer.echo("left; the trial it was at is put back")
+        return INTERRUPTED
+    if signals.number:
+        typer.echo("left; the trial it was at is put back, with where it stands")
+        return {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}.get(signal.Signals(signals.number), ASKED)
+    return code
+
+
+@contextmanager
+def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> Iterator[tuple[Store, Post, str]]:
+    """The table of a run that is searched on this machine, what to do there, and for whom."""
+    if changes:
+        raise BadRunFile(f"--task.{next(iter(changes))} goes with a served run alone; {folder} is searched on this host")
+    controller = ownership.controller(folder)
+    store = run_folder.open_table(folder, "join")
+    try:
+        run = run_folder.stored_run(store, folder, trust)
+        _refuse_crowd(store, run.workers or 1)
+        post = replace(_post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json())
+        yield store, post, f"the search of {controller}"
+    finally:
+        store.close()
+
+
+@contextmanager
+def _served(
+    at: str, place: Path | None, token_file: Path | None, patience: float, trust: Trust, changes: dict[str, object]
+) -> Iterator[tuple[Store, Post, str]]:
+    """The table of a served run, what to do there, and for whom; folders of this host are removed at the end."""
+    given: dict[str, object] = {"at": "" if place else at, "token_file": str(token_file or ""), "patience": patience}
+    try:
+        store: Store = refs.load("store", Reference("remote", given))
+    except OutOfReach as error:
+        typer.echo(f"netwright: {error}", err=True)
+        raise typer.Exit(OUT_OF_REACH) from None
+    scratch: Path | None = None
+    try:
+        text = store.recall("run")
+        if text is None:
+            raise StoreError(f"the table at {at} holds no run file; start its search anew")
+        run = run_file.from_toml(text)
+        trust.check(run_file.references(run), f"the run file that {at} serves")
+        _refuse_crowd(store, 0)
+        if changes:
+            here.with_data(run, changes)
+        ask = orders.server_of(store).call
+        folder = place or Path(ask("folder"))
+        if not carrying.sees(folder, ask):
+            folder = scratch = files.draft_of(Path(tempfile.gettempdir()) / "netwright-worker")
+            scratch.mkdir(mode=0o700)
+        child = refs.parse(store.address)
+        child = Reference(child.name, {**child.options, "patience": patience + STOP_SECONDS + MARGIN})
+        post = replace(
+            _post(run),
+            address=str(child),
+            folder=str(folder.absolute()),
+            served=True,
+            carries=scratch is not None,
+            task=changes,
+        )
+        yield store, post, f"the search at {at}" + (", whose folder is not seen from here" if scratch else "")
+    finally:
+        store.close()
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _post(run: RunFile) -> Post:
+    """What a run says of how its trials are evaluated."""
+    given = run.executor.options
+    return Post(
+        address="",
+        folder="",
+        name="",
+        threads=run.threads_per_trial or 1,
+        keep=run.keep == "all",
+        trial_seconds=60 * given.get("trial_minutes", 0.0),
+        silent_seconds=60 * given.get("silent_minutes", 30.0),
+        stop_seconds=given.get("stop_seconds", STOP_SECONDS),
+    )
+
+
+def _name(given: str | None) -> str:
+    """What the worker's name begins with. Raises WorkerError for what is no name."""
+    if given is None:
+        return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host"
+    if not re.fullmatch(rf"[A-Za-z0-9._-]{{1,{NAME}}}", given):
+        raise WorkerError(f"--name is {given!r}; it must be up to {NAME} letters, digits, dots, dashes and underscores")
+    return given
+
+
+def _refuse_crowd(store: Store, expected: int) -> None:
     """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
-    most, there = remembered.number(store, remembered.MAX_WORKERS), max(run.workers or 1, len(store.workers()))
+    most, there = remembered.number(store, remembered.MAX_WORKERS), max(expected, len(store.workers()))
     if most is not None and there >= most:
         raise WorkerError(
             f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "

@@ -52,6 +52,10 @@ class StoreError(NetwrightError):
     """A table that cannot be opened, read or written."""
 
 
+class OutOfReach(StoreError):
+    """Whoever serves a table has not answered for as long as it was to be waited for."""
+
+
 class ControlLost(StoreError):
     """Another process controls the run now: this one writes nothing more to its table."""
 

@@ -69,7 +69,21 @@ def place_mark() -> str:
 
 def is_of_this_boot(born: str) -> bool:
     """Whether a birth belongs to this machine since it was started, whatever container it is in."""
-    return born.partition("/")[0] == _place().partition("/")[0]
+    return born.partition("/")[0] == boot()
+
+
+def boot() -> str:
+    """With what births of this machine since it was started begin, before a slash."""
+    return _place().partition("/")[0]
+
+
+def seen_from_here(born: str) -> str:
+    """The birth of a process that tells of itself from elsewhere, as a table of this machine notes it.
+
+    One of this boot stays as it is. One of another machine is "unseen" from now to the end of this boot: its signs of
+    life, whose times are this machine's, decide.
+    """
+    return born if is_of_this_boot(born) else f"{boot()}/afar/{zlib.crc32(born.encode()):08x}"
 
 
 def _is_gone(pid: int) -> bool:

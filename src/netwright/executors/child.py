@@ -17,12 +17,12 @@ from pathlib import Path
 from types import FrameType
 
 from netwright import worker
-from netwright.core import activity, building, refs, run_file
+from netwright.core import activity, building, refs, remembered, run_file
 from netwright.core.errors import NetwrightError, PutBack
 from netwright.core.protocols import Store
 from netwright.core.records import Trial
-from netwright.executors import descendants, lines
-from netwright.executors.supervisor import DOWN, Post
+from netwright.executors import carrying, descendants, here, lines, orders
+from netwright.executors.supervisor import DOWN, ENOUGH, Post
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty table
 
@@ -79,12 +79,17 @@ class Line:
 
 
 def work(post: Post, line: Line) -> None:
-    """Evaluate until drained or stopped, or until memory ran out (a fresh process then takes over)."""
+    """Evaluate until drained or stopped, until it is enough, or until memory ran out (a fresh process takes over)."""
     store: Store = refs.load("store", refs.parse(post.address))
     text = store.recall("run")
     if text is None:
         raise NetwrightError(f"{post.address} holds no run file; start the search before its workers")
-    evaluator = building.build_evaluator(run_file.from_toml(text))
+    run = run_file.from_toml(text)
+    if post.served:
+        run = here.made_ready(run, post.task, store.recall("data"))
+    evaluator = building.build_evaluator(run)
+    trials_folder = Path(post.folder) / "trials"
+    carrier = carrying.Carrier(orders.server_of(store).call, post.name, trials_folder) if post.carries else None
     line.say("ready")
 
     def on_report(step: int, metrics: Mapping[str, float]) -> bool:
@@ -97,14 +102,18 @@ def work(post: Post, line: Line) -> None:
         def on_making(is_making: bool) -> None:
             if is_making:
                 line.say("making")
+                if carrier:
+                    carrier.bring_shared()
             else:
+                if carrier:
+                    carrier.send_shared()
                 line.say("start", trial=trial.id, log=_log_size())
 
         begun.append(trial.id)
         line.say("start", trial=trial.id, log=_log_size())
         return worker.WorkerContext(
             store,
-            Path(post.folder) / "trials",
+            trials_folder,
             trial.id,
             post.threads,
             post.index,
@@ -113,25 +122,45 @@ def work(post: Post, line: Line) -> None:
             on_making=on_making,
         )
 
-    cards = worker.Cards.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping)
-    wait = SHORTEST_WAIT
+    # a card is this machine's, whatever folders it shares with others
+    place = here.place() if post.served else Path(post.folder)
+    cards = worker.Cards.of(evaluator, post.index, place, lambda: line.is_stopping)
+    longest = SHORTEST_WAIT if post.served else LONGEST_WAIT  # claims of a served table wait there
+    wait, done = SHORTEST_WAIT, 0
     while not line.is_draining:
+        if _is_enough(store, post, done):
+            line.say("leave", code=ENOUGH)
+            return
         begun.clear()
         try:
-            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards)
+            result = worker.run_once(
+                store, evaluator, post.name, context, keep=post.keep, cards=cards, carrier=carrier
+            )
         except PutBack:
-            line.say("end")
+            line.say("end", done=0)
             return
         if result is None:
             if begun:  # it was too early
-                line.say("end")
+                line.say("end", done=0)
+            elif post.served and orders.heard(store, post.name):  # sooner than with the next beat
+                line.say("leave", code=0)
+                return
             time.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            wait = min(2 * wait, longest)
             continue
-        wait = SHORTEST_WAIT
-        line.say("end")
+        wait, done = SHORTEST_WAIT, done + 1
+        line.say("end", done=1)
         if result.failure == "out_of_memory":
             return
+
+
+def _is_enough(store: Store, post: Post, done: int) -> bool:
+    """Whether a worker claims nothing more: it has done its trials, or none would end in time."""
+    if post.trials and done >= post.trials:
+        return True
+    if not post.until:
+        return False
+    return time.monotonic() + (remembered.number(store, remembered.MEDIAN_SECONDS) or 0.0) > post.until
 
 
 def _log_size() -> int:

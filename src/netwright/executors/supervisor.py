@@ -22,21 +22,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
-from typing import Final
+from typing import Any, Final
 
 from netwright.core import refs
 from netwright.core.claim import Owner, Watch
+from netwright.core.errors import OutOfReach
 from netwright.core.protocols import STOP_SECONDS, Store
 from netwright.core.records import Result
-from netwright.executors import deaths, descendants, lines, stop_signals
+from netwright.executors import deaths, descendants, lines, orders, stop_signals
+from netwright.executors.beats import Beats, beating
+from netwright.executors.orders import Order
 from netwright.executors.stop_signals import StopSignal
 
 CANNOT_START: Final = 3  # exit code: the worker died again and again before its first sign of life
+ENOUGH: Final = 4  # exit code: it has done what it was to do, or its time is over; the search may go on
+OUT_OF_REACH: Final = 5  # exit code: who serves the table has not answered for as long as it was to be waited for
 STARTS: Final = 3  # deaths in a row after which starting is given up
 BEAT: Final = 1.0  # seconds between beats
 CLOSING: Final = 5.0  # seconds for which a worker that has closed its pipe may go on
@@ -46,7 +51,8 @@ UP: Final[Mapping[str, Mapping[str, type]]] = {
     "start": {"trial": int, "log": int},
     "making": {},
     "report": {"text": str},
-    "end": {},
+    "end": {"done": int},
+    "leave": {"code": int},
 }
 
 
@@ -66,6 +72,12 @@ class Post:
         stop_seconds: Time in which a trial that is to stop must have written down where it stands, in seconds.
         controller: Owner of the claim whose end ends the worker, as JSON; "": the end of the standard input does.
         log: Path of the file that the worker prints to; "": a terminal.
+        served: Whether the table is a served one, whose orders the worker follows in place of a pipe or a claim.
+        trials: How many trials the worker is to do before it leaves; 0: no limit.
+        until: When it is told to stop, in seconds of this machine's monotonic clock; 0: never. It claims nothing that
+            cannot end by then, going by the median of what was measured so far.
+        carries: Whether folders of trials are carried through the served table, as `folder` is none of the run's.
+        task: Options of the run's task that are others on this machine, such as where its data lies.
     """
 
     address: str
@@ -79,6 +91,11 @@ class Post:
     stop_seconds: float = STOP_SECONDS
     controller: str = ""
     log: str = ""
+    served: bool = False
+    trials: int = 0
+    until: float = 0.0
+    carries: bool = False
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The post as text for a command line."""
@@ -117,6 +134,8 @@ class Worker:
         self.activity = "starting"
         self.heard = time.monotonic()
         self.begun: float | None = None  # when the trial itself began; None: it has not
+        self.done = 0  # trials that it has finished
+        self.left: int | None = None  # exit code with which it leaves unasked; None: it does not
 
     @property
     def up(self) -> int:
@@ -135,8 +154,11 @@ class Worker:
                 self.begun = None
             elif message["say"] == "report":
                 self.activity = lines.shown(message["text"])
+            elif message["say"] == "leave":
+                self.left = message["code"]
             else:
                 self.trial, self.activity = None, ""
+                self.done += message.get("done", 0)
         return bool(piece)
 
     def overdue(self, post: Post) -> str:
@@ -182,29 +204,69 @@ class _Orders:
     Args:
         drains: Whether the worker is to leave after the trial it is at.
         stops_at: When a worker that was told to stop is killed, on the monotonic clock; None: it was not.
+        code: Exit code of the parent once the worker has left.
+        done: Trials that its workers have done.
     """
 
     drains: bool = False
     stops_at: float | None = None
+    code: int = 0
+    done: int = 0
 
 
 def supervise(store: Store, post: Post, signals: StopSignal) -> int:
-    """Keep one worker going until the controller is gone, drains or stops, or a signal comes; returns an exit code."""
+    """Keep one worker going until the controller is gone, drains or stops, or a signal comes; returns an exit code.
+
+    Where the table is out of reach for longer than the store waits, that is the exit code `OUT_OF_REACH`, after the
+    sentence that says so; a trial that is at work then has its time to write down where it stands.
+    """
     if not descendants.adopt():
         print("netwright: this system ends a trial's process group; what leaves its session may go on", file=sys.stderr)
-    failed_starts, orders = 0, _Orders()
-    while not orders.drains:
-        worker, reason = Worker(post), ""
+    every = orders.BEAT if post.served else BEAT
+    try:
+        with beating(store, post.name, every, _hearing(store, post)) as beats:
+            code = _keep_going(store, post, signals, beats)
+            if post.served and beats.is_answered:
+                orders.leave(store, post.name)
+            return code
+    except OutOfReach as error:
+        print(f"netwright: {error}", file=sys.stderr, flush=True)
+        return OUT_OF_REACH
+
+
+def _hearing(store: Store, post: Post) -> Callable[[], Order]:
+    """What asks, after a beat, what the worker is to do."""
+    if post.served:
+        return lambda: orders.heard(store, post.name)
+    first = Owner.from_json(post.controller)
+    if first is None:
+        return lambda: ""
+    controller = Watch(store, first)
+    return lambda: "" if controller.is_there() else "stop"
+
+
+def _keep_going(store: Store, post: Post, signals: StopSignal, beats: Beats) -> int:
+    failed_starts, told = 0, _Orders()
+    while not told.drains:
+        worker, reason = Worker(replace(post, trials=post.trials and post.trials - told.done)), ""
         try:
-            is_wanted = _accompany(store, post, worker, orders, signals)
+            is_wanted = _accompany(store, post, worker, told, signals, beats)
             if is_wanted and worker.trial is not None:
                 reason = worker.cause_of_death(post.log)
         finally:
             worker.kill()
+        told.done += worker.done
+        if beats.fault is not None:
+            raise beats.fault
         if not is_wanted:
-            store.put_back(post.name)
-            return 0
+            if not post.served or beats.is_answered:  # else it is found silent
+                store.put_back(post.name)
+            return told.code
         store.requeue(0.0, post.name, reason)
+        if worker.left is not None:
+            return worker.left
+        if 0 < post.trials <= told.done:  # the last one was ended at a limit
+            return ENOUGH
         # a kill from outside says nothing about the worker itself
         is_own_fault = not worker.has_started and worker.process.returncode not in (
             -signal.SIGKILL,
@@ -213,64 +275,72 @@ def supervise(store: Store, post: Post, signals: StopSignal) -> int:
         failed_starts = failed_starts + 1 if is_own_fault else 0
         if failed_starts >= STARTS:
             return CANNOT_START
-    return 0
+    return told.code
 
 
-def _accompany(store: Store, post: Post, worker: Worker, orders: _Orders, signals: StopSignal) -> bool:
-    """Beat and watch until the worker ends, or is to be ended; returns whether it is still wanted."""
-    beaten = 0.0
-    first = Owner.from_json(post.controller)
-    controller = Watch(store, first) if first else None
+def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals: StopSignal, beats: Beats) -> bool:
+    """Watch until the worker ends, or is to be ended; returns whether it is still wanted."""
+    reaped = 0.0
     said = lines.Reader(DOWN)
-    from_above = None if controller else sys.stdin.fileno()
-    pipes = [worker.up, signals.line, *([] if from_above is None else [from_above])]
+    from_above = None if post.controller or post.served else sys.stdin.fileno()
+    pipes = [worker.up, signals.line, beats.line, *([] if from_above is None else [from_above])]
 
-    def stop() -> None:
-        if orders.stops_at is None:
-            orders.drains, orders.stops_at = True, time.monotonic() + post.stop_seconds
+    def stop(code: int = 0) -> None:
+        if told.stops_at is None:
+            told.drains, told.stops_at, told.code = True, time.monotonic() + post.stop_seconds, code
             worker.tell("stop")
 
+    def follow(order: Order) -> None:
+        told.drains = told.drains or bool(order)
+        if order == "stop":
+            stop()
+        elif order:
+            worker.tell("drain")
+
+    follow(beats.order)
     while True:
         now = time.monotonic()
-        if now - beaten >= BEAT:
-            store.beat(post.name, worker.activity)
-            beaten = now
+        if now - reaped >= BEAT:
+            reaped = now
             descendants.reap(but=worker.process.pid)
-            if controller and not controller.is_there():
-                stop()
-        until = min(beaten + BEAT, orders.stops_at or math.inf)
-        ready, _, _ = select.select(pipes, [], [], max(0.0, until - now))
+        if now >= (post.until or math.inf):
+            stop(ENOUGH)
+        wake = min(reaped + BEAT, told.stops_at or post.until or math.inf)
+        beats.activity = worker.activity
+        ready, _, _ = select.select(pipes, [], [], max(0.0, wake - now))
         if signals.line in ready:
             pipes.remove(signals.line)
             stop()
+        if beats.line in ready:
+            os.read(beats.line, 1)
+            if beats.fault is not None and not post.served:
+                return False
+            follow("stop" if beats.fault else beats.order)
         if from_above in ready:
             piece = os.read(from_above, 1024)
-            if not piece and orders.stops_at is None:
+            if not piece and told.stops_at is None:
                 return False
             if not piece:  # the controller has ended meanwhile; what is being written down is worth these seconds
                 pipes.remove(from_above)
             for order in said.take(piece):
-                orders.drains = True
-                if order["say"] == "stop":
-                    stop()
-                else:
-                    worker.tell("drain")
+                follow(order["say"])
         if worker.up in ready and not worker.listen():
-            return orders.stops_at is None  # the pipe ended: the worker has died or left
+            return told.stops_at is None  # the pipe ended: the worker has died or left
         if worker.process.poll() is not None:
             while select.select([worker.up], [], [], 0)[0] and worker.listen():
                 continue
-            return orders.stops_at is None
+            return told.stops_at is None
         if fault := worker.overdue(post):
             assert worker.trial is not None
             with suppress(ProcessLookupError):
                 os.killpg(worker.process.pid, signal.SIGKILL)
             seconds = 0.0 if worker.begun is None else time.monotonic() - worker.begun
-            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault))
+            store.finish(worker.trial, Result(seconds=seconds, failure="timeout", message=fault), post.name)
             worker.trial = None
-            return orders.stops_at is None
+            worker.done += 1
+            return told.stops_at is None
         # one that is still starting has nothing to write down
-        if orders.stops_at is not None and (time.monotonic() >= orders.stops_at or not worker.has_started):
+        if told.stops_at is not None and (time.monotonic() >= told.stops_at or not worker.has_started):
             return False
 
 

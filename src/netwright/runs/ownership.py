@@ -274,7 +274,7 @@ def _owner(folder: Path) -> str:
 def _threads(run: RunFile) -> int:
     """Threads of each worker: the machine's cores divided by the workers."""
     cores = os.cpu_count() or 1
-    return max(1, cores // (run.workers or (cores if run.executor.name == "processes" else 1)))
+    return max(1, cores // (run.workers or (cores if run.executor.name in ("processes", "served") else 1)))
 
 
 def _difference(folder: Path, stored: RunFile, asked: RunFile) -> str:

@@ -239,6 +239,7 @@ class Session:
             latency=parts.latency,
             watchers=watchers,
             on_report=self.observing.reported if is_observed else _unheard,
+            say=display.say,
         )
         try:
             with threadpool_limits(1, user_api="blas"), display, self._attended(controller, display.say):

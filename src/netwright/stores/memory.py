@@ -21,6 +21,7 @@ class MemoryStore:
         self._pending: deque[int] = deque()
         self._running: dict[int, str] = {}
         self._losses: dict[int, int] = {}
+        self._measured: dict[int, str] = {}  # by whom, of finished rows
         self._finished: list[int] = []
         self._beats: dict[str, tuple[float, str]] = {}
         self._facts: dict[str, str] = {}
@@ -37,8 +38,11 @@ class MemoryStore:
             return trial_id
 
     def claim(self, worker: str) -> Trial | None:
-        """Make the oldest pending row `running` for this worker."""
+        """Make the oldest pending row `running` for this worker, or give the one that it is running again."""
         with self._lock:
+            for trial_id, name in self._running.items():
+                if name == worker:
+                    return self._rows[trial_id - 1]
             if not self._pending:
                 return None
             trial_id = self._pending.popleft()
@@ -49,15 +53,24 @@ class MemoryStore:
             self._beats[worker] = (time.monotonic(), "")
             return trial
 
-    def beat(self, worker: str, activity: str = "") -> None:
-        """Note that the worker is alive."""
+    def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:  # noqa: ARG002
+        """Note that the worker is alive; silence alone tells here that one is not."""
         with self._lock:
             self._beats[worker] = (time.monotonic(), activity)
 
-    def finish(self, trial_id: int, result: Result) -> bool:
+    def finish(self, trial_id: int, result: Result, worker: str | None = None) -> bool:
         """Write a result; the first finish of a row wins. Returns whether this one did."""
         with self._lock:
-            return self._finish(trial_id, result)
+            if worker is not None and self._running.get(trial_id, worker) != worker:
+                return False
+            counts = self._finish(trial_id, result)
+            if counts and worker is not None:
+                self._measured[trial_id] = worker
+            return counts or (
+                worker is not None
+                and self._measured.get(trial_id) == worker
+                and self._rows[trial_id - 1].result == result
+            )
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""

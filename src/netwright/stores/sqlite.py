@@ -13,7 +13,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,14 @@ _FINISH = (
     f"result_sum = ? + {_NEXT} * {MIX}, finish = {_NEXT} "
     "WHERE id = ? AND status IN ('pending', 'running') RETURNING finish"
 )
+_FINISH_BY = (
+    "UPDATE trials SET status = ?, metrics = ?, curve = ?, seconds = ?, failure = ?, message = ?, reused = ?, "
+    f"result_sum = ? + {_NEXT} * {MIX}, finish = {_NEXT}, worker = ? "
+    "WHERE id = ? AND (status = 'pending' OR status = 'running' AND worker = ?) RETURNING finish"
+)
+_SAID = f"SELECT 1 FROM trials WHERE id = ? AND worker = ? AND result_sum = ? + finish * {MIX}"
+_HELD = f"SELECT {_COLUMNS} FROM trials WHERE status = 'running' AND worker = ? ORDER BY id LIMIT 1"
+_HEARD = "UPDATE workers SET beat = ? WHERE born >= ? AND born < ?"  # a boot's
 _BEAT = (
     "INSERT INTO workers (name, pid, born, beat, activity) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE "
     "SET pid = excluded.pid, born = excluded.born, beat = excluded.beat, activity = excluded.activity"
@@ -85,6 +94,8 @@ class SqliteStore:
         self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
         self._birth = ""
+        self._group: list[tuple[Callable[[int], None], int]] | None = None  # notes for when it is written; None: none
+        self._undone: sqlite3.Error | None = None  # upon which SQLite itself has undone the group
         self._mode = mode
         self._is_idle = True  # nothing was pending at the last look
         self._found: list[str] = []  # damage, in sentences
@@ -104,6 +115,8 @@ class SqliteStore:
                 arguments = (self._db, self.path, self._version, self._known, self._count.write)
                 self._found = sqlite_damage.repair(*arguments)
                 self._version, self._columns = sqlite_file.VERSION, _COLUMNS
+                boot = liveness.boot()  # nobody could beat while no process served the table
+                self._db.execute(_HEARD, (time.monotonic(), f"{boot}/", f"{boot}0"))
                 if not self._count.path.exists():
                     found = sqlite_damage.extent(self._db, self._version)
                     self._count.write(found.last, found.end)
@@ -146,27 +159,33 @@ class SqliteStore:
             return trial_id
 
     def claim(self, worker: str) -> Trial | None:
-        """Make the oldest pending row `running` for this worker, atomically."""
+        """Make the oldest pending row `running` for this worker, atomically, or give the one it is running again."""
+        if held := self._read(_HELD, worker):
+            return self._trials(held)[0]
         if self._is_idle and not self._read("SELECT 1 FROM trials WHERE status = 'pending' LIMIT 1"):
             return None  # a look needs no write lock, so idle workers disturb nobody
         row = self._write(lambda db: db.execute(_CLAIM, (worker,)).fetchone())
         self._is_idle = row is None
         return self._trials([row])[0] if row else None
 
-    def beat(self, worker: str, activity: str = "") -> None:
-        """Note that the worker is alive; the calling process is the one whose death means that the worker is lost."""
+    def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:
+        """Note that the worker is alive, and by default that the calling process is the one whose death is its own."""
         self._birth = self._birth or liveness.birth()
-        row = (worker, os.getpid(), self._birth, time.monotonic(), activity)
+        pid, born = (process[0], liveness.seen_from_here(process[1])) if process else (os.getpid(), self._birth)
+        row = (worker, pid, born, time.monotonic(), activity)
         self._write(lambda db: db.execute(_BEAT, row))
 
-    def finish(self, trial_id: int, result: Result) -> bool:
+    def finish(self, trial_id: int, result: Result, worker: str | None = None) -> bool:
         """Write a result; the first finish of a row wins, later ones change nothing. Returns whether this one did."""
-        cells = (*sqlite_rows.result_row(trial_id, result), trial_id)
+        row = sqlite_rows.result_row(trial_id, result)
+        finish, cells = (
+            (_FINISH, (*row, trial_id)) if worker is None else (_FINISH_BY, (*row, worker, trial_id, worker))
+        )
         with self._lock:
-            places = self._write(lambda db: db.execute(_FINISH, cells).fetchall())
+            places = self._write(lambda db: db.execute(finish, cells).fetchall())
             if places:
                 self._note(self._count.finished, places[0][0])
-            return bool(places)
+            return bool(places or (worker is not None and self._read(_SAID, trial_id, worker, row[-1])))
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
@@ -312,6 +331,30 @@ class SqliteStore:
             if _may_live(pid, born) and (now - beat < UNSEEN_FOR or liveness.fate(pid, born) == "alive")
         ]
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A block of this thread's calls that become durable together, at its end; each stands or falls by itself."""
+        with self._lock:
+            self._group, self._undone = [], None
+            is_written = False
+            try:
+                yield
+                if self._undone is not None:
+                    raise self._undone
+                if self._db.in_transaction:
+                    self._db.execute("COMMIT")
+                is_written = True
+            except sqlite3.Error as error:
+                raise sqlite_file.fault(self.path, error) from None
+            finally:
+                notes, self._group = self._group, None
+                if not is_written:
+                    self._holes, self._is_idle = None, False
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
+            for note in dict.fromkeys(note for note, _ in notes):
+                self._note(note, max(number for each, number in notes if each == note))
+
     def close(self) -> None:
         """Close the file; the last one to close folds the write-ahead log into it."""
         with self._lock:
@@ -390,6 +433,9 @@ class SqliteStore:
         return self._holes
 
     def _note(self, note: Callable[[int], None], number: int) -> None:
+        if self._group is not None:  # never ahead of the table
+            self._group.append((note, number))
+            return
         try:
             note(number)
         except OSError as error:
@@ -413,19 +459,40 @@ class SqliteStore:
         """Run `work` as one transaction; a single statement is one by itself."""
         with self._lock:
             try:
+                if self._group is not None:
+                    return self._write_in_group(work, statements)
                 if statements == 1:
                     return work(self._db)
-                self._db.execute("BEGIN IMMEDIATE")
-                try:
-                    answer = work(self._db)
-                except BaseException:
-                    if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
-                        self._db.execute("ROLLBACK")
-                    raise
-                self._db.execute("COMMIT")
-                return answer
+                return self._as_one(work, "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
             except sqlite3.Error as error:
                 raise sqlite_file.fault(self.path, error) from None
+
+    def _write_in_group(self, work: Callable[[Any], Any], statements: int) -> Any:
+        """Run `work` in the transaction of the group, which begins with the first that writes."""
+        if self._undone is not None:
+            raise self._undone
+        if not self._db.in_transaction:
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            if statements == 1:
+                return work(self._db)
+            return self._as_one(work, "SAVEPOINT one", "RELEASE one", "ROLLBACK TO one; RELEASE one")
+        except sqlite3.Error as error:
+            if not self._db.in_transaction:
+                self._undone = error
+            raise
+
+    def _as_one(self, work: Callable[[Any], Any], begin: str, end: str, undo: str) -> Any:
+        self._db.execute(begin)
+        try:
+            answer = work(self._db)
+        except BaseException:
+            if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
+                for statement in undo.split(";"):
+                    self._db.execute(statement)
+            raise
+        self._db.execute(end)
+        return answer
 
 
 def _set_fact(db: Any, name: str, text: str) -> None:

@@ -66,6 +66,33 @@ def result_row(trial_id: int, result: Result) -> tuple[Any, ...]:
     return (*row, result_sum(trial_id, *row))
 
 
+def cells(trial: Trial) -> tuple[Any, ...]:
+    """The cells of COLUMNS of a trial, as the table would have them: `read` gives the trial back."""
+    *asked, sum_asked = asked_row(trial.proposal, trial.key, trial.seed)
+    if trial.result is None or trial.finish is None:
+        return (trial.id, *asked, trial.status, *[None] * 7, sum_asked + MIX * trial.id, None)
+    status, *came, sum_came = result_row(trial.id, trial.result)
+    return (trial.id, *asked, status, trial.finish, *came, sum_asked + MIX * trial.id, sum_came + MIX * trial.finish)
+
+
+def asked_of(row: tuple[Any, ...]) -> tuple[Proposal, str, int]:
+    """The proposal, key and seed of what `asked_row` gave. Raises DamagedRow for anything else."""
+    trial = read((0, *row[:-1], "pending", *[None] * 7, row[-1], None))
+    return trial.proposal, trial.key, trial.seed
+
+
+def result_of(trial_id: int, row: tuple[Any, ...]) -> Result:
+    """The result of what `result_row` gave. Raises DamagedRow for anything else."""
+    status, *came, known = row
+    try:
+        is_whole = known == result_sum(trial_id, status, *came)
+    except (ValueError, TypeError):
+        is_whole = False
+    if not is_whole:
+        raise DamagedRow("the result has another checksum than when it was sent", in_asked=False)
+    return _believed(_result, status, 1, *came, in_asked=False)  # type: ignore[no-any-return]
+
+
 def asked_sum(
     genotype: object, parents: object, budget: object, continues: object, notes: object, key: object, seed: object
 ) -> int:

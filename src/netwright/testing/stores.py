@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
 from netwright.core.protocols import Store
 from netwright.core.records import Proposal, Result, Tally
@@ -14,8 +15,7 @@ RESULT = Result({"valid_accuracy": 0.9, "params": 12.0}, ((1, 0.5), (2, 0.9)), 1
 
 def check_store(make: Callable[[], Store]) -> None:
     """Assert the contract on fresh stores from `make`."""
-    checks = (check_rows, check_sums, check_first_finish_wins, check_losses, check_put_back, check_threads, check_facts)
-    for check in checks:
+    for check in CHECKS:
         store = make()
         check(store)
         store.close()
@@ -36,7 +36,7 @@ def check_rows(store: Store) -> None:
     assert (row.proposal, row.result, row.status, row.finish) == (PROPOSAL, RESULT, "done", 1)
     assert store.finished(after=1) == []
     assert store.claim("w0") is not None
-    assert store.claim("w0") is None
+    assert store.claim("w1") is None
     store.finish(2, Result(failure="diverged", message="NaN at step 3"))
     [row] = store.finished(after=1)
     assert (row.status, row.finish) == ("failed", 2)
@@ -81,6 +81,32 @@ def check_first_finish_wins(store: Store) -> None:
     assert not store.finish(1, Result({"valid_accuracy": 0.1})), "the caller hears that its result did not count"
     assert [t.result for t in store.finished()] == [RESULT]
     assert store.claim("w1") is None
+
+
+def check_attempts(store: Store) -> None:
+    """A worker has one row at a time, and what one says late changes nothing of a row that another one has by now."""
+    for number in range(2):
+        store.add(Proposal((number,)), str(number), number)
+    first = store.claim("w0")
+    assert first is not None
+    assert store.claim("w0") == first, "a worker that never heard of its claim is given that row again"
+    store.beat("w0")
+    assert store.requeue(0.0, "w0") == 1
+    taken = store.claim("w1")
+    assert taken is not None and taken.id == first.id
+    assert not store.finish(first.id, Result({"valid_accuracy": 0.1}), "w0"), "the row is another worker's by now"
+    assert (store.put_back("w0"), store.requeue(0.0, "w0"), store.finished()) == (0, 0, [])
+    assert [(row.id, row.status) for row in store.unfinished()] == [(1, "running"), (2, "pending")]
+    assert store.finish(first.id, RESULT, "w1")
+    assert store.finish(first.id, RESULT, "w1"), "what counted counts, also for a worker that never got to hear of it"
+    assert not store.finish(first.id, Result({"valid_accuracy": 0.1}), "w1")
+    assert not store.finish(first.id, RESULT, "w0")
+    second = store.claim("w0")
+    assert second is not None
+    store.put_back("w0")
+    assert store.finish(second.id, RESULT, "w0"), "a late result counts where nobody has the row"
+    assert [(row.id, row.result) for row in store.finished()] == [(1, RESULT), (2, RESULT)]
+    assert (store.claim("w0"), store.unfinished()) == (None, [])
 
 
 def check_losses(store: Store) -> None:
@@ -151,3 +177,15 @@ def check_facts(store: Store) -> None:
     store.beat("w0", "step 3")
     [worker] = store.workers()
     assert (worker.name, worker.trial_id, worker.activity) == ("w0", 1, "step 3")
+
+
+CHECKS: Final = (
+    check_rows,
+    check_sums,
+    check_first_finish_wins,
+    check_attempts,
+    check_losses,
+    check_put_back,
+    check_threads,
+    check_facts,
+)

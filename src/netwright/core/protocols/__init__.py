@@ -51,7 +51,7 @@ from netwright.core.protocols.space import (
     starts_of,
     unwrap,
 )
-from netwright.core.protocols.store import Store
+from netwright.core.protocols.store import CommitsTogether, Store
 from netwright.core.protocols.strategy import (
     AsksTogether,
     Caches,
@@ -101,6 +101,7 @@ __all__ = [
     "CarriesState",
     "ChecksSettings",
     "ClassifiesImages",
+    "CommitsTogether",
     "Context",
     "ContinuesText",
     "DeviceSplit",

@@ -23,6 +23,10 @@ def _unheard(_trial_id: int, _step: int, _metrics: Mapping[str, float]) -> None:
     return
 
 
+def _unsaid(_sentence: str) -> None:
+    return
+
+
 @dataclass(frozen=True)
 class Job:
     """What an executor needs to start workers.
@@ -36,6 +40,7 @@ class Job:
     keep: bool = False  # leave the folders of finished trials
     should_stop: Callable[[], bool] = _never  # asked by evaluations in the controller's own process
     on_report: OnReport = _unheard  # told by them, too: trial, step, metrics
+    say: Callable[[str], None] = _unsaid  # shows the user a sentence
 
 
 class Executor(Protocol):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
 
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 
@@ -21,16 +22,30 @@ class Store(Protocol):
         """
 
     def claim(self, worker: str) -> Trial | None:
-        """Make the oldest pending row `running` for this worker, atomically; None: no row is pending."""
+        """Make the oldest pending row `running` for this worker, atomically; None: no row is pending.
 
-    def beat(self, worker: str, activity: str = "") -> None:
+        A worker has one row at a time: where one is running in its name, as when it never got to hear of its claim, it
+        is given that one again.
+        """
+
+    def beat(self, worker: str, activity: str = "", process: tuple[int, str] | None = None) -> None:
         """Note that the worker is alive; called by the process that watches over it, not by the busy one.
 
         Worker names are unique: a name that is used again would vouch for the rows of a dead namesake.
+
+        Args:
+            worker: Its name.
+            activity: What it is doing, for people.
+            process: Id and birth (`core.liveness`) of the process whose end is the worker's; None: the calling one.
         """
 
-    def finish(self, trial_id: int, result: Result) -> bool:
-        """Write a result and say whether it counted: the first finish of a row wins, later ones change nothing."""
+    def finish(self, trial_id: int, result: Result, worker: str | None = None) -> bool:
+        """Write a result and say whether it counted: the first finish of a row wins, later ones change nothing.
+
+        With `worker`, who measured it, a row that another worker is running by now is left alone: this one was taken
+        for lost. If nobody has the row, its result counts all the same. What counted counts again when the same worker
+        says the same, as when it never got to hear of it.
+        """
 
     def finished(self, after: int = 0, most: int | None = None) -> list[Trial]:
         """Rows whose `finish` is greater than `after`, in that order; with `most`, at most so many of them."""
@@ -81,3 +96,14 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Release files; the store is not used afterwards."""
+
+
+@runtime_checkable
+class CommitsTogether(Protocol):
+    """A store that can write what several callers wait for at once."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """A block of this thread's calls that become durable together, at its end, where StoreError may be raised.
+
+        Each call stands or falls by itself: one that raises undoes none of the others. Other threads wait meanwhile.
+        """
