@@ -30,6 +30,7 @@ from netwright.stores.remote import TOKEN
 WORKER_MB: Final = 420.0  # a worker with torch, its parent and its actor, measured on Linux, before any network
 CONNECTING: Final = 120.0  # seconds that a cluster has for the first answer
 ENDING: Final = 40.0  # seconds that actors have for ending
+HIGHEST_PORT: Final = 65_535
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to connect
 WORKER: Final = ("-m", "netwright", "worker", "--trust", "--leashed")  # the run's plug-ins are those of this user
 SIGNALED: Final = 128  # exit codes beyond it: somebody told it to leave
@@ -44,15 +45,18 @@ class Ray:
         address: HOST:PORT of a cluster that runs, one of whose nodes is this machine, or "auto" for the one that Ray
             finds; "": a Ray of this run's own, on this machine, which is started and ended with it.
         workers: Number of actors; those for which there is no room wait until there is.
-        cpus: CPUs that each takes, by Ray's count.
+        cpus: CPUs that each takes, by Ray's count, and the threads of a trial.
         gpus: GPUs that each takes; below 1, a share of one.
         memory_mb: Memory that each takes by Ray's count, in 10**6 bytes; 0: it is not stated.
         resources: What else each takes of the cluster, as NAME=NUMBER with commas between.
         namespace: Ray's namespace of the actors.
         working_dir: Folder that Ray copies to the nodes, with plug-ins of one's own; "": none, as where these are
             installed there, or the nodes share this directory.
-        patience: Seconds for which workers wait for a search that does not answer, as one that was killed and is begun
-            again; then they leave, and their actors with them.
+        host: Address of this machine at which the nodes reach it; "": the one by which Ray knows it. Beyond loopback ones,
+            the table is served by TLS.
+        port: Port at which the table is served; 0: that of a search of this run which was killed, else a free one.
+        patience_minutes: Minutes for which workers wait for a search that was killed to be started again; then they
+            leave, and their actors with them.
         trial_minutes: Wall-clock limit of a trial, in minutes; 0: none.
         silent_minutes: Minutes that a trial may go on without a report; 0: no limit.
         stop_seconds: Seconds that a trial has for writing down where it stands when the search is stopped.
@@ -64,13 +68,15 @@ class Ray:
 
     address: str = ""
     workers: int = room.per_core(WORKER_MB)
-    cpus: float = 1.0
+    cpus: int = 1
     gpus: float = 0.0
     memory_mb: float = 0.0
     resources: str = ""
     namespace: str = "netwright"
     working_dir: str = ""
-    patience: float = 120.0
+    host: str = ""
+    port: int = 0
+    patience_minutes: float = 10.0
     trial_minutes: float = 0.0
     silent_minutes: float = 30.0
     stop_seconds: float = STOP_SECONDS
@@ -87,21 +93,28 @@ class Ray:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise WorkerError(f"executor.workers is {self.workers}; it must be at least 1")
+        if self.cpus < 1:
+            raise WorkerError(f"executor.cpus is {self.cpus}; it must be at least 1")
+        if not 0 <= self.port <= HIGHEST_PORT:
+            raise WorkerError(f"executor.port is {self.port}; it must be from 1 to {HIGHEST_PORT}, or 0 for a free one")
         if fault := _fault_of_address(self.address):
             raise WorkerError(f"executor.address is {self.address}; {fault}")
-        for name in ("cpus", "gpus", "memory_mb", "trial_minutes", "silent_minutes", "stop_seconds"):
+        for name in ("gpus", "memory_mb", "trial_minutes", "silent_minutes", "stop_seconds", "patience_minutes"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise WorkerError(f"executor.{name} is {getattr(self, name)}; it must be a number of at least 0")
         if self.gpus > 1 and self.gpus % 1:
             raise WorkerError(f"executor.gpus is {self.gpus}; give a whole number, or a share below 1")
-        if not 1 <= self.patience < math.inf:
-            raise WorkerError(f"executor.patience is {self.patience}; it must be a number of seconds of at least 1")
         if not re.fullmatch(r"[\w.-]{1,100}", self.namespace):
             raise WorkerError(f"executor.namespace is {self.namespace!r}; give letters, digits, dots and hyphens")
         if self.working_dir and not Path(self.working_dir).is_dir():
             raise WorkerError(f"executor.working_dir is {self.working_dir}; there is no such folder")
         _numbers(self.resources)
         extras.check("ray", *NEED)
+
+    @property
+    def present(self) -> int:
+        """How many workers are there."""
+        return 0 if self._serving is None else len(self._serving.present())
 
     @property
     def needs(self) -> Mapping[str, Any]:
@@ -136,7 +149,8 @@ class Ray:
         self._job, self._faults, self._retry = job, {}, _Retry()
         self._is_leaving = self._is_idle = self._is_waiting = False
         host = self._connected(job)
-        self._serving = Serving(job, "127.0.0.1" if _is_loopback(host) else host, stop_seconds=self.stop_seconds)
+        host = self.host or ("127.0.0.1" if _is_loopback(host) else host)
+        self._serving = Serving(job, host, self.port, self.stop_seconds)
         assert self._link is not None
         self._link.begin(self._duty())
 
@@ -228,7 +242,7 @@ class Ray:
         """What workers do."""
         assert self._serving is not None
         return Duty(
-            arguments=(*WORKER, self._serving.address, "--patience", f"{self.patience:g}", "--name"),
+            arguments=(*WORKER, self._serving.address, "--patience", f"{60 * self.patience_minutes:g}", "--name"),
             environment={TOKEN: self._serving.token},
             directory="" if self.working_dir else str(Path.cwd()),
         )

@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import os
+import secrets
 import select
 import shutil
 import sys
@@ -183,8 +184,9 @@ class RayCluster:
 def connect(terms: Terms) -> Any:
     """Ray, connected, or started for this process alone. Raises NetwrightError where there is none."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # of what is started here, nothing is sent anywhere
-    if not terms.address:  # as Ray does on other systems than Linux: 127.0.0.1, so that it listens to nobody else
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    if not terms.address:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # by which it is at 127.0.0.1 and listens to nobody else
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # else it writes one to ~/.ray
     ray = extras.load("ray", *NEED)
     given: dict[str, Any] = {"namespace": terms.namespace, "log_to_driver": False, "logging_level": logging.ERROR}
     if terms.working_dir:
@@ -203,6 +205,11 @@ def connect(terms: Terms) -> Any:
     try:
         ray.init(**given)
     except Exception as error:  # Ray raises many kinds, plain ones among them
+        if type(error).__name__ == "AuthenticationError":
+            raise NetwrightError(
+                "the cluster asks for its token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to the file with the "
+                "token where that is not ~/.ray/auth_token"
+            ) from error
         raise NetwrightError(_sentence(error)) from error
     return ray
 

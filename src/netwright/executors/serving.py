@@ -61,6 +61,11 @@ class Serving:
         return self._server.address
 
     @property
+    def token(self) -> str:
+        """What workers need that do not see the file with it, for the variable NETWRIGHT_TOKEN of their environment."""
+        return self._server.token
+
+    @property
     def token_file(self) -> Path:
         """The file with the token, which is nobody else's to read."""
         assert self._job.folder is not None
