@@ -21,11 +21,11 @@ def test_no_other_process_can_reach_it():
 
 def test_the_oldest_pending_row_is_claimed_first_also_after_it_went_back():
     store = _filled(4)
-    assert [store.claim("w").id for _ in range(3)] == [1, 2, 3]
+    assert [store.claim(f"w{number}").id for number in range(3)] == [1, 2, 3]
     store.finish(2, DONE)
     assert store.put_back() == 2
     assert [trial.id for trial in store.unfinished()] == [1, 3, 4]
-    assert [store.claim("w").id for _ in range(3)] == [1, 3, 4]
+    assert [store.claim(f"w{number}").id for number in range(3)] == [1, 3, 4]
     assert store.claim("w") is None
 
 

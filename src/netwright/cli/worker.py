@@ -72,6 +72,7 @@ def worker(
     for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
+    own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
     changes = options.tables(context.obj.pairs, ("task",)).get("task", {}) if context.obj else {}
     place = None if at.startswith("tcp://") else Path(at)
     if place is not None and token_file is None and (place / served_file.NAME).exists():
@@ -81,9 +82,7 @@ def worker(
     else:
         joined = _served(at, place, token_file, patience, Trust(trust), changes)
     with joined as (store, post, said):
-        text = _name(name)
-        post = replace(post, name=f"{text}-{os.getpid()}-{secrets.token_hex(2)}", index=index, trials=trials or 0)
-        post = replace(post, leashed=leashed, log=_log())
+        post = replace(post, name=own, index=index, trials=trials or 0, leashed=leashed, log=_log())
         if until is not None:  # what is still at work is written down before
             post = replace(post, until=begun + until - min(post.stop_seconds, until / 2))
         typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")

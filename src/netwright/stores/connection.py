@@ -13,7 +13,7 @@ from typing import Any
 
 from netwright.core.errors import StoreError
 from netwright.stores import wire
-from netwright.stores.wire import Garbled, Place
+from netwright.stores.wire import Garbled, Endpoint
 
 CONNECTING = 10.0  # most seconds for a connection
 
@@ -42,7 +42,7 @@ class Connection:
         OSError, EOFError, Garbled: There is no server, or something else.
     """
 
-    def __init__(self, place: Place, token: str, greeting: Mapping[str, Any], timeout: float) -> None:
+    def __init__(self, place: Endpoint, token: str, greeting: Mapping[str, Any], timeout: float) -> None:
         secret, _, fingerprint = token.partition(".")
         if not fingerprint and not place.is_loopback:
             raise StoreError(
@@ -101,7 +101,7 @@ class Connection:
         return wire.message(line, wire.MAX_ANSWER)
 
 
-def _encrypted(plain: socket.socket, fingerprint: str, place: Place) -> ssl.SSLSocket:
+def _encrypted(plain: socket.socket, fingerprint: str, place: Endpoint) -> ssl.SSLSocket:
     """The connection by TLS to the server that has the certificate, and to no other. Raises StoreError, OSError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

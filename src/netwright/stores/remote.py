@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from netwright.core import liveness
-from netwright.core.errors import NetwrightError, OutOfReach, StoreError
-from netwright.core.reading import shown
+from netwright.core.errors import OutOfReach, StoreError
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
 from netwright.core.refs import Reference
 from netwright.stores import served_file, sqlite_rows, wire
 from netwright.stores.connection import Connection, Refused
 from netwright.stores.served_file import Served
 from netwright.stores.sqlite_rows import DamagedRow
-from netwright.stores.wire import Garbled, Place
+from netwright.stores.wire import Garbled, Endpoint
 
 TOKEN: Final = "NETWRIGHT_TOKEN"  # variable of the environment
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
@@ -199,13 +198,13 @@ class RemoteStore:
                         f"the table at {self._at or self._token_file} did not answer for {self._patience:g} s "
                         f"({_reason(error)}); look whether its search still runs there"
                     ) from None
-                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))  # noqa: S311
+                time.sleep(min(pause * random.uniform(0.5, 1.0), self._patience))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _connect(self) -> Connection:
         """A new connection to where the run is served now. Raises StoreError where it is none of ours, else OSError."""
         served = self._served()
-        place = Place.of(served.address)
+        place = Endpoint.of(served.address)
         greeting = {
             "netwright": wire.PROTOCOL,
             "client": self._client,

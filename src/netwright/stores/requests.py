@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final
 
-from netwright.core.errors import NetwrightError, StoreError
+from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.core.reading import shown
 from netwright.core.records import Trial
@@ -73,66 +73,62 @@ class Requests:
         known = _REQUESTS.get(do)
         if known is None:
             raise StoreError(f"a served table knows no request {shown(do)}; it has {', '.join(_REQUESTS)}")
-        act, kinds = known
-        if len(values) != len(kinds) or not all(is_fit(each) for is_fit, each in zip(kinds, values, strict=True)):
+        fits = len(values) == len(known.kinds) and all(map(_is_fit, known.kinds, values))
+        if not fits:
             raise StoreError(f"the request {do} does not go with the values {shown(list(values))}")
+        worker = None if known.worker is None else values[known.worker]
+        if worker is not None and self._is_late(caller, worker):
+            if do in ("claim", "beat"):
+                raise StoreError(f"another process works as {shown(worker)} by now; this one has nothing more to do")
+            return known.late
+        if worker is not None and do in ("claim", "beat"):
+            self._hear(caller, worker, has_claimed=do == "claim")
+        if do == "claim" and not self.lends:
+            return None
         try:
-            return act(self, caller, *values)
+            return known.act(self._store, *values, **({"caller": caller} if do == "beat" else {}))
         except DamagedRow as error:
-            raise StoreError(
-                f"the request {do} was not understood: {error}; it may have been damaged on its way"
-            ) from None
+            raise StoreError(f"the request {do} was damaged on its way: {error}; send it again") from None
         except (ValueError, TypeError, OverflowError) as error:
             raise StoreError(f"the request {do} holds what no table can: {error}") from None
 
-    def _hear(self, caller: Caller, worker: str) -> None:
+    def _hear(self, caller: Caller, worker: str, *, has_claimed: bool) -> None:
         if len(self._heard) < MOST_WORKERS or worker in self._heard:
             self._heard[worker] = (caller, time.monotonic())
-
-    def _is_late(self, caller: Caller, worker: str | None) -> bool:
-        """Whether another process has claimed in this worker's name since this one did."""
-        return caller.client in self._claimers.get(worker or "", [])[:-1]
-
-    def _add(self, caller: Caller, asked: list[Any], result: list[Any] | None) -> int:
-        proposal, key, seed = sqlite_rows.asked_of(tuple(asked))
-        came = None if result is None else sqlite_rows.result_of(0, tuple(result))
-        return self._store.add(proposal, key, seed, came)
-
-    def _claim(self, caller: Caller, worker: str, wait: float) -> list[Any] | None:
-        if self._is_late(caller, worker):
-            raise StoreError(f"another process works as {shown(worker)} by now; this one has nothing more to do")
-        if (clients := self._claimers.setdefault(worker, [])) != [caller.client] and caller.client not in clients:
+        clients = self._claimers.setdefault(worker, []) if has_claimed else [caller.client]
+        if caller.client not in clients:
             clients.append(caller.client)
-        self._hear(caller, worker)
-        trial = self._store.claim(worker) if self.lends else None
-        return None if trial is None else list(sqlite_rows.cells(trial))
 
-    def _beat(self, caller: Caller, worker: str, activity: str) -> None:
-        self._hear(caller, worker)
-        self._store.beat(worker, activity, (caller.pid, caller.born))
+    def _is_late(self, caller: Caller, worker: str) -> bool:
+        """Whether another process has claimed in this worker's name since this one did."""
+        return caller.client in self._claimers.get(worker, [])[:-1]
 
-    def _finish(self, caller: Caller, trial_id: int, result: list[Any], worker: str | None) -> bool:
-        came = sqlite_rows.result_of(trial_id, tuple(result))
-        if self._is_late(caller, worker):
-            return False
-        return self._store.finish(trial_id, came, worker)
 
-    def _put_back(self, caller: Caller, worker: str | None) -> int:
-        return 0 if self._is_late(caller, worker) else self._store.put_back(worker)
+def _add(store: Store, asked: list[Any], result: list[Any] | None) -> int:
+    proposal, key, seed = sqlite_rows.asked_of(tuple(asked))
+    came = None if result is None else sqlite_rows.result_of(0, tuple(result))
+    return store.add(proposal, key, seed, came)
 
-    def _requeue(self, caller: Caller, lost_for: float, worker: str | None, reason: str) -> int:
-        return 0 if self._is_late(caller, worker) else self._store.requeue(lost_for, worker, reason)
 
-    def _finished(self, caller: Caller, after: int, most: int) -> list[Any]:
-        return _page(self._store.finished(after, most), most)
+def _claim(store: Store, worker: str, _wait: float) -> tuple[Any, ...] | None:
+    return _row(store.claim(worker))
 
-    def _unfinished(self, caller: Caller, after: int) -> list[Any]:
-        rows = [trial for trial in self._store.unfinished() if trial.id > after]
-        return _page(rows, min(len(rows) + 1, wire.PAGE_ROWS))
 
-    def _best(self, caller: Caller, metric: str, is_minimized: bool) -> list[Any] | None:
-        trial = self._store.best(metric, is_minimized=is_minimized)
-        return None if trial is None else list(sqlite_rows.cells(trial))
+def _beat(store: Store, worker: str, activity: str, *, caller: Caller) -> None:
+    store.beat(worker, activity, (caller.pid, caller.born))
+
+
+def _finish(store: Store, trial_id: int, result: list[Any], worker: str | None) -> bool:
+    return store.finish(trial_id, sqlite_rows.result_of(trial_id, tuple(result)), worker)
+
+
+def _unfinished(store: Store, after: int) -> list[Any]:
+    rows = [trial for trial in store.unfinished() if trial.id > after]
+    return _page(rows, min(len(rows) + 1, wire.PAGE_ROWS))
+
+
+def _row(trial: Trial | None) -> tuple[Any, ...] | None:
+    return None if trial is None else sqlite_rows.cells(trial)
 
 
 def _page(trials: Sequence[Trial], most: int) -> list[Any]:
@@ -147,63 +143,67 @@ def _page(trials: Sequence[Trial], most: int) -> list[Any]:
     return [rows, len(rows) >= most]
 
 
+def _is_fit(kind: Callable[[Any], bool], value: Any) -> bool:
+    return kind(value)
+
+
 def _text(most: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is str and len(value) <= most
 
 
-def _or_none(is_fit: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or is_fit(value)
+def _or_none(kind: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or kind(value)
 
 
-def _cells(number: int) -> Callable[[Any], bool]:
-    return lambda value: type(value) is list and len(value) == number
+def _list(length: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is list and len(value) == length
+
+
+def _whole(least: int, most: int = 2**63 - 1) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and least <= value <= most
 
 
 def _name(value: Any) -> bool:
     return type(value) is str and 0 < len(value) <= wire.MAX_NAME
 
 
-def _number(value: Any) -> bool:
+def _seconds(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
-
-
-def _place(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _trial(value: Any) -> bool:
-    return type(value) is int and 0 < value < 2**63
-
-
-def _rows(value: Any) -> bool:
-    return type(value) is int and 0 < value <= wire.PAGE_ROWS
 
 
 def _truth(value: Any) -> bool:
     return type(value) is bool
 
 
-_FACT = _text(wire.MAX_MESSAGE)
-_LINE = _text(wire.MAX_TEXT)
-_ASKED, _CAME = _cells(len(sqlite_rows.ASKED) + 1), _cells(len(sqlite_rows.CAME))
-_REQUESTS: Final[dict[str, tuple[Callable[..., Any], tuple[Callable[[Any], bool], ...]]]] = {
-    "add": (Requests._add, (_ASKED, _or_none(_CAME))),
-    "claim": (Requests._claim, (_name, _number)),
-    "beat": (Requests._beat, (_name, _LINE)),
-    "finish": (Requests._finish, (_trial, _CAME, _or_none(_name))),
-    "finished": (Requests._finished, (_place, _rows)),
-    "unfinished": (Requests._unfinished, (_place,)),
-    "missing": (lambda own, caller: own._store.missing(), ()),
-    "faults": (lambda own, caller: own._store.faults(), ()),
-    "tally": (lambda own, caller: astuple(own._store.tally()), ()),
-    "best": (Requests._best, (_LINE, _truth)),
-    "requeue": (Requests._requeue, (_number, _or_none(_name), _LINE)),
-    "put_back": (Requests._put_back, (_or_none(_name),)),
-    "remember": (lambda own, caller, name, text: own._store.remember(name, text), (_LINE, _FACT)),
-    "recall": (lambda own, caller, name: own._store.recall(name), (_LINE,)),
-    "exchange": (
-        lambda own, caller, name, old, new: own._store.exchange(name, old, new),
-        (_LINE, _or_none(_FACT), _or_none(_FACT)),
+@dataclass(frozen=True)
+class _Request:
+    """What a request does, the kinds of its values, which of them names a worker, and what a late one is answered."""
+
+    act: Callable[..., Any]
+    kinds: tuple[Callable[[Any], bool], ...] = ()
+    worker: int | None = None
+    late: Any = 0
+
+
+_FACT, _LINE = _text(wire.MAX_MESSAGE), _text(wire.MAX_TEXT)
+_ASKED, _CAME = _list(len(sqlite_rows.ASKED) + 1), _list(len(sqlite_rows.CAME))
+_REQUESTS: Final[Mapping[str, _Request]] = {
+    "add": _Request(_add, (_ASKED, _or_none(_CAME))),
+    "claim": _Request(_claim, (_name, _seconds), worker=0),
+    "beat": _Request(_beat, (_name, _LINE), worker=0),
+    "finish": _Request(_finish, (_whole(1), _CAME, _or_none(_name)), worker=2, late=False),
+    "finished": _Request(
+        lambda store, after, most: _page(store.finished(after, most), most), (_whole(0), _whole(1, wire.PAGE_ROWS))
     ),
-    "workers": (lambda own, caller: [astuple(state) for state in own._store.workers()], ()),
+    "unfinished": _Request(_unfinished, (_whole(0),)),
+    "missing": _Request(lambda store: store.missing()),
+    "faults": _Request(lambda store: store.faults()),
+    "tally": _Request(lambda store: astuple(store.tally())),
+    "best": _Request(lambda store, metric, is_low: _row(store.best(metric, is_minimized=is_low)), (_LINE, _truth)),
+    "requeue": _Request(lambda store, *values: store.requeue(*values), (_seconds, _or_none(_name), _LINE), worker=1),
+    "put_back": _Request(lambda store, worker: store.put_back(worker), (_or_none(_name),), worker=0),
+    "remember": _Request(lambda store, name, text: store.remember(name, text), (_LINE, _FACT)),
+    "recall": _Request(lambda store, name: store.recall(name), (_LINE,)),
+    "exchange": _Request(lambda store, *values: store.exchange(*values), (_LINE, _or_none(_FACT), _or_none(_FACT))),
+    "workers": _Request(lambda store: [astuple(state) for state in store.workers()]),
 }

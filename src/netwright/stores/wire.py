@@ -40,7 +40,7 @@ class Garbled(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a server listens: host (a name or an address) and port."""
 
     host: str
@@ -50,13 +50,13 @@ class Place:
         return f"tcp://[{self.host}]:{self.port}" if ":" in self.host else f"tcp://{self.host}:{self.port}"
 
     @staticmethod
-    def of(text: str) -> Place:
+    def of(text: str) -> Endpoint:
         """Read "tcp://HOST:PORT". Raises StoreError for anything else."""
         host, colon, port = text.removeprefix("tcp://").rstrip("/").rpartition(":")
         is_whole = text.startswith("tcp://") and colon and host and port.isascii() and port.isdigit()
         if not is_whole or not 0 < int(port[:6]) < 65536 or any(each in host for each in " /?#@"):
             raise StoreError(f"{reading.shown(text)} is no address of a served table; write tcp://HOST:PORT")
-        return Place(host.removeprefix("[").removesuffix("]"), int(port))
+        return Endpoint(host.removeprefix("[").removesuffix("]"), int(port))
 
     @property
     def is_loopback(self) -> bool:
@@ -96,3 +96,11 @@ def error_of(said: Any) -> NetwrightError:
     kind = getattr(errors, said[0], None)
     is_ours = isinstance(kind, type) and issubclass(kind, NetwrightError)
     return kind(said[1]) if is_ours and kind is not None else StoreError(said[1])
+
+
+def request(found: Mapping[str, Any]) -> tuple[int, str, list[Any]]:
+    """The number, the name and the values of a request. Raises Garbled."""
+    number, do, values = found.get("n"), found.get("do"), found.get("with")
+    if type(number) is not int or number < 1 or type(do) is not str or type(values) is not list:
+        raise Garbled("its request has no number n, no name do, or no list of values with")
+    return number, do, values

@@ -1,0 +1,222 @@
+"""Workers that join a served table: real processes, a toy in place of a network, one search in a thread of this process."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from netwright.controller import Search
+from netwright.core import run_file
+from netwright.core.errors import WorkerError
+from netwright.core.protocols import Job
+from netwright.core.refs import Reference
+from netwright.core.run_file import Limits, RunFile
+from netwright.executors import orders, supervisor
+from netwright.executors.served import Served
+from netwright.executors.serving import Serving
+from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
+from netwright.stores.remote import RemoteStore
+from netwright.stores.sqlite import SqliteStore
+from netwright.strategies.tournament import Tournament
+from netwright.testing.executors import check_executor
+from netwright.testing.toys import ToySpace
+from tests.executors.test_processes import assert_nothing_left
+from tests.test_survival import rows, undisturbed
+
+VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
+TOYS = "netwright.testing.toys"
+PATIENCE = 120.0  # seconds until a test gives up
+
+
+def begun(folder, evaluator="ToyEvaluator", **options):
+    """A table that holds the run file of a search by toys."""
+    name = evaluator if ":" in evaluator else f"{TOYS}:{evaluator}"
+    run = RunFile(Reference(f"{TOYS}:ToySpace"), task=Reference(f"{TOYS}:ToyTask"), evaluator=Reference(name, options))
+    store = SqliteStore(str(folder / "trials.sqlite"))
+    store.remember("run", run_file.to_toml(run))
+    return store
+
+
+@contextmanager
+def searched(folder, trials, workers=1, stop_seconds=20.0, **options):
+    """A search that goes on in a thread, as long as the block and until its end: its controller and its executor."""
+    store, executor = begun(folder, **options), Served(workers=workers, stop_seconds=stop_seconds)
+    limits = Limits(trials=trials, failures_in_a_row=0)
+    search = Search(
+        ToySpace(), Tournament(ToySpace(), initial=10), store, executor, limits=limits, seed=3, folder=folder
+    )
+    thread = threading.Thread(target=search.run)
+    thread.start()
+    try:
+        wait_until(lambda: (folder / "served.json").exists())
+        yield search, executor
+        wait_until(lambda: not thread.is_alive())
+    finally:
+        search.stop()
+        thread.join(PATIENCE)
+        store.close()
+    assert not (folder / "served.json").exists()
+
+
+def wait_until(is_there):
+    until = time.monotonic() + PATIENCE
+    while not is_there():
+        assert time.monotonic() < until, "it did not come"
+        time.sleep(0.02)
+
+
+def worker(folder, own=None, name="w", patience=30.0, **given):
+    """A worker process of a served run, with its parent; in a folder of its own, as on a host that shares no disk."""
+    store = Reference("remote", {"token_file": str(folder / "served.json"), "patience": patience})
+    post = Post(str(store), str(own or folder), name, served=True, carries=own is not None, **given)
+    command = [sys.executable, "-m", "netwright.executors.supervisor", post.to_json()]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def test_workers_come_and_go_and_the_table_is_the_undisturbed_one(tmp_path):
+    """One after the other: one has done what it was to do, another one sees no folder of the run."""
+    with searched(tmp_path, 14):
+        assert (tmp_path / "served.json").stat().st_mode & 0o777 == 0o600
+        assert worker(tmp_path, trials=3).wait(PATIENCE) == ENOUGH
+        assert len(rows(tmp_path)) == 4, "nobody is there, so that one row is ahead"
+        own = tmp_path / "own"
+        last = worker(tmp_path, own)
+    assert last.wait(PATIENCE) == 0
+    assert rows(tmp_path) == undisturbed(14)
+    assert not list((tmp_path / "trials").glob("*")) if (tmp_path / "trials").exists() else True
+    assert_nothing_left(tmp_path)
+
+
+def test_a_worker_whose_time_is_over_begins_nothing_that_takes_longer(tmp_path):
+    with searched(tmp_path, 2, seconds=0.1) as (search, _):
+        search.store.remember("median_seconds", "1000")
+        late = worker(tmp_path, until=time.monotonic() + 900)
+        assert late.wait(PATIENCE) == ENOUGH
+        assert search.store.tally().finished == 0
+        search.stop()
+
+
+def test_what_is_no_place_to_listen_is_refused(tmp_path):
+    with pytest.raises(WorkerError, match=r"executor\.port is 70000"):
+        Served(port=70000)
+    store = SqliteStore(str(tmp_path / "trials.sqlite"))
+    with pytest.raises(WorkerError, match="a run with a folder"):
+        Served().start(Job(store))
+    store.close()
+
+
+def test_orders_reach_workers_and_rows_are_lent_no_more(tmp_path):
+    store = begun(tmp_path)
+    serving = Serving(Job(store, tmp_path))
+    remote = RemoteStore(token_file=str(tmp_path / "served.json"), wait=0.0)
+    try:
+        remote.beat("w")
+        assert [each.worker for each in serving.present()] == ["w"]
+        assert orders.heard(remote, "w") == ""
+        serving.drain()
+        assert orders.heard(remote, "w") == "drain"
+        search_row(store)
+        assert remote.claim("w") is None
+        assert serving.is_idle()
+        serving.halt()
+        assert orders.heard(remote, "w") == "stop"
+        orders.leave(remote, "w")
+        assert serving.present() == []
+    finally:
+        serving.end()
+        remote.close()
+    with pytest.raises(Exception, match="is no served table"):
+        orders.heard(store, "w")
+    store.close()
+
+
+def search_row(store):
+    space = ToySpace()
+    return store.add(Tournament(space, initial=10).ask(__import__("numpy").random.default_rng(0), ()), "key", 1)
+
+
+@VERIFIED
+@pytest.mark.parametrize("whom", ["worker", "parent", "both"])
+def test_a_worker_that_is_killed_is_replaced_by_others(tmp_path, whom):
+    with searched(tmp_path, 16, workers=2, seconds=0.2):
+        first, second = worker(tmp_path, name="a"), worker(tmp_path, name="b")
+        wait_until(lambda: any(row[5] == "done" for row in rows(tmp_path)))
+        [child] = psutil.Process(first.pid).children()
+        for victim in {"worker": [child], "parent": [first], "both": [child, first]}[whom]:
+            victim.kill()
+    assert second.wait(PATIENCE) == 0
+    assert first.wait(PATIENCE) == (0 if whom == "worker" else -signal.SIGKILL)
+    found = rows(tmp_path)
+    assert [row[0] for row in found] == list(range(1, 17))
+    assert sorted(row[6] for row in found) == list(range(1, 17))
+    assert {row[5] for row in found} == {"done"}
+    assert_nothing_left(tmp_path)
+
+
+@VERIFIED
+def test_a_trial_that_is_put_back_goes_on_elsewhere_without_a_disk_in_common(tmp_path):
+    """Where it stood travels through the table."""
+    with searched(tmp_path, 1, evaluator="tests.carried:Counting", steps=400):
+        first = worker(tmp_path, tmp_path / "one", name="a")
+        wait_until(lambda: (tmp_path / "one" / "trials" / "000001" / "step").exists())
+        time.sleep(0.5)
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(PATIENCE) == 0
+        assert int((tmp_path / "trials" / "000001" / "step").read_text()) > 0
+        second = worker(tmp_path, tmp_path / "two", name="b")
+    assert second.wait(PATIENCE) == 0
+    [row] = rows(tmp_path)
+    assert '"begun_at":' in row[7]
+    assert '"begun_at":0' not in row[7]
+    assert not (tmp_path / "trials" / "000001").exists()
+    assert_nothing_left(tmp_path)
+
+
+@VERIFIED
+def test_a_worker_whose_controller_is_gone_leaves_after_its_patience(tmp_path):
+    store = begun(tmp_path)
+    search_row(store)
+    serving = Serving(Job(store, tmp_path))
+    left = worker(tmp_path, patience=1.0)
+    wait_until(lambda: store.tally().finished)
+    serving._server.__exit__(None, None, None)  # at once, as a kill would
+    assert left.wait(PATIENCE) == OUT_OF_REACH
+    store.close()
+    assert_nothing_left(tmp_path)
+
+
+@VERIFIED
+def test_drain_and_halt_reach_workers_at_their_trial(tmp_path):
+    with searched(tmp_path, 5, seconds=300.0) as (search, _):
+        busy = worker(tmp_path)
+        wait_until(lambda: any(row[5] == "running" for row in rows(tmp_path)))
+        search.stop()
+    assert busy.wait(PATIENCE) == 0
+    assert {row[5] for row in rows(tmp_path)} == {"pending"}
+    assert_nothing_left(tmp_path)
+
+
+class WithWorkers(Served):
+    """The executor, and two workers that join it each time."""
+
+    def start(self, job):
+        super().start(job)
+        self.joined = [worker(job.folder, name=name) for name in "ab"]
+
+    def stop(self):
+        super().stop()
+        assert [each.wait(PATIENCE) for each in self.joined] == [0, 0]
+
+
+@VERIFIED
+def test_it_keeps_the_contract_of_executors(tmp_path):
+    check_executor(
+        lambda _evaluator: WithWorkers(workers=2), lambda: SqliteStore(str(tmp_path / "trials.sqlite")), tmp_path
+    )
