@@ -216,10 +216,12 @@ class RemoteStore:
         try:
             connection = Connection(place, served.token, greeting, self._timeout)
         except Refused as error:
+            if self._run:  # the port of a server that has ended may be another run's by now, and its successor elsewhere
+                raise ConnectionRefusedError(f"at {place} another run is served now") from None
             raise StoreError(f"the table at {place} turned this process away: {error}") from None
         if self._run and connection.run != self._run:
             connection.close()
-            raise StoreError(f"at {place} another run is served by now; leave, and join that one by itself")
+            raise ConnectionRefusedError(f"at {place} another run is served now")
         self._run, self._connection = connection.run, connection
         return connection
 
