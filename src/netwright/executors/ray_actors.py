@@ -202,7 +202,7 @@ class Actors:
         self._take(seat, news)
         if not seat.is_there:
             seat.is_there, seat.fails, seat.own = True, 0, 0
-            yield Event("here", seat.index, news.worker, news.host)
+            yield Event("here", seat.index, news.worker, news.node)
         if news.code is not None:
             self._empty(seat)
             seat.at = self.clock() + 1.0

@@ -262,6 +262,7 @@ class Bridge:
                 self.say("alive")
 
     def _pass_on(self, event: Event, cluster: RayCluster) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {_said(event)}", flush=True)
         if event.say == "waiting":
             self.say("waiting", text=cluster.room())
         elif event.say == "back":
@@ -293,6 +294,15 @@ class Bridge:
             return None
         *whole, self._rest = (self._rest + piece).split(b"\n")
         return [json.loads(line) for line in whole]
+
+
+def _said(event: Event) -> str:
+    """An event as a line of the log."""
+    if event.say == "here":
+        return f"{event.worker} is on {event.text}"
+    if event.say == "left":
+        return f"{event.worker} has left, exit code {event.code}"
+    return f"{event.worker} {event.say}: {event.text}" if event.worker else event.say
 
 
 def _sentence(error: BaseException) -> str:

@@ -57,7 +57,7 @@ class News:
     Args:
         key: That of its work.
         worker: Name of the worker, as its work has it.
-        host: Name of the machine.
+        node: Address of the node, or the name of the machine where Ray is not at work.
         code: Exit code of the program; None: it goes on.
         at: Bytes that the program had printed before `printed`.
         printed: What it has printed since.
@@ -65,7 +65,7 @@ class News:
 
     key: str
     worker: str
-    host: str
+    node: str
     code: int | None = None
     at: int = 0
     printed: bytes = b""
@@ -101,7 +101,7 @@ class Place:
         printed = os.pread(self._printed.fileno(), PIECE, after)
         if len(printed) == PIECE:  # the end is not said before everything that was printed
             code = None
-        return News(self._work.key, self._work.worker, os.uname().nodename, code, after, printed)
+        return News(self._work.key, self._work.worker, _node(), code, after, printed)
 
     def end(self, after: int | None = None) -> News:
         """End the program and what it has started; returns the last news."""
@@ -128,3 +128,8 @@ class Place:
         """End what a program that was killed has left."""
         if self._process.returncode < 0:
             descendants.end_marked(f"{self._work.seat}|{self._work.worker}|", variable=SEAT)
+
+
+def _node() -> str:
+    ray = sys.modules.get("ray")  # which an actor has imported
+    return str(ray.util.get_node_ip_address()) if ray is not None else os.uname().nodename
