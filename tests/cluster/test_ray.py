@@ -141,8 +141,9 @@ def test_a_cluster_shrinks_to_nothing_and_comes_back(cluster, tmp_path):
     assert cluster.start(2).wait(PATIENCE) == 0
     code, said = ended(program)
     assert code == 0, said
-    assert said.count("waiting for Ray: no worker has a place on the cluster, which has CPU") == 1
-    assert said.count("the search goes on") == 1
+    _, _, after = said.partition("trial 2:")  # on a busy machine the first ones may be waited for, too
+    assert after.count("waiting for Ray: no worker has a place on the cluster, which has CPU") == 1
+    assert after.count("the search goes on") == 1
     assert_exact(tmp_path, 30)
 
 

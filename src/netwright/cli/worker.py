@@ -35,6 +35,7 @@ from netwright.stores import served_file
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
 PRINTED = "/proc/self/fd/1"  # what a process prints to, as a path, also where the file has no name
+PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there
 NAME = 60  # characters of what a worker's name begins with
 SAID = {
     0: "the search has ended or was stopped",
@@ -201,7 +202,9 @@ def _name(given: str | None) -> str:
 
 def _refuse_crowd(store: Store, expected: int) -> None:
     """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
-    most, there = remembered.number(store, remembered.MAX_WORKERS), max(expected, len(store.workers()))
+    most = remembered.number(store, remembered.MAX_WORKERS)
+    # one that is silent may be of a node that was lost, and this one in its place
+    there = max(expected, sum(each.silent_seconds < PRESENT_FOR for each in store.workers()))
     if most is not None and there >= most:
         raise WorkerError(
             f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "

@@ -30,11 +30,12 @@ from netwright.stores.remote import TOKEN
 WORKER_MB: Final = 420.0  # a worker with torch, its parent and its actor, measured on Linux, before any network
 CONNECTING: Final = 120.0  # seconds that a cluster has for the first answer
 ENDING: Final = 40.0  # seconds that actors have for ending
+LEAVING: Final = 15.0  # seconds after those for what is at work within which an actor that halts should have left
 HIGHEST_PORT: Final = 65_535
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to connect
 WORKER: Final = ("-m", "netwright", "worker", "--trust", "--leashed")  # the run's plug-ins are those of this user
 SIGNALED: Final = 128  # exit codes beyond it: somebody told it to leave
-STARTS: Final = 3  # faults in a row of the worker in one place after which the search is given up
+STARTS: Final = 3  # faults of the worker in one place, without a trial that finished, after which the search is given up
 
 
 @dataclass
@@ -85,7 +86,9 @@ class Ray:
     _link: Link | None = field(default=None, init=False, repr=False)  # None: the cluster is not there
     _folder: str = field(default="", init=False, repr=False)  # of a Ray of this run's own
     _retry: _Retry = field(default_factory=lambda: _Retry(), init=False, repr=False)
-    _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # of workers, by seat
+    _faults: dict[int, int] = field(default_factory=dict, init=False, repr=False)  # by seat, since a trial finished
+    _finished: int = field(default=0, init=False, repr=False)  # trials, when a worker had a fault last
+    _halted_at: float = field(default=math.inf, init=False, repr=False)
     _is_leaving: bool = field(default=False, init=False, repr=False)
     _is_idle: bool = field(default=False, init=False, repr=False)  # no actor is left
     _is_waiting: bool = field(default=False, init=False, repr=False)  # nobody works, which was said
@@ -148,6 +151,7 @@ class Ray:
             raise WorkerError("workers on a cluster need a run with a folder; use the inline executor")
         self._job, self._faults, self._retry = job, {}, _Retry()
         self._is_leaving = self._is_idle = self._is_waiting = False
+        self._finished, self._halted_at = 0, math.inf
         host = self._connected(job)
         host = self.host or ("127.0.0.1" if _is_loopback(host) else host)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
@@ -179,14 +183,16 @@ class Ray:
     def halt(self) -> None:
         """Have workers put back what they are at, with where it stands, and leave."""
         if self._serving is not None:
+            self._halted_at = min(self._halted_at, time.monotonic())
             self._serving.halt()
             self._leave()
 
     def is_idle(self) -> bool:
-        """Whether no actor is left; where the cluster does not answer, whether no trial runs."""
+        """Whether no actor is left; where the cluster does not answer in time, whether no trial runs."""
         if self._serving is None:
             return True
-        return (self._is_idle or self._link is None or self._is_waiting) and self._serving.is_idle()
+        is_late = time.monotonic() - self._halted_at > self.stop_seconds + LEAVING
+        return (self._is_idle or self._link is None or self._is_waiting or is_late) and self._serving.is_idle()
 
     def stop(self) -> None:
         """End the workers, the actors, the connection, and a Ray of this run's own; serve the table no longer."""
@@ -300,7 +306,11 @@ class Ray:
         assert self._job is not None
         if code < 0:
             self._bury(worker, f"the process that watched over its worker {deaths.cause(code)}")
-        self._faults[seat] = self._faults.get(seat, 0) + 1 if 0 < code < SIGNALED else 0
+        if not 0 < code < SIGNALED:
+            return
+        if (finished := self._job.store.tally().finished) > self._finished:
+            self._finished, self._faults = finished, {}
+        self._faults[seat] = self._faults.get(seat, 0) + 1
         if code == supervisor.CANNOT_START or self._faults[seat] >= STARTS:
             path = _logs(self._job) / f"w{seat}.log"
             raise WorkerError(f"worker w{seat} cannot start: {deaths.last_words(path)[-500:] or 'it says nothing'}")

@@ -15,7 +15,7 @@ TRIES: Final = 3  # failures in a row to make an actor that are its own fault, a
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to have an actor made
 LOOKS: Final = 50.0  # questions a second, of all places together, at most
 PATIENCE: Final = 30.0  # seconds for which an actor of an earlier search, when all are to leave, may not have answered
-ALONE_FOR: Final = 10.0  # seconds without any worker after which that is said
+ALONE_FOR: Final = 30.0  # seconds without any worker after which that is said: so long may the first ones take to come
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ class Link:
         self._up, up = os.pipe()
         self._said = lines.Reader(UP)
         self._heard = time.monotonic()
-        self._is_closed = False
+        self._is_connected = self._is_closed = False
         log = Path(terms.logs) / LOG
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -60,7 +60,9 @@ class Link:
             self._is_closed = True
             return []
         self._heard = time.monotonic()
-        return list(self._said.take(piece))
+        found = list(self._said.take(piece))
+        self._is_connected = self._is_connected or any(message["say"] == "connected" for message in found)
+        return found
 
     def is_alive(self) -> bool:
         """Whether it is there, and says so."""
@@ -78,7 +80,7 @@ class Link:
         """Have it end the actors, and itself, within a time; then it is killed."""
         self._tell({"say": "end"})
         until = time.monotonic() + seconds
-        while not self._is_closed and (rest := until - time.monotonic()) > 0:
+        while self._is_connected and not self._is_closed and (rest := until - time.monotonic()) > 0:
             self.hear(rest)
         self.close()
 
