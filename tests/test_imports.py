@@ -24,6 +24,7 @@ LEVEL_OF = {package: level for level, packages in enumerate(LEVELS) for package 
 # a package that imports another one of its level, and why
 BESIDE = {
     ("tables", "spaces"): "a table is keyed by the genotypes of a space",
+    ("executors", "stores"): "executors of other hosts serve the table to them",
     ("export", "report"): "the model card shows the architecture as the report draws it",
 }
 # plug-ins of one folder that import another one of it, and what they share; all else that two need lies in a file that

@@ -31,7 +31,9 @@ strategy = {{ref = "tournament", initial = 10}}
 def netwright(*words):
     """A command, in a process group of its own; what it says."""
     command = [sys.executable, "-m", "netwright", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def test_who_may_not_join_is_told_why(tmp_path, capsys):
@@ -46,6 +48,8 @@ def test_who_may_not_join_is_told_why(tmp_path, capsys):
         code, _, said = run(capsys, "worker", str(tmp_path), "--name", "two words")
         assert (code, "--name is 'two words'" in said) == (2, True), said
         assert server.token not in said
+        code, _, said = run(capsys, "worker", server.address, "--token-file", str(tmp_path / "none"))
+        assert (code, "there is no file" in said) == (2, True)
         address = server.address
     store.close()
     code, _, said = run(capsys, "worker", address, "--token-file", str(tmp_path / "token"), "--patience", "0")

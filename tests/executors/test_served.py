@@ -1,4 +1,4 @@
-"""Workers that join a served table: real processes, a toy in place of a network, one search in a thread of this process."""
+"""Workers that join a served table: real processes, a toy in place of a network, a search in a thread of this one."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 
@@ -18,10 +18,10 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.executors import orders, supervisor
-from netwright.executors.served import Served
-from netwright.executors.serving import Serving
+from netwright.executors import orders
+from netwright.executors.served import ServedTable
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
+from netwright.executors.table_service import Serving
 from netwright.stores.remote import RemoteStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.tournament import Tournament
@@ -47,7 +47,7 @@ def begun(folder, evaluator="ToyEvaluator", **options):
 @contextmanager
 def searched(folder, trials, workers=1, stop_seconds=20.0, **options):
     """A search that goes on in a thread, as long as the block and until its end: its controller and its executor."""
-    store, executor = begun(folder, **options), Served(workers=workers, stop_seconds=stop_seconds)
+    store, executor = begun(folder, **options), ServedTable(workers=workers, stop_seconds=stop_seconds)
     limits = Limits(trials=trials, failures_in_a_row=0)
     search = Search(
         ToySpace(), Tournament(ToySpace(), initial=10), store, executor, limits=limits, seed=3, folder=folder
@@ -105,10 +105,10 @@ def test_a_worker_whose_time_is_over_begins_nothing_that_takes_longer(tmp_path):
 
 def test_what_is_no_place_to_listen_is_refused(tmp_path):
     with pytest.raises(WorkerError, match=r"executor\.port is 70000"):
-        Served(port=70000)
+        ServedTable(port=70000)
     store = SqliteStore(str(tmp_path / "trials.sqlite"))
     with pytest.raises(WorkerError, match="a run with a folder"):
-        Served().start(Job(store))
+        ServedTable().start(Job(store))
     store.close()
 
 
@@ -139,7 +139,7 @@ def test_orders_reach_workers_and_rows_are_lent_no_more(tmp_path):
 
 def search_row(store):
     space = ToySpace()
-    return store.add(Tournament(space, initial=10).ask(__import__("numpy").random.default_rng(0), ()), "key", 1)
+    return store.add(Tournament(space, initial=10).ask(np.random.default_rng(0), ()), "key", 1)
 
 
 @VERIFIED
@@ -203,7 +203,7 @@ def test_drain_and_halt_reach_workers_at_their_trial(tmp_path):
     assert_nothing_left(tmp_path)
 
 
-class WithWorkers(Served):
+class WithWorkers(ServedTable):
     """The executor, and two workers that join it each time."""
 
     def start(self, job):

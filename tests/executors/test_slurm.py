@@ -17,8 +17,8 @@ from netwright.core.refs import Reference
 from netwright.executors import slurm, slurm_watch
 from netwright.executors.slurm import Slurm
 from netwright.executors.slurm_job import JobSpec
-from netwright.executors.slurm_queue import SlurmError, SlurmSilent, Task
-from netwright.executors.slurm_watch import FACT, Watch
+from netwright.executors.slurm_queue import ArrayTask, SlurmError, SlurmSilent
+from netwright.executors.slurm_watch import FACT, QueueWatch
 from netwright.stores.memory import MemoryStore
 
 NAME = "netwright-0123456789ab"
@@ -109,7 +109,7 @@ class Fixture:
         for number in range(10):
             self.store.add(Proposal((number,)), str(number), number)
         job = Job(self.store, folder, say=self.said.append)
-        self.watch = Watch(job, JobSpec(folder, "python"), self.queue, wanted, 0.0)
+        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 0.0)
 
     def look(self, *listed):
         """One look at the queue, to its end."""
@@ -138,7 +138,12 @@ def test_arrays_are_submitted_and_noted(tmp_path):
 
 def test_jobs_of_an_earlier_controller_go_on(tmp_path):
     made = Fixture(tmp_path)
-    made.queue.listed = (Task(6, 0, "RUNNING"), Task(6, 1, "PENDING"), Task(6, 2, "PENDING"), Task(6, 3, "FAILED"))
+    made.queue.listed = (
+        ArrayTask(6, 0, "RUNNING"),
+        ArrayTask(6, 1, "PENDING"),
+        ArrayTask(6, 2, "PENDING"),
+        ArrayTask(6, 3, "FAILED"),
+    )
     made.watch.begin()
     assert made.queue.submitted == [] and made.queue.cancelled == ["6_2"]
     assert json.loads(made.store.recall(FACT))["arrays"] == [6]
@@ -175,12 +180,12 @@ def test_a_fact_that_is_no_note_is_no_earlier_controller(tmp_path, text):
 def test_a_job_that_ended_is_replaced_while_there_are_rows(tmp_path):
     made = Fixture(tmp_path)
     made.watch.begin()
-    made.look(Task(1, 0, "RUNNING"), Task(1, 1, "TIMEOUT", 3600.0))
+    made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(1, 1, "TIMEOUT", 3600.0))
     assert made.queue.submitted == [2, 1]
     done = Fixture(tmp_path)
     done.watch.begin()
     done.store.unfinished = list
-    done.look(Task(1, 0, "RUNNING"), Task(1, 1, "TIMEOUT", 3600.0))
+    done.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(1, 1, "TIMEOUT", 3600.0))
     assert done.queue.submitted == [2]
 
 
@@ -199,7 +204,7 @@ def test_somebody_who_cancels_all_jobs_ends_the_search(tmp_path):
     made = Fixture(tmp_path)
     made.watch.begin()
     with pytest.raises(WorkerError, match="somebody else has cancelled all jobs"):
-        made.look(Task(1, 0, "CANCELLED", 5.0), Task(1, 1, "CANCELLED", 5.0))
+        made.look(ArrayTask(1, 0, "CANCELLED", 5.0), ArrayTask(1, 1, "CANCELLED", 5.0))
 
 
 def test_jobs_that_end_at_once_end_the_search_with_the_last_line_of_the_log(tmp_path):
@@ -207,7 +212,7 @@ def test_jobs_that_end_at_once_end_the_search_with_the_last_line_of_the_log(tmp_
     made.watch.begin()
     (tmp_path / "logs" / "slurm-1_2.log").write_text("job 1\nImportError: no module named torch\n╰────╯\n")
     with pytest.raises(WorkerError, match="3 Slurm jobs have ended as soon as they began") as ended:
-        made.look(*(Task(1, index, "FAILED", 1.0, "node7", "NonZeroExitCode") for index in range(3)))
+        made.look(*(ArrayTask(1, index, "FAILED", 1.0, "node7", "NonZeroExitCode") for index in range(3)))
     assert "the last, 1_2 on node7, failed (NonZeroExitCode): ImportError: no module named torch" in str(ended.value)
 
 
@@ -215,14 +220,14 @@ def test_jobs_without_a_log_say_that_nodes_may_not_see_the_folder(tmp_path):
     made = Fixture(tmp_path, wanted=3)
     made.watch.begin()
     with pytest.raises(WorkerError, match="do the nodes see it"):
-        made.look(*(Task(1, index, "FAILED", 1.0) for index in range(3)))
+        made.look(*(ArrayTask(1, index, "FAILED", 1.0) for index in range(3)))
 
 
 def test_replacements_that_are_refused_again_and_again_end_a_search_without_jobs(tmp_path):
     made = Fixture(tmp_path)
     made.watch.begin()
     made.queue.submit = lambda *_: (_ for _ in ()).throw(SlurmError("sbatch: job violates accounting policy"))
-    made.look(Task(1, 0, "TIMEOUT", 3600.0), Task(1, 1, "TIMEOUT", 3600.0))
+    made.look(ArrayTask(1, 0, "TIMEOUT", 3600.0), ArrayTask(1, 1, "TIMEOUT", 3600.0))
     made.look()
     with pytest.raises(SlurmError, match="accounting policy"):
         made.look()
@@ -234,7 +239,7 @@ def test_what_a_lost_job_was_at_is_put_back(tmp_path, monkeypatch):
     made.watch.begin()
     for name in ("slurm-1_0-7-aa", "slurm-1_1-8-bb", "joined-9"):
         assert made.store.claim(name)
-    made.look(Task(1, 0, "RUNNING"), Task(1, 1, "PENDING", 0, "", "BeginTime"))
+    made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(1, 1, "PENDING", 0, "", "BeginTime"))
     at_work = {worker.name for worker in made.store.workers() if worker.trial_id is not None}
     assert at_work == {"slurm-1_0-7-aa", "joined-9"}
 
@@ -242,12 +247,12 @@ def test_what_a_lost_job_was_at_is_put_back(tmp_path, monkeypatch):
 def test_jobs_leave_by_themselves_before_they_are_cancelled(tmp_path, monkeypatch):
     made = Fixture(tmp_path)
     made.watch.begin()
-    made.queue.listed = (Task(1, 0, "COMPLETED"),)
+    made.queue.listed = (ArrayTask(1, 0, "COMPLETED"),)
     made.watch.end()
     assert made.queue.cancelled == [("--state=PENDING",)]
     monkeypatch.setattr(slurm_watch, "LEAVING", 0.0)
     monkeypatch.setattr(slurm_watch, "END_LOOK", 0.0)
-    looks = iter([(Task(1, 0, "RUNNING"),), (Task(1, 0, "COMPLETING"),), ()])
+    looks = iter([(ArrayTask(1, 0, "RUNNING"),), (ArrayTask(1, 0, "COMPLETING"),), ()])
     made.queue.look = lambda: next(looks)
     made.watch.end()
     assert made.queue.cancelled[1:] == [("--state=PENDING",), ()]

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from netwright.executors import slurm_queue
-from netwright.executors.slurm_queue import Queue, SlurmError, SlurmSilent, Task
+from netwright.executors.slurm_queue import ArrayTask, Queue, SlurmError, SlurmSilent
 
 LISTED = """6|0|RUNNING|1-02:03:04|node1|None
 6|1|COMPLETING|0:07|node1|None
@@ -19,7 +19,7 @@ slurm_load_jobs: a line that is no job
 
 def test_the_queue_is_read():
     tasks = slurm_queue.tasks(LISTED)
-    assert tasks[0] == Task(6, 0, "RUNNING", 93784.0, "node1", "None")
+    assert tasks[0] == ArrayTask(6, 0, "RUNNING", 93784.0, "node1", "None")
     assert [str(task) for task in tasks] == ["6_0", "6_1", "6_2", "6_3", "6_4"], "a job of no array is none of ours"
     assert [task.is_running for task in tasks] == [True, True, False, False, False]
     assert [task.is_waiting for task in tasks] == [False, False, True, False, False]
@@ -105,7 +105,7 @@ def test_jobs_are_submitted_and_cancelled_by_their_name(programs, tmp_path):
     programs("scancel", f'echo "$@" > {place}')
     queue().cancel("--state=PENDING")
     assert place.read_text().endswith("--name=netwright-0123456789ab --state=PENDING\n")
-    queue().cancel_tasks([Task(6, 2, "RUNNING"), Task(7, 0, "PENDING")])
+    queue().cancel_tasks([ArrayTask(6, 2, "RUNNING"), ArrayTask(7, 0, "PENDING")])
     assert place.read_text() == "--quiet 6_2 7_0\n"
 
 

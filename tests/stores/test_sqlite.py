@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -329,6 +330,78 @@ def test_a_worker_that_cannot_be_seen_is_judged_by_its_beats(tmp_path):
         assert store.requeue(3600.0) == lost
         assert len(store.workers()) == 1 - lost
         store.put_back()
+    store.close()
+
+
+def test_a_worker_of_another_machine_is_judged_by_its_beats_and_heard_anew_when_the_table_is_opened(
+    tmp_path, monkeypatch
+):
+    """It could not beat while no process had the table open."""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    boot = liveness.boot()
+    for name, born in (("afar", "another-boot/1/7"), ("beside", f"{boot}/1/7"), ("gone", liveness.birth() + "0")):
+        store.add(Proposal((0,)), "k", 0)
+        store.claim(name)
+        store.beat(name, "step 3", (os.getpid(), born))
+    assert [worker.name for worker in store.workers()] == ["afar", "beside"]
+    assert store.requeue(50.0) == 1
+    now += 100.0
+    store.close()
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    assert store.requeue(50.0) == 0
+    now += 40.0
+    store.beat("afar", "", (os.getpid(), "another-boot/1/7"))
+    now += 20.0
+    assert store.requeue(50.0) == 1
+    assert [(t.id, t.status) for t in store.unfinished()] == [(1, "running"), (2, "pending"), (3, "pending")]
+    store.close()
+
+
+def test_calls_that_are_committed_together_stand_or_fall_by_themselves(tmp_path, monkeypatch):
+    path = str(tmp_path / "t.sqlite")
+    store, elsewhere = SqliteStore(path), SqliteStore(path, mode="join")
+    with store.together():
+        assert store.claim("w0") is None
+        elsewhere.remember("free", "nothing is locked before something is written")
+        assert store.add(Proposal((1,)), "k", 1) == 1
+        with monkeypatch.context() as broken:
+            broken.setattr(sqlite, "_FINISH", "UPDATE nothing SET a = ?")
+            with pytest.raises(StoreError):
+                store.add(Proposal((2,)), "k", 2, DONE)
+        with pytest.raises(ValueError, match="JSON"):
+            store.add(Proposal((float("nan"),)), "k", 2)
+        assert store.add(Proposal((2,)), "k", 2, DONE) == 2
+        assert store.claim("w0").id == 1 and store.exchange("x", None, "y")
+        assert elsewhere.unfinished() == elsewhere.finished() == [], "nothing of it yet"
+        assert store._count.read() == (0, 0), "and the number beside the table is never ahead of it"
+    assert [(t.id, t.status) for t in elsewhere.unfinished()] == [(1, "running")]
+    assert ([t.id for t in elsewhere.finished()], elsewhere.recall("x"), store._count.read()) == ([2], "y", (2, 1))
+    with suppress(KeyError), store.together():
+        store.add(Proposal((3,)), "k", 3)
+        raise KeyError
+    assert store.put_back() == 1 and store.add(Proposal((3,)), "k", 3) == 3, "it was undone, and the store goes on"
+    elsewhere.close()
+    store.close()
+
+
+def test_calls_that_a_full_disk_has_undone_together_all_fail(tmp_path):
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    store.add(Proposal((1,)), "k", 1)
+    group = store.together()
+    group.__enter__()
+    assert store.claim("w0").id == 1
+    store._db.execute(f"PRAGMA max_page_count = {store._db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.remember("large", "x" * 1_000_000)
+    with pytest.raises(StoreError, match="the disk is full"):
+        store.remember("small", "x")
+    with pytest.raises(StoreError, match="the disk is full"):
+        group.__exit__(None, None, None)
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    assert [trial.status for trial in store.unfinished()] == ["pending"]
+    assert store.claim("w0").id == 1
     store.close()
 
 

@@ -9,14 +9,21 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
 
 from netwright.cli.main import TERMINATED, main
+from netwright.core import refs, remembered
 from netwright.core.errors import NetwrightError
+from netwright.core.protocols import Store
+from netwright.core.refs import Reference
 from netwright.executors.slurm_job import EARLY, worker_name
 from netwright.executors.slurm_queue import Queue, SlurmError, seconds_left
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH
+from netwright.stores import served_file
 
+PATIENCE: Final = 5.0  # seconds for which the table is asked how long trials take
 FINE = (0, ENOUGH, TERMINATED, 128 + signal.SIGUSR1)  # exit codes of a worker that has left as it should
 
 
@@ -48,11 +55,30 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
         f"job {variables['SLURM_JOB_ID']} on {node}, start {variables.get('SLURM_RESTART_COUNT', '0')}, {ends}",
         flush=True,
     )
+    median = None if left is None else median_seconds(folder)
+    if left is not None and median is not None and median > left - EARLY:
+        print(
+            f"netwright: trials take {median:.0f} s, by the median so far, which is more than this job has; each goes on "
+            "in another job from its checkpoint, if its evaluator writes any; give more --executor.minutes",
+            flush=True,
+        )
+        left = None  # Slurm announces the end
     code = _worked(words(folder, patience, left, variables))
     if code == OUT_OF_REACH:
         with suppress(SlurmError):
             queue.cancel("--state=PENDING")
     return 0 if code in FINE else code
+
+
+def median_seconds(folder: str) -> float | None:
+    """How long trials of a run have taken lately; None: that is not known, or nobody answers."""
+    try:
+        given = {"token_file": str(Path(folder) / served_file.NAME), "patience": PATIENCE}
+        store: Store = refs.load("store", Reference("remote", given))
+        with closing(store):
+            return remembered.number(store, remembered.MEDIAN_SECONDS)
+    except NetwrightError:  # of which the worker has more to say
+        return None
 
 
 def _worked(arguments: list[str]) -> int:

@@ -67,15 +67,17 @@ def worker(
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C, SIGTERM or SIGUSR1, which put the trial back.
 
-    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a served
-    run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has ended or was
-    stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has answered
-    for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
+    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a
+    served run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has
+    ended or was stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has
+    answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
     own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
-    changes = options.tables(context.obj.pairs, ("task",)).get("task", {}) if context.obj else {}
+    changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
     place = None if at.startswith("tcp://") else Path(at)
+    if token_file is not None and not token_file.exists():
+        raise StoreError(f"there is no file {token_file}; give a copy of the served.json of the run's folder")
     if place is not None and token_file is None and (place / served_file.NAME).exists():
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
@@ -113,13 +115,17 @@ def _supervised(store: Store, post: Post) -> int:
 def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> Iterator[tuple[Store, Post, str]]:
     """The table of a run that is searched on this machine, what to do there, and for whom."""
     if changes:
-        raise BadRunFile(f"--task.{next(iter(changes))} goes with a served run alone; {folder} is searched on this host")
+        raise BadRunFile(
+            f"--task.{next(iter(changes))} goes with a served run alone; {folder} is searched on this host"
+        )
     controller = ownership.controller(folder)
     store = run_folder.open_table(folder, "join")
     try:
         run = run_folder.stored_run(store, folder, trust)
         _refuse_crowd(store, run.workers or 1)
-        post = replace(_post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json())
+        post = replace(
+            _post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json()
+        )
         yield store, post, f"the search of {controller}"
     finally:
         store.close()

@@ -20,6 +20,7 @@ MAX_BYTES: Final = 1_000_000  # of a file that a person writes
 MAX_STORED: Final = 50_000_000  # of a text that netwright wrote; lists of genotypes may be long
 MAX_DEPTH: Final = 50  # tables and lists within each other
 SHOWN: Final = 80  # characters of a value in a message
+_SINGLE: Final = frozenset((int, float, str, bool, type(None)))
 # tomllib takes quadratic time for such keys; this takes linear time, as it begins at the beginnings of words alone
 _LONG_KEY = re.compile(r"""(?:(?<![\w-])|(?=["']))(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){50}""")
 
@@ -97,7 +98,8 @@ def check(value: Any) -> None:
         for each in level:
             if type(each) is int and not -(2**63) <= each < 2**64:
                 raise BadText(f"has a whole number beyond 64 bits, {shown(each)}; give a smaller one")
-        nested = [each for each in level if isinstance(each, list | tuple | Mapping)]
+        # whoever serves a table reads thousands of these a second: the check of abstract classes is slow
+        nested = [each for each in level if type(each) not in _SINGLE and isinstance(each, list | tuple | Mapping)]
         level = [each for one in nested for each in (one.values() if isinstance(one, Mapping) else one)]
         depth += 1
 

@@ -1,6 +1,6 @@
 """Workers that others start, on this host or any other: the table is served, and whoever has its token joins.
 
-Nobody is started here. `serving` has what executors that start workers on other hosts are made of.
+Nobody is started here. `table_service` has what executors that start workers on other hosts are made of.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Final
 
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
-from netwright.executors.serving import Serving
+from netwright.executors.table_service import Serving
 
 HIGHEST_PORT: Final = 65_535
 
 
 @dataclass
-class Served:
+class ServedTable:
     """Evaluates by the workers that join with `netwright worker`.
 
     Args:
@@ -52,7 +52,9 @@ class Served:
         serving = self._serving = Serving(job, self.host, self.port, self.stop_seconds)
         job.say(f"the table is served at {serving.address}; start workers, as many as you like, by")
         job.say(f"  netwright worker {job.folder}    where this folder is seen, on any host")
-        job.say(f"  netwright worker {serving.address} --token-file FILE    elsewhere, FILE a copy of served.json there")
+        job.say(
+            f"  netwright worker {serving.address} --token-file FILE    elsewhere, FILE a copy of served.json there"
+        )
 
     def poll(self, seconds: float) -> None:
         """Wait: workers come and go by themselves."""
@@ -79,4 +81,4 @@ class Served:
             self._serving = None
 
 
-plugin = Served
+plugin = ServedTable

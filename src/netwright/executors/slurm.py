@@ -14,10 +14,10 @@ from typing import Final
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import slurm_job
-from netwright.executors.serving import Serving
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import Queue, check_programs
-from netwright.executors.slurm_watch import Watch
+from netwright.executors.slurm_watch import QueueWatch
+from netwright.executors.table_service import Serving
 
 LEAST: Final = {"workers": 1, "minutes": 0, "cpus": 1, "memory_mb": 0, "port": 0}
 AT_LEAST_ZERO: Final = ("trial_minutes", "silent_minutes", "stop_seconds", "patience_minutes")
@@ -75,7 +75,7 @@ class Slurm:
     patience_minutes: float = 10.0
     poll_seconds: float = 10.0
     _serving: Serving | None = field(default=None, init=False, repr=False)
-    _watch: Watch | None = field(default=None, init=False, repr=False)
+    _watch: QueueWatch | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -134,7 +134,7 @@ class Slurm:
         host = self.host or own_address(queue.addresses(self.partition))
         spec.log_of(0, 0).parent.mkdir(parents=True, exist_ok=True)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
-        self._watch = Watch(job, spec, queue, self.workers, self.poll_seconds)
+        self._watch = QueueWatch(job, spec, queue, self.workers, self.poll_seconds)
         self._watch.begin()
 
     def poll(self, seconds: float) -> None:

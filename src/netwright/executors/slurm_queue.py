@@ -42,7 +42,7 @@ class SlurmSilent(SlurmError):
 
 
 @dataclass(frozen=True)
-class Task:
+class ArrayTask:
     """One task of an array, as the queue has it.
 
     Args:
@@ -85,7 +85,7 @@ class Task:
         return self.is_waiting or self.is_running
 
 
-def tasks(text: str) -> tuple[Task, ...]:
+def tasks(text: str) -> tuple[ArrayTask, ...]:
     """The tasks of arrays that `squeue` listed by FORMAT; lines that are none are left out."""
     found = []
     for line in text.splitlines():
@@ -93,7 +93,7 @@ def tasks(text: str) -> tuple[Task, ...]:
         if len(parts) == 6 and parts[0].isdecimal() and parts[1].isdecimal():
             array, index, state, used, node, reason = parts
             word = state.split()[0] if state else ""  # "CANCELLED by 1000" in some releases
-            found.append(Task(int(array), int(index), word, duration(used) or 0.0, node, reason))
+            found.append(ArrayTask(int(array), int(index), word, duration(used) or 0.0, node, reason))
     return tuple(found)
 
 
@@ -155,7 +155,7 @@ class Queue:
             if UNTOLD not in str(error):
                 raise
 
-    def look(self) -> tuple[Task, ...]:
+    def look(self) -> tuple[ArrayTask, ...]:
         """All tasks that Slurm still knows, those that ended a few minutes ago among them. Raises SlurmError."""
         words = ["squeue", f"--user={os.getuid()}", f"--name={self.name}", "--array", "--states=all", "--noheader"]
         return tasks(self._run([*words, f"--format={FORMAT}"], LOOK_SECONDS))
@@ -164,7 +164,7 @@ class Queue:
         """Cancel jobs, or tell them something: `words` are those of scancel, such as a state. Raises SlurmError."""
         self._run(["scancel", "--quiet", f"--user={os.getuid()}", f"--name={self.name}", *words], LOOK_SECONDS)
 
-    def cancel_tasks(self, those: Sequence[Task]) -> None:
+    def cancel_tasks(self, those: Sequence[ArrayTask]) -> None:
         """Cancel some tasks. Raises SlurmError."""
         if those:
             self._run(["scancel", "--quiet", *map(str, those)], LOOK_SECONDS)

@@ -20,20 +20,20 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.reading import BadText
 from netwright.executors import deaths, slurm_job
-from netwright.executors.serving import PRESENT_FOR
-from netwright.executors.slurm_crew import Crew, sizes
 from netwright.executors.slurm_job import JobSpec
-from netwright.executors.slurm_queue import MAX_ARRAY, Queue, SlurmError, SlurmSilent, Task
+from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
+from netwright.executors.slurm_roster import Roster, sizes
+from netwright.executors.table_service import PRESENT_FOR
 
 FACT: Final = "slurm"  # of the table: name of the jobs, the folder that they work for, numbers of their arrays
 REFUSALS: Final = 3  # submissions in a row that are refused while no job is there, after which the search ends
-LEAVING: Final = 8.0  # seconds in which workers that were told to leave have left
+LEAVING: Final = 12.0  # seconds in which workers that were told to leave have left
 ENDING: Final = 60.0  # seconds for which the end of cancelled jobs is waited for
 END_LOOK: Final = 0.5  # seconds between looks meanwhile
 PENDING: Final = "--state=PENDING"
 
 
-class Watch:
+class QueueWatch:
     """Looks at the queue in a thread of its own, since Slurm may take its time, and fills the places of ended jobs.
 
     Args:
@@ -47,7 +47,7 @@ class Watch:
     def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float) -> None:
         self._job, self._spec, self._queue, self._wanted, self._every = job, spec, queue, wanted, every
         self._log = spec.folder / "logs" / "slurm.log"
-        self._crew = Crew()
+        self._roster = Roster()
         self._most = MAX_ARRAY
         self._arrays: list[int] = []
         self._refused = 0
@@ -66,12 +66,12 @@ class Watch:
             Queue(earlier).cancel()
             self._note(f"cancelled the jobs of an earlier controller, which had other options: {earlier}")
         self._remember()
-        self._queue.cancel_tasks(self._crew.adopt(self._queue.look(), self._wanted))
-        if self._crew.members:
-            self._arrays = sorted({array for array, _ in self._crew.members})
+        self._queue.cancel_tasks(self._roster.adopt(self._queue.look(), self._wanted))
+        if self._roster.members:
+            self._arrays = sorted({array for array, _ in self._roster.members})
             self._remember()
-            self._say(f"Slurm: goes on with {len(self._crew.members)} jobs of array {self._listed()}")
-        self._submit(self._crew.needed(self._wanted, time.monotonic()))
+            self._say(f"Slurm: goes on with {len(self._roster.members)} jobs of array {self._listed()}")
+        self._submit(self._roster.needed(self._wanted, time.monotonic()))
         self._next = time.monotonic() + self._every
 
     def go_on(self) -> None:
@@ -133,19 +133,19 @@ class Watch:
             return
         self._is_silent = False
         store, now = self._job.store, time.monotonic()
-        lost = self._crew.look(listed, store.tally().finished, now)
+        lost = self._roster.look(listed, store.tally().finished, now)
         self._note_changes(lost)
         self._requeue(listed)
         if not self.fills:
             return
-        if self._crew.is_hopeless():
+        if self._roster.is_hopeless():
             raise WorkerError(self._hopeless())
-        if self._crew.was_cancelled and not self._crew.members:
+        if self._roster.was_cancelled and not self._roster.members:
             raise WorkerError(
                 "somebody else has cancelled all jobs of this search (scancel); the same command goes on with new ones"
             )
         rows = len(store.unfinished())
-        self._replace(self._crew.needed(min(self._wanted, rows), now))
+        self._replace(self._roster.needed(min(self._wanted, rows), now))
 
     def _replace(self, number: int) -> None:
         """Submit further jobs. A refusal is no end of a search that has others, nor is a Slurm that does not answer."""
@@ -157,19 +157,19 @@ class Watch:
         except SlurmError as error:
             self._refused += 1
             self._note(f"no job was submitted: {error}")
-            if self._refused >= REFUSALS and not self._crew.members:
+            if self._refused >= REFUSALS and not self._roster.members:
                 raise
 
     def _submit(self, number: int) -> None:
         for size in sizes(number, self._most):
             array = self._queue.submit(self._spec.arguments(), self._spec.script(), size)
-            self._crew.add(array, size)
+            self._roster.add(array, size)
             self._arrays = [*self._arrays, array]
             self._remember()
             jobs = f"{size} job{'s' if size > 1 else ''}"
             self._say(f"Slurm: {jobs} submitted as array {array}; what they print is in {self._log.parent}")
 
-    def _requeue(self, listed: Iterable[Task]) -> None:
+    def _requeue(self, listed: Iterable[ArrayTask]) -> None:
         """Put back what silent workers were at whose jobs do not run any more."""
         running = {(task.array, task.index) for task in listed if task.is_running}
         known = {(task.array, task.index): task for task in listed}
@@ -177,17 +177,17 @@ class Watch:
             place = slurm_job.task_of(worker.name)
             if place is None or place in running or worker.silent_seconds < PRESENT_FOR:
                 continue
-            task = known.get(place) or Task(*place, "gone from the queue")
+            task = known.get(place) or ArrayTask(*place, "gone from the queue")
             self._job.store.requeue(PRESENT_FOR, worker.name, f"its Slurm job {task} was {told(task)}")
 
     def _hopeless(self) -> str:
-        task = self._crew.gone
+        task = self._roster.gone
         assert task is not None
         log = self._spec.log_of(task.array, task.index)
         words = [line for line in deaths.last_words(log).splitlines() if any(map(str.isalnum, line))]
         said = f"{words[-1]} (all of it in {log})" if words else f"they have left no log {log}; do the nodes see it?"
         return (
-            f"{self._crew.strikes} Slurm jobs have ended as soon as they began; the last, {task} on "
+            f"{self._roster.strikes} Slurm jobs have ended as soon as they began; the last, {task} on "
             f"{task.node or 'no node'}, {told(task)}: {said}"
         )
 
@@ -213,10 +213,10 @@ class Watch:
         self._note(text)
         self._job.say(text)
 
-    def _note_changes(self, lost: Iterable[Task]) -> None:
+    def _note_changes(self, lost: Iterable[ArrayTask]) -> None:
         for task in lost:
             self._note(f"job {task} on {task.node or 'no node'}: {told(task)} after {task.seconds:.0f} s")
-        counts = self._crew.counts()
+        counts = self._roster.counts()
         if counts != self._counts:
             self._counts = counts
             self._note(counts)
@@ -226,7 +226,7 @@ class Watch:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
 
-def told(task: Task) -> str:
+def told(task: ArrayTask) -> str:
     """A task's state and reason, in a sentence."""
     state = task.state.lower().replace("_", " ")
     return state if task.reason in ("", "None") else f"{state} ({task.reason})"

@@ -20,6 +20,7 @@ class MemoryStore:
         self._rows: list[Trial] = []
         self._pending: deque[int] = deque()
         self._running: dict[int, str] = {}
+        self._claimed: dict[str, int] = {}  # the last row of each worker
         self._losses: dict[int, int] = {}
         self._measured: dict[int, str] = {}  # by whom, of finished rows
         self._finished: list[int] = []
@@ -40,16 +41,16 @@ class MemoryStore:
     def claim(self, worker: str) -> Trial | None:
         """Make the oldest pending row `running` for this worker, or give the one that it is running again."""
         with self._lock:
-            for trial_id, name in self._running.items():
-                if name == worker:
-                    return self._rows[trial_id - 1]
+            held = self._claimed.get(worker, 0)
+            if self._running.get(held) == worker:
+                return self._rows[held - 1]
             if not self._pending:
                 return None
             trial_id = self._pending.popleft()
             old = self._rows[trial_id - 1]
             trial = Trial(trial_id, old.proposal, old.key, old.seed, "running")
             self._rows[trial_id - 1] = trial
-            self._running[trial_id] = worker
+            self._running[trial_id], self._claimed[worker] = worker, trial_id
             self._beats[worker] = (time.monotonic(), "")
             return trial
 

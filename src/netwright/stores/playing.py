@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -49,6 +50,11 @@ class Client:
     asked: Request | None = None  # until it is answered
     listeners: set[Listener] = field(default_factory=set)
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether an answer may still arrive somewhere."""
+        return any(listener.is_open for listener in self.listeners)
+
 
 @dataclass(eq=False)
 class Request:
@@ -60,6 +66,7 @@ class Request:
     values: Sequence[Any]
     waits_until: float
     answer: asyncio.Future[bytes]
+    has_waited: bool = False
 
 
 class Playing:
@@ -83,7 +90,7 @@ class Playing:
         self._together = store.together if isinstance(store, CommitsTogether) else nullcontext
         self._clients: dict[str, Client] = {}
         self._waiting: list[Request] = []
-        self._parked: list[Request] = []  # claims that wait for a row
+        self._parked: deque[Request] = deque()  # claims that wait for a row, in order of coming
         self._tasks: set[asyncio.Task[None]] = set()
         self._others = ThreadPoolExecutor(4, "netwright-served")
 
@@ -93,7 +100,7 @@ class Playing:
             return known
         if len(self._clients) >= MOST_CLIENTS:
             gone = [client for client, each in self._clients.items() if not each.listeners]
-            for client in gone[: MOST_CLIENTS // 10]:
+            for client in gone[: 1 + MOST_CLIENTS // 10]:
                 del self._clients[client]
         return self._clients.setdefault(caller.client, Client(caller))
 
@@ -125,22 +132,29 @@ class Playing:
         """Give rows to the claims that wait for some, in order, and tell those that have waited long enough."""
         while True:
             await asyncio.sleep(TICK)
-            for asked in [each for each in self._parked if not any(one.is_open for one in each.client.listeners)]:
-                self._give_up(asked)
-            if not self._parked:
-                continue
             now = time.monotonic()
-            first, *others = self._parked  # where there is no row for the first, there is none for the others
-            batch = [first, *(each for each in others if each.waits_until <= now)]
-            self._parked = [each for each in others if each.waits_until > now]
-            self._play_soon(batch)
+            for asked in [each for each in self._parked if each.waits_until <= now]:
+                if asked.client.has_listeners:
+                    self._parked.remove(asked)
+                    self._play_soon([asked])
+                else:
+                    self._give_up(asked)
+            self._play_soon(self._next_parked())
 
     def end(self) -> None:
         """Begin nothing further, and wait for what threads of methods are at."""
         self._others.shutdown(cancel_futures=True)
 
+    def _next_parked(self) -> list[Request]:
+        """The claim that has waited longest; where there is no row for it, there is none for the others."""
+        while self._parked:
+            if self._parked[0].client.has_listeners:
+                return [self._parked.popleft()]
+            self._give_up(self._parked[0])
+        return []
+
     def _play_soon(self, asked: Sequence[Request]) -> None:
-        if not self._waiting:
+        if asked and not self._waiting:
             asyncio.get_running_loop().call_soon(self._play_waiting)
         self._waiting += asked
 
@@ -163,15 +177,15 @@ class Playing:
     def _settle(self, asked: Request, answer: bytes | None) -> None:
         """Give a request its answer; None: it is a claim that goes on waiting."""
         if answer is None:
-            self._parked.append(asked)
+            (self._parked.appendleft if asked.has_waited else self._parked.append)(asked)
+            asked.has_waited = True
             return
         asked.client.asked = None
         asked.client.answer = None if asked.do in READS or asked.do in self._methods else answer
         if not asked.answer.done():
             asked.answer.set_result(answer)
-        if asked.waits_until and self._parked and b'"ok":null' not in answer[:40]:  # others wait, and may have one too
-            parked, self._parked = self._parked, []
-            self._play_soon(parked)
+        if asked.waits_until and b'"ok":null' not in answer[:40]:  # there may be a row for the next one, too
+            self._play_soon(self._next_parked())
 
     def _give_up(self, asked: Request) -> None:
         """Forget a claim that waits for a row; it was not played, and may come again."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from netwright.executors.slurm_queue import Task
+from netwright.executors.slurm_queue import ArrayTask
 
 QUICK: Final = 60.0  # seconds within which a task that ended has done nothing
 STRIKES: Final = 3  # tasks that ended so, one after another, after which no more are started
@@ -15,7 +15,7 @@ SHORTEST, LONGEST = 5.0, 600.0  # seconds until the place of one that ended so i
 
 
 @dataclass
-class Crew:
+class Roster:
     """The tasks of a run.
 
     Args:
@@ -27,24 +27,24 @@ class Crew:
         was_cancelled: Whether some were cancelled by somebody else, at the last look.
     """
 
-    members: dict[tuple[int, int], Task] = field(default_factory=dict)
+    members: dict[tuple[int, int], ArrayTask] = field(default_factory=dict)
     strikes: int = 0
-    gone: Task | None = None
+    gone: ArrayTask | None = None
     finished: int = 0
     not_before: float = 0.0
     was_cancelled: bool = False
 
     def add(self, array: int, number: int) -> None:
         """An array of so many tasks was submitted."""
-        self.members.update({(array, index): Task(array, index, "PENDING") for index in range(number)})
+        self.members.update({(array, index): ArrayTask(array, index, "PENDING") for index in range(number)})
 
-    def adopt(self, listed: Iterable[Task], most: int) -> list[Task]:
+    def adopt(self, listed: Iterable[ArrayTask], most: int) -> list[ArrayTask]:
         """Take over tasks of an earlier controller, at most so many, those that run first; returns those too many."""
         live = sorted((task for task in listed if task.is_live), key=lambda task: not task.is_running)
         self.members = {(task.array, task.index): task for task in live[:most]}
         return live[most:]
 
-    def look(self, listed: Iterable[Task], finished: int, now: float) -> list[Task]:
+    def look(self, listed: Iterable[ArrayTask], finished: int, now: float) -> list[ArrayTask]:
         """Take in the queue; returns the members that are lost, as last seen.
 
         Args:
@@ -58,7 +58,7 @@ class Crew:
         lost = []
         for place, before in list(self.members.items()):
             # one that Slurm has forgotten ended a while ago, or its controller lost it
-            task = known.get(place) or Task(*place, "FORGOTTEN", before.seconds, before.node)
+            task = known.get(place) or ArrayTask(*place, "FORGOTTEN", before.seconds, before.node)
             if task.is_live:
                 self.members[place] = task
                 continue
@@ -92,7 +92,7 @@ class Crew:
         return 0 if self.was_cancelled or now < self.not_before else max(0, wanted - len(self.members))
 
 
-def is_strike(task: Task) -> bool:
+def is_strike(task: ArrayTask) -> bool:
     """Whether a lost task has ended by itself as soon as it began."""
     return task.state not in ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REVOKED") and task.seconds < QUICK
 
