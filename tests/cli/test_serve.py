@@ -11,6 +11,7 @@ import pytest
 from netwright.cli.worker import ASKED, OUT_OF_REACH
 from netwright.executors.supervisor import ENOUGH
 from netwright.stores.served import TableServer
+from netwright.stores.served_file import Served
 from tests.cli.test_bad_input import run
 from tests.executors.test_processes import assert_nothing_left
 from tests.executors.test_served import PATIENCE, begun, wait_until
@@ -54,6 +55,9 @@ def test_who_may_not_join_is_told_why(tmp_path, capsys):
     store.close()
     code, _, said = run(capsys, "worker", address, "--token-file", str(tmp_path / "token"), "--patience", "0")
     assert (code, "did not answer for 0 s" in said) == (OUT_OF_REACH, True)
+    Served(address, "token", "run").write(tmp_path)
+    code, _, said = run(capsys, "worker", tmp_path, "--patience", "0")
+    assert (code, "on its own host alone, unless that is given --host" in said) == (OUT_OF_REACH, True)
 
 
 @VERIFIED

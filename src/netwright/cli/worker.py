@@ -31,6 +31,7 @@ from netwright.executors import carrying, here, orders, stop_signals, supervisor
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
+from netwright.stores.wire import Endpoint
 
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
@@ -140,7 +141,10 @@ def _served(
     try:
         store: Store = refs.load("store", Reference("remote", given))
     except OutOfReach as error:
-        typer.echo(f"netwright: {error}", err=True)
+        found = served_file.read(token_file) if token_file and not at.startswith("tcp://") else None
+        hint = "; it is served on its own host alone, unless that is given --host"
+        is_local = found is not None and Endpoint.of(found.address).is_loopback
+        typer.echo(f"netwright: {error}{hint if is_local else ''}", err=True)
         raise typer.Exit(OUT_OF_REACH) from None
     scratch: Path | None = None
     try:

@@ -308,7 +308,7 @@ def _name(trial_id: int) -> str:
 
 def _put_in_place(draft: Path, target: Path) -> None:
     """Rename a folder over another one; a kill in between leaves none, so that the trial begins anew."""
-    old = draft.with_name(f"{draft.name.removesuffix('.new')}.old")
+    old = draft.with_name(draft.name.replace(".new-", ".old-"))  # which `files.sweep` knows
     with suppress(FileNotFoundError):
         os.replace(target, old)
     os.replace(draft, target)
