@@ -48,7 +48,8 @@ def disturbed(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float 
         while program.poll() is None and finished(folder) < trials:
             now = time.monotonic()
             if dark is None and now - killed >= EVERY:
-                killed, dark = now, next((each for each in itertools.islice(nodes, NODES) if cluster.raylet(each)), None)
+                there = (each for each in itertools.islice(nodes, NODES) if cluster.raylet(each))
+                killed, dark = now, next(there, None)
                 if dark is not None:  # else all are still being started, as on a busy machine
                     cluster.kill(dark)
                     kills += 1

@@ -190,7 +190,7 @@ def test_where_no_ray_answers_one_sentence_says_so(cluster, tmp_path):
 
 @pytest.mark.skipif((os.getloadavg()[0]) > 4 * (os.cpu_count() or 1), reason="a busy machine is too slow for Ray")
 def test_without_an_address_a_ray_is_started_and_ended(tmp_path):
-    words = [word for word in search(ray_cluster.RayNodes(tmp_path, 0), tmp_path, trials=4, workers=2)]
+    words = search(ray_cluster.RayNodes(tmp_path, 0), tmp_path, trials=4, workers=2)
     at = words.index("--executor.address")
     del words[at : at + 2]
     variables = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}

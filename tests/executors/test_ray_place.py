@@ -64,7 +64,8 @@ def test_a_place_that_ends_closes_the_line_and_what_ignores_that_is_killed(monke
 
 
 def test_what_outlives_its_place_is_ended_by_the_next_one_of_the_seat_on_the_machine():
-    daemon = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(1000)'], start_new_session=True)"
+    rest = "[sys.executable, '-c', 'import time; time.sleep(1000)'], start_new_session=True"
+    daemon = f"import subprocess, sys; subprocess.Popen({rest})"
     first = Place(work(daemon, seat="run-left"))
     until(lambda: first.news(0).code == 0)
     assert len(seated("run-left|")) == 1
@@ -87,7 +88,7 @@ def test_a_place_leaves_when_its_program_has_ended_and_nobody_asks(monkeypatch):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_a_place_that_is_killed_takes_its_program_along():
-    program = f"""
+    program = """
 from tests.executors.test_ray_place import Place, work
 place = Place(work("import sys; print('on', flush=True); sys.stdin.read()", seat="run-killed"))
 print(place._process.pid, flush=True)

@@ -24,7 +24,7 @@ from netwright.core.protocols import STOP_SECONDS, Job
 from netwright.executors import deaths, supervisor
 from netwright.executors.ray_bridge import NEED, Duty, Terms
 from netwright.executors.ray_link import LOG, Link
-from netwright.executors.serving import Serving
+from netwright.executors.table_service import Serving
 from netwright.stores.remote import TOKEN
 
 WORKER_MB: Final = 420.0  # a worker with torch, its parent and its actor, measured on Linux, before any network
@@ -35,7 +35,7 @@ HIGHEST_PORT: Final = 65_535
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to connect
 WORKER: Final = ("-m", "netwright", "worker", "--trust", "--leashed")  # the run's plug-ins are those of this user
 SIGNALED: Final = 128  # exit codes beyond it: somebody told it to leave
-STARTS: Final = 3  # faults of the worker in one place, without a trial that finished, after which the search is given up
+STARTS: Final = 3  # faults of the worker in one place, without a trial that finished, after which it is given up
 
 
 @dataclass
@@ -53,8 +53,8 @@ class Ray:
         namespace: Ray's namespace of the actors.
         working_dir: Folder that Ray copies to the nodes, with plug-ins of one's own; "": none, as where these are
             installed there, or the nodes share this directory.
-        host: Address of this machine at which the nodes reach it; "": the one by which Ray knows it. Beyond loopback ones,
-            the table is served by TLS.
+        host: Address of this machine at which the nodes reach it; "": the one by which Ray knows it. Beyond loopback
+            ones, the table is served by TLS.
         port: Port at which the table is served; 0: that of a search of this run which was killed, else a free one.
         patience_minutes: Minutes for which workers wait for a search that was killed to be started again; then they
             leave, and their actors with them.
@@ -357,7 +357,7 @@ def _digest(job: Job) -> str:
 
 
 def _folder_of(job: Job) -> str:
-    """A folder for a Ray of a run's own, whose name is short, as Ray puts sockets there; what a kill left is removed."""
+    """A folder for a Ray of a run's own, with a short name, as Ray puts sockets there; what a kill left is removed."""
     prefix = f"nw-ray-{_digest(job)}-"
     for left in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)

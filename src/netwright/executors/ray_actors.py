@@ -79,7 +79,7 @@ class Seat:
         handle: The actor.
         question: What it was asked and has not answered.
         looked: When it was asked last.
-        read: Bytes of what its worker printed that were taken in; None: the actor knows, which another Actors asked before.
+        read: Bytes of what its worker printed that were taken in; None: the actor knows, which others asked before.
         is_there: Whether it has answered.
         fails: How often in a row no actor came to answer.
         own: How often in a row that was for a reason of its own.

@@ -2,8 +2,9 @@
 
 It is a process of its own because Ray ends the one that is connected to it where a cluster goes away: the search itself
 must only wait then, and have another one made. It speaks in lines of JSON: on its standard input what the search says
-("begin" with a Duty, "leave", "end"), on another pipe what it says itself (UP). Actors are detached: they outlive it, as they do a search that was
-killed, and the next one takes them up again by their names. Workers whose search does not come back leave by themselves.
+("begin" with a Duty, "leave", "end"), on another pipe what it says itself (UP). Actors are detached: they outlive it,
+as they do a search that was killed, and the next one takes them up again by their names. Workers whose search does not
+come back leave by themselves.
 """
 
 from __future__ import annotations
@@ -186,7 +187,10 @@ def connect(terms: Terms) -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # of what is started here, nothing is sent anywhere
     if not terms.address:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # by which it is at 127.0.0.1 and listens to nobody else
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}  # else it writes one to ~/.ray
+        os.environ |= {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        }  # else it writes one to ~/.ray
     ray = extras.load("ray", *NEED)
     given: dict[str, Any] = {"namespace": terms.namespace, "log_to_driver": False, "logging_level": logging.ERROR}
     if terms.working_dir:

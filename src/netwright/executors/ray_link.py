@@ -15,7 +15,7 @@ from subprocess import Popen
 from typing import Any, Final
 
 from netwright.executors import lines, ray_bridge
-from netwright.executors.ray_bridge import UP, Terms, Duty
+from netwright.executors.ray_bridge import UP, Duty, Terms
 
 SILENT: Final = 120.0  # seconds without a sign of life after which it counts as gone: Ray can block for a minute
 LOG: Final = "ray.log"  # in the folder of the run's logs: what Ray and the process itself print

@@ -38,8 +38,8 @@ class Work:
         arguments: The program, as arguments of Python.
         environment: Variables for it; the token is one of them.
         directory: Directory to work in, where this machine has it; "": the place's own.
-        seat: Stands for the run and the number of the place. What an earlier one of it has left on this machine is ended,
-            such as one whose actor was killed with all its processes but one.
+        seat: Stands for the run and the number of the place. What an earlier one of it has left on this machine is
+            ended, such as one whose actor was killed with all its processes but one.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Place:
     def __init__(self, work: Work, leave: Callable[[], None] = lambda: os._exit(0)) -> None:
         descendants.end_marked(f"{work.seat}|", variable=SEAT)
         self._work, self._leave, self._asked, self._read = work, leave, time.monotonic(), 0
-        self._printed: IO[bytes] = tempfile.TemporaryFile(buffering=0)
+        self._printed: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the place is
         self._process: Popen[bytes] = Popen(
             [sys.executable, *work.arguments],
             stdin=subprocess.PIPE,
