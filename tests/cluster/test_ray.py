@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from netwright.executors.ray_place import SEAT
+from netwright.executors.ray_outpost import SEAT
 from netwright.runs import run_folder
 from tests.cluster import ray_cluster
 from tests.cluster.ray_cluster import NODES, finished, search
@@ -47,7 +47,7 @@ def left():
     found = []
     for process in psutil.process_iter():
         try:
-            is_one = SEAT in process.environ() or process.cmdline()[:1] == ["ray::Place"]
+            is_one = SEAT in process.environ() or process.cmdline()[:1] == ["ray::Outpost"]
             if is_one and process.status() != psutil.STATUS_ZOMBIE:
                 found.append((process.pid, " ".join(process.cmdline())[:80]))
         except (psutil.Error, OSError):
@@ -112,7 +112,7 @@ def test_a_controller_is_killed_and_its_actors_work_on_for_the_next_one(cluster,
     program.wait()
     done = finished(tmp_path)
     wait_until(lambda: not any("ray_bridge" in " ".join(each.cmdline()) for each in children_of(cluster)))
-    assert len([each for each in left() if each[1].startswith("ray::Place")]) == NODES, "the actors are there"
+    assert len([each for each in left() if each[1].startswith("ray::Outpost")]) == NODES, "the actors are there"
     code, said = ended(begun(cluster, tmp_path, after=done, trials=40))
     assert code == 0, said
     assert set(hosts(tmp_path)) == before, "no actor was made anew"
@@ -162,7 +162,7 @@ def test_the_process_that_is_connected_is_killed_and_the_search_connects_anew(cl
 
 def test_an_actor_is_killed_and_replaced(cluster, tmp_path):
     program = begun(cluster, tmp_path, trials=40)
-    os.kill(next(pid for pid, words in left() if words.startswith("ray::Place")), signal.SIGKILL)
+    os.kill(next(pid for pid, words in left() if words.startswith("ray::Outpost")), signal.SIGKILL)
     code, said = ended(program)
     assert code == 0, said
     assert_exact(tmp_path, 40)

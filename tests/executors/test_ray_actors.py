@@ -4,8 +4,8 @@ from itertools import count
 
 import pytest
 
-from netwright.executors.ray_actors import ALONE_FOR, LONGEST_WAIT, TRIES, Actors, Event, Loss
-from netwright.executors.ray_place import News
+from netwright.executors.ray_actors import ALONE_FOR, LONGEST_WAIT, TRIES, Actors, Happening, Loss
+from netwright.executors.ray_outpost import News
 
 
 class MadeUp:
@@ -98,7 +98,7 @@ def test_a_lost_actor_is_replaced_by_one_of_another_name_at_once(cluster):
     steps(actors)
     cluster.reply[name] = Loss("its node has died")
     (event,) = actors.step(2.0)
-    assert event == Event("lost", 0, f"w{name.removeprefix('run-')}", "its node has died")
+    assert event == Happening("lost", 0, f"w{name.removeprefix('run-')}", "its node has died")
     assert actors.present == 0
     steps(actors)
     (other,) = cluster.there

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from netwright.executors.ray_place import News
+from netwright.executors.ray_outpost import News
 
 TRIES: Final = 3  # failures in a row to make an actor that are its own fault, after which making it is given up
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to have an actor made
@@ -46,7 +46,7 @@ class Cluster(Protocol):
         """Have an actor made, whenever there is room for it."""
 
     def ask(self, handle: Any, after: int | None) -> Any:
-        """Ask for news, as `Place.news`."""
+        """Ask for news, as `Outpost.news`."""
 
     def end(self, handle: Any, after: int | None) -> Any:
         """Ask an actor to end its worker; its answer is the last news."""
@@ -59,7 +59,7 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True)
-class Event:
+class Happening:
     """What has changed: a word of `ray_bridge.UP`, the number of the seat, and what else there is to say."""
 
     say: str
@@ -153,7 +153,7 @@ class Actors:
             if seat.handle is not None and not seat.is_there and seat.read is not None:
                 self._empty(seat)
 
-    def step(self, seconds: float) -> Iterator[Event]:
+    def step(self, seconds: float) -> Iterator[Happening]:
         """Make what is missing, ask what is due, take in what comes within a time; gives what has changed."""
         now = self.clock()
         every = max(1.0, self.size / LOOKS)
@@ -195,25 +195,25 @@ class Actors:
             self._empty(seat)
         return silent
 
-    def _hear(self, seat: Seat, news: News) -> Iterator[Event]:
+    def _hear(self, seat: Seat, news: News) -> Iterator[Happening]:
         if news.key != self.key:  # it works for a table that is no more
             self._empty(seat)
             return
         self._take(seat, news)
         if not seat.is_there:
             seat.is_there, seat.fails, seat.own = True, 0, 0
-            yield Event("here", seat.index, news.worker, news.node)
+            yield Happening("here", seat.index, news.worker, news.node)
         if news.code is not None:
             self._empty(seat)
             seat.at = self.clock() + 1.0
-            yield Event("left", seat.index, news.worker, code=news.code)
+            yield Happening("left", seat.index, news.worker, code=news.code)
 
     def _take(self, seat: Seat, news: News) -> None:
         seat.read = news.at + len(news.printed)
         if news.printed:
             self.printed(seat.index, news.printed)
 
-    def _lose(self, seat: Seat, loss: Loss) -> Iterator[Event]:
+    def _lose(self, seat: Seat, loss: Loss) -> Iterator[Happening]:
         if not loss.is_final:
             return
         worker, was_there = worker_of(seat.name, self.prefix), seat.is_there
@@ -221,27 +221,27 @@ class Actors:
         seat.fails = 0 if was_there else seat.fails + 1
         seat.own = seat.own + 1 if loss.is_own else 0
         seat.at = self.clock() + (min(LONGEST_WAIT, 2.0 ** min(seat.fails, 10)) if seat.fails else 0.0)
-        yield Event("lost", seat.index, worker, loss.reason)
+        yield Happening("lost", seat.index, worker, loss.reason)
         if seat.own >= TRIES:
-            yield Event("failed", seat.index, worker, loss.reason)
+            yield Happening("failed", seat.index, worker, loss.reason)
 
     def _empty(self, seat: Seat) -> None:
         self.cluster.kill(seat.handle)
         seat.handle = seat.question = None
         seat.read, seat.is_there = 0, False
 
-    def _count(self, now: float) -> Iterator[Event]:
+    def _count(self, now: float) -> Iterator[Happening]:
         """Say once that nobody works, and once that somebody does again."""
         if self.present or self.is_leaving:
             self._alone_since = None
             if self._is_waiting and self.present:
                 self._is_waiting = False
-                yield Event("back")
+                yield Happening("back")
             return
         self._alone_since = now if self._alone_since is None else self._alone_since
         if not self._is_waiting and now - self._alone_since >= ALONE_FOR:
             self._is_waiting = True
-            yield Event("waiting")
+            yield Happening("waiting")
 
 
 def worker_of(name: str, prefix: str) -> str:

@@ -28,8 +28,8 @@ from typing import Any, Final
 from netwright.core import extras
 from netwright.core.errors import NetwrightError
 from netwright.executors import lines
-from netwright.executors.ray_actors import Actors, Event, Loss, worker_of
-from netwright.executors.ray_place import News, Place, Work
+from netwright.executors.ray_actors import Actors, Happening, Loss, worker_of
+from netwright.executors.ray_outpost import Errand, News, Outpost
 
 NEED: Final = ("ray", "the executor ray")  # the extra, and what needs it
 UP: Final[Mapping[str, Mapping[str, type]]] = {
@@ -105,9 +105,9 @@ class Duty:
         """Stands for all of it."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
 
-    def work(self, worker: str, seat: str) -> Work:
+    def errand(self, worker: str, seat: str) -> Errand:
         """What one worker does."""
-        return Work(self.key, worker, (*self.arguments, worker), self.environment, seat, self.directory)
+        return Errand(self.key, worker, (*self.arguments, worker), self.environment, seat, self.directory)
 
 
 class RayCluster:
@@ -115,7 +115,7 @@ class RayCluster:
 
     def __init__(self, ray: Any, terms: Terms, duty: Duty) -> None:
         self._ray, self._terms, self._duty = ray, terms, duty
-        self._place = ray.remote(Place)
+        self._outpost = ray.remote(Outpost)
 
     def names(self) -> list[str]:
         """Names of the actors of this run that are there, or are to be made."""
@@ -130,14 +130,14 @@ class RayCluster:
 
     def make(self, name: str, index: int) -> Any:
         """Have an actor made, whenever there is room for it."""
-        made = self._place.options(
+        made = self._outpost.options(
             name=name,
             lifetime="detached",
             max_restarts=0,
             max_task_retries=0,
             **self._terms.needs,
         )
-        return made.remote(self._duty.work(worker_of(name, self._terms.run), f"{self._terms.run}-{index}"))
+        return made.remote(self._duty.errand(worker_of(name, self._terms.run), f"{self._terms.run}-{index}"))
 
     def ask(self, handle: Any, after: int | None) -> Any:
         """Ask for news."""
@@ -265,7 +265,7 @@ class Bridge:
                 self._said = time.monotonic()
                 self.say("alive")
 
-    def _pass_on(self, event: Event, cluster: RayCluster) -> None:
+    def _pass_on(self, event: Happening, cluster: RayCluster) -> None:
         print(f"{time.strftime('%H:%M:%S')} {_said(event)}", flush=True)
         if event.say == "waiting":
             self.say("waiting", text=cluster.room())
@@ -300,7 +300,7 @@ class Bridge:
         return [json.loads(line) for line in whole]
 
 
-def _said(event: Event) -> str:
+def _said(event: Happening) -> str:
     """An event as a line of the log."""
     if event.say == "here":
         return f"{event.worker} is on {event.text}"

@@ -29,7 +29,7 @@ SEAT: Final = "NETWRIGHT_SEAT"  # variable of the environment: the place that a 
 
 
 @dataclass(frozen=True)
-class Work:
+class Errand:
     """What is done in a place.
 
     Args:
@@ -55,8 +55,8 @@ class News:
     """What a place says of itself.
 
     Args:
-        key: That of its work.
-        worker: Name of the worker, as its work has it.
+        key: That of its errand.
+        worker: Name of the worker, as its errand has it.
         node: Address of the node, or the name of the machine where Ray is not at work.
         code: Exit code of the program; None: it goes on.
         at: Bytes that the program had printed before `printed`.
@@ -71,25 +71,25 @@ class News:
     printed: bytes = b""
 
 
-class Place:
+class Outpost:
     """Runs one program, says how it goes, and ends with it; what the program prints is kept in a file without a name.
 
     Args:
-        work: What is to be done.
+        errand: What is to be done.
         leave: Ends the process of the place, once its program has ended and nobody has asked about that for a while.
     """
 
-    def __init__(self, work: Work, leave: Callable[[], None] = lambda: os._exit(0)) -> None:
-        descendants.end_marked(f"{work.seat}|", variable=SEAT)
-        self._work, self._leave, self._asked, self._read = work, leave, time.monotonic(), 0
+    def __init__(self, errand: Errand, leave: Callable[[], None] = lambda: os._exit(0)) -> None:
+        descendants.end_marked(f"{errand.seat}|", variable=SEAT)
+        self._errand, self._leave, self._asked, self._read = errand, leave, time.monotonic(), 0
         self._printed: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - as long as the place is
         self._process: Popen[bytes] = Popen(
-            [sys.executable, *work.arguments],
+            [sys.executable, *errand.arguments],
             stdin=subprocess.PIPE,
             stdout=self._printed,
             stderr=self._printed,
-            env={**os.environ, **work.environment, SEAT: f"{work.seat}|{work.worker}|"},
-            cwd=work.directory if os.path.isdir(work.directory) else None,
+            env={**os.environ, **errand.environment, SEAT: f"{errand.seat}|{errand.worker}|"},
+            cwd=errand.directory if os.path.isdir(errand.directory) else None,
             start_new_session=True,
         )
         threading.Thread(target=self._outlast, daemon=True).start()
@@ -101,7 +101,7 @@ class Place:
         printed = os.pread(self._printed.fileno(), PIECE, after)
         if len(printed) == PIECE:  # the end is not said before everything that was printed
             code = None
-        return News(self._work.key, self._work.worker, _node(), code, after, printed)
+        return News(self._errand.key, self._errand.worker, _node(), code, after, printed)
 
     def end(self, after: int | None = None) -> News:
         """End the program and what it has started; returns the last news."""
@@ -127,7 +127,7 @@ class Place:
     def _clear(self) -> None:
         """End what a program that was killed has left."""
         if self._process.returncode < 0:
-            descendants.end_marked(f"{self._work.seat}|{self._work.worker}|", variable=SEAT)
+            descendants.end_marked(f"{self._errand.seat}|{self._errand.worker}|", variable=SEAT)
 
 
 def _node() -> str:
