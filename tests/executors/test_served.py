@@ -16,7 +16,9 @@ from netwright.controller import Search
 from netwright.core import run_file
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
+from netwright.core.records import Proposal
 from netwright.core.refs import Reference
+from netwright.core.round_plan import MEMBERS, PLACE
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import orders
 from netwright.executors.served import ServedTable
@@ -167,7 +169,8 @@ def test_a_trial_that_is_put_back_goes_on_elsewhere_without_a_disk_in_common(tmp
         first = worker(tmp_path, tmp_path / "one", name="a")
         wait_until(lambda: (tmp_path / "one" / "trials" / "000001" / "step").exists())
         time.sleep(0.5)
-        first.send_signal(signal.SIGTERM)
+        for process in (*psutil.Process(first.pid).children(), first):  # as schedulers do
+            process.send_signal(signal.SIGUSR1 if process is not first else signal.SIGTERM)
         assert first.wait(PATIENCE) == 0
         assert int((tmp_path / "trials" / "000001" / "step").read_text()) > 0
         second = worker(tmp_path, tmp_path / "two", name="b")
@@ -200,6 +203,42 @@ def test_drain_and_halt_reach_workers_at_their_trial(tmp_path):
         search.stop()
     assert busy.wait(PATIENCE) == 0
     assert {row[5] for row in rows(tmp_path)} == {"pending"}
+    assert_nothing_left(tmp_path)
+
+
+@VERIFIED
+def test_promotions_go_on_from_checkpoints_of_other_hosts(tmp_path):
+    store, space = begun(tmp_path, "tests.carried:Continued"), ToySpace()
+    serving = Serving(Job(store, tmp_path))
+    try:
+        store.add(Proposal(space.trivial(), budget=1), "key", 1)
+        assert worker(tmp_path, tmp_path / "one", name="a", trials=1).wait(PATIENCE) == ENOUGH
+        assert (tmp_path / "trials" / "000001" / "word").read_text() == "0.75"
+        store.add(Proposal(space.trivial(), budget=2, continues=1), "key", 1)
+        assert worker(tmp_path, tmp_path / "two", name="b", trials=1).wait(PATIENCE) == ENOUGH
+    finally:
+        serving.end()
+    assert [trial.result.metrics["valid_accuracy"] for trial in store.finished()] == [0.5, 0.75]
+    assert not list((tmp_path / "trials").iterdir()), "nobody continues either of them"
+    store.close()
+    assert_nothing_left(tmp_path)
+
+
+@VERIFIED
+def test_what_a_round_shares_comes_back_from_another_host(tmp_path):
+    store = begun(tmp_path, "ToySharedEvaluator", rounds_played=1, pool=4)
+    serving = Serving(Job(store, tmp_path))
+    try:
+        for place in range(4):
+            store.add(Proposal((place,) * 12, budget=1, notes={PLACE: place, MEMBERS: 4}), f"member {place}", place)
+        assert worker(tmp_path, tmp_path / "one", name="a", trials=2).wait(PATIENCE) == ENOUGH
+        made = (tmp_path / "shared" / "round-0001.txt").read_text()
+        assert worker(tmp_path, tmp_path / "two", name="b", trials=2).wait(PATIENCE) == ENOUGH
+    finally:
+        serving.end()
+    assert {trial.status for trial in store.finished()} == {"done"}
+    assert (tmp_path / "two" / "shared" / "round-0001.txt").read_text() == made
+    store.close()
     assert_nothing_left(tmp_path)
 
 

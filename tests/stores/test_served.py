@@ -138,6 +138,22 @@ def test_connections_and_silence_have_limits(tmp_path, monkeypatch):
         assert own.recall("x") is None, "and comes back when there is something to say"
 
 
+def test_as_many_files_are_allowed_as_connections_take():
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = hard if hard != resource.RLIM_INFINITY else 10**6
+    if most < 2000:
+        pytest.skip("this process is allowed too few")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+    try:
+        served._allow_files(300)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1324, hard)
+        served._allow_files(10)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (1324, hard), "never fewer than before"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_what_is_logged_has_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(served, "MOST_LOGGED", 3)
     said = []

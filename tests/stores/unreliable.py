@@ -19,7 +19,7 @@ class Unreliable:
         rate: Share of the messages that suffer each of the faults.
     """
 
-    def __init__(self, port, seed, rate=0.04):
+    def __init__(self, port, seed, rate=0.03):
         self.port, self._seed, self._rate = port, seed, rate
         self.suffered = Counter()
 

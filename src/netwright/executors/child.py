@@ -46,20 +46,24 @@ class Line:
             self._end()
 
     def stop_on_sigterm(self, seconds: float) -> None:
-        """Take SIGTERM for "stop"; end when `seconds` have passed since, as the parent does after its own."""
+        """Take SIGTERM for "stop"; end when `seconds` have passed since, as the parent does after its own.
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
+        So with SIGUSR1, by which schedulers announce the end, to all processes of a job.
+        """
+
+        def stop(number: int, _frame: FrameType | None) -> None:
             if self.is_terminated:
                 return
             self.is_terminated = self.is_draining = self.is_stopping = True
-            timer = threading.Timer(seconds, self._overstay, [seconds])
+            timer = threading.Timer(seconds, self._overstay, [signal.Signals(number).name, seconds])
             timer.daemon = True
             timer.start()
 
-        signal.signal(signal.SIGTERM, stop)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, stop)
 
-    def _overstay(self, seconds: float) -> None:
-        print(f"SIGTERM came {seconds:g} s ago, and the trial has not stopped", file=sys.stderr, flush=True)
+    def _overstay(self, name: str, seconds: float) -> None:
+        print(f"{name} came {seconds:g} s ago, and the trial has not stopped", file=sys.stderr, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _watch(self) -> None:
@@ -147,7 +151,7 @@ def work(post: Post, line: Line) -> None:
             wait = min(2 * wait, longest)
             continue
         wait, done = SHORTEST_WAIT, done + 1
-        line.say("end", done=1)
+        line.say("end", done=int(result.failure != "out_of_memory"))  # which may have been put back
         if result.failure == "out_of_memory":
             return
 

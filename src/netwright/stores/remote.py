@@ -60,7 +60,7 @@ class RemoteStore:
         self._run = ""
         self._connection: Connection | None = None
         self._begin()
-        self.tally()  # a server that is not there, or refuses, is met here
+        self.missing()  # a server that is not there, or refuses, is met here
 
     def add(self, proposal: Proposal, key: str, seed: int, result: Result | None = None) -> int:
         """Write a pending row, or, with `result`, one that is finished at once; returns its id."""

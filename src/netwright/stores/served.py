@@ -31,6 +31,11 @@ from netwright.stores.requests import Caller, Present, Requests
 from netwright.stores.served_file import Served
 from netwright.stores.wire import Endpoint, Garbled
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
 RUN: Final = "served run"  # fact: the id of the run, which says that it is the same one to clients that come back
 PORTS: Final = 200  # that are tried, from `wire.PORT` on
 MOST_CONNECTIONS: Final = 4096
@@ -38,6 +43,7 @@ MOST_LOGGED: Final = 200  # sentences, so that whoever knocks fills no disk
 GREETING_SECONDS, IDLE_SECONDS = 10.0, 600.0
 SWEEP: Final = 2.0  # seconds between looks for idle connections
 PIECE: Final = 65536  # bytes
+BACKLOG: Final = 1024  # connections that wait to be taken, as when a whole cluster begins
 
 
 @dataclass(eq=False)
@@ -113,6 +119,7 @@ class TableServer:
             context, fingerprint = certificate.serving(self._folder)
         self._secret = before.token.partition(".")[0] if before else secrets.token_urlsafe(32)
         self.token = f"{self._secret}.{fingerprint}" if fingerprint else self._secret
+        _allow_files(MOST_CONNECTIONS)
         listening = _listening(self._host, self._port, Endpoint.of(before.address).port if before else None)
         try:
             named = socket.getfqdn() if self._host in ("", "0.0.0.0", "::") else self._host
@@ -149,9 +156,10 @@ class TableServer:
     async def _serve(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
         self._playing = Playing(self._requests, self._store, self._methods, self._log)
+        self._loop.set_exception_handler(lambda _, found: self._log(f"{found['message']}: {found.get('exception')}"))
         limit = GREETING_SECONDS if context else None
         server = await asyncio.start_server(
-            self._meet, sock=listening, ssl=context, limit=PIECE, ssl_handshake_timeout=limit
+            self._meet, sock=listening, backlog=BACKLOG, ssl=context, limit=PIECE, ssl_handshake_timeout=limit
         )
         keeping = [asyncio.create_task(self._sweep()), asyncio.create_task(self._playing.look_for_rows())]
         self._begun.set()
@@ -253,6 +261,17 @@ async def _line(reader: asyncio.StreamReader, buffer: bytearray, most: int) -> b
     return line or b" "
 
 
+def _allow_files(connections: int) -> None:
+    """Let this process have so many connections beside its files, as far as the system allows; many allow 1,024."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + 1024 if hard == resource.RLIM_INFINITY else min(connections + 1024, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _run_of(store: Store) -> str:
     """The id of a run, which its table keeps."""
     while (run := store.recall(RUN)) is None:
@@ -283,7 +302,7 @@ def _listening(host: str, port: int | None, before: int | None) -> socket.socket
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((address[0], each, *address[2:]))
-            listening.listen(1024)  # of two that were bound at the same instant, one is refused here
+            listening.listen(BACKLOG)  # of two that were bound at the same instant, one is refused here
             return listening
         except OSError as error:
             listening.close()
