@@ -266,3 +266,13 @@ def test_jobs_that_may_be_left_are_said(tmp_path, monkeypatch, capsys):
     made.queue.fault = SlurmSilent("squeue: Unable to contact slurm controller")
     made.watch.end()
     assert f"scancel --name={NAME}" in capsys.readouterr().err
+
+
+def test_a_slurm_that_was_never_reached_is_not_waited_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(slurm_watch, "ENDING", 0.0)
+    made = Fixture(tmp_path)
+    made.queue.fault = SlurmSilent("squeue: Unable to contact slurm controller")
+    with pytest.raises(SlurmSilent):
+        made.watch.begin()
+    made.watch.end()
+    assert made.queue.cancelled == [] and not capsys.readouterr().err

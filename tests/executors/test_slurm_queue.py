@@ -118,6 +118,11 @@ def test_limits_and_addresses_are_asked_for(programs):
     assert queue().addresses() == ["10.0.0.7", "10.0.0.8"]
 
 
+def test_a_task_is_asked_for_by_array_and_index_how_much_time_it_has(programs):
+    programs("squeue", '[ "$2" = "--jobs=19_2" ] && echo 59:58')
+    assert slurm_queue.seconds_left(19, 2, queue().variables) == 3598
+
+
 def test_options_are_tried_out_and_nodes_that_are_all_drained_are_no_refusal(programs):
     programs("sbatch", 'echo "allocation failure: Requested node configuration is not available" >&2; exit 1')
     queue().try_out([], "")

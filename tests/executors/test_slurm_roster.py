@@ -102,6 +102,14 @@ def test_jobs_of_an_earlier_controller_are_taken_over_those_that_run_first():
     assert sorted(roster.members) == [(1, 2), (1, 3)] and roster.needed(2, 0.0) == 0
 
 
+def test_jobs_of_a_minute_are_no_fault_when_they_have_used_most_of_it():
+    assert [slurm_roster.quick(minutes) for minutes in (0, 1, 2, 600)] == [60, 20, 40, 60]
+    roster = Roster(slurm_roster.quick(1))
+    roster.add(1, 2)
+    roster.look([ArrayTask(1, 0, "COMPLETED", 38.0), ArrayTask(1, 1, "COMPLETED", 5.0)], 0, 0.0)
+    assert roster.strikes == 1
+
+
 def test_waits_are_bounded():
     roster = roster_of(200)
     roster.look([ArrayTask(1, index, "FAILED", 1.0) for index in range(200)], 0, 50.0)

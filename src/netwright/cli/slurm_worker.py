@@ -36,7 +36,7 @@ def words(folder: str, patience: str, left: float | None, variables: Mapping[str
         left: Seconds that the job has; None: there is no limit.
         variables: The job's environment.
     """
-    name = worker_name(*(int(variables[each]) for each in ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")))
+    name = worker_name(*_task(variables))
     until = [] if left is None else ["--until", f"{max(1.0, left - EARLY):.0f}"]
     # the run file is the one that this user's own controller has loaded
     return ["worker", folder, "--name", name, "--patience", patience, "--trust", *until]
@@ -47,7 +47,7 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
     queue = Queue(variables["SLURM_JOB_NAME"])
     left: float | None = None
     try:
-        left = seconds_left(variables["SLURM_JOB_ID"], queue.variables)
+        left = seconds_left(*_task(variables), queue.variables)
     except SlurmError as error:  # Slurm tells the process in time
         print(f"netwright: how much time is left is not known: {error}", file=sys.stderr, flush=True)
     node, ends = variables.get("SLURMD_NODENAME", "a node"), "no end" if left is None else f"{left:.0f} s left"
@@ -58,8 +58,8 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
     median = None if left is None else median_seconds(folder)
     if left is not None and median is not None and median > left - EARLY:
         print(
-            f"netwright: trials take {median:.0f} s, by the median so far, which is more than this job has; each goes on "
-            "in another job from its checkpoint, if its evaluator writes any; give more --executor.minutes",
+            f"netwright: trials take {median:.0f} s, by the median so far, which is more than this job has; each goes "
+            "on in another job from its checkpoint, if its evaluator writes any; give more --executor.minutes",
             flush=True,
         )
         left = None  # Slurm announces the end
@@ -68,6 +68,10 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
         with suppress(SlurmError):
             queue.cancel("--state=PENDING")
     return 0 if code in FINE else code
+
+
+def _task(variables: Mapping[str, str]) -> tuple[int, int]:
+    return int(variables["SLURM_ARRAY_JOB_ID"]), int(variables["SLURM_ARRAY_TASK_ID"])
 
 
 def median_seconds(folder: str) -> float | None:

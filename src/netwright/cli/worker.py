@@ -29,6 +29,7 @@ from netwright.core.run_file import RunFile
 from netwright.core.trust import Trust
 from netwright.executors import carrying, here, orders, stop_signals, supervisor
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
+from netwright.executors.table_service import PRESENT_FOR
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
 from netwright.stores.wire import Endpoint
@@ -36,7 +37,6 @@ from netwright.stores.wire import Endpoint
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
 PRINTED = "/proc/self/fd/1"  # what a process prints to, as a path, also where the file has no name
-PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there
 NAME = 60  # characters of what a worker's name begins with
 SAID = {
     0: "the search has ended or was stopped",
@@ -213,7 +213,7 @@ def _name(given: str | None) -> str:
 def _refuse_crowd(store: Store, expected: int) -> None:
     """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
     most = remembered.number(store, remembered.MAX_WORKERS)
-    # one that is silent may be of a node that was lost, and this one in its place
+    # one that has just left, or died, on another host is listed for a minute, and must not keep out who replaces it
     there = max(expected, sum(each.silent_seconds < PRESENT_FOR for each in store.workers()))
     if most is not None and there >= most:
         raise WorkerError(

@@ -172,7 +172,7 @@ class Slurm:
     def _spec(self, folder: Path) -> JobSpec:
         return JobSpec(
             folder,
-            self.python or sys.executable,
+            os.path.expanduser(self.python) or sys.executable,
             partition=self.partition,
             minutes=self.minutes,
             gres=self.gres,

@@ -188,9 +188,11 @@ class Queue:
         return said_by(words, seconds, self.variables, given)
 
 
-def seconds_left(job: str, variables: Mapping[str, str]) -> float | None:
-    """How many seconds a job still has; None: it has no limit of time. Raises SlurmError."""
-    return duration(said_by(["squeue", "--noheader", f"--jobs={job}", "--format=%L"], LOOK_SECONDS, variables))
+def seconds_left(array: int, index: int, variables: Mapping[str, str]) -> float | None:
+    """How many seconds a task still has; None: it has no limit of time. Raises SlurmError."""
+    # by its own job's number, which one of an array has in common with it, all tasks could be listed
+    words = ["squeue", "--noheader", f"--jobs={array}_{index}", "--format=%L"]
+    return duration(said_by(words, LOOK_SECONDS, variables))
 
 
 def said_by(words: Sequence[str], seconds: float, variables: Mapping[str, str], given: str = "") -> str:

@@ -9,7 +9,8 @@ from typing import Final
 
 from netwright.executors.slurm_queue import ArrayTask
 
-QUICK: Final = 60.0  # seconds within which a task that ended has done nothing
+QUICK: Final = 60.0  # seconds within which a task that ended has done nothing, unless it has few minutes in all
+FAULTLESS: Final = ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REVOKED")  # states of what others did to a task
 STRIKES: Final = 3  # tasks that ended so, one after another, after which no more are started
 SHORTEST, LONGEST = 5.0, 600.0  # seconds until the place of one that ended so is filled
 
@@ -19,6 +20,7 @@ class Roster:
     """The tasks of a run.
 
     Args:
+        quick: Seconds within which a task that ended has done nothing.
         members: Number and index of the tasks that run or will, with what was last seen of them.
         strikes: How many have ended as soon as they began since a trial finished last.
         gone: What ended last so.
@@ -27,6 +29,7 @@ class Roster:
         was_cancelled: Whether some were cancelled by somebody else, at the last look.
     """
 
+    quick: float = QUICK
     members: dict[tuple[int, int], ArrayTask] = field(default_factory=dict)
     strikes: int = 0
     gone: ArrayTask | None = None
@@ -66,7 +69,7 @@ class Roster:
             lost.append(task)
         self.was_cancelled = any(task.state == "CANCELLED" for task in lost)
         for task in lost:
-            if is_strike(task):
+            if task.state not in FAULTLESS and task.seconds < self.quick:
                 self.strikes, self.gone = self.strikes + 1, task
                 self.not_before = now + min(LONGEST, SHORTEST * 2 ** min(self.strikes - 1, 10))
         return lost
@@ -92,9 +95,9 @@ class Roster:
         return 0 if self.was_cancelled or now < self.not_before else max(0, wanted - len(self.members))
 
 
-def is_strike(task: ArrayTask) -> bool:
-    """Whether a lost task has ended by itself as soon as it began."""
-    return task.state not in ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REVOKED") and task.seconds < QUICK
+def quick(minutes: int) -> float:
+    """Seconds within which a task that ended has done nothing, by the limit of its time; 0: it has none."""
+    return min(QUICK, 20.0 * minutes) if minutes else QUICK
 
 
 def sizes(number: int, most: int) -> list[int]:

@@ -19,7 +19,7 @@ from netwright.core import reading
 from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.reading import BadText
-from netwright.executors import deaths, slurm_job
+from netwright.executors import deaths, slurm_job, slurm_roster
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
 from netwright.executors.slurm_roster import Roster, sizes
@@ -47,12 +47,13 @@ class QueueWatch:
     def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float) -> None:
         self._job, self._spec, self._queue, self._wanted, self._every = job, spec, queue, wanted, every
         self._log = spec.folder / "logs" / "slurm.log"
-        self._roster = Roster()
+        self._roster = Roster(slurm_roster.quick(spec.minutes))
         self._most = MAX_ARRAY
         self._arrays: list[int] = []
         self._refused = 0
         self._counts = ""
         self._is_silent = False
+        self._may_have_jobs = False
         self._round: threading.Thread | None = None
         self._fault: Exception | None = None
         self._next = 0.0
@@ -63,11 +64,13 @@ class QueueWatch:
         self._most = self._queue.max_array()
         earlier = self._earlier()
         if earlier is not None and earlier != self._queue.name:
+            self._may_have_jobs = True
             Queue(earlier).cancel()
             self._note(f"cancelled the jobs of an earlier controller, which had other options: {earlier}")
         self._remember()
         self._queue.cancel_tasks(self._roster.adopt(self._queue.look(), self._wanted))
         if self._roster.members:
+            self._may_have_jobs = True
             self._arrays = sorted({array for array, _ in self._roster.members})
             self._remember()
             self._say(f"Slurm: goes on with {len(self._roster.members)} jobs of array {self._listed()}")
@@ -91,6 +94,8 @@ class QueueWatch:
         self.fills = False
         if self._round is not None:
             self._round.join()
+        if not self._may_have_jobs:
+            return
         begun, fault = time.monotonic(), ""
         is_told = is_cancelled = False
         while (spent := time.monotonic() - begun) < ENDING:
@@ -162,6 +167,7 @@ class QueueWatch:
 
     def _submit(self, number: int) -> None:
         for size in sizes(number, self._most):
+            self._may_have_jobs = True
             array = self._queue.submit(self._spec.arguments(), self._spec.script(), size)
             self._roster.add(array, size)
             self._arrays = [*self._arrays, array]
