@@ -17,6 +17,7 @@ import os
 import secrets
 import select
 import shutil
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ UP: Final[Mapping[str, Mapping[str, type]]] = {
 }
 ALIVE_EVERY: Final = 2.0  # seconds between signs of life
 LOOK: Final = 0.2  # seconds that answers are waited for at once
+ANSWER: Final = 10.0  # seconds that the head of a cluster has for taking a connection
 END_SECONDS: Final = 25.0  # for which actors are waited for at the end
 STORE_BYTES: Final = 80 * 2**20  # of a Ray of this run's own, the least there is: nothing is kept there
 
@@ -191,6 +193,12 @@ def connect(terms: Terms) -> Any:
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }  # else it writes one to ~/.ray
+    if terms.address not in ("", "auto"):
+        host, _, port = terms.address.rpartition(":")
+        try:  # as Ray tries for minutes
+            socket.create_connection((host, int(port)), ANSWER).close()
+        except OSError as error:
+            raise NetwrightError(f"nothing listens there ({error.strerror or error})") from None
     ray = extras.load("ray", *NEED)
     given: dict[str, Any] = {"namespace": terms.namespace, "log_to_driver": False, "logging_level": logging.ERROR}
     if terms.working_dir:
