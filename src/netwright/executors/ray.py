@@ -31,6 +31,8 @@ WORKER_MB: Final = 420.0  # a worker with torch, its parent and its actor, measu
 CONNECTING: Final = 120.0  # seconds that a cluster has for the first answer
 ENDING: Final = 40.0  # seconds that actors have for ending
 LEAVING: Final = 15.0  # seconds after those for what is at work within which an actor that halts should have left
+REMOVING: Final = 10.0  # seconds for which removing a folder is tried
+LOOK_EVERY: Final = 0.05  # seconds
 HIGHEST_PORT: Final = 65_535
 LONGEST_WAIT: Final = 30.0  # seconds between two tries to connect
 WORKER: Final = ("-m", "netwright", "worker", "--trust", "--leashed")  # the run's plug-ins are those of this user
@@ -204,9 +206,7 @@ class Ray:
             if self._serving is not None:
                 self._serving.end()
                 self._serving = None
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                self._folder = ""
+            self._remove_folder()
 
     def _connected(self, job: Job) -> str:
         """Connect for the first time; returns the address of this machine as the cluster sees it."""
@@ -220,6 +220,7 @@ class Ray:
                     fault = fault or str(message.get("text", ""))
             self._link.close()
             self._link = None
+            self._remove_folder()
             if not left:
                 break
         where = f"no Ray answers at {self.address}" if self.address else "no Ray could be started on this machine"
@@ -243,6 +244,14 @@ class Ray:
                 is_leaving=self._is_leaving,
             )
         )
+
+    def _remove_folder(self) -> None:
+        """Remove the folder of a Ray of this run's own, whose last processes may still write there."""
+        until = time.monotonic() + REMOVING
+        while self._folder and Path(self._folder).exists() and time.monotonic() < until:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            time.sleep(LOOK_EVERY)
+        self._folder = ""
 
     def _duty(self) -> Duty:
         """What workers do."""

@@ -18,6 +18,7 @@ from netwright.executors import lines, ray_bridge
 from netwright.executors.ray_bridge import UP, Duty, Terms
 
 SILENT: Final = 120.0  # seconds without a sign of life after which it counts as gone: Ray can block for a minute
+CLOSING: Final = 5.0  # seconds for which it may go on when its line is closed
 LOG: Final = "ray.log"  # in the folder of the run's logs: what Ray and the process itself print
 
 
@@ -85,12 +86,14 @@ class Link:
         self.close()
 
     def close(self) -> None:
-        """End the process at once; actors go on, for another one to find."""
+        """End the process, where it does not by itself; actors go on, for another one to find."""
         with suppress(OSError):
             self._process.stdin.close()  # type: ignore[union-attr]
-        if not self._is_closed:
+        try:
+            self._process.wait(CLOSING)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-        self._process.wait()
+            self._process.wait()
         os.close(self._up)
 
     def _tell(self, message: dict[str, Any]) -> None:
