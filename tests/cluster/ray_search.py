@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.cluster.ray_cluster import NODES, RayNodes, finished, search, started  # noqa: E402
 
-EVERY = 15.0  # seconds between two kills
+EVERY = 15.0  # seconds between two kills, at least
 DARK = 4.0  # seconds after which a node is started again
 LINES = 20  # at most of what is printed
 
@@ -47,12 +47,10 @@ def disturbed(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float 
         killed = time.monotonic()
         while program.poll() is None and finished(folder) < trials:
             now = time.monotonic()
-            if dark is None and now - killed >= EVERY:
-                there = (each for each in itertools.islice(nodes, NODES) if cluster.raylet(each))
-                killed, dark = now, next(there, None)
-                if dark is not None:  # else all are still being started, as on a busy machine
-                    cluster.kill(dark)
-                    kills += 1
+            # on a busy machine nodes take longer to come up than they would be left alone
+            if dark is None and now - killed >= EVERY and all(each.poll() is not None for each in starting):
+                killed, dark, kills = now, next(nodes), kills + 1
+                cluster.kill(dark)
             if dark is not None and now - killed >= DARK:
                 starting.append(cluster.start(dark))
                 dark = None
