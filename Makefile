@@ -25,10 +25,12 @@ verify: $(READY) lint
 	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-notebooks.lock -r requirements-watching.lock
 	NETWRIGHT_VERIFY=1 $(BIN)/pytest -m "not gpu and not download" --timeout 7200
 
-# a small Slurm of Debian's packages, installed as root (or SUDO=sudo), and searches on it while it breaks: half an hour
+# a small Slurm of Debian's packages, installed as root (or SUDO=sudo), and a small Ray (285 MB), with searches on them
+# while they break: an hour
 cluster-test: $(READY)
 	(PATH="$$PATH:/usr/sbin"; for each in slurmctld slurmd sbatch munged; do command -v $$each || exit 1; done) || \
 		$(SUDO) apt-get install -y -q --no-install-recommends slurmctld slurmd slurm-client munge
+	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-cluster.lock
 	NETWRIGHT_CLUSTER=1 $(BIN)/pytest tests/cluster
 
 bench: $(READY)

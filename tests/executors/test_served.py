@@ -74,12 +74,12 @@ def wait_until(is_there):
         time.sleep(0.02)
 
 
-def worker(folder, own=None, name="w", patience=30.0, **given):
+def worker(folder, own=None, name="w", patience=30.0, stdin=subprocess.DEVNULL, **given):
     """A worker process of a served run, with its parent; in a folder of its own, as on a host that shares no disk."""
     store = Reference("remote", {"token_file": str(folder / "served.json"), "patience": patience})
     post = Post(str(store), str(own or folder), name, served=True, carries=own is not None, **given)
     command = [sys.executable, "-m", "netwright.executors.supervisor", post.to_json()]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(command, stdin=stdin, start_new_session=True)
 
 
 def test_workers_come_and_go_and_the_table_is_the_undisturbed_one(tmp_path):
@@ -103,6 +103,17 @@ def test_a_worker_whose_time_is_over_begins_nothing_that_takes_longer(tmp_path):
         assert late.wait(PATIENCE) == ENOUGH
         assert search.store.tally().finished == 0
         search.stop()
+
+
+def test_a_leashed_worker_ends_with_whoever_holds_the_leash(tmp_path):
+    with searched(tmp_path, 2, seconds=1000.0) as (search, _):
+        held = worker(tmp_path, leashed=True, stdin=subprocess.PIPE)
+        wait_until(lambda: "running" in [row.status for row in search.store.unfinished()])
+        held.stdin.close()
+        assert held.wait(PATIENCE) == 0
+        assert "running" not in [row.status for row in search.store.unfinished()]
+        search.stop()
+    assert_nothing_left(tmp_path)
 
 
 def test_what_is_no_place_to_listen_is_refused(tmp_path):

@@ -8,10 +8,12 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from netwright.stores.wire import Endpoint
 
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
+PRINTED = "/proc/self/fd/1"  # what a process prints to, as a path, also where the file has no name
 NAME = 60  # characters of what a worker's name begins with
 SAID = {
     0: "the search has ended or was stopped",
@@ -59,6 +62,9 @@ def worker(
     ),
     patience: float = typer.Option(60.0, min=0, help="Seconds for which a server that does not answer is waited for."),
     name: str = typer.Option(None, help="What its name in the table begins with.", show_default="the host's"),
+    leashed: bool = typer.Option(
+        False, "--leashed", help="Leave when the standard input ends: with whoever holds its other end, as ssh."
+    ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C, SIGTERM or SIGUSR1, which put the trial back.
@@ -83,7 +89,7 @@ def worker(
         own = _name(name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host")
         joined = _served(at, place, token_file, patience, Trust(trust), changes)
     with joined as (store, post, said):
-        post = replace(post, name=own, index=index, trials=trials or 0)
+        post = replace(post, name=own, index=index, trials=trials or 0, leashed=leashed, log=_log())
         if until is not None:  # what is still at work is written down before
             post = replace(post, until=begun + until - min(post.stop_seconds, until / 2))
         typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")
@@ -189,6 +195,14 @@ def _post(run: RunFile) -> Post:
         silent_seconds=60 * given.get("silent_minutes", 30.0),
         stop_seconds=given.get("stop_seconds", STOP_SECONDS),
     )
+
+
+def _log() -> str:
+    """The file that this process prints to, from which a row tells what its worker printed last; "": there is none."""
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(sys.__stdout__.fileno()).st_mode) and os.path.exists(PRINTED):  # type: ignore[union-attr]
+            return PRINTED
+    return ""
 
 
 def _name(begins: str) -> str:

@@ -62,10 +62,10 @@ def reap(but: int) -> None:
                 os.waitpid(pid, os.WNOHANG)
 
 
-def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
+def end_marked(mark: str, seconds: float = SECONDS, variable: str = MARK) -> list[int]:
     """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds
-    while found := marked(mark):
+    while found := marked(mark, variable):
         for pid in found:
             _kill(pid)
         if time.monotonic() > until:
@@ -100,13 +100,9 @@ def _is_abandoned(parent: str) -> bool:
     return pid.isdecimal() and liveness.fate(int(pid), born) == "dead"
 
 
-def marked(mark: str) -> list[int]:
+def marked(mark: str, variable: str = MARK) -> list[int]:
     """Ids of all living processes but this one whose environment has a mark that begins so."""
-    return [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]
-
-
-def _mark_of(pid: int) -> str:
-    return _variable(pid, MARK)
+    return [pid for pid in psutil.pids() if pid != os.getpid() and _variable(pid, variable).startswith(mark)]
 
 
 def _variable(pid: int, name: str) -> str:
