@@ -71,9 +71,9 @@ def worker(
 
     It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a
     served run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has
-    ended or was stopped; 2 refused; 3 the worker cannot start; 6 no space is left where
-    it writes; 4 its trials are done or its time is over; 5 nobody has
-    answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
+    ended or was stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has
+    answered for --patience seconds; 6 no space is left where it writes; 130, 143 and 138 after Ctrl-C, SIGTERM and
+    SIGUSR1.
     """
     begun = time.monotonic()
     changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
