@@ -3,7 +3,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -226,6 +226,16 @@ def test_a_file_that_a_killed_server_left_is_taken_up_and_one_that_is_damaged_is
     (tmp_path / "served.json").write_bytes(left[:-20])
     with TableServer(store, tmp_path) as other:
         assert other.token != server.token
+
+
+def test_a_server_that_another_one_has_replaced_leaves_the_file_of_that_one(tmp_path):
+    store, asleep = MemoryStore(), ExitStack()
+    before = asleep.enter_context(TableServer(store, tmp_path))
+    with TableServer(store, tmp_path) as now:
+        assert now.address != before.address and now.token == before.token
+        asleep.close()
+        assert served_file.read(tmp_path / "served.json").address == now.address
+    assert list(tmp_path.iterdir()) == []
 
 
 class _Counted(SqliteStore):

@@ -143,7 +143,7 @@ class TableServer:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join()
         if self._folder is not None:
-            served_file.remove(self._folder)
+            served_file.remove(self._folder, Served(self.address, self.token, self.run))
 
     def present(self) -> list[Present]:
         """Workers that were heard of, in order of first being heard."""
