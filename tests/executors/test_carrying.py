@@ -152,7 +152,30 @@ def test_a_folder_is_seen_where_it_is_the_same(tmp_path, run):
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_a_row_that_finished_is_not_its_workers_any_more(tmp_path, run):
-    depot, _ = run
-    depot._store.finish(1, Result({"a": 1.0}))
-    assert not depot._runs("w", 1)
+def test_what_a_row_leaves_that_nobody_has_taken_up_is_kept_and_of_one_that_finished_it_is_not(tmp_path, run):
+    depot, call = run
+    here, there = tmp_path / "here" / "trials", tmp_path / "run" / "trials" / "000001" / "step"
+    (here / "000001").mkdir(parents=True)
+    (here / "000001" / "step").write_text("5")
+    depot._store.put_back("w")  # as where it was not heard for a minute: its result will count
+    assert Carrier(call, "w", here).send(1) and there.read_text() == "5"
+    depot._store.finish(1, Result({"a": 1.0}), "w")
+    (here / "000001" / "step").write_text("6")
+    assert not Carrier(call, "w", here).send(1) and there.read_text() == "5"
+
+
+def test_what_trials_share_is_not_taken_from_a_worker_whose_row_another_one_has(tmp_path, run):
+    depot, call = run
+    late, now = (Carrier(call, name, tmp_path / name / "trials") for name in ("w", "v"))
+    for name in "wv":
+        (tmp_path / name / "shared").mkdir(parents=True)
+    late.bring_shared()
+    (tmp_path / "w" / "shared" / "training").write_text("of long ago")
+    depot._store.put_back("w")
+    depot._store.beat("v")
+    assert depot._store.claim("v").id == 1
+    now.bring_shared()
+    (tmp_path / "v" / "shared" / "training").write_text("further on")
+    now.send_shared()
+    late.send_shared()
+    assert (tmp_path / "run" / "shared" / "training").read_text() == "further on"

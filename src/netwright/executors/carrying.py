@@ -118,7 +118,7 @@ class Depot:
                 file.write(piece)
 
     def keep(self, _client: object, worker: str, place: str, sizes: Mapping[str, int]) -> bool:
-        """Put what was sent in its place, whole; False: the worker does not run that trial any more.
+        """Put what was sent in its place, whole; False: it is late, as another worker is at that by now.
 
         Raises StoreError where not all of it has come.
         """
@@ -127,7 +127,7 @@ class Depot:
             found = {name: state.st_size for name, state in _files(draft).items()}
             if found != dict(sizes) or sum(found.values()) > MOST_BYTES:
                 raise StoreError(f"what was sent of {place} is not what was there; it is sent again")
-            if place != SHARED and not self._runs(worker, int(place.rpartition("/")[2])):
+            if self._is_late(worker, place):
                 return False
             with _said(target):
                 if place == SHARED:
@@ -152,8 +152,18 @@ class Depot:
             for worker, place in list(self._drafts):
                 self._drop(worker, place)
 
-    def _runs(self, worker: str, trial_id: int) -> bool:
-        return any(each.name == worker and each.trial_id == trial_id for each in self._store.workers())
+    def _is_late(self, worker: str, place: str) -> bool:
+        """Whether what a worker leaves in a place is not wanted any more.
+
+        A row that is pending, as after a minute in which its worker was not heard, takes the result of that worker, and
+        so what it has left; one that another worker runs, or that has finished, takes neither.
+        """
+        at_work = {each.name: each.trial_id for each in self._store.workers() if each.trial_id is not None}
+        if place == SHARED:
+            return bool(at_work) and worker not in at_work
+        trial_id = int(place.rpartition("/")[2])
+        is_anothers = any(each == trial_id and name != worker for name, each in at_work.items())
+        return is_anothers or all(trial.id != trial_id for trial in self._store.unfinished())
 
     def _draft(self, worker: str, place: str) -> Path:
         with self._lock:
@@ -188,13 +198,18 @@ class Carrier:
             shutil.rmtree(folder, ignore_errors=True)
             self._again(partial(self._fetch, f"trials/{_name(trial_id)}", folder, {}))
 
-    def send(self, trial_id: int) -> None:
-        """Send what a trial has left, which takes the place of what was there before, and what it shares."""
-        folder = self._trials / _name(trial_id)
+    def send(self, trial_id: int) -> bool:
+        """Send what a trial has left, which takes the place of what was there before, and what it shares.
+
+        Returns:
+            False where it was not taken, as another worker is at the trial by now.
+        """
+        folder, is_kept = self._trials / _name(trial_id), True
         if found := _files(folder):
-            self._again(partial(self._send, f"trials/{_name(trial_id)}", folder, list(found)))
+            is_kept = self._again(partial(self._send, f"trials/{_name(trial_id)}", folder, list(found)))
         if self._has_shared:
             self.send_shared()
+        return is_kept
 
     def remove(self, trial_id: int) -> None:
         """Remove the folder of a trial there."""
@@ -211,8 +226,8 @@ class Carrier:
         folder = self._trials.parent / SHARED
         found = _states(folder)
         if changed := [name for name, state in found.items() if self._here.get(name) != state]:
-            self._again(partial(self._send, SHARED, folder, changed))
-            self._here, self._there = found, self._call("list_files", SHARED)
+            if self._again(partial(self._send, SHARED, folder, changed)):
+                self._here, self._there = found, self._call("list_files", SHARED)
 
     def _fetch(self, place: str, folder: Path, known: States) -> States:
         """Bring all files of a folder but those that are known to be here; returns what there was."""
@@ -235,7 +250,7 @@ class Carrier:
                 draft.unlink(missing_ok=True)
         return listed
 
-    def _send(self, place: str, folder: Path, names: Sequence[str]) -> None:
+    def _send(self, place: str, folder: Path, names: Sequence[str]) -> bool:
         self._call("begin_files", self._worker, place)
         sizes: dict[str, int] = {}
         for name in names:
@@ -246,7 +261,7 @@ class Carrier:
                     sizes[name] += len(piece)
                     if not piece:
                         break
-        self._call("keep_files", self._worker, place, sizes)
+        return bool(self._call("keep_files", self._worker, place, sizes))
 
     def _again(self, work: Callable[[], Answer]) -> Answer:
         """Do what may have to be begun anew, as where who serves the table was started again meanwhile."""
