@@ -141,6 +141,28 @@ def test_links_are_not_followed_and_sizes_are_bounded(tmp_path, run, monkeypatch
     call("begin_files", "w", "trials/000001")
     with pytest.raises(StoreError, match="larger than 2 bytes"):
         call("send", "w", "trials/000001", "big", 0, "YWJj")
+    call("begin_files", "w", "trials/000001")
+    call("send", "w", "trials/000001", "one", 0, "YWI=")
+    with pytest.raises(StoreError, match="larger than 2 bytes"):
+        call("send", "w", "trials/000001", "other", 0, "YWI=")
+
+
+def test_a_folder_with_too_many_files_is_refused_and_not_carried_in_part(tmp_path, run, monkeypatch):
+    _, call = run
+    monkeypatch.setattr(carrying, "MOST_FILES", 2)
+    here, there = tmp_path / "here" / "trials", tmp_path / "run" / "trials" / "000001"
+    for folder in (here / "000001", there):
+        folder.mkdir(parents=True)
+        for name in "abc":
+            (folder / name).write_text(name)
+    with pytest.raises(StoreError, match="more than 2 files"):
+        Carrier(call, "w", here).send(1)
+    with pytest.raises(StoreError, match="more than 2 files"):
+        Carrier(call, "v", tmp_path / "elsewhere" / "trials").bring(trial(1))
+    call("begin_files", "w", "trials/000001")
+    with pytest.raises(StoreError, match="more than 2 files"):
+        for name in "abc":
+            call("send", "w", "trials/000001", name, 0, "YQ==")
 
 
 def test_a_folder_is_seen_where_it_is_the_same(tmp_path, run):

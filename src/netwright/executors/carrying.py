@@ -16,6 +16,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase as LETTERS
@@ -28,7 +29,7 @@ from netwright.core.records import Trial
 from netwright.core.trained_rounds import SHARED
 
 PIECE: Final = 2**20  # bytes of a file in one message
-MOST_FILES: Final = 1000  # of a folder
+MOST_FILES: Final = 10_000  # of a folder
 MOST_BYTES: Final = 2**34  # of a folder
 NAME_CHARACTERS: Final = 200  # of a file, with the folders that it lies in
 TRIES: Final = 5  # where what is carried changes meanwhile, or who serves the table is started again
@@ -49,7 +50,7 @@ class Depot:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder, self._store = folder, store
-        self._drafts: dict[tuple[str, str], Path] = {}
+        self._drafts: dict[tuple[str, str], _Draft] = {}
         self._lock = threading.Lock()
 
     @property
@@ -103,14 +104,16 @@ class Depot:
                 self._drop(worker, place)
                 draft = Path(f"{files.draft_of(target)}-{''.join(secrets.choice(LETTERS) for _ in range(8))}")
                 draft.mkdir()
-                self._drafts[worker, place] = draft
+                self._drafts[worker, place] = _Draft(draft)
 
     def take(self, _client: object, worker: str, place: str, name: str, start: int, data: str) -> None:
         """A piece of a file, in order. Raises StoreError where nothing was begun, as before this process did."""
-        path = self._draft(worker, place) / _checked(name)
-        piece = base64.b64decode(data)
-        if start + len(piece) > MOST_BYTES:
-            raise StoreError(f"{place}/{name} is larger than {MOST_BYTES:,} bytes, which is the most that is carried")
+        draft, piece = self._draft(worker, place), base64.b64decode(data)
+        path = draft.path / _checked(name)
+        draft.sizes[name] = max(draft.sizes.get(name, 0), start + len(piece))
+        if sum(draft.sizes.values()) > MOST_BYTES:
+            raise StoreError(f"{place} is larger than {MOST_BYTES:,} bytes, which is the most that is carried")
+        _refuse_many(place, len(draft.sizes))
         with _said(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("r+b" if start else "wb") as file:
@@ -122,10 +125,10 @@ class Depot:
 
         Raises StoreError where not all of it has come.
         """
-        draft, target = self._draft(worker, place), self._folder / _known(place)
+        draft, target = self._draft(worker, place).path, self._folder / _known(place)
         try:
             found = {name: state.st_size for name, state in _files(draft).items()}
-            if found != dict(sizes) or sum(found.values()) > MOST_BYTES:
+            if found != dict(sizes):
                 raise StoreError(f"what was sent of {place} is not what was there; it is sent again")
             if self._is_late(worker, place):
                 return False
@@ -165,7 +168,7 @@ class Depot:
         is_anothers = any(each == trial_id and name != worker for name, each in at_work.items())
         return is_anothers or all(trial.id != trial_id for trial in self._store.unfinished())
 
-    def _draft(self, worker: str, place: str) -> Path:
+    def _draft(self, worker: str, place: str) -> _Draft:
         with self._lock:
             if (worker, place) not in self._drafts:
                 raise StoreError(f"nothing was begun to be sent of {place}")
@@ -173,7 +176,15 @@ class Depot:
 
     def _drop(self, worker: str, place: str) -> None:
         if (draft := self._drafts.pop((worker, place), None)) is not None:
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(draft.path, ignore_errors=True)
+
+
+@dataclass
+class _Draft:
+    """A folder that is being sent: where it is gathered, and how large its files are so far."""
+
+    path: Path
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Carrier:
@@ -287,18 +298,30 @@ def sees(folder: Path, call: Call) -> bool:
 
 
 def _files(folder: Path) -> dict[str, os.stat_result]:
-    """Regular files of a folder by name, by the time of their last change; drafts and links are left out."""
+    """Regular files of a folder by name, by the time of their last change; drafts and links are left out.
+
+    Raises StoreError where there are too many: without some of them, the others may mean something else.
+    """
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         with suppress(OSError):  # it has gone meanwhile
             if stat.S_ISREG((state := path.lstat()).st_mode) and not any(part[0] == "." for part in name.split("/")):
                 found[name] = state
-    return dict(sorted(found.items(), key=lambda each: each[1].st_mtime_ns)[-MOST_FILES:])
+    _refuse_many(str(folder), len(found))
+    return dict(sorted(found.items(), key=lambda each: each[1].st_mtime_ns))
 
 
 def _states(folder: Path) -> States:
     return {name: [state.st_size, state.st_mtime_ns] for name, state in _files(folder).items()}
+
+
+def _refuse_many(place: str, number: int) -> None:
+    if number > MOST_FILES:
+        raise StoreError(
+            f"{place} has more than {MOST_FILES:,} files, which is the most that is carried; let its trials leave fewer, "
+            "or give all hosts a disk in common"
+        )
 
 
 def _known(place: str) -> str:
