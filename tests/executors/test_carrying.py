@@ -110,6 +110,26 @@ def test_a_server_that_began_anew_is_sent_all_of_it_again(tmp_path, run):
     assert (tmp_path / "run" / "trials" / "000001" / "step").read_text() == "5"
 
 
+def test_a_folder_that_is_replaced_while_it_is_brought_is_not_mixed_with_what_it_was(tmp_path, run):
+    _, call = run
+    there, here = tmp_path / "run" / "trials" / "000001", tmp_path / "here" / "trials"
+    there.mkdir(parents=True)
+    for name in ("optimizer", "step"):
+        (there / name).write_text("old")
+        os.utime(there / name, ns=(0, 10**9 - len(name)))  # in this order
+    asked = []
+
+    def replaced(method, *values):
+        asked.append(method)
+        if asked.count("fetch") == 2 and "step" in values:
+            (there / "optimizer").unlink()
+            (there / "step").write_text("new")
+        return call(method, *values)
+
+    Carrier(replaced, "w", here).bring(trial(1))
+    assert {path.name: path.read_text() for path in (here / "000001").iterdir()} == {"step": "new"}
+
+
 @pytest.mark.parametrize("place", ["trials", "trials/../..", "trials/000001/..", "/etc", "", "strategy", None])
 def test_other_folders_are_not_carried(run, place):
     with pytest.raises(StoreError, match="no folder that is carried"):

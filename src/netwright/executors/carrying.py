@@ -205,9 +205,7 @@ class Carrier:
     def bring(self, trial: Trial) -> None:
         """Bring what a trial left when it was put back, and what the one has left that it continues."""
         for trial_id in filter(None, (trial.id, trial.proposal.continues)):
-            folder = self._trials / _name(trial_id)
-            shutil.rmtree(folder, ignore_errors=True)
-            self._again(partial(self._fetch, f"trials/{_name(trial_id)}", folder, {}))
+            self._again(partial(self._fetch_anew, f"trials/{_name(trial_id)}", self._trials / _name(trial_id)))
 
     def send(self, trial_id: int) -> bool:
         """Send what a trial has left, which takes the place of what was there before, and what it shares.
@@ -239,6 +237,11 @@ class Carrier:
         if changed := [name for name, state in found.items() if self._here.get(name) != state]:
             if self._again(partial(self._send, SHARED, folder, changed)):
                 self._here, self._there = found, self._call("list_files", SHARED)
+
+    def _fetch_anew(self, place: str, folder: Path) -> None:
+        """Bring a folder, and nothing of how it was before, also where it changes while it is brought."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._fetch(place, folder, {})
 
     def _fetch(self, place: str, folder: Path, known: States) -> States:
         """Bring all files of a folder but those that are known to be here; returns what there was."""
