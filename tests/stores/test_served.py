@@ -238,6 +238,28 @@ def test_a_server_that_another_one_has_replaced_leaves_the_file_of_that_one(tmp_
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_loop_that_cannot_begin_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    before = threading.active_count()
+
+    async def refused(*_values, **_options):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(served.asyncio, "start_server", refused)
+    with pytest.raises(StoreError, match="Too many open files; try again"):
+        TableServer(MemoryStore(), tmp_path).__enter__()
+    assert (list(tmp_path.iterdir()), threading.active_count()) == ([], before)
+
+
+def test_an_empty_token_is_taken_up_from_nowhere(tmp_path):
+    store = MemoryStore()
+    with TableServer(store, tmp_path, port=0) as server:
+        run = server.run
+    served_file.Served(server.address, "", run).write(tmp_path)
+    with TableServer(store, tmp_path) as again:
+        assert again.token
+        assert b"its token is not that of the run" in _said(again, _greeting(again, token=""))
+
+
 class _Counted(SqliteStore):
     """Counts commits, and makes those fail that are asked to."""
 
