@@ -173,9 +173,7 @@ def test_a_result_does_not_count_without_what_the_trial_has_left(tmp_path, is_ta
     store.add(Proposal((1,)), "k", 1)
     carrier = SimpleNamespace(bring=lambda trial: None, send=lambda trial_id: is_taken, remove=lambda trial_id: None)
     evaluator = Answers(Result({"a": 1.0}))
-    run_once(
-        store, evaluator, "w0", lambda trial: WorkerContext(store, tmp_path, trial.id), keep=True, carrier=carrier
-    )
+    run_once(store, evaluator, "w0", lambda trial: WorkerContext(store, tmp_path, trial.id), keep=True, carrier=carrier)
     assert [trial.status for trial in store.unfinished()] == statuses
 
 

@@ -234,9 +234,9 @@ class Carrier:
         """Send what has changed of it since it was brought."""
         folder = self._trials.parent / SHARED
         found = _states(folder)
-        if changed := [name for name, state in found.items() if self._here.get(name) != state]:
-            if self._again(partial(self._send, SHARED, folder, changed)):
-                self._here, self._there = found, self._call("list_files", SHARED)
+        changed = [name for name, state in found.items() if self._here.get(name) != state]
+        if changed and self._again(partial(self._send, SHARED, folder, changed)):
+            self._here, self._there = found, self._call("list_files", SHARED)
 
     def _fetch_anew(self, place: str, folder: Path) -> None:
         """Bring a folder, and nothing of how it was before, also where it changes while it is brought."""
@@ -322,8 +322,8 @@ def _states(folder: Path) -> States:
 def _refuse_many(place: str, number: int) -> None:
     if number > MOST_FILES:
         raise StoreError(
-            f"{place} has more than {MOST_FILES:,} files, which is the most that is carried; let its trials leave fewer, "
-            "or give all hosts a disk in common"
+            f"{place} has more than {MOST_FILES:,} files, which is the most that is carried; let its trials leave "
+            "fewer, or give all hosts a disk in common"
         )
 
 

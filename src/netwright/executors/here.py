@@ -21,7 +21,7 @@ from netwright.core.run_file import RunFile
 def place() -> Path:
     """Folder of what this user's workers on this machine have in common: locks by which trials take turns on cards.
 
-    It is made where it is missing. Raises StoreError where somebody else has taken its name, whose locks none would get.
+    It is made where it is missing. Raises StoreError where somebody else has taken its name, and would own the locks.
     """
     folder = Path(tempfile.gettempdir()) / f"netwright-{os.getuid()}"
     with suppress(FileExistsError):
