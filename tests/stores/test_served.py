@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 import threading
@@ -9,7 +10,7 @@ import pytest
 
 from netwright.core.errors import StoreError
 from netwright.core.records import Proposal
-from netwright.stores import playing, served, served_file, wire
+from netwright.stores import playing, requests, served, served_file, wire
 from netwright.stores.memory import MemoryStore
 from netwright.stores.remote import RemoteStore
 from netwright.stores.served import TableServer
@@ -320,3 +321,22 @@ def test_playing_knows_how_many_clients_it_remembers(monkeypatch):
         table.client(playing.Caller(str(number)))
     assert len(table._clients) <= 4
     table.end()
+
+
+@pytest.mark.parametrize(("fault", "told"), [(StoreError("it is full"), b"it is full"), (KeyError(), b"KeyError; see")])
+def test_a_commit_that_fails_whatever_the_reason_is_told_to_all_whose_requests_it_had(fault, told):
+    class Failing(MemoryStore):
+        @contextmanager
+        def together(self):
+            yield
+            raise fault
+
+    async def ask():
+        store, said = Failing(), []
+        asked = playing.Playing(requests.Requests(store), store, {}, said.append)
+        clients = [asked.client(requests.Caller(name)) for name in "ab"]
+        answers = asyncio.gather(*(asked.answer(each, 1, "tally", []) for each in clients))
+        return await asyncio.wait_for(answers, 5.0), said
+
+    answers, said = asyncio.run(ask())
+    assert all(told in answer for answer in answers) and len(said) == 2 * (type(fault) is KeyError)
