@@ -235,7 +235,10 @@ class Carrier:
         folder = self._trials.parent / SHARED
         found = _states(folder)
         changed = [name for name, state in found.items() if self._here.get(name) != state]
-        if changed and self._again(partial(self._send, SHARED, folder, changed)):
+        if not changed:
+            return
+        is_kept = self._again(partial(self._send, SHARED, folder, changed))
+        if is_kept:
             self._here, self._there = found, self._call("list_files", SHARED)
 
     def _fetch_anew(self, place: str, folder: Path) -> None:
