@@ -1,6 +1,8 @@
 """The controller, stepped by hand with the inline executor."""
 
+import time
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -495,6 +497,26 @@ def test_result_of_a_late_worker_counts_once():
     search = searching(store, limits=Limits(trials=1))
     search.run()
     assert [t.result.metrics["valid_accuracy"] for t in store.finished()] == [0.5]
+
+
+def test_a_controller_that_was_asleep_gives_workers_time_to_be_heard_again(monkeypatch):
+    store, clock = MemoryStore(), SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    search = searching(store, limits=Limits(trials=1))
+    search.replay()
+    search._top_up()
+    store.claim("w0")
+
+    def states(*seconds):
+        for each in seconds:
+            clock.now += each
+            search._keep_house()
+        return [trial.status for trial in store.unfinished()]
+
+    assert states(*[1.0] * 59) == ["running"], "not silent for long enough"
+    store.beat("w0")
+    assert states(*[1.0] * 5, 300.0, *[1.0] * 50) == ["running"], "nobody could be heard meanwhile"
+    assert states(*[1.0] * 11) == ["pending"]
 
 
 class Estimating:

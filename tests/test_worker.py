@@ -243,6 +243,16 @@ def test_a_straggler_whose_result_does_not_count_clears_nothing(tmp_path):
     assert (tmp_path / "000001" / "state").exists()
 
 
+@pytest.mark.parametrize(("is_taken", "statuses"), [(True, []), (False, ["running"])])
+def test_a_result_does_not_count_without_what_the_trial_has_left(tmp_path, is_taken, statuses):
+    store = MemoryStore()
+    store.add(Proposal((1,)), "k", 1)
+    carrier = SimpleNamespace(bring=lambda trial: None, send=lambda trial_id: is_taken, remove=lambda trial_id: None)
+    evaluator = Answers(Result({"a": 1.0}))
+    run_once(store, evaluator, "w0", lambda trial: WorkerContext(store, tmp_path, trial.id), keep=True, carrier=carrier)
+    assert [trial.status for trial in store.unfinished()] == statuses
+
+
 @pytest.mark.parametrize(
     ("result", "told"),
     [

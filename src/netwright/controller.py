@@ -49,6 +49,7 @@ PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as w
 LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
 RECENT = 101  # trials of whose durations the median is noted, for workers whose time is limited
 PAGE = 10_000  # rows read from the table at once
+ASLEEP_FOR = 45.0  # seconds without a look, in which this process may have been stopped and heard nobody
 HOUSEKEEPING = 1.0  # seconds between looks for lost workers and notes of the elapsed time
 
 
@@ -146,7 +147,7 @@ class Search:
         self._stopping = False
         self._exhausted = False
         self._earlier_hours = 0.0
-        self._start = self._tidied = time.monotonic()
+        self._start = self._tidied = self._there_since = time.monotonic()
 
     def run(self) -> Ending:
         """Search until a limit is met, and say which.
@@ -159,7 +160,7 @@ class Search:
         """
         self.store.requeue(LOST_FOR)
         self.replay()
-        self._start = self._tidied = time.monotonic()
+        self._start = self._tidied = self._there_since = time.monotonic()
         if self._is_complete():
             return "trials"
         if self._draining:
@@ -459,13 +460,15 @@ class Search:
         now = time.monotonic()
         if now - self._tidied < HOUSEKEEPING:
             return
+        if now - self._tidied >= ASLEEP_FOR:
+            self._there_since = now
         self._tidied = now
         self._note_hours()
         if self._took and (median := statistics.median(self._took)) != self._median:
             self._median = median
             self.store.remember(remembered.MEDIAN_SECONDS, f"{median:.6g}")
-        # workers on other hosts could not be heard while no controller was there
-        self.store.requeue(LOST_FOR if now - self._start >= LOST_FOR else math.inf)
+        # workers on other hosts could not be heard while no controller was there, or this one was stopped
+        self.store.requeue(LOST_FOR if now - self._there_since >= LOST_FOR else math.inf)
         self._present = sum(worker.silent_seconds < PRESENT_FOR for worker in self.store.workers())
 
     def _hours(self) -> float:

@@ -121,8 +121,8 @@ class Carries(Protocol):
     def bring(self, trial: Trial) -> None:
         """Bring what the trial, and the one that it continues, have left."""
 
-    def send(self, trial_id: int) -> None:
-        """Send what a trial has left, whole."""
+    def send(self, trial_id: int) -> bool:
+        """Send what a trial has left, whole; False: it was not taken, as another worker is at the trial by now."""
 
     def remove(self, trial_id: int) -> None:
         """Remove the folder of a trial from that of the run."""
@@ -228,8 +228,9 @@ def _run(
             result = replace(result, message=attempt.failed(result.message, place, estimate, refusal))
         elif attempt.ran_out:
             result = replace(result, message=attempt.noted(result.message))
-    if carrier is not None and (keep or _leaves_state(trial, result, evaluator)):
-        carrier.send(trial.id)  # first: with the result, another trial may be asked that continues this one
+    # first: with the result, another trial may be asked that continues this one
+    if carrier is not None and (keep or _leaves_state(trial, result, evaluator)) and not carrier.send(trial.id):
+        return result  # without what it has left, which is another worker's by now, it must not count
     # a straggler, whose row another worker has finished, must not clear what the promotion of that trial needs
     counts = store.finish(trial.id, result, name)
     if counts and not keep and lent.trials_folder is not None:

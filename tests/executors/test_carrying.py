@@ -110,6 +110,26 @@ def test_a_server_that_began_anew_is_sent_all_of_it_again(tmp_path, run):
     assert (tmp_path / "run" / "trials" / "000001" / "step").read_text() == "5"
 
 
+def test_a_folder_that_is_replaced_while_it_is_brought_is_not_mixed_with_what_it_was(tmp_path, run):
+    _, call = run
+    there, here = tmp_path / "run" / "trials" / "000001", tmp_path / "here" / "trials"
+    there.mkdir(parents=True)
+    for name in ("optimizer", "step"):
+        (there / name).write_text("old")
+        os.utime(there / name, ns=(0, 10**9 - len(name)))  # in this order
+    asked = []
+
+    def replaced(method, *values):
+        asked.append(method)
+        if asked.count("fetch") == 2 and "step" in values:
+            (there / "optimizer").unlink()
+            (there / "step").write_text("new")
+        return call(method, *values)
+
+    Carrier(replaced, "w", here).bring(trial(1))
+    assert {path.name: path.read_text() for path in (here / "000001").iterdir()} == {"step": "new"}
+
+
 @pytest.mark.parametrize("place", ["trials", "trials/../..", "trials/000001/..", "/etc", "", "strategy", None])
 def test_other_folders_are_not_carried(run, place):
     with pytest.raises(StoreError, match="no folder that is carried"):
@@ -141,6 +161,29 @@ def test_links_are_not_followed_and_sizes_are_bounded(tmp_path, run, monkeypatch
     call("begin_files", "w", "trials/000001")
     with pytest.raises(StoreError, match="larger than 2 bytes"):
         call("send", "w", "trials/000001", "big", 0, "YWJj")
+    call("begin_files", "w", "trials/000001")
+    call("send", "w", "trials/000001", "one", 0, "YWI=")
+    with pytest.raises(StoreError, match="larger than 2 bytes"):
+        call("send", "w", "trials/000001", "other", 0, "YWI=")
+
+
+def test_a_folder_with_too_many_files_is_refused_and_not_carried_in_part(tmp_path, run, monkeypatch):
+    _, call = run
+    monkeypatch.setattr(carrying, "MOST_FILES", 2)
+    here, there = tmp_path / "here" / "trials", tmp_path / "run" / "trials" / "000001"
+    for folder in (here / "000001", there):
+        folder.mkdir(parents=True)
+        for name in "abc":
+            (folder / name).write_text(name)
+    with pytest.raises(StoreError, match="more than 2 files"):
+        Carrier(call, "w", here).send(1)
+    with pytest.raises(StoreError, match="more than 2 files"):
+        Carrier(call, "v", tmp_path / "elsewhere" / "trials").bring(trial(1))
+    call("begin_files", "w", "trials/000001")
+    for name in "ab":
+        call("send", "w", "trials/000001", name, 0, "YQ==")
+    with pytest.raises(StoreError, match="more than 2 files"):
+        call("send", "w", "trials/000001", "c", 0, "YQ==")
 
 
 def test_a_folder_is_seen_where_it_is_the_same(tmp_path, run):
@@ -152,7 +195,30 @@ def test_a_folder_is_seen_where_it_is_the_same(tmp_path, run):
     assert not list(tmp_path.rglob(".*"))
 
 
-def test_a_row_that_finished_is_not_its_workers_any_more(tmp_path, run):
-    depot, _ = run
-    depot._store.finish(1, Result({"a": 1.0}))
-    assert not depot._runs("w", 1)
+def test_what_a_row_leaves_that_nobody_has_taken_up_is_kept_and_of_one_that_finished_it_is_not(tmp_path, run):
+    depot, call = run
+    here, there = tmp_path / "here" / "trials", tmp_path / "run" / "trials" / "000001" / "step"
+    (here / "000001").mkdir(parents=True)
+    (here / "000001" / "step").write_text("5")
+    depot._store.put_back("w")  # as where it was not heard for a minute: its result will count
+    assert Carrier(call, "w", here).send(1) and there.read_text() == "5"
+    depot._store.finish(1, Result({"a": 1.0}), "w")
+    (here / "000001" / "step").write_text("6")
+    assert not Carrier(call, "w", here).send(1) and there.read_text() == "5"
+
+
+def test_what_trials_share_is_not_taken_from_a_worker_whose_row_another_one_has(tmp_path, run):
+    depot, call = run
+    late, now = (Carrier(call, name, tmp_path / name / "trials") for name in ("w", "v"))
+    for name in "wv":
+        (tmp_path / name / "shared").mkdir(parents=True)
+    late.bring_shared()
+    (tmp_path / "w" / "shared" / "training").write_text("of long ago")
+    depot._store.put_back("w")
+    depot._store.beat("v")
+    assert depot._store.claim("v").id == 1
+    now.bring_shared()
+    (tmp_path / "v" / "shared" / "training").write_text("further on")
+    now.send_shared()
+    late.send_shared()
+    assert (tmp_path / "run" / "shared" / "training").read_text() == "further on"

@@ -19,3 +19,14 @@ def test_data_that_lies_elsewhere_is_made_ready_if_it_is_the_same(tmp_path, monk
         here.made_ready(run, {"path": "data"}, "those")
     with pytest.raises(BadRunFile, match=r"--task\.size is the run's own.*may be given --task\.path"):
         here.made_ready(run, {"size": 3}, None)
+
+
+def test_locks_lie_in_a_folder_of_this_user_and_in_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(here.tempfile, "gettempdir", lambda: str(tmp_path))
+    place = here.place()
+    assert place.stat().st_mode & 0o777 == 0o700 and here.place() == place
+    place.rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="is not a folder of this user's"):
+        here.place()

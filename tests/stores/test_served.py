@@ -1,15 +1,16 @@
+import asyncio
 import os
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from netwright.core.errors import StoreError
 from netwright.core.records import Proposal
-from netwright.stores import playing, served, served_file, wire
+from netwright.stores import playing, requests, served, served_file, wire
 from netwright.stores.memory import MemoryStore
 from netwright.stores.remote import RemoteStore
 from netwright.stores.served import TableServer
@@ -228,6 +229,38 @@ def test_a_file_that_a_killed_server_left_is_taken_up_and_one_that_is_damaged_is
         assert other.token != server.token
 
 
+def test_a_server_that_another_one_has_replaced_leaves_the_file_of_that_one(tmp_path):
+    store, asleep = MemoryStore(), ExitStack()
+    before = asleep.enter_context(TableServer(store, tmp_path))
+    with TableServer(store, tmp_path) as now:
+        assert now.address != before.address and now.token == before.token
+        asleep.close()
+        assert served_file.read(tmp_path / "served.json").address == now.address
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_loop_that_cannot_begin_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    before = threading.active_count()
+
+    async def refused(*_values, **_options):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(served.asyncio, "start_server", refused)
+    with pytest.raises(StoreError, match="Too many open files; try again"):
+        TableServer(MemoryStore(), tmp_path).__enter__()
+    assert (list(tmp_path.iterdir()), threading.active_count()) == ([], before)
+
+
+def test_an_empty_token_is_taken_up_from_nowhere(tmp_path):
+    store = MemoryStore()
+    with TableServer(store, tmp_path, port=0) as server:
+        run = server.run
+    served_file.Served(server.address, "", run).write(tmp_path)
+    with TableServer(store, tmp_path) as again:
+        assert again.token
+        assert b"its token is not that of the run" in _said(again, _greeting(again, token=""))
+
+
 class _Counted(SqliteStore):
     """Counts commits, and makes those fail that are asked to."""
 
@@ -288,3 +321,22 @@ def test_playing_knows_how_many_clients_it_remembers(monkeypatch):
         table.client(playing.Caller(str(number)))
     assert len(table._clients) <= 4
     table.end()
+
+
+@pytest.mark.parametrize(("fault", "told"), [(StoreError("it is full"), b"it is full"), (KeyError(), b"KeyError; see")])
+def test_a_commit_that_fails_whatever_the_reason_is_told_to_all_whose_requests_it_had(fault, told):
+    class Failing(MemoryStore):
+        @contextmanager
+        def together(self):
+            yield
+            raise fault
+
+    async def ask():
+        store, said = Failing(), []
+        asked = playing.Playing(requests.Requests(store), store, {}, said.append)
+        clients = [asked.client(requests.Caller(name)) for name in "ab"]
+        answers = asyncio.gather(*(asked.answer(each, 1, "tally", []) for each in clients))
+        return await asyncio.wait_for(answers, 5.0), said
+
+    answers, said = asyncio.run(ask())
+    assert all(told in answer for answer in answers) and len(said) == 2 * (type(fault) is KeyError)

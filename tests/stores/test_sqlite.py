@@ -405,6 +405,24 @@ def test_calls_that_a_full_disk_has_undone_together_all_fail(tmp_path):
     store.close()
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_calls_that_a_fault_while_reading_has_undone_together_all_fail(tmp_path, goes_on):
+    store = SqliteStore(str(tmp_path / "t.sqlite"))
+    store.add(Proposal((1,)), "k", 1)
+    group = store.together()
+    group.__enter__()
+    assert store.claim("w0").id == 1
+    store._db.execute("ROLLBACK")  # as SQLite itself does where the disk fails it in a look, which raises elsewhere
+    if goes_on:
+        with pytest.raises(StoreError, match="could not be read or written"):
+            store.remember("later", "than what was undone")
+    with pytest.raises(StoreError, match="could not be read or written"):
+        group.__exit__(None, None, None)
+    assert [trial.status for trial in store.unfinished()] == ["pending"] and store.recall("later") is None
+    assert store.claim("w0").id == 1
+    store.close()
+
+
 def test_a_row_says_what_its_worker_died_of(tmp_path):
     store = SqliteStore(str(tmp_path / "t.sqlite"))
     store.add(Proposal((0,)), "k", 0)

@@ -16,6 +16,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from string import ascii_lowercase as LETTERS
@@ -28,7 +29,7 @@ from netwright.core.records import Trial
 from netwright.core.trained_rounds import SHARED
 
 PIECE: Final = 2**20  # bytes of a file in one message
-MOST_FILES: Final = 1000  # of a folder
+MOST_FILES: Final = 10_000  # of a folder
 MOST_BYTES: Final = 2**34  # of a folder
 NAME_CHARACTERS: Final = 200  # of a file, with the folders that it lies in
 TRIES: Final = 5  # where what is carried changes meanwhile, or who serves the table is started again
@@ -49,7 +50,7 @@ class Depot:
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder, self._store = folder, store
-        self._drafts: dict[tuple[str, str], Path] = {}
+        self._drafts: dict[tuple[str, str], _Draft] = {}
         self._lock = threading.Lock()
 
     @property
@@ -103,14 +104,16 @@ class Depot:
                 self._drop(worker, place)
                 draft = Path(f"{files.draft_of(target)}-{''.join(secrets.choice(LETTERS) for _ in range(8))}")
                 draft.mkdir()
-                self._drafts[worker, place] = draft
+                self._drafts[worker, place] = _Draft(draft)
 
     def take(self, _client: object, worker: str, place: str, name: str, start: int, data: str) -> None:
         """A piece of a file, in order. Raises StoreError where nothing was begun, as before this process did."""
-        path = self._draft(worker, place) / _checked(name)
-        piece = base64.b64decode(data)
-        if start + len(piece) > MOST_BYTES:
-            raise StoreError(f"{place}/{name} is larger than {MOST_BYTES:,} bytes, which is the most that is carried")
+        draft, piece = self._draft(worker, place), base64.b64decode(data)
+        path = draft.path / _checked(name)
+        draft.sizes[name] = max(draft.sizes.get(name, 0), start + len(piece))
+        if sum(draft.sizes.values()) > MOST_BYTES:
+            raise StoreError(f"{place} is larger than {MOST_BYTES:,} bytes, which is the most that is carried")
+        _refuse_many(place, len(draft.sizes))
         with _said(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("r+b" if start else "wb") as file:
@@ -118,16 +121,16 @@ class Depot:
                 file.write(piece)
 
     def keep(self, _client: object, worker: str, place: str, sizes: Mapping[str, int]) -> bool:
-        """Put what was sent in its place, whole; False: the worker does not run that trial any more.
+        """Put what was sent in its place, whole; False: it is late, as another worker is at that by now.
 
         Raises StoreError where not all of it has come.
         """
-        draft, target = self._draft(worker, place), self._folder / _known(place)
+        draft, target = self._draft(worker, place).path, self._folder / _known(place)
         try:
             found = {name: state.st_size for name, state in _files(draft).items()}
-            if found != dict(sizes) or sum(found.values()) > MOST_BYTES:
+            if found != dict(sizes):
                 raise StoreError(f"what was sent of {place} is not what was there; it is sent again")
-            if place != SHARED and not self._runs(worker, int(place.rpartition("/")[2])):
+            if self._is_late(worker, place):
                 return False
             with _said(target):
                 if place == SHARED:
@@ -152,10 +155,20 @@ class Depot:
             for worker, place in list(self._drafts):
                 self._drop(worker, place)
 
-    def _runs(self, worker: str, trial_id: int) -> bool:
-        return any(each.name == worker and each.trial_id == trial_id for each in self._store.workers())
+    def _is_late(self, worker: str, place: str) -> bool:
+        """Whether what a worker leaves in a place is not wanted any more.
 
-    def _draft(self, worker: str, place: str) -> Path:
+        A row that is pending, as after a minute in which its worker was not heard, takes the result of that worker, and
+        so what it has left; one that another worker runs, or that has finished, takes neither.
+        """
+        at_work = {each.name: each.trial_id for each in self._store.workers() if each.trial_id is not None}
+        if place == SHARED:
+            return bool(at_work) and worker not in at_work
+        trial_id = int(place.rpartition("/")[2])
+        is_anothers = any(each == trial_id and name != worker for name, each in at_work.items())
+        return is_anothers or all(trial.id != trial_id for trial in self._store.unfinished())
+
+    def _draft(self, worker: str, place: str) -> _Draft:
         with self._lock:
             if (worker, place) not in self._drafts:
                 raise StoreError(f"nothing was begun to be sent of {place}")
@@ -163,7 +176,15 @@ class Depot:
 
     def _drop(self, worker: str, place: str) -> None:
         if (draft := self._drafts.pop((worker, place), None)) is not None:
-            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(draft.path, ignore_errors=True)
+
+
+@dataclass
+class _Draft:
+    """A folder that is being sent: where it is gathered, and how large its files are so far."""
+
+    path: Path
+    sizes: dict[str, int] = field(default_factory=dict)
 
 
 class Carrier:
@@ -184,17 +205,20 @@ class Carrier:
     def bring(self, trial: Trial) -> None:
         """Bring what a trial left when it was put back, and what the one has left that it continues."""
         for trial_id in filter(None, (trial.id, trial.proposal.continues)):
-            folder = self._trials / _name(trial_id)
-            shutil.rmtree(folder, ignore_errors=True)
-            self._again(partial(self._fetch, f"trials/{_name(trial_id)}", folder, {}))
+            self._again(partial(self._fetch_anew, f"trials/{_name(trial_id)}", self._trials / _name(trial_id)))
 
-    def send(self, trial_id: int) -> None:
-        """Send what a trial has left, which takes the place of what was there before, and what it shares."""
-        folder = self._trials / _name(trial_id)
+    def send(self, trial_id: int) -> bool:
+        """Send what a trial has left, which takes the place of what was there before, and what it shares.
+
+        Returns:
+            False where it was not taken, as another worker is at the trial by now.
+        """
+        folder, is_kept = self._trials / _name(trial_id), True
         if found := _files(folder):
-            self._again(partial(self._send, f"trials/{_name(trial_id)}", folder, list(found)))
+            is_kept = self._again(partial(self._send, f"trials/{_name(trial_id)}", folder, list(found)))
         if self._has_shared:
             self.send_shared()
+        return is_kept
 
     def remove(self, trial_id: int) -> None:
         """Remove the folder of a trial there."""
@@ -210,9 +234,17 @@ class Carrier:
         """Send what has changed of it since it was brought."""
         folder = self._trials.parent / SHARED
         found = _states(folder)
-        if changed := [name for name, state in found.items() if self._here.get(name) != state]:
-            self._again(partial(self._send, SHARED, folder, changed))
+        changed = [name for name, state in found.items() if self._here.get(name) != state]
+        if not changed:
+            return
+        is_kept = self._again(partial(self._send, SHARED, folder, changed))
+        if is_kept:
             self._here, self._there = found, self._call("list_files", SHARED)
+
+    def _fetch_anew(self, place: str, folder: Path) -> None:
+        """Bring a folder, and nothing of how it was before, also where it changes while it is brought."""
+        shutil.rmtree(folder, ignore_errors=True)
+        self._fetch(place, folder, {})
 
     def _fetch(self, place: str, folder: Path, known: States) -> States:
         """Bring all files of a folder but those that are known to be here; returns what there was."""
@@ -235,7 +267,7 @@ class Carrier:
                 draft.unlink(missing_ok=True)
         return listed
 
-    def _send(self, place: str, folder: Path, names: Sequence[str]) -> None:
+    def _send(self, place: str, folder: Path, names: Sequence[str]) -> bool:
         self._call("begin_files", self._worker, place)
         sizes: dict[str, int] = {}
         for name in names:
@@ -246,7 +278,7 @@ class Carrier:
                     sizes[name] += len(piece)
                     if not piece:
                         break
-        self._call("keep_files", self._worker, place, sizes)
+        return bool(self._call("keep_files", self._worker, place, sizes))
 
     def _again(self, work: Callable[[], Answer]) -> Answer:
         """Do what may have to be begun anew, as where who serves the table was started again meanwhile."""
@@ -272,18 +304,30 @@ def sees(folder: Path, call: Call) -> bool:
 
 
 def _files(folder: Path) -> dict[str, os.stat_result]:
-    """Regular files of a folder by name, by the time of their last change; drafts and links are left out."""
+    """Regular files of a folder by name, by the time of their last change; drafts and links are left out.
+
+    Raises StoreError where there are too many: without some of them, the others may mean something else.
+    """
     found = {}
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
         with suppress(OSError):  # it has gone meanwhile
             if stat.S_ISREG((state := path.lstat()).st_mode) and not any(part[0] == "." for part in name.split("/")):
                 found[name] = state
-    return dict(sorted(found.items(), key=lambda each: each[1].st_mtime_ns)[-MOST_FILES:])
+    _refuse_many(str(folder), len(found))
+    return dict(sorted(found.items(), key=lambda each: each[1].st_mtime_ns))
 
 
 def _states(folder: Path) -> States:
     return {name: [state.st_size, state.st_mtime_ns] for name, state in _files(folder).items()}
+
+
+def _refuse_many(place: str, number: int) -> None:
+    if number > MOST_FILES:
+        raise StoreError(
+            f"{place} has more than {MOST_FILES:,} files, which is the most that is carried; let its trials leave "
+            "fewer, or give all hosts a disk in common"
+        )
 
 
 def _known(place: str) -> str:

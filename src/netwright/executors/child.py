@@ -131,7 +131,6 @@ def work(post: Post, line: Line) -> None:
     # cards and memory are this machine's, whatever folders it shares with others
     place = here.place() if post.served else Path(post.folder)
     resources = Resources.of(evaluator, post.index, Path(post.folder), lambda: line.is_stopping, place)
-    longest = SHORTEST_WAIT if post.served else LONGEST_WAIT  # claims of a served table wait there
     wait, done = SHORTEST_WAIT, 0
     while not line.is_draining:
         if _is_enough(store, post, done):
@@ -157,7 +156,8 @@ def work(post: Post, line: Line) -> None:
                 line.say("leave", code=0)
                 return
             time.sleep(wait)
-            wait = min(2 * wait, longest)
+            # a claim of a served table waits there, but a row that it was too early for is there at once
+            wait = min(2 * wait, SHORTEST_WAIT if post.served and not begun else LONGEST_WAIT)
             continue
         wait, done = SHORTEST_WAIT, done + 1
         line.say("end", done=int(result.failure != "out_of_memory"))  # which may have been put back

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,17 @@ from netwright.core.run_file import RunFile
 
 
 def place() -> Path:
-    """Folder of what this user's workers on this machine have in common: locks by which trials take turns on cards."""
-    return Path(tempfile.gettempdir()) / f"netwright-{os.getuid()}"
+    """Folder of what this user's workers on this machine have in common: locks by which trials take turns on cards.
+
+    It is made where it is missing. Raises StoreError where somebody else has taken its name, and would own the locks.
+    """
+    folder = Path(tempfile.gettempdir()) / f"netwright-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise StoreError(f"{folder} is not a folder of this user's; have it removed, or set TMPDIR to another folder")
+    return folder
 
 
 def with_data(run: RunFile, changes: Mapping[str, Any]) -> RunFile:

@@ -201,8 +201,13 @@ class Playing:
         try:
             with self._together() if len(batch) > 1 else nullcontext():
                 return [self._play_one(asked) for asked in batch]
-        except NetwrightError as error:  # the commit failed, and with it all of them
-            return [wire.line({"n": asked.number, "error": wire.fault(error)}) for asked in batch]
+        except Exception as error:  # the commit failed, and with it all of them
+            fault = error
+
+        def fail() -> Any:
+            raise fault
+
+        return [self._line(asked, fail) for asked in batch]
 
     def _play_one(self, asked: Request) -> bytes | None:
         found: list[Any] = []

@@ -103,6 +103,7 @@ class TableServer:
         self._epoch = secrets.token_hex(8)
         self._connections: set[_Connection] = set()
         self._begun = threading.Event()
+        self._fault: Exception | None = None  # before it had begun
 
     def __enter__(self) -> TableServer:
         """Listen.
@@ -112,7 +113,8 @@ class TableServer:
         """
         self.run = _run_of(self._store)
         before = served_file.read(self._folder / served_file.NAME) if self._folder else None
-        if before is not None and before.run != self.run:
+        # whoever sends no token is let in by none that is empty
+        if before is not None and (before.run != self.run or not before.token.partition(".")[0]):
             before = None
         context, fingerprint = None, ""
         if not Endpoint(self._host, 1).is_loopback:
@@ -130,10 +132,16 @@ class TableServer:
             listening.close()
             raise
         self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listening, context)), name="netwright-served", daemon=True
+            target=self._go_on, args=(listening, context), name="netwright-served", daemon=True
         )
         self._thread.start()
         self._begun.wait()
+        if self._fault is not None:
+            self._thread.join()
+            listening.close()
+            if self._folder is not None:
+                served_file.remove(self._folder, Served(self.address, self.token, self.run))
+            raise StoreError(f"the table cannot be served at {self.address}: {self._fault}; try again") from self._fault
         return self
 
     def __exit__(
@@ -143,7 +151,7 @@ class TableServer:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join()
         if self._folder is not None:
-            served_file.remove(self._folder)
+            served_file.remove(self._folder, Served(self.address, self.token, self.run))
 
     def present(self) -> list[Present]:
         """Workers that were heard of, in order of first being heard."""
@@ -152,6 +160,16 @@ class TableServer:
     def lend_no_more(self) -> None:
         """Give no row to workers from now on."""
         self._requests.lends = False
+
+    def _go_on(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
+        try:
+            asyncio.run(self._serve(listening, context))
+        except Exception as error:  # as where the system lets this process have no more files
+            if self._begun.is_set():
+                raise
+            self._fault = error
+        finally:
+            self._begun.set()
 
     async def _serve(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()

@@ -61,11 +61,12 @@ def text(path: Path) -> str:
         raise StoreError(f"the file {path}, which should hold the token of a served table, {error}") from None
 
 
-def remove(folder: Path) -> None:
-    """Take away what `write` left."""
-    for name in (NAME, CERTIFICATE):
-        with suppress(OSError):
-            (folder / name).unlink()
+def remove(folder: Path, served: Served) -> None:
+    """Take away what `write` left, and the certificate with it; what another server of the run has left stays."""
+    with suppress(OSError, StoreError):
+        if read(folder / NAME) == served:
+            for name in (NAME, CERTIFICATE):
+                (folder / name).unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: str) -> None:

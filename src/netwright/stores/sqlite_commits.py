@@ -18,6 +18,7 @@ class Commits:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self.is_grouped = False
+        self._has_begun = False  # the transaction of the group
         self._undone: sqlite3.Error | None = None  # upon which SQLite itself has undone the whole group
 
     def write(self, work: Callable[[sqlite3.Connection], Any], statements: int = 1) -> Any:
@@ -28,10 +29,10 @@ class Commits:
         """
         if not self.is_grouped:
             return work(self._db) if statements == 1 else self._whole(work, "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
-        if self._undone is not None:
-            raise self._undone
+        self._refuse_undone()
         if not self._db.in_transaction:  # what only reads takes no lock
             self._db.execute("BEGIN IMMEDIATE")
+            self._has_begun = True
         try:
             if statements == 1:
                 return work(self._db)
@@ -48,17 +49,23 @@ class Commits:
         Raises:
             sqlite3.Error: They could not be committed.
         """
-        self.is_grouped, self._undone = True, None
+        self.is_grouped, self._has_begun, self._undone = True, False, None
         try:
             yield
-            if self._undone is not None:
-                raise self._undone
+            self._refuse_undone()
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
         finally:
             self.is_grouped = False
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+
+    def _refuse_undone(self) -> None:
+        """Raise what the group was undone upon; a read may be that, too, of which nothing is said here."""
+        if self._undone is None and self._has_begun and not self._db.in_transaction:
+            self._undone = sqlite3.OperationalError("disk I/O error")
+        if self._undone is not None:
+            raise self._undone
 
     def _whole(self, work: Callable[[sqlite3.Connection], Any], begin: str, end: str, undo: tuple[str, ...]) -> Any:
         self._db.execute(begin)
