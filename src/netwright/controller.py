@@ -5,6 +5,7 @@ Everything it knows is in the table; a new controller that replays the table is 
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from array import array
@@ -460,7 +461,8 @@ class Search:
         if self._took and (median := statistics.median(self._took)) != self._median:
             self._median = median
             self.store.remember(remembered.MEDIAN_SECONDS, f"{median:.6g}")
-        self.store.requeue(LOST_FOR)
+        # workers on other hosts could not be heard while no controller was there
+        self.store.requeue(LOST_FOR if now - self._start >= LOST_FOR else math.inf)
         self._present = sum(worker.silent_seconds < PRESENT_FOR for worker in self.store.workers())
 
     def _hours(self) -> float:

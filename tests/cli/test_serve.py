@@ -11,6 +11,7 @@ import pytest
 from netwright.cli.worker import ASKED, OUT_OF_REACH
 from netwright.executors.supervisor import ENOUGH
 from netwright.stores.served import TableServer
+from netwright.stores.served_file import Served
 from tests.cli.test_bad_input import run
 from tests.executors.test_processes import assert_nothing_left
 from tests.executors.test_served import PATIENCE, begun, wait_until
@@ -31,7 +32,9 @@ strategy = {{ref = "tournament", initial = 10}}
 def netwright(*words):
     """A command, in a process group of its own; what it says."""
     command = [sys.executable, "-m", "netwright", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def test_who_may_not_join_is_told_why(tmp_path, capsys):
@@ -46,10 +49,15 @@ def test_who_may_not_join_is_told_why(tmp_path, capsys):
         code, _, said = run(capsys, "worker", str(tmp_path), "--name", "two words")
         assert (code, "--name is 'two words'" in said) == (2, True), said
         assert server.token not in said
+        code, _, said = run(capsys, "worker", server.address, "--token-file", str(tmp_path / "none"))
+        assert (code, "there is no file" in said) == (2, True)
         address = server.address
     store.close()
     code, _, said = run(capsys, "worker", address, "--token-file", str(tmp_path / "token"), "--patience", "0")
     assert (code, "did not answer for 0 s" in said) == (OUT_OF_REACH, True)
+    Served(address, "token", "run").write(tmp_path)
+    code, _, said = run(capsys, "worker", tmp_path, "--patience", "0")
+    assert (code, "on its own host alone, unless that is given --host" in said) == (OUT_OF_REACH, True)
 
 
 @VERIFIED

@@ -2,9 +2,11 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from netwright.cli.options import Typed
 from netwright.cli.worker import worker
 from netwright.core.errors import WorkerError
 from netwright.core.refs import Reference
@@ -17,7 +19,7 @@ def test_no_other_worker_joins_where_the_evaluator_allows_one(tmp_path):
 
     def joining(_controller, _say):
         with pytest.raises(WorkerError) as refusal:
-            worker(tmp_path, index=0, trust=True)
+            worker(SimpleNamespace(obj=Typed((), "", 0.0)), str(tmp_path), None, 0, None, None, 60.0, None, True)
         said.append(str(refusal.value))
         return nullcontext()
 

@@ -40,8 +40,10 @@ def test_what_a_trial_leaves_travels_there_and_back(tmp_path, run, monkeypatch):
     (here / "000001" / "deep" / "empty").write_bytes(b"")
     (here / "000001" / ".checkpoint.1-2-00000000.new").write_bytes(b"a draft")
     (here / "000001" / "link").symlink_to("checkpoint")
-    Carrier(call, "w", here).send(1)
     there = tmp_path / "run" / "trials" / "000001"
+    there.mkdir(parents=True)
+    (there / "step").write_text("of before")
+    Carrier(call, "w", here).send(1)
     assert {path.name for path in there.rglob("*")} == {"checkpoint", "deep", "empty"}
     assert (there / "checkpoint").read_bytes() == content
     elsewhere = tmp_path / "elsewhere" / "trials"

@@ -1,4 +1,4 @@
-"""Workers that join a served table: real processes, a toy in place of a network, one search in a thread of this process."""
+"""Workers that join a served table: real processes, a toy in place of a network, a search in a thread of this one."""
 
 import os
 import signal
@@ -7,8 +7,8 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 
+import numpy as np
 import psutil
 import pytest
 
@@ -18,10 +18,10 @@ from netwright.core.errors import WorkerError
 from netwright.core.protocols import Job
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.executors import orders, supervisor
+from netwright.executors import orders
 from netwright.executors.served import ServedTable
-from netwright.executors.table_service import Serving
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
+from netwright.executors.table_service import Serving
 from netwright.stores.remote import RemoteStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.tournament import Tournament
@@ -139,7 +139,7 @@ def test_orders_reach_workers_and_rows_are_lent_no_more(tmp_path):
 
 def search_row(store):
     space = ToySpace()
-    return store.add(Tournament(space, initial=10).ask(__import__("numpy").random.default_rng(0), ()), "key", 1)
+    return store.add(Tournament(space, initial=10).ask(np.random.default_rng(0), ()), "key", 1)
 
 
 @VERIFIED

@@ -111,3 +111,17 @@ def test_a_notebook_shows_one_output_with_a_bar(monkeypatch):
     assert 'value="2" max="4"' in shown[-1][1] and "a &lt;b&gt;" in shown[-1][1]
     assert "trial 2, valid_accuracy" in shown[-1][1]
     assert out.getvalue() == "", "no lines beside it"
+
+
+def test_of_many_workers_some_are_shown():
+    out, store = io.StringIO(), MemoryStore()
+    for number in range(20):
+        store.beat(f"w{number}")
+        store.add(Proposal((number,)), str(number), number)
+        store.claim(f"w{number}")
+    console = Console(file=out, width=200)
+    with Display(console, store, title="toy", trials=None, objective=Objective("valid_accuracy")) as display:
+        console.print(display._picture())
+    assert "w15" in out.getvalue()
+    assert "w16" not in out.getvalue()
+    assert "4 further workers, 4 of them at a trial" in out.getvalue()

@@ -14,7 +14,7 @@ from netwright.stores.memory import MemoryStore
 from netwright.stores.remote import RemoteStore
 from netwright.stores.served import TableServer
 from netwright.stores.sqlite import SqliteStore
-from netwright.testing.stores import PROPOSAL, RESULT
+from netwright.testing.stores import PROPOSAL
 
 BOMB = b"\x80\x04cposix\nsystem\n(S'touch exploded'\ntR."  # a pickle
 
@@ -73,7 +73,12 @@ def test_whatever_is_no_request_is_refused_in_a_sentence(tmp_path):
     said, store = [], MemoryStore()
     store.add(PROPOSAL, "key", 1)
     with TableServer(store, tmp_path, port=0, log=said.append) as server:
-        for sent in (BOMB + b"\n", b'{"n":1}\n', b'{"n":-1,"do":"tally","with":[]}\n', b'{"n":1,"do":"tally","with":{}}\n'):
+        for sent in (
+            BOMB + b"\n",
+            b'{"n":1}\n',
+            b'{"n":-1,"do":"tally","with":[]}\n',
+            b'{"n":1,"do":"tally","with":{}}\n',
+        ):
             answer = _said(server, _greeting(server), sent).splitlines()[1:]
             assert len(answer) == 1 and b'{"error":["StoreError","it' in answer[0], sent
         assert len(said) == 4
@@ -146,11 +151,13 @@ def test_a_port_that_is_taken_is_passed_over_unless_it_was_asked_for(tmp_path, m
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(wire, "PORT", port)
-        with TableServer(MemoryStore(), tmp_path) as first, pytest.raises(StoreError) as refused:
+        with TableServer(MemoryStore(), tmp_path) as first:
             assert wire.Endpoint.of(first.address).port != port
+        with pytest.raises(
+            StoreError, match=f"cannot listen at port {port} of .*: Address already in use; give another"
+        ):
             TableServer(MemoryStore(), port=port).__enter__()
-        assert str(refused.value).startswith(f"cannot listen at port {port} of 127.0.0.1: Address already in use; give")
-    with pytest.raises(StoreError, match="cannot listen at 192.0.2.1"):
+    with pytest.raises(StoreError, match=r"cannot listen at 192\.0\.2\.1"):
         served._listening("192.0.2.1", None, None)
     with pytest.raises(StoreError, match="'no host' is no address of this machine"):
         served._listening("no host", None, None)

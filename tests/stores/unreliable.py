@@ -1,4 +1,4 @@
-"""A network that drops, doubles and delays messages, and cuts connections in the middle of one, by a seeded schedule."""
+"""A network that drops, doubles and delays messages, and cuts connections in the middle of one, by a schedule."""
 
 import random
 import socket

@@ -19,7 +19,9 @@ LEFT = (  # options of `search` that are left to run files and to dotted options
 def serve(
     context: typer.Context,
     data: str = typer.Argument(
-        ..., metavar="RUN_OR_RECIPE", help="Folder of a run that goes on, a run file, or data as `netwright search` has."
+        ...,
+        metavar="RUN_OR_RECIPE",
+        help="Folder of a run that goes on, a run file, or data as `netwright search` has.",
     ),
     out: Path = typer.Option(None, help="Folder of the run; by default runs/ and the name of the data."),
     host: str = typer.Option("127.0.0.1", help="Address to listen at; beyond the loopback one by TLS."),

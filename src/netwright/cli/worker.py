@@ -29,6 +29,7 @@ from netwright.executors import carrying, here, orders, stop_signals, supervisor
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH, Post
 from netwright.runs import ownership, run_folder
 from netwright.stores import served_file
+from netwright.stores.wire import Endpoint
 
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
@@ -60,15 +61,17 @@ def worker(
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C, SIGTERM or SIGUSR1, which put the trial back.
 
-    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a served
-    run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has ended or was
-    stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has answered
-    for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
+    It then goes on from where it stood, wherever it is taken up; Ctrl-C again leaves at once and loses that. Of a
+    served run (`netwright serve`), --task.path says where its data lies on this host. Exit codes: 0 the search has
+    ended or was stopped; 2 refused; 3 the worker cannot start; 4 its trials are done or its time is over; 5 nobody has
+    answered for --patience seconds; 130, 143 and 138 after Ctrl-C, SIGTERM and SIGUSR1.
     """
     begun = time.monotonic()
     own = f"{_name(name)}-{os.getpid()}-{secrets.token_hex(2)}"
-    changes = options.tables(context.obj.pairs, ("task",)).get("task", {}) if context.obj else {}
+    changes = options.tables(context.obj.pairs, ("task",)).get("task", {})
     place = None if at.startswith("tcp://") else Path(at)
+    if token_file is not None and not token_file.exists():
+        raise StoreError(f"there is no file {token_file}; give a copy of the served.json of the run's folder")
     if place is not None and token_file is None and (place / served_file.NAME).exists():
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
@@ -106,13 +109,17 @@ def _supervised(store: Store, post: Post) -> int:
 def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> Iterator[tuple[Store, Post, str]]:
     """The table of a run that is searched on this machine, what to do there, and for whom."""
     if changes:
-        raise BadRunFile(f"--task.{next(iter(changes))} goes with a served run alone; {folder} is searched on this host")
+        raise BadRunFile(
+            f"--task.{next(iter(changes))} goes with a served run alone; {folder} is searched on this host"
+        )
     controller = ownership.controller(folder)
     store = run_folder.open_table(folder, "join")
     try:
         run = run_folder.stored_run(store, folder, trust)
         _refuse_crowd(store, run.workers or 1)
-        post = replace(_post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json())
+        post = replace(
+            _post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json()
+        )
         yield store, post, f"the search of {controller}"
     finally:
         store.close()
@@ -127,7 +134,10 @@ def _served(
     try:
         store: Store = refs.load("store", Reference("remote", given))
     except OutOfReach as error:
-        typer.echo(f"netwright: {error}", err=True)
+        found = served_file.read(token_file) if token_file and not at.startswith("tcp://") else None
+        hint = "; it is served on its own host alone, unless that is given --host"
+        is_local = found is not None and Endpoint.of(found.address).is_loopback
+        typer.echo(f"netwright: {error}{hint if is_local else ''}", err=True)
         raise typer.Exit(OUT_OF_REACH) from None
     scratch: Path | None = None
     try:

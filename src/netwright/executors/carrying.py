@@ -1,8 +1,8 @@
 """Folders of a run for workers on hosts that share no disk with it: they travel through the served table, in pieces.
 
-What a trial left, where it stood when it was put back, and what trials share. Whoever serves the table has a `Depot`, each
-worker a `Carrier`. Only regular files within the run's own folders travel, each folder whole or not at all; what a worker
-sends of a trial that another one runs by now is not taken.
+What a trial left, where it stood when it was put back, and what trials share. Whoever serves the table has a `Depot`,
+each worker a `Carrier`. Only regular files within the run's own folders travel, each folder whole or not at all; what a
+worker sends of a trial that another one runs by now is not taken.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class Carrier:
 
 
 def sees(folder: Path, call: Call) -> bool:
-    """Whether a folder on this machine is that of the run: a file that is written there is seen by who serves the table."""
+    """Whether a folder here is that of the run: a file that is written there is seen by whoever serves the table."""
     try:
         place = files.draft_of(folder / "seen")
         text = secrets.token_hex(16)
@@ -308,7 +308,7 @@ def _name(trial_id: int) -> str:
 
 def _put_in_place(draft: Path, target: Path) -> None:
     """Rename a folder over another one; a kill in between leaves none, so that the trial begins anew."""
-    old = draft.with_name(f"{draft.name.removesuffix('.new')}.old")
+    old = draft.with_name(draft.name.replace(".new-", ".old-"))  # which `files.sweep` knows
     with suppress(FileNotFoundError):
         os.replace(target, old)
     os.replace(draft, target)

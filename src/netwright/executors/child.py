@@ -133,9 +133,7 @@ def work(post: Post, line: Line) -> None:
             return
         begun.clear()
         try:
-            result = worker.run_once(
-                store, evaluator, post.name, context, keep=post.keep, cards=cards, carrier=carrier
-            )
+            result = worker.run_once(store, evaluator, post.name, context, keep=post.keep, cards=cards, carrier=carrier)
         except PutBack:
             line.say("end", done=0)
             return

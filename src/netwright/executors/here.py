@@ -27,8 +27,8 @@ def with_data(run: RunFile, changes: Mapping[str, Any]) -> RunFile:
     if others := [name for name in changes if name not in known]:
         listed = ", ".join(f"--task.{name}" for name in known) or "no option of this task"
         raise BadRunFile(
-            f"--task.{others[0]} is the run's own, and no worker's; a worker may be given {listed}, which say where its "
-            "data lies"
+            f"--task.{others[0]} is the run's own, and no worker's; a worker may be given {listed}, which say where "
+            "its data lies"
         )
     options = {**run.task.options, **run_file.with_absolute_path(changes)}
     return replace(run, task=Reference(run.task.name, options))

@@ -5,6 +5,7 @@ Nobody is started here. `table_service` has what executors that start workers on
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, field
 from typing import Final
@@ -50,9 +51,13 @@ class ServedTable:
     def start(self, job: Job) -> None:
         """Serve the table, and say how to join. Raises StoreError: the address cannot be listened at."""
         serving = self._serving = Serving(job, self.host, self.port, self.stop_seconds)
-        job.say(f"the table is served at {serving.address}; start workers, as many as you like, by")
-        job.say(f"  netwright worker {job.folder}    where this folder is seen, on any host")
-        job.say(f"  netwright worker {serving.address} --token-file FILE    elsewhere, FILE a copy of served.json there")
+        folder, token_file = (shlex.quote(str(path)) for path in (job.folder, serving.token_file))
+        job.say(
+            f"the table is served at {serving.address}; start as many workers as you like where its folder is seen:"
+        )
+        job.say(f"  netwright worker {folder}")
+        job.say("and elsewhere with a copy of the file with the token, which is for nobody else to see:")
+        job.say(f"  netwright worker {serving.address} --token-file {token_file}")
 
     def poll(self, seconds: float) -> None:
         """Wait: workers come and go by themselves."""

@@ -1,8 +1,8 @@
 """A run's table served to workers that come and go, wherever they are: what executors of other hosts are made of.
 
-A controller has no pipe to such workers. They ask, with their beats and whenever they find no row, what they are to do;
-when they leave, they say so. Where nobody answers for as long as they were told to be patient, they leave by themselves;
-those of a controller that was killed and started again find it where it was, and go on.
+A controller has no pipe to such workers. They ask, with their beats and whenever they find no row, what they are to
+do; when they leave, they say so. Where nobody answers for as long as they were told to be patient, they leave by
+themselves; those of a controller that was killed and started again find it where it was, and go on.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ class Serving:
         StoreError: The address cannot be listened at.
     """
 
-    def __init__(
-        self, job: Job, host: str = "127.0.0.1", port: int = 0, stop_seconds: float = STOP_SECONDS
-    ) -> None:
+    def __init__(self, job: Job, host: str = "127.0.0.1", port: int = 0, stop_seconds: float = STOP_SECONDS) -> None:
         if job.folder is None:
             raise WorkerError("workers on other hosts need a run with a folder; use the inline executor")
         self._job, self._stop_seconds = job, stop_seconds
@@ -59,6 +57,11 @@ class Serving:
     def address(self) -> str:
         """Where the table is served: tcp://HOST:PORT."""
         return self._server.address
+
+    @property
+    def token(self) -> str:
+        """What workers need that do not see the file with it, for the variable NETWRIGHT_TOKEN of their environment."""
+        return self._server.token
 
     @property
     def token_file(self) -> Path:

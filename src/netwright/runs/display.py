@@ -15,13 +15,14 @@ from rich.text import Text
 from netwright.core.baselines import Baseline, beside
 from netwright.core.objectives import Objective, rank, result_of, results_of, score_of, short
 from netwright.core.protocols import Executor, KeepsTime, Store
-from netwright.core.records import Tally, Trial
+from netwright.core.records import Tally, Trial, WorkerState
 from netwright.runs.notebook import Output
 from netwright.runs.watched_front import WatchedFront
 
 REFRESH = 0.5  # seconds between pictures
 SETTLED = 5.0  # seconds before which a rate says nothing
 BEAT = 30.0  # seconds between plain lines when nothing finishes
+SHOWN = 16  # workers
 OUTLOOK_BEAT = 60.0  # seconds between plain lines where there is an outlook, whatever finishes
 
 
@@ -157,10 +158,9 @@ class Display:
         return "; ".join(filter(None, (outlook(), self._progress(), f"best: {best}" if best else self._doing())))
 
     def _doing(self) -> str:
-        states = (
-            f"{w.name}: {f'trial {w.trial_id} {w.activity}' if w.trial_id else 'idle'}" for w in self._store.workers()
-        )
-        return "; ".join(states) or "no worker yet"
+        workers = self._store.workers()
+        states = [f"{w.name}: {f'trial {w.trial_id} {w.activity}' if w.trial_id else 'idle'}" for w in workers[:SHOWN]]
+        return "; ".join((*states, *_further(workers))) or "no worker yet"
 
     def _picture(self) -> Group:
         table = Table.grid(padding=(0, 2))
@@ -179,10 +179,17 @@ class Display:
         if self._failed or self._reused:
             facts.append(("of them", f"{self._failed} failed, {self._reused} answered from the table"))
         facts.append(("running for", clock(time.monotonic() - self._begun)))
-        for worker in self._store.workers():
+        workers = self._store.workers()
+        for worker in workers[:SHOWN]:
             doing = f"trial {worker.trial_id}  {worker.activity}" if worker.trial_id else worker.activity or "idle"
             facts.append((worker.name, doing))
-        return facts
+        return [*facts, *(("", text) for text in _further(workers))]
+
+
+def _further(workers: Sequence[WorkerState]) -> list[str]:
+    """What is said of the workers beyond those that are shown, if there are any."""
+    busy = sum(worker.trial_id is not None for worker in workers[SHOWN:])
+    return [f"{len(workers) - SHOWN} further workers, {busy} of them at a trial"] if len(workers) > SHOWN else []
 
 
 def best_line(

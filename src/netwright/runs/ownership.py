@@ -215,8 +215,8 @@ def controller(folder: Path) -> Owner:
         raise StoreError(f"nobody searches in {folder} now; start it with `netwright search --out {folder}`")
     if not liveness.is_of_this_boot(found.born):
         raise StoreError(
-            f"{folder} is being searched by {found}, and workers must be on the machine of the search: a table on a "
-            "network disk is no channel for them"
+            f"{folder} is being searched by {found}, and its workers must be on that machine, as a table on a network "
+            "disk is no channel for others; stop it and go on with `netwright serve`, which has them from anywhere"
         )
     return found
 

@@ -1,7 +1,7 @@
 """The certificate of a served table: made for the run, known by its fingerprint alone, which is part of the token.
 
-It is made by the package `cryptography`, the one that Python's world keeps up for this: the standard library cannot make
-one, and the command `openssl` is not on every machine and has other options from release to release. No authority
+It is made by the package `cryptography`, the one that Python's world keeps up for this: the standard library cannot
+make one, and the command `openssl` is not on every machine and has other options from release to release. No authority
 signs it and no name of a host is compared: a client believes the fingerprint and nothing else.
 """
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from netwright.core.errors import StoreError
 from netwright.stores import wire
-from netwright.stores.wire import Garbled, Endpoint
+from netwright.stores.wire import Endpoint, Garbled
 
 CONNECTING = 10.0  # most seconds for a connection
 

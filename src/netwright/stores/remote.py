@@ -20,12 +20,12 @@ from typing import Any, Final
 from netwright.core import liveness
 from netwright.core.errors import OutOfReach, StoreError
 from netwright.core.records import Proposal, Result, Tally, Trial, WorkerState
-from netwright.core.refs import Reference
+from netwright.core.refs import Reference, options_of
 from netwright.stores import served_file, sqlite_rows, wire
 from netwright.stores.connection import Connection, Refused
 from netwright.stores.served_file import Served
 from netwright.stores.sqlite_rows import DamagedRow
-from netwright.stores.wire import Garbled, Endpoint
+from netwright.stores.wire import Endpoint, Garbled
 
 TOKEN: Final = "NETWRIGHT_TOKEN"  # variable of the environment
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0  # seconds between attempts to connect
@@ -52,13 +52,13 @@ class RemoteStore:
     ) -> None:
         self._at, self._token_file, self._patience = at, token_file, patience
         self._wait, self._timeout = wait, timeout
-        given = {"at": at, "token_file": str(Path(token_file).absolute()) if token_file else ""}
-        numbers = {"patience": (patience, 60.0), "wait": (wait, 1.0), "timeout": (timeout, 20.0)}
-        options = {name: text for name, text in given.items() if text}
-        options |= {name: value for name, (value, default) in numbers.items() if value != default}
-        self.address = str(Reference("remote", options))
+        file = str(Path(token_file).absolute()) if token_file else ""
+        given = {"at": at, "token_file": file, "patience": patience, "wait": wait, "timeout": timeout}
+        known = {name: option.default for name, option in options_of(type(self)).items()}
+        self.address = str(Reference("remote", {n: value for n, value in given.items() if value != known[n]}))
         self._lock = threading.RLock()
         self._run = ""
+        self._connection: Connection | None = None
         self._begin()
         self.tally()  # a server that is not there, or refuses, is met here
 
@@ -160,7 +160,6 @@ class RemoteStore:
         """
         with self._lock:
             if self._pid != os.getpid():  # a process that was forked is a client of its own
-                self._connection = None
                 self._begin()
             self._number += 1
             try:
@@ -244,7 +243,7 @@ class RemoteStore:
     def _begin(self) -> None:
         self._pid, self._born = os.getpid(), liveness.birth()
         self._client, self._number = secrets.token_hex(8), 0
-        self._connection: Connection | None = None
+        self._connection = None
 
     def _leave(self) -> None:
         if self._connection is not None:

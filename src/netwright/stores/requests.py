@@ -133,7 +133,8 @@ def _row(trial: Trial | None) -> tuple[Any, ...] | None:
 
 def _page(trials: Sequence[Trial], most: int) -> list[Any]:
     """As many rows as a page takes, and whether there may be more after them."""
-    rows, size = [], 0
+    rows: list[tuple[Any, ...]] = []
+    size = 0
     for trial in trials[:most]:
         row = sqlite_rows.cells(trial)
         size += sum(len(cell) for cell in row if isinstance(cell, str))

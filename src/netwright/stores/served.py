@@ -26,10 +26,10 @@ from netwright.core.errors import StoreError
 from netwright.core.protocols import Store
 from netwright.core.reading import shown
 from netwright.stores import certificate, served_file, wire
-from netwright.stores.playing import Playing, Client
+from netwright.stores.playing import Client, Playing
 from netwright.stores.requests import Caller, Present, Requests
 from netwright.stores.served_file import Served
-from netwright.stores.wire import Garbled, Endpoint
+from netwright.stores.wire import Endpoint, Garbled
 
 RUN: Final = "served run"  # fact: the id of the run, which says that it is the same one to clients that come back
 PORTS: Final = 200  # that are tried, from `wire.PORT` on

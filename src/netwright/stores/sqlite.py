@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +21,9 @@ from typing import Any, Literal
 from netwright.core import liveness
 from netwright.core.errors import StoreError
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
-from netwright.stores import network_disk, sqlite_damage, sqlite_file, sqlite_rows
+from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
 from netwright.stores.row_count import RowCount
+from netwright.stores.sqlite_commits import Commits
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
 UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
@@ -95,8 +95,7 @@ class SqliteStore:
         self.address = f"sqlite(path={str(self.path.absolute())!r}, mode='join', synchronous={synchronous!r})"
         self._lock = threading.RLock()
         self._birth = ""
-        self._group: list[tuple[Callable[[int], None], int]] | None = None  # notes for when it is written; None: none
-        self._undone: sqlite3.Error | None = None  # upon which SQLite itself has undone the group
+        self._later: dict[Callable[[int], None], int] = {}  # what is noted once all is written that goes together
         self._mode = mode
         self._is_idle = True  # nothing was pending at the last look
         self._holds: dict[str, int] = {}  # by worker, the row that it may have; 0: none, as nobody else claims for it
@@ -106,11 +105,10 @@ class SqliteStore:
         self._count = RowCount(self.path)
         try:
             if mode == "write":
-                if warning := network_disk.warning(self.path):
-                    print(f"netwright: {warning}", file=sys.stderr, flush=True)
                 sqlite_file.create(self.path)
             self._known = self._count.read()  # before the table, which may grow meanwhile
             self._db = sqlite_file.connect(self.path, is_writer=mode in ("write", "join"))
+            self._commits = Commits(self._db)
             self._version = sqlite_file.check_header(self._db, self.path)
             self._columns = _COLUMNS if self._version > 1 else _COLUMNS_1
             if mode in ("write", "join"):
@@ -345,25 +343,19 @@ class SqliteStore:
     def together(self) -> Iterator[None]:
         """A block of this thread's calls that become durable together, at its end; each stands or falls by itself."""
         with self._lock:
-            self._group, self._undone = [], None
             is_written = False
             try:
-                yield
-                if self._undone is not None:
-                    raise self._undone
-                if self._db.in_transaction:
-                    self._db.execute("COMMIT")
+                with self._commits.together():
+                    yield
                 is_written = True
             except sqlite3.Error as error:
                 raise sqlite_file.fault(self.path, error) from None
             finally:
-                notes, self._group = self._group, None
+                later, self._later = self._later, {}
                 if not is_written:
                     self._holes, self._is_idle, self._holds = None, False, {}
-                    if self._db.in_transaction:
-                        self._db.execute("ROLLBACK")
-            for note in dict.fromkeys(note for note, _ in notes):
-                self._note(note, max(number for each, number in notes if each == note))
+            for note, number in later.items():
+                self._note(note, number)
 
     def close(self) -> None:
         """Close the file; the last one to close folds the write-ahead log into it."""
@@ -443,8 +435,8 @@ class SqliteStore:
         return self._holes
 
     def _note(self, note: Callable[[int], None], number: int) -> None:
-        if self._group is not None:  # never ahead of the table
-            self._group.append((note, number))
+        if self._commits.is_grouped:  # it is never ahead of the table
+            self._later[note] = max(number, self._later.get(note, 0))
             return
         try:
             note(number)
@@ -469,40 +461,9 @@ class SqliteStore:
         """Run `work` as one transaction; a single statement is one by itself."""
         with self._lock:
             try:
-                if self._group is not None:
-                    return self._write_in_group(work, statements)
-                if statements == 1:
-                    return work(self._db)
-                return self._as_one(work, "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+                return self._commits.write(work, statements)
             except sqlite3.Error as error:
                 raise sqlite_file.fault(self.path, error) from None
-
-    def _write_in_group(self, work: Callable[[Any], Any], statements: int) -> Any:
-        """Run `work` in the transaction of the group, which begins with the first that writes."""
-        if self._undone is not None:
-            raise self._undone
-        if not self._db.in_transaction:
-            self._db.execute("BEGIN IMMEDIATE")
-        try:
-            if statements == 1:
-                return work(self._db)
-            return self._as_one(work, "SAVEPOINT one", "RELEASE one", "ROLLBACK TO one; RELEASE one")
-        except sqlite3.Error as error:
-            if not self._db.in_transaction:
-                self._undone = error
-            raise
-
-    def _as_one(self, work: Callable[[Any], Any], begin: str, end: str, undo: str) -> Any:
-        self._db.execute(begin)
-        try:
-            answer = work(self._db)
-        except BaseException:
-            if self._db.in_transaction:  # SQLite itself has undone it where the disk is full
-                for statement in undo.split(";"):
-                    self._db.execute(statement)
-            raise
-        self._db.execute(end)
-        return answer
 
 
 def _set_fact(db: Any, name: str, text: str) -> None:
