@@ -1,16 +1,16 @@
 """What a trial costs beyond its evaluation where workers are other processes and other hosts, Ray Tune beside it.
 
-The same no-op trials, six genes and a score at once, by the real controller on a durable table: inline, worker processes,
-a served table with 2 and with 50 clients, actors of Ray on one node and on two; and Ray Tune, two at once, whose actors
+The same no-op trials, six genes and a score at once, by the real controller on a durable table: inline, processes, a
+served table with 2 and with 50 clients, actors of Ray on one node and on two; and Ray Tune, two at once, whose actors
 are made anew for each trial or used again. Claims: at least 20 times the rate of Ray Tune with actors that are used
 again; at least 1,500 durable trials a second through the served table; at least 97 % utilization by one-second trials.
 
 A rate is that of trials told after the first quarter, so that the start of processes is no part of it, from the first
-told then to the last. CPU is what the search's own process took for each, its server of the table included. The clients of
-a served table are threads of two processes that play `netwright.worker.run_once`, each with a connection of its own.
-Ray Tune writes no files for each trial (TUNE_DISABLE_AUTO_CALLBACK_LOGGERS), which is what is fastest. Every line has its
-own bound in trials and in seconds, and what others do on this machine (the load) stands beside it: where cores are scarce,
-the rates of one repetition compare with each other, and the processor's time says what an idle machine would reach.
+told then to the last. CPU is what the search's own process took for each, its server of the table included. The clients
+of a served table are threads of two processes that play `netwright.worker.run_once`, each with a connection of its own.
+Ray Tune writes no files for each trial (TUNE_DISABLE_AUTO_CALLBACK_LOGGERS), which is what is fastest. Every line has
+its own bound in trials and in seconds, and what others do on this machine (the load) stands beside it: where cores are
+scarce, the rates of one run compare with each other, and the processor's time says what an idle machine would reach.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import argparse
 import importlib.util
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
-import statistics
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -53,6 +53,7 @@ SPACE: Final = ToySpace(6, 5)
 TOYS: Final = "netwright.testing.toys"
 ROUNDS: Final = 8  # one-second trials of each worker
 PATIENCE: Final = 120.0  # seconds
+TRIES: Final = 5  # to start Ray, which gives up after 30 s where cores are scarce
 START_QUARTER: Final = 4  # the first of so many parts is not measured
 MANY: Final = 50  # clients by which the table's rate is judged
 NODES: Final = 2
@@ -259,7 +260,7 @@ def tuned(trials: int, limit: float, *, is_reused: bool) -> None:
             return times.is_over
 
     with tempfile.TemporaryDirectory(prefix="cluster-overhead-tune-") as name:
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        tried(lambda: ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"))
         tuner = tune.Tuner(
             tune.with_resources(NoOp, {"cpu": 1}),
             param_space={f"gene {n}": tune.choice(list(range(SPACE.options))) for n in range(SPACE.length)},
@@ -269,6 +270,18 @@ def tuned(trials: int, limit: float, *, is_reused: bool) -> None:
         tuner.fit()
         ray.shutdown()
     print(json.dumps(asdict(times.found())))
+
+
+def tried(start: Callable[[], Any]) -> Any:
+    """What starts Ray, tried several times."""
+    for left in reversed(range(TRIES)):
+        try:
+            return start()
+        except Exception as error:
+            if not left:
+                raise
+            print(f"Ray did not start ({error}); it is tried again", file=sys.stderr, flush=True)
+    raise AssertionError
 
 
 def of_tune(line: Line, limit: float) -> Found:
@@ -295,8 +308,8 @@ def nodes() -> None:
     from ray.cluster_utils import Cluster
 
     small = {"num_cpus": 2, "object_store_memory": 80 * 2**20}
-    cluster = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
-    cluster.add_node(**small)
+    cluster = tried(lambda: Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False}))
+    tried(lambda: cluster.add_node(**small))
     print(f"address {cluster.address}", flush=True)
     sys.stdin.read()
     cluster.shutdown()

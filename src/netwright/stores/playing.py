@@ -11,6 +11,7 @@ a thread more for each request is what would cost most.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import traceback
 from collections import deque
@@ -77,6 +78,7 @@ class Playing:
         store: The table that they do it to.
         methods: Further requests, as `TableServer` takes them.
         log: Is given a sentence about each fault.
+        news: Is set whenever a row was finished.
     """
 
     def __init__(
@@ -85,8 +87,9 @@ class Playing:
         store: Store,
         methods: Mapping[str, Callable[..., Any]],
         log: Callable[[str], None],
+        news: threading.Event,
     ) -> None:
-        self._requests, self._methods, self._log = requests, methods, log
+        self._requests, self._methods, self._log, self._news = requests, methods, log, news
         self._together = store.together if isinstance(store, CommitsTogether) else nullcontext
         self._clients: dict[str, Client] = {}
         self._waiting: list[Request] = []
@@ -163,6 +166,8 @@ class Playing:
         self._waiting = []
         for asked, answer in zip(batch, self._play(batch), strict=True):
             self._settle(asked, answer)
+        if any(asked.do == "finish" for asked in batch):
+            self._news.set()
         if rest:
             self._play_soon(rest)
 

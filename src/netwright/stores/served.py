@@ -78,6 +78,7 @@ class TableServer:
         address: "tcp://HOST:PORT", once it listens.
         token: What a client needs; with TLS it ends with the certificate's fingerprint. Never to be printed.
         run: Id of the run, which is no secret.
+        news: Is set whenever a row was finished here, for whoever waits for that and clears it.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class TableServer:
         self._requests = Requests(store)
         self._epoch = secrets.token_hex(8)
         self._connections: set[_Connection] = set()
-        self._begun = threading.Event()
+        self._begun, self.news = threading.Event(), threading.Event()
 
     def __enter__(self) -> TableServer:
         """Listen.
@@ -148,7 +149,7 @@ class TableServer:
 
     async def _serve(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
-        self._playing = Playing(self._requests, self._store, self._methods, self._log)
+        self._playing = Playing(self._requests, self._store, self._methods, self._log, self.news)
         limit = GREETING_SECONDS if context else None
         server = await asyncio.start_server(
             self._meet, sock=listening, ssl=context, limit=PIECE, ssl_handshake_timeout=limit
