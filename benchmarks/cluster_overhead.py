@@ -357,9 +357,9 @@ def judge(lines: Sequence[Line]) -> Iterator[tuple[bool, str]]:
     for line in lines:
         if line.executor == "served" and line.found:
             most = 1e6 / line.cpu
-            text = f"{line.what}, {line.workers} clients: {line.rate:,.0f} durable trials a second, at least {DURABLE:,.0f}"
+            text = f"{line.what}, {line.workers} clients: {line.rate:,.0f} trials a second, at least {DURABLE:,.0f}"
             if line.workers >= MANY:
-                yield line.rate >= DURABLE, f"{text}; {line.cpu:.0f} us of CPU for each, which is {most:,.0f} a second"
+                yield line.rate >= DURABLE, f"{text}; {line.cpu:.0f} us of CPU for each, so {most:,.0f} of a whole core"
         if line.utilization is not None:
             text = f"{line.what}, {line.workers} workers: {line.utilization:.1%} utilization by one-second trials"
             yield line.utilization >= UTILIZATION, f"{text}, at least {UTILIZATION:.0%}"

@@ -1,10 +1,13 @@
 """What 1,000 workers with one-minute trials cost the process that serves a durable table of a million rows.
 
-The process is `netwright serve`, going on with aging evolution behind the rows that table_scale.py writes. The workers are
-simulated, their connections are not: each has two, as a real one, by the first of which its parent gives a sign of life
-and asks what to do every 5 s, and by the second of which trials are claimed and finished, a minute after they began.
-Nothing is evaluated. Claims: under 20 % of one core once all are at work, `status` in 2 s of CPU, replay in 40 s of CPU.
-The first trial of each worker is cut at a random place, so that the others end 17 a second and not all at once.
+The process is `netwright serve`, going on with aging evolution behind the rows that table_scale.py writes. The workers
+are simulated, their connections are not: each has two, as a real one, by the first of which its parent gives a sign of
+life and asks what to do every 5 s, and by the second of which trials are claimed and finished, a minute after they
+began. Nothing is evaluated. The first trial of each worker is cut at a random place, so that they end 17 a second.
+
+Claims: under 20 % of one core once all are at work, `status` in 2 s of CPU, replay in 40 s of CPU. The share is that of
+the pace that so many workers keep: where other programs leave the process too little of the processor for that, it is
+what it took for each request, times the requests of that pace.
 """
 
 from __future__ import annotations
@@ -126,12 +129,26 @@ class _Line:
 
 @dataclass(frozen=True)
 class Found:
-    """What was measured: seconds of CPU for replay and `status`, the share of a core, results a second, waiting."""
+    """What was measured.
+
+    Args:
+        replay: Seconds of CPU until the table is served.
+        status: Seconds of CPU of `status` meanwhile.
+        taken: Share of a core that the process took.
+        share: The same at the pace of all workers.
+        rate: Results a second.
+        asked: Requests a second.
+        waited: Mean seconds from a result to the next trial.
+        beat: Longest time of a sign of life, seconds.
+        load: Processes that wanted a core.
+    """
 
     replay: float
     status: float
+    taken: float
     share: float
     rate: float
+    asked: float
     waited: float
     beat: float
     load: float
@@ -161,18 +178,18 @@ def cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-async def watched(process: psutil.Process, crew: Crew, seconds: float) -> tuple[float, float]:
-    """Share of a core, and results a second, in so many seconds after all workers have come."""
+async def watched(process: psutil.Process, crew: Crew, seconds: float) -> tuple[float, float, float]:
+    """Share of a core, results and requests a second, in so many seconds after all workers have come."""
     working = asyncio.create_task(crew.work())
     while crew.begun < crew.workers and not working.done():
         await asyncio.sleep(0.1)
     await asyncio.sleep(min(SETTLING, seconds))
     crew.waited.clear()
     crew.beats.clear()
-    begun, spent, finished = time.perf_counter(), cpu(process), crew.finished
+    begun, spent, finished, asked = time.perf_counter(), cpu(process), crew.finished, crew.asked
     await asyncio.sleep(seconds)
     took = time.perf_counter() - begun
-    found = (cpu(process) - spent) / took, (crew.finished - finished) / took
+    found = (cpu(process) - spent) / took, (crew.finished - finished) / took, (crew.asked - asked) / took
     crew.is_over.set()
     await working
     return found
@@ -183,10 +200,12 @@ def measured(folder: Path, rows: int, workers: int, trial_seconds: float, second
     with serving(folder, rows + 10**6, workers) as (process, served):
         replay = cpu(process)
         crew = Crew(served, workers, trial_seconds)
-        share, rate = asyncio.run(watched(process, crew, seconds))
+        taken, rate, asked = asyncio.run(watched(process, crew, seconds))
         status, _ = table_scale.measured(["status", str(folder)])
         waited = sum(crew.waited) / max(1, len(crew.waited))
-        return Found(replay, status, share, rate, waited, max(crew.beats, default=0.0), os.getloadavg()[0])
+        pace = workers * (2 / trial_seconds + 2 / orders.BEAT)
+        slowest, load = max(crew.beats, default=0.0), os.getloadavg()[0]
+        return Found(replay, status, taken, taken * max(1.0, pace / asked), rate, asked, waited, slowest, load)
 
 
 def main() -> None:
@@ -207,22 +226,23 @@ def main() -> None:
         found = measured(folder, arguments.rows, arguments.workers, arguments.trial_seconds, arguments.seconds)
     print(f"{results.hardware()}; commit {results.commit()}; load {found.load:.1f}\n")
     subject = f"{arguments.rows} rows, {arguments.workers} workers of {arguments.trial_seconds:g} s"
-    print(
-        f"{subject}: {found.rate:.1f} results a second, the next trial after {1e3 * found.waited:.0f} ms, a sign of life"
-    )
-    print(f"answered within {1e3 * found.beat:.0f} ms\n")
+    each = 1e6 * found.taken / found.asked
+    print(f"{subject}: {found.rate:.1f} results and {found.asked:.0f} requests a second took {found.taken:.1%}")
+    print(f"of a core, {each:.0f} us each; the next trial came after {1e3 * found.waited:.0f} ms in the mean,")
+    print(f"answers to signs of life within {1e3 * found.beat:.0f} ms\n")
     for what, value, most, unit in (
-        ("share of a core", 100 * found.share, 100 * SHARE, "%"),
+        ("share of a core at their pace", 100 * found.share, 100 * SHARE, "%"),
         ("CPU of status", found.status, STATUS, "s"),
         ("CPU until it is served, replay and all", found.replay, REPLAY, "s"),
     ):
         print(f"{'reached    ' if value < most else 'NOT reached'}  {what}: {value:.1f} {unit}, under {most:g} {unit}")
-    rows = [
+    values = (
         ("share of a core", found.share, ""),
         ("status", found.status, "s (CPU)"),
         ("replay", found.replay, "s (CPU)"),
-    ]
-    results.append(arguments.table, [results.Row(f"{what}; {subject}", 1, v, v, v, unit) for what, v, unit in rows])
+    )
+    rows = [results.Row(f"{what}; {subject}", 1, value, value, value, unit) for what, value, unit in values]
+    results.append(arguments.table, rows)
 
 
 if __name__ == "__main__":
