@@ -4,7 +4,7 @@ QUIET := --disable-pip-version-check --no-warn-script-location
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: search test fuzz verify bench gpu gpu-evidence lint release-check clean
+.PHONY: search test fuzz verify cluster-test bench gpu gpu-evidence lint release-check clean
 
 search: $(READY)
 	$(BIN)/netwright search digits --hours 0.1 --out runs/digits
@@ -20,6 +20,14 @@ fuzz: $(READY)
 verify: $(READY) lint
 	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-notebooks.lock -r requirements-watching.lock
 	NETWRIGHT_VERIFY=1 $(BIN)/pytest -m "not gpu and not download" --timeout 7200
+
+# a small Slurm of Debian's packages, installed as root (or SUDO=sudo), and a small Ray (285 MB), with searches on them
+# while they break: an hour
+cluster-test: $(READY)
+	PATH="$$PATH:/usr/sbin" command -v slurmctld slurmd sbatch munged || \
+		$(SUDO) apt-get install -y -q --no-install-recommends slurmctld slurmd slurm-client munge
+	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-cluster.lock
+	NETWRIGHT_CLUSTER=1 $(BIN)/pytest tests/cluster
 
 bench: $(READY)
 	$(BIN)/pip install -q $(QUIET) --no-deps -r requirements-bench.lock

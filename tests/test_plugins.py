@@ -18,6 +18,9 @@ from netwright.testing.tasks import check_task
 from netwright.testing.toys import ToySpace
 
 
+ELSEWHERE = ("served", "slurm")  # tests/executors/test_served.py, tests/cluster/test_slurm.py
+
+
 def _io(space):
     """What small networks of a space take and give: images and classes, or tokens."""
     images, texts = IO(3, 16, 16, 10), IO(Tokens(9, 4), Tokens(9, 4))
@@ -62,9 +65,9 @@ def test_store(plugin, tmp_path):
     check_store(lambda: plugin(str(tmp_path / f"{next(numbers)}.sqlite")) if takes_path else plugin())
 
 
-@pytest.mark.parametrize("plugin", [each for each in _plugins("executor") if each.id != "served"])
+@pytest.mark.parametrize("plugin", [each for each in _plugins("executor") if each.id not in ELSEWHERE])
 def test_executor(plugin, tmp_path):
-    """The one that is served needs workers, which `tests/executors/test_served.py` gives it."""
+    """Those whose workers are elsewhere need these, which their own tests give them."""
     taken, store = refs.options_of(plugin), refs.locate("store", "sqlite")
 
     def make(evaluator):

@@ -33,6 +33,7 @@ from netwright.core.protocols import (
     Store,
     Strategy,
     Watcher,
+    WorksElsewhere,
     of_seed,
     unwrap,
 )
@@ -120,6 +121,7 @@ class Search:
             self.strategy.cache_in(self.folder / "strategy")
         # asked here once, as it takes longer than all else that is done for a row
         self._learner = self.strategy if isinstance(self.strategy, LearnsAside) else None
+        self._elsewhere = self.executor if isinstance(self.executor, WorksElsewhere) else None
         self._together = self.strategy.together if isinstance(self.strategy, AsksTogether) else 0
         self._score = scorer(self.objectives)
         self._streams = seeds.Streams(self.seed)
@@ -268,7 +270,8 @@ class Search:
         return None
 
     def _top_up(self) -> None:
-        workers = max(self.executor.workers, self._present)
+        asked_for = self.executor.workers if self._elsewhere is None else max(1, self._elsewhere.present)
+        workers = max(asked_for, self._present)
         ahead = max(self._together, (workers > 1) if self.prefetch is None else self.prefetch)
         last = self.limits.trials
         if self._is_behind:  # what comes next depends on what is measured again

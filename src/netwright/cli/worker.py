@@ -8,10 +8,12 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +35,8 @@ from netwright.stores.wire import Endpoint
 
 ASKED = 128 + signal.SIGUSR1  # exit code after SIGUSR1, by which schedulers announce the end
 MARGIN = 10.0  # seconds for which a worker waits longer than its parent, which decides
+PRINTED = "/proc/self/fd/1"  # what a process prints to, as a path, also where the file has no name
+PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as there
 NAME = 60  # characters of what a worker's name begins with
 SAID = {
     0: "the search has ended or was stopped",
@@ -57,6 +61,9 @@ def worker(
     ),
     patience: float = typer.Option(60.0, min=0, help="Seconds for which a server that does not answer is waited for."),
     name: str = typer.Option(None, help="What its name in the table begins with.", show_default="the host's"),
+    leashed: bool = typer.Option(
+        False, "--leashed", help="Leave when the standard input ends: with whoever holds its other end, as ssh."
+    ),
     trust: bool = typer.Option(False, "--trust", help="Load plug-ins that a run file names, whoever wrote them."),
 ) -> None:
     """Evaluate trials of a running search until it ends, or until Ctrl-C, SIGTERM or SIGUSR1, which put the trial back.
@@ -79,7 +86,7 @@ def worker(
     else:
         joined = _served(at, place, token_file, patience, Trust(trust), changes)
     with joined as (store, post, said):
-        post = replace(post, name=own, index=index, trials=trials or 0)
+        post = replace(post, name=own, index=index, trials=trials or 0, leashed=leashed, log=_log())
         if until is not None:  # what is still at work is written down before
             post = replace(post, until=begun + until - min(post.stop_seconds, until / 2))
         typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")
@@ -186,6 +193,14 @@ def _post(run: RunFile) -> Post:
     )
 
 
+def _log() -> str:
+    """The file that this process prints to, from which a row tells what its worker printed last; "": there is none."""
+    with suppress(OSError, ValueError):
+        if stat.S_ISREG(os.fstat(sys.__stdout__.fileno()).st_mode) and os.path.exists(PRINTED):  # type: ignore[union-attr]
+            return PRINTED
+    return ""
+
+
 def _name(given: str | None) -> str:
     """What the worker's name begins with. Raises WorkerError for what is no name."""
     if given is None:
@@ -197,7 +212,9 @@ def _name(given: str | None) -> str:
 
 def _refuse_crowd(store: Store, expected: int) -> None:
     """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
-    most, there = remembered.number(store, remembered.MAX_WORKERS), max(expected, len(store.workers()))
+    most = remembered.number(store, remembered.MAX_WORKERS)
+    # one that is silent may be of a node that was lost, and this one in its place
+    there = max(expected, sum(each.silent_seconds < PRESENT_FOR for each in store.workers()))
     if most is not None and there >= most:
         raise WorkerError(
             f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "

@@ -59,10 +59,10 @@ def reap(but: int) -> None:
                 os.waitpid(pid, os.WNOHANG)
 
 
-def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
+def end_marked(mark: str, seconds: float = SECONDS, variable: str = MARK) -> list[int]:
     """Kill all processes but this one whose environment has a mark that begins so; returns the ids of what is left."""
     until = time.monotonic() + seconds
-    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid).startswith(mark)]:
+    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _mark_of(pid, variable).startswith(mark)]:
         for pid in found:
             _kill(pid)
         if time.monotonic() > until:
@@ -71,10 +71,10 @@ def end_marked(mark: str, seconds: float = SECONDS) -> list[int]:
     return []
 
 
-def _mark_of(pid: int) -> str:
+def _mark_of(pid: int, variable: str) -> str:
     try:
         process = psutil.Process(pid)
-        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.environ().get(MARK, ""))
+        return "" if process.status() == psutil.STATUS_ZOMBIE else str(process.environ().get(variable, ""))
     except (psutil.Error, OSError):  # gone, or another user's
         return ""
 

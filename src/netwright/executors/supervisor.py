@@ -73,6 +73,7 @@ class Post:
         controller: Owner of the claim whose end ends the worker, as JSON; "": the end of the standard input does.
         log: Path of the file that the worker prints to; "": a terminal.
         served: Whether the table is a served one, whose orders the worker follows in place of a pipe or a claim.
+        leashed: Whether the end of the standard input ends the worker also where it is a served table's.
         trials: How many trials the worker is to do before it leaves; 0: no limit.
         until: When it is told to stop, in seconds of this machine's monotonic clock; 0: never. It claims nothing that
             cannot end by then, going by the median of what was measured so far.
@@ -92,6 +93,7 @@ class Post:
     controller: str = ""
     log: str = ""
     served: bool = False
+    leashed: bool = False
     trials: int = 0
     until: float = 0.0
     carries: bool = False
@@ -282,7 +284,7 @@ def _accompany(store: Store, post: Post, worker: Worker, told: _Orders, signals:
     """Watch until the worker ends, or is to be ended; returns whether it is still wanted."""
     reaped = 0.0
     said = lines.Reader(DOWN)
-    from_above = None if post.controller or post.served else sys.stdin.fileno()
+    from_above = sys.stdin.fileno() if post.leashed or not (post.controller or post.served) else None
     pipes = [worker.up, signals.line, beats.line, *([] if from_above is None else [from_above])]
 
     def stop(code: int = 0) -> None:

@@ -23,6 +23,7 @@ from netwright.core.protocols import (
     Strategy,
     TrainsToBudgets,
     UsesCards,
+    WorksElsewhere,
     of_any_seed,
 )
 from netwright.core.records import Genotype
@@ -123,11 +124,11 @@ def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:
     """The executor with no more workers than there are trials left, and a sentence where these are fewer; else "".
 
     Args:
-        executor: The executor; one whose workers take no memory of this machine stays as it is.
+        executor: The executor; one that is not bounded stays as it is.
         left: Trials that are still to finish; None: as many as the time allows.
 
     Raises:
-        WorkerError: The machine's memory does not hold the workers.
+        WorkerError: The machine's memory does not hold the workers, or what would run them is not there.
     """
     if not isinstance(executor, IsBounded):
         return executor, ""
@@ -140,14 +141,15 @@ def bounded(executor: Executor, left: int | None) -> tuple[Executor, str]:
 
 
 def memory_estimate(parts: Parts, genotypes: Sequence[Genotype]) -> str:
-    """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell,
-    or trains on cards.
+    """A sentence on how much memory the workers take, about; "" where the evaluator cannot tell, or trains on cards,
+    or the workers are on other machines.
 
     Raises:
         InvalidGenotype: None of the genotypes fits; where some fit, the others are left out.
     """
     is_on_cards = isinstance(parts.evaluator, UsesCards) and bool(parts.evaluator.cards(0))
-    if is_on_cards or not isinstance(parts.evaluator, EstimatesMemory):
+    is_here = not (is_on_cards or isinstance(parts.executor, WorksElsewhere))
+    if not is_here or not isinstance(parts.evaluator, EstimatesMemory):
         return ""  # of cards, `sharing` says more
     estimates = of_those_that_fit(genotypes, parts.evaluator.memory_mb)
     known = [estimate for estimate in estimates if estimate is not None]

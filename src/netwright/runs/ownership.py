@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from netwright.core import claim, files, in_full, liveness, locks, objectives, reading, run_file, whereabouts
+from netwright.core import claim, files, in_full, liveness, locks, objectives, reading, refs, run_file, whereabouts
 from netwright.core.claim import Claim, Owner
 from netwright.core.errors import BadRunFile, StoreError
 from netwright.core.latency import LatencySettings
@@ -272,7 +272,10 @@ def _owner(folder: Path) -> str:
 
 
 def _threads(run: RunFile) -> int:
-    """Threads of each worker: the machine's cores divided by the workers."""
+    """Threads of each worker: the processors that each is given, or this machine's divided by the workers."""
+    own = refs.options_of(refs.locate("executor", run.executor.name)).get("cpus")
+    if own is not None:
+        return max(1, run.executor.options.get("cpus", own.default))
     cores = os.cpu_count() or 1
     return max(1, cores // (run.workers or (cores if run.executor.name in ("processes", "served") else 1)))
 

@@ -29,7 +29,16 @@ from netwright.core.protocols.evaluator import (
     Tunes,
     UsesCards,
 )
-from netwright.core.protocols.executor import STOP_SECONDS, Executor, Halts, IsBounded, Job, KeepsTime, SharesCards
+from netwright.core.protocols.executor import (
+    STOP_SECONDS,
+    Executor,
+    Halts,
+    IsBounded,
+    Job,
+    KeepsTime,
+    SharesCards,
+    WorksElsewhere,
+)
 from netwright.core.protocols.network import CarriesState, KeepsActivations
 from netwright.core.protocols.observer import Observed, Observer, Watcher
 from netwright.core.protocols.space import (
@@ -164,6 +173,7 @@ __all__ = [
     "UsesCards",
     "Watcher",
     "WeighsExamples",
+    "WorksElsewhere",
     "check_accepts",
     "draws_networks",
     "graph_of",

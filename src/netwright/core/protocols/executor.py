@@ -79,8 +79,17 @@ class Halts(Protocol):
 
 
 @runtime_checkable
+class WorksElsewhere(Protocol):
+    """Capability of an executor: its workers are on other machines, and fewer may be there than are asked for."""
+
+    @property
+    def present(self) -> int:
+        """How many workers are there now: so many rows are asked for, and one more."""
+
+
+@runtime_checkable
 class IsBounded(Protocol):
-    """Capability of an executor: its workers take memory of this machine, so that their number is bounded."""
+    """Capability of an executor: there are only as many workers as there are trials, or as what they run on holds."""
 
     @property
     def workers(self) -> int:
@@ -90,7 +99,7 @@ class IsBounded(Protocol):
         """This executor with no more workers than trials, at least one; None: there is no limit of trials.
 
         Raises:
-            WorkerError: The machine's memory does not hold the workers.
+            WorkerError: The machine's memory does not hold the workers, or what would run them is not there.
         """
 
 

@@ -1,0 +1,102 @@
+"""Which tasks of Slurm work for a run, which are lost, and how many are to take their place: bookkeeping alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from netwright.executors.slurm_queue import ArrayTask
+
+QUICK: Final = 60.0  # seconds within which a task that ended has done nothing
+STRIKES: Final = 3  # tasks that ended so, one after another, after which no more are started
+SHORTEST, LONGEST = 5.0, 600.0  # seconds until the place of one that ended so is filled
+
+
+@dataclass
+class Roster:
+    """The tasks of a run.
+
+    Args:
+        members: Number and index of the tasks that run or will, with what was last seen of them.
+        strikes: How many have ended as soon as they began since a trial finished last.
+        gone: What ended last so.
+        finished: How many trials had finished then.
+        not_before: When the next ones may be started, on the monotonic clock.
+        was_cancelled: Whether some were cancelled by somebody else, at the last look.
+    """
+
+    members: dict[tuple[int, int], ArrayTask] = field(default_factory=dict)
+    strikes: int = 0
+    gone: ArrayTask | None = None
+    finished: int = 0
+    not_before: float = 0.0
+    was_cancelled: bool = False
+
+    def add(self, array: int, number: int) -> None:
+        """An array of so many tasks was submitted."""
+        self.members.update({(array, index): ArrayTask(array, index, "PENDING") for index in range(number)})
+
+    def adopt(self, listed: Iterable[ArrayTask], most: int) -> list[ArrayTask]:
+        """Take over tasks of an earlier controller, at most so many, those that run first; returns those too many."""
+        live = sorted((task for task in listed if task.is_live), key=lambda task: not task.is_running)
+        self.members = {(task.array, task.index): task for task in live[:most]}
+        return live[most:]
+
+    def look(self, listed: Iterable[ArrayTask], finished: int, now: float) -> list[ArrayTask]:
+        """Take in the queue; returns the members that are lost, as last seen.
+
+        Args:
+            listed: All tasks that Slurm knows.
+            finished: How many trials have finished.
+            now: Seconds on the monotonic clock.
+        """
+        known = {(task.array, task.index): task for task in listed}
+        if finished > self.finished:
+            self.strikes, self.finished, self.not_before = 0, finished, 0.0
+        lost = []
+        for place, before in list(self.members.items()):
+            # one that Slurm has forgotten ended a while ago, or its controller lost it
+            task = known.get(place) or ArrayTask(*place, "FORGOTTEN", before.seconds, before.node)
+            if task.is_live:
+                self.members[place] = task
+                continue
+            del self.members[place]
+            lost.append(task)
+        self.was_cancelled = any(task.state == "CANCELLED" for task in lost)
+        for task in lost:
+            if is_strike(task):
+                self.strikes, self.gone = self.strikes + 1, task
+                self.not_before = now + min(LONGEST, SHORTEST * 2 ** min(self.strikes - 1, 10))
+        return lost
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return sum(task.is_running for task in self.members.values())
+
+    def counts(self) -> str:
+        """How many run and how many wait for what, in words."""
+        waiting = Counter(task.reason for task in self.members.values() if not task.is_running)
+        reasons = ", ".join(f"{number} for {reason}" for reason, number in waiting.most_common(3))
+        return f"{self.running} run, {waiting.total()} wait{f' ({reasons})' if reasons else ''}"
+
+    def is_hopeless(self) -> bool:
+        """Whether tasks end as soon as they begin, one after another, and too few others run to speak against it."""
+        return self.strikes >= max(STRIKES, self.running + 1)
+
+    def needed(self, wanted: int, now: float) -> int:
+        """How many are to be started now, that so many may work."""
+        # who cancels all of them may be at it still
+        return 0 if self.was_cancelled or now < self.not_before else max(0, wanted - len(self.members))
+
+
+def is_strike(task: ArrayTask) -> bool:
+    """Whether a lost task has ended by itself as soon as it began."""
+    return task.state not in ("CANCELLED", "PREEMPTED", "NODE_FAIL", "REVOKED") and task.seconds < QUICK
+
+
+def sizes(number: int, most: int) -> list[int]:
+    """The sizes of the arrays that so many tasks take, with at most `most` in each."""
+    return [min(most, number - start) for start in range(0, number, most)]
