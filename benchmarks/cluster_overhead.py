@@ -265,9 +265,16 @@ def tuned(trials: int, limit: float, *, is_reused: bool) -> None:
             tune.with_resources(NoOp, {"cpu": 1}),
             param_space={f"gene {n}": tune.choice(list(range(SPACE.options))) for n in range(SPACE.length)},
             tune_config=tune.TuneConfig(num_samples=trials, max_concurrent_trials=2, reuse_actors=is_reused),
-            run_config=tune.RunConfig(verbose=0, callbacks=[Heard()], storage_path=name, stop=Ends()),
+            run_config=tune.RunConfig(
+                verbose=0,
+                callbacks=[Heard()],
+                storage_path=name,
+                stop=Ends(),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         )
-        tuner.fit()
+        found = tuner.fit()
+        assert not found.errors
         ray.shutdown()
     print(json.dumps(asdict(times.found())))
 
