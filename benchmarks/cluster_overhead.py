@@ -38,7 +38,8 @@ from netwright import worker
 from netwright.controller import Search
 from netwright.core import refs, run_file
 from netwright.core.errors import OutOfReach
-from netwright.core.records import Trial
+from netwright.core.protocols import Context
+from netwright.core.records import Result, Trial
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors import orders
@@ -197,12 +198,25 @@ def beside(line: Line, folder: Path, trial_seconds: float) -> Iterator[None]:
             process.wait()
 
 
+@dataclass(frozen=True)
+class Resting:
+    """Takes so many seconds in one piece: fifty clients that report 50 times a second would measure that instead."""
+
+    toy: ToyEvaluator
+    seconds: float
+
+    def evaluate(self, trial: Trial, context: Context) -> Result:
+        """Sleep, then score as the toy does."""
+        time.sleep(self.seconds)
+        return self.toy.evaluate(trial, context)
+
+
 def clients(number: int, folder: Path, trial_seconds: float) -> None:
     """Work in so many threads until the search is over."""
     until = time.monotonic() + PATIENCE
     while served_file.read(folder / served_file.NAME) is None and time.monotonic() < until:
         time.sleep(0.02)
-    evaluator = ToyEvaluator(SPACE, ToyTask(), trial_seconds)
+    evaluator = Resting(ToyEvaluator(SPACE, ToyTask()), trial_seconds)
     threads = [threading.Thread(target=client, args=(folder, evaluator, f"c{os.getpid()}-{n}")) for n in range(number)]
     for thread in threads:
         thread.start()
@@ -210,7 +224,7 @@ def clients(number: int, folder: Path, trial_seconds: float) -> None:
         thread.join()
 
 
-def client(folder: Path, evaluator: ToyEvaluator, name: str) -> None:
+def client(folder: Path, evaluator: Resting, name: str) -> None:
     """Claim, evaluate and finish as a worker does, with signs of life between trials."""
     store = RemoteStore(token_file=str(folder / served_file.NAME), patience=5.0)
     beaten = float("-inf")
