@@ -37,7 +37,7 @@ import results
 from netwright import worker
 from netwright.controller import Search
 from netwright.core import refs, run_file
-from netwright.core.errors import OutOfReach
+from netwright.core.errors import OutOfReach, WorkerError
 from netwright.core.protocols import Context
 from netwright.core.records import Result, Trial
 from netwright.core.refs import Reference
@@ -318,7 +318,10 @@ def two_nodes() -> Iterator[str]:
     with Popen([sys.executable, __file__, "--nodes"], stdin=PIPE, stdout=PIPE, text=True) as process:
         assert process.stdout is not None and process.stdin is not None
         try:
-            yield next(line.split()[1] for line in process.stdout if line.startswith("address "))
+            address = next((line.split()[1] for line in process.stdout if line.startswith("address ")), "")
+            if not address:
+                raise WorkerError("no cluster of two nodes could be started; see above")
+            yield address
         finally:
             process.stdin.close()
             process.wait(PATIENCE)
@@ -431,7 +434,11 @@ def main() -> None:
             if line.note:
                 print(f"{line.what:<28} {line.workers:>7} {line.note}")
                 continue
-            measure(line, Path(name), repetitions, arguments.seconds, rounds)
+            try:
+                measure(line, Path(name), repetitions, arguments.seconds, rounds)
+            except (WorkerError, subprocess.CalledProcessError) as error:  # as Ray, where cores are scarce
+                print(f"{line.what:<28} {line.workers:>7} not measured: {error}", flush=True)
+                continue
             rates = [each.rate for each in line.found]
             cells = [f"{number:,.1f}" for number in (line.rate, min(rates), max(rates))]
             used = "" if line.utilization is None else f"{line.utilization:.1%}"

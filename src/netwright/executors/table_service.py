@@ -51,7 +51,9 @@ class Serving:
         self._lock = threading.Lock()
         self._depot = Depot(job.folder, job.store)
         methods = {**self._depot.methods, ORDERS: self._heard, LEAVE: self._leave}
-        self._server = TableServer(job.store, job.folder, host=host, port=port or None, methods=methods)
+        self._server = TableServer(
+            job.store, job.folder, host=host, port=port or None, methods=methods, prompt=(ORDERS, LEAVE)
+        )
         self._server.__enter__()
 
     @property

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -79,6 +79,7 @@ class Playing:
         methods: Further requests, as `TableServer` takes them.
         log: Is given a sentence about each fault.
         news: Is set whenever a row was finished.
+        prompt: Those of the methods that are played here, as they take no time.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Playing:
         methods: Mapping[str, Callable[..., Any]],
         log: Callable[[str], None],
         news: threading.Event,
+        prompt: Collection[str] = (),
     ) -> None:
         self._requests, self._methods, self._log, self._news = requests, methods, log, news
+        self._prompt = frozenset(prompt)
         self._together = store.together if isinstance(store, CommitsTogether) else nullcontext
         self._clients: dict[str, Client] = {}
         self._waiting: list[Request] = []
@@ -123,7 +126,7 @@ class Playing:
         answer = asyncio.get_running_loop().create_future()
         asked = Request(client, number, do, values, time.monotonic() + waits if waits > 0 else 0.0, answer)
         client.number, client.answer, client.asked = number, None, asked
-        if do in self._methods:
+        if do in self._methods and do not in self._prompt:
             task = asyncio.create_task(self._play_method(asked))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -213,7 +216,10 @@ class Playing:
         found: list[Any] = []
 
         def act() -> Any:
-            found.append(self._requests.answer(asked.client.caller, asked.do, asked.values))
+            if asked.do in self._prompt:
+                found.append(self._methods[asked.do](asked.client.caller, *asked.values))
+            else:
+                found.append(self._requests.answer(asked.client.caller, asked.do, asked.values))
             return found[0]
 
         answer = self._line(asked, act)
