@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -38,6 +38,7 @@ from netwright.stores.wire import Endpoint
 
 SHARE, STATUS, REPLAY = 0.20, 2.0, 40.0
 PATIENCE = 1800.0  # seconds that the table has for being served
+AT_ONCE = 20  # connections that are being opened
 SETTLING = 10.0  # seconds after the last worker has come
 
 
@@ -60,6 +61,7 @@ class Crew:
     asked: int = 0  # requests that were answered
     beats: list[float] = field(default_factory=list)  # seconds until a sign of life was answered
     is_over: asyncio.Event = field(default_factory=asyncio.Event)
+    doors: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def work(self) -> None:
         """Work until it is over."""
@@ -71,7 +73,7 @@ class Crew:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _parent(self, number: int) -> None:
-        line = await _Line.to(self.served)
+        line = await _Line.to(self)
         await asyncio.sleep(random.uniform(0, orders.BEAT))
         while True:
             begun = time.perf_counter()
@@ -82,7 +84,7 @@ class Crew:
             await asyncio.sleep(orders.BEAT)
 
     async def _child(self, number: int) -> None:
-        line, name, cut = await _Line.to(self.served), f"s{number}", random.random()
+        line, name, cut = await _Line.to(self), f"s{number}", random.random()
         await line.ask("beat", name, "starting")
         ended: float | None = None
         while True:
@@ -109,13 +111,17 @@ class _Line:
         self._reader, self._writer, self._number = reader, writer, 0
 
     @classmethod
-    async def to(cls, served: Served) -> _Line:
-        """Connect, and be let in."""
-        at = Endpoint.of(served.address)
-        line = cls(*await asyncio.open_connection(at.host, at.port))
+    async def to(cls, crew: Crew) -> _Line:
+        """Connect, and be let in, some at a time: one that cannot say who it is within 10 s is cut off."""
+        at = Endpoint.of(crew.served.address)
         who = {"client": os.urandom(8).hex(), "host": "simulated", "pid": os.getpid(), "born": liveness.birth()}
-        await line._said({"netwright": wire.PROTOCOL, "token": served.token, "run": served.run, **who})
-        return line
+        greeting = {"netwright": wire.PROTOCOL, "token": crew.served.token, "run": crew.served.run, **who}
+        while True:
+            async with crew.doors:
+                with suppress(OSError, wire.Garbled):
+                    line = cls(*await asyncio.open_connection(at.host, at.port))
+                    await line._said(greeting)
+                    return line
 
     async def ask(self, do: str, *values: object) -> list[int] | None:
         """The answer to a request."""
