@@ -52,12 +52,11 @@ from netwright.testing.toys import ToyEvaluator, ToySpace, ToyTask
 TUNE_TIMES, DURABLE, UTILIZATION = 20.0, 1500.0, 0.97
 SPACE: Final = ToySpace(6, 5)
 TOYS: Final = "netwright.testing.toys"
-ROUNDS: Final = 8  # one-second trials of each worker
 PATIENCE: Final = 120.0  # seconds
 TRIES: Final = 5  # to start Ray, which gives up after 30 s where cores are scarce
 START_QUARTER: Final = 4  # the first of so many parts is not measured
 MANY: Final = 50  # clients by which the table's rate is judged
-NODES: Final = 2
+TWO_NODES: Final = "Ray, two nodes"
 
 
 @dataclass
@@ -349,7 +348,7 @@ def lines_of(is_quick: bool) -> list[Line]:
         Line("served table", 2, 4000, "served", {"workers": 2}, has_clients=True),
         Line("served table", 50, 10000, "served", {"workers": 50}, has_clients=True),
         Line("Ray, one node", 2, 2000, "ray", {"workers": 2}, note=missing),
-        Line("Ray, two nodes", 4, 2000, "ray", {"workers": 4}, note=missing),
+        Line(TWO_NODES, 4, 2000, "ray", {"workers": 4}, note=missing),
         Line("Ray Tune, actors used again", 2, 300, options={"is_reused": True}, note=missing_tune),
         Line("Ray Tune, actors made anew", 2, 24, options={"is_reused": False}, note=missing_tune),
     ]
@@ -360,20 +359,33 @@ def lines_of(is_quick: bool) -> list[Line]:
     return lines
 
 
-def measure(line: Line, folder: Path, repetitions: int, limit: float, rounds: int) -> None:
-    """Repetitions of no-op trials, then once trials of a second, where workers are others than this process."""
-    with two_nodes() if line.workers == NODES * 2 and line.executor == "ray" else nullcontext("") as address:
+def measure(line: Line, place: Path, limit: float, rounds: int) -> None:
+    """A repetition of no-op trials or, with `rounds`, so many trials of a second for each worker."""
+    if line.executor is None:
+        line.found.append(of_tune(line, limit))
+        return
+    with two_nodes() if line.what == TWO_NODES else nullcontext("") as address:
         if address:
             line.options = {**line.options, "address": address}
-        for number in range(repetitions):
-            if line.executor is None:
-                line.found.append(of_tune(line, limit))
-            else:
-                place = folder / f"{line.executor}-{line.workers}-{number}"
-                line.found.append(searched(line, place, line.trials, 0.0, limit).found())
-        if line.executor not in (None, "inline") and rounds:
-            place = folder / f"{line.executor}-{line.workers}-seconds"
+        if rounds:
             line.utilization = searched(line, place, rounds * line.workers, 1.0, PATIENCE).utilization(line.workers)
+        else:
+            line.found.append(searched(line, place, line.trials, 0.0, limit).found())
+
+
+def measured(lines: Sequence[Line], folder: Path, repetitions: int, limit: float, rounds: int) -> Iterator[Line]:
+    """All lines in turn, once for each repetition, so that other programs meet all; yields what it was at."""
+    for number in range(repetitions + (rounds > 0)):
+        is_seconds = number == repetitions
+        for line in lines:
+            if line.note or (is_seconds and line.executor in (None, "inline")):
+                continue
+            place = folder / f"{line.executor}-{line.workers}-{number}"
+            try:
+                measure(line, place, limit, rounds if is_seconds else 0)
+            except (WorkerError, subprocess.CalledProcessError) as error:  # as Ray, where cores are scarce
+                line.note = f"not measured: {error}"
+            yield line
 
 
 def judge(lines: Sequence[Line]) -> Iterator[tuple[bool, str]]:
@@ -411,6 +423,20 @@ def rows_of(lines: Sequence[Line]) -> Iterator[results.Row]:
             yield results.Row(f"{line.what}, {line.workers}; 1 s trials", 1, share, share, share, "utilization")
 
 
+def print_table(lines: Sequence[Line]) -> None:
+    shape = "{:<28} {:>7} {:>10} {:>9} {:>9} {:>10} {:>11} {:>6}"
+    print("\n" + shape.format("what", "workers", "trials/s", "min", "max", "CPU us", "utilization", "load"))
+    for line in lines:
+        if not line.found:
+            print(f"{line.what:<28} {line.workers:>7} {line.note}")
+            continue
+        rates = [each.rate for each in line.found]
+        cells = [f"{number:,.1f}" for number in (line.rate, min(rates), max(rates))]
+        used = "" if line.utilization is None else f"{line.utilization:.1%}"
+        load = f"{statistics.median(each.load for each in line.found):.1f}"
+        print(shape.format(line.what, line.workers, *cells, f"{line.cpu:,.0f}", used, load))
+
+
 def main() -> None:
     parts = {"--clients": _clients, "--tune": _tune, "--nodes": nodes}  # what this script starts of itself
     if len(sys.argv) > 1 and sys.argv[1] in parts:
@@ -420,30 +446,18 @@ def main() -> None:
     parser.add_argument("--csv", dest="table", type=Path, help="CSV file that rows are appended to; by default none")
     parser.add_argument("--repetitions", type=int, default=3, help="of each line")
     parser.add_argument("--seconds", type=float, default=10.0, help="most seconds of a repetition")
+    parser.add_argument("--rounds", type=int, default=8, help="one-second trials of each worker; 0: none")
     parser.add_argument("--only", nargs="+", help="names of lines, or how they begin", metavar="LINE")
     arguments = results.options(parser)
-    repetitions, rounds = (1, 0) if arguments.quick else (arguments.repetitions, ROUNDS)
+    repetitions, rounds = (1, 0) if arguments.quick else (arguments.repetitions, arguments.rounds)
     lines = lines_of(arguments.quick)
     if arguments.only:
         lines = [line for line in lines if line.what.startswith(tuple(arguments.only))]
-    print(f"{results.hardware()}; commit {results.commit()}\n")
-    shape = "{:<28} {:>7} {:>10} {:>9} {:>9} {:>10} {:>11} {:>6}"
-    print(shape.format("what", "workers", "trials/s", "min", "max", "CPU us", "utilization", "load"))
+    print(f"{results.hardware()}; commit {results.commit()}")
     with tempfile.TemporaryDirectory(prefix=".cluster-overhead-", dir=Path.cwd()) as name:
-        for line in lines:
-            if line.note:
-                print(f"{line.what:<28} {line.workers:>7} {line.note}")
-                continue
-            try:
-                measure(line, Path(name), repetitions, arguments.seconds, rounds)
-            except (WorkerError, subprocess.CalledProcessError) as error:  # as Ray, where cores are scarce
-                print(f"{line.what:<28} {line.workers:>7} not measured: {error}", flush=True)
-                continue
-            rates = [each.rate for each in line.found]
-            cells = [f"{number:,.1f}" for number in (line.rate, min(rates), max(rates))]
-            used = "" if line.utilization is None else f"{line.utilization:.1%}"
-            load = f"{line.found[-1].load:.1f}"
-            print(shape.format(line.what, line.workers, *cells, f"{line.cpu:,.0f}", used, load), flush=True)
+        for line in measured(lines, Path(name), repetitions, arguments.seconds, rounds):
+            print(f"[load {os.getloadavg()[0]:.1f}] {line.what}, {line.workers}", file=sys.stderr, flush=True)
+    print_table(lines)
     print()
     for is_reached, text in judge(lines):
         print(f"{'reached    ' if is_reached else 'NOT reached'}  {text}")

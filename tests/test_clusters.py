@@ -96,7 +96,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("HOSTS", str(tmp_path / "hosts"))
     monkeypatch.setenv("PYTHON", sys.executable)
-    monkeypatch.setenv("PYTHONPATH", str(SOURCE.parent))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SOURCE.parent), *sys.path[1:]]))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
