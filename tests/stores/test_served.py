@@ -316,7 +316,7 @@ def test_requests_that_wait_together_are_one_commit_and_are_answered_after_it(tm
 def test_playing_knows_how_many_clients_it_remembers(monkeypatch):
     monkeypatch.setattr(playing, "MOST_CLIENTS", 3)
     store = MemoryStore()
-    table = playing.Playing(playing.Requests(store), store, {}, print)
+    table = playing.Playing(playing.Requests(store), store, {}, print, threading.Event())
     for number in range(20):
         table.client(playing.Caller(str(number)))
     assert len(table._clients) <= 4

@@ -171,7 +171,9 @@ class Ray:
             if self._retry.is_due():
                 self._link = self._linked()
             return
-        for message in self._link.hear(seconds):
+        if self._serving is not None:
+            self._serving.wait(seconds)
+        for message in self._link.hear(0.0):
             self._take(message)
         if self._link is not None and not self._link.is_alive():
             self._lose_link("")

@@ -60,8 +60,11 @@ class ServedTable:
         job.say(f"  netwright worker {serving.address} --token-file {token_file}")
 
     def poll(self, seconds: float) -> None:
-        """Wait: workers come and go by themselves."""
-        time.sleep(seconds)
+        """Wait, at most until a trial has finished: workers come and go by themselves."""
+        if self._serving is None:
+            time.sleep(seconds)
+        else:
+            self._serving.wait(seconds)
 
     def drain(self) -> None:
         """Have workers leave after the trial they are at."""

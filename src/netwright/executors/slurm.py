@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -139,8 +138,8 @@ class Slurm:
 
     def poll(self, seconds: float) -> None:
         """Wait; replace jobs that ended. Raises WorkerError when they end again and again as soon as they begin."""
-        time.sleep(seconds)
-        if self._watch is not None:
+        if self._serving is not None and self._watch is not None:
+            self._serving.wait(seconds)
             self._watch.go_on()
 
     def drain(self) -> None:

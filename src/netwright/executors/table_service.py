@@ -23,6 +23,7 @@ from netwright.stores.served_file import NAME
 
 PRESENT_FOR: Final = 12.0  # seconds after it was last heard of for which a worker counts as present
 LOOK_EVERY: Final = 0.05  # seconds
+GATHER: Final = 0.002  # seconds after a result, in which others may come
 
 
 class Serving:
@@ -50,7 +51,9 @@ class Serving:
         self._lock = threading.Lock()
         self._depot = Depot(job.folder, job.store)
         methods = {**self._depot.methods, ORDERS: self._heard, LEAVE: self._leave}
-        self._server = TableServer(job.store, job.folder, host=host, port=port or None, methods=methods)
+        self._server = TableServer(
+            job.store, job.folder, host=host, port=port or None, methods=methods, prompt=(ORDERS, LEAVE)
+        )
         self._server.__enter__()
 
     @property
@@ -81,6 +84,12 @@ class Serving:
         return [
             each for each in self._server.present() if each.worker not in left and each.silent_seconds < PRESENT_FOR
         ]
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until a trial has finished, whose worker waits for the next one."""
+        if self._server.news.wait(seconds):
+            time.sleep(GATHER)
+            self._server.news.clear()
 
     def drain(self) -> None:
         """Have workers leave after the trial they are at."""

@@ -11,10 +11,11 @@ a thread more for each request is what would cost most.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -77,6 +78,8 @@ class Playing:
         store: The table that they do it to.
         methods: Further requests, as `TableServer` takes them.
         log: Is given a sentence about each fault.
+        news: Is set whenever a row was finished.
+        prompt: Those of the methods that are played here, as they take no time.
     """
 
     def __init__(
@@ -85,8 +88,11 @@ class Playing:
         store: Store,
         methods: Mapping[str, Callable[..., Any]],
         log: Callable[[str], None],
+        news: threading.Event,
+        prompt: Collection[str] = (),
     ) -> None:
-        self._requests, self._methods, self._log = requests, methods, log
+        self._requests, self._methods, self._log, self._news = requests, methods, log, news
+        self._prompt = frozenset(prompt)
         self._together = store.together if isinstance(store, CommitsTogether) else nullcontext
         self._clients: dict[str, Client] = {}
         self._waiting: list[Request] = []
@@ -120,7 +126,7 @@ class Playing:
         answer = asyncio.get_running_loop().create_future()
         asked = Request(client, number, do, values, time.monotonic() + waits if waits > 0 else 0.0, answer)
         client.number, client.answer, client.asked = number, None, asked
-        if do in self._methods:
+        if do in self._methods and do not in self._prompt:
             task = asyncio.create_task(self._play_method(asked))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -163,6 +169,8 @@ class Playing:
         self._waiting = []
         for asked, answer in zip(batch, self._play(batch), strict=True):
             self._settle(asked, answer)
+        if any(asked.do == "finish" for asked in batch):
+            self._news.set()
         if rest:
             self._play_soon(rest)
 
@@ -213,7 +221,10 @@ class Playing:
         found: list[Any] = []
 
         def act() -> Any:
-            found.append(self._requests.answer(asked.client.caller, asked.do, asked.values))
+            if asked.do in self._prompt:
+                found.append(self._methods[asked.do](asked.client.caller, *asked.values))
+            else:
+                found.append(self._requests.answer(asked.client.caller, asked.do, asked.values))
             return found[0]
 
         answer = self._line(asked, act)

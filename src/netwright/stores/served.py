@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,12 +78,15 @@ class TableServer:
         methods: Further requests by name, such as those for files: called with (the `Caller`, *values of JSON), in
             threads of their own; they return a value of JSON, or raise NetwrightError for the client. Their answers are
             not remembered: one whose answer was lost is played again, and must come to the same.
+        prompt: Names of those methods that take no time: they are called in the thread that answers, since a thread for
+            each is most of what a short request costs.
         log: Is given a sentence about whatever is refused; None: they go to the standard error.
 
     Attributes:
         address: "tcp://HOST:PORT", once it listens.
         token: What a client needs; with TLS it ends with the certificate's fingerprint. Never to be printed.
         run: Id of the run, which is no secret.
+        news: Is set whenever a row was finished here, for whoever waits for that and clears it.
     """
 
     def __init__(
@@ -94,15 +97,16 @@ class TableServer:
         host: str = "127.0.0.1",
         port: int | None = None,
         methods: Mapping[str, Callable[..., Any]] | None = None,
+        prompt: Collection[str] = (),
         log: Callable[[str], None] | None = None,
     ) -> None:
         self.address = self.token = self.run = ""
         self._store, self._folder, self._host, self._port = store, folder, host, port
         self._methods, self._log_line, self._logged = dict(methods or {}), log or _print, 0
-        self._requests = Requests(store)
+        self._requests, self._prompt = Requests(store), prompt
         self._epoch = secrets.token_hex(8)
         self._connections: set[_Connection] = set()
-        self._begun = threading.Event()
+        self._begun, self.news = threading.Event(), threading.Event()
         self._fault: Exception | None = None  # before it had begun
 
     def __enter__(self) -> TableServer:
@@ -173,7 +177,7 @@ class TableServer:
 
     async def _serve(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
-        self._playing = Playing(self._requests, self._store, self._methods, self._log)
+        self._playing = Playing(self._requests, self._store, self._methods, self._log, self.news, self._prompt)
         self._loop.set_exception_handler(lambda _, found: self._log(f"{found['message']}: {found.get('exception')}"))
         limit = GREETING_SECONDS if context else None
         server = await asyncio.start_server(
