@@ -17,7 +17,7 @@ from netwright.testing.strategies import check_strategy
 from netwright.testing.tasks import check_task
 from netwright.testing.toys import ToySpace
 
-ELSEWHERE = ("served", "slurm")  # tests/executors/test_served.py, tests/cluster/test_slurm.py
+ELSEWHERE = ("served", "slurm", "ray")  # tests/executors/test_served.py, tests/cluster/
 
 
 def _io(space):

@@ -59,7 +59,7 @@ def test_code_that_a_recipe_names_is_not_run_to_list_its_options(capsys, tmp_pat
     [
         (["search", "--workshop.help"], "unknown option --workshop.help; there are --space.OPTION"),
         (["status", "--space.help"], "unknown option --space.help"),
-        (["--space.help"], "--space.help goes behind one of the commands search, train"),
+        (["--space.help"], "--space.help goes behind one of the commands search, serve"),
         (["bench", "--table.help"], "--table.help needs a table"),
         (["search", "--space", "hierarchicle", "--space.help"], "did you mean 'hierarchical'?"),
     ],

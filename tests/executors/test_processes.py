@@ -15,7 +15,7 @@ from netwright.core.protocols import Job
 from netwright.core.records import LOST, Proposal
 from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
-from netwright.executors import deaths
+from netwright.executors import deaths, supervisor
 from netwright.executors.descendants import MARK
 from netwright.executors.processes import Processes
 from netwright.stores.memory import MemoryStore
@@ -391,13 +391,17 @@ def test_trials_for_which_a_card_is_full_have_it_to_themselves_whatever_is_kille
 def test_workers_that_share_cards_use_the_service_that_lets_them(tmp_path, monkeypatch):
     started, stopped = [], []
 
+    def parents():
+        """Of workers, among what other tests of this process have left."""
+        return [each for each in psutil.Process().children() if supervisor.__name__ in each.cmdline()]
+
     class Service:
         def __init__(self, mark):
             started.append(mark)
             self.environment = {"CUDA_MPS_PIPE_DIRECTORY": "pipes"}
 
         def stop(self):
-            stopped.append(len(psutil.Process().children()))
+            stopped.append(len(parents()))
 
     monkeypatch.setattr("netwright.executors.card_service.start", Service)
     store, executor = begun(tmp_path, "", "tests.crowded:Evaluator", workers=4)
@@ -406,8 +410,7 @@ def test_workers_that_share_cards_use_the_service_that_lets_them(tmp_path, monke
         shared = executor.on_cards(1, each)
         assert shared.workers == each
         shared.start(Job(store, tmp_path))
-        children = psutil.Process().children()
-        assert {child.environ().get("CUDA_MPS_PIPE_DIRECTORY") for child in children} == {environment}
+        assert {each.environ().get("CUDA_MPS_PIPE_DIRECTORY") for each in parents()} == {environment}
         shared.stop()
     assert started == [f"{store.address}|card_service|"]
     assert stopped == [0], "after its clients"

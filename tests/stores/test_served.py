@@ -303,11 +303,12 @@ def test_requests_that_wait_together_are_one_commit_and_are_answered_after_it(tm
             answers = list(pool.map(ask, range(several)))
             holding.join()
             if fails:
-                assert answers.count("the disk is full") >= several - 1 > 5, "all but one that was first by itself"
-                assert sum(trial.status == "running" for trial in store.unfinished()) <= 1
+                failed = answers.count("the disk is full")
+                assert failed > 1, "those that came while the first was played"
+                assert sum(trial.status == "running" for trial in store.unfinished()) == several - failed
             else:
                 assert sorted(answers) == list(range(1, several + 1))
-            assert 1 <= store.groups <= 3, "and not one for each"
+            assert 1 <= store.groups < several, "and not one for each"
         for own in clients:
             own.close()
     store.close()
@@ -333,7 +334,7 @@ def test_a_commit_that_fails_whatever_the_reason_is_told_to_all_whose_requests_i
 
     async def ask():
         store, said = Failing(), []
-        asked = playing.Playing(requests.Requests(store), store, {}, said.append)
+        asked = playing.Playing(requests.Requests(store), store, {}, said.append, threading.Event())
         clients = [asked.client(requests.Caller(name)) for name in "ab"]
         answers = asyncio.gather(*(asked.answer(each, 1, "tally", []) for each in clients))
         return await asyncio.wait_for(answers, 5.0), said
