@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,7 +111,9 @@ class Fixture:
         for number in range(10):
             self.store.add(Proposal((number,)), str(number), number)
         job = Job(self.store, folder, say=self.said.append)
-        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 1000.0)
+        self.names = [f"slurm-{array}_{index}-7-aa" for array in range(1, 9) for index in range(3)]
+        serving = SimpleNamespace(address="tcp://10.0.0.1:7077", heard=lambda: self.names)
+        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 1000.0, serving)
 
     def look(self, *listed):
         """One look at the queue, to its end."""
@@ -215,6 +219,27 @@ def test_jobs_that_end_at_once_end_the_search_with_the_last_line_of_the_log(tmp_
     with pytest.raises(WorkerError, match="3 Slurm jobs have ended as soon as they began") as ended:
         made.look(*(ArrayTask(1, index, "FAILED", 1.0, "node7", "NonZeroExitCode") for index in range(3)))
     assert "the last, 1_2 on node7, failed (NonZeroExitCode): ImportError: no module named torch" in str(ended.value)
+
+
+def test_jobs_that_do_not_reach_the_table_end_the_search_with_its_address_and_their_log(tmp_path):
+    made = Fixture(tmp_path, wanted=3)
+    made.names.clear()
+    made.watch.begin()
+    log = tmp_path / "logs" / "slurm-1_2.log"
+    log.write_text("netwright: the table did not answer for 600 s\n")
+    with pytest.raises(WorkerError, match="3 Slurm jobs have ended without having come to the table") as ended:
+        made.look(*(ArrayTask(1, index, "FAILED", 612.0, "node7", "NonZeroExitCode") for index in range(3)))
+    assert "tcp://10.0.0.1:7077" in str(ended.value) and str(log) in str(ended.value)
+    assert made.queue.submitted == [3] and made.queue.cancelled == []
+
+
+def test_a_controller_gives_signs_of_life_on_the_disk(tmp_path):
+    made = Fixture(tmp_path)
+    made.watch.begin()
+    log = tmp_path / "logs" / "slurm.log"
+    os.utime(log, (1.0, 1.0))
+    made.watch.go_on()
+    assert log.stat().st_mtime > 1e9
 
 
 def test_jobs_without_a_log_say_that_nodes_may_not_see_the_folder(tmp_path):

@@ -133,7 +133,7 @@ class Slurm:
         host = self.host or own_address(queue.addresses(self.partition))
         spec.log_of(0, 0).parent.mkdir(parents=True, exist_ok=True)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
-        self._watch = QueueWatch(job, spec, queue, self.workers, self.poll_seconds)
+        self._watch = QueueWatch(job, spec, queue, self.workers, self.poll_seconds, self._serving)
         self._watch.begin()
 
     def poll(self, seconds: float) -> None:

@@ -8,6 +8,7 @@ name go on, as they find the new controller by the run's folder; others are canc
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from netwright.executors import deaths, slurm_job, slurm_roster
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
 from netwright.executors.slurm_roster import Roster, sizes
-from netwright.executors.table_service import PRESENT_FOR
+from netwright.executors.table_service import PRESENT_FOR, Serving
 
 FACT: Final = "slurm"  # of the table: name of the jobs, the folder that they work for, numbers of their arrays
 REFUSALS: Final = 3  # submissions in a row that are refused while no job is there, after which the search ends
@@ -42,11 +43,12 @@ class QueueWatch:
         queue: The queue of their name.
         wanted: How many there are to be.
         every: Seconds between two looks.
+        serving: The table that they are to come to.
     """
 
-    def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float) -> None:
+    def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float, serving: Serving) -> None:
         self._job, self._spec, self._queue, self._wanted, self._every = job, spec, queue, wanted, every
-        self._log = spec.folder / "logs" / "slurm.log"
+        self._serving, self._log = serving, spec.watch_log
         self._roster = Roster(slurm_roster.quick(spec.minutes))
         self._most = MAX_ARRAY
         self._arrays: list[int] = []
@@ -56,7 +58,7 @@ class QueueWatch:
         self._may_have_jobs = False
         self._round: threading.Thread | None = None
         self._fault: Exception | None = None
-        self._next = 0.0
+        self._next = self._signed = 0.0
         self.fills = True  # places of jobs that have ended
 
     def begin(self) -> None:
@@ -79,6 +81,7 @@ class QueueWatch:
 
     def go_on(self) -> None:
         """Begin a look when it is time. Raises what the last one has come to."""
+        self._sign()
         if self._round is not None and self._round.is_alive():
             return
         if self._round is not None:
@@ -138,6 +141,7 @@ class QueueWatch:
             return
         self._is_silent = False
         store, now = self._job.store, time.monotonic()
+        self._roster.meet(filter(None, map(slurm_job.task_of, self._serving.heard())))
         lost = self._roster.look(listed, store.tally().finished, now)
         self._note_changes(lost)
         self._requeue(listed)
@@ -192,10 +196,14 @@ class QueueWatch:
         log = self._spec.log_of(task.array, task.index)
         words = [line for line in deaths.last_words(log).splitlines() if any(map(str.isalnum, line))]
         said = f"{words[-1]} (all of it in {log})" if words else f"they have left no log {log}; do the nodes see it?"
-        return (
-            f"{self._roster.strikes} Slurm jobs have ended as soon as they began; the last, {task} on "
-            f"{task.node or 'no node'}, {told(task)}: {said}"
-        )
+        last = f"the last, {task} on {task.node or 'no node'}, {told(task)}: {said}"
+        if task.seconds >= self._roster.quick:
+            return (
+                f"{self._roster.strikes} Slurm jobs have ended without having come to the table, which is served at "
+                f"{self._serving.address}; let the nodes reach that address and port, or give executor.host and "
+                f"executor.port that they reach; {last}"
+            )
+        return f"{self._roster.strikes} Slurm jobs have ended as soon as they began; {last}"
 
     def _earlier(self) -> str | None:
         """The name of the jobs that an earlier controller has submitted for this folder; None: there was none."""
@@ -211,6 +219,13 @@ class QueueWatch:
     def _remember(self) -> None:
         fact = {"name": self._queue.name, "folder": str(self._spec.folder), "arrays": self._arrays[-100:]}
         self._job.store.remember(FACT, json.dumps(fact))
+
+    def _sign(self) -> None:
+        """Show jobs that do not reach the table that its controller lives: by the time of its log, which they see."""
+        if time.monotonic() - self._signed >= slurm_job.SIGN:
+            self._signed = time.monotonic()
+            with suppress(OSError):
+                os.utime(self._log)
 
     def _listed(self) -> str:
         return ", ".join(map(str, self._arrays))
