@@ -284,6 +284,20 @@ def test_jobs_leave_by_themselves_before_they_are_cancelled(tmp_path, monkeypatc
     assert made.queue.cancelled[1:] == [("--state=PENDING",), ()]
 
 
+def test_ctrl_c_while_jobs_end_cancels_them_and_serves_the_table_no_longer(tmp_path, monkeypatch):
+    made, done = Fixture(tmp_path), []
+    made.watch.begin()
+    executor = Slurm()
+    executor._watch = made.watch
+    executor._serving = SimpleNamespace(halt=lambda: done.append("halt"), end=lambda: done.append("end"))
+    made.queue.look = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        executor.stop()
+    assert done == ["halt", "end"] and made.queue.cancelled == [("--state=PENDING",), ()]
+    executor.stop()
+    assert done == ["halt", "end"]
+
+
 def test_jobs_that_may_be_left_are_said(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(slurm_watch, "ENDING", 0.1)
     monkeypatch.setattr(slurm_watch, "END_LOOK", 0.02)

@@ -99,6 +99,14 @@ class QueueWatch:
             self._round.join()
         if not self._may_have_jobs:
             return
+        try:
+            self._await_end()
+        except BaseException:  # Ctrl-C, say: nobody waits for those that would leave by themselves
+            with suppress(SlurmError):
+                self._queue.cancel()
+            raise
+
+    def _await_end(self) -> None:
         begun, fault = time.monotonic(), ""
         is_told = is_cancelled = False
         while (spent := time.monotonic() - begun) < ENDING:
