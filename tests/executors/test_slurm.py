@@ -259,6 +259,19 @@ def test_replacements_that_are_refused_again_and_again_end_a_search_without_jobs
         made.look()
 
 
+def test_jobs_whose_submission_was_not_answered_are_not_submitted_twice(tmp_path):
+    made = Fixture(tmp_path)
+    made.watch.begin()
+    submit = made.queue.submit
+    made.queue.submit = lambda *_: (_ for _ in ()).throw(SlurmSilent("sbatch has not answered for 150 s"))
+    made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(1, 1, "TIMEOUT", 3600.0))
+    made.queue.submit = submit
+    for _ in range(2):
+        made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(2, 0, "RUNNING"), ArrayTask(2, 1, "PENDING"))
+    assert made.queue.submitted == [2] and made.queue.cancelled == ["2_1"]
+    assert json.loads(made.store.recall(FACT))["arrays"] == [1, 2]
+
+
 def test_what_a_lost_job_was_at_is_put_back(tmp_path, monkeypatch):
     monkeypatch.setattr(slurm_watch, "PRESENT_FOR", 0.0)
     made = Fixture(tmp_path)

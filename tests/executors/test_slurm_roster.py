@@ -117,6 +117,13 @@ def test_jobs_of_an_earlier_controller_are_taken_over_those_that_run_first():
     assert sorted(roster.members) == [(1, 2), (1, 3)] and roster.needed(2, 0.0) == 0
 
 
+def test_jobs_that_were_not_known_are_taken_in_where_there_is_room():
+    roster = roster_of(2)
+    listed = [running(0), running(1), running(0, 5.0, array=2), ArrayTask(2, 1, "PENDING"), running(2, 5.0, array=2)]
+    assert [str(task) for task in roster.adopt(listed, 3)] == ["2_2", "2_1"]
+    assert sorted(roster.members) == [(1, 0), (1, 1), (2, 0)] and (2, 0) not in roster.met
+
+
 def test_jobs_of_a_minute_are_no_fault_when_they_have_used_most_of_it():
     assert [slurm_roster.quick(minutes) for minutes in (0, 1, 2, 600)] == [60, 20, 40, 60]
     roster = Roster(slurm_roster.quick(1))

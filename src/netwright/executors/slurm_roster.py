@@ -44,11 +44,12 @@ class Roster:
         self.members.update({(array, index): ArrayTask(array, index, "PENDING") for index in range(number)})
 
     def adopt(self, listed: Iterable[ArrayTask], most: int) -> list[ArrayTask]:
-        """Take over tasks of an earlier controller, at most so many, those that run first; returns those too many."""
-        live = sorted((task for task in listed if task.is_live), key=lambda task: not task.is_running)
-        self.members = {(task.array, task.index): task for task in live[:most]}
-        self.met = set(self.members)  # with the earlier controller, as far as this one can know
-        return live[most:]
+        """Take in tasks that were not known, up to so many members, those that run first; returns those too many."""
+        strangers = [task for task in listed if task.is_live and (task.array, task.index) not in self.members]
+        strangers.sort(key=lambda task: not task.is_running)
+        room = max(0, most - len(self.members))
+        self.members.update({(task.array, task.index): task for task in strangers[:room]})
+        return strangers[room:]
 
     def meet(self, places: Iterable[tuple[int, int]]) -> None:
         """Workers of these tasks have come to the table."""

@@ -52,6 +52,7 @@ class QueueWatch:
         self._roster = Roster(slurm_roster.quick(spec.minutes))
         self._most = MAX_ARRAY
         self._arrays: list[int] = []
+        self._dismissed: set[str] = set()  # tasks that were cancelled, and may take a while to end
         self._refused = 0
         self._counts = ""
         self._is_silent = False
@@ -70,11 +71,9 @@ class QueueWatch:
             Queue(earlier).cancel()
             self._note(f"cancelled the jobs of an earlier controller, which had other options: {earlier}")
         self._remember()
-        self._queue.cancel_tasks(self._roster.adopt(self._queue.look(), self._wanted))
-        if self._roster.members:
+        if self._adopted(self._queue.look()):
+            self._roster.meet(self._roster.members)  # whether they came to the earlier table cannot be known
             self._may_have_jobs = True
-            self._arrays = sorted({array for array, _ in self._roster.members})
-            self._remember()
             self._say(f"Slurm: goes on with {len(self._roster.members)} jobs of array {self._listed()}")
         self._submit(self._roster.needed(self._wanted, time.monotonic()))
         self._next = time.monotonic() + self._every
@@ -155,6 +154,9 @@ class QueueWatch:
         self._requeue(listed)
         if not self.fills:
             return
+        with suppress(SlurmError):  # what could not be cancelled is tried again
+            if number := self._adopted(listed):
+                self._note(f"{number} jobs are there of which Slurm had not answered that it took them")
         if self._roster.is_hopeless():
             raise WorkerError(self._hopeless())
         if self._roster.was_cancelled and not self._roster.members:
@@ -163,6 +165,20 @@ class QueueWatch:
             )
         rows = len(store.unfinished())
         self._replace(self._roster.needed(min(self._wanted, rows), now))
+
+    def _adopted(self, listed: Iterable[ArrayTask]) -> int:
+        """Take in jobs that are not known and cancel those too many; returns how many were taken in.
+
+        They are an earlier controller's, or sbatch was not answered and they were submitted all the same.
+        """
+        before = len(self._roster.members)
+        many = self._roster.adopt([task for task in listed if str(task) not in self._dismissed], self._wanted)
+        if adopted := len(self._roster.members) - before:
+            self._arrays = sorted({*self._arrays, *(array for array, _ in self._roster.members)})
+            self._remember()
+        self._queue.cancel_tasks(many)
+        self._dismissed.update(map(str, many))
+        return adopted
 
     def _replace(self, number: int) -> None:
         """Submit further jobs. A refusal is no end of a search that has others, nor is a Slurm that does not answer."""
