@@ -1,8 +1,11 @@
 """What a job of Slurm becomes."""
 
+import os
+
 import pytest
 
 from netwright.cli import slurm_worker
+from netwright.executors import slurm_job
 from netwright.executors.slurm_queue import Queue, SlurmSilent
 from netwright.executors.supervisor import CANNOT_START, ENOUGH, OUT_OF_REACH
 from netwright.stores.memory import MemoryStore
@@ -37,8 +40,19 @@ def test_a_job_fails_where_its_worker_did(monkeypatch, cancelled, left_with, cod
 
 def test_where_no_controller_is_left_what_waits_is_cancelled(monkeypatch, cancelled):
     monkeypatch.setattr(slurm_worker, "main", lambda _words: exit(OUT_OF_REACH))
+    monkeypatch.setattr(slurm_worker, "lives", lambda folder: str(folder) == "runs/y")
+    assert slurm_worker.run("runs/y", "600", JOB) == OUT_OF_REACH and cancelled == []
     assert slurm_worker.run("runs/x", "600", JOB) == OUT_OF_REACH
     assert cancelled == [("--state=PENDING",)]
+
+
+def test_a_controller_lives_that_gives_signs_of_life_on_the_disk(tmp_path):
+    assert not slurm_worker.lives(tmp_path, sleep=lambda _seconds: None)
+    log = slurm_job.watch_log(tmp_path)
+    log.parent.mkdir()
+    log.touch()
+    assert not slurm_worker.lives(tmp_path, sleep=lambda _seconds: None)
+    assert slurm_worker.lives(tmp_path, sleep=lambda seconds: os.utime(log, (seconds, seconds)))
 
 
 def test_trials_longer_than_a_job_are_begun_all_the_same_and_end_in_another_one(monkeypatch, cancelled, capsys):

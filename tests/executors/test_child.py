@@ -1,18 +1,22 @@
 """The loop of a worker process, with what it is told and what it finds in the table played."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from netwright.executors import child, orders
 from netwright.executors.supervisor import Post
+from netwright.stores.remote import TOKEN
 
 
 @pytest.mark.parametrize("served", [False, True])
 def test_a_worker_that_is_too_early_looks_again_less_and_less_often(monkeypatch, served):
     line, waits = SimpleNamespace(is_draining=False, is_stopping=False, say=lambda word, **values: None), []
+    monkeypatch.setenv(TOKEN, "secret")
 
     def too_early(store, evaluator, name, context, **_options):
+        assert TOKEN not in os.environ, "what a trial starts would have it"
         context(SimpleNamespace(id=1))
 
     def sleep(seconds):

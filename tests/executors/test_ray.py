@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -239,3 +240,18 @@ def test_terms_are_text(has_ray):
 
 def test_the_module_is_imported_without_ray():
     assert "ray" not in sys.modules
+
+
+def test_ctrl_c_while_it_stops_leaves_no_server_and_no_folder(has_ray, tmp_path):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    left, executor = tmp_path / "ray", Ray(workers=1)
+    left.mkdir()
+    ended = []
+    executor._folder = str(left)
+    executor._link = SimpleNamespace(end=interrupted)
+    executor._serving = SimpleNamespace(end=lambda: (ended.append(1), interrupted()))
+    with pytest.raises(KeyboardInterrupt):
+        executor.stop()
+    assert ended == [1] and not left.exists()

@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 import re
 import socket
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,7 +111,9 @@ class Fixture:
         for number in range(10):
             self.store.add(Proposal((number,)), str(number), number)
         job = Job(self.store, folder, say=self.said.append)
-        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 1000.0)
+        self.names = [f"slurm-{array}_{index}-7-aa" for array in range(1, 9) for index in range(3)]
+        serving = SimpleNamespace(address="tcp://10.0.0.1:7077", heard=lambda: self.names)
+        self.watch = QueueWatch(job, JobSpec(folder, "python"), self.queue, wanted, 1000.0, serving)
 
     def look(self, *listed):
         """One look at the queue, to its end."""
@@ -217,6 +221,27 @@ def test_jobs_that_end_at_once_end_the_search_with_the_last_line_of_the_log(tmp_
     assert "the last, 1_2 on node7, failed (NonZeroExitCode): ImportError: no module named torch" in str(ended.value)
 
 
+def test_jobs_that_do_not_reach_the_table_end_the_search_with_its_address_and_their_log(tmp_path):
+    made = Fixture(tmp_path, wanted=3)
+    made.names.clear()
+    made.watch.begin()
+    log = tmp_path / "logs" / "slurm-1_2.log"
+    log.write_text("netwright: the table did not answer for 600 s\n")
+    with pytest.raises(WorkerError, match="3 Slurm jobs have ended without having come to the table") as ended:
+        made.look(*(ArrayTask(1, index, "FAILED", 612.0, "node7", "NonZeroExitCode") for index in range(3)))
+    assert "tcp://10.0.0.1:7077" in str(ended.value) and str(log) in str(ended.value)
+    assert made.queue.submitted == [3] and made.queue.cancelled == []
+
+
+def test_a_controller_gives_signs_of_life_on_the_disk(tmp_path):
+    made = Fixture(tmp_path)
+    made.watch.begin()
+    log = tmp_path / "logs" / "slurm.log"
+    os.utime(log, (1.0, 1.0))
+    made.watch.go_on()
+    assert log.stat().st_mtime > 1e9
+
+
 def test_jobs_without_a_log_say_that_nodes_may_not_see_the_folder(tmp_path):
     made = Fixture(tmp_path, wanted=3)
     made.watch.begin()
@@ -232,6 +257,19 @@ def test_replacements_that_are_refused_again_and_again_end_a_search_without_jobs
     made.look()
     with pytest.raises(SlurmError, match="accounting policy"):
         made.look()
+
+
+def test_jobs_whose_submission_was_not_answered_are_not_submitted_twice(tmp_path):
+    made = Fixture(tmp_path)
+    made.watch.begin()
+    submit = made.queue.submit
+    made.queue.submit = lambda *_: (_ for _ in ()).throw(SlurmSilent("sbatch has not answered for 150 s"))
+    made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(1, 1, "TIMEOUT", 3600.0))
+    made.queue.submit = submit
+    for _ in range(2):
+        made.look(ArrayTask(1, 0, "RUNNING"), ArrayTask(2, 0, "RUNNING"), ArrayTask(2, 1, "PENDING"))
+    assert made.queue.submitted == [2] and made.queue.cancelled == ["2_1"]
+    assert json.loads(made.store.recall(FACT))["arrays"] == [1, 2]
 
 
 def test_what_a_lost_job_was_at_is_put_back(tmp_path, monkeypatch):
@@ -257,6 +295,20 @@ def test_jobs_leave_by_themselves_before_they_are_cancelled(tmp_path, monkeypatc
     made.queue.look = lambda: next(looks)
     made.watch.end()
     assert made.queue.cancelled[1:] == [("--state=PENDING",), ()]
+
+
+def test_ctrl_c_while_jobs_end_cancels_them_and_serves_the_table_no_longer(tmp_path, monkeypatch):
+    made, done = Fixture(tmp_path), []
+    made.watch.begin()
+    executor = Slurm()
+    executor._watch = made.watch
+    executor._serving = SimpleNamespace(halt=lambda: done.append("halt"), end=lambda: done.append("end"))
+    made.queue.look = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        executor.stop()
+    assert done == ["halt", "end"] and made.queue.cancelled == [("--state=PENDING",), ()]
+    executor.stop()
+    assert done == ["halt", "end"]
 
 
 def test_jobs_that_may_be_left_are_said(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ def running(index, seconds=100.0, array=1):
 def roster_of(number, array=1):
     roster = Roster()
     roster.add(array, number)
+    roster.meet((array, index) for index in range(number))
     return roster
 
 
@@ -80,6 +81,20 @@ def test_a_trial_that_finishes_forgives():
     assert roster.strikes == 0 and roster.needed(3, 0.0) == 2
 
 
+def test_jobs_that_never_come_to_the_table_are_no_better_however_long_they_last():
+    roster = Roster()
+    roster.add(1, 8)
+    roster.meet([(2, 0)])
+    assert roster.met == set()
+    ended = [ArrayTask(1, index, "FAILED", 610.0, "node1") for index in range(3)]
+    roster.look([*ended[:2], *(running(index, 600.0) for index in range(2, 8))], 0, 0.0)
+    assert roster.strikes == 2 and not roster.is_hopeless() and roster.needed(8, 1.0) == 0
+    roster.look([ended[2], *(running(index, 610.0) for index in range(3, 8))], 0, 0.0)
+    assert roster.is_hopeless(), "those that run have not come either"
+    roster.meet([(1, index) for index in range(3, 8)])
+    assert not roster.is_hopeless()
+
+
 @pytest.mark.parametrize("state", ["PREEMPTED", "NODE_FAIL", "CANCELLED"])
 def test_what_others_did_to_a_job_is_no_fault_of_its_own(state):
     roster = roster_of(2)
@@ -102,10 +117,18 @@ def test_jobs_of_an_earlier_controller_are_taken_over_those_that_run_first():
     assert sorted(roster.members) == [(1, 2), (1, 3)] and roster.needed(2, 0.0) == 0
 
 
+def test_jobs_that_were_not_known_are_taken_in_where_there_is_room():
+    roster = roster_of(2)
+    listed = [running(0), running(1), running(0, 5.0, array=2), ArrayTask(2, 1, "PENDING"), running(2, 5.0, array=2)]
+    assert [str(task) for task in roster.adopt(listed, 3)] == ["2_2", "2_1"]
+    assert sorted(roster.members) == [(1, 0), (1, 1), (2, 0)] and (2, 0) not in roster.met
+
+
 def test_jobs_of_a_minute_are_no_fault_when_they_have_used_most_of_it():
     assert [slurm_roster.quick(minutes) for minutes in (0, 1, 2, 600)] == [60, 20, 40, 60]
     roster = Roster(slurm_roster.quick(1))
     roster.add(1, 2)
+    roster.meet([(1, 0), (1, 1)])
     roster.look([ArrayTask(1, 0, "COMPLETED", 38.0), ArrayTask(1, 1, "COMPLETED", 5.0)], 0, 0.0)
     assert roster.strikes == 1
 

@@ -12,6 +12,8 @@ from netwright.core.refs import Reference
 from netwright.core.run_file import Limits, RunFile
 from netwright.runs import ownership, run_folder
 from netwright.runs.session import Drained, Session
+from netwright.stores import served_file
+from netwright.stores.served_file import Served
 from netwright.testing.toys import ToyEvaluator
 from tests.comparison.tables import small
 
@@ -62,6 +64,20 @@ def test_more_of_it_goes_on_and_a_complete_one_has_nothing_to_do(tmp_path):
     assert more.trials[:3] == first.trials and len(more.trials) == 5
     again = play(tmp_path, replace(RUN, limits=Limits(trials=5)), when_ready=pytest.fail)
     assert (again.trials, again.work) == (more.trials, "")
+
+
+def test_what_a_killed_server_left_is_taken_away_where_the_run_goes_on_without_one(tmp_path):
+    play(tmp_path)
+    Served("tcp://127.0.0.1:7077", "secret", "run").write(tmp_path)
+    (tmp_path / served_file.CERTIFICATE).touch()
+    left = []
+
+    def looking(_controller, _say):
+        left.extend(path.name for path in tmp_path.glob("served.*"))
+        return nullcontext()
+
+    play(tmp_path, replace(RUN, limits=Limits(trials=5)), looking)
+    assert left == []
 
 
 def test_what_is_refused_once_the_data_is_ready_leaves_nothing(tmp_path):

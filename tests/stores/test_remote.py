@@ -184,6 +184,7 @@ def test_a_reference_opens_it_in_another_process(tmp_path, monkeypatch):
         own = RemoteStore(server.address)
         assert own.address == f"remote(at={server.address!r})"
         assert refs.load("store", refs.parse(own.address)).recall("run") == "seed = 1"
+        monkeypatch.delenv(TOKEN)  # as a worker does, that what its trials start may not have it
         child = os.fork()
         if child == 0:  # which has the connection of its parent, and must not speak on it
             os._exit(0 if own.recall("run") == "seed = 1" else 1)

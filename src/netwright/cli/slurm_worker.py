@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
@@ -18,12 +19,13 @@ from netwright.core import refs, remembered
 from netwright.core.errors import NetwrightError
 from netwright.core.protocols import Store
 from netwright.core.refs import Reference
-from netwright.executors.slurm_job import EARLY, worker_name
+from netwright.executors.slurm_job import EARLY, SIGN, watch_log, worker_name
 from netwright.executors.slurm_queue import Queue, SlurmError, seconds_left
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH
 from netwright.stores import served_file
 
 PATIENCE: Final = 5.0  # seconds for which the table is asked how long trials take
+WATCH: Final = 60.0  # seconds without a sign of life on the disk after which a controller counts as dead
 FINE = (0, ENOUGH, TERMINATED, 128 + signal.SIGUSR1)  # exit codes of a worker that has left as it should
 
 
@@ -64,7 +66,8 @@ def run(folder: str, patience: str, variables: Mapping[str, str]) -> int:
         )
         left = None  # Slurm announces the end
     code = _worked(words(folder, patience, left, variables))
-    if code == OUT_OF_REACH:
+    # a controller that lives and is not reached from this node may be from others
+    if code == OUT_OF_REACH and not lives(Path(folder)):
         with suppress(SlurmError):
             queue.cancel("--state=PENDING")
     return 0 if code in FINE else code
@@ -83,6 +86,28 @@ def median_seconds(folder: str) -> float | None:
             return remembered.number(store, remembered.MEDIAN_SECONDS)
     except NetwrightError:  # of which the worker has more to say
         return None
+
+
+def lives(folder: Path, sleep: Callable[[float], None] = time.sleep) -> bool:
+    """Whether the controller of a run gives a sign of life on the disk within WATCH seconds; no clock is compared.
+
+    Args:
+        folder: Folder of the run.
+        sleep: Waits some seconds.
+    """
+    first = _signed(folder)
+    for _ in range(round(WATCH / SIGN)):
+        sleep(SIGN)
+        if _signed(folder) != first:
+            return True
+    return False
+
+
+def _signed(folder: Path) -> int | None:
+    """When the last sign of life was given, in the disk's nanoseconds; None: that cannot be seen."""
+    with suppress(OSError), watch_log(folder).open("rb") as file:  # opened, as what a network disk knows may be old
+        return os.fstat(file.fileno()).st_mtime_ns
+    return None
 
 
 def _worked(arguments: list[str]) -> int:

@@ -84,12 +84,12 @@ def worker(
         token_file = place / served_file.NAME
     if place is not None and token_file is None:
         own = _name(name or "joined")
-        joined = _of_this_machine(place, Trust(trust), changes)
+        joined = _of_this_machine(place, own, Trust(trust), changes)
     else:
         own = _name(name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:NAME] or "host")
-        joined = _served(at, place, token_file, patience, Trust(trust), changes)
+        joined = _served(at, place, token_file, own, patience, Trust(trust), changes)
     with joined as (store, post, said):
-        post = replace(post, name=own, index=index, trials=trials or 0, leashed=leashed, log=_log())
+        post = replace(post, index=index, trials=trials or 0, leashed=leashed, log=_log())
         if until is not None:  # what is still at work is written down before
             post = replace(post, until=begun + until - min(post.stop_seconds, until / 2))
         typer.echo(f"{post.name} works for {said}; Ctrl-C leaves it")
@@ -117,7 +117,9 @@ def _supervised(store: Store, post: Post) -> int:
 
 
 @contextmanager
-def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> Iterator[tuple[Store, Post, str]]:
+def _of_this_machine(
+    folder: Path, own: str, trust: Trust, changes: dict[str, object]
+) -> Iterator[tuple[Store, Post, str]]:
     """The table of a run that is searched on this machine, what to do there, and for whom."""
     if changes:
         raise BadRunFile(
@@ -127,9 +129,9 @@ def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> 
     store = run_folder.open_table(folder, "join")
     try:
         run = run_folder.stored_run(store, folder, trust)
-        _refuse_crowd(store, run.workers or 1)
+        _take_place(store, own, run.workers or 1)
         post = replace(
-            _post(run), address=store.address, folder=str(folder.absolute()), controller=controller.to_json()
+            _post(run, own), address=store.address, folder=str(folder.absolute()), controller=controller.to_json()
         )
         yield store, post, f"the search of {controller}"
     finally:
@@ -138,7 +140,13 @@ def _of_this_machine(folder: Path, trust: Trust, changes: dict[str, object]) -> 
 
 @contextmanager
 def _served(
-    at: str, place: Path | None, token_file: Path | None, patience: float, trust: Trust, changes: dict[str, object]
+    at: str,
+    place: Path | None,
+    token_file: Path | None,
+    own: str,
+    patience: float,
+    trust: Trust,
+    changes: dict[str, object],
 ) -> Iterator[tuple[Store, Post, str]]:
     """The table of a served run, what to do there, and for whom; folders of this host are removed at the end."""
     given: dict[str, object] = {"at": "" if place else at, "token_file": str(token_file or ""), "patience": patience}
@@ -157,7 +165,7 @@ def _served(
             raise StoreError(f"the table at {at} holds no run file; start its search anew")
         run = run_file.from_toml(text)
         trust.check(run_file.references(run), f"the run file that {at} serves")
-        _refuse_crowd(store, 0)
+        _take_place(store, own, 0)
         if changes:
             here.with_data(run, changes)
         ask = orders.server_of(store).call
@@ -168,7 +176,7 @@ def _served(
         child = refs.parse(store.address)
         child = Reference(child.name, {**child.options, "patience": patience + STOP_SECONDS + MARGIN})
         post = replace(
-            _post(run),
+            _post(run, own),
             address=str(child),
             folder=str(folder.absolute()),
             served=True,
@@ -182,13 +190,13 @@ def _served(
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _post(run: RunFile) -> Post:
-    """What a run says of how its trials are evaluated."""
+def _post(run: RunFile, name: str) -> Post:
+    """What a run says of how its trials are evaluated, for a worker of that name."""
     given = run.executor.options
     return Post(
         address="",
         folder="",
-        name="",
+        name=name,
         threads=run.threads_per_trial or 1,
         keep=run.keep == "all",
         trial_seconds=60 * given.get("trial_minutes", 0.0),
@@ -214,13 +222,29 @@ def _name(begins: str) -> str:
     return f"{begins}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
-def _refuse_crowd(store: Store, expected: int) -> None:
-    """Raise WorkerError where the search has, or is about to start, all the workers that its evaluator allows."""
+def _take_place(store: Store, name: str, expected: int) -> None:
+    """Join, with a first sign of life, where the evaluator of the search limits how many workers it has.
+
+    Of workers that join at the same time each but one looks again, and then sees those that were sooner.
+
+    Args:
+        store: The table.
+        name: The worker's name.
+        expected: How many workers the search itself has, or is about to start.
+
+    Raises:
+        WorkerError: It has all that its evaluator allows.
+    """
     most = remembered.number(store, remembered.MAX_WORKERS)
-    # one that has just left, or died, on another host is listed for a minute, and must not keep out who replaces it
-    there = max(expected, sum(each.silent_seconds < PRESENT_FOR for each in store.workers()))
-    if most is not None and there >= most:
-        raise WorkerError(
-            f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what they "
-            f"are measured with, allows no more than {most:.0f}; let it work alone"
-        )
+    while most is not None:
+        before = store.recall(remembered.JOINED)
+        # one that has just left, or died, on another host is listed for a minute, and must not keep out who replaces it
+        others = sum(each.silent_seconds < PRESENT_FOR and each.name != name for each in store.workers())
+        if (there := max(expected, others)) >= most:
+            raise WorkerError(
+                f"the search has {there} worker{'s' if there > 1 else ''}, and its evaluator, whose trials share what "
+                f"they are measured with, allows no more than {most:.0f}; let it work alone"
+            )
+        store.beat(name, "starting")
+        if store.exchange(remembered.JOINED, before, name):
+            return

@@ -18,6 +18,7 @@ from netwright.core.reading import BadText
 
 REFERENCE_POINT = "reference_point"  # the fact of what hypervolumes are measured from, as measured
 MAX_WORKERS = "max_workers"  # the fact of how many workers the evaluator allows, where it says so
+JOINED = "joined"  # the fact of which worker joined last, where their number is limited
 MEDIAN_SECONDS = "median_seconds"  # the fact of how long trials took lately
 MOST = 1e12  # of hours, and of seconds since 1970: beyond, no clock can have said so
 Record = TypeVar("Record", Objective, Baseline, Candidate)

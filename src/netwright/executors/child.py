@@ -25,6 +25,7 @@ from netwright.core.records import Trial
 from netwright.core.resources import Resources
 from netwright.executors import carrying, descendants, here, lines, orders
 from netwright.executors.supervisor import DOWN, ENOUGH, NO_ROOM, Post
+from netwright.stores.remote import TOKEN
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty table
 
@@ -87,6 +88,7 @@ class Line:
 def work(post: Post, line: Line) -> None:
     """Evaluate until drained or stopped, until it is enough, or until memory ran out (a fresh process takes over)."""
     store: Store = refs.load("store", refs.parse(post.address))
+    os.environ.pop(TOKEN, None)  # which what trials start has no need of
     text = store.recall("run")
     if text is None:
         raise NetwrightError(f"{post.address} holds no run file; start the search before its workers")

@@ -14,6 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -200,15 +201,14 @@ class Ray:
 
     def stop(self) -> None:
         """End the workers, the actors, the connection, and a Ray of this run's own; serve the table no longer."""
-        try:
-            if self._link is not None:
-                self._link.end(ENDING)
-        finally:
-            self._link = None
-            if self._serving is not None:
-                self._serving.end()
-                self._serving = None
-            self._remove_folder()
+        link, serving = self._link, self._serving
+        self._link = self._serving = None
+        with ExitStack() as last:  # each, whatever becomes of the one before, as where Ctrl-C comes meanwhile
+            last.callback(self._remove_folder)
+            if serving is not None:
+                last.callback(serving.end)
+            if link is not None:
+                link.end(ENDING)
 
     def _connected(self, job: Job) -> str:
         """Connect for the first time; returns the address of this machine as the cluster sees it."""

@@ -79,11 +79,13 @@ class Link:
 
     def end(self, seconds: float) -> None:
         """Have it end the actors, and itself, within a time; then it is killed."""
-        self._tell({"say": "end"})
-        until = time.monotonic() + seconds
-        while self._is_connected and not self._is_closed and (rest := until - time.monotonic()) > 0:
-            self.hear(rest)
-        self.close()
+        try:
+            self._tell({"say": "end"})
+            until = time.monotonic() + seconds
+            while self._is_connected and not self._is_closed and (rest := until - time.monotonic()) > 0:
+                self.hear(rest)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End the process, where it does not by itself; actors go on, for another one to find."""

@@ -133,7 +133,7 @@ class Slurm:
         host = self.host or own_address(queue.addresses(self.partition))
         spec.log_of(0, 0).parent.mkdir(parents=True, exist_ok=True)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
-        self._watch = QueueWatch(job, spec, queue, self.workers, self.poll_seconds)
+        self._watch = QueueWatch(job, spec, queue, self.workers, self.poll_seconds, self._serving)
         self._watch.begin()
 
     def poll(self, seconds: float) -> None:
@@ -160,13 +160,15 @@ class Slurm:
 
     def stop(self) -> None:
         """Have the workers leave, cancel their jobs, and serve the table no longer once these have ended."""
-        if self._watch is not None and self._serving is not None:
-            self._serving.halt()
-            self._watch.end()
-        self._watch = None
-        if self._serving is not None:
-            self._serving.end()
-            self._serving = None
+        watch, serving = self._watch, self._serving
+        self._watch = self._serving = None
+        try:
+            if watch is not None and serving is not None:
+                serving.halt()
+                watch.end()
+        finally:  # also where Ctrl-C does not wait for the jobs
+            if serving is not None:
+                serving.end()
 
     def _spec(self, folder: Path) -> JobSpec:
         return JobSpec(

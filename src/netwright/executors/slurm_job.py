@@ -28,6 +28,7 @@ NAMED: Final = {  # options of sbatch that have an option of the executor
     "account": "account",
     "-A": "account",
 }
+SIGN: Final = 5.0  # seconds between the signs of life that a controller gives on the disk
 KEPT: Final = ("PYTHONPATH", "NETWRIGHT_DATA")  # variables of the controller that jobs get whatever sbatch exports
 
 
@@ -69,6 +70,11 @@ class JobSpec:
     def log(self) -> str:
         """Pattern of the path of a task's log, as sbatch reads it."""
         return f"{self.folder / 'logs'}/".replace("%", "%%") + "slurm-%A_%a.log"
+
+    @property
+    def watch_log(self) -> Path:
+        """Path of the controller's log of the jobs."""
+        return watch_log(self.folder)
 
     def log_of(self, array: int, index: int) -> Path:
         """Path of the log of a task."""
@@ -113,6 +119,11 @@ class JobSpec:
 def is_name(text: str) -> bool:
     """Whether a text is a name that `JobSpec.name` gives."""
     return re.fullmatch("netwright-[0-9a-f]{12}", text) is not None
+
+
+def watch_log(folder: Path) -> Path:
+    """Path of the log that a controller keeps of the jobs of the run in a folder, whose time is its sign of life."""
+    return folder / "logs" / "slurm.log"
 
 
 def worker_name(array: int, index: int) -> str:

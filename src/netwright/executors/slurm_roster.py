@@ -22,7 +22,8 @@ class Roster:
     Args:
         quick: Seconds within which a task that ended has done nothing.
         members: Number and index of the tasks that run or will, with what was last seen of them.
-        strikes: How many have ended as soon as they began since a trial finished last.
+        met: Those of them that have come to the table.
+        strikes: How many have ended as soon as they began, or without coming to the table, since a trial finished last.
         gone: What ended last so.
         finished: How many trials had finished then.
         not_before: When the next ones may be started, on the monotonic clock.
@@ -31,6 +32,7 @@ class Roster:
 
     quick: float = QUICK
     members: dict[tuple[int, int], ArrayTask] = field(default_factory=dict)
+    met: set[tuple[int, int]] = field(default_factory=set)
     strikes: int = 0
     gone: ArrayTask | None = None
     finished: int = 0
@@ -42,10 +44,16 @@ class Roster:
         self.members.update({(array, index): ArrayTask(array, index, "PENDING") for index in range(number)})
 
     def adopt(self, listed: Iterable[ArrayTask], most: int) -> list[ArrayTask]:
-        """Take over tasks of an earlier controller, at most so many, those that run first; returns those too many."""
-        live = sorted((task for task in listed if task.is_live), key=lambda task: not task.is_running)
-        self.members = {(task.array, task.index): task for task in live[:most]}
-        return live[most:]
+        """Take in tasks that were not known, up to so many members, those that run first; returns those too many."""
+        strangers = [task for task in listed if task.is_live and (task.array, task.index) not in self.members]
+        strangers.sort(key=lambda task: not task.is_running)
+        room = max(0, most - len(self.members))
+        self.members.update({(task.array, task.index): task for task in strangers[:room]})
+        return strangers[room:]
+
+    def meet(self, places: Iterable[tuple[int, int]]) -> None:
+        """Workers of these tasks have come to the table."""
+        self.met.update(self.members.keys() & set(places))
 
     def look(self, listed: Iterable[ArrayTask], finished: int, now: float) -> list[ArrayTask]:
         """Take in the queue; returns the members that are lost, as last seen.
@@ -69,9 +77,11 @@ class Roster:
             lost.append(task)
         self.was_cancelled = any(task.state == "CANCELLED" for task in lost)
         for task in lost:
-            if task.state not in FAULTLESS and task.seconds < self.quick:
+            place = (task.array, task.index)
+            if task.state not in FAULTLESS and (task.seconds < self.quick or place not in self.met):
                 self.strikes, self.gone = self.strikes + 1, task
                 self.not_before = now + min(LONGEST, SHORTEST * 2 ** min(self.strikes - 1, 10))
+            self.met.discard(place)
         return lost
 
     @property
@@ -86,8 +96,9 @@ class Roster:
         return f"{self.running} run, {waiting.total()} wait{f' ({reasons})' if reasons else ''}"
 
     def is_hopeless(self) -> bool:
-        """Whether tasks end as soon as they begin, one after another, and too few others run to speak against it."""
-        return self.strikes >= max(STRIKES, self.running + 1)
+        """Whether tasks end without having worked, one after another, and too few others do to speak against it."""
+        others = [task for place, task in self.members.items() if place in self.met or task.seconds < self.quick]
+        return self.strikes >= max(STRIKES, sum(task.is_running for task in others) + 1)
 
     def needed(self, wanted: int, now: float) -> int:
         """How many are to be started now, that so many may work."""

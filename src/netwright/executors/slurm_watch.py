@@ -8,6 +8,7 @@ name go on, as they find the new controller by the run's folder; others are canc
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -23,7 +24,7 @@ from netwright.executors import deaths, slurm_job, slurm_roster
 from netwright.executors.slurm_job import JobSpec
 from netwright.executors.slurm_queue import MAX_ARRAY, ArrayTask, Queue, SlurmError, SlurmSilent
 from netwright.executors.slurm_roster import Roster, sizes
-from netwright.executors.table_service import PRESENT_FOR
+from netwright.executors.table_service import PRESENT_FOR, Serving
 
 FACT: Final = "slurm"  # of the table: name of the jobs, the folder that they work for, numbers of their arrays
 REFUSALS: Final = 3  # submissions in a row that are refused while no job is there, after which the search ends
@@ -42,21 +43,23 @@ class QueueWatch:
         queue: The queue of their name.
         wanted: How many there are to be.
         every: Seconds between two looks.
+        serving: The table that they are to come to.
     """
 
-    def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float) -> None:
+    def __init__(self, job: Job, spec: JobSpec, queue: Queue, wanted: int, every: float, serving: Serving) -> None:
         self._job, self._spec, self._queue, self._wanted, self._every = job, spec, queue, wanted, every
-        self._log = spec.folder / "logs" / "slurm.log"
+        self._serving, self._log = serving, spec.watch_log
         self._roster = Roster(slurm_roster.quick(spec.minutes))
         self._most = MAX_ARRAY
         self._arrays: list[int] = []
+        self._dismissed: set[str] = set()  # tasks that were cancelled, and may take a while to end
         self._refused = 0
         self._counts = ""
         self._is_silent = False
         self._may_have_jobs = False
         self._round: threading.Thread | None = None
         self._fault: Exception | None = None
-        self._next = 0.0
+        self._next = self._signed = 0.0
         self.fills = True  # places of jobs that have ended
 
     def begin(self) -> None:
@@ -68,17 +71,16 @@ class QueueWatch:
             Queue(earlier).cancel()
             self._note(f"cancelled the jobs of an earlier controller, which had other options: {earlier}")
         self._remember()
-        self._queue.cancel_tasks(self._roster.adopt(self._queue.look(), self._wanted))
-        if self._roster.members:
+        if self._adopted(self._queue.look()):
+            self._roster.meet(self._roster.members)  # whether they came to the earlier table cannot be known
             self._may_have_jobs = True
-            self._arrays = sorted({array for array, _ in self._roster.members})
-            self._remember()
             self._say(f"Slurm: goes on with {len(self._roster.members)} jobs of array {self._listed()}")
         self._submit(self._roster.needed(self._wanted, time.monotonic()))
         self._next = time.monotonic() + self._every
 
     def go_on(self) -> None:
         """Begin a look when it is time. Raises what the last one has come to."""
+        self._sign()
         if self._round is not None and self._round.is_alive():
             return
         if self._round is not None:
@@ -96,6 +98,14 @@ class QueueWatch:
             self._round.join()
         if not self._may_have_jobs:
             return
+        try:
+            self._await_end()
+        except BaseException:  # Ctrl-C, say: nobody waits for those that would leave by themselves
+            with suppress(SlurmError):
+                self._queue.cancel()
+            raise
+
+    def _await_end(self) -> None:
         begun, fault = time.monotonic(), ""
         is_told = is_cancelled = False
         while (spent := time.monotonic() - begun) < ENDING:
@@ -138,11 +148,15 @@ class QueueWatch:
             return
         self._is_silent = False
         store, now = self._job.store, time.monotonic()
+        self._roster.meet(filter(None, map(slurm_job.task_of, self._serving.heard())))
         lost = self._roster.look(listed, store.tally().finished, now)
         self._note_changes(lost)
         self._requeue(listed)
         if not self.fills:
             return
+        with suppress(SlurmError):  # what could not be cancelled is tried again
+            if number := self._adopted(listed):
+                self._note(f"{number} jobs are there of which Slurm had not answered that it took them")
         if self._roster.is_hopeless():
             raise WorkerError(self._hopeless())
         if self._roster.was_cancelled and not self._roster.members:
@@ -151,6 +165,20 @@ class QueueWatch:
             )
         rows = len(store.unfinished())
         self._replace(self._roster.needed(min(self._wanted, rows), now))
+
+    def _adopted(self, listed: Iterable[ArrayTask]) -> int:
+        """Take in jobs that are not known and cancel those too many; returns how many were taken in.
+
+        They are an earlier controller's, or sbatch was not answered and they were submitted all the same.
+        """
+        before = len(self._roster.members)
+        many = self._roster.adopt([task for task in listed if str(task) not in self._dismissed], self._wanted)
+        if adopted := len(self._roster.members) - before:
+            self._arrays = sorted({*self._arrays, *(array for array, _ in self._roster.members)})
+            self._remember()
+        self._queue.cancel_tasks(many)
+        self._dismissed.update(map(str, many))
+        return adopted
 
     def _replace(self, number: int) -> None:
         """Submit further jobs. A refusal is no end of a search that has others, nor is a Slurm that does not answer."""
@@ -192,10 +220,14 @@ class QueueWatch:
         log = self._spec.log_of(task.array, task.index)
         words = [line for line in deaths.last_words(log).splitlines() if any(map(str.isalnum, line))]
         said = f"{words[-1]} (all of it in {log})" if words else f"they have left no log {log}; do the nodes see it?"
-        return (
-            f"{self._roster.strikes} Slurm jobs have ended as soon as they began; the last, {task} on "
-            f"{task.node or 'no node'}, {told(task)}: {said}"
-        )
+        last = f"the last, {task} on {task.node or 'no node'}, {told(task)}: {said}"
+        if task.seconds >= self._roster.quick:
+            return (
+                f"{self._roster.strikes} Slurm jobs have ended without having come to the table, which is served at "
+                f"{self._serving.address}; let the nodes reach that address and port, or give executor.host and "
+                f"executor.port that they reach; {last}"
+            )
+        return f"{self._roster.strikes} Slurm jobs have ended as soon as they began; {last}"
 
     def _earlier(self) -> str | None:
         """The name of the jobs that an earlier controller has submitted for this folder; None: there was none."""
@@ -211,6 +243,13 @@ class QueueWatch:
     def _remember(self) -> None:
         fact = {"name": self._queue.name, "folder": str(self._spec.folder), "arrays": self._arrays[-100:]}
         self._job.store.remember(FACT, json.dumps(fact))
+
+    def _sign(self) -> None:
+        """Show jobs that do not reach the table that its controller lives: by the time of its log, which they see."""
+        if time.monotonic() - self._signed >= slurm_job.SIGN:
+            self._signed = time.monotonic()
+            with suppress(OSError):
+                os.utime(self._log)
 
     def _listed(self) -> str:
         return ", ".join(map(str, self._arrays))

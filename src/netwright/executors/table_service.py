@@ -85,6 +85,10 @@ class Serving:
             each for each in self._server.present() if each.worker not in left and each.silent_seconds < PRESENT_FOR
         ]
 
+    def heard(self) -> list[str]:
+        """Names of all workers that have ever been there, whether they have left or not."""
+        return [each.worker for each in self._server.present()]
+
     def wait(self, seconds: float) -> None:
         """Wait so long, or until a trial has finished, whose worker waits for the next one."""
         if self._server.news.wait(seconds):

@@ -34,6 +34,7 @@ from netwright.core.protocols import (
     Store,
     Task,
     Watcher,
+    WorksElsewhere,
 )
 from netwright.core.records import Genotype, Trial
 from netwright.core.refs import Reference
@@ -46,6 +47,7 @@ from netwright.runs.display import Display, work_done, write
 from netwright.runs.observing import Observing
 from netwright.runs.ownership import KEPT, OpenRun
 from netwright.runs.watched_front import WatchedFront
+from netwright.stores import served_file
 from netwright.training import constant, ranks
 
 PACKAGES = ("netwright", "torch", "numpy", "pillow", "scikit-learn")
@@ -178,6 +180,8 @@ class Session:
                 "of this machine, and let other machines join by `netwright worker`"
             )
         with run.table() as (store, own):
+            if not isinstance(parts.executor, WorksElsewhere):  # after a kill of one that served the table
+                served_file.clear(run.folder)
             if not run.is_complete:
                 _note(store, parts)
                 if parts.latency:

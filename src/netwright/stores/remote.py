@@ -38,7 +38,8 @@ class RemoteStore:
     Args:
         at: "tcp://HOST:PORT"; "": as `token_file` says, which is a run's `served.json` then.
         token_file: File with the token, or a run's `served.json`, which is read again for every new connection, so that
-            a controller that was started again elsewhere is found; "": the token is in the variable NETWRIGHT_TOKEN.
+            a controller that was started again elsewhere is found; "": the token is in the variable NETWRIGHT_TOKEN,
+            which is read once.
         patience: Seconds for which a server that does not answer is waited for, before StoreError is raised.
         wait: Seconds for which `claim` waits for a row before it says that there is none.
         timeout: Seconds after which a request that was not answered is sent again, over a new connection.
@@ -52,6 +53,7 @@ class RemoteStore:
     ) -> None:
         self._at, self._token_file, self._patience = at, token_file, patience
         self._wait, self._timeout = wait, timeout
+        self._token = os.environ.get(TOKEN, "").strip()
         file = str(Path(token_file).absolute()) if token_file else ""
         given = {"at": at, "token_file": file, "patience": patience, "wait": wait, "timeout": timeout}
         known = {name: option.default for name, option in options_of(type(self)).items()}
@@ -228,9 +230,9 @@ class RemoteStore:
     def _served(self) -> Served:
         """Where the table is and what it takes to come in. Raises StoreError."""
         if not self._token_file:
-            if not (token := os.environ.get(TOKEN, "").strip()):
+            if not self._token:
                 raise StoreError(f"no token for {self._at}; give a file with it, or set the variable {TOKEN}")
-            return Served(self._at, token, "")
+            return Served(self._at, self._token, "")
         path = Path(self._token_file)
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing")

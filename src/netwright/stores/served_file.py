@@ -63,10 +63,16 @@ def text(path: Path) -> str:
 
 def remove(folder: Path, served: Served) -> None:
     """Take away what `write` left, and the certificate with it; what another server of the run has left stays."""
-    with suppress(OSError, StoreError):
+    with suppress(StoreError):
         if read(folder / NAME) == served:
-            for name in (NAME, CERTIFICATE):
-                (folder / name).unlink(missing_ok=True)
+            clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Take away what any server has left in a folder that nobody serves now: workers would look for it in vain."""
+    with suppress(OSError):
+        for name in (NAME, CERTIFICATE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: str) -> None:

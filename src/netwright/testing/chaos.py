@@ -2,9 +2,9 @@
 
 Each case is one search by the real command in real processes, to which one kind of fault is done again and again, at
 instants that a seed draws. A controller that ends by it is started again by the same command, until the budget is
-reached. Then every trial has one result, the one that the undisturbed search measures; a strategy that is told the
-table proposes what was asked; with one worker, the table is the undisturbed one; and no process, port, lock, claim or
-temporary file is left.
+reached. Then every trial has one result, the one that the undisturbed search measures; no worker to which nothing was
+done was taken for lost; a strategy that is told the table proposes what was asked; with one worker, the table is the
+undisturbed one; and no process, port, lock, claim or temporary file is left.
 
 Another package puts its executor or evaluator through it by `--executor mylab.cluster:Cluster --workers 4`,
 `--evaluator mylab:Mine`, or from a test of its own by `play`:
@@ -213,9 +213,11 @@ def _judged(case: Case, place: Scene, trials: int, note: str = "") -> Survived:
     left = remains.processes(place, GRACE + 4 * PATIENCE * bool(case.subject.crew))
     left += remains.files(place)
     found = truth.examined(place.run, case.subject, trials)
-    wrong = (*(f"left behind: {each}" for each in left), *found.wrong)
+    wrong = [*(f"left behind: {each}" for each in left), *found.wrong]
+    if found.lost and (case.fault is None or isinstance(case.fault, ClockJumps)):
+        wrong.append(f"rows of workers that were there all the time were taken for lost {found.lost} times")
     came = {"asked": found.asked, "final": found.final, "doubled": found.doubled, "left": len(left)}
-    return Survived(case.name, case.subject.name, **came, wrong=wrong, note=note)
+    return Survived(case.name, case.subject.name, **came, wrong=tuple(wrong), note=note)
 
 
 def _toys(name: str, executor: str, workers: int, seconds: float = 0.1, leaves: int = 0) -> Subject:
@@ -226,6 +228,10 @@ INLINE: Final = _toys("inline", "inline", 1)
 ONE: Final = _toys("processes, 1", "processes", 1, leaves=5)
 TWO: Final = _toys("processes, 2", "processes", 2, leaves=5)
 SERVED: Final = replace(_toys("served, 2", "served", 2, leaves=5), crew=2)
+LASTING: Final = (  # workers are busy beyond the minute of silence after which they are taken for lost
+    _toys("processes, 2, long trials", "processes", 2, seconds=30.0),
+    replace(_toys("served, 2, long trials", "served", 2, seconds=30.0), crew=2),
+)
 WORKING: Final = (ONE, TWO, SERVED)
 ALL: Final = (INLINE, ONE, TWO, SERVED)
 ONES: Final = [Signaled(role, each) for role in ("worker", "parent", "controller") for each in (KILL, TERM, STOP)]
@@ -248,7 +254,7 @@ def planned() -> list[Case]:
         ("above", KILL, WORKING, 6),
         ("all", KILL, ALL, 6),
     ]
-    cases = [Case(None, each, 0) for each in ALL]
+    cases = [Case(None, each, 0) for each in (*ALL, *LASTING)]
     for role, what, whom, times in signals:
         cases += [Case(Signaled(role, what), each, times, is_warm=role != "controller" or each == ONE) for each in whom]
     cases += [Case(MIXED, each, 20, is_warm=True) for each in WORKING]

@@ -1,5 +1,6 @@
 """What a table must hold is looked at closely enough to find what is wrong with it."""
 
+import signal
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -12,8 +13,12 @@ from netwright.core.records import Result
 from netwright.core.run_file import Limits, RunFile
 from netwright.executors.inline import Inline
 from netwright.stores.sqlite import SqliteStore
-from netwright.testing.chaos import INLINE, TWO
+from netwright.testing import chaos
+from netwright.testing.chaos import INLINE, TWO, Case
 from netwright.testing.faults import truth
+from netwright.testing.faults.clocks import ClockJumps
+from netwright.testing.faults.killing import Signaled
+from netwright.testing.faults.searching import Scene
 
 TRIALS = 20
 
@@ -51,7 +56,19 @@ def changed(folder, *statements):
 def test_a_whole_table_is_found_to_be_one(tmp_path, subject):
     searched(tmp_path).close()
     found = truth.examined(tmp_path, subject, TRIALS)
-    assert found == truth.Accounted(TRIALS, TRIALS, 0, ())
+    assert found == truth.Accounted(TRIALS, TRIALS, 0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_wrong"), [(None, True), (ClockJumps(), True), (Signaled("worker", signal.SIGKILL), False)]
+)
+def test_losses_where_nothing_was_done_to_a_worker(tmp_path, fault, is_wrong):
+    place = Scene(tmp_path, "nobody")
+    place.run.mkdir(parents=True)
+    searched(place.run).close()
+    changed(place.run, "UPDATE trials SET losses = 2 WHERE id = 5")
+    wrong = chaos._judged(Case(fault, TWO, 0), place, TRIALS).wrong
+    assert ("rows of workers that were there all the time were taken for lost 2 times" in wrong) == is_wrong
 
 
 def test_a_result_that_is_not_what_the_evaluator_measures(tmp_path):

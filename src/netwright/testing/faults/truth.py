@@ -31,12 +31,14 @@ class Accounted:
         asked: Number of rows.
         final: Number of trials with a result.
         doubled: Results and rows beyond one for each trial that was to be asked.
+        lost: How often the worker of a row was taken for lost.
         wrong: What is not as it must be; a sentence each.
     """
 
     asked: int
     final: int
     doubled: int
+    lost: int
     wrong: tuple[str, ...]
 
 
@@ -48,6 +50,7 @@ def examined(folder: Path, subject: Subject, trials: int) -> Accounted:
         if (check := [text for (text,) in db.execute("PRAGMA integrity_check")]) != ["ok"]:
             wrong.append(f"the table is damaged: {check[0]}")
         ids = [number for (number,) in db.execute("SELECT id FROM trials NOT INDEXED")]
+        [(lost,)] = db.execute("SELECT COALESCE(SUM(losses), 0) FROM trials NOT INDEXED")
         places = [place for (place,) in db.execute("SELECT finish FROM trials NOT INDEXED WHERE finish IS NOT NULL")]
     doubled = max(0, len(ids) - trials, max(places, default=0) - trials) + _repeats(ids) + _repeats(places)
     try:
@@ -56,7 +59,7 @@ def examined(folder: Path, subject: Subject, trials: int) -> Accounted:
             rows, unfinished = store.finished(), store.unfinished()
             run = run_file.from_toml(store.recall("run") or "")
     except NetwrightError as error:
-        return Accounted(len(ids), 0, doubled, (*wrong, f"the table does not open: {error}"))
+        return Accounted(len(ids), 0, doubled, lost, (*wrong, f"the table does not open: {error}"))
     wrong += [f"trial {row.id} is {row.status}" for row in unfinished]
     wrong += [f"trial {row.id} failed: {_failure(row)}" for row in rows if row.status != "done"]
     if (found := sorted(row.id for row in rows)) != list(range(1, trials + 1)):
@@ -67,7 +70,7 @@ def examined(folder: Path, subject: Subject, trials: int) -> Accounted:
         wrong += _replayed(run, rows)
         wrong += _measured_again(run, subject, rows) if subject.quick else []
         wrong += _compared(run, subject, rows) if subject.workers == 1 else []
-    return Accounted(len(ids), len(rows), doubled, tuple(wrong))
+    return Accounted(len(ids), len(rows), doubled, lost, tuple(wrong))
 
 
 def _replayed(run: RunFile, rows: Sequence[Trial]) -> list[str]:
