@@ -38,8 +38,13 @@ def seated(seat):
     return found
 
 
+def placed(errand):
+    """A place in this process, which is not to end with it."""
+    return Outpost(errand, lambda: None)
+
+
 def test_what_is_printed_is_given_once_and_the_end_comes_last():
-    place = Outpost(work("import os, sys; print(os.environ['WORD'], sys.argv[1]); sys.exit(4)", WORD="hello"))
+    place = placed(work("import os, sys; print(os.environ['WORD'], sys.argv[1]); sys.exit(4)", WORD="hello"))
     until(lambda: place.news(0).code is not None)
     first = place.news(0)
     assert (first.key, first.worker, first.code, first.at, first.printed) == ("key", "w0-1", 4, 0, b"hello w0-1\n")
@@ -49,16 +54,16 @@ def test_what_is_printed_is_given_once_and_the_end_comes_last():
 
 def test_the_end_is_not_said_before_all_that_was_printed(monkeypatch):
     monkeypatch.setattr(ray_outpost, "PIECE", 3)
-    place = Outpost(work("print('abcde', end='')"))
+    place = placed(work("print('abcde', end='')"))
     until(lambda: place.news(0).code is None and place.news(3).code == 0)
     assert (place.news(0).printed, place.news(3).printed) == (b"abc", b"de")
 
 
 def test_a_place_that_ends_closes_the_line_and_what_ignores_that_is_killed(monkeypatch):
-    place = Outpost(work("import sys; sys.stdin.read(); print('over', flush=True)"))
+    place = placed(work("import sys; sys.stdin.read(); print('over', flush=True)"))
     assert place.end().printed == b"over\n"
     monkeypatch.setattr(ray_outpost, "CLOSING", 0.1)
-    place = Outpost(work("import time; time.sleep(1000)", seat="run-deaf"))
+    place = placed(work("import time; time.sleep(1000)", seat="run-deaf"))
     assert place.end().code == -signal.SIGKILL
     assert seated("run-deaf") == []
 
@@ -66,12 +71,12 @@ def test_a_place_that_ends_closes_the_line_and_what_ignores_that_is_killed(monke
 def test_what_outlives_its_place_is_ended_by_the_next_one_of_the_seat_on_the_machine():
     rest = "[sys.executable, '-c', 'import time; time.sleep(1000)'], start_new_session=True"
     daemon = f"import subprocess, sys; subprocess.Popen({rest})"
-    first = Outpost(work(daemon, seat="run-left"))
+    first = placed(work(daemon, seat="run-left"))
     until(lambda: first.news(0).code == 0)
     assert len(seated("run-left|")) == 1
-    other = Outpost(work("pass", seat="run-lef"))
+    other = placed(work("pass", seat="run-lef"))
     assert len(seated("run-left|")) == 1, "it belongs to another seat"
-    Outpost(work("import sys; sys.stdin.read()", seat="run-left", worker="w0-2")).end()
+    placed(work("import sys; sys.stdin.read()", seat="run-left", worker="w0-2")).end()
     assert seated("run-left|") == []
     other.end()
 
@@ -91,8 +96,8 @@ def test_a_place_leaves_when_its_program_has_ended_and_nobody_asks(monkeypatch, 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
 def test_a_place_that_is_killed_takes_its_program_along():
     program = """
-from tests.executors.test_ray_outpost import Outpost, work
-place = Outpost(work("import sys; print('on', flush=True); sys.stdin.read()", seat="run-killed"))
+from tests.executors.test_ray_outpost import placed, work
+place = placed(work("import sys; print('on', flush=True); sys.stdin.read()", seat="run-killed"))
 print(place._process.pid, flush=True)
 import time; time.sleep(1000)
 """

@@ -28,7 +28,7 @@ from typing import Any, Final
 
 from netwright.core import extras
 from netwright.core.errors import NetwrightError
-from netwright.executors import lines
+from netwright.executors import lines, ray_outpost
 from netwright.executors.ray_actors import Actors, Happening, Loss, worker_of
 from netwright.executors.ray_outpost import Errand, News, Outpost
 
@@ -139,7 +139,8 @@ class RayCluster:
             max_task_retries=0,
             **self._terms.needs,
         )
-        return made.remote(self._duty.errand(worker_of(name, self._terms.run), f"{self._terms.run}-{index}"))
+        errand = self._duty.errand(worker_of(name, self._terms.run), f"{self._terms.run}-{index}")
+        return made.remote(errand, ray_outpost.end_process)
 
     def ask(self, handle: Any, after: int | None) -> Any:
         """Ask for news."""
