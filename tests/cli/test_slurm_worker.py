@@ -65,11 +65,12 @@ def test_trials_longer_than_a_job_are_begun_all_the_same_and_end_in_another_one(
     assert "trials take 51 s" in capsys.readouterr().out
 
 
-def test_how_long_trials_take_is_asked_of_the_table(tmp_path):
+def test_how_long_trials_take_is_asked_of_the_table(tmp_path, monkeypatch):
     store = MemoryStore()
     store.remember("median_seconds", "7.5")
     with TableServer(store, tmp_path):
         assert slurm_worker.median_seconds(str(tmp_path)) == 7.5
+    monkeypatch.setattr(slurm_worker, "PATIENCE", 0.1)
     assert slurm_worker.median_seconds(str(tmp_path / "nowhere")) is None
 
 

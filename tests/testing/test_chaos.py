@@ -18,7 +18,7 @@ from netwright.testing.stepped import SteppedEvaluator
 VERIFIED = pytest.mark.skipif(not os.environ.get("NETWRIGHT_VERIFY"), reason="part of `make verify`")
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(40, marks=VERIFIED)])
+@pytest.mark.parametrize("times", [4, pytest.param(40, marks=VERIFIED)])
 def test_a_search_survives_faults_at_random(tmp_path, capsys, times):
     said = tmp_path / "said.json"
     words = ["--quick", "--times", str(times), "--folder", str(tmp_path), "--json", str(said)]
