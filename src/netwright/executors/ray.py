@@ -28,7 +28,7 @@ from netwright.executors.ray_link import LOG, Link
 from netwright.executors.table_service import Serving
 from netwright.stores.remote import TOKEN
 
-WORKER_MB: Final = 420.0  # a worker with torch, its parent and its actor, measured on Linux, before any network
+WORKER_MB: Final = 420.0  # a worker with torch and its parent, and an estimate for its actor, before any network
 CONNECTING: Final = 120.0  # seconds that a cluster has for the first answer
 ENDING: Final = 40.0  # seconds that actors have for ending
 LEAVING: Final = 15.0  # seconds after those for what is at work within which an actor that halts should have left
