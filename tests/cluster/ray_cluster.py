@@ -12,14 +12,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from netwright.runs import run_folder
+from tests.cluster import searching
+from tests.cluster.searching import ROOT
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 NODES = 3
 STORE_BYTES = 80_000_000
 PATIENCE = 200.0  # seconds for a node to come up
@@ -152,35 +152,6 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def finished(folder: Path) -> int:
-    """How many trials have finished in a run."""
-    if not run_folder.holds_run(folder / "run"):
-        return 0
-    with closing(run_folder.open_table(folder / "run", "read")) as store:
-        return store.tally().finished
-
-
-RECIPE = """
-[space]
-ref = "netwright.testing.toys:ToySpace"
-[task]
-ref = "netwright.testing.toys:ToyTask"
-[evaluator]
-ref = "netwright.testing.toys:ToyEvaluator"
-seconds = {seconds}
-[strategy]
-ref = "random"
-[limits]
-trials = {trials}
-"""
-
-
 def search(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float = 1.0, **options: object) -> list[str]:
     """The words of a search by actors in a folder, whose recipe is written there; options of its executor."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE.format(trials=trials, seconds=seconds))
-    given = {"address": cluster.address, "workers": NODES, **options}
-    words = [word for name, value in given.items() for word in (f"--executor.{name}", str(value))]
-    program = [sys.executable, "-m", "netwright", "search", str(recipe), "--trust", "--out", str(folder / "run")]
-    return [*program, "--executor", "ray", *words]
+    return searching.search(folder, "ray", {"address": cluster.address, "workers": NODES, **options}, trials, seconds)

@@ -6,19 +6,17 @@
 import argparse
 import itertools
 import re
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from tests.cluster.ray_cluster import NODES, RayNodes, finished, search, started  # noqa: E402
+from tests.cluster.ray_cluster import NODES, RayNodes, search, started  # noqa: E402
+from tests.cluster.searching import begun, ended, finished, ran  # noqa: E402
 
 EVERY = 15.0  # seconds between two kills, at least
 DARK = 4.0  # seconds after which a node is started again
@@ -34,16 +32,8 @@ def disturbed(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float 
     kills, nodes = 0, itertools.cycle(range(1, NODES + 1))
     dark: int | None = None
     starting: list[subprocess.Popen[bytes]] = []
-    program = subprocess.Popen(
-        search(cluster, folder, trials, seconds),
-        env=cluster.variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    program = begun(search(cluster, folder, trials, seconds), cluster.variables, folder, 3, leads=False)
     try:
-        while program.poll() is None and finished(folder) < 3:
-            time.sleep(0.2)
         killed = time.monotonic()
         while program.poll() is None and finished(folder) < trials:
             now = time.monotonic()
@@ -55,8 +45,7 @@ def disturbed(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float 
                 starting.append(cluster.start(dark))
                 dark = None
             time.sleep(0.2)
-        assert program.stdout is not None
-        return kills, program.wait(120), program.stdout.read()
+        return kills, *ended(program)
     finally:
         program.kill()
         program.wait()
@@ -66,19 +55,14 @@ def disturbed(cluster: RayNodes, folder: Path, trials: int = 60, seconds: float 
 
 def table(folder: Path) -> str:
     """What each actor ran, on which node, and what became of the rows."""
-    with closing(sqlite3.connect(folder / "run" / "trials.sqlite")) as rows:
-        ran = rows.execute("SELECT worker, status, losses FROM trials").fetchall()
+    found = ran(folder)
     log = (folder / "run" / "logs" / "ray.log").read_text(errors="replace")
     nodes = dict(re.findall(r"(w\d+-[0-9a-f]{8}) is on (\S+)", log))
     lost = set(re.findall(r"(w\d+-[0-9a-f]{8}) lost", log))
-    by_actor = Counter(re.sub(r"-\d+-[0-9a-f]+$", "", worker or "nobody") for worker, _, _ in ran)
     lines = ["actor         node        trials"]
-    for actor in sorted({*by_actor, *nodes}):
-        lines.append(f"{actor:<13} {nodes.get(actor, ''):<11} {by_actor[actor]:>6}{'  lost' * (actor in lost)}")
-    status = Counter(status for _, status, _ in ran)
-    lines.append(f"rows: {len(ran)}; " + ", ".join(f"{number} {word}" for word, number in sorted(status.items())))
-    lines.append(f"rows that were lost at least once and measured again: {sum(losses > 0 for _, _, losses in ran)}")
-    return "\n".join(lines)
+    for actor in sorted({*found.by_place, *nodes}):
+        lines.append(f"{actor:<13} {nodes.get(actor, ''):<11} {found.by_place[actor]:>6}{'  lost' * (actor in lost)}")
+    return "\n".join([*lines, *found.summary])
 
 
 def main() -> None:

@@ -3,15 +3,16 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster import searching
+from tests.cluster.searching import ROOT
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
 NODES, CPUS = 3, 1
 # a partition whose jobs take the place of those of `main`, and small arrays, so that there are several
 CONF = """PreemptType=preempt/partition_prio
@@ -96,27 +97,8 @@ def started() -> Iterator[Cluster]:
             subprocess.run([HERE / "slurm-down.sh", place], check=False, capture_output=True, timeout=120)
 
 
-RECIPE = """
-[space]
-ref = "netwright.testing.toys:ToySpace"
-[task]
-ref = "netwright.testing.toys:ToyTask"
-[evaluator]
-ref = "netwright.testing.toys:ToyEvaluator"
-seconds = {seconds}
-[strategy]
-ref = "random"
-[limits]
-trials = {trials}
-"""
-
-
 def search(folder: Path, trials: int = 60, seconds: float = 1.0, **options: object) -> list[str]:
     """The words of a search by jobs of Slurm in a folder, whose recipe is written there; options of its executor."""
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe = folder / "recipe.toml"
-    recipe.write_text(RECIPE.format(trials=trials, seconds=seconds))
-    given = {"partition": "main", "workers": 3, "poll_seconds": 1.0, **options}
-    words = [word for name, value in given.items() for word in (f"--executor.{name}", str(value))]
-    program = [sys.executable, "-m", "netwright", "search", str(recipe), "--trust", "--out", str(folder / "run")]
-    return [*program, "--executor", "slurm", *words]
+    return searching.search(
+        folder, "slurm", {"partition": "main", "workers": 3, "poll_seconds": 1.0, **options}, trials, seconds
+    )

@@ -6,18 +6,15 @@
 import argparse
 import itertools
 import re
-import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from netwright.runs import run_folder  # noqa: E402
+from tests.cluster.searching import begun, ended, finished, ran  # noqa: E402
 from tests.cluster.slurm_cluster import CPUS, NODES, Cluster, search, started  # noqa: E402
 
 EVERY = 15.0  # seconds between two power cuts
@@ -34,16 +31,8 @@ def disturbed(cluster: Cluster, folder: Path, trials: int = 60, seconds: float =
     cuts, is_urgent = 0, False
     nodes = itertools.cycle((*range(2, NODES + 1), 1))  # the first one has the urgent job
     dark: int | None = None
-    program = subprocess.Popen(
-        search(folder, trials, seconds),
-        env=cluster.variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    program = begun(search(folder, trials, seconds), cluster.variables, folder, 3, leads=False)
     try:
-        while program.poll() is None and not (finished(folder) >= 3):
-            time.sleep(0.2)
         cut = time.monotonic() - EVERY + SOON
         while program.poll() is None and finished(folder) < trials:
             now = time.monotonic()
@@ -59,41 +48,26 @@ def disturbed(cluster: Cluster, folder: Path, trials: int = 60, seconds: float =
             time.sleep(0.2)
         if dark is not None:
             cluster.start_node(dark)
-        assert program.stdout is not None
+        said = ended(program)[1]
         logs = [path.read_text(errors="replace") for path in (folder / "run" / "logs").glob("slurm-*.log")]
-        return cuts, sum(text.count("DUE TO PREEMPTION") for text in logs), program.stdout.read()
+        return cuts, sum(text.count("DUE TO PREEMPTION") for text in logs), said
     finally:
         program.kill()
         program.wait()
 
 
-def finished(folder: Path) -> int:
-    """How many trials have finished in a run."""
-    if not run_folder.holds_run(folder / "run"):
-        return 0
-    with closing(run_folder.open_table(folder / "run", "read")) as store:
-        return store.tally().finished
-
-
 def table(folder: Path) -> str:
     """What each job ran, how often it was started, and what became of the rows."""
-    import sqlite3
-
-    with closing(sqlite3.connect(folder / "run" / "trials.sqlite")) as rows:
-        ran = rows.execute("SELECT worker, status, losses FROM trials").fetchall()
-    by_job = Counter(re.sub(r"-\d+-[0-9a-f]+$", "", worker or "nobody") for worker, _, _ in ran)
+    found = ran(folder)
     lines = ["job            starts  trials  nodes"]
-    for job, number in sorted(by_job.items()):
+    for job, number in sorted(found.by_place.items()):
         log = folder / "run" / "logs" / f"{job}.log"
         nodes = re.findall(r"^job \d+ on (\w+), start", log.read_text(errors="replace") if log.exists() else "", re.M)
         lines.append(f"{job:<14} {len(nodes):>6} {number:>7}  {' '.join(nodes)}")
-    status = Counter(status for _, status, _ in ran)
     for log in sorted((folder / "run" / "logs").glob("slurm-*.log")):
-        if log.stem not in by_job:
+        if log.stem not in found.by_place:
             lines.append(f"{log.stem:<14} {'':>6} {0:>7}")
-    lines.append(f"rows: {len(ran)}; " + ", ".join(f"{number} {word}" for word, number in sorted(status.items())))
-    lines.append(f"rows that were lost at least once and measured again: {sum(losses > 0 for _, _, losses in ran)}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *found.summary])
 
 
 def main() -> None:

@@ -7,18 +7,16 @@ import os
 import re
 import signal
 import subprocess
-import time
-from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from netwright.executors.ray_outpost import SEAT
-from netwright.runs import run_folder
-from tests.cluster import ray_cluster
-from tests.cluster.ray_cluster import NODES, finished, search
+from tests.cluster import ray_cluster, searching
+from tests.cluster.ray_cluster import NODES, search
 from tests.cluster.ray_search import disturbed
+from tests.cluster.searching import assert_exact, ended, finished
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("NETWRIGHT_CLUSTER"), reason="part of `make cluster-test`"),
@@ -56,40 +54,11 @@ def left():
 
 
 def begun(cluster, folder, after=2, **options):
-    """A search of which some trials have finished."""
-    program = subprocess.Popen(
-        search(cluster, folder, **options),
-        env=cluster.variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    wait_until(lambda: finished(folder) >= after or program.poll() is not None)
-    assert program.poll() is None, program.stdout.read()
-    return program
-
-
-def ended(program):
-    said = program.communicate(timeout=PATIENCE)[0]
-    return program.returncode, said
+    return searching.begun(search(cluster, folder, **options), cluster.variables, folder, after)
 
 
 def wait_until(is_so, seconds=PATIENCE):
-    until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until, left()
-        time.sleep(0.2)
-
-
-def assert_exact(folder, trials):
-    with closing(run_folder.open_table(folder / "run", "read")) as store:
-        rows = store.finished()
-        assert sorted(row.id for row in rows) == list(range(1, trials + 1))
-        assert {row.status for row in rows} == {"done"}
-        assert sorted(row.finish for row in rows) == list(range(1, trials + 1))
-        assert not store.unfinished()
-    assert not (folder / "run" / "served.json").exists()
+    searching.wait_until(is_so, seconds, left)
 
 
 def hosts(folder):

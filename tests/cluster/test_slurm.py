@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from contextlib import closing
 
 import pytest
@@ -18,9 +17,10 @@ from netwright.executors.slurm import Slurm
 from netwright.runs import run_folder
 from netwright.stores.sqlite import SqliteStore
 from netwright.testing import executors
-from tests.cluster import slurm_cluster
+from tests.cluster import searching, slurm_cluster
+from tests.cluster.searching import PATIENCE, ended, finished, wait_until
 from tests.cluster.slurm_cluster import search
-from tests.cluster.slurm_search import disturbed, finished
+from tests.cluster.slurm_search import disturbed
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("NETWRIGHT_CLUSTER"), reason="part of `make cluster-test`"),
@@ -30,7 +30,6 @@ pytestmark = [
     ),
     pytest.mark.timeout(1200),
 ]
-PATIENCE = 600  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -49,45 +48,12 @@ def run(cluster, folder, **options):
 
 
 def begun(cluster, folder, after=2, **options):
-    """A search of which some trials have finished."""
-    words = search(folder, **options)
-    program = subprocess.Popen(
-        words,
-        env=cluster.variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    wait_until(lambda: finished(folder) >= after or program.poll() is not None)
-    assert program.poll() is None, program.stdout.read()
-    return program
-
-
-def ended(program):
-    said = program.communicate(timeout=PATIENCE)[0]
-    return program.returncode, said
-
-
-def wait_until(is_so, seconds=PATIENCE):
-    until = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.2)
-
-
-def rows(folder):
-    with closing(run_folder.open_table(folder / "run", "read")) as store:
-        assert not store.unfinished() and not store.missing() and not store.faults()
-        return store.finished()
+    return searching.begun(search(folder, **options), cluster.variables, folder, after)
 
 
 def assert_exact(cluster, folder, trials):
-    found = rows(folder)
-    assert sorted(row.id for row in found) == list(range(1, trials + 1))
-    assert all(row.status == "done" for row in found)
+    searching.assert_exact(folder, trials)
     assert cluster.jobs() == []
-    assert not (folder / "run" / "served.json").exists()
 
 
 def arrays(folder):

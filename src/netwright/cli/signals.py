@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -29,22 +31,32 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
     never asks whether to stop. SIGTERM may come several times, as schedulers repeat it, and ends in `Terminated`.
     """
     begun: list[float] = []
-    presses, is_terminated, is_late = 0, False, False
-    alarm: threading.Timer | None = None
+    presses, is_terminated, is_late, late_at = 0, False, False, math.inf
     main = threading.get_ident()
+    # a handler comes between any two steps of what it interrupts, which may be printing, or an import by it: only this
+    # kind of queue may be used in both
+    sentences: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def attend() -> None:
+        """Say what is to be said, until that is nothing, and end what stops for too long."""
+        nonlocal is_late
+        while True:
+            rest = max(0.0, late_at - time.monotonic())
+            try:
+                sentence = sentences.get(timeout=None if is_late or math.isinf(rest) else rest)
+            except queue.Empty:
+                is_late = True
+                signal.pthread_kill(main, signal.SIGTERM if is_terminated else signal.SIGINT)
+                continue
+            if not sentence:
+                return
+            with suppress(OSError):  # whoever listened is gone, which is met elsewhere
+                say(sentence)
 
     def stop() -> None:
-        nonlocal alarm
+        nonlocal late_at
         controller.stop()
-        if alarm is None:
-            alarm = threading.Timer(controller.stop_seconds + MARGIN, overstay)
-            alarm.daemon = True
-            alarm.start()
-
-    def overstay() -> None:
-        nonlocal is_late
-        is_late = True
-        signal.pthread_kill(main, signal.SIGTERM if is_terminated else signal.SIGINT)
+        late_at = min(late_at, time.monotonic() + controller.stop_seconds + MARGIN)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal presses
@@ -54,10 +66,10 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
             raise KeyboardInterrupt
         if presses == 2:
             stop()
-            say(f"{STOPPING}; Ctrl-C again loses that")
+            sentences.put(f"{STOPPING}; Ctrl-C again loses that")
         else:
             controller.drain()
-            say(
+            sentences.put(
                 "stopping: running trials finish first, with the training that they share, if any; Ctrl-C again stops "
                 "them where they stand"
             )
@@ -70,16 +82,18 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
             is_terminated, presses = True, max(presses, 1)
             begun.append(time.monotonic())
             stop()
-            say(STOPPING)
+            sentences.put(STOPPING)
 
+    attendant = threading.Thread(target=attend, daemon=True)
+    attendant.start()
     old = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, old[0])
         signal.signal(signal.SIGTERM, old[1])
-        if alarm is not None:
-            alarm.cancel()
+        sentences.put("")
+        attendant.join()
         if begun:
             goes_on = "; the same command goes on" if is_terminated else ""
             say(f"stopped after {clock(time.monotonic() - begun[0])}{goes_on}")

@@ -42,7 +42,7 @@ def files(place: Scene, allowed: frozenset[str] = BELONGS) -> list[str]:
     """Files, locks and the claim that are left behind by a search that has ended in order; a sentence each."""
     of_locks = here.place().name  # of all runs of a user on this machine, and as small as ever
     temporary = [path.relative_to(place.temporary) for path in place.temporary.rglob("*")]
-    said = [f"temporary file {path}" for path in temporary if path.parts[0] != of_locks]
+    said = [f"temporary file {path}{_fault(place.temporary / path)}" for path in temporary if path.parts[0] != of_locks]
     said += [f"{path.name} in the run's folder" for path in place.run.iterdir() if path.name not in allowed]
     said += [f"the folder of trial {path.name}" for path in place.run.glob("trials/*")]
     said += [f"draft {path.relative_to(place.run)}" for path in place.run.rglob(".*.new*")]
@@ -56,6 +56,13 @@ def files(place: Scene, allowed: frozenset[str] = BELONGS) -> list[str]:
             said.append(f"the claim of {claim.owner(store, _number(place.run / TABLE))}")
         said += [f"the worker {each.name} in the table" for each in store.workers()]
     return said
+
+
+def _fault(path: Path) -> str:
+    """What the command met a fault of its own, where a file is the traceback of one."""
+    if not path.name.startswith("netwright-fault-"):
+        return ""
+    return f": {path.read_text(errors='replace').strip().rpartition(chr(10))[2][:300]}"
 
 
 def _number(path: Path) -> int:
