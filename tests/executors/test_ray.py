@@ -100,7 +100,7 @@ def test_what_an_actor_takes_is_said_in_the_words_of_ray(has_ray):
 class Said:
     """A search by a made-up connection."""
 
-    def __init__(self, folder, monkeypatch, *messages, address="10.0.0.2:6379", connected=True):
+    def __init__(self, folder, monkeypatch, *messages, address="10.0.0.2:6379", connected=True, host="127.0.0.2"):
         program = folder / "made_up_bridge.py"
         program.write_text(BRIDGE)
         monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
@@ -108,7 +108,7 @@ class Said:
         monkeypatch.setattr(ray_module, "Link", lambda terms: original(terms, "made_up_bridge"))
         self.logs = folder / "logs"
         self.logs.mkdir()
-        first = [{"say": "connected", "host": "127.0.0.2"}] if connected else []
+        first = [{"say": "connected", "host": host}] if connected else []
         (self.logs / "says").write_text("".join(json.dumps(each) + "\n" for each in (*first, *messages)))
         self.store, self.shown = SqliteStore(str(folder / "trials.sqlite")), []
         self.executor = Ray(address=address, workers=2)
@@ -163,6 +163,12 @@ def test_actors_are_told_what_to_do_by_the_connected_process_and_not_on_a_comman
     search.executor.stop()
     assert search.heard[-1] == {"say": "end"}
     assert not (search.job.folder / "served.json").exists()
+
+
+def test_the_table_of_a_ray_of_its_own_is_for_this_machine_alone_whatever_ray_calls_it(saying):
+    search = saying(address="", host="10.1.2.3").start()
+    search.poll_until(lambda: len(search.heard) == 2)
+    assert any(word.startswith("tcp://127.0.0.1:") for word in search.heard[1]["duty"]["arguments"])
 
 
 def test_the_row_of_a_lost_actor_goes_to_the_next_one_at_once_and_says_why(saying):

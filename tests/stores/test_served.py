@@ -314,6 +314,23 @@ def test_requests_that_wait_together_are_one_commit_and_are_answered_after_it(tm
     store.close()
 
 
+def test_a_row_that_is_added_here_is_lent_without_waiting_for_the_next_look(tmp_path, monkeypatch):
+    monkeypatch.setattr(playing, "TICK", 3600.0)
+    store = MemoryStore()
+    with TableServer(store, tmp_path, port=0) as server, ThreadPoolExecutor(2) as pool:
+        workers = [_client(server, tmp_path, wait=30.0) for _ in range(2)]
+        claims = [pool.submit(worker.claim, f"w{number}") for number, worker in enumerate(workers)]
+        while len(server.present()) < 2 or not server._playing.has_waiting_claims:
+            time.sleep(0.01)
+        for _ in claims:
+            store.add(PROPOSAL, "key", 1)
+        server.look_for_rows()
+        assert sorted(claim.result(10).id for claim in claims) == [1, 2]
+        server.look_for_rows()  # for nobody
+        for worker in workers:
+            worker.close()
+
+
 def test_playing_knows_how_many_clients_it_remembers(monkeypatch):
     monkeypatch.setattr(playing, "MOST_CLIENTS", 3)
     store = MemoryStore()

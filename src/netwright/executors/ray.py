@@ -156,7 +156,8 @@ class Ray:
         self._is_leaving = self._is_idle = self._is_waiting = False
         self._finished, self._halted_at = 0, math.inf
         host = self._connected(job)
-        host = self.host or ("127.0.0.1" if _is_loopback(host) else host)
+        is_here = not self.address or _is_loopback(host)  # a Ray of this run's own has all actors on this machine
+        host = self.host or ("127.0.0.1" if is_here else host)
         self._serving = Serving(job, host, self.port, self.stop_seconds)
         assert self._link is not None
         self._link.begin(self._duty())

@@ -23,7 +23,7 @@ from netwright.stores.served_file import NAME
 
 PRESENT_FOR: Final = 12.0  # seconds after it was last heard of for which a worker counts as present
 LOOK_EVERY: Final = 0.05  # seconds
-GATHER: Final = 0.002  # seconds after a result, in which others may come
+GATHER: Final = 0.0005  # seconds after a result, in which others may come
 
 
 class Serving:
@@ -90,7 +90,11 @@ class Serving:
         return [each.worker for each in self._server.present()]
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until a trial has finished, whose worker waits for the next one."""
+        """Wait so long, or until a trial has finished, whose worker waits for the next one.
+
+        Rows that were added to the table before are given to workers at once.
+        """
+        self._server.look_for_rows()
         if self._server.news.wait(seconds):
             time.sleep(GATHER)
             self._server.news.clear()

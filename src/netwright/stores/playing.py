@@ -145,7 +145,16 @@ class Playing:
                     self._play_soon([asked])
                 else:
                     self._give_up(asked)
-            self._play_soon(self._next_parked())
+            self.look()
+
+    @property
+    def has_waiting_claims(self) -> bool:
+        """Whether a claim waits for a row; may be asked in any thread."""
+        return bool(self._parked)
+
+    def look(self) -> None:
+        """Look for a row for the claim that has waited longest; where there is one, the next one is looked for."""
+        self._play_soon(self._next_parked())
 
     def end(self) -> None:
         """Begin nothing further, and wait for what threads of methods are at."""

@@ -161,6 +161,11 @@ class TableServer:
         """Workers that were heard of, in order of first being heard."""
         return self._requests.present()
 
+    def look_for_rows(self) -> None:
+        """Give rows that this process has just added to workers that wait for some, which else takes a moment."""
+        if self._playing.has_waiting_claims:
+            self._loop.call_soon_threadsafe(self._playing.look)
+
     def lend_no_more(self) -> None:
         """Give no row to workers from now on."""
         self._requests.lends = False
