@@ -13,6 +13,7 @@ import typer
 from netwright.cli import damage
 from netwright.core import objectives, remembered, trained_rounds
 from netwright.core.protocols import Store
+from netwright.core.records import Tally
 from netwright.core.run_file import RunFile
 from netwright.report import facts, progress, promotions
 from netwright.report.progress import RunProgress
@@ -30,16 +31,18 @@ def status(
     """
     with closing(run_folder.open_table(folder, "inspect")) as store:
         run = run_folder.recorded_run(store, folder)
-        found, faults = progress.of_table(store, run.objectives), store.faults()
+        tally = store.tally()
+        found, faults = progress.of_table(store, run.objectives, tally), store.faults()
         if as_json:
-            _print_json(store, run, found, faults, folder)
+            _print_json(store, run, tally, found, faults, folder)
         else:
-            _print(store, run, found, folder)
+            _print(store, run, tally, found, folder)
     damage.leave({folder: faults})
 
 
-def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence[str], folder: Path) -> None:
-    tally = store.tally()
+def _print_json(
+    store: Store, run: RunFile, tally: Tally, found: RunProgress, faults: Sequence[str], folder: Path
+) -> None:
     total = found.finished + tally.unfinished
     damaged = {"damaged": list(faults)} if faults else {}
     counts = {"trials": total, "pending": tally.pending, "running": tally.running}
@@ -49,8 +52,7 @@ def _print_json(store: Store, run: RunFile, found: RunProgress, faults: Sequence
     typer.echo(json.dumps({**counts, **about, **({"shared_training": shared} if shared else {}), **damaged}))
 
 
-def _print(store: Store, run: RunFile, found: RunProgress, folder: Path) -> None:
-    tally = store.tally()
+def _print(store: Store, run: RunFile, tally: Tally, found: RunProgress, folder: Path) -> None:
     typer.echo(f"{folder}: {run.strategy.name} on {run.space.name}, {run.task.name}")
     limit = f" of {run.limits.trials}" if run.limits.trials else ""
     typer.echo(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from netwright.core import objectives, remembered
 from netwright.core.objectives import Objective
 from netwright.core.protocols import Store
-from netwright.core.records import Trial
+from netwright.core.records import Tally, Trial
 from netwright.data.text import counted
 from netwright.report import curves, fronts, promotions
 from netwright.report.curves import LearnedRound
@@ -90,14 +90,15 @@ def of_history(
     )
 
 
-def of_table(store: Store, names: Sequence[str] | None) -> RunProgress:
+def of_table(store: Store, names: Sequence[str] | None, tally: Tally | None = None) -> RunProgress:
     """The progress of a table.
 
     Args:
         store: The table.
         names: Objectives of the run, as a run file has them; None: it has none yet.
+        tally: What its rows come to, for which all of them are read; None: it is asked.
     """
-    tally, goals = store.tally(), objectives.shown(names)
+    tally, goals = tally or store.tally(), objectives.shown(names)
     reference = remembered.reference_point(store, len(goals)) if len(goals) > 1 else None
     if len(goals) > 1 and tally.finished > IN_FULL:
         return of_history(History.of_store(store, names), goals, reference)

@@ -15,11 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from netwright.core import disk, liveness
 from netwright.core.errors import StoreError
+from netwright.core.liveness import Fate
 from netwright.core.records import MAX_LOSSES, Proposal, Result, Tally, Trial, WorkerState, lost_message
 from netwright.stores import sqlite_damage, sqlite_file, sqlite_rows
 from netwright.stores.row_count import RowCount
@@ -240,12 +242,14 @@ class SqliteStore:
     def best(self, metric: str, *, is_minimized: bool = False) -> Trial | None:
         """The trial with the best value of a metric at the largest budget that has one, the earliest of equals."""
         named = {"name": sqlite_rows.dump(metric) + ":"}
-        done = "status = 'done' AND instr(metrics, :name)"
-        top = self._read(f"SELECT MAX(budget) FROM trials NOT INDEXED WHERE {done}", named)[0][0]
+        done, extreme = "status = 'done' AND instr(metrics, :name)", f"{'MIN' if is_minimized else 'MAX'}({_VALUE})"
+        # where nothing has a budget, as in most tables, one pass over all rows says both
+        whole = f"SELECT MAX(budget), {extreme} FILTER (WHERE budget IS NULL) FROM trials NOT INDEXED WHERE {done}"
+        top, about = self._read(whole, named)[0]
         named["top"] = top
         at_top = f"{done} AND COALESCE(budget, 0) = COALESCE(:top, 0)"
-        extreme = f"{'MIN' if is_minimized else 'MAX'}({_VALUE})"
-        about = self._read(f"SELECT {extreme} FROM trials NOT INDEXED WHERE {at_top}", named)[0][0]
+        if top is not None:
+            about = self._read(f"SELECT {extreme} FROM trials NOT INDEXED WHERE {at_top}", named)[0][0]
         if about is None:
             return None
         # SQLite reads numbers to about their last digit: those near the best one are read again
@@ -270,11 +274,11 @@ class SqliteStore:
                 "SELECT t.id, t.worker, w.pid, w.born, w.beat FROM trials t "
                 "LEFT JOIN workers w ON w.name = t.worker WHERE t.status = 'running'"
             )
-            now = time.monotonic()
+            now, fate = time.monotonic(), cache(liveness.fate)
             lost = {
                 trial_id: reason or _why_lost(pid, born, now, beat)
                 for trial_id, name, pid, born, beat in running
-                if worker in (None, name) and (not _may_live(pid, born) or now - beat >= lost_for)
+                if worker in (None, name) and (not _may_live(pid, born, fate) or now - beat >= lost_for)
             }
             for trial_id, why in lost.items():
                 self._lose(trial_id, why)
@@ -329,15 +333,14 @@ class SqliteStore:
 
     def workers(self) -> list[WorkerState]:
         """Living workers that have beaten or claimed, in order of name."""
-        rows = self._read(
-            "SELECT w.name, t.id, w.activity, w.beat, w.pid, w.born FROM workers w "
-            "LEFT JOIN trials t ON t.worker = w.name AND t.status = 'running' ORDER BY length(w.name), w.name"
-        )
-        now = time.monotonic()
+        rows = self._read("SELECT name, activity, beat, pid, born FROM workers ORDER BY length(name), name")
+        # joined here: SQLite would go through all running rows for each worker
+        at = dict(self._read("SELECT worker, id FROM trials WHERE status = 'running' ORDER BY id DESC"))
+        now, fate = time.monotonic(), cache(liveness.fate)
         return [
-            WorkerState(name, trial_id, activity, now - beat)
-            for name, trial_id, activity, beat, pid, born in rows
-            if _may_live(pid, born) and (now - beat < UNSEEN_FOR or liveness.fate(pid, born) == "alive")
+            WorkerState(name, at.get(name), activity, now - beat)
+            for name, activity, beat, pid, born in rows
+            if _may_live(pid, born, fate) and (now - beat < UNSEEN_FOR or fate(pid, born) == "alive")
         ]
 
     @contextmanager
@@ -473,11 +476,11 @@ def _set_fact(db: Any, name: str, text: str) -> None:
     db.execute(_FACT_SUM, (name, sqlite_rows.fact_sum(name, text)))
 
 
-def _may_live(pid: int | None, born: object) -> bool:
+def _may_live(pid: int | None, born: object, fate: Callable[[int, str], Fate] = liveness.fate) -> bool:
     """Whether a worker's process may be alive: it has beaten since this machine was started, and is not gone."""
     if pid is None or not isinstance(born, str):  # it never beat, or under an earlier schema
         return False
-    return liveness.is_of_this_boot(born) and liveness.fate(pid, born) != "dead"
+    return liveness.is_of_this_boot(born) and fate(pid, born) != "dead"
 
 
 def _why_lost(pid: int | None, born: object, now: float, beat: float | None) -> str:
