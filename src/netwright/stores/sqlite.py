@@ -69,7 +69,7 @@ _TALLY = (
     "COUNT(CASE WHEN notes <> '{}' AND finish IS NOT NULL THEN 1 END) FROM trials NOT INDEXED"
 )
 _AFTER = "substr(metrics, instr(metrics, :name) + length(:name), 400)"  # a metric's value, and what follows it
-_VALUE = f"CASE WHEN instr(metrics, :name) THEN CAST({_AFTER} AS REAL) END"
+_VALUE = f"CAST({_AFTER} AS REAL)"  # of a row that has the metric
 
 
 class SqliteStore:
