@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from netwright import controller
 from netwright.controller import Search
 from netwright.core import seeds
 from netwright.core.constraints import constrain
@@ -517,6 +518,24 @@ def test_a_controller_that_was_asleep_gives_workers_time_to_be_heard_again(monke
     store.beat("w0")
     assert states(*[1.0] * 5, 300.0, *[1.0] * 50) == ["running"], "nobody could be heard meanwhile"
     assert states(*[1.0] * 11) == ["pending"]
+
+
+def test_after_a_result_the_table_is_looked_at_sooner():
+    class Slow(Inline):
+        """Finishes a trial in each eighth poll."""
+
+        pauses: ClassVar = []
+
+        def poll(self, seconds):
+            self.pauses.append(seconds)
+            if len(self.pauses) % 8 == 0:
+                super().poll(seconds)
+
+    executor = Slow(ToyEvaluator(SPACE, ToyTask()))
+    Search(SPACE, RandomSearch(SPACE), MemoryStore(), executor, limits=Limits(trials=3)).run()
+    most = controller.LOOK_EVERY
+    after_one = [min(most, controller.LOOK_SOON * 2**number) for number in range(8)]
+    assert executor.pauses == [most] * 8 + 2 * after_one
 
 
 class Estimating:

@@ -47,6 +47,7 @@ ATTEMPTS = 100  # proposals of one ask that `check` may refuse
 LOST_FOR = 60.0  # seconds of silence after which a living worker counts as lost
 PRESENT_FOR = 10.0  # seconds after its last beat for which a worker counts as waiting for rows
 LOOK_EVERY = 0.02  # seconds between looks at the table, and at a strategy that learns
+LOOK_SOON = 0.001  # seconds until the next look where the last one found a result; then twice as many each time
 RECENT = 101  # trials of whose durations the median is noted, for workers whose time is limited
 PAGE = 10_000  # rows read from the table at once
 ASLEEP_FOR = 45.0  # seconds without a look, in which this process may have been stopped and heard nobody
@@ -171,10 +172,13 @@ class Search:
         try:
             given = (self.store, self.folder, self.threads, self.keep, self._must_stop, self.on_report, self.say)
             self.executor.start(Job(*given))
+            pause = LOOK_EVERY
             while (ending := self._ending()) is None:
                 self._top_up()
-                self.executor.poll(LOOK_EVERY)
+                before = self._told
+                self.executor.poll(pause)
                 self._take_finished()
+                pause = LOOK_SOON if self._told > before else min(2 * pause, LOOK_EVERY)
                 self._keep_house()
             return ending
         except ControlLost:

@@ -3,7 +3,7 @@
 `python tests/cluster/same_scores.py` plays recipes/hierarchical-digits.toml on a small Slurm and a small Ray of this
 machine and prints, for each two ways, how many architectures occur in both and how many of their scores differ, which
 must be none, bit for bit; `--trials 8` makes it short. The order in which trials end is each way's own, so that all but
-the first networks, which are drawn before any has ended, may be others.
+the first networks, which are drawn before any has ended, may be others. What ships is trained for one epoch alone.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def played(
     """Play the recipe in a folder; returns the last line printed."""
     given = [word for name, value in options.items() for word in (f"--executor.{name}", str(value))]
     words = [sys.executable, "-m", "netwright", "search", str(RECIPE), "--out", str(folder)]
-    asked = [*words, "--executor", executor, *given, "--limits.trials", str(trials)]
+    asked = [*words, "--executor", executor, *given, "--limits.trials", str(trials), "--final.epochs", "1"]
     ran = subprocess.run(asked, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert ran.returncode == 0, ran.stdout
     return ran.stdout.strip().rpartition("\n")[2]

@@ -27,7 +27,7 @@ from netwright.executors import carrying, descendants, here, lines, orders
 from netwright.executors.supervisor import DOWN, ENOUGH, NO_ROOM, Post
 from netwright.stores.remote import TOKEN
 
-SHORTEST_WAIT, LONGEST_WAIT = 0.005, 0.1  # seconds between looks at an empty table
+SHORTEST_WAIT, LONGEST_WAIT = 0.001, 0.1  # seconds between looks at an empty table
 
 
 class Line:

@@ -1,0 +1,177 @@
+"""Do searches with shared weights pick networks that are better alone than random ones of the same supernet?
+
+    python benchmarks/supernet_search.py                      # about two hours of a core; killed, it goes on
+    python benchmarks/supernet_search.py --only nao           # one search alone, so that several run side by side
+    python benchmarks/supernet_search.py --summary            # the table of what there is
+
+`recipes/nao-ws-laptop.toml` is played on CIFAR-10 at 16 pixels, by `nao` and by `random`, and so is the NASNet space by
+`aging` and by `random`. Then a sample of each search's networks, from the worst to the best by shared score, is trained
+alone (`netwright train RUN --sample 30`). The mean over the whole sample is what choosing at random among the networks
+of that supernet gives; beside it stand the best fifth of the sample by shared score, and the best one, with how far
+shared scores, parameters and multiply-adds order the sample (Kendall's tau with its 95 % interval).
+
+Minutes are of the processor, one thread, without the time to fetch data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import results
+import supernet_ranking
+
+ROOT = Path(__file__).resolve().parent.parent
+RECIPE = ROOT / "recipes" / "nao-ws-laptop.toml"
+SEARCHES: Mapping[str, tuple[str, ...]] = {
+    "nao": (),
+    "nao, random": ("--strategy", "random"),
+    "nasnet, aging": ("--space", "nasnet(channels=8,repeats=1)", "--strategy", "aging"),
+    "nasnet, random": ("--space", "nasnet(channels=8,repeats=1)", "--strategy", "random"),
+}
+TOP = 5  # one in so many of a sample is its best part
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a search lies, with the minutes that its parts have taken.
+
+    Args:
+        folder: Of all searches.
+        name: Of the search.
+    """
+
+    folder: Path
+    name: str
+
+    @property
+    def run(self) -> Path:
+        """The run's folder."""
+        return self.folder / self.name.replace(", ", "-")
+
+    @property
+    def noted(self) -> Path:
+        """The file with the minutes, and what came of the sample."""
+        return self.run.with_suffix(".json")
+
+    def known(self) -> dict[str, Any]:
+        """What is noted."""
+        return json.loads(self.noted.read_text()) if self.noted.exists() else {}
+
+    def play(self, part: str, words: Sequence[str]) -> str:
+        """Play a part by the command, to its end; returns what it printed on the standard output."""
+        before = _children_seconds()
+        ran = subprocess.run(
+            [sys.executable, "-m", "netwright", *words],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        known = self.known()
+        known[part] = known.get(part, 0.0) + _children_seconds() - before
+        self.noted.write_text(json.dumps(known))
+        if ran.returncode:
+            raise SystemExit(f"{' '.join(words)} ended with exit code {ran.returncode}; the same command goes on")
+        return ran.stdout
+
+    def note(self, ranking: Mapping[str, Any]) -> None:
+        """Note what came of the sample."""
+        self.noted.write_text(json.dumps({**self.known(), "ranking": ranking}))
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def play(place: Place, options: argparse.Namespace) -> None:
+    """Search, and train the sample."""
+    scale = supernet_ranking.Scale(side=options.side, images=options.images)
+    supernet_ranking.task_of(scale, options.data, options.folder)  # which writes the file
+    file = options.folder / f"cifar10-{scale.images}-{scale.side}.npz"
+    task = f"arrays(path={str(file)!r}, flip=true, padding={options.side // 8})"
+    rounds = ["--evaluator.steps", str(options.steps), "--limits.trials", str(4 * options.pool)]
+    rounds += ["--evaluator.pool", str(options.pool), "--evaluator.new", str(options.pool // 2)]
+    words = ["search", str(RECIPE), "--out", str(place.run), "--task", task, "--executor", "inline"]
+    place.play("search", [*words, *rounds, *SEARCHES[place.name]])
+    lengths = ["--epochs", str(options.epochs), "--task.train_limit", str(options.train_limit)]
+    sample = ["train", str(place.run), "--sample", str(options.sample), *lengths, "--no-reference", "--json"]
+    told = json.loads(place.play("sample", sample).splitlines()[-1])
+    place.note(told["ranking"])
+
+
+def line(place: Place) -> str:
+    """The row of a search."""
+    known = place.known()
+    found = known["ranking"]
+    order = sorted(found["networks"], key=lambda each: -each["searched"])
+    best = order[: max(1, len(order) // TOP)]
+    taus = {each["by"]: each["kendall"] for each in found["orders"]}
+    return (
+        f"{place.name:<16} {known['search'] / 60:>7.1f} {known['sample'] / 60:>7.1f} "
+        f"{mean(each['trained'] for each in order):>8.1%} {mean(each['trained'] for each in best):>8.1%} "
+        f"{order[0]['trained']:>8.1%}   " + "; ".join(f"{by} {_tau(tau)}" for by, tau in taus.items())
+    )
+
+
+def _tau(tau: Mapping[str, float | None]) -> str:
+    value, low, high = (tau[name] for name in ("value", "low", "high"))
+    return "undefined" if value is None or low is None or high is None else f"{value:.2f} ({low:.2f} to {high:.2f})"
+
+
+def rows_of(places: Sequence[Place]) -> list[results.Row]:
+    """What goes into the shared table."""
+    rows = []
+    for place in places:
+        known = place.known()
+        networks = sorted(known["ranking"]["networks"], key=lambda each: -each["searched"])
+        parts = {"all of the sample": networks, "the best fifth by shared score": networks[: len(networks) // TOP]}
+        for name, part in parts.items():
+            values = [each["trained"] for each in part]
+            subject = f"{place.name}: {name}, trained alone"
+            rows.append(results.Row(subject, len(values), median(values), min(values), max(values), "accuracy"))
+    return rows
+
+
+def main() -> None:
+    """Play what is not there yet, and print the table."""
+    parser = argparse.ArgumentParser(description="Searches with shared weights, and their networks trained alone.")
+    data, cache = os.environ.get("NETWRIGHT_DATA", "data"), Path.home() / ".cache"
+    parser.add_argument("--data", type=Path, default=Path(data, "cifar10"), help="folder of CIFAR-10's parquet files")
+    parser.add_argument("--folder", type=Path, default=Path(cache, "netwright-supernet"), help="where the runs lie")
+    parser.add_argument("--only", nargs="+", default=list(SEARCHES), choices=list(SEARCHES), metavar="SEARCH")
+    parser.add_argument("--side", type=int, default=16, help="of the images, in pixels")
+    parser.add_argument("--images", type=int, default=40_000, help="training images")
+    parser.add_argument("--steps", type=int, default=1500, help="of shared training in each of the four rounds")
+    parser.add_argument("--pool", type=int, default=60, help="networks of a round")
+    parser.add_argument("--sample", type=int, default=30, help="networks that are trained alone")
+    parser.add_argument("--epochs", type=int, default=4, help="of these trainings")
+    parser.add_argument("--train-limit", type=int, default=10_000, help="images of these trainings")
+    parser.add_argument("--summary", action="store_true", help="only print the table of what there is")
+    options = results.options(parser)
+    if options.quick:
+        options.side, options.images, options.steps, options.pool = 8, 1000, 3, 12
+        options.sample, options.epochs, options.train_limit, options.only = 3, 1, 200, ["nao, random"]
+    places = [Place(options.folder, name) for name in options.only]
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if not options.summary:
+        for place in places:
+            play(place, options)
+    places = [place for place in places if "ranking" in place.known()]
+    print(f"{'':<16} {'search':>7} {'sample':>7} {'all':>8} {'best 1/5':>8} {'best':>8}   Kendall's tau")
+    for place in places:
+        print(line(place))
+    results.append(options.out, rows_of(places))
+
+
+if __name__ == "__main__":
+    main()
