@@ -101,7 +101,9 @@ def play(place: Place, options: argparse.Namespace) -> None:
     task = f"arrays(path={str(file)!r}, flip=true, padding={options.side // 8})"
     rounds = ["--evaluator.steps", str(options.steps), "--limits.trials", str(4 * options.pool)]
     rounds += ["--evaluator.pool", str(options.pool), "--evaluator.new", str(options.pool // 2)]
-    words = ["search", str(RECIPE), "--out", str(place.run), "--task", task, "--executor", "inline"]
+    recipe = place.run.with_suffix(".toml")
+    recipe.write_text(RECIPE.read_text().replace("seed = 0", "seed = 0\nthreads_per_trial = 1", 1))
+    words = ["search", str(recipe), "--out", str(place.run), "--task", task, "--executor", "inline"]
     place.play("search", [*words, *rounds, *SEARCHES[place.name]])
     lengths = ["--epochs", str(options.epochs), "--task.train_limit", str(options.train_limit)]
     sample = ["train", str(place.run), "--sample", str(options.sample), *lengths, "--no-reference", "--json"]
@@ -114,13 +116,18 @@ def line(place: Place) -> str:
     known = place.known()
     found = known["ranking"]
     order = sorted(found["networks"], key=lambda each: -each["searched"])
-    best = order[: max(1, len(order) // TOP)]
+    best = _best(order)
     taus = {each["by"]: each["kendall"] for each in found["orders"]}
     return (
         f"{place.name:<16} {known['search'] / 60:>7.1f} {known['sample'] / 60:>7.1f} "
         f"{mean(each['trained'] for each in order):>8.1%} {mean(each['trained'] for each in best):>8.1%} "
         f"{order[0]['trained']:>8.1%}   " + "; ".join(f"{by} {_tau(tau)}" for by, tau in taus.items())
     )
+
+
+def _best(networks: Sequence[Any]) -> Sequence[Any]:
+    """The best fifth of networks in order."""
+    return networks[: max(1, len(networks) // TOP)]
 
 
 def _tau(tau: Mapping[str, float | None]) -> str:
@@ -134,7 +141,7 @@ def rows_of(places: Sequence[Place]) -> list[results.Row]:
     for place in places:
         known = place.known()
         networks = sorted(known["ranking"]["networks"], key=lambda each: -each["searched"])
-        parts = {"all of the sample": networks, "the best fifth by shared score": networks[: len(networks) // TOP]}
+        parts = {"all of the sample": networks, "the best fifth by shared score": _best(networks)}
         for name, part in parts.items():
             values = [each["trained"] for each in part]
             subject = f"{place.name}: {name}, trained alone"
@@ -170,7 +177,8 @@ def main() -> None:
     print(f"{'':<16} {'search':>7} {'sample':>7} {'all':>8} {'best 1/5':>8} {'best':>8}   Kendall's tau")
     for place in places:
         print(line(place))
-    results.append(options.out, rows_of(places))
+    if not options.summary:
+        results.append(options.out, rows_of(places))
 
 
 if __name__ == "__main__":
