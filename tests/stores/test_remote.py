@@ -12,7 +12,7 @@ import pytest
 from netwright.core import refs
 from netwright.core.errors import ControlLost, StoreError
 from netwright.core.records import Proposal, Result
-from netwright.stores import served_file, wire
+from netwright.stores import connection, served_file, wire
 from netwright.stores.memory import MemoryStore
 from netwright.stores.remote import TOKEN, RemoteStore
 from netwright.stores.served import TableServer
@@ -248,6 +248,23 @@ def test_a_controller_that_is_started_again_elsewhere_is_found_by_the_file_of_th
         assert second.address != first.address
         store.remember("run", "x")
         assert own.recall("run") == "x"
+
+
+def test_a_program_that_took_the_port_and_says_nothing_is_soon_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection, "GREETING", 0.1)
+    with closing(SqliteStore(str(tmp_path / "table"))) as table:
+        with TableServer(table, tmp_path, port=0) as server:
+            known = served_file.read(tmp_path / served_file.NAME)
+            client = _client(tmp_path, timeout=3600.0, patience=3600.0)
+        with socket.create_server((wire.Endpoint.of(server.address).host, wire.Endpoint.of(server.address).port)):
+            known.write(tmp_path)
+            asking = threading.Thread(target=client.missing)
+            asking.start()
+            time.sleep(0.3)
+            with TableServer(table, tmp_path, port=0):
+                asking.join(60)
+                assert not asking.is_alive()
+                client.close()
 
 
 def test_whether_a_row_was_added_is_not_guessed_when_the_controller_was_started_again(tmp_path, monkeypatch):

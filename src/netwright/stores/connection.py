@@ -16,6 +16,7 @@ from netwright.stores import wire
 from netwright.stores.wire import Endpoint, Garbled
 
 CONNECTING = 10.0  # most seconds for a connection
+GREETING = 5.0  # most seconds for the answer to the greeting; a program that took the server's port may say nothing
 
 
 class Refused(Exception):
@@ -57,7 +58,7 @@ class Connection:
             if fingerprint:
                 self._socket = _encrypted(self._socket, fingerprint, place)
             self._socket.sendall(wire.line({**greeting, "token": secret}))
-            found = self._message(time.monotonic() + timeout)
+            found = self._message(time.monotonic() + min(timeout, GREETING))
             if "error" in found:
                 raise Refused(str(wire.error_of(found["error"])))
             said = found.get("ok")
