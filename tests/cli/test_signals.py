@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from rich.console import Console
 
 from netwright.cli import signals
 from netwright.core.errors import Terminated
@@ -79,10 +80,35 @@ def test_where_no_signal_comes_nothing_is_said():
 
 def test_whoever_listens_no_more_does_not_keep_a_signal_from_ending_it(monkeypatch):
     monkeypatch.setattr(signals, "MARGIN", 0.05)
+    heard, spoken = os.pipe()
+    os.close(heard)
+    console = Console(file=os.fdopen(spoken, "w"))
 
     def say(text):
         if text.startswith("stopping"):
-            raise BrokenPipeError
+            console.print(text)
 
     with pytest.raises(Terminated):
         attended(Controller(0.05), say, lambda: come(signal.SIGTERM, sleep=30))
+
+
+def test_a_sentence_that_cannot_be_said_keeps_nothing_from_ending(monkeypatch):
+    monkeypatch.setattr(signals, "MARGIN", 0.05)
+    monkeypatch.setattr(signals, "SPEAKING", 0.05)
+    stands_still = threading.Event()
+
+    def say(text):
+        if text.startswith("stopping"):
+            stands_still.wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        attended(Controller(0.05), say, lambda: come(signal.SIGINT, times=2, sleep=30))
+    stands_still.set()
+
+
+def test_it_gives_back_what_it_took_wherever_a_third_ctrl_c_comes(monkeypatch):
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    monkeypatch.setattr(signals.threading.Thread, "join", lambda _thread, _seconds: come(signal.SIGINT, times=3))
+    with pytest.raises(KeyboardInterrupt):
+        attended(Controller(), lambda _text: None, lambda: None)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before

@@ -47,9 +47,14 @@ def begun(
     program = subprocess.Popen(
         words, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=leads
     )
-    wait_until(lambda: finished(folder) >= after or program.poll() is not None)
-    assert program.stdout is not None
-    assert program.poll() is None, program.stdout.read()
+    try:
+        wait_until(lambda: finished(folder) >= after or program.poll() is not None)
+        assert program.stdout is not None
+        assert program.poll() is None, program.stdout.read()
+    except BaseException:
+        program.kill()
+        program.wait()
+        raise
     return program
 
 

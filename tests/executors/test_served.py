@@ -24,6 +24,7 @@ from netwright.executors import orders
 from netwright.executors.served import ServedTable
 from netwright.executors.supervisor import ENOUGH, OUT_OF_REACH, Post
 from netwright.executors.table_service import Serving
+from netwright.stores import playing
 from netwright.stores.remote import RemoteStore
 from netwright.stores.sqlite import SqliteStore
 from netwright.strategies.tournament import Tournament
@@ -271,3 +272,23 @@ def test_it_keeps_the_contract_of_executors(tmp_path):
     check_executor(
         lambda _evaluator: WithWorkers(workers=2), lambda: SqliteStore(str(tmp_path / "trials.sqlite")), tmp_path
     )
+
+
+def test_a_row_that_was_just_added_goes_to_a_worker_that_waits_when_the_search_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(playing, "TICK", 3600.0)
+    store = begun(tmp_path)
+    serving = Serving(Job(store, tmp_path, 1, False))
+    waiting = RemoteStore(token_file=str(serving.token_file), wait=30.0)
+    lent = []
+    claim = threading.Thread(target=lambda: lent.append(waiting.claim("w0")))
+    claim.start()
+    try:
+        wait_until(lambda: serving._server._playing.has_waiting_claims)
+        store.add(Proposal((0,) * 6), "key", 1)
+        serving.wait(0.0)
+        claim.join(PATIENCE)
+        assert [trial.id for trial in lent] == [1]
+    finally:
+        waiting.close()
+        serving.end()
+        store.close()

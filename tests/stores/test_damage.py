@@ -384,3 +384,20 @@ def test_results_that_no_table_can_hold_are_made_plain(tmp_path):
         store.add(Proposal((1,)), "k", 1, replace(RESULT, seconds=-0.0, reused=True))
         assert [row.result.seconds for row in store.finished()] == [0.0, 0.0]
         assert store.faults() == []
+
+
+@pytest.mark.parametrize("budgets", [(None, None, None), (2, 2, 8)])
+@pytest.mark.parametrize(("is_minimized", "best"), [(False, 2), (True, 1)])
+def test_where_the_best_row_is_damaged_a_look_gives_the_best_of_the_others(tmp_path, budgets, is_minimized, best):
+    path = tmp_path / "trials.sqlite"
+    with closing(SqliteStore(str(path))) as store:
+        for number, budget in enumerate(budgets):
+            result = Result({"valid_accuracy": (0.3, 0.4, -0.5 if is_minimized else 0.9)[number]})
+            store.add(Proposal((number,), (), budget), str(number), number, result)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE trials SET result_sum = result_sum + 1 WHERE id = 3")
+    with closing(SqliteStore(str(path), mode="inspect")) as store:
+        assert store.best("valid_accuracy", is_minimized=is_minimized).id == best
+        assert store.best("valid_loss") is None
+    with closing(SqliteStore(str(path), mode="read")) as store, pytest.raises(StoreError, match="damaged"):
+        store.best("valid_accuracy", is_minimized=is_minimized)

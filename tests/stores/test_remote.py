@@ -251,7 +251,7 @@ def test_a_controller_that_is_started_again_elsewhere_is_found_by_the_file_of_th
 
 
 def test_a_program_that_took_the_port_and_says_nothing_is_soon_left(tmp_path, monkeypatch):
-    monkeypatch.setattr(connection, "GREETING", 0.1)
+    monkeypatch.setattr(connection, "CONNECTING", 0.1)
     with closing(SqliteStore(str(tmp_path / "table"))) as table:
         with TableServer(table, tmp_path, port=0) as server:
             known = served_file.read(tmp_path / served_file.NAME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import queue
 import signal
 import threading
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143
 MARGIN = 5.0  # seconds after those that trials have for writing down where they stand
+SPEAKING = 2.0  # seconds for which a sentence that cannot be said, as on a terminal that stands still, is waited for
 STOPPING = "stopping: running trials write down where they stand, to go on from there"
 
 
@@ -31,32 +31,33 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
     never asks whether to stop. SIGTERM may come several times, as schedulers repeat it, and ends in `Terminated`.
     """
     begun: list[float] = []
-    presses, is_terminated, is_late, late_at = 0, False, False, math.inf
-    main = threading.get_ident()
-    # a handler comes between any two steps of what it interrupts, which may be printing, or an import by it: only this
-    # kind of queue may be used in both
+    presses, is_terminated, is_late, is_over = 0, False, False, False
+    alarm: threading.Timer | None = None
+    ending, main = threading.Lock(), threading.get_ident()
+    # a handler comes between any two steps of what it interrupts, which may be printing, or an import by that: what it
+    # has to say is said by a thread, and this kind of queue is the one that both may use
     sentences: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def attend() -> None:
-        """Say what is to be said, until that is nothing, and end what stops for too long."""
-        nonlocal is_late
-        while True:
-            rest = max(0.0, late_at - time.monotonic())
-            try:
-                sentence = sentences.get(timeout=None if is_late or math.isinf(rest) else rest)
-            except queue.Empty:
-                is_late = True
-                signal.pthread_kill(main, signal.SIGTERM if is_terminated else signal.SIGINT)
-                continue
-            if not sentence:
-                return
-            with suppress(OSError):  # whoever listened is gone, which is met elsewhere
+    def speak() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))  # which are the main thread's
+        while sentence := sentences.get():
+            with suppress(Exception, SystemExit):  # whoever listened is gone, which is met elsewhere
                 say(sentence)
 
     def stop() -> None:
-        nonlocal late_at
+        nonlocal alarm
         controller.stop()
-        late_at = min(late_at, time.monotonic() + controller.stop_seconds + MARGIN)
+        if alarm is None:
+            alarm = threading.Timer(min(controller.stop_seconds + MARGIN, threading.TIMEOUT_MAX), overstay)
+            alarm.daemon = True
+            alarm.start()
+
+    def overstay() -> None:
+        nonlocal is_late
+        with ending:
+            if not is_over:
+                is_late = True
+                signal.pthread_kill(main, signal.SIGTERM if is_terminated else signal.SIGINT)
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal presses
@@ -84,16 +85,22 @@ def attended(controller: Search, say: Callable[[str], None]) -> Iterator[None]:
             stop()
             sentences.put(STOPPING)
 
-    attendant = threading.Thread(target=attend, daemon=True)
-    attendant.start()
     old = signal.signal(signal.SIGINT, interrupt), signal.signal(signal.SIGTERM, terminate)
+    speaker = threading.Thread(target=speak, daemon=True)
     try:
+        speaker.start()
         yield
     finally:
-        signal.signal(signal.SIGINT, old[0])
-        signal.signal(signal.SIGTERM, old[1])
-        sentences.put("")
-        attendant.join()
+        try:
+            with ending:
+                is_over = True
+            if alarm is not None:
+                alarm.cancel()
+            sentences.put("")
+            speaker.join(SPEAKING)
+        finally:
+            signal.signal(signal.SIGINT, old[0])
+            signal.signal(signal.SIGTERM, old[1])
         if begun:
             goes_on = "; the same command goes on" if is_terminated else ""
             say(f"stopped after {clock(time.monotonic() - begun[0])}{goes_on}")

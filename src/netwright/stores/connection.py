@@ -15,8 +15,7 @@ from netwright.core.errors import StoreError
 from netwright.stores import wire
 from netwright.stores.wire import Endpoint, Garbled
 
-CONNECTING = 10.0  # most seconds for a connection
-GREETING = 5.0  # most seconds for the answer to the greeting; a program that took the server's port may say nothing
+CONNECTING = 10.0  # most seconds for a connection, and for its greeting: what took the server's port may say nothing
 
 
 class Refused(Exception):
@@ -58,7 +57,7 @@ class Connection:
             if fingerprint:
                 self._socket = _encrypted(self._socket, fingerprint, place)
             self._socket.sendall(wire.line({**greeting, "token": secret}))
-            found = self._message(time.monotonic() + min(timeout, GREETING))
+            found = self._message(time.monotonic() + min(timeout, CONNECTING))
             if "error" in found:
                 raise Refused(str(wire.error_of(found["error"])))
             said = found.get("ok")

@@ -162,7 +162,13 @@ class TableServer:
         return self._requests.present()
 
     def look_for_rows(self) -> None:
-        """Give rows that this process has just added to workers that wait for some, which else takes a moment."""
+        """Give rows that this process has just added to workers that wait for some, which else takes a moment.
+
+        Raises:
+            StoreError: The table is served no more, as a fault of netwright's has ended that.
+        """
+        if not self._thread.is_alive():
+            raise StoreError(f"the table at {self.address} is served no more; give the same command again")
         if self._playing.has_waiting_claims:
             self._loop.call_soon_threadsafe(self._playing.look)
 

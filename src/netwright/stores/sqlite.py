@@ -28,6 +28,7 @@ from netwright.stores.row_count import RowCount
 from netwright.stores.sqlite_commits import Commits
 from netwright.stores.sqlite_rows import MIX, DamagedRow
 
+PAGE = 10_000  # rows read at once where all are
 UNSEEN_FOR = 60.0  # seconds of silence after which a worker of another container is shown no more
 GAPS = "the order in which its trials finished has gaps"
 _COLUMNS = ", ".join(sqlite_rows.COLUMNS)
@@ -243,7 +244,7 @@ class SqliteStore:
         """The trial with the best value of a metric at the largest budget that has one, the earliest of equals."""
         named = {"name": sqlite_rows.dump(metric) + ":"}
         done, extreme = "status = 'done' AND instr(metrics, :name)", f"{'MIN' if is_minimized else 'MAX'}({_VALUE})"
-        # where nothing has a budget, as in most tables, one pass over all rows says both
+        # one pass over all rows says both where nothing has a budget, as in most tables
         whole = f"SELECT MAX(budget), {extreme} FILTER (WHERE budget IS NULL) FROM trials NOT INDEXED WHERE {done}"
         top, about = self._read(whole, named)[0]
         named["top"] = top
@@ -260,7 +261,19 @@ class SqliteStore:
         for _, finish in sorted((sign * sqlite_rows.leading_number(text), finish) for finish, text in found):
             if trials := self._trials(self._rows("finish = ?", finish)):
                 return trials[0]
-        return None
+        return self._best_whole(metric, sign)  # those were all damaged
+
+    def _best_whole(self, metric: str, sign: int) -> Trial | None:
+        """The best trial of those that are whole, by reading all of them; `sign` -1: higher is better."""
+        best, rank, after = None, (0.0, 0.0), 0
+        while rows := self.finished(after, PAGE):
+            after = rows[-1].finish or after
+            for row in rows:
+                if row.result is not None and not row.result.failure and metric in row.result.metrics:
+                    found = (-(row.proposal.budget or 0.0), sign * row.result.metrics[metric])
+                    if best is None or found < rank:
+                        best, rank = row, found
+        return best
 
     def requeue(self, lost_for: float, worker: str | None = None, reason: str = "") -> int:
         """Put rows of dead or silent workers back to pending; fail those lost too often.
